@@ -1,0 +1,72 @@
+/**
+ * Writes every fence marked `ts import.meta.vitest`, in doc comments and Markdown, as a Vitest file under `.doctest/`,
+ * so that examples are type-checked by `pnpm check` and run by `pnpm test`.
+ *
+ * Examples import packages by name, as their users do.
+ * `expression // => expected` and `const name = expression // => expected` are assertions with Effect's equality.
+ */
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+
+const root = resolve(import.meta.dirname, "..")
+const out = join(root, ".doctest")
+
+const sources = ["packages/*/src/**/*.ts", "packages/*/README.md", "docs/**/*.md", "README.md"]
+const generated = [/^docs\/api\//, /node_modules/]
+const fence =
+  /^([ \t]*(?:\*[ \t]?)?)```ts import\.meta\.vitest(?: name="([^"]*)")?[ \t]*\n([\s\S]*?)^[ \t]*(?:\*[ \t]?)?```/gm
+const assertion = /^(\s*)(?:const (\w+)(?:: [^=]+)? = )?(.+?)\s*\/\/ => (.+)$/
+
+const statement = (line: string): ReadonlyArray<string> => {
+  const match = assertion.exec(line)
+  if (match === null) return [line]
+  const [, indent, name, expression, expected] = match
+  const assert = `${indent}Assert.assertEquals<unknown>(${name ?? expression}, ${expected})`
+  return name === undefined ? [assert] : [`${indent}const ${name} = ${expression}`, assert]
+}
+
+/** The Vitest file of one example: its imports on top, the rest as the body of a test. */
+export const render = (label: string, code: string): string => {
+  const lines = code.split("\n").map((line) => line.replace(/^export /, ""))
+  const isImport = (line: string) => /^import\b/.test(line)
+  const body = lines.filter((line) => !isImport(line)).flatMap(statement)
+  return [
+    `import * as Assert from "@effect/vitest/utils"`,
+    `import { test } from "vitest"`,
+    ...lines.filter(isImport),
+    "",
+    `test(${JSON.stringify(label)}, async () => {`,
+    ...body.map((line) => line === "" ? "" : `  ${line}`),
+    "})",
+    ""
+  ].join("\n")
+}
+
+/** The examples of one file, as the name and text of the test files they become. */
+export const examplesIn = (path: string, text: string): ReadonlyArray<readonly [file: string, code: string]> =>
+  [...text.matchAll(fence)].map((match) => {
+    const line = text.slice(0, match.index).split("\n").length
+    const name = match[2] === undefined ? "" : ` ${match[2]}`
+    const code = (match[3] ?? "").split("\n").map((l) => l.replace(/^[ \t]*\* ?/, "")).join("\n").trimEnd()
+    return [`${path.replaceAll("/", "__")}.${line}.test.ts`, render(`${path}:${line}${name}`, code)]
+  })
+
+/** Brings `.doctest/` up to date. Files that stay the same are not touched, so that running tests do not lose theirs. */
+export const generate = (): number => {
+  mkdirSync(out, { recursive: true })
+  const paths = globSync(sources, { cwd: root }).map((path) => path.replaceAll("\\", "/"))
+  const examples = new Map(
+    paths
+      .filter((path) => !generated.some((pattern) => pattern.test(path)))
+      .toSorted()
+      .flatMap((path) => examplesIn(path, readFileSync(join(root, path), "utf8")))
+  )
+  for (const stale of readdirSync(out).filter((file) => !examples.has(file))) rmSync(join(out, stale))
+  for (const [file, code] of examples) {
+    const path = join(out, file)
+    if (!existsSync(path) || readFileSync(path, "utf8") !== code) writeFileSync(path, code)
+  }
+  return examples.size
+}
+
+if (import.meta.main) console.log(`${generate()} example(s) written to .doctest`)

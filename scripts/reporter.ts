@@ -1,0 +1,107 @@
+/**
+ * Stands beside Vitest's default reporter: writes the run to reports/, lists the cases of each property,
+ * and prints the counts as the last line of the process.
+ *
+ * With `KEELSON_NO_SKIPS=1` or `CI=true` a test that was skipped or is still to do fails the run.
+ */
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join, relative, sep } from "node:path"
+import type { Reporter, TestCase, TestModule, TestSuite, Vitest } from "vitest/node"
+import {
+  count,
+  countLine,
+  leftOutLines,
+  propertyLines,
+  type Report,
+  type TestRecord,
+  type TestState
+} from "./report.ts"
+
+const root = join(import.meta.dirname, "..")
+const isSet = (name: string): boolean => ["1", "true"].includes(process.env[name] ?? "")
+
+const fileOf = (module: TestModule): string => relative(root, module.moduleId).split(sep).join("/")
+
+const pathOf = (test: TestCase | TestSuite): ReadonlyArray<string> =>
+  test.parent.type === "module" ? [test.name] : [...pathOf(test.parent), test.name]
+
+const stateOf = (test: TestCase): TestState => {
+  const state = test.result().state
+  if (state === "failed") return "failed"
+  // A test marked as expected to fail shows that something is missing, not that it works.
+  if (test.options.mode === "todo" || test.options.fails === true) return "todo"
+  return state === "passed" ? "passed" : "skipped"
+}
+
+const recordOf = (test: TestCase): TestRecord => {
+  const { cases } = test.meta()
+  return {
+    path: pathOf(test),
+    state: stateOf(test),
+    file: fileOf(test.module),
+    project: test.project.name,
+    ...(cases === undefined ? {} : { cases })
+  }
+}
+
+const problemsOf = (module: TestModule): ReadonlyArray<string> => [
+  ...module.errors().map((error) => `${fileOf(module)}: ${error.message}`),
+  ...[...module.children.allSuites()].flatMap((suite) =>
+    suite.errors().map((error) => `${fileOf(module)} > ${suite.fullName}: ${error.message}`)
+  )
+]
+
+/** The file names given on the command line: Vitest has them and leaves them out of its types. */
+type Filtered = Vitest & { readonly filenamePattern?: ReadonlyArray<string> }
+
+export class KeelsonReporter implements Reporter {
+  #vitest: Vitest | undefined
+  #lastLine: string | undefined
+
+  onInit(vitest: Vitest): void {
+    this.#vitest = vitest
+    // Registered once, and as late as it gets: coverage and Vitest's own warnings come after `onTestRunEnd`.
+    process.once("exit", () => {
+      if (this.#lastLine !== undefined) console.log(this.#lastLine)
+    })
+  }
+
+  onTestRunEnd(modules: ReadonlyArray<TestModule>, unhandled: ReadonlyArray<{ readonly message: string }>): void {
+    const report: Report = {
+      tests: modules.flatMap((module) => [...module.children.allTests()].map(recordOf)),
+      problems: [...modules.flatMap(problemsOf), ...unhandled.map((error) => `Unhandled: ${error.message}`)]
+    }
+    const noSkips = isSet("KEELSON_NO_SKIPS") || isSet("CI")
+    const leftOut = noSkips ? leftOutLines(report) : []
+    if (leftOut.length > 0) {
+      process.exitCode = 1
+      console.log(`A test that does not run is a failure here:\n${leftOut.map((line) => `  ${line}`).join("\n")}\n`)
+    }
+    this.#write(report)
+    if (this.#isPropertiesRun(report)) console.log(propertyLines(report).join("\n"))
+    const counts = count(report, { noSkips })
+    if (counts.failed > 0) process.exitCode = 1
+    this.#lastLine = countLine(counts)
+  }
+
+  /** Only a run of everything may be read as what the project does: any other goes to a file of its own. */
+  #write(report: Report): void {
+    const folder = join(root, "reports")
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, this.#isWhole() ? "tests.json" : "partial.json"), JSON.stringify(report, null, 2))
+  }
+
+  #isWhole(): boolean {
+    const vitest = this.#vitest
+    if (vitest === undefined) return false
+    const { changed, project, related, shard, testNamePattern } = vitest.config
+    const { filenamePattern = [] }: Filtered = vitest
+    return filenamePattern.length === 0 && project.length === 0 && testNamePattern === undefined &&
+      related === undefined && shard === undefined && (changed === undefined || changed === false)
+  }
+
+  #isPropertiesRun(report: Report): boolean {
+    return isSet("KEELSON_PROPERTIES") ||
+      (report.tests.length > 0 && report.tests.every((test) => test.project === "properties"))
+  }
+}

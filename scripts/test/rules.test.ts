@@ -1,0 +1,57 @@
+import { assert, describe, it } from "@effect/vitest"
+import { problemsIn, withoutComments } from "../rules.ts"
+
+const file = "packages/core/src/Retry.ts"
+
+describe("rules", () => {
+  it("finds nothing in a plain source", () => {
+    const source = `import { Clock, Effect } from "effect"\nimport { RateLimiter } from "effect/persistence"\n`
+    assert.deepStrictEqual(problemsIn(file, source), [])
+  })
+
+  it("reports new Date with its line, with or without arguments", () => {
+    assert.deepStrictEqual(problemsIn(file, "const a = 1\nconst b = new Date()\nconst c = new Date"), [
+      `${file}:2 uses new Date: take time from Effect's Clock`,
+      `${file}:3 uses new Date: take time from Effect's Clock`
+    ])
+  })
+
+  it("does not read comments as code, nor strings as comments", () => {
+    assert.deepStrictEqual(problemsIn(file, "// new Date()\n/* import x from \"node:fs\"\n new Date() */\n"), [])
+    assert.strictEqual(problemsIn(file, `const url = "https://a.example"; const now = new Date()`).length, 1)
+    assert.strictEqual(withoutComments("a /* b\nc */ d"), "a     \n     d")
+  })
+
+  it.each([
+    `import { CircuitBreaker } from "effect/persistence"`,
+    `import type { CircuitBreaker } from "effect/persistence"`,
+    `import {\n  RateLimiter,\n  CircuitBreaker as Breaker\n} from "effect/persistence"`,
+    `import * as Persistence from "effect/persistence"`,
+    `import * as CircuitBreaker from "effect/persistence/CircuitBreaker"`,
+    `export { CircuitBreaker } from "effect/persistence"`,
+    `const breaker = import("effect/persistence")`
+  ])("keeps Effect's breaker to one file: %s", (source) => {
+    assert.strictEqual(problemsIn(file, source).length, 1)
+    assert.deepStrictEqual(problemsIn("packages/core/src/internal/effectBreaker.ts", source), [])
+  })
+
+  it.each([
+    `import { readFile } from "node:fs/promises"`,
+    `import type { Server } from "node:http"`,
+    `import "node:http"`,
+    `const fs = await import("node:fs")`
+  ])("keeps node: to files named Node*.ts: %s", (source) => {
+    assert.strictEqual(problemsIn(file, source).length, 1)
+    assert.deepStrictEqual(problemsIn("packages/core/src/NodeEgress.ts", source), [])
+  })
+
+  it("reports the second of two imports too", () => {
+    const source = `import { Effect } from "effect"\nimport { createServer } from "node:http"\n`
+    assert.deepStrictEqual(problemsIn(file, source), [`${file}:2 imports node:http: only files named Node*.ts may`])
+  })
+
+  it("allows 300 lines and reports 301", () => {
+    assert.deepStrictEqual(problemsIn(file, "x\n".repeat(300)), [])
+    assert.deepStrictEqual(problemsIn(file, "x\n".repeat(301)), [`${file} has 301 lines: split it by 300`])
+  })
+})

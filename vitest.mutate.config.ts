@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config"
+
+/** The tests that mutants of core are run against: one flat project, and the same cases for every mutant. */
+export default defineConfig({
+  test: {
+    isolate: false,
+    include: ["packages/core/test/**/*.test.ts"],
+    env: { KEELSON_SEED: "20260101" }
+  }
+})
