@@ -11,6 +11,9 @@ export default defineConfig({
     // Tests keep no state in modules, and one process for all files halves the time.
     isolate: false,
     allowOnly: !isCi,
+    // A net for what hangs, not a limit: machines are slow when they are shared.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     reporters: ["default", new KeelsonReporter()],
     projects: [
       {

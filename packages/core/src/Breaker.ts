@@ -1,0 +1,88 @@
+/**
+ * A circuit breaker for one called service: Effect's own, with a checked policy, our error codes, counters, a snapshot
+ * and a reset.
+ *
+ * Closed: calls run. Open: calls are rejected. Half-open, after the open duration: exactly one call, the probe, is
+ * admitted; its success closes the circuit and its failure opens it again. Retries belong inside a breaker, so that it
+ * sees one outcome per call, and so does what cuts a call: an interruption from outside says nothing about the service.
+ */
+import { Cause, Effect, Exit, Option, PubSub, type Scope, Stream } from "effect"
+import * as BreakerPolicy from "./BreakerPolicy.ts"
+import { BreakerStore } from "./BreakerStore.ts"
+import type { CircuitOpen } from "./CircuitOpen.ts"
+import { classify, ignored, type Outcome } from "./internal/breakerOutcome.ts"
+import { makeRecord, type Snapshot, type State } from "./internal/breakerRecord.ts"
+import type { Transition as StoreTransition } from "./internal/effectBreaker.ts"
+import { makeGuard } from "./internal/guardCall.ts"
+
+export { CircuitOpen } from "./CircuitOpen.ts"
+export { classify } from "./internal/breakerOutcome.ts"
+export type { Snapshot, State } from "./internal/breakerRecord.ts"
+
+/** A change of a circuit's state, made by this process. */
+export interface Transition {
+  readonly from: State
+  readonly to: State
+}
+
+export interface CallOptions<A, E> {
+  /** What to record for a call. Default `classify`: by the catalogue code of the error. */
+  readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
+  /** Errors that pass through uncounted. */
+  readonly ignore?: ((error: E) => boolean) | undefined
+}
+
+export interface Breaker {
+  /** The name of the called service: the key of the circuit and the label `server` of its metrics. */
+  readonly name: string
+  readonly policy: BreakerPolicy.BreakerPolicy
+  /** Runs a call if the circuit admits it. Fails with `CircuitOpen` (`CIRCUIT_OPEN`) without running it if not. */
+  readonly execute: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    options?: CallOptions<A, E>
+  ) => Effect.Effect<A, E | CircuitOpen, R>
+  /** The circuit as the store has it. An open one turns half-open with the next call after its open duration. */
+  readonly state: Effect.Effect<State>
+  /** State, policy and the counts of this process. */
+  readonly snapshot: Effect.Effect<Snapshot>
+  /** Closes the circuit and forgets its failures. Calls under way are not recorded. The totals stay. */
+  readonly reset: Effect.Effect<void>
+  readonly transitions: Stream.Stream<Transition>
+}
+
+const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
+
+/**
+ * A breaker for one called service, kept in the `BreakerStore`: breakers of the same name share a circuit.
+ *
+ * Emits `circuit_breaker_state`, `_calls_total`, `_rejections_total` and `_transitions_total` while its scope is open.
+ */
+export const make = Effect.fnUntraced(function*(
+  name: string,
+  options: BreakerPolicy.Options | BreakerPolicy.BreakerPolicy = {}
+): Effect.fn.Return<Breaker, never, BreakerStore | Scope.Scope> {
+  const policy = BreakerPolicy.make(options)
+  const store = yield* BreakerStore
+  const record = yield* makeRecord(name, policy)
+  const transitions = yield* Effect.acquireRelease(PubSub.sliding<StoreTransition>(128), PubSub.shutdown)
+  const guard = makeGuard(name, policy, store, record, transitions)
+  const state = Effect.map(Effect.orDie(store.state(name)), (found) => record.seen(states[found._tag]))
+  return {
+    name,
+    policy,
+    execute: (self, options) => policy.enabled ? guard(self, classifier(options)) : self,
+    state,
+    snapshot: Effect.map(state, record.snapshot),
+    reset: Effect.andThen(store.reset(name), Effect.sync(record.reset)),
+    transitions: Stream.map(Stream.fromPubSub(transitions), ({ from, to }) => ({ from: states[from], to: states[to] }))
+  }
+})
+
+const classifier = <A, E>(options: CallOptions<A, E> | undefined): (exit: Exit.Exit<A, E>) => Outcome => {
+  const { classify: own = classify, ignore } = options ?? {}
+  if (ignore === undefined) return own
+  return (exit) => {
+    const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : Option.none()
+    return Option.isSome(error) && ignore(error.value) ? ignored : own(exit)
+  }
+}

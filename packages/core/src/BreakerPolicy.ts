@@ -1,0 +1,72 @@
+/**
+ * When a circuit opens, and for how long: checked data from code, a file or the environment.
+ */
+import { Duration, type Effect, Schema } from "effect"
+import * as Configuration from "./Configuration.ts"
+import { consecutive, rate } from "./internal/effectBreaker.ts"
+import * as Option from "./internal/option.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
+
+/** The fields of a policy. */
+export const fields = {
+  enabled: Option.defaulted(Schema.Boolean, true, "Whether there is a breaker at all."),
+  strategy: Option.defaulted(
+    Schema.Literals(["consecutive", "ratio"]),
+    "consecutive",
+    "`consecutive`: opens at the n-th failure in a row. `ratio`: opens at a share of failures in the last calls."
+  ),
+  failureThreshold: Option.defaulted(Option.int(1, 10_000), 5, "For `consecutive`: how many failures in a row."),
+  failureRatio: Option.defaulted(Option.number(0.01, 1), 0.5, "For `ratio`: the share of failures at which it opens."),
+  windowSize: Option.defaulted(Option.int(1, 10_000), 100, "For `ratio`: how many of the last calls count."),
+  minimumCalls: Option.defaulted(
+    Option.int(1, 10_000),
+    20,
+    "For `ratio`: how many calls there are before it may open."
+  ),
+  openDuration: Option.defaulted(
+    Option.duration("0 millis", "24 hours"),
+    Duration.seconds(60),
+    "How long an open circuit rejects before it admits one call, the probe. A `Retry-After` can make it longer."
+  ),
+  maxOpenDuration: Option.defaulted(
+    Option.duration("0 millis", "24 hours"),
+    Duration.hours(1),
+    "The longest that a `Retry-After` can make it."
+  )
+}
+
+const isMinimumInWindow = Schema.makeFilter(
+  (o: { readonly minimumCalls: number; readonly windowSize: number }) =>
+    o.minimumCalls <= o.windowSize ||
+    { path: ["minimumCalls"], issue: `at most windowSize, which is ${o.windowSize}` }
+)
+
+/** Checked options of a breaker. */
+export const BreakerPolicy = Schema.Struct(fields).check(isMinimumInWindow)
+export type BreakerPolicy = typeof BreakerPolicy.Type
+
+/** What `make` takes. Every option may be left out; durations are `Duration` values or text with a unit. */
+export type Options = {
+  readonly [K in keyof BreakerPolicy]?:
+    | (Duration.Duration extends BreakerPolicy[K] ? Option.DurationInput : BreakerPolicy[K])
+    | undefined
+}
+
+/** A policy from options in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+export const make = (options: Options = {}): BreakerPolicy => decodeUnsafe(options)
+const decodeUnsafe = Configuration.decodeUnsafe(BreakerPolicy)
+
+/** A policy from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<BreakerPolicy, ConfigurationError> = Configuration.decode(
+  BreakerPolicy
+)
+
+/** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
+export const config = (path: ReadonlyArray<string>): Effect.Effect<BreakerPolicy, ConfigurationError> =>
+  Configuration.fromEnvironment(BreakerPolicy, path)
+
+/** The policy in the terms of Effect's breaker. */
+export const toTripPolicy = (policy: BreakerPolicy) =>
+  policy.strategy === "consecutive"
+    ? consecutive(policy.failureThreshold)
+    : rate({ threshold: policy.failureRatio, size: policy.windowSize, minimumCalls: policy.minimumCalls })

@@ -1,0 +1,132 @@
+/**
+ * Where the circuits of `Breaker` are kept: in this process, or in Redis, shared by many.
+ */
+import { Context, Duration, Effect, Exit, Layer, Scope } from "effect"
+import type { Redis } from "effect/persistence"
+import type { Admission, BreakerError, CircuitState, StoreRequest, Transition } from "./internal/effectBreaker.ts"
+import { makeMonotonicStore } from "./internal/monotonicStore.ts"
+import type { DurationInput } from "./internal/option.ts"
+import { makeShared, type Shared } from "./internal/sharedStore.ts"
+import * as Metrics from "./Metrics.ts"
+
+/** What a store lets in; `release` ends what it holds for the call, such as the lease of a probe. */
+export interface HeldAdmission extends Admission {
+  readonly release?: Effect.Effect<void> | undefined
+}
+
+/** Where circuits are kept. The two stores are Effect's own, decorated; they hold the state machine. */
+export class BreakerStore extends Context.Service<BreakerStore, {
+  /** Asks for a call. Fails where the circuit is open, or half-open with its probe under way. */
+  readonly admit: (key: string) => Effect.Effect<HeldAdmission, BreakerError>
+  /** Tells how an admitted call ended. */
+  readonly record: (request: StoreRequest) => Effect.Effect<Transition | undefined, BreakerError>
+  readonly state: (key: string) => Effect.Effect<CircuitState, BreakerError>
+  /** Closes a circuit, forgetting all that was recorded of it. */
+  readonly reset: (key: string) => Effect.Effect<void>
+}>()("@keelson/core/BreakerStore") {}
+
+type Unscoped = Omit<BreakerStore["Service"], "reset">
+
+/** A store's keys change with each reset: what was admitted under an old one is recorded where nobody looks. */
+const resettable = (store: Unscoped): BreakerStore["Service"] => {
+  const epochs = new Map<string, number>()
+  const inner = (key: string) => {
+    const epoch = epochs.get(key)
+    return epoch === undefined ? key : `${key}#${epoch}`
+  }
+  const rekey = <A extends { readonly key: string } | undefined>(key: string, value: A): A =>
+    value === undefined || value.key === key ? value : { ...value, key }
+  return {
+    admit: (key) =>
+      epochs.has(key)
+        ? Effect.map(store.admit(inner(key)), (admission) => ({
+          ...admission,
+          transition: rekey(key, admission.transition)
+        }))
+        : store.admit(key),
+    record: (request) =>
+      epochs.has(request.key)
+        ? Effect.map(store.record({ ...request, key: inner(request.key) }), (moved) => rekey(request.key, moved))
+        : store.record(request),
+    state: (key) => Effect.suspend(() => Effect.map(store.state(inner(key)), (state) => rekey(key, state))),
+    reset: (key) => Effect.sync(() => epochs.set(key, (epochs.get(key) ?? 0) + 1))
+  }
+}
+
+/** Circuits in this process, on the monotonic clock. A circuit that is idle for an hour is forgotten. */
+export const layerMemory: Layer.Layer<BreakerStore> = Layer.effect(
+  BreakerStore,
+  Effect.map(makeMonotonicStore, resettable)
+)
+
+export interface RedisOptions<E> {
+  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. */
+  readonly redis: Layer.Layer<Redis.Redis, E>
+  /** What keys begin with. Processes with the same prefix share their circuits. Default `keelson:breaker:`. */
+  readonly prefix?: string | undefined
+  /** How long a call to the store may take. Default 200 milliseconds. */
+  readonly timeout?: DurationInput | undefined
+  /** How long after a failed call the store is left alone. Default 1 second. */
+  readonly retryInterval?: DurationInput | undefined
+}
+
+/**
+ * Circuits in Redis, shared by every process with the same prefix.
+ *
+ * While Redis is stopped, killed or not there at start, circuits are kept in this process: counted in
+ * `circuit_breaker_store_fallbacks_total` and logged. No call waits for the store longer than `timeout`.
+ *
+ * A Redis that hangs at shutdown holds up the scope for a second at most; its socket stays until the process exits.
+ */
+export const layerRedis = <E>(options: RedisOptions<E>): Layer.Layer<BreakerStore> =>
+  Layer.effect(BreakerStore, makeRedis(options))
+
+const makeRedis = Effect.fnUntraced(function*<E>(options: RedisOptions<E>) {
+  const prefix = options.prefix ?? "keelson:breaker:"
+  const local = resettable(yield* makeMonotonicStore)
+  const shared = yield* makeShared({
+    redis: options.redis,
+    prefix,
+    timeout: Duration.fromInputUnsafe(options.timeout ?? "200 millis"),
+    retryInterval: Duration.fromInputUnsafe(options.retryInterval ?? "1 second")
+  })
+  return yield* withFallback(shared, local, prefix)
+})
+
+/** Generations tell whose a call is: the local store's are made negative, which Redis never issues. */
+const withFallback = Effect.fnUntraced(function*(shared: Shared, local: BreakerStore["Service"], prefix: string) {
+  let fallbacks = 0
+  yield* Metrics.register("circuitBreakerStoreFallbacks", {}, () => fallbacks)
+  const admitLocal = (key: string) => {
+    fallbacks++
+    return Effect.map(local.admit(key), (admission) => ({ ...admission, generation: -1 - admission.generation }))
+  }
+  return BreakerStore.of({
+    admit: (key) =>
+      Effect.flatMap(Scope.make(), (scope) => {
+        const release = Scope.close(scope, Exit.void)
+        return shared.attempt(({ store }) => Scope.provide(store.admit(key), scope)).pipe(
+          Effect.onError(() => release),
+          Effect.flatMap((admission) =>
+            admission === undefined
+              ? Effect.andThen(release, admitLocal(key))
+              : Effect.succeed({ ...admission, release })
+          )
+        )
+      }),
+    record: (request) =>
+      request.generation < 0
+        ? local.record({ ...request, generation: -1 - request.generation })
+        : shared.attempt(({ store }) => store.record(request)),
+    state: (key) =>
+      Effect.flatMap(
+        shared.attempt(({ store }) => store.state(key)),
+        (state) => state === undefined ? local.state(key) : Effect.succeed(state)
+      ),
+    reset: (key) =>
+      Effect.andThen(
+        Effect.ignore(Effect.scoped(shared.attempt(({ redis }) => Effect.orDie(redis.send("DEL", prefix + key))))),
+        local.reset(key)
+      )
+  })
+})

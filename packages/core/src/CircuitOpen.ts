@@ -1,0 +1,27 @@
+import { Duration, Schema } from "effect"
+import { code } from "./ErrorCode.ts"
+import * as Problem from "./Problem.ts"
+
+/**
+ * A circuit breaker rejected a call without making it (`CIRCUIT_OPEN`), since the circuit is open, or half-open with
+ * its one probe under way.
+ */
+export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("@keelson/core/CircuitOpen")("CircuitOpen", {
+  code: code("CIRCUIT_OPEN"),
+  /** The breaker's name. */
+  server: Schema.String,
+  state: Schema.Literals(["OPEN", "HALF_OPEN"]),
+  /** When a call may be admitted again; zero where only the probe is waited for. */
+  retryAfter: Schema.Duration
+}) {
+  override get message(): string {
+    return `Circuit breaker is ${this.state}`
+  }
+  get details() {
+    return { server: this.server, state: this.state, retry_after_ms: Duration.toMillis(this.retryAfter) }
+  }
+  /** The encoded form (`Problem`). */
+  override toJSON(): Problem.Problem {
+    return Problem.encode(this)
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Options from data: a plain object, JSON or YAML text, or the environment, decoded by one schema.
+ *
+ * Unknown keys, wrong types, values out of range and contradictions fail; nothing is replaced silently. The error names
+ * the path and the bound, never the value found there, since that may be a secret.
+ */
+import { ConfigProvider, Duration, Effect, Predicate, Result, Schema } from "effect"
+import { Yaml } from "effect/encoding"
+import * as EnvSubstitution from "./EnvSubstitution.ts"
+import { toConfigurationError } from "./internal/configurationIssue.ts"
+import { readEnvironment } from "./internal/environment.ts"
+import { ConfigurationError } from "./KeelsonError.ts"
+
+const options = { onExcessProperty: "error", errors: "all" } as const
+
+const isPlain = (input: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(input)
+  return prototype === null || prototype === Object.prototype
+}
+
+/** Plain data with each `Duration` written as text, which is what option schemas decode. */
+const plain = (input: unknown): unknown => {
+  if (Duration.isDuration(input)) return String(input)
+  if (Array.isArray(input)) return input.map(plain)
+  if (!Predicate.isObject(input)) return input
+  // A `Map` or `Date` has no members to decode: it must not pass for an object without any.
+  if (!isPlain(input)) return Object.prototype.toString.call(input)
+  return Object.fromEntries(
+    Object.entries(input).flatMap(([key, value]) => value === undefined ? [] : [[key, plain(value)]])
+  )
+}
+
+/**
+ * Decodes a plain object, whose durations are `Duration` values or text with a unit (`"250 millis"`).
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`), its details naming `path` and `expected` of every issue.
+ */
+export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
+  schema: S,
+  path: ReadonlyArray<string> = []
+) => {
+  const decode = Schema.decodeUnknownResult(schema, options)
+  return (input: unknown): Result.Result<S["Type"], ConfigurationError> =>
+    Result.mapError(decode(plain(input)), (error) => toConfigurationError(error.issue, path))
+}
+
+/** `decodeResult` as an effect. */
+export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, path: ReadonlyArray<string> = []) => {
+  const run = decodeResult(schema, path)
+  return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> => Effect.fromResult(run(input))
+}
+
+/** For options given in code: throws the `ConfigurationError`, since it is a mistake of the program. */
+export const decodeUnsafe = <S extends Schema.ConstraintDecoder<unknown>>(
+  schema: S,
+  path: ReadonlyArray<string> = []
+) => {
+  const run = decodeResult(schema, path)
+  return (input: unknown): S["Type"] => Result.getOrThrowWith(run(input), (error) => error)
+}
+
+const missingSection = (key: string) =>
+  new ConfigurationError({
+    code: "CONFIG_MISSING",
+    message: `The configuration has no section ${key}`,
+    details: { missing_key: key }
+  })
+
+const unreadable = (format: "json" | "yaml", cause: unknown) =>
+  new ConfigurationError({
+    code: "INVALID_CONFIG",
+    message: `The configuration is not ${format === "json" ? "JSON" : "YAML"}`,
+    details: { expected: format },
+    cause: cause instanceof SyntaxError ? new SyntaxError("unexpected token") : undefined
+  })
+
+/** Text in every leaf, so that a number put in by `${VAR}` decodes as a number. */
+const stringTree = (tree: unknown): unknown => {
+  if (Array.isArray(tree)) return tree.map(stringTree)
+  if (typeof tree === "object" && tree !== null) {
+    return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, stringTree(value)]))
+  }
+  return typeof tree === "number" || typeof tree === "boolean" || typeof tree === "bigint" ? String(tree) : tree
+}
+
+const pick = (tree: unknown, section: ReadonlyArray<string>): Effect.Effect<unknown, ConfigurationError> => {
+  let current = tree
+  for (const [index, key] of section.entries()) {
+    if (!Predicate.isObject(current) || !Object.hasOwn(current, key)) {
+      return Effect.fail(missingSection(section.slice(0, index + 1).join(".")))
+    }
+    current = current[key]
+  }
+  return Effect.succeed(current)
+}
+
+/**
+ * Decodes one section of JSON or YAML text, after `${VAR}` (see `EnvSubstitution`). `section` is a dotted path; without
+ * it the whole document is decoded. Numbers and booleans may be quoted.
+ *
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key`, `CONFIG_VARIABLE_MISSING` with `var_name`,
+ * `INVALID_CONFIG` with `path` and `expected`.
+ */
+export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
+  schema: S,
+  input: { readonly format: "json" | "yaml"; readonly text: string; readonly section?: string | undefined }
+): Effect.Effect<S["Type"], ConfigurationError> => {
+  const path = input.section === undefined ? [] : input.section.split(".")
+  const decode = Schema.decodeUnknownResult(Schema.toCodecStringTree(schema), options)
+  return Effect.try({
+    try: (): unknown => input.format === "json" ? JSON.parse(input.text) : Yaml.parse(input.text),
+    catch: (cause) => unreadable(input.format, cause)
+  }).pipe(
+    Effect.flatMap((tree) => pick(tree, path)),
+    Effect.flatMap(EnvSubstitution.substituteAll),
+    Effect.flatMap((tree) => Effect.fromResult(decode(stringTree(tree)))),
+    Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
+  )
+}
+
+/**
+ * Decodes the options under `path` of the `ConfigProvider` in context: `KEELSON_RETRY_MAX_ATTEMPTS` is `maxAttempts`
+ * under `["keelson", "retry"]`. Lists are written with commas, or as `..._0`, `..._1`.
+ *
+ * Fails as `decodeText` does. An option that is set but unknown is refused, as it would be in a file.
+ */
+export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
+  schema: S,
+  path: ReadonlyArray<string>
+): Effect.Effect<S["Type"], ConfigurationError> => {
+  const codec = Schema.toCodecStringTree(schema)
+  const decode = Schema.decodeUnknownResult(codec, options)
+  return ConfigProvider.ConfigProvider.pipe(
+    Effect.flatMap((provider) => readEnvironment(codec.ast, provider, path)),
+    Effect.flatMap((tree) => Effect.fromResult(decode(tree))),
+    Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
+  )
+}

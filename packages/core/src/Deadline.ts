@@ -1,0 +1,84 @@
+/**
+ * An absolute instant on the monotonic clock by which a call has to end, and the error of being late.
+ *
+ * It bounds wall time up to the finalizers of the attempt that is cut: Effect waits for them. With `detach` the caller
+ * gets the error at the instant itself, and the finalizers end in the background.
+ */
+import { Clock, Context, Duration, Effect, Schema } from "effect"
+import { code } from "./ErrorCode.ts"
+import { cut } from "./internal/cut.ts"
+import type { DurationInput } from "./internal/option.ts"
+import * as Problem from "./Problem.ts"
+
+/** What ran out of time: one attempt, or the whole call with its retries and delays. */
+export type Limit = "attempt" | "call"
+
+/**
+ * An attempt or a call took longer than it may (`TIMEOUT`). It is a failure for a circuit breaker, which an
+ * interruption from outside would not be.
+ */
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@keelson/core/DeadlineExceeded")(
+  "DeadlineExceeded",
+  {
+    code: code("TIMEOUT"),
+    limit: Schema.Literals(["attempt", "call"]),
+    /** How long it was allowed to take. */
+    after: Schema.Duration
+  }
+) {
+  override get message(): string {
+    return `The ${this.limit} did not end within ${Duration.format(this.after)}`
+  }
+  get details() {
+    return { limit: this.limit, after_ms: Duration.toMillis(this.after) }
+  }
+  /** The encoded form (`Problem`). */
+  override toJSON(): Problem.Problem {
+    return Problem.encode(this)
+  }
+}
+
+/** The instant in monotonic nanoseconds by which the current call has to end; `undefined` where there is none. */
+export const CurrentDeadline = Context.Reference<bigint | undefined>("@keelson/core/CurrentDeadline", {
+  defaultValue: () => undefined
+})
+
+/** The time left until the current deadline, zero once it has passed; `undefined` where there is none. */
+export const remaining: Effect.Effect<Duration.Duration | undefined> = Effect.flatMap(
+  CurrentDeadline,
+  (until) =>
+    until === undefined
+      ? Effect.succeed(undefined)
+      : Effect.map(Clock.monotonicTimeNanos, (now) => Duration.nanos(until > now ? until - now : 0n))
+)
+
+export interface Options {
+  /** Whether the caller gets the error at the instant itself, before the finalizers have ended. Default false. */
+  readonly detach?: boolean | undefined
+}
+
+/**
+ * Runs an effect that has to end within a time, or by the deadline it already runs under if that is sooner. What it
+ * contains (Keelson's retries and store calls) sees the instant and plans for it.
+ *
+ * Put it *inside* a circuit breaker: a breaker ignores what is cut from outside. `Resilience` does.
+ * Fails with `DeadlineExceeded` (`TIMEOUT`).
+ */
+export const within = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  duration: DurationInput,
+  options?: Options
+): Effect.Effect<A, E | DeadlineExceeded, R> =>
+  Effect.withFiber((fiber) => {
+    const now = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
+    const outer = fiber.getRef(CurrentDeadline)
+    const asked = now + Duration.toNanosUnsafe(duration)
+    const until = outer !== undefined && outer < asked ? outer : asked
+    const after = Duration.nanos(until > now ? until - now : 0n)
+    return cut(
+      Effect.provideService(self, CurrentDeadline, until),
+      after,
+      () => new DeadlineExceeded({ limit: "call", after }),
+      options?.detach ?? false
+    )
+  })

@@ -1,0 +1,70 @@
+/**
+ * `${VAR}` in configuration text, taken from the `ConfigProvider` in context (the environment by default).
+ */
+import { ConfigProvider, Effect } from "effect"
+import { ConfigurationError } from "./KeelsonError.ts"
+
+const variable = /\$\$\{|\$\{([^}]*)(\}?)/g
+const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+const missing = (name: string) =>
+  new ConfigurationError({
+    code: "CONFIG_VARIABLE_MISSING",
+    message: `The environment variable ${name} is not set`,
+    details: { var_name: name }
+  })
+
+const malformed = (offset: number) =>
+  new ConfigurationError({
+    code: "INVALID_CONFIG",
+    message: `A \${ at offset ${offset} is not followed by a variable's name and a closing brace`,
+    details: { offset, expected: "${NAME}, with NAME of letters, digits and underscores" }
+  })
+
+const lookup = (name: string): Effect.Effect<string, ConfigurationError> =>
+  Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => provider.load([name])).pipe(
+    Effect.orElseSucceed(() => undefined),
+    Effect.flatMap((node) => node?.value === undefined ? Effect.fail(missing(name)) : Effect.succeed(node.value))
+  )
+
+/**
+ * Replaces each `${NAME}` in a text by the variable's value; `$${` stands for a literal `${`.
+ *
+ * A value is put in as it is and not looked through again. An empty variable counts as not set.
+ * Fails with `ConfigurationError` (`CONFIG_VARIABLE_MISSING` with `var_name`; `INVALID_CONFIG` for a `${` that is not
+ * closed or has no proper name). No value appears in an error.
+ */
+export const substitute = Effect.fnUntraced(function*(text: string): Effect.fn.Return<string, ConfigurationError> {
+  let result = ""
+  let end = 0
+  for (const match of text.matchAll(variable)) {
+    result += text.slice(end, match.index)
+    end = match.index + match[0].length
+    if (match[0] === "$${") {
+      result += "${"
+      continue
+    }
+    const [, name = "", brace] = match
+    if (brace === "" || !variableName.test(name)) return yield* malformed(match.index)
+    result += yield* lookup(name)
+  }
+  return result + text.slice(end)
+})
+
+/**
+ * The same for every string inside arrays and plain objects, member names excepted.
+ *
+ * Applied to a *parsed* document, so that a value with quotes or line breaks in it can't change the document's shape.
+ */
+export const substituteAll = (tree: unknown): Effect.Effect<unknown, ConfigurationError> => {
+  if (typeof tree === "string") return substitute(tree)
+  if (Array.isArray(tree)) return Effect.forEach(tree, substituteAll)
+  if (typeof tree !== "object" || tree === null) return Effect.succeed(tree)
+  return Effect.map(
+    Effect.forEach(
+      Object.entries(tree),
+      ([name, child]) => Effect.map(substituteAll(child), (value) => [name, value] as const)
+    ),
+    Object.fromEntries
+  )
+}

@@ -1,0 +1,124 @@
+/**
+ * The five error classes that carry a catalogue code, one per category.
+ *
+ * Message, details and cause pass through `Redaction` when the error is made, so that what an error holds can be shown.
+ */
+import { Data, Schema, SchemaTransformation } from "effect"
+import { type Category, codeInfo, type ErrorCode, fromId, type Severity } from "./ErrorCode.ts"
+import type { catalogue } from "./internal/catalogue.ts"
+import * as Problem from "./Problem.ts"
+import * as Redaction from "./Redaction.ts"
+
+/** The codes of one category. */
+export type CodeOf<C extends Category> = {
+  readonly [Code in ErrorCode]: (typeof catalogue)[Code]["category"] extends C ? Code : never
+}[ErrorCode]
+
+/** What an error is made of. */
+export interface Options<Code extends ErrorCode> {
+  readonly code: Code
+  /** For a person. Default: the description in the catalogue. */
+  readonly message?: string | undefined
+  /** Allowlisted facts for a machine; never a token, key or secret. Default: none. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined
+  /** Overrides the catalogue's severity for this occurrence. */
+  readonly severity?: Severity | undefined
+  /** What led to it; kept as a redacted view and never encoded. */
+  readonly cause?: unknown
+}
+
+abstract class Coded<Code extends ErrorCode> extends Data.Error<{
+  readonly code: Code
+  readonly message: string
+  readonly details: Problem.Details
+  readonly severity: Severity
+}> {
+  constructor({ cause, code, details, message, severity }: Options<Code>) {
+    super({
+      code,
+      message: Redaction.text(message ?? codeInfo[code].description),
+      details: Problem.details(details ?? {}),
+      severity: severity ?? codeInfo[code].severity,
+      ...(cause === undefined ? undefined : { cause: Redaction.error(cause) })
+    })
+  }
+  /** The HTTP status of a response that reports this error. */
+  get status(): number {
+    return codeInfo[this.code].status
+  }
+  get category(): Category {
+    return codeInfo[this.code].category
+  }
+  /** The encoded form (`Problem`), so that a log or `JSON.stringify` shows allowlisted fields only. */
+  override toJSON(): Problem.Problem {
+    return Problem.encode(this)
+  }
+}
+
+/** A configuration is missing, invalid or contradictory (`CFG-...`). */
+export class ConfigurationError extends Coded<CodeOf<"CONFIGURATION">> {
+  readonly _tag = "ConfigurationError"
+  override readonly name = "ConfigurationError"
+}
+
+/** A token could not be acquired, or was refused (`TOK-...`). */
+export class TokenAcquisitionError extends Coded<CodeOf<"AUTHENTICATION">> {
+  readonly _tag = "TokenAcquisitionError"
+  override readonly name = "TokenAcquisitionError"
+}
+
+/** A call over the network failed (`NET-...`). */
+export class NetworkError extends Coded<CodeOf<"NETWORK">> {
+  readonly _tag = "NetworkError"
+  override readonly name = "NetworkError"
+}
+
+/** The caller may not do this, or that cannot be decided (`AUTH-...`). */
+export class AuthorizationError extends Coded<CodeOf<"AUTHORIZATION">> {
+  readonly _tag = "AuthorizationError"
+  override readonly name = "AuthorizationError"
+}
+
+/** Something inside failed (`INT-...`). */
+export class InternalError extends Coded<CodeOf<"INTERNAL">> {
+  readonly _tag = "InternalError"
+  override readonly name = "InternalError"
+}
+
+/** Any of the five. */
+export type KeelsonError =
+  | ConfigurationError
+  | TokenAcquisitionError
+  | NetworkError
+  | AuthorizationError
+  | InternalError
+
+const isCategory = <C extends Category>(code: ErrorCode, category: C): code is CodeOf<C> =>
+  codeInfo[code].category === category
+
+/** The error of the class that the code belongs to. */
+export const make = (options: Options<ErrorCode>): KeelsonError => {
+  const { code, ...rest } = options
+  if (isCategory(code, "CONFIGURATION")) return new ConfigurationError({ code, ...rest })
+  if (isCategory(code, "AUTHENTICATION")) return new TokenAcquisitionError({ code, ...rest })
+  if (isCategory(code, "NETWORK")) return new NetworkError({ code, ...rest })
+  if (isCategory(code, "AUTHORIZATION")) return new AuthorizationError({ code, ...rest })
+  return new InternalError({ code, ...rest })
+}
+
+/** The error that an encoded form (`Problem.encode`) was made of; its cause is gone. */
+export const fromProblem = (problem: Problem.Problem): KeelsonError =>
+  make({
+    code: fromId(problem.error_code) ?? "INTERNAL_ERROR",
+    message: problem.message,
+    details: problem.details,
+    severity: problem.severity
+  })
+
+/** The errors of this module and their encoded form, for an `HttpApi` or any other boundary. */
+export const Wire = Problem.Problem.pipe(
+  Schema.decodeTo(
+    Schema.declare((u: unknown): u is KeelsonError => u instanceof Coded, { expected: "a Keelson error" }),
+    SchemaTransformation.transform({ decode: fromProblem, encode: (error) => Problem.encode(error) })
+  )
+)

@@ -1,0 +1,82 @@
+/**
+ * The metrics of every package: their names, units and labels, and how they are counted.
+ *
+ * What happens on a hot path is counted in plain fields and read when metrics are read (`register`); everything else is
+ * an ordinary Effect metric (`increment`, `observe`). Labels have few values: never a key id, URL or subject.
+ */
+import { Context, Duration, Effect, Layer, Metric, type Scope } from "effect"
+import { codeInfo, codeOf } from "./ErrorCode.ts"
+import { type Definition, definitions, type Labels, type MetricName } from "./internal/metricDefinitions.ts"
+import { addSource } from "./internal/metricSources.ts"
+
+export { type Definition, definitions, type Labels, type MetricName } from "./internal/metricDefinitions.ts"
+
+/**
+ * What every name begins with. Default `keelson_`. Provide it around the whole program: it is read where a layer that
+ * registers a metric is built, and where anything else is counted.
+ */
+export const Prefix = Context.Reference<string>("@keelson/core/Metrics/Prefix", { defaultValue: () => "keelson_" })
+
+const boundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+const counter = (prefix: string, name: MetricName, attributes: Record<string, string>) =>
+  Metric.counter(prefix + definitions[name].name, {
+    description: definitions[name].description,
+    incremental: true,
+    attributes
+  })
+
+/** Adds to a counter. */
+export const increment = <Name extends MetricName<"counter">>(
+  name: Name,
+  labels: Labels<Name>,
+  by = 1
+): Effect.Effect<void> => Effect.flatMap(Prefix, (prefix) => Metric.update(counter(prefix, name, labels), by))
+
+/** Records a duration, in seconds, in a histogram. */
+export const observe = <Name extends MetricName<"histogram">>(
+  name: Name,
+  labels: Labels<Name>,
+  duration: Duration.Duration
+): Effect.Effect<void> =>
+  Effect.flatMap(Prefix, (prefix) =>
+    Metric.update(
+      Metric.histogram(prefix + definitions[name].name, {
+        description: definitions[name].description,
+        attributes: labels,
+        boundaries
+      }),
+      Duration.toSeconds(duration)
+    ))
+
+/**
+ * Adds a source to a series for as long as the scope is open; it is read when metrics are read.
+ *
+ * The sources of one series add up (of a circuit's state the greatest counts). What a counter's source has counted stays in the
+ * sum when it leaves, since a counter must not fall; the series goes with its last source.
+ */
+export const register = <Name extends MetricName<"counter" | "gauge">>(
+  name: Name,
+  labels: Labels<Name>,
+  read: () => number
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.flatMap(Prefix, (prefix) => {
+    const definition: Definition = definitions[name]
+    const metric = definition.kind === "counter"
+      ? counter(prefix, name, labels)
+      : Metric.gauge(prefix + definition.name, { description: definition.description, attributes: labels })
+    return addSource(metric, definition, read)
+  })
+
+/** Counts the coded errors of an effect in `errors_total`. An error without a code is `INT-001`. */
+export const countErrors = (server: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapError(self, (error) => countError(error, server))
+
+/** Counts one error in `errors_total`. */
+export const countError = (error: unknown, server: string): Effect.Effect<void> => {
+  const { category, id } = codeInfo[codeOf(error) ?? "INTERNAL_ERROR"]
+  return increment("errors", { server, error_code: id, category })
+}
+
+/** A registry of its own for whatever it is provided to, so that a test starts from zero and disturbs no other. */
+export const layerIsolated: Layer.Layer<never> = Layer.fresh(Layer.sync(Metric.MetricRegistry, () => new Map()))

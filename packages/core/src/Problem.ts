@@ -1,0 +1,89 @@
+/**
+ * The encoded forms of an error: the eight members that Keelson puts on the wire, and RFC 9457 problem details.
+ */
+import { Predicate, Schema } from "effect"
+import { type HttpServerResponse, ProblemDetails } from "effect/http"
+import * as ErrorCode from "./ErrorCode.ts"
+import { carriedCode } from "./internal/carriedCode.ts"
+import * as Redaction from "./Redaction.ts"
+
+/** Facts of an error for a machine: JSON, redacted. */
+export type Details = { readonly [name: string]: Schema.Json }
+
+/** Exactly these eight members. */
+export const Problem = Schema.Struct({
+  /** The id, as in `TOK-002`. */
+  error_code: Schema.String,
+  category: ErrorCode.Category,
+  severity: ErrorCode.Severity,
+  message: Schema.String,
+  details: Schema.Record(Schema.String, Schema.Json),
+  troubleshooting: Schema.Array(Schema.String),
+  documentation_url: Schema.String,
+  http_status: Schema.Int
+})
+export type Problem = typeof Problem.Type
+
+const isMembers = (json: Schema.Json): json is Details => Predicate.isObject(json)
+
+/** Redacted, bounded JSON of the facts given. */
+export const details = (facts: Readonly<Record<string, unknown>>): Details => {
+  const redacted = Redaction.value(facts)
+  return isMembers(redacted) ? redacted : {}
+}
+
+const severityOf = (error: object, code: ErrorCode.ErrorCode): ErrorCode.Severity =>
+  "severity" in error && Schema.is(ErrorCode.Severity)(error.severity)
+    ? error.severity
+    : ErrorCode.codeInfo[code].severity
+
+const detailsOf = (error: object): Details =>
+  "details" in error && Predicate.isObject(error.details) ? details(error.details) : {}
+
+/**
+ * The encoded form of any error. One without a catalogue code becomes `INT-001`.
+ *
+ * Message, details and severity are shown of an error that carries a code. One that has its code by its shape alone, as
+ * an error of Node or of Effect's `HttpClient`, shows nothing of itself: its message names hosts and URLs.
+ */
+export const encode = (error: unknown): Problem => {
+  const code = ErrorCode.codeOf(error)
+  const coded = error instanceof Error && carriedCode(error) !== undefined ? error : undefined
+  const name = code ?? "INTERNAL_ERROR"
+  const info = ErrorCode.codeInfo[name]
+  return {
+    error_code: info.id,
+    category: info.category,
+    severity: coded === undefined ? info.severity : severityOf(coded, name),
+    message: coded === undefined ? info.description : Redaction.text(coded.message),
+    details: coded === undefined ? {} : detailsOf(coded),
+    troubleshooting: [...info.troubleshooting],
+    documentation_url: ErrorCode.documentationUrl(name),
+    http_status: info.status
+  }
+}
+
+/**
+ * RFC 9457 problem details: `type` is the documentation URL, `title` the description, `detail` the message, and
+ * `code`, `category`, `severity` and `details` are extension members. `instance` names the occurrence.
+ *
+ * @see RFC 9457, section 3
+ */
+export const toProblemDetails = (error: unknown, instance?: string): ProblemDetails.ProblemDetails => {
+  const problem = encode(error)
+  return {
+    type: problem.documentation_url,
+    title: ErrorCode.codeInfo[ErrorCode.fromId(problem.error_code)!].description,
+    status: problem.http_status,
+    detail: problem.message,
+    ...(instance === undefined ? undefined : { instance }),
+    code: problem.error_code,
+    category: problem.category,
+    severity: problem.severity,
+    details: problem.details
+  }
+}
+
+/** An `application/problem+json` response with the error's status. */
+export const toResponse = (error: unknown, instance?: string): HttpServerResponse.HttpServerResponse =>
+  ProblemDetails.toResponse(toProblemDetails(error, instance))

@@ -1,0 +1,58 @@
+/**
+ * `GET /metrics` in the Prometheus text format, version 0.0.4.
+ *
+ * @see https://prometheus.io/docs/instrumenting/exposition_formats/
+ */
+import { Effect, Exit, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+import * as Metrics from "./Metrics.ts"
+
+export interface Options {
+  /** Default `/metrics`. */
+  readonly path?: HttpRouter.PathInput | undefined
+}
+
+/** A name as Effect's formatter writes it: what the format does not allow becomes `_`, several `_` become one. */
+const sanitize = (name: string): string =>
+  name.replaceAll(/[^a-zA-Z0-9_:]/g, "_").replace(/^(?=[0-9:])/, "_").replaceAll(/_+/g, "_")
+
+/**
+ * All metrics of the registry in context as text. A family of ours that has no series yet shows its help and type, so
+ * that a dashboard can tell "nothing happened" from "not there".
+ */
+export const format: Effect.Effect<string> = Effect.gen(function*() {
+  const text = yield* PrometheusMetrics.format()
+  const prefix = yield* Metrics.Prefix
+  const present = new Set(Array.from(text.matchAll(/^# TYPE (\S+)/gm), ([, name]) => name))
+  const ours = Object.values(Metrics.definitions).map((definition) => ({
+    ...definition,
+    name: sanitize(prefix + definition.name)
+  }))
+  const absent = ours.filter(({ name }) => !present.has(name))
+  return text + absent.map(({ description, kind, name }) => `# HELP ${name} ${description}\n# TYPE ${name} ${kind}\n`)
+    .join("")
+})
+
+/** The response to a scrape: 200 with the metrics, or 500 with a text that shows nothing of the failure. */
+export const response: Effect.Effect<HttpServerResponse.HttpServerResponse> = Effect.map(
+  Effect.exit(format),
+  Exit.match({
+    onSuccess: (text) => HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" }),
+    onFailure: () => HttpServerResponse.text("The metrics could not be read\n", { status: 500 })
+  })
+)
+
+/** Routers that serve metrics, by path; weak, so that a router is not kept. */
+const installed = new WeakMap<HttpRouter.HttpRouter, Set<string>>()
+
+/** Adds the route to the router in context. Adding it again does nothing. */
+export const layer = (options?: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const router = yield* HttpRouter.HttpRouter
+    const path = options?.path ?? "/metrics"
+    const paths = installed.get(router) ?? new Set()
+    if (paths.has(path)) return
+    installed.set(router, paths.add(path))
+    yield* router.add("GET", path, response)
+  }))

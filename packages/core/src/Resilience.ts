@@ -1,0 +1,120 @@
+/**
+ * All that stands between a caller and a service, in the one order that works:
+ *
+ * `deadline > breaker > retry > attempt`
+ *
+ * The breaker sees one outcome per call, however many attempts there were. Attempts are cut inside it, by the lesser of
+ * the attempt timeout and what is left until the deadline, so that a service that hangs opens the circuit.
+ */
+import { Cause, Clock, Duration, Effect, type Scope } from "effect"
+import { HttpClient, type HttpClientError } from "effect/http"
+import * as Breaker from "./Breaker.ts"
+import type { BreakerStore } from "./BreakerStore.ts"
+import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
+import { type HttpOptions, prepareHttp } from "./internal/httpAttempt.ts"
+import { limitAttempt } from "./internal/limitAttempt.ts"
+import { type LoopOptions, retryLoop } from "./internal/retryLoop.ts"
+import * as Metrics from "./Metrics.ts"
+import * as ResiliencePolicy from "./ResiliencePolicy.ts"
+import type { Options as RetryOptions } from "./Retry.ts"
+import type { RetryBudget } from "./RetryBudget.ts"
+import type { RetryExhausted } from "./RetryExhausted.ts"
+
+/** What `execute` adds to the errors of a call. */
+export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
+
+export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "retryAfter" | "while"> {
+  /** What the breaker records; default by the catalogue code. */
+  readonly classify?: Breaker.CallOptions<A, Failure<E>>["classify"]
+  /** Errors that pass the breaker uncounted. */
+  readonly ignore?: Breaker.CallOptions<A, Failure<E>>["ignore"]
+}
+
+export interface Resilience {
+  /** The called service: the circuit's key and the label `server` of every metric. */
+  readonly name: string
+  readonly policy: ResiliencePolicy.ResiliencePolicy
+  /** The breaker, where the policy has one. */
+  readonly breaker: Breaker.Breaker | undefined
+  /** Runs a call under the policy. What fails is counted in `errors_total`. */
+  readonly execute: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    options?: CallOptions<A, E>
+  ) => Effect.Effect<A, Failure<E>, R>
+  /** A client whose requests run under the policy, retried as `HttpRetry` does. */
+  readonly http: <E, R>(
+    self: HttpClient.HttpClient.With<E, R>,
+    options?: Omit<HttpOptions, "server">
+  ) => HttpClient.HttpClient.With<Failure<E | HttpClientError.HttpClientError>, R>
+}
+
+/**
+ * Everything for one called service, from one policy.
+ *
+ * - `budget`: a retry budget to share; default the one of the policy's `retry.budget`, if any.
+ *
+ * Emits `retry_attempts_total`, `errors_total` and the breaker's metrics. Nothing is built for a part that is left out.
+ */
+export const make = Effect.fnUntraced(function*(
+  name: string,
+  options: ResiliencePolicy.Options | ResiliencePolicy.ResiliencePolicy,
+  shared?: { readonly budget?: RetryBudget | undefined }
+): Effect.fn.Return<Resilience, never, BreakerStore | Scope.Scope> {
+  const policy = ResiliencePolicy.make(options)
+  const { deadline } = policy
+  const own = ResiliencePolicy.retryPolicy(policy)
+  const retry = own === undefined || shared?.budget === undefined ? own : { ...own, budget: shared.budget }
+  const breaker = policy.breaker?.enabled === true ? yield* Breaker.make(name, policy.breaker) : undefined
+  const limits = {
+    detach: policy.detach,
+    ...(policy.attemptTimeout === undefined ? undefined : { attemptTimeout: policy.attemptTimeout }),
+    ...(deadline === undefined ? undefined : { deadline })
+  }
+  // Made once: most calls have no options.
+  const plain = { server: name }
+  const counted = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
+    const error = Cause.findErrorOption(cause)
+    const failed = Effect.failCause(cause)
+    return error._tag === "None" ? failed : Effect.andThen(Metrics.countError(error.value, name), failed)
+  }
+  const isLimited = policy.attemptTimeout !== undefined || deadline !== undefined
+
+  const attempts = <A, E, R>(self: Effect.Effect<A, E, R>, options: LoopOptions<E, never>) =>
+    retry !== undefined
+      ? retryLoop(self, retry, options)
+      : isLimited
+      ? Effect.flatMap(CurrentDeadline, (until) => limitAttempt(self, limits, until, ignore))
+      : self
+
+  const run = <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    loop: LoopOptions<E, never>,
+    options: CallOptions<A, E> | undefined
+  ): Effect.Effect<A, Failure<E>, R> => {
+    const inner: Effect.Effect<A, Failure<E>, R> = attempts(self, loop)
+    const guarded = breaker === undefined ? inner : breaker.execute(inner, options)
+    return Effect.catchCause(deadline === undefined ? guarded : until(guarded, deadline), counted)
+  }
+
+  return {
+    name,
+    policy,
+    breaker,
+    execute: (self, options) => run(self, options === undefined ? plain : { ...options, server: name }, options),
+    http: (self, options) =>
+      HttpClient.transform(self, (effect, request) => {
+        const { attempt, loop } = prepareHttp(effect, request, retry ?? { statuses: [] }, { ...options, server: name })
+        return run(attempt, loop, undefined)
+      })
+  }
+})
+
+const ignore = (): void => {}
+
+/** Sets the instant by which to end, for all that looks at it inside; it cuts nothing itself. */
+const until = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const own = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(deadline)
+    const outer = fiber.getRef(CurrentDeadline)
+    return Effect.provideService(self, CurrentDeadline, outer !== undefined && outer < own ? outer : own)
+  })

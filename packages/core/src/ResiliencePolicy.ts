@@ -1,0 +1,66 @@
+/**
+ * One policy for all that stands between a caller and a service: deadline, breaker, retry and attempt timeout.
+ */
+import { type Effect, Schema } from "effect"
+import * as Backoff from "./Backoff.ts"
+import * as BreakerPolicy from "./BreakerPolicy.ts"
+import * as Configuration from "./Configuration.ts"
+import * as Option from "./internal/option.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
+
+/** Checked options. A part that is left out is not there: no retry, no breaker, no deadline. */
+export const ResiliencePolicy = Schema.Struct({
+  ...RetryPolicy.timeFields,
+  retry: Option.optional(
+    Schema.Struct(RetryPolicy.retryFields).check(Backoff.isCapAboveBase),
+    "Retries, see the retry options. Without it there is one attempt."
+  ),
+  breaker: Option.optional(
+    BreakerPolicy.BreakerPolicy,
+    "A circuit breaker, see the breaker options. Without it there is none."
+  )
+}).check(RetryPolicy.isDeadlineAboveAttempt)
+export type ResiliencePolicy = typeof ResiliencePolicy.Type
+
+/** What `make` takes: every option may be left out, and durations are `Duration` values or text with a unit. */
+export interface Options {
+  readonly attemptTimeout?: Option.DurationInput | undefined
+  readonly deadline?: Option.DurationInput | undefined
+  readonly detach?: boolean | undefined
+  readonly retry?: Omit<RetryPolicy.MakeOptions, "schedule" | "attemptTimeout" | "deadline" | "detach"> | undefined
+  readonly breaker?: BreakerPolicy.Options | undefined
+}
+
+/** A policy from options in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+export const make = (options: Options = {}): ResiliencePolicy => decodeUnsafe(options)
+const decodeUnsafe = Configuration.decodeUnsafe(ResiliencePolicy)
+
+/** A policy from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<ResiliencePolicy, ConfigurationError> = Configuration.decode(
+  ResiliencePolicy
+)
+
+/** A policy from a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText = (input: {
+  readonly format: "json" | "yaml"
+  readonly text: string
+  readonly section?: string | undefined
+}): Effect.Effect<ResiliencePolicy, ConfigurationError> => Configuration.decodeText(ResiliencePolicy, input)
+
+/** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
+export const config = (path: ReadonlyArray<string>): Effect.Effect<ResiliencePolicy, ConfigurationError> =>
+  Configuration.fromEnvironment(ResiliencePolicy, path)
+
+/** The retry part as a policy of its own, with the times of the whole. */
+export const retryPolicy = (
+  policy: ResiliencePolicy
+): ReturnType<typeof RetryPolicy.fromOptions> | undefined => {
+  const { attemptTimeout, deadline, detach, retry } = policy
+  return retry === undefined || !retry.enabled ? undefined : RetryPolicy.fromOptions({
+    ...retry,
+    detach,
+    ...(attemptTimeout === undefined ? undefined : { attemptTimeout }),
+    ...(deadline === undefined ? undefined : { deadline })
+  })
+}

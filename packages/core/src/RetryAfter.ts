@@ -1,0 +1,72 @@
+/**
+ * The `Retry-After` of a response as a floor for the next delay, with a ceiling.
+ *
+ * A server's wish is respected, but not without bound: a `Retry-After: 86400` must not put a fiber to sleep for a day.
+ *
+ * @see RFC 9110, section 10.2.3
+ */
+import { Cause, Clock, Duration, Effect, Random, Result, Schedule } from "effect"
+import { Headers } from "effect/http"
+import type { DurationInput } from "./internal/option.ts"
+
+export interface Options {
+  /** The longest wait that is accepted. Default 60 seconds. */
+  readonly ceiling?: DurationInput | undefined
+  /** Above the ceiling: `stop` retrying, or `clamp` to the ceiling. Default `stop`. */
+  readonly beyond?: "stop" | "clamp" | undefined
+}
+
+/** Added above what the server asked for, so that its clients don't all come back in the same instant. */
+const spread = 0.1
+
+/**
+ * A header's value: seconds, or an HTTP date counted from `now` (wall-clock milliseconds).
+ * `undefined` where it is empty, negative, invalid or in the past.
+ */
+export const parse = (value: string | undefined, now: number): Duration.Duration | undefined => {
+  if (value === undefined) return undefined
+  const parsed = Headers.parseRetryAfter(value)
+  if (Result.isFailure(parsed)) return undefined
+  const delay = Headers.retryAfterDelay(parsed.success, now)
+  return parsed.success._tag === "DateTime" && Duration.isZero(delay) ? undefined : delay
+}
+
+/** `parse` of the `retry-after` of a response's headers, at the current time. */
+export const fromHeaders = (headers: Headers.Headers): Effect.Effect<Duration.Duration | undefined> =>
+  Effect.map(Clock.currentTimeMillis, (now) => parse(headers["retry-after"], now))
+
+/**
+ * The next delay: at least what was asked for (plus up to 10 %, by `random` on [0, 1)), and at least the backoff.
+ * `undefined` where what was asked for is above the ceiling and the rule is to stop.
+ */
+export const apply = (
+  backoff: Duration.Duration,
+  asked: Duration.Duration | undefined,
+  random: number,
+  options?: Options
+): Duration.Duration | undefined => {
+  if (asked === undefined) return backoff
+  const ceiling = Duration.fromInputUnsafe(options?.ceiling ?? "60 seconds")
+  if (Duration.isGreaterThan(asked, ceiling) && options?.beyond !== "clamp") return undefined
+  return Duration.max(backoff, Duration.times(Duration.min(asked, ceiling), 1 + spread * random))
+}
+
+/**
+ * Schedule combinator: no delay is below what the error asks for. Where that is above the ceiling, the schedule ends
+ * (`beyond: "stop"`, the default) or waits for the ceiling (`"clamp"`).
+ */
+export const floor =
+  <E>(retryAfter: (error: E) => Duration.Duration | undefined, options?: Options) =>
+  <Output, Input, Error, Env>(
+    self: Schedule.Schedule<Output, Input, Error, Env>
+  ): Schedule.Schedule<Output, Input & E, Error, Env> =>
+    Schedule.fromStep(
+      Effect.map(Schedule.toStep(self), (step) => (now: number, input: Input & E) =>
+        Effect.flatMap(step(now, input), ([output, backoff]) =>
+          Effect.flatMap(Random.next, (random) => {
+            const delay = apply(backoff, retryAfter(input), random, options)
+            return delay === undefined
+              ? Cause.done(output)
+              : Effect.succeed<[Output, Duration.Duration]>([output, delay])
+          })))
+    )

@@ -1,0 +1,112 @@
+/**
+ * A bound on retries as a share of calls, shared by everything that calls the same dependency: when it is down, retries
+ * add a known fraction to its load instead of multiplying it.
+ *
+ * Calls deposit and retries withdraw within a sliding window on the monotonic clock; a floor lets a quiet client retry.
+ * A retry is reserved before its delay, so that a thousand sleeping retries can't all wake to a budget that is gone.
+ */
+import { Clock, Context, Duration, Effect, Layer, Schema } from "effect"
+import * as Configuration from "./Configuration.ts"
+import * as Option from "./internal/option.ts"
+
+/** The fields of a budget. */
+export const Policy = Schema.Struct({
+  ratio: Option.defaulted(Option.number(0, 10), 0.2, "Retries allowed for each call of the window."),
+  minPerSecond: Option.defaulted(
+    Option.number(0, 10_000),
+    1,
+    "Retries per second that are allowed however few calls there are."
+  ),
+  window: Option.defaulted(
+    Option.duration("1 second", "10 minutes"),
+    Duration.seconds(10),
+    "How long a call counts."
+  )
+})
+export type Policy = typeof Policy.Type
+
+/** What `make` takes. */
+export interface Options {
+  readonly ratio?: number | undefined
+  readonly minPerSecond?: number | undefined
+  readonly window?: Option.DurationInput | undefined
+}
+
+/** A place taken in the budget, which `refund` gives back. */
+export type Reservation = number
+
+/** The shared bucket. Its methods are plain and synchronous; `now` is monotonic nanoseconds. */
+export interface RetryBudget {
+  readonly policy: Policy
+  /** A call begins. */
+  readonly deposit: (now: bigint) => void
+  /** Takes a place for one retry; `undefined` where the budget is spent. */
+  readonly reserve: (now: bigint) => Reservation | undefined
+  /** Gives a place back that was not used, since the retry was interrupted in its delay. */
+  readonly refund: (reservation: Reservation) => void
+  /** How many retries are allowed at this moment. */
+  readonly available: (now: bigint) => number
+}
+
+/** A service for one budget that an application shares. */
+export const RetryBudget = Context.Service<RetryBudget>("@keelson/core/RetryBudget")
+
+const slices = 10
+
+/** Throws `ConfigurationError` (`INVALID_CONFIG`). */
+export const make = (options: Options = {}): RetryBudget => fromPolicy(decode(options))
+const decode = Configuration.decodeUnsafe(Policy)
+
+/** A budget of its own from a checked policy. */
+export const fromPolicy = (policy: Policy): RetryBudget => {
+  const width = Duration.toNanosUnsafe(policy.window) / BigInt(slices)
+  const floor = policy.minPerSecond * Duration.toSeconds(policy.window)
+  // One slice more than the window: a withdrawal counts for at least the window, a deposit for at most.
+  const size = slices + 1
+  const deposits = new Float64Array(size)
+  const withdrawals = new Float64Array(size)
+  let current = 0
+
+  const advance = (now: bigint): void => {
+    const slice = Number(now / width)
+    for (let next = Math.max(current + 1, slice - slices); next <= slice; next++) {
+      deposits[next % size] = 0
+      withdrawals[next % size] = 0
+    }
+    if (slice > current) current = slice
+  }
+  const available = (now: bigint): number => {
+    advance(now)
+    const oldest = (current + 1) % size
+    let deposited = 0
+    let withdrawn = 0
+    for (let slot = 0; slot < size; slot++) {
+      if (slot !== oldest) deposited += deposits[slot]!
+      withdrawn += withdrawals[slot]!
+    }
+    return Math.max(0, Math.floor(floor + deposited * policy.ratio - withdrawn))
+  }
+  return {
+    policy,
+    deposit(now) {
+      advance(now)
+      deposits[current % size]!++
+    },
+    reserve(now) {
+      if (available(now) < 1) return undefined
+      withdrawals[current % size]!++
+      return current
+    },
+    refund(reservation) {
+      if (current - reservation < size) withdrawals[reservation % size]!--
+    },
+    available
+  }
+}
+
+/** A shared budget as a layer. */
+export const layer = (options?: Options): Layer.Layer<RetryBudget> => Layer.sync(RetryBudget, () => make(options))
+
+/** How many retries a budget allows at this moment. */
+export const available = (budget: RetryBudget): Effect.Effect<number> =>
+  Effect.map(Clock.monotonicTimeNanos, budget.available)

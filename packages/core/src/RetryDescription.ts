@@ -1,0 +1,92 @@
+/**
+ * What a retry policy will do, before it does it.
+ */
+import { Duration, Effect, Pull, Random, Schedule } from "effect"
+import { type RetryPolicy, toSchedule } from "./RetryPolicy.ts"
+
+/** The delay after one attempt: the interval it is drawn from. */
+export interface DelayBand {
+  /** The attempt that failed, from 1. */
+  readonly attempt: number
+  readonly min: Duration.Duration
+  readonly max: Duration.Duration
+}
+
+export interface Description {
+  readonly maxAttempts: number
+  readonly delays: ReadonlyArray<DelayBand>
+  /** All delays at their greatest. */
+  readonly longestDelays: Duration.Duration
+  /** The longest that a call takes, up to finalizers; infinite where neither a deadline nor an attempt timeout bounds it. */
+  readonly worstCase: Duration.Duration
+}
+
+/** `Random` that always draws the same, on [0, 1). */
+const constant = (value: number) => ({
+  nextDoubleUnsafe: () => value,
+  nextIntUnsafe: () => Math.floor(value * Number.MAX_SAFE_INTEGER)
+})
+
+const delaysWith = <E>(policy: RetryPolicy<E, unknown>, error: E | undefined, random: number) =>
+  Effect.provideService(
+    Effect.gen(function*() {
+      // oxlint-disable-next-line no-unsafe-type-assertion -- a schedule that needs no error takes none
+      const schedule = toSchedule(policy) as Schedule.Schedule<unknown, E | undefined>
+      const step = yield* Schedule.toStep(schedule)
+      const delays: Array<Duration.Duration> = []
+      let now = 0
+      while (delays.length < policy.maxAttempts) {
+        const delay = yield* Pull.matchEffect(step(now, error), {
+          onSuccess: ([, duration]) => Effect.succeed(duration),
+          onDone: () => Effect.succeed(undefined),
+          onFailure: Effect.failCause
+        })
+        if (delay === undefined) break
+        delays.push(delay)
+        now += Duration.toMillis(delay)
+      }
+      return delays
+    }),
+    Random.Random,
+    constant(random)
+  )
+
+/**
+ * The delays of a policy with their bands, and how long a call takes at worst. A schedule of its own is stepped with the
+ * error given, once with the least and once with the greatest randomness; `Retry-After` is not counted.
+ */
+export const describe = Effect.fnUntraced(function*<E>(
+  policy: RetryPolicy<E, unknown>,
+  error?: E
+): Effect.fn.Return<Description> {
+  const least = yield* delaysWith(policy, error, 0)
+  const most = yield* delaysWith(policy, error, 1 - Number.EPSILON)
+  const delays = most.map((max, index) => ({
+    attempt: index + 1,
+    min: least[index] ?? Duration.zero,
+    max
+  }))
+  const longestDelays = delays.reduce((sum, { max }) => Duration.sum(sum, max), Duration.zero)
+  const attempts = policy.attemptTimeout === undefined
+    ? Duration.infinity
+    : Duration.times(policy.attemptTimeout, delays.length + 1)
+  return {
+    maxAttempts: delays.length + 1,
+    delays,
+    longestDelays,
+    worstCase: Duration.min(policy.deadline ?? Duration.infinity, Duration.sum(longestDelays, attempts))
+  }
+})
+
+/** A description as lines of text: a table of delays, and the worst case. */
+export const format = (description: Description): string =>
+  [
+    "after attempt  least    most",
+    ...description.delays.map(({ attempt, max, min }) =>
+      `${String(attempt).padEnd(15)}${Duration.format(min).padEnd(9)}${Duration.format(max)}`
+    ),
+    `at most ${description.maxAttempts} attempts, ${Duration.format(description.longestDelays)} of delays, ` +
+    (Duration.isFinite(description.worstCase)
+      ? `${Duration.format(description.worstCase)} in all`
+      : "as long as the attempts take")
+  ].join("\n")

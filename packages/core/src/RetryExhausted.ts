@@ -1,0 +1,117 @@
+/** The error of a retry that gave up. */
+import { Data, Duration } from "effect"
+import { codeOf, type ErrorCode } from "./ErrorCode.ts"
+import * as Problem from "./Problem.ts"
+import * as Redaction from "./Redaction.ts"
+
+/**
+ * Why no further attempt was made: `attempts` used up; the `deadline` leaves no time; the `budget` is spent;
+ * `retryAfterTooLong` above its ceiling; an `unsafeMethod` that must not be repeated; a `bodyNotReplayable`; or the
+ * policy's own `schedule` ended.
+ */
+export type StoppedBy =
+  | "attempts"
+  | "deadline"
+  | "budget"
+  | "retryAfterTooLong"
+  | "unsafeMethod"
+  | "bodyNotReplayable"
+  | "schedule"
+
+/** One failed attempt. */
+export interface Attempt {
+  /** From 1. */
+  readonly number: number
+  /** When it began, counted from the beginning of the first. */
+  readonly start: Duration.Duration
+  /** How long it took. */
+  readonly duration: Duration.Duration
+  /** The delay after it; zero for the last. */
+  readonly delay: Duration.Duration
+  /** Its error's name, catalogue code and redacted message. */
+  readonly error: { readonly name: string; readonly code: ErrorCode | undefined; readonly message: string }
+}
+
+const nameOf = (error: unknown): string => {
+  if (typeof error !== "object" || error === null) return typeof error
+  if ("_tag" in error && typeof error._tag === "string") return error._tag
+  return error instanceof Error ? error.name : "object"
+}
+
+/** The summary of an error that is safe to keep and show. */
+const summarize = (error: unknown): Attempt["error"] => {
+  return { name: nameOf(error), code: codeOf(error), message: Redaction.error(error).message }
+}
+
+/** An attempt as it happened. Its error is redacted when it is looked at, since most histories never are. */
+export class FailedAttempt implements Attempt {
+  readonly number: number
+  readonly start: Duration.Duration
+  readonly duration: Duration.Duration
+  readonly delay: Duration.Duration
+  readonly #error: unknown
+  #summary: Attempt["error"] | undefined
+
+  constructor(attempt: Omit<Attempt, "error">, error: unknown) {
+    this.number = attempt.number
+    this.start = attempt.start
+    this.duration = attempt.duration
+    this.delay = attempt.delay
+    this.#error = error
+  }
+  get error(): Attempt["error"] {
+    return this.#summary ??= summarize(this.#error)
+  }
+}
+
+/**
+ * A call was given up, after `attempts`, because of `stoppedBy`.
+ *
+ * `error` is the last error, as it was. It is neither enumerable nor encoded, since it may hold a request with its
+ * headers; the `cause` is a redacted view of it. The code is the last error's, else `RETRY_EXHAUSTED`. The message names
+ * the code and not the last error's message, which may tell of hosts and paths.
+ */
+export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
+  readonly stoppedBy: StoppedBy
+  readonly attempts: ReadonlyArray<Attempt>
+}> {
+  declare readonly error: E
+  #cause: Error | undefined
+
+  constructor(options: {
+    readonly error: E
+    readonly stoppedBy: StoppedBy
+    readonly attempts: ReadonlyArray<Attempt>
+  }) {
+    super({ stoppedBy: options.stoppedBy, attempts: options.attempts })
+    Object.defineProperty(this, "error", { value: options.error })
+  }
+  /** The last error, redacted. */
+  override get cause(): Error {
+    return this.#cause ??= Redaction.error(this.error)
+  }
+  get code(): ErrorCode {
+    return codeOf(this.error) ?? "RETRY_EXHAUSTED"
+  }
+  override get message(): string {
+    const count = this.attempts.length
+    const last = this.code === "RETRY_EXHAUSTED" ? nameOf(this.error) : this.code
+    return `Gave up after ${count} ${count === 1 ? "attempt" : "attempts"}, stopped by ${this.stoppedBy}: ${last}`
+  }
+  get details() {
+    return {
+      stopped_by: this.stoppedBy,
+      attempts: this.attempts.map(({ delay, duration, error, number, start }) => ({
+        number,
+        start_ms: Duration.toMillis(start),
+        duration_ms: Duration.toMillis(duration),
+        delay_ms: Duration.toMillis(delay),
+        error: error.name,
+        ...(error.code === undefined ? undefined : { code: error.code })
+      }))
+    }
+  }
+  override toJSON(): Problem.Problem {
+    return Problem.encode(this)
+  }
+}

@@ -1,0 +1,104 @@
+import { type ConfigProvider, Effect, Predicate, SchemaAST, String as Text } from "effect"
+import { ConfigurationError } from "../KeelsonError.ts"
+
+type Path = ReadonlyArray<string>
+interface Leaf {
+  readonly path: Path
+  readonly list: boolean
+}
+interface Setting {
+  readonly path: ReadonlyArray<string | number>
+  readonly value: string
+}
+
+/** Every place of the schema that can hold a value. */
+const leaves = (ast: SchemaAST.AST, path: Path): ReadonlyArray<Leaf> => {
+  switch (ast._tag) {
+    case "Objects":
+      return ast.propertySignatures.flatMap((property) => leaves(property.type, [...path, String(property.name)]))
+    case "Union":
+      return ast.types.flatMap((member) => leaves(member, path))
+    case "Arrays":
+      return [{ path, list: true }]
+    default:
+      return [{ path, list: false }]
+  }
+}
+
+const variable = (path: ReadonlyArray<string | number>): string =>
+  path.map((segment) => Text.constantCase(String(segment))).join("_")
+
+const unreadable = (cause: unknown) =>
+  new ConfigurationError({ code: "INVALID_CONFIG", message: "The configuration source could not be read", cause })
+
+/** Every value that the provider has below a path. */
+const settings = (
+  provider: ConfigProvider.ConfigProvider,
+  path: ReadonlyArray<string | number>
+): Effect.Effect<ReadonlyArray<Setting>, ConfigurationError> =>
+  Effect.flatMap(Effect.mapError(provider.load(path), unreadable), (node) => {
+    if (node === undefined) return Effect.succeed([])
+    const own = node.value === undefined ? [] : [{ path, value: node.value }]
+    const children: ReadonlyArray<string | number> = node._tag === "Record"
+      ? [...node.keys]
+      : node._tag === "Array"
+      ? Array.from({ length: node.length }, (_, index) => index)
+      : []
+    return Effect.map(
+      Effect.forEach(children, (child) => settings(provider, [...path, child])),
+      (below) => [...own, ...below.flat()]
+    )
+  })
+
+const assign = (tree: Record<string, unknown>, path: Path, value: unknown): void => {
+  const [head = "", ...rest] = path
+  if (rest.length === 0) {
+    tree[head] = value
+    return
+  }
+  const below: Record<string, unknown> = Predicate.isObject(tree[head]) ? tree[head] : {}
+  tree[head] = below
+  assign(below, rest, value)
+}
+
+/**
+ * The provider's values below a path as a tree of the schema's own names, so that `MAX_ATTEMPTS`, `max_attempts` and
+ * `maxAttempts` are one option, and a value that fits no option is kept under its own name, to be refused.
+ */
+export const readEnvironment = Effect.fnUntraced(function*(
+  ast: SchemaAST.AST,
+  provider: ConfigProvider.ConfigProvider,
+  path: Path
+): Effect.fn.Return<unknown, ConfigurationError> {
+  const known = new Map(leaves(SchemaAST.toEncoded(ast), []).map((leaf) => [variable(leaf.path), leaf]))
+  // A provider of the environment splits names at each underscore, so that `objectStore` is OBJECT below which is STORE.
+  const constant = path.flatMap((segment) => Text.constantCase(segment).split("_"))
+  const own = yield* settings(provider, path)
+  const found = own.length > 0 ? own : yield* settings(provider, constant)
+  const depth = own.length > 0 ? path.length : constant.length
+  if (found.length === 0) {
+    const key = path.join(".")
+    return yield* new ConfigurationError({
+      code: "CONFIG_MISSING",
+      message: `The environment has no ${variable(path)}_... variable`,
+      details: { missing_key: key }
+    })
+  }
+  const tree: Record<string, unknown> = {}
+  const lists = new Map<Leaf, Array<string>>()
+  const whole = new Set<Leaf>()
+  for (const setting of found) {
+    const name = variable(setting.path.slice(depth))
+    const leaf = known.get(name)
+    const item = known.get(name.replace(/_\d+$/, ""))
+    if (leaf?.list === true) {
+      whole.add(leaf)
+      assign(tree, leaf.path, setting.value.split(",").map((entry) => entry.trim()))
+    } else if (leaf !== undefined) assign(tree, leaf.path, setting.value)
+    // An item beside the whole list is refused: one of the two would be lost.
+    else if (item?.list === true && !whole.has(item)) lists.set(item, [...(lists.get(item) ?? []), setting.value])
+    else assign(tree, [name], setting.value)
+  }
+  for (const [leaf, items] of lists) assign(tree, leaf.path, items)
+  return tree
+})

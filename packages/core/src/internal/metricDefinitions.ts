@@ -1,0 +1,117 @@
+/** What a metric is called and means. */
+export interface Definition {
+  /** Without the prefix. */
+  readonly name: string
+  readonly kind: "counter" | "gauge" | "histogram"
+  readonly unit: string
+  readonly labels: ReadonlyArray<string>
+  readonly description: string
+  /** How the sources of one series are put together. Default `sum`. */
+  readonly combine?: "sum" | "max"
+}
+
+/** Every metric, by the name that code uses. */
+export const definitions = {
+  tokenAcquisitions: {
+    name: "token_acquisitions_total",
+    kind: "counter",
+    unit: "acquisitions",
+    labels: ["server", "status"],
+    description: "Tokens asked of an authorization server, by result (success, failure)."
+  },
+  tokenAcquisitionDuration: {
+    name: "token_acquisition_duration_seconds",
+    kind: "histogram",
+    unit: "seconds",
+    labels: ["server"],
+    description: "How long acquiring a token took."
+  },
+  cacheHits: {
+    name: "cache_hits_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["server"],
+    description: "Token lookups answered from the cache."
+  },
+  cacheMisses: {
+    name: "cache_misses_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["server"],
+    description: "Token lookups that the cache could not answer."
+  },
+  circuitBreakerState: {
+    name: "circuit_breaker_state",
+    kind: "gauge",
+    unit: "state",
+    labels: ["server"],
+    description: "State of a circuit: 0 closed, 1 open, 2 half-open.",
+    combine: "max"
+  },
+  circuitBreakerRejections: {
+    name: "circuit_breaker_rejections_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Calls that a circuit breaker rejected without making them."
+  },
+  circuitBreakerCalls: {
+    name: "circuit_breaker_calls_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Calls that reached a circuit breaker, rejected ones included."
+  },
+  circuitBreakerTransitions: {
+    name: "circuit_breaker_transitions_total",
+    kind: "counter",
+    unit: "transitions",
+    labels: ["server", "from", "to"],
+    description: "Changes of a circuit's state that this process made."
+  },
+  circuitBreakerStoreFallbacks: {
+    name: "circuit_breaker_store_fallbacks_total",
+    kind: "counter",
+    unit: "calls",
+    labels: [],
+    description: "Calls that the in-process store admitted, because the shared one did not answer in time."
+  },
+  retryAttempts: {
+    name: "retry_attempts_total",
+    kind: "counter",
+    unit: "attempts",
+    labels: ["server"],
+    description: "Attempts after the first one of a call."
+  },
+  httpRequests: {
+    name: "http_requests_total",
+    kind: "counter",
+    unit: "requests",
+    labels: ["method", "endpoint", "status"],
+    description: "HTTP requests by status; the status is `error` where there was no response."
+  },
+  httpRequestDuration: {
+    name: "http_request_duration_seconds",
+    kind: "histogram",
+    unit: "seconds",
+    labels: ["method", "endpoint"],
+    description: "How long an HTTP request took until the head of its response, or its failure."
+  },
+  errors: {
+    name: "errors_total",
+    kind: "counter",
+    unit: "errors",
+    labels: ["server", "error_code", "category"],
+    description: "Errors by their catalogue id and category."
+  }
+} as const satisfies Record<string, Definition>
+
+type Definitions = typeof definitions
+
+/** The name that code uses for a metric of a kind. */
+export type MetricName<Kind extends Definition["kind"] = Definition["kind"]> = {
+  readonly [Name in keyof Definitions]: Definitions[Name]["kind"] extends Kind ? Name : never
+}[keyof Definitions]
+
+/** Exactly the labels of a metric. */
+export type Labels<Name extends MetricName> = { readonly [Label in Definitions[Name]["labels"][number]]: string }

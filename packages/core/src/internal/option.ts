@@ -1,0 +1,47 @@
+import { Duration, Effect, Schema } from "effect"
+
+/** How a duration is written where there is no `Duration`: a number with its unit, as in `"250 millis"`. */
+export type DurationInput = Duration.Duration | Extract<Duration.Input, string>
+
+const shown = (value: unknown): string => Duration.isDuration(value) ? Duration.format(value) : JSON.stringify(value)
+
+/** A required option. The summary is what the reference pages say of it; the range comes from the schema. */
+export const required = <S extends Schema.Top>(schema: S, summary: string) =>
+  schema.pipe(Schema.annotateKey({ description: summary }))
+
+/** An option that may be left out, and then has no effect. */
+export const optional = <S extends Schema.Top>(schema: S, summary: string) =>
+  Schema.optionalKey(schema).pipe(Schema.annotateKey({ description: summary }))
+
+/** An option with a default. */
+export const defaulted = <S extends Schema.Top>(schema: S, value: S["Type"], summary: string) =>
+  schema.pipe(
+    Schema.withDecodingDefaultTypeKey(Effect.succeed(value)),
+    Schema.annotateKey({ description: summary, default: shown(value) })
+  )
+
+/** A whole number of a range, both ends included. */
+export const int = (minimum: number, maximum: number) => {
+  const expected = `a whole number from ${minimum} to ${maximum}`
+  return Schema.Number.check(Schema.isInt({ expected }).abort(), Schema.isBetween({ minimum, maximum }, { expected }))
+}
+
+/** A number of a range, both ends included. */
+export const number = (minimum: number, maximum: number) => {
+  const expected = `a number from ${minimum} to ${maximum}`
+  return Schema.Number.check(
+    Schema.isFinite({ expected }).abort(),
+    Schema.isBetween({ minimum, maximum }, { expected })
+  )
+}
+
+/** A duration of a range, both ends included; written with its unit. */
+export const duration = (minimum: DurationInput, maximum: DurationInput) => {
+  const least = Duration.fromInputUnsafe(minimum)
+  const most = Duration.fromInputUnsafe(maximum)
+  return Schema.DurationFromString.check(Schema.makeFilter(
+    (value: Duration.Duration) =>
+      Duration.isGreaterThanOrEqualTo(value, least) && Duration.isLessThanOrEqualTo(value, most),
+    { expected: `a duration with its unit, from ${Duration.format(least)} to ${Duration.format(most)}` }
+  ))
+}

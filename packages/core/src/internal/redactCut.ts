@@ -1,0 +1,26 @@
+/** Stands in place of every secret. */
+export const REDACTED = "[REDACTED]"
+
+/** Ends a text that was cut. */
+export const TRUNCATED = "[TRUNCATED]"
+
+/** The longest text that is looked at, in UTF-16 units (64 Ki). */
+export const maxLength = 65_536
+
+const whitespace = /\s/
+
+/**
+ * The beginning of a text, to the last white space within `limit`: a secret that straddles the limit goes as a whole.
+ *
+ * `undefined` when the text fits. A text without white space leaves nothing.
+ */
+export const head = (text: string, limit: number): string | undefined => {
+  if (text.length <= limit) return undefined
+  let end = Math.max(0, limit - TRUNCATED.length - 1)
+  while (end > 0 && !whitespace.test(text[end]!)) end--
+  while (end > 0 && whitespace.test(text[end - 1]!)) end--
+  return text.slice(0, end)
+}
+
+/** A text with the marker at its end. */
+export const marked = (text: string): string => text === "" ? TRUNCATED : `${text} ${TRUNCATED}`

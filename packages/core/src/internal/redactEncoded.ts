@@ -1,0 +1,51 @@
+import { REDACTED } from "./redactCut.ts"
+
+const run = /[^\s"<>&?#]+/g
+const parameter = /^[\w.\-~[\]%]{1,64}=/
+const escapes = /(?:%[0-9A-Fa-f]{2})+/g
+const reserved = [..."/:@,;$+=[]{}|'()!*"]
+
+const decode = (text: string): string =>
+  text.replaceAll(escapes, (encoded) => {
+    try {
+      return decodeURIComponent(encoded)
+    } catch {
+      return encoded
+    }
+  })
+
+const escaped = (char: string): string => `%${char.codePointAt(0)!.toString(16).toUpperCase()}`
+
+/** Encodes again, but for the characters that stood there unencoded. */
+const encode = (text: string, original: string): string => {
+  try {
+    const before = original.toUpperCase()
+    const encoded = encodeURIComponent(text).replaceAll(encodeURIComponent(REDACTED), REDACTED)
+    return reserved.reduce(
+      (out, char) => before.includes(escaped(char)) ? out : out.replaceAll(escaped(char), char),
+      encoded
+    )
+  } catch {
+    return REDACTED
+  }
+}
+
+const cleaned = (found: string, redact: (decoded: string) => string): string => {
+  const decoded = decode(found)
+  if (decoded === found) return found
+  for (const plain of found.includes("+") ? [decoded, decode(found.replaceAll("+", " "))] : [decoded]) {
+    const clean = redact(plain)
+    if (clean !== plain) return encode(clean, found)
+  }
+  return found
+}
+
+/** What percent-encoding hides is redacted once it is decoded; if that changes it, it is encoded again. */
+export const encodedRuns = (text: string, redact: (decoded: string) => string): string =>
+  text.includes("%")
+    ? text.replaceAll(run, (found) => {
+      if (!found.includes("%")) return found
+      const name = parameter.exec(found)?.[0] ?? ""
+      return name + cleaned(found.slice(name.length), redact)
+    })
+    : text

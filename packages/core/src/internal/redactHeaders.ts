@@ -1,0 +1,47 @@
+import { REDACTED } from "./redactCut.ts"
+import { redactText } from "./redactText.ts"
+
+/** Their values say nothing about who calls and grant nothing. `location`, `link` and `host` may, and are not here. */
+const shown = new Set([
+  "accept",
+  "accept-encoding",
+  "accept-ranges",
+  "age",
+  "allow",
+  "cache-control",
+  "connection",
+  "content-encoding",
+  "content-language",
+  "content-length",
+  "content-type",
+  "date",
+  "etag",
+  "expires",
+  "if-modified-since",
+  "if-none-match",
+  "keep-alive",
+  "last-modified",
+  "ratelimit",
+  "ratelimit-limit",
+  "ratelimit-policy",
+  "ratelimit-remaining",
+  "ratelimit-reset",
+  "retry-after",
+  "server",
+  "traceparent",
+  "transfer-encoding",
+  "user-agent",
+  "vary",
+  "x-request-id"
+])
+
+/** Allowlisted header values, as text without secrets; the others are replaced. */
+export const redactHeaders = (entries: Iterable<readonly [string, unknown]>): Record<string, string> =>
+  Object.fromEntries(
+    Array.from(entries, ([name, value]) => [
+      redactText(name, 256),
+      shown.has(name.toLowerCase()) && (typeof value === "string" || typeof value === "number")
+        ? redactText(String(value), 1_024)
+        : REDACTED
+    ])
+  )

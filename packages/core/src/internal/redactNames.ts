@@ -1,0 +1,63 @@
+/**
+ * How a name tells that its value is secret.
+ *
+ * - `strong`: in every notation.
+ * - `header`: like `strong`, and a value after a colon goes to the end of the line.
+ * - `word`: also an everyday word ("Invalid token: expired"); unquoted after a colon only if the value is no prose.
+ * - `count`: a plural, which may also count ("tokens: 5").
+ * - `weak`: mostly harmless ("code: 42", "state: open"); in a query or form always, elsewhere if the value is opaque.
+ * - `jwk`: a private member of a JSON Web Key.
+ */
+export type Sensitivity = "strong" | "header" | "word" | "count" | "weak" | "jwk"
+
+const header = /(?:^|_)(?:authorization|cookie|set_?cookie2?)$/
+const word = /^(?:token|secret|signature|assertion|credentials?|jwt|jw[se]|bearer|dpop|auth|pin|otp|session|sid|sig)$/
+const weak = /^(?:code|user_?code|key|state|nonce|c_?nonce|request_uri)$/
+const jwk = /^(?:d|p|q|dp|dq|qi|k|r|t|oth)$/
+const count = /(?:tokens|secrets|passwords|cookies|api_?keys)$/
+const strong = new RegExp(
+  "(?:token|secret|password|passwd|passphrase|passcode|assertion|credentials?|signature|jwt|id_token_hint|dpop" +
+    "|(?:api|private|secret|access|account|signing|encryption|shared|master|auth|session|hmac|client|app|service" +
+    "|deploy|ssh|shared_access)_?key(?:_?id)?|code_?verifier|device_?code|sess(?:ion)?_?id|saml_?response|seed_?phrase" +
+    "|connection_?string|(?:^|_)(?:sid|sig|pwd|pass|otp|totp|pin|auth|session|bearer|cookies?|mnemonic))$"
+)
+
+/** Lower case, camel case and separators alike: `X-Api-Key`, `apiKey` and `api_key` are one name. */
+const normalize = (name: string): string =>
+  name
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .replaceAll(/[^A-Za-z0-9]+/g, "_")
+    .replaceAll(/^_|_$/g, "")
+    .toLowerCase()
+
+/** What a member, parameter, header or variable name tells; `undefined` for a harmless one. Longer than 128: harmless. */
+export const sensitivity = (name: string): Sensitivity | undefined => {
+  if (name.length === 0 || name.length > 128) return undefined
+  const normal = normalize(name)
+  if (header.test(normal)) return "header"
+  if (word.test(normal)) return "word"
+  if (weak.test(normal)) return "weak"
+  if (strong.test(normal)) return "strong"
+  if (count.test(normal)) return "count"
+  return jwk.test(normal) ? "jwk" : undefined
+}
+
+const harmless = new Set(
+  ("must is was are has have had not no none null nil undefined true false required missing invalid expired empty " +
+    "expected unexpected mismatch mismatched failed rejected revoked unknown unsupported too cannot can't should string " +
+    "number boolean object absent optional malformed denied verification validation the a an for of in on at by with")
+    .split(" ")
+)
+
+/** A word that messages put after a name, and which is no secret. */
+export const isHarmlessWord = (value: string): boolean => harmless.has(value.toLowerCase())
+
+/** What a message says about a member: "must be a string". In lower case and without digits. */
+export const isHarmlessPhrase = (value: string): boolean =>
+  /^(?:must|is|was|are|should|cannot|can't|expected|required|missing|invalid|has|have)\b[a-z '"`,.()-]{0,160}$/.test(
+    value
+  )
+
+/** A value that shows nothing: a literal, stars, or the mark of another redaction. */
+export const isPlaceholder = (value: string): boolean =>
+  /^(?:null|undefined|true|false|None|\*+|\[REDACTED\]|<redacted(?::[\w .-]{0,64})?>|REDACTED)$/.test(value)

@@ -1,0 +1,38 @@
+import { head, marked, maxLength, TRUNCATED } from "./redactCut.ts"
+import { encodedRuns } from "./redactEncoded.ts"
+import { pairs } from "./redactPairs.ts"
+import { parameters, schemes } from "./redactSchemes.ts"
+import { documents, jwt, options, pem, prefixed, random, sentences } from "./redactTokens.ts"
+import { userinfo } from "./redactUserinfo.ts"
+
+/** In this order: what spans most goes first, and names and their values go before what could take a name for a value. */
+const passes = [pem, userinfo, jwt, prefixed, parameters, documents, pairs, schemes, options, sentences, random]
+
+/** Percent-encoding is taken off up to three times. A replacement can show a further one; four rounds are more than any text was found to need. */
+const rounds = 4
+
+const all = (text: string, layers = 3): string => {
+  let before = text
+  for (let round = 0; round < rounds; round++) {
+    const decoded = layers === 0 ? before : encodedRuns(before, (run) => all(run, layers - 1))
+    const after = passes.reduce((current, pass) => pass(current), decoded)
+    if (after === before) break
+    before = after
+  }
+  return before
+}
+
+/** A text without secrets, at most `limit` long, which ends with a marker if something was cut off. */
+export const redactText = (input: string, limit: number = maxLength): string => {
+  const isMarked = input.length <= limit && (input === TRUNCATED || input.endsWith(` ${TRUNCATED}`))
+  const cut = isMarked ? input.slice(0, -TRUNCATED.length).trimEnd() : head(input, limit)
+  const room = limit - TRUNCATED.length - 1
+  let output = all(cut ?? input)
+  let more = head(output, cut === undefined ? limit : room)
+  if (cut === undefined && more === undefined) return output
+  for (let round = 0; more !== undefined && round < rounds; round++) {
+    output = all(more)
+    more = head(output, room)
+  }
+  return marked(more ?? output)
+}

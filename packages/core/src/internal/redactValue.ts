@@ -1,0 +1,158 @@
+import { Redactable, Redacted, type Schema } from "effect"
+import { REDACTED, TRUNCATED } from "./redactCut.ts"
+import { redactHeaders } from "./redactHeaders.ts"
+import { isPlaceholder, sensitivity } from "./redactNames.ts"
+import { isOpaque } from "./redactShape.ts"
+import { redactText } from "./redactText.ts"
+import { redactUrl } from "./redactUrl.ts"
+
+const maxDepth = 8
+const maxMembers = 256
+const maxName = 256
+const maxString = 8_192
+const maxTotal = 65_536
+
+const unreadable = "[UNREADABLE]"
+const circular = "[CIRCULAR]"
+
+/** What is left to write, in characters, and the objects around the one being copied. */
+interface Walk {
+  left: number
+  readonly ancestors: Set<object>
+}
+
+const string = (value: string, walk: Walk): string => {
+  if (walk.left <= 0) return TRUNCATED
+  const text = redactText(value, Math.min(maxString, Math.max(walk.left, TRUNCATED.length)))
+  walk.left -= text.length
+  return text
+}
+
+/** The value of a member with a secret's name; `undefined` if the name or the value tells that it is none. */
+const hidden = (name: string, member: unknown, keySet: boolean): string | undefined => {
+  const kind = sensitivity(name)
+  const value = typeof member === "bigint" ? String(member) : member
+  if (kind === undefined || value === undefined || value === null || typeof value === "boolean") return undefined
+  if (Redacted.isRedacted(value)) return "<redacted>"
+  if (typeof value === "string" && (value === "" || isPlaceholder(value))) return undefined
+  if (kind === "weak") return typeof value === "string" && isOpaque(value) ? REDACTED : undefined
+  if (kind === "count") return typeof value === "number" ? undefined : REDACTED
+  if (kind !== "jwk") return REDACTED
+  return keySet || (typeof value === "string" && /^[\w-]{16,}={0,2}$/.test(value)) ? REDACTED : undefined
+}
+
+const define = (target: object, name: string, value: Schema.Json): void => {
+  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
+}
+
+const members = (source: object, depth: number, walk: Walk): Record<string, Schema.Json> => {
+  const out: Record<string, Schema.Json> = {}
+  const keys = Object.keys(source)
+  const keySet = Object.hasOwn(source, "kty")
+  const named = "name" in source && typeof source.name === "string" ? source.name : ""
+  for (const key of keys.slice(0, maxMembers)) {
+    if (walk.left <= 0) break
+    let copy: Schema.Json | undefined
+    try {
+      const value: unknown = Reflect.get(source, key)
+      if (value === undefined) continue
+      copy = hidden(key, value, keySet) ?? (key === "value" ? hidden(named, value, false) : undefined) ??
+        visit(value, depth + 1, walk)
+    } catch {
+      copy = unreadable
+    }
+    walk.left -= 8
+    define(out, redactText(key, maxName), copy)
+  }
+  if (keys.length > maxMembers || walk.left <= 0) define(out, TRUNCATED, TRUNCATED)
+  return out
+}
+
+const list = (values: Iterable<unknown>, depth: number, walk: Walk): Schema.Json => {
+  const out: Array<Schema.Json> = []
+  for (const value of values) {
+    if (out.length === maxMembers || walk.left <= 0) {
+      out.push(TRUNCATED)
+      break
+    }
+    walk.left -= 4
+    out.push(visit(value, depth + 1, walk))
+  }
+  return out
+}
+
+/** A pair of a name and its value, as in a `Map`, in form parameters or raw headers. */
+const pair = (name: unknown, value: unknown, depth: number, walk: Walk): Schema.Json | undefined => {
+  const secret = typeof name === "string" ? hidden(name, value, false) : undefined
+  return secret === undefined ? undefined : [visit(name, depth + 1, walk), secret]
+}
+
+/** What has a form of its own; `undefined` for plain objects. */
+const known = (source: object, depth: number, walk: Walk): Schema.Json | undefined => {
+  if (Redacted.isRedacted(source)) return "<redacted>"
+  if (Redactable.isRedactable(source)) return visit(Redactable.redact(source), depth + 1, walk)
+  if (source instanceof Error) {
+    const { message, name }: { readonly message: unknown; readonly name: unknown } = source
+    return { name: string(String(name), walk), message: string(String(message), walk) }
+  }
+  if (source instanceof Date) return Number.isNaN(source.getTime()) ? "Invalid Date" : source.toISOString()
+  if (source instanceof URL) return string(redactUrl(source), walk)
+  if (source instanceof URLSearchParams) return string(redactUrl(`/?${source}`).slice(1), walk)
+  if (source instanceof Headers) return redactHeaders(source)
+  if (source instanceof Map) return list(Map.prototype.entries.call(source), depth, walk)
+  if (source instanceof Set) return list(Set.prototype.values.call(source), depth, walk)
+  if (ArrayBuffer.isView(source) || source instanceof ArrayBuffer) return `<${source.byteLength} bytes>`
+  if (source instanceof RegExp) return string(String(source), walk)
+  if (/^\[object (?:String|Number|Boolean|BigInt|Symbol)\]$/.test(Object.prototype.toString.call(source))) {
+    return visit(source.valueOf(), depth, walk)
+  }
+  if (!Array.isArray(source)) return undefined
+  return (source.length === 2 ? pair(source[0], source[1], depth, walk) : undefined) ?? list(source, depth, walk)
+}
+
+const object = (source: object, depth: number, walk: Walk): Schema.Json => {
+  if (walk.ancestors.has(source)) return circular
+  if (depth > maxDepth) return TRUNCATED
+  walk.ancestors.add(source)
+  try {
+    const form = known(source, depth, walk)
+    if (form !== undefined) return form
+    const toJSON: unknown = "toJSON" in source ? source.toJSON : undefined
+    const json: unknown = typeof toJSON === "function" ? toJSON.call(source) : source
+    return json === source ? members(source, depth, walk) : visit(json, depth + 1, walk)
+  } catch {
+    return unreadable
+  } finally {
+    walk.ancestors.delete(source)
+  }
+}
+
+const visit = (value: unknown, depth: number, walk: Walk): Schema.Json => {
+  switch (typeof value) {
+    case "string":
+      return string(value, walk)
+    case "boolean":
+      return value
+    case "number":
+      return Number.isFinite(value) ? value : String(value)
+    case "bigint":
+      return string(String(value), walk)
+    case "symbol":
+      return string(String(value), walk)
+    case "function":
+      return "[FUNCTION]"
+    case "object":
+      return value === null ? null : object(value, depth, walk)
+    case "undefined":
+      return null
+  }
+}
+
+const start = (): Walk => ({ left: maxTotal, ancestors: new Set() })
+
+/** A bounded copy of anything, as JSON without secrets. */
+export const redactValue = (value: unknown): Schema.Json => visit(value, 0, start())
+
+/** The same for the members of a plain object. */
+export const redactMembers = (source: Readonly<Record<string, unknown>>): Readonly<Record<string, Schema.Json>> =>
+  members(source, 0, start())

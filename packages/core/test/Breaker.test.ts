@@ -1,0 +1,315 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Metric, Result, type Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Breaker, type BreakerPolicy, BreakerStore, KeelsonError, Metrics } from "../src/index.ts"
+import { skewedClock } from "./support.ts"
+
+const boom = KeelsonError.make({ code: "UPSTREAM_UNAVAILABLE" })
+const rejected = KeelsonError.make({ code: "UPSTREAM_REJECTED" })
+const limited = KeelsonError.make({ code: "RATE_LIMITED" })
+
+const make = (options?: BreakerPolicy.Options) => Breaker.make("billing", options)
+const failing = (breaker: Breaker.Breaker, error: unknown = boom) => Effect.flip(breaker.execute(Effect.fail(error)))
+
+const test = (title: string, body: Effect.Effect<void, unknown, BreakerStore.BreakerStore | Scope.Scope>) =>
+  it.effect(title, () => body.pipe(Effect.provide(BreakerStore.layerMemory), Effect.provide(Metrics.layerIsolated)))
+
+/** The value of a metric in the registry in context. */
+const metric = (name: string) =>
+  Effect.map(
+    Metric.snapshot,
+    (all) => all.filter(({ id }) => id === `keelson_${name}`).map(({ attributes, state }) => [attributes, state])
+  )
+
+describe("Breaker", () => {
+  test(
+    "[S3-09] is closed at first, with a threshold of 5 and 60 seconds by default",
+    Effect.gen(function*() {
+      const breaker = yield* make()
+      assert.strictEqual(yield* breaker.state, "CLOSED")
+      assert.deepInclude(breaker.policy, { failureThreshold: 5, openDuration: Duration.seconds(60), enabled: true })
+    })
+  )
+
+  test(
+    "[S3-10] opens at the n-th failure in a row and not before; a success starts the count anew",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 3 })
+      for (const outcome of [boom, boom, undefined, boom, boom]) {
+        yield* Effect.exit(breaker.execute(outcome === undefined ? Effect.void : Effect.fail(outcome)))
+        assert.strictEqual(yield* breaker.state, "CLOSED")
+      }
+      yield* failing(breaker)
+      assert.strictEqual(yield* breaker.state, "OPEN")
+    })
+  )
+
+  test(
+    "[S3-11] rejects without calling while it is open, with a typed error",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1 })
+      yield* failing(breaker)
+      yield* TestClock.adjust("20 seconds")
+      const error = yield* Effect.flip(breaker.execute(Effect.die("called")))
+      assert.instanceOf(error, Breaker.CircuitOpen)
+      assert.deepStrictEqual([error.message, error.code, error.server], [
+        "Circuit breaker is OPEN",
+        "CIRCUIT_OPEN",
+        "billing"
+      ])
+      assert.deepStrictEqual(error.retryAfter, Duration.seconds(40))
+    })
+  )
+
+  test(
+    "[S3-12] admits a call after the open duration: a success closes it, a failure opens it again",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1 })
+      yield* failing(breaker)
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(yield* failing(breaker), boom)
+      assert.strictEqual(yield* breaker.state, "OPEN")
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(yield* breaker.execute(Effect.succeed(1)), 1)
+      assert.strictEqual(yield* breaker.state, "CLOSED")
+    })
+  )
+
+  test(
+    "[S3-13] admits exactly one call while half-open",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1, openDuration: "1 second" })
+      yield* failing(breaker)
+      yield* TestClock.adjust("1 second")
+      const gate = yield* Deferred.make<void>()
+      const probe = yield* Effect.forkChild(breaker.execute(Deferred.await(gate)), { startImmediately: true })
+      assert.strictEqual(yield* breaker.state, "HALF_OPEN")
+      const error = yield* Effect.flip(breaker.execute(Effect.die("called")))
+      assert.deepStrictEqual([error.state, error.message], ["HALF_OPEN", "Circuit breaker is HALF_OPEN"])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(probe)
+      assert.strictEqual(yield* breaker.state, "CLOSED")
+    })
+  )
+
+  test(
+    "frees the place of a probe that is interrupted",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1, openDuration: "1 second" })
+      yield* failing(breaker)
+      yield* TestClock.adjust("1 second")
+      const probe = yield* Effect.forkChild(breaker.execute(Effect.never), { startImmediately: true })
+      yield* Fiber.interrupt(probe)
+      assert.strictEqual(yield* breaker.execute(Effect.succeed(1)), 1)
+    })
+  )
+
+  test(
+    "[S3-14] passes filtered errors through uncounted",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 2 })
+      const call = (error: string) => Effect.flip(breaker.execute(Effect.fail(error), { ignore: (e) => e === "mine" }))
+      yield* call("theirs")
+      assert.deepStrictEqual([yield* call("mine"), yield* call("mine")], ["mine", "mine"])
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 1 })
+      yield* call("theirs")
+      assert.strictEqual(yield* breaker.state, "OPEN")
+    })
+  )
+
+  test(
+    "[S3-15] shows exactly the members of a snapshot, rejected calls among the total",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 2, openDuration: "30 seconds" })
+      yield* breaker.execute(Effect.void)
+      yield* failing(breaker)
+      yield* failing(breaker)
+      yield* failing(breaker)
+      assert.deepStrictEqual(yield* breaker.snapshot, {
+        state: "OPEN",
+        failure_count: 2,
+        failure_threshold: 2,
+        total_calls: 4,
+        success_count: 1,
+        rejected_count: 1,
+        timeout_seconds: 30
+      })
+    })
+  )
+
+  test(
+    "[S3-16] closes at a reset; what was under way is not recorded, and it can open again",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1 })
+      const gate = yield* Deferred.make<void>()
+      const slow = yield* Effect.forkChild(breaker.execute(Effect.andThen(Deferred.await(gate), Effect.fail(boom))), {
+        startImmediately: true
+      })
+      yield* failing(breaker)
+      yield* breaker.reset
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 0, total_calls: 2 })
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.await(slow)
+      assert.strictEqual(yield* breaker.state, "CLOSED")
+      yield* failing(breaker)
+      assert.strictEqual((yield* Effect.flip(breaker.execute(Effect.void))).code, "CIRCUIT_OPEN")
+    })
+  )
+
+  test(
+    "[S3-16] keeps its counts under many concurrent calls",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 50 })
+      const call = (n: number) =>
+        Effect.exit(breaker.execute(Effect.andThen(Effect.yieldNow, n % 2 === 0 ? Effect.void : Effect.fail(boom))))
+      yield* Effect.forEach(Array.from({ length: 100 }, (_, n) => n), call, { concurrency: "unbounded" })
+      assert.deepInclude(yield* breaker.snapshot, { total_calls: 100, success_count: 50, rejected_count: 0 })
+    })
+  )
+
+  test(
+    "opens at a share of failures in the last calls, once there are enough",
+    Effect.gen(function*() {
+      const breaker = yield* make({ strategy: "ratio", failureRatio: 0.5, windowSize: 4, minimumCalls: 4 })
+      for (const ok of [true, false, true]) yield* Effect.exit(breaker.execute(ok ? Effect.void : Effect.fail(boom)))
+      assert.strictEqual(yield* breaker.state, "CLOSED")
+      yield* failing(breaker)
+      assert.strictEqual(yield* breaker.state, "OPEN")
+    })
+  )
+
+  test(
+    "counts by the catalogue: a refusal shows the service well, a rate limit says nothing",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 2 })
+      for (const error of [boom, limited, rejected, boom]) yield* failing(breaker, error)
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 1, success_count: 1 })
+      yield* failing(breaker, limited)
+      yield* failing(breaker, new Error("without a code"))
+      assert.strictEqual(yield* breaker.state, "OPEN")
+    })
+  )
+
+  test(
+    "takes a classification of its own, which can keep it open longer",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1, openDuration: "1 second" })
+      const classify = () => ({ _tag: "Failure", retryAfter: Duration.seconds(30) }) as const
+      yield* breaker.execute(Effect.succeed(1), { classify })
+      const error = yield* Effect.flip(breaker.execute(Effect.void))
+      assert.deepStrictEqual(error.retryAfter, Duration.seconds(30))
+    })
+  )
+
+  test(
+    "counts a defect as a failure and passes it on",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1 })
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(breaker.execute(Effect.die("defect")))))
+      assert.strictEqual(yield* breaker.state, "OPEN")
+    })
+  )
+
+  test(
+    "an interruption says nothing about the service",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1 })
+      const fiber = yield* Effect.forkChild(breaker.execute(Effect.never), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      const exit = yield* Fiber.await(fiber)
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+      assert.deepInclude(yield* breaker.snapshot, {
+        state: "CLOSED",
+        failure_count: 0,
+        success_count: 0,
+        total_calls: 1
+      })
+    })
+  )
+
+  test(
+    "runs every call where it is not enabled",
+    Effect.gen(function*() {
+      const breaker = yield* make({ enabled: false, failureThreshold: 1 })
+      yield* failing(breaker)
+      assert.strictEqual(yield* failing(breaker), boom)
+    })
+  )
+
+  test(
+    "an inner breaker's rejection passes as it is, and is not this one's",
+    Effect.gen(function*() {
+      const inner = yield* Breaker.make("inner", { failureThreshold: 1 })
+      const outer = yield* Breaker.make("outer")
+      yield* failing(inner)
+      const error = yield* Effect.flip(outer.execute(inner.execute(Effect.void)))
+      assert.strictEqual(error.server, "inner")
+      assert.deepInclude(yield* outer.snapshot, { state: "CLOSED", rejected_count: 0 })
+    })
+  )
+
+  test(
+    "breakers of one name share a circuit",
+    Effect.gen(function*() {
+      const one = yield* make({ failureThreshold: 1 })
+      const other = yield* make({ failureThreshold: 1 })
+      yield* failing(one)
+      assert.strictEqual(yield* other.state, "OPEN")
+    })
+  )
+
+  test(
+    "[S3-28] shows state, calls, rejections and transitions as metrics while its scope is open",
+    Effect.gen(function*() {
+      const label = { server: "billing" }
+      yield* Effect.scoped(Effect.gen(function*() {
+        const breaker = yield* make({ failureThreshold: 1 })
+        assert.deepStrictEqual(yield* metric("circuit_breaker_state"), [[label, { value: 0 }]])
+        yield* failing(breaker)
+        yield* failing(breaker)
+        assert.deepStrictEqual(yield* metric("circuit_breaker_state"), [[label, { value: 1 }]])
+        assert.deepStrictEqual(yield* metric("circuit_breaker_rejections_total"), [[label, {
+          count: 1,
+          incremental: true
+        }]])
+        assert.deepStrictEqual(yield* metric("circuit_breaker_calls_total"), [[label, { count: 2, incremental: true }]])
+        const moves = yield* metric("circuit_breaker_transitions_total")
+        assert.deepInclude(moves, [{ ...label, from: "CLOSED", to: "OPEN" }, { count: 1, incremental: true }])
+        assert.deepInclude(moves, [{ ...label, from: "OPEN", to: "HALF_OPEN" }, { count: 0, incremental: true }])
+      }))
+      assert.deepStrictEqual(yield* metric("circuit_breaker_state"), [])
+      assert.deepStrictEqual(yield* metric("circuit_breaker_transitions_total"), [])
+    })
+  )
+
+  test(
+    "gives its transitions as a stream",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1, openDuration: "1 second" })
+      const seen = yield* Effect.forkChild(Stream.runCollect(Stream.take(breaker.transitions, 3)), {
+        startImmediately: true
+      })
+      yield* failing(breaker)
+      yield* TestClock.adjust("1 second")
+      yield* breaker.execute(Effect.void)
+      assert.deepStrictEqual(yield* Fiber.join(seen), [
+        { from: "CLOSED", to: "OPEN" },
+        { from: "OPEN", to: "HALF_OPEN" },
+        { from: "HALF_OPEN", to: "CLOSED" }
+      ])
+    })
+  )
+
+  it.effect("[R29] keeps to the monotonic clock: set back an hour, the circuit still half-opens in time", () =>
+    Effect.gen(function*() {
+      const { clock, skew } = yield* skewedClock
+      const outcome = yield* Effect.gen(function*() {
+        const breaker = yield* make({ failureThreshold: 1, openDuration: "1 second" })
+        yield* failing(breaker)
+        skew.millis = -3_600_000
+        yield* TestClock.adjust("1 second")
+        return yield* Effect.result(breaker.execute(Effect.succeed("probe")))
+      }).pipe(Effect.provide(BreakerStore.layerMemory), Effect.provideService(Clock.Clock, clock))
+      assert.deepStrictEqual(outcome, Result.succeed("probe"))
+    }))
+})

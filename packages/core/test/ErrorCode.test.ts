@@ -1,0 +1,265 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Schema } from "effect"
+import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
+import * as ErrorCode from "../src/ErrorCode.ts"
+
+type Row = readonly [
+  id: string,
+  status: number,
+  severity: ErrorCode.Severity,
+  category: ErrorCode.Category,
+  row?: string
+]
+
+/** Every name: one that is missing here, or too many, does not compile. */
+const table = {
+  CONFIG_MISSING: ["CFG-001", 500, "ERROR", "CONFIGURATION", "S3-02"],
+  INVALID_CONFIG: ["CFG-002", 500, "ERROR", "CONFIGURATION", "S3-02"],
+  CONFIG_VARIABLE_MISSING: ["CFG-003", 500, "ERROR", "CONFIGURATION", "S3-02"],
+  TOKEN_ACQUISITION_FAILED: ["TOK-001", 401, "ERROR", "AUTHENTICATION", "S3-02"],
+  TOKEN_EXPIRED: ["TOK-002", 401, "WARNING", "AUTHENTICATION", "S3-02"],
+  TOKEN_NOT_CACHED: ["TOK-003", 200, "INFO", "AUTHENTICATION", "S3-02"],
+  VALIDATION_FAILED: ["TOK-004", 401, "ERROR", "AUTHENTICATION", "S3-03"],
+  TOKEN_RESPONSE_INVALID: ["TOK-005", 502, "ERROR", "AUTHENTICATION", "S3-03"],
+  TOKEN_REFRESH_FAILED: ["TOK-006", 401, "ERROR", "AUTHENTICATION", "S3-03"],
+  TOKEN_INVALID: ["TOK-007", 401, "ERROR", "AUTHENTICATION"],
+  TOKEN_MISSING: ["TOK-008", 401, "ERROR", "AUTHENTICATION"],
+  DPOP_REQUIRED: ["TOK-009", 401, "ERROR", "AUTHENTICATION"],
+  DPOP_INVALID: ["TOK-010", 401, "ERROR", "AUTHENTICATION"],
+  PKCE_INVALID: ["TOK-011", 400, "ERROR", "AUTHENTICATION"],
+  TIMEOUT: ["NET-001", 504, "ERROR", "NETWORK", "S3-02"],
+  NETWORK_ERROR: ["NET-002", 502, "ERROR", "NETWORK", "S3-02"],
+  TLS_FAILED: ["NET-003", 495, "ERROR", "NETWORK", "S3-02"],
+  RATE_LIMITED: ["NET-004", 429, "WARNING", "NETWORK"],
+  UPSTREAM_UNAVAILABLE: ["NET-005", 502, "ERROR", "NETWORK"],
+  UPSTREAM_REJECTED: ["NET-006", 502, "ERROR", "NETWORK"],
+  CIRCUIT_OPEN: ["NET-007", 503, "WARNING", "NETWORK"],
+  UNAUTHORIZED: ["AUTH-001", 401, "ERROR", "AUTHORIZATION", "S3-02"],
+  FORBIDDEN: ["AUTH-002", 403, "ERROR", "AUTHORIZATION", "S3-02"],
+  AUTHORIZATION_UNAVAILABLE: ["AUTH-003", 503, "CRITICAL", "AUTHORIZATION", "S3-02"],
+  INTERNAL_ERROR: ["INT-001", 500, "ERROR", "INTERNAL", "S3-02"],
+  RETRY_EXHAUSTED: ["INT-002", 503, "ERROR", "INTERNAL"],
+  SHUTTING_DOWN: ["INT-003", 503, "WARNING", "INTERNAL"],
+  STORE_UNAVAILABLE: ["INT-004", 503, "WARNING", "INTERNAL"]
+} as const satisfies Record<ErrorCode.ErrorCode, Row>
+
+/** An error as Node makes it. */
+const system = (code: string, cause?: unknown): Error =>
+  Object.assign(new Error(`it failed: ${code}`, cause === undefined ? undefined : { cause }), { code })
+
+const request = HttpClientRequest.get("https://api.example/orders")
+const transport = (cause?: unknown) =>
+  new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+const response = (status: number) => HttpClientResponse.fromWeb(request, new Response(null, { status }))
+
+describe("ErrorCode", () => {
+  describe("catalogue", () => {
+    for (const name of ErrorCode.names) {
+      const [id, status, severity, category, row]: Row = table[name]
+      it(`${row === undefined ? "" : `[${row}] `}${id} is ${name}: ${status}, ${severity}, ${category}`, () => {
+        const info = ErrorCode.codeInfo[name]
+        assert.deepStrictEqual([info.id, info.status, info.severity, info.category], [id, status, severity, category])
+      })
+    }
+
+    it("[S3-01] has exactly five categories and four severities", () => {
+      const categories = ["CONFIGURATION", "AUTHENTICATION", "NETWORK", "AUTHORIZATION", "INTERNAL"]
+      assert.deepStrictEqual<ReadonlyArray<string>>(ErrorCode.Category.literals, categories)
+      const severities = ["INFO", "WARNING", "ERROR", "CRITICAL"]
+      assert.deepStrictEqual<ReadonlyArray<string>>(ErrorCode.Severity.literals, severities)
+      const used = new Set<string>(ErrorCode.names.map((name) => ErrorCode.codeInfo[name].category))
+      assert.sameMembers([...used], categories)
+    })
+
+    it("[S0-25] has the 12 names", () => {
+      const names: ReadonlyArray<ErrorCode.ErrorCode> = [
+        "INVALID_CONFIG",
+        "TOKEN_EXPIRED",
+        "TOKEN_INVALID",
+        "TOKEN_MISSING",
+        "TOKEN_REFRESH_FAILED",
+        "NETWORK_ERROR",
+        "RATE_LIMITED",
+        "VALIDATION_FAILED",
+        "UNAUTHORIZED",
+        "DPOP_REQUIRED",
+        "DPOP_INVALID",
+        "PKCE_INVALID"
+      ]
+      assert.lengthOf(names, 12)
+      assert.includeMembers([...ErrorCode.names], [...names])
+    })
+
+    it("lists every name, and no id twice", () => {
+      assert.sameMembers<string>([...ErrorCode.names], Object.keys(table))
+      const ids = ErrorCode.names.map((name) => ErrorCode.codeInfo[name].id)
+      assert.lengthOf(new Set(ids), ids.length)
+      for (const id of ids) assert.match(id, /^[A-Z]{3,4}-\d{3}$/)
+    })
+
+    for (const name of ErrorCode.names) {
+      it(`[S3-04] ${name} has a description, a step and a documentation URL`, () => {
+        const { description, id, troubleshooting } = ErrorCode.codeInfo[name]
+        assert.match(description, /^[A-Z].{10,}\.$/)
+        assert.isAtLeast(troubleshooting.length, 1)
+        for (const step of troubleshooting) assert.isAbove(step.trim().length, 10)
+        const url = new URL(ErrorCode.documentationUrl(name))
+        assert.deepStrictEqual([url.protocol, url.hash], ["https:", `#${id.toLowerCase()}`])
+      })
+
+      it(`fromId reads the id of ${name}`, () => {
+        assert.strictEqual(ErrorCode.fromId(ErrorCode.codeInfo[name].id), name)
+      })
+    }
+
+    it("fromId knows nothing else", () => {
+      for (const id of ["", "TOK-999", "tok-001", "TOKEN_EXPIRED", "__proto__", "toString"]) {
+        assert.isUndefined(ErrorCode.fromId(id))
+      }
+    })
+
+    it("a code that may be retried is never a success for a breaker", () => {
+      for (const name of ErrorCode.names) {
+        const { breaker, retryable } = ErrorCode.codeInfo[name]
+        assert.isFalse(retryable && breaker === "success", name)
+      }
+    })
+
+    it("[S0-10] network errors and rate limits are retryable; refusals, tokens and configuration are not", () => {
+      const retryable = ErrorCode.names.filter((name) => ErrorCode.codeInfo[name].retryable)
+      assert.sameMembers(retryable, [
+        "TIMEOUT",
+        "NETWORK_ERROR",
+        "RATE_LIMITED",
+        "UPSTREAM_UNAVAILABLE",
+        "AUTHORIZATION_UNAVAILABLE",
+        "STORE_UNAVAILABLE"
+      ])
+    })
+  })
+
+  describe("schemas", () => {
+    it("of a name is closed, by type and at run time", () => {
+      const unknown = Schema.decodeUnknownOption(ErrorCode.ErrorCode)
+      assert.strictEqual(unknown("TIMEOUT")._tag, "Some")
+      for (const name of ["NET-001", "timeout", "toString", 1, null]) assert.strictEqual(unknown(name)._tag, "None")
+      // @ts-expect-error: no such name
+      const name: ErrorCode.ErrorCode = "NO_SUCH_NAME"
+      assert.notInclude(ErrorCode.names, name)
+    })
+
+    it("code fills the field of an error class, and stays when it is encoded", () => {
+      class Late extends Schema.TaggedError<Late>()("Late", { code: ErrorCode.code("TIMEOUT") }) {}
+      const late = new Late()
+      assert.strictEqual(late.code, "TIMEOUT")
+      assert.deepEqual(Schema.encodeSync(Late)(late), { _tag: "Late", code: "TIMEOUT" })
+      assert.strictEqual(ErrorCode.codeOf(late), "TIMEOUT")
+    })
+  })
+
+  describe("codeOf", () => {
+    const statuses = [
+      [400, "UPSTREAM_REJECTED"],
+      [401, "UPSTREAM_REJECTED"],
+      [404, "UPSTREAM_REJECTED"],
+      [408, "TIMEOUT"],
+      [429, "RATE_LIMITED"],
+      [500, "UPSTREAM_UNAVAILABLE"],
+      [502, "UPSTREAM_UNAVAILABLE"],
+      [503, "UPSTREAM_UNAVAILABLE"],
+      [504, "TIMEOUT"],
+      [599, "UPSTREAM_UNAVAILABLE"]
+    ] as const
+    for (const [status, code] of statuses) {
+      it(`a response of ${status} is ${code}`, () => {
+        const reason = new HttpClientError.StatusCodeError({ request, response: response(status) })
+        assert.strictEqual(ErrorCode.codeOf(new HttpClientError.HttpClientError({ reason })), code)
+        assert.strictEqual(ErrorCode.statusCode(status), code)
+      })
+    }
+
+    it("a status below 400 has no code", () => {
+      for (const status of [200, 204, 304, 399]) assert.isUndefined(ErrorCode.statusCode(status))
+    })
+
+    it("another error of the HTTP client is the network's, the response's or ours", () => {
+      const { DecodeError, EmptyBodyError, EncodeError, InvalidUrlError } = HttpClientError
+      const of = (reason: HttpClientError.HttpClientErrorReason) =>
+        ErrorCode.codeOf(new HttpClientError.HttpClientError({ reason }))
+      assert.strictEqual(ErrorCode.codeOf(transport()), "NETWORK_ERROR")
+      assert.strictEqual(ErrorCode.codeOf(transport(new Error("socket hang up"))), "NETWORK_ERROR")
+      assert.strictEqual(of(new DecodeError({ request, response: response(200) })), "UPSTREAM_REJECTED")
+      assert.strictEqual(of(new EmptyBodyError({ request, response: response(200) })), "UPSTREAM_REJECTED")
+      assert.strictEqual(of(new EncodeError({ request })), "INTERNAL_ERROR")
+      assert.strictEqual(of(new InvalidUrlError({ request })), "INTERNAL_ERROR")
+    })
+
+    it.effect("Effect's own timeout is TIMEOUT", () =>
+      Effect.gen(function*() {
+        assert.strictEqual(ErrorCode.codeOf(new Cause.TimeoutError()), "TIMEOUT")
+        const error = yield* Effect.flip(Effect.timeout(Effect.never, 0))
+        assert.strictEqual(ErrorCode.codeOf(error), "TIMEOUT")
+      }))
+
+    const systemCodes = [
+      [
+        "",
+        "NETWORK_ERROR",
+        "ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EHOSTUNREACH ENETUNREACH ENETDOWN UND_ERR_SOCKET"
+      ],
+      ["[R27] ", "NETWORK_ERROR", "ENOTFOUND EAI_AGAIN EAI_FAIL EAI_NONAME ESERVFAIL ENODATA EREFUSED"],
+      ["", "TIMEOUT", "ETIMEDOUT ESOCKETTIMEDOUT ETIMEOUT UND_ERR_CONNECT_TIMEOUT UND_ERR_HEADERS_TIMEOUT"],
+      ["", "TIMEOUT", "UND_ERR_BODY_TIMEOUT ERR_SOCKET_CONNECTION_TIMEOUT ERR_TLS_HANDSHAKE_TIMEOUT"],
+      [
+        "[R27] ",
+        "TLS_FAILED",
+        "CERT_HAS_EXPIRED DEPTH_ZERO_SELF_SIGNED_CERT SELF_SIGNED_CERT_IN_CHAIN CERT_NOT_YET_VALID"
+      ],
+      [
+        "[R27] ",
+        "TLS_FAILED",
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE UNABLE_TO_GET_ISSUER_CERT_LOCALLY CERT_REVOKED INVALID_CA"
+      ],
+      ["[R27] ", "TLS_FAILED", "ERR_TLS_CERT_ALTNAME_INVALID ERR_SSL_WRONG_VERSION_NUMBER EPROTO HOSTNAME_MISMATCH"],
+      ["[R27] ", "TLS_FAILED", "INVALID_PURPOSE PATH_LENGTH_EXCEEDED ERROR_IN_CERT_NOT_AFTER_FIELD EE_KEY_TOO_SMALL"],
+      ["", undefined, "ENOENT EACCES EISDIR EEXIST ENOSPC EMFILE EINVAL ERR_INVALID_ARG_TYPE ABORT_ERR XENOTFOUND"]
+    ] as const
+    for (const [rule, code, names] of systemCodes) {
+      for (const name of names.split(" ")) {
+        it(`${rule}${name} of Node is ${code ?? "no code"}, itself or as a cause`, () => {
+          assert.strictEqual(ErrorCode.codeOf(system(name)), code)
+          assert.strictEqual(ErrorCode.codeOf(new TypeError("fetch failed", { cause: system(name) })), code)
+          assert.strictEqual(ErrorCode.codeOf(transport(system(name))), code ?? "NETWORK_ERROR")
+          assert.strictEqual(
+            ErrorCode.codeOf(transport(new TypeError("x", { cause: system(name) }))),
+            code ?? "NETWORK_ERROR"
+          )
+        })
+      }
+    }
+
+    it("is what the error carries, itself or in its reason", () => {
+      assert.strictEqual(ErrorCode.codeOf({ code: "TOKEN_EXPIRED" }), "TOKEN_EXPIRED")
+      assert.strictEqual(ErrorCode.codeOf({ _tag: "JwksError", reason: { code: "TIMEOUT" } }), "TIMEOUT")
+      assert.strictEqual(ErrorCode.codeOf({ code: "FORBIDDEN", reason: { code: "TIMEOUT" } }), "FORBIDDEN")
+      assert.strictEqual(ErrorCode.codeOf({ reason: transport(system("ENOTFOUND")) }), "NETWORK_ERROR")
+    })
+
+    it("is undefined for anything else", () => {
+      const others = [undefined, null, "TIMEOUT", 5, {}, [], new Error("x"), { code: "toString" }, { code: 23 }, {
+        code: "NET-001"
+      }]
+      for (const other of others) assert.isUndefined(ErrorCode.codeOf(other))
+    })
+
+    it("ends where causes and reasons go in circles", () => {
+      const cause = new Error("b")
+      const error = new Error("a", { cause })
+      cause.cause = error
+      assert.isUndefined(ErrorCode.codeOf(error))
+      const one: Record<string, unknown> = {}
+      one["reason"] = { reason: one }
+      assert.isUndefined(ErrorCode.codeOf(one))
+    })
+  })
+})

@@ -1,0 +1,146 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Random, Schedule } from "effect"
+import fc from "fast-check"
+import * as Jitter from "../src/Jitter.ts"
+import * as RetryAfter from "../src/RetryAfter.ts"
+import * as RetryDescription from "../src/RetryDescription.ts"
+import * as RetryPolicy from "../src/RetryPolicy.ts"
+import { retryGaps } from "./scheduled.ts"
+import { forAllEffect } from "./support.ts"
+
+const describePolicy = <E>(policy: RetryPolicy.RetryPolicy<E, unknown>, error?: E) =>
+  Effect.map(RetryDescription.describe(policy, error), (description) => ({
+    description,
+    bands: description.delays.map(({ max, min }) => [Duration.toMillis(min), Duration.toMillis(max)])
+  }))
+
+const policies = fc.record({
+  maxAttempts: fc.integer({ min: 1, max: 8 }),
+  strategy: fc.constantFrom("fixed", "linear", "exponential"),
+  /** Micros: a band must hold for parts of a millisecond too. */
+  initial: fc.integer({ min: 0, max: 2_000_000 }),
+  increment: fc.integer({ min: 0, max: 500_000 }),
+  multiplier: fc.integer({ min: 10, max: 30 }).map((n) => n / 10),
+  cap: fc.option(fc.integer({ min: 0, max: 10_000_000 }), { nil: undefined }),
+  jitter: fc.constantFrom("none", "full", "equal", "proportional", "decorrelated"),
+  jitterRatio: fc.integer({ min: 0, max: 10 }).map((n) => n / 10)
+}).map(({ cap, increment, initial, ...rest }) =>
+  RetryPolicy.make({
+    ...rest,
+    initialDelay: Duration.micros(BigInt(initial)),
+    increment: Duration.micros(BigInt(increment)),
+    ...(cap === undefined ? undefined : { maxDelay: Duration.micros(BigInt(initial + cap)) })
+  })
+)
+
+describe("RetryDescription", () => {
+  it("every delay that a retry waits lies in its band", (context) =>
+    forAllEffect(context, 300, fc.tuple(policies, fc.integer()), ([policy, seed]) =>
+      Effect.gen(function*() {
+        const { bands, description } = yield* describePolicy(policy)
+        const gaps = yield* Random.withSeed(retryGaps(RetryPolicy.toSchedule(policy), "no"), seed)
+        assert.strictEqual(description.maxAttempts, policy.maxAttempts)
+        assert.lengthOf(gaps, bands.length)
+        gaps.forEach((gap, index) => {
+          const [min, max] = bands[index]!
+          assert.isAtLeast(gap, min! - 1e-5)
+          assert.isAtMost(gap, max! + 1e-5)
+        })
+      })))
+
+  it.effect("[S2-11] shows the bands of the tokenGuard preset", () =>
+    Effect.gen(function*() {
+      const { bands, description } = yield* describePolicy(RetryPolicy.tokenGuard)
+      assert.strictEqual(description.maxAttempts, 4)
+      assert.deepStrictEqual(description.delays.map(({ attempt }) => attempt), [1, 2, 3])
+      assert.deepStrictEqual(bands, [[0, 200], [0, 360], [0, 648]])
+      assert.strictEqual(Duration.toMillis(description.longestDelays), 1208)
+    }))
+
+  it.effect("[S0-02] shows the bands of the standard preset", () =>
+    Effect.gen(function*() {
+      const { bands } = yield* describePolicy(RetryPolicy.standard)
+      assert.deepStrictEqual(bands, [[1000, 1200], [1600, 2400], [3200, 4800]])
+    }))
+
+  it.effect("shows parts of a millisecond as they are", () =>
+    Effect.gen(function*() {
+      const options = { jitter: "none", initialDelay: Duration.micros(400n) } as const
+      const { bands } = yield* describePolicy(RetryPolicy.make(options))
+      assert.deepStrictEqual(bands, [[0.4, 0.4], [0.8, 0.8]])
+    }))
+
+  describe("worst case", () => {
+    const worst = (options: RetryPolicy.MakeOptions) =>
+      Effect.map(
+        RetryDescription.describe(RetryPolicy.make({ jitter: "none", ...options } as RetryPolicy.MakeOptions)),
+        ({ worstCase }) => Duration.toMillis(worstCase)
+      )
+
+    it.effect("is without end where no time is limited", () =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* worst({}), Infinity)
+        assert.strictEqual(yield* worst({ maxAttempts: 1 }), Infinity)
+      }))
+
+    it.effect("is the attempts and the delays where each attempt is limited", () =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* worst({ attemptTimeout: "2 seconds" }), 3 * 2000 + 1000 + 2000)
+        assert.strictEqual(yield* worst({ attemptTimeout: "2 seconds", enabled: false }), 2000)
+      }))
+
+    it.effect("[S1-16] is the deadline where that is sooner", () =>
+      Effect.gen(function*() {
+        const { description } = yield* describePolicy(RetryPolicy.jwks)
+        assert.strictEqual(Duration.toMillis(description.worstCase), 8000)
+        assert.strictEqual(yield* worst({ deadline: "1 hour" }), 3_600_000)
+        assert.strictEqual(yield* worst({ deadline: "1 hour", attemptTimeout: "1 second" }), 6000)
+      }))
+  })
+
+  describe("of a schedule of one's own", () => {
+    it.effect("shows its jitter, up to maxAttempts or its own end", () =>
+      Effect.gen(function*() {
+        const schedule = Schedule.exponential("100 millis").pipe(Jitter.equal)
+        const { bands } = yield* describePolicy(RetryPolicy.make({ maxAttempts: 4, schedule }))
+        assert.deepStrictEqual(bands, [[50, 100], [100, 200], [200, 400]])
+        const ended = yield* describePolicy(
+          RetryPolicy.make({ maxAttempts: 9, schedule: schedule.pipe(Schedule.upTo({ times: 2 })) })
+        )
+        assert.strictEqual(ended.description.maxAttempts, 3)
+      }))
+
+    interface Busy {
+      readonly after: Duration.Duration
+    }
+    const policy = RetryPolicy.make<Busy>({
+      maxAttempts: 3,
+      schedule: Schedule.spaced("1 second").pipe(RetryAfter.floor((error: Busy) => error.after))
+    })
+
+    it.effect("steps it with the error given", () =>
+      Effect.gen(function*() {
+        const { bands } = yield* describePolicy(policy, { after: Duration.seconds(10) })
+        assert.deepStrictEqual(bands, [[10_000, 11_000], [10_000, 11_000]])
+      }))
+
+    it.effect("does not pass a broken schedule off as one attempt", () =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(RetryDescription.describe(policy))
+        assert.isTrue(Exit.hasDies(exit))
+      }))
+  })
+
+  it.effect("format is a table with the worst case below", () =>
+    Effect.gen(function*() {
+      const bounded = yield* RetryDescription.describe(RetryPolicy.jwks)
+      assert.deepStrictEqual(RetryDescription.format(bounded).split("\n"), [
+        "after attempt  least    most",
+        "1              0        250ms",
+        "2              0        500ms",
+        "at most 3 attempts, 750ms of delays, 8s in all"
+      ])
+      const open = RetryDescription.format(yield* RetryDescription.describe(RetryPolicy.standard))
+      assert.include(open, "at most 4 attempts, 8s 400ms of delays, as long as the attempts take")
+    }))
+})
