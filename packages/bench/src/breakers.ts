@@ -1,0 +1,76 @@
+/** A circuit breaker by itself, in memory: it opens at the fifth failure in a row, for an hour. */
+import { Breaker } from "@keelson/core"
+import { circuitBreaker, ConsecutiveBreaker, handleAll } from "cockatiel"
+import { Effect } from "effect"
+import { CircuitBreaker } from "effect/persistence"
+import Opossum from "opossum"
+import { type Call, type Contestant, shared, Unavailable } from "./contestant.ts"
+
+const hour = 3_600_000
+let made = 0
+
+/** Stores are shared, so each breaker has a name of its own. */
+export const nextName = (): string => `bench-${++made}`
+
+const keelson = Effect.map(
+  Effect.suspend(() => Breaker.make(nextName(), { failureThreshold: shared.failures, openDuration: "1 hour" })),
+  (breaker) => (self: Effect.Effect<number, Unavailable>) => breaker.execute(self)
+)
+
+export const effectBreaker = CircuitBreaker.make({
+  tripPolicy: CircuitBreaker.consecutive(shared.failures),
+  openDuration: "1 hour"
+})
+
+const effect = Effect.map(effectBreaker, (breaker) => {
+  const key = nextName()
+  return (self: Effect.Effect<number, Unavailable>) => breaker.execute(self, { key })
+})
+
+const cockatiel = Effect.sync(() => {
+  const policy = circuitBreaker(handleAll, {
+    halfOpenAfter: hour,
+    breaker: new ConsecutiveBreaker(shared.failures)
+  })
+  return (call: Call) => policy.execute(call)
+})
+
+/** It knows shares of failures only; with no success before them, the fifth failure is the one that opens. */
+const opossum = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      new Opossum((call: Call) => call(), {
+        timeout: false,
+        resetTimeout: hour,
+        errorThresholdPercentage: 50,
+        volumeThreshold: shared.failures
+      })
+    ),
+    (breaker) => Effect.sync(() => breaker.shutdown())
+  ),
+  (breaker) => (call: Call) => breaker.fire(call)
+)
+
+export const breakers: ReadonlyArray<Contestant> = [
+  { name: "Keelson", kind: "effect", make: keelson },
+  { name: "Effect", kind: "effect", make: effect },
+  { name: "cockatiel", kind: "promise", make: cockatiel },
+  { name: "opossum", kind: "promise", make: opossum }
+]
+
+/** The same breakers with the circuit opened first, by failures. */
+export const opened: ReadonlyArray<Contestant> = breakers.map((contestant) =>
+  contestant.kind === "effect"
+    ? {
+      ...contestant,
+      make: Effect.tap(contestant.make, (policy) => times(Effect.ignore(policy(Effect.fail(new Unavailable())))))
+    }
+    : {
+      ...contestant,
+      make: Effect.tap(contestant.make, (policy) =>
+        times(Effect.ignore(Effect.tryPromise(() => policy(() => Promise.reject(new Unavailable()))))))
+    }
+)
+
+const times = (failure: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.forEach(Array.from({ length: shared.failures }), () => failure, { discard: true })

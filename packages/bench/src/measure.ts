@@ -1,0 +1,66 @@
+/** Times of contestants that take turns, so that what slows the machine down slows all of them down. */
+import { setImmediate } from "node:timers/promises"
+import type { Loop } from "./contestant.ts"
+
+const rounds = 25
+const sampleMillis = 10
+const warmUpMillis = 120
+
+/** Nanoseconds per call, one figure a round. */
+export type Times = ReadonlyArray<number>
+
+/** Each sample begins with a clean heap: one contestant's garbage must not be collected in the time of the next. */
+const timed = async (loop: Loop, times: number): Promise<number> => {
+  globalThis.gc?.({ type: "minor" })
+  await setImmediate()
+  const began = performance.now()
+  await loop(times)
+  return performance.now() - began
+}
+
+/** Warms a loop up and finds how many calls make a sample. */
+const calibrate = async (loop: Loop): Promise<number> => {
+  let times = 1
+  const end = performance.now() + warmUpMillis
+  let millis = await timed(loop, times)
+  while (millis < sampleMillis || performance.now() < end) {
+    if (millis < sampleMillis) times = Math.ceil(times * Math.min(10, 1.2 * sampleMillis / Math.max(millis, 0.01)))
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    millis = await timed(loop, times)
+  }
+  return Math.max(1, Math.round(times * sampleMillis / millis))
+}
+
+/** Each round runs every loop once, beginning with another one each time. */
+export const measure = async (loops: ReadonlyArray<Loop>): Promise<ReadonlyArray<Times>> => {
+  const contestants = []
+  for (const loop of loops) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    contestants.push({ loop, times: await calibrate(loop), found: new Array<number>() })
+  }
+  for (let round = 0; round < rounds; round++) {
+    const first = round % contestants.length
+    for (const { found, loop, times } of [...contestants.slice(first), ...contestants.slice(0, first)]) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      found.push(await timed(loop, times) * 1_000_000 / times)
+    }
+  }
+  return contestants.map(({ found }) => found)
+}
+
+/** A figure with its spread: half of the rounds were from `low` to `high`. */
+export interface Spread {
+  readonly median: number
+  readonly low: number
+  readonly high: number
+}
+
+export const spread = (values: Times): Spread => {
+  const sorted = values.toSorted((a, b) => a - b)
+  const at = (share: number) => sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN
+  return { median: at(0.5), low: at(0.25), high: at(0.75) }
+}
+
+/** Round by round, so that only neighbours in time are compared. */
+export const each = (a: Times, b: Times, f: (a: number, b: number) => number): Times =>
+  a.map((value, round) => f(value, b[round] ?? Number.NaN))

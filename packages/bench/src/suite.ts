@@ -1,0 +1,116 @@
+/** What is measured, and what is aimed at. */
+import { Effect } from "effect"
+import { breakers, opened } from "./breakers.ts"
+import { type Check, cutsHung, givesUp, opens, passesThrough, problemsOf, recovers, rejects } from "./checks.ts"
+import {
+  asynchronous,
+  type Contestant,
+  failing,
+  instant,
+  makeLoop,
+  type Services,
+  shared,
+  type Workload
+} from "./contestant.ts"
+import { each, measure, type Spread, spread, type Times } from "./measure.ts"
+import { bareEffect, bareFunction, retries } from "./retries.ts"
+import { wraps } from "./wraps.ts"
+
+interface Group {
+  readonly name: string
+  readonly contestants: ReadonlyArray<Contestant>
+  readonly checks: ReadonlyArray<Check>
+  readonly workloads: ReadonlyArray<Workload>
+  /** What is compared: the time of a call, or what a policy adds to a bare call of its own kind. */
+  readonly measure: "time" | "added"
+  /** The most that Keelson's figure may be of another's. */
+  readonly targets?: Readonly<Record<string, number>>
+}
+
+export const groups: ReadonlyArray<Group> = [
+  {
+    name: "retry",
+    contestants: retries(1),
+    checks: [passesThrough, recovers, givesUp],
+    workloads: [instant, asynchronous],
+    measure: "added",
+    targets: { Effect: 0.25 }
+  },
+  {
+    name: "breaker",
+    contestants: breakers,
+    checks: [passesThrough, opens(1)],
+    workloads: [instant, asynchronous],
+    measure: "time"
+  },
+  {
+    name: "deadline > breaker > retry > timeout",
+    contestants: wraps,
+    checks: [passesThrough, recovers, givesUp, opens(shared.attempts), cutsHung],
+    workloads: [instant, asynchronous],
+    measure: "time",
+    targets: { cockatiel: 0.6 }
+  },
+  {
+    name: "3 attempts without delay, given up",
+    contestants: retries(0),
+    checks: [passesThrough, recovers, givesUp],
+    workloads: [failing],
+    measure: "time"
+  },
+  { name: "open circuit", contestants: opened, checks: [rejects], workloads: [failing], measure: "time" }
+]
+
+/** Keelson's figure over another's, for one workload. */
+export interface Comparison {
+  readonly group: string
+  readonly workload: Workload["name"]
+  readonly measure: Group["measure"]
+  readonly other: string
+  readonly ratio: Spread
+  readonly target: number | undefined
+}
+
+export interface Figures {
+  readonly comparisons: ReadonlyArray<Comparison>
+  /** Nanoseconds per call, for who looks for what to improve; they depend on the machine and the day. */
+  readonly nanoseconds: ReadonlyArray<{ readonly what: string; readonly contestant: string; readonly median: number }>
+}
+
+export const problemsIn = (group: Group): Effect.Effect<ReadonlyArray<string>, never, Services> =>
+  Effect.map(
+    Effect.forEach(group.contestants, (contestant) => problemsOf(contestant, group.checks)),
+    (all) => all.flat().map((problem) => `${group.name}: ${problem}`)
+  )
+
+export const run = Effect.fnUntraced(function*(
+  group: Group,
+  workload: Workload
+): Effect.fn.Return<Figures, never, Services> {
+  const bare = group.measure === "added" ? [bareEffect, bareFunction] : []
+  const contestants = [...group.contestants, ...bare]
+  const loops = yield* Effect.forEach(contestants, (contestant) => makeLoop(contestant, workload))
+  const found = yield* Effect.promise(() => measure(loops))
+  const timesOf = new Map(contestants.map(({ name }, index) => [name, found[index] ?? []]))
+  const figure = ({ kind, name }: Contestant): Times => {
+    const times = timesOf.get(name) ?? []
+    if (group.measure === "time") return times
+    return each(times, timesOf.get((kind === "effect" ? bareEffect : bareFunction).name) ?? [], (a, b) => a - b)
+  }
+  const [keelson, ...others] = group.contestants
+  return {
+    comparisons: others.map((other) => ({
+      group: group.name,
+      workload: workload.name,
+      measure: group.measure,
+      other: other.name,
+      ratio: spread(each(figure(keelson!), figure(other), (a, b) => a / b)),
+      target: group.targets?.[other.name]
+    })),
+    nanoseconds: Array.from(timesOf, ([contestant, times]) => ({
+      what: `${group.name}, ${workload.name}`,
+      contestant,
+      median: Math.round(spread(times).median)
+    }))
+  }
+})

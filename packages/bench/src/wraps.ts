@@ -1,0 +1,60 @@
+/** All in one: a deadline around a breaker around retries around a timeout of each attempt. */
+import { Resilience } from "@keelson/core"
+import {
+  circuitBreaker,
+  ConsecutiveBreaker,
+  ExponentialBackoff,
+  handleAll,
+  retry,
+  timeout,
+  TimeoutStrategy,
+  wrap
+} from "cockatiel"
+import { Effect, Schedule } from "effect"
+import { effectBreaker, nextName } from "./breakers.ts"
+import { type Call, type Contestant, shared, type Unavailable } from "./contestant.ts"
+
+const keelson = Effect.map(
+  Effect.suspend(() =>
+    Resilience.make(nextName(), {
+      deadline: `${shared.deadlineMillis} millis`,
+      attemptTimeout: `${shared.attemptMillis} millis`,
+      retry: { maxAttempts: shared.attempts, initialDelay: "1 millis" },
+      breaker: { failureThreshold: shared.failures, openDuration: "1 hour" }
+    })
+  ),
+  ({ execute }) => (self: Effect.Effect<number, Unavailable>) => execute(self)
+)
+
+const schedule = Schedule.upTo(Schedule.exponential("1 millis"), { times: shared.attempts - 1 })
+
+/** In the order that Effect's documentation asks for: what retries and what cuts an attempt is inside the breaker. */
+const effect = Effect.map(effectBreaker, (breaker) => {
+  const key = nextName()
+  return (self: Effect.Effect<number, Unavailable>) => {
+    const attempts = Effect.retry(Effect.timeout(self, shared.attemptMillis), schedule)
+    return Effect.timeout(breaker.execute(attempts, { key }), shared.deadlineMillis)
+  }
+})
+
+/** `Aggressive` ends a call that ignores its signal, as interruption does; `Cooperative` waits for the call. */
+const cockatiel = (strategy: TimeoutStrategy) =>
+  Effect.sync(() => {
+    const policy = wrap(
+      timeout(shared.deadlineMillis, strategy),
+      circuitBreaker(handleAll, { halfOpenAfter: 3_600_000, breaker: new ConsecutiveBreaker(shared.failures) }),
+      retry(handleAll, {
+        maxAttempts: shared.attempts - 1,
+        backoff: new ExponentialBackoff({ initialDelay: 1, maxDelay: 100 })
+      }),
+      timeout(shared.attemptMillis, strategy)
+    )
+    return (call: Call) => policy.execute(call)
+  })
+
+export const wraps: ReadonlyArray<Contestant> = [
+  { name: "Keelson", kind: "effect", make: keelson },
+  { name: "Effect", kind: "effect", make: effect },
+  { name: "cockatiel", kind: "promise", make: cockatiel(TimeoutStrategy.Aggressive) },
+  { name: "cockatiel, cooperative", kind: "promise", make: cockatiel(TimeoutStrategy.Cooperative) }
+]
