@@ -1,0 +1,8 @@
+/** Columns padded to their widest cell. */
+export const columns = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const all = [head, ...rows]
+  const widths = head.map((_, index) => Math.max(...all.map((row) => row[index]?.length ?? 0)))
+  const line = (row: ReadonlyArray<string>) =>
+    row.map((text, index) => text.padEnd(widths[index] ?? 0)).join("  ").trimEnd()
+  return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n")
+}

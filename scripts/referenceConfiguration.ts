@@ -1,0 +1,124 @@
+/** docs/reference/configuration.md, from the schemas of the options. */
+import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
+import type { Schema } from "effect"
+import { code, list, page, table } from "./referenceMarkdown.ts"
+import { type OptionInfo, optionsOf } from "./referenceOptions.ts"
+
+export interface Section {
+  readonly title: string
+  readonly schema: Schema.ConstraintDecoder<unknown>
+  readonly intro: string
+  /** What two options may not be together, each with options that break it. */
+  readonly rules: ReadonlyArray<{ readonly text: string; readonly broken: object }>
+}
+
+const timesRule = {
+  text: "`attemptTimeout` is not above `deadline`.",
+  broken: { attemptTimeout: "2 seconds", deadline: "1 second" }
+}
+
+export const sections: ReadonlyArray<Section> = [
+  {
+    title: "ResiliencePolicy",
+    schema: ResiliencePolicy.ResiliencePolicy,
+    intro: "For `Resilience.make`. A part that is left out is not there: no retry, no breaker, no deadline.",
+    rules: [timesRule]
+  },
+  {
+    title: "RetryPolicy",
+    schema: RetryPolicy.Options,
+    intro: [
+      "For `RetryPolicy.make`, and for the section `retry` of a `ResiliencePolicy`, where `attemptTimeout`, `deadline` and",
+      "`detach` belong to the policy around it. In code, `schedule` takes any `Schedule` in place of the backoff, and `budget`",
+      "also takes a `RetryBudget` to share."
+    ].join("\n"),
+    rules: [
+      {
+        text: "`maxDelay` is not below `initialDelay`.",
+        broken: { initialDelay: "2 seconds", maxDelay: "1 second" }
+      },
+      timesRule
+    ]
+  },
+  {
+    title: "RetryBudget",
+    schema: RetryBudget.Policy,
+    intro: "For `RetryBudget.make`, and for the section `budget` of a `RetryPolicy`.",
+    rules: []
+  },
+  {
+    title: "BreakerPolicy",
+    schema: BreakerPolicy.BreakerPolicy,
+    intro: "For `Breaker.make`, and for the section `breaker` of a `ResiliencePolicy`.",
+    rules: [
+      { text: "`minimumCalls` is not above `windowSize`.", broken: { minimumCalls: 20, windowSize: 10 } }
+    ]
+  }
+]
+
+const anchors: Readonly<Record<string, string>> = {
+  retry: "[RetryPolicy](#retrypolicy)",
+  breaker: "[BreakerPolicy](#breakerpolicy)",
+  budget: "[RetryBudget](#retrybudget)"
+}
+
+const row = ({ meaning, name, preset, value }: OptionInfo): ReadonlyArray<string> => [
+  code(name),
+  value === "a section" ? `a section: ${anchors[name] ?? ""}` : value,
+  preset === undefined ? "none" : code(preset),
+  meaning
+]
+
+const head = ["Option", "Value", "Default", "Meaning"]
+
+const blocks = ({ intro, rules, schema, title }: Section): ReadonlyArray<string> => [
+  `## ${title}`,
+  intro,
+  table(head, optionsOf(schema).map(row)),
+  ...(rules.length === 0 ? [] : [list(rules.map(({ text }) => text))])
+]
+
+/** `BreakerStore.layerRedis` takes a layer, so its options are code and have no schema. */
+export const redisOptions: ReadonlyArray<OptionInfo> = [
+  {
+    name: "redis",
+    value: "a `Layer` of `Redis`",
+    preset: undefined,
+    meaning:
+      "The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. Required."
+  },
+  {
+    name: "prefix",
+    value: "text",
+    preset: "keelson:breaker:",
+    meaning: "What keys begin with. Processes with the same prefix share their circuits."
+  },
+  {
+    name: "timeout",
+    value: "a duration",
+    preset: "200 millis",
+    meaning: "How long a call to the store may take."
+  },
+  {
+    name: "retryInterval",
+    value: "a duration",
+    preset: "1 second",
+    meaning: "How long after a failed call the store is left alone."
+  }
+]
+
+const intro = [
+  "Options come from code, from JSON or YAML text, or from the environment; the guide is",
+  "[configuration.md](../guides/configuration.md). A duration is written as a number, a space and a unit: `250 millis`,",
+  "`1.5 seconds`, `2 minutes`, `1 hour`, `1 day`. An unknown option, a value out of its range and a contradiction are",
+  "refused with `INVALID_CONFIG` ([CFG-002](error-codes.md#cfg-002))."
+].join("\n")
+
+export const configurationPage = (): string =>
+  page("Configuration", [
+    intro,
+    ...sections.flatMap(blocks),
+    "## BreakerStore.layerRedis",
+    "Options in code only. What happens while Redis is down is told in [operations.md](../guides/operations.md).",
+    table(head, redisOptions.map(row))
+  ])

@@ -1,0 +1,29 @@
+/** docs/reference/metrics.md, from the definitions of the metrics. */
+import { Metrics } from "@keelson/core"
+import { code, page, table } from "./referenceMarkdown.ts"
+
+/** What every name begins with unless `Metrics.Prefix` says otherwise. */
+export const defaultPrefix = Metrics.Prefix.defaultValue()
+
+const row = ({ description, kind, labels, name, unit }: Metrics.Definition): ReadonlyArray<string> => [
+  code(defaultPrefix + name),
+  kind,
+  unit,
+  labels.length === 0 ? "none" : labels.map(code).join(", "),
+  description
+]
+
+const intro = [
+  `Names begin with \`${defaultPrefix}\`; \`Metrics.Prefix\` changes that for a whole program. Labels have few values: never a`,
+  "URL, a key id, a token or a subject. The guide is [observability.md](../guides/observability.md)."
+].join("\n")
+
+const planned = [
+  "The metrics of tokens and of the cache are defined and count nothing yet: the packages that will count them are",
+  "planned. The Prometheus endpoint shows such a family with its help text and no series."
+].join("\n")
+
+const head = ["Name", "Kind", "Unit", "Labels", "Meaning"]
+
+export const metricsPage = (): string =>
+  page("Metrics", [intro, table(head, Object.values(Metrics.definitions).map(row)), planned])

@@ -1,0 +1,66 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Metrics } from "@keelson/core"
+import { existsSync, globSync, readFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+
+const root = join(import.meta.dirname, "..", "..")
+const read = (path: string) => readFileSync(join(root, path), "utf8")
+
+const pages = globSync(["*.md", "docs/**/*.md", "packages/*/README.md"], {
+  cwd: root,
+  exclude: (name) => name.includes("node_modules") || name.endsWith("docs/api")
+})
+
+/** The links of a page to files of this repository. */
+const links = (path: string) =>
+  [...read(path).matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, target = ""]) =>
+    resolve(root, dirname(path), target)
+  )
+
+describe("Documentation", () => {
+  it("[S3-36] the README links the pages on resilience, metrics and error codes", () => {
+    const linked = links("README.md")
+    for (
+      const page of [
+        "guides/resilience.md",
+        "guides/observability.md",
+        "reference/metrics.md",
+        "reference/error-codes.md"
+      ]
+    ) assert.include(linked, join(root, "docs", page))
+  })
+
+  it("[S3-36] the guide on observability has four PromQL queries, of metrics that there are", () => {
+    const queries = [...read("docs/guides/observability.md").matchAll(/```promql\n([\s\S]*?)```/g)].map((
+      [, query = ""]
+    ) => query)
+    assert.isAtLeast(queries.length, 4)
+    const known = Object.values(Metrics.definitions).map(({ name }) => `keelson_${name}`)
+    for (const query of queries) {
+      const names = query.match(/keelson_\w+/g) ?? []
+      assert.isNotEmpty(names)
+      for (const name of names) assert.include(known, name.replace(/_(?:bucket|sum|count)$/, ""))
+    }
+  })
+
+  it("[S3-36] the gates: warnings fail the linter, the security scan is named, coverage has its bounds", () => {
+    assert.match(read(".oxlintrc.json"), /"denyWarnings": true/)
+    assert.match(read("CONTRIBUTING.md"), /pnpm audit --prod/)
+    assert.match(read("vitest.config.ts"), /branches: 95/)
+    for (const step of ["format", "lint", "types", "build", "docs", "tests", "acceptance"]) {
+      assert.match(read(".ci/run"), new RegExp(`^step ${step} `, "m"))
+    }
+  })
+
+  it("no page links a file that is not there", () => {
+    const isMissing = (target: string) => !existsSync(target) && !target.includes(join("docs", "api"))
+    for (const page of pages) assert.deepStrictEqual(links(page).filter(isMissing), [], page)
+  })
+
+  it("no guide and no example turns a protection off", () => {
+    const sources = ["README.md", ...globSync(["docs/guides/*.md", "examples/src/**/*.ts"], { cwd: root })]
+    for (const source of sources) {
+      assert.notMatch(read(source), /rejectUnauthorized|NODE_TLS_REJECT_UNAUTHORIZED|0\.0\.0\.0/, source)
+    }
+  })
+})

@@ -1,0 +1,72 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { spawn } from "node:child_process"
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "../..")
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+const run = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, "examples/src", file), ...args], { cwd: root })
+    let out = ""
+    let err = ""
+    child.stdout.on("data", (text) => out += String(text))
+    child.stderr.on("data", (text) => err += String(text))
+    child.once("error", reject)
+    child.once("close", (code) => resolve({ code, out, err }))
+  })
+
+const Summary = Schema.fromJsonString(Schema.Struct({
+  seconds: Schema.Number,
+  seed: Schema.Number,
+  requests: Schema.Number,
+  failed: Schema.Number,
+  reachedServer: Schema.Number,
+  retries: Schema.Number,
+  phases: Schema.Array(Schema.Struct({ phase: Schema.String, requests: Schema.Number })),
+  promises: Schema.Array(Schema.Struct({ text: Schema.String, kept: Schema.Boolean }))
+}))
+
+describe("examples", () => {
+  it("[K-22] retry-schedules shows the delays of every preset, and what jitter does at a cap", async () => {
+    const { code, err, out } = await run("retry-schedules.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    for (const name of ["standard", "jwks", "tokenGuard", "objectStore"]) {
+      assert.match(out, new RegExp(`^${name}$`, "m"))
+    }
+    assert.include(out, "at most 3 attempts, 750ms of delays, 8s in all")
+    const [, after, before, full] = out.split(/^.*cap of 1 s.*$/m)
+    assert.match(after ?? "", /1100 ms \|#/)
+    assert.match(before ?? "", /1000 ms \|#+ 100\.0 %/)
+    assert.match(full ?? "", / 0 ms \|#/)
+    assert.match(full ?? "", / 900 ms \|#/)
+    assert.notInclude(full ?? "", "1000 ms")
+  })
+
+  it("start ends by itself with what the callers and the server counted, every promise kept", async () => {
+    const { code, err, out } = await run("start.ts", "--seconds", "2", "--seed", "7", "--json")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const summary = Schema.decodeUnknownSync(Summary)(out)
+    assert.deepInclude(summary, { seconds: 2, seed: 7, requests: 80 })
+    assert.deepStrictEqual(
+      summary.phases.map(({ phase }) => phase),
+      ["steady", "flaky", "limited", "hangs", "down", "recovery"]
+    )
+    assert.isAtLeast(summary.promises.length, 5)
+    assert.deepStrictEqual(summary.promises.filter(({ kept }) => !kept), [])
+    assert.isAbove(summary.retries, 0)
+    assert.isAbove(summary.reachedServer, 0)
+  }, 30_000)
+
+  it("start says how it is used where an option is wrong", async () => {
+    const { code, err, out } = await run("start.ts", "--seconds", "0")
+    assert.deepStrictEqual([code, out], [2, ""])
+    assert.match(err, /^--seconds must be a number from 1 to 600\nnode examples\/src\/start\.ts /)
+  })
+})

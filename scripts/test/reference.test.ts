@@ -1,0 +1,125 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Configuration, ErrorCode, Metrics } from "@keelson/core"
+import { Result, Schema } from "effect"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { pages, stale } from "../reference.ts"
+import { redisOptions, sections } from "../referenceConfiguration.ts"
+import { list, table } from "../referenceMarkdown.ts"
+import { optionsOf, spelled } from "../referenceOptions.ts"
+
+const root = join(import.meta.dirname, "../..")
+const made = pages()
+const text = (name: string): string => made.get(`docs/reference/${name}.md`) ?? ""
+
+/** The cells of every row of a page whose first cell is the one given. */
+const rows = (markdown: string, first: string): ReadonlyArray<ReadonlyArray<string>> =>
+  markdown.split("\n")
+    .filter((line) => line.startsWith(`| ${first} `))
+    .map((line) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim()))
+
+describe("reference", () => {
+  describe("error codes", () => {
+    const page = text("error-codes")
+
+    it.each(ErrorCode.names)("[S3-36] has %s by id and by name, with all that the catalogue says", (name) => {
+      const info = ErrorCode.codeInfo[name]
+      const anchor = `#${info.id.toLowerCase()}`
+      assert.isTrue(ErrorCode.documentationUrl(name).endsWith(anchor))
+      assert.deepStrictEqual(rows(page, `[${info.id}](${anchor})`), [[
+        `[${info.id}](${anchor})`,
+        `\`${name}\``,
+        info.category,
+        info.severity,
+        String(info.status),
+        info.retryable ? "yes" : "no",
+        info.breaker
+      ]])
+      const [, section = ""] = page.split(`\n## ${info.id}\n`)
+      const [body = ""] = section.split("\n## ")
+      for (const part of [name, info.description, ...info.troubleshooting]) assert.include(body, part)
+    })
+
+    it("has no heading beside the ids, so that every anchor is one of them", () => {
+      const headings = Array.from(page.matchAll(/^#+ (.*)$/gm), ([, heading]) => heading)
+      assert.deepStrictEqual(headings, ["Error codes", ...ErrorCode.names.map((name) => ErrorCode.codeInfo[name].id)])
+    })
+  })
+
+  it("[S3-36] metrics: has every definition with kind, unit and labels", () => {
+    for (const { description, kind, labels, name, unit } of Object.values<Metrics.Definition>(Metrics.definitions)) {
+      const [[, ...cells] = []] = rows(text("metrics"), `\`keelson_${name}\``)
+      const shown = labels.map((label) => `\`${label}\``).join(", ")
+      assert.deepStrictEqual(cells, [kind, unit, shown === "" ? "none" : shown, description])
+    }
+  })
+
+  describe("configuration", () => {
+    const sectionOf = (title: string): string =>
+      text("configuration").split(`## ${title}\n`)[1]?.split("\n## ")[0] ?? ""
+
+    it.each(sections)("$title: has every option with its value, default and meaning", ({ schema, title }) => {
+      const options = optionsOf(schema)
+      assert.isNotEmpty(options)
+      for (const { meaning, name, preset } of options) {
+        const found = rows(sectionOf(title), `\`${name}\``)
+        assert.lengthOf(found, 1)
+        assert.deepStrictEqual(found[0]?.slice(2), [preset === undefined ? "none" : `\`${preset}\``, meaning])
+        assert.isAbove(found[0]?.[1]?.length ?? 0, 3)
+      }
+    })
+
+    it.each(sections)("$title: its rules are refused where they are broken", ({ rules, schema, title }) => {
+      const decode = Configuration.decodeResult(schema)
+      for (const { broken, text } of rules) {
+        assert.isTrue(Result.isFailure(decode(broken)))
+        assert.include(sectionOf(title), `- ${text}`)
+      }
+    })
+
+    it.each(sections)("$title: a default is written as the option takes it", ({ schema }) => {
+      const decode = Configuration.decodeResult(schema)
+      const defaults = decode({})
+      for (const { name, preset, value } of optionsOf(schema)) {
+        if (preset === undefined || !value.startsWith("a duration")) continue
+        assert.deepStrictEqual(decode({ [name]: preset }), defaults)
+      }
+    })
+
+    it("has the options of the Redis store", () => {
+      for (const { name } of redisOptions) assert.lengthOf(rows(sectionOf("BreakerStore.layerRedis"), `\`${name}\``), 1)
+    })
+  })
+
+  it("spells durations as options take them", () => {
+    assert.strictEqual(
+      spelled("a duration with its unit, from 0 to 1d"),
+      "a duration with its unit, from 0 millis to 1 day"
+    )
+    assert.strictEqual(spelled("from 1ms to 24h"), "from 1 milli to 24 hours")
+    assert.strictEqual(spelled("a whole number from 1 to 100"), "a whole number from 1 to 100")
+  })
+
+  it("refuses an option without a description, or of a type that it has no words for", () => {
+    const undescribed = Schema.Struct({ size: Schema.optionalKey(Schema.Boolean) })
+    const unknown = Schema.Struct({ size: Schema.optionalKey(Schema.Symbol).annotateKey({ description: "How big." }) })
+    assert.throws(() => optionsOf(undescribed), "size has no description")
+    assert.throws(() => optionsOf(unknown), "has no words")
+  })
+
+  it("pads tables to their widest cell, and keeps bars out of them", () => {
+    assert.strictEqual(table(["a", "b"], [["x|y", "1"]]), "| a    | b   |\n| ---- | --- |\n| x\\|y | 1   |")
+    assert.strictEqual(list(["one", "two"]), "- one\n- two")
+  })
+
+  it("tells the pages that are missing or differ", () => {
+    const two = new Map([["a.md", "a\n"], ["b.md", "b\n"]])
+    assert.deepStrictEqual(stale(two, (path) => path === "a.md" ? "a\n" : undefined), ["b.md"])
+    assert.deepStrictEqual(stale(two, () => "a\n"), ["b.md"])
+  })
+
+  it("the pages in docs/reference are as the sources have them", () => {
+    const onDisk = (path: string) => readFileSync(join(root, path), "utf8").replaceAll("\r\n", "\n")
+    assert.deepStrictEqual(stale(made, onDisk), [])
+  })
+})
