@@ -1,6 +1,7 @@
 /** What an option's schema says of it: read from the syntax tree, where Effect keeps annotations and checks. */
 import { Configuration } from "@keelson/core"
 import { Duration, type Schema, SchemaAST } from "effect"
+import { written } from "../packages/core/src/internal/field.ts"
 
 export interface OptionInfo {
   readonly name: string
@@ -13,40 +14,15 @@ export interface OptionInfo {
 
 type Decodable = Schema.ConstraintDecoder<unknown>
 
-const units = [
-  { short: "d", long: "day", millis: 86_400_000 },
-  { short: "h", long: "hour", millis: 3_600_000 },
-  { short: "m", long: "minute", millis: 60_000 },
-  { short: "s", long: "second", millis: 1000 },
-  { short: "ms", long: "milli", millis: 1 }
-] as const
-
-const amount = (count: number, unit: string): string => `${count} ${unit}${count === 1 ? "" : "s"}`
-
-/** Durations in the form that options take, `1 day`, where texts for people have `1d` and `0`. */
-export const spelled = (text: string): string =>
-  text
-    .replace(/^a duration with its unit, from 0 /, "a duration with its unit, from 0 millis ")
-    .replaceAll(
-      /\b(\d+)(ms|[dhms])\b/g,
-      (_, count: string, unit: string) => amount(Number(count), units.find(({ short }) => short === unit)?.long ?? unit)
-    )
-
-const duration = (value: Duration.Duration): string => {
-  const total = Duration.toMillis(value)
-  const { long, millis } = units.find(({ millis }) => total > 0 && total % millis === 0) ?? { long: "milli", millis: 1 }
-  return amount(total / millis, long)
-}
-
 const shown = (value: unknown): string => {
-  if (Duration.isDuration(value)) return duration(value)
+  if (Duration.isDuration(value)) return written(value)
   if (Array.isArray(value)) return value.map(shown).join(", ")
   return String(value)
 }
 
 const expectedOf = (ast: SchemaAST.AST): string | undefined => {
   const expected = ast.checks?.at(-1)?.annotations?.["expected"]
-  return typeof expected === "string" ? spelled(expected) : undefined
+  return typeof expected === "string" ? expected : undefined
 }
 
 const literals = (types: ReadonlyArray<SchemaAST.AST>): string =>

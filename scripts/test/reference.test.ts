@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { pages, stale } from "../reference.ts"
 import { redisOptions, sections } from "../referenceConfiguration.ts"
 import { list, table } from "../referenceMarkdown.ts"
-import { optionsOf, spelled } from "../referenceOptions.ts"
+import { optionsOf } from "../referenceOptions.ts"
 
 const root = join(import.meta.dirname, "../..")
 const made = pages()
@@ -89,15 +89,6 @@ describe("reference", () => {
     it("has the options of the Redis store", () => {
       for (const { name } of redisOptions) assert.lengthOf(rows(sectionOf("BreakerStore.layerRedis"), `\`${name}\``), 1)
     })
-  })
-
-  it("spells durations as options take them", () => {
-    assert.strictEqual(
-      spelled("a duration with its unit, from 0 to 1d"),
-      "a duration with its unit, from 0 millis to 1 day"
-    )
-    assert.strictEqual(spelled("from 1ms to 24h"), "from 1 milli to 24 hours")
-    assert.strictEqual(spelled("a whole number from 1 to 100"), "a whole number from 1 to 100")
   })
 
   it("refuses an option without a description, or of a type that it has no words for", () => {

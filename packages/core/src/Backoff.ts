@@ -5,46 +5,46 @@
  */
 import { Duration, Effect, Random, Schedule, Schema } from "effect"
 import * as Configuration from "./Configuration.ts"
+import * as Field from "./internal/field.ts"
 import { type Band, draw, jitterBand } from "./internal/jitterBand.ts"
-import * as Option from "./internal/option.ts"
 
 const longest = Duration.hours(24)
 
 /** The fields of a backoff, to be put into other options. Each is documented by its annotation. */
 export const fields = {
-  strategy: Option.defaulted(
+  strategy: Field.defaulted(
     Schema.Literals(["fixed", "linear", "exponential"]),
     "exponential",
     "`fixed`: always `initialDelay`. `linear`: `initialDelay` + n x `increment`. `exponential`: `initialDelay` x `multiplier`^n."
   ),
-  initialDelay: Option.defaulted(
-    Option.duration("0 millis", longest),
+  initialDelay: Field.defaulted(
+    Field.duration("0 millis", longest),
     Duration.seconds(1),
     "The delay before the first retry, and the least delay where jitter is `none`, `proportional` or `decorrelated`."
   ),
-  increment: Option.defaulted(
-    Option.duration("0 millis", longest),
+  increment: Field.defaulted(
+    Field.duration("0 millis", longest),
     Duration.seconds(1),
     "What `linear` adds for each further retry."
   ),
-  multiplier: Option.defaulted(Option.number(1, 100), 2, "What `exponential` multiplies with for each further retry."),
-  maxDelay: Option.optional(
-    Option.duration("0 millis", longest),
+  multiplier: Field.defaulted(Field.number(1, 100), 2, "What `exponential` multiplies with for each further retry."),
+  maxDelay: Field.optional(
+    Field.duration("0 millis", longest),
     "The cap: no delay is above it, and delays at the cap still vary. Without it delays grow up to 24 hours."
   ),
-  jitter: Option.defaulted(
+  jitter: Field.defaulted(
     Schema.Literals(["none", "full", "equal", "proportional", "decorrelated"]),
     "full",
     "How a delay d is spread: `full` on [0, d], `equal` on [d/2, d], `proportional` on d x (1 ± `jitterRatio`), `decorrelated` on [`initialDelay`, 3 x the delay before]."
   ),
-  jitterRatio: Option.defaulted(Option.number(0, 1), 0.2, "The share that `proportional` adds and takes away.")
+  jitterRatio: Field.defaulted(Field.number(0, 1), 0.2, "The share that `proportional` adds and takes away.")
 }
 
 /** `maxDelay` is not below `initialDelay`. */
 export const isCapAboveBase = Schema.makeFilter(
   (o: { readonly initialDelay: Duration.Duration; readonly maxDelay?: Duration.Duration }) =>
     o.maxDelay === undefined || Duration.isGreaterThanOrEqualTo(o.maxDelay, o.initialDelay) ||
-    { path: ["maxDelay"], issue: `at least initialDelay, which is ${Duration.format(o.initialDelay)}` }
+    { path: ["maxDelay"], issue: `at least initialDelay, which is ${Field.written(o.initialDelay)}` }
 )
 
 /** Checked options of a backoff. */
@@ -53,7 +53,7 @@ export type Backoff = typeof Backoff.Type
 
 /** What `make` takes: every option may be left out, and durations are `Duration` values or text with a unit. */
 export type Options = {
-  readonly [K in keyof Backoff]?: (Duration.Duration extends Backoff[K] ? Option.DurationInput : Backoff[K]) | undefined
+  readonly [K in keyof Backoff]?: (Duration.Duration extends Backoff[K] ? Field.DurationInput : Backoff[K]) | undefined
 }
 
 /** Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */

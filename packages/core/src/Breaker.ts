@@ -11,12 +11,12 @@ import * as BreakerPolicy from "./BreakerPolicy.ts"
 import { BreakerStore } from "./BreakerStore.ts"
 import type { CircuitOpen } from "./CircuitOpen.ts"
 import { classify, ignored, type Outcome } from "./internal/breakerOutcome.ts"
-import { makeRecord, type Snapshot, type State } from "./internal/breakerRecord.ts"
+import { makeRecord, type Snapshot, type State, states } from "./internal/breakerRecord.ts"
 import type { Transition as StoreTransition } from "./internal/effectBreaker.ts"
 import { makeGuard } from "./internal/guardCall.ts"
 
 export { CircuitOpen } from "./CircuitOpen.ts"
-export { classify } from "./internal/breakerOutcome.ts"
+export { classify, failure, ignored, type Outcome, success } from "./internal/breakerOutcome.ts"
 export type { Snapshot, State } from "./internal/breakerRecord.ts"
 
 /** A change of a circuit's state, made by this process. */
@@ -50,16 +50,15 @@ export interface Breaker {
   readonly transitions: Stream.Stream<Transition>
 }
 
-const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
-
 /**
  * A breaker for one called service, kept in the `BreakerStore`: breakers of the same name share a circuit.
  *
  * Emits `circuit_breaker_state`, `_calls_total`, `_rejections_total` and `_transitions_total` while its scope is open.
+ * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range.
  */
 export const make = Effect.fnUntraced(function*(
   name: string,
-  options: BreakerPolicy.Options | BreakerPolicy.BreakerPolicy = {}
+  options: BreakerPolicy.Options = {}
 ): Effect.fn.Return<Breaker, never, BreakerStore | Scope.Scope> {
   const policy = BreakerPolicy.make(options)
   const store = yield* BreakerStore

@@ -3,35 +3,34 @@
  */
 import { Duration, type Effect, Schema } from "effect"
 import * as Configuration from "./Configuration.ts"
-import { consecutive, rate } from "./internal/effectBreaker.ts"
-import * as Option from "./internal/option.ts"
+import * as Field from "./internal/field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 
 /** The fields of a policy. */
 export const fields = {
-  enabled: Option.defaulted(Schema.Boolean, true, "Whether there is a breaker at all."),
-  strategy: Option.defaulted(
+  enabled: Field.defaulted(Schema.Boolean, true, "Whether there is a breaker at all."),
+  strategy: Field.defaulted(
     Schema.Literals(["consecutive", "ratio"]),
     "consecutive",
     "`consecutive`: opens at the n-th failure in a row. `ratio`: opens at a share of failures in the last calls."
   ),
-  failureThreshold: Option.defaulted(Option.int(1, 10_000), 5, "For `consecutive`: how many failures in a row."),
-  failureRatio: Option.defaulted(Option.number(0.01, 1), 0.5, "For `ratio`: the share of failures at which it opens."),
-  windowSize: Option.defaulted(Option.int(1, 10_000), 100, "For `ratio`: how many of the last calls count."),
-  minimumCalls: Option.defaulted(
-    Option.int(1, 10_000),
+  failureThreshold: Field.defaulted(Field.int(1, 10_000), 5, "For `consecutive`: how many failures in a row."),
+  failureRatio: Field.defaulted(Field.number(0.01, 1), 0.5, "For `ratio`: the share of failures at which it opens."),
+  windowSize: Field.defaulted(Field.int(1, 10_000), 100, "For `ratio`: how many of the last calls count."),
+  minimumCalls: Field.defaulted(
+    Field.int(1, 10_000),
     20,
     "For `ratio`: how many calls there are before it may open."
   ),
-  openDuration: Option.defaulted(
-    Option.duration("0 millis", "24 hours"),
+  openDuration: Field.defaulted(
+    Field.duration("0 millis", "24 hours"),
     Duration.seconds(60),
-    "How long an open circuit rejects before it admits one call, the probe. A `Retry-After` can make it longer."
+    "How long an open circuit rejects before it admits one call, the probe. A `Retry-After` in seconds makes it longer."
   ),
-  maxOpenDuration: Option.defaulted(
-    Option.duration("0 millis", "24 hours"),
+  maxOpenDuration: Field.defaulted(
+    Field.duration("0 millis", "24 hours"),
     Duration.hours(1),
-    "The longest that a `Retry-After` can make it."
+    "The longest that a `Retry-After` makes it."
   )
 }
 
@@ -48,7 +47,7 @@ export type BreakerPolicy = typeof BreakerPolicy.Type
 /** What `make` takes. Every option may be left out; durations are `Duration` values or text with a unit. */
 export type Options = {
   readonly [K in keyof BreakerPolicy]?:
-    | (Duration.Duration extends BreakerPolicy[K] ? Option.DurationInput : BreakerPolicy[K])
+    | (Duration.Duration extends BreakerPolicy[K] ? Field.DurationInput : BreakerPolicy[K])
     | undefined
 }
 
@@ -61,12 +60,10 @@ export const decode: (input: unknown) => Effect.Effect<BreakerPolicy, Configurat
   BreakerPolicy
 )
 
-/** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: ReadonlyArray<string>): Effect.Effect<BreakerPolicy, ConfigurationError> =>
-  Configuration.fromEnvironment(BreakerPolicy, path)
+/** A policy from a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText = (input: Configuration.Text): Effect.Effect<BreakerPolicy, ConfigurationError> =>
+  Configuration.decodeText(BreakerPolicy, input)
 
-/** The policy in the terms of Effect's breaker. */
-export const toTripPolicy = (policy: BreakerPolicy) =>
-  policy.strategy === "consecutive"
-    ? consecutive(policy.failureThreshold)
-    : rate({ threshold: policy.failureRatio, size: policy.windowSize, minimumCalls: policy.minimumCalls })
+/** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
+export const config = (path: Configuration.Path): Effect.Effect<BreakerPolicy, ConfigurationError> =>
+  Configuration.fromEnvironment(BreakerPolicy, path)

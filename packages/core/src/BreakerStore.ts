@@ -1,11 +1,12 @@
 /**
  * Where the circuits of `Breaker` are kept: in this process, or in Redis, shared by many.
  */
-import { Context, Duration, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Schema, Scope } from "effect"
 import type { Redis } from "effect/persistence"
+import * as Configuration from "./Configuration.ts"
 import type { Admission, BreakerError, CircuitState, StoreRequest, Transition } from "./internal/effectBreaker.ts"
+import * as Field from "./internal/field.ts"
 import { makeMonotonicStore } from "./internal/monotonicStore.ts"
-import type { DurationInput } from "./internal/option.ts"
 import { makeShared, type Shared } from "./internal/sharedStore.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -32,7 +33,8 @@ const resettable = (store: Unscoped): BreakerStore["Service"] => {
   const epochs = new Map<string, number>()
   const inner = (key: string) => {
     const epoch = epochs.get(key)
-    return epoch === undefined ? key : `${key}#${epoch}`
+    // A separator that no name has: `a#1` may be a circuit of its own.
+    return epoch === undefined ? key : `${key}\u0000${epoch}`
   }
   const rekey = <A extends { readonly key: string } | undefined>(key: string, value: A): A =>
     value === undefined || value.key === key ? value : { ...value, key }
@@ -59,15 +61,29 @@ export const layerMemory: Layer.Layer<BreakerStore> = Layer.effect(
   Effect.map(makeMonotonicStore, resettable)
 )
 
+const Times = Schema.Struct({
+  timeout: Field.defaulted(
+    Field.duration("1 millis", "10 seconds"),
+    Duration.millis(200),
+    "How long a store call may take."
+  ),
+  retryInterval: Field.defaulted(
+    Field.duration("0 millis", "1 hour"),
+    Duration.seconds(1),
+    "How long after a failed call the store is left alone."
+  )
+})
+const decodeTimes = Configuration.decodeUnsafe(Times)
+
 export interface RedisOptions<E> {
   /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. */
   readonly redis: Layer.Layer<Redis.Redis, E>
   /** What keys begin with. Processes with the same prefix share their circuits. Default `keelson:breaker:`. */
   readonly prefix?: string | undefined
-  /** How long a call to the store may take. Default 200 milliseconds. */
-  readonly timeout?: DurationInput | undefined
-  /** How long after a failed call the store is left alone. Default 1 second. */
-  readonly retryInterval?: DurationInput | undefined
+  /** How long a call to the store may take, from 1 millisecond to 10 seconds. Default 200 milliseconds. */
+  readonly timeout?: Field.DurationInput | undefined
+  /** How long after a failed call the store is left alone, up to 1 hour. Default 1 second. */
+  readonly retryInterval?: Field.DurationInput | undefined
 }
 
 /**
@@ -76,7 +92,7 @@ export interface RedisOptions<E> {
  * While Redis is stopped, killed or not there at start, circuits are kept in this process: counted in
  * `circuit_breaker_store_fallbacks_total` and logged. No call waits for the store longer than `timeout`.
  *
- * A Redis that hangs at shutdown holds up the scope for a second at most; its socket stays until the process exits.
+ * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range. A Redis that hangs at shutdown holds up the scope for a second at most; its socket stays until the process exits.
  */
 export const layerRedis = <E>(options: RedisOptions<E>): Layer.Layer<BreakerStore> =>
   Layer.effect(BreakerStore, makeRedis(options))
@@ -87,8 +103,7 @@ const makeRedis = Effect.fnUntraced(function*<E>(options: RedisOptions<E>) {
   const shared = yield* makeShared({
     redis: options.redis,
     prefix,
-    timeout: Duration.fromInputUnsafe(options.timeout ?? "200 millis"),
-    retryInterval: Duration.fromInputUnsafe(options.retryInterval ?? "1 second")
+    ...decodeTimes({ timeout: options.timeout, retryInterval: options.retryInterval })
   })
   return yield* withFallback(shared, local, prefix)
 })

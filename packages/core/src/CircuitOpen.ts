@@ -1,3 +1,4 @@
+/** The error of a call that a circuit breaker did not make. */
 import { Duration, Schema } from "effect"
 import { code } from "./ErrorCode.ts"
 import * as Problem from "./Problem.ts"
@@ -14,6 +15,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("@keelson/core/
   /** When a call may be admitted again; zero where only the probe is waited for. */
   retryAfter: Schema.Duration
 }) {
+  override readonly name = "CircuitOpen"
   override get message(): string {
     return `Circuit breaker is ${this.state}`
   }

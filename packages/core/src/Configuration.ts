@@ -11,12 +11,37 @@ import { toConfigurationError } from "./internal/configurationIssue.ts"
 import { readEnvironment } from "./internal/environment.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 
+/** Where the options are, segment by segment: `["keelson", "retry"]`. Never empty: nothing owns a whole environment. */
+export type Path = readonly [string, ...ReadonlyArray<string>]
+
+export type { DurationInput } from "./internal/field.ts"
+
 const options = { onExcessProperty: "error", errors: "all" } as const
 
 const isPlain = (input: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(input)
   return prototype === null || prototype === Object.prototype
 }
+
+/** More than any options have: deeper or larger is a mistake, a cycle, or aliases of YAML that multiply. */
+const maxDepth = 64
+const maxMembers = 100_000
+
+const isBounded = (tree: unknown): boolean => {
+  let left = maxMembers
+  const visit = (node: unknown, depth: number): boolean => {
+    if (!Array.isArray(node) && !(Predicate.isObject(node) && isPlain(node))) return true
+    return depth < maxDepth && Object.values(node).every((child) => left-- > 0 && visit(child, depth + 1))
+  }
+  return visit(tree, 0)
+}
+
+const unbounded = (path: ReadonlyArray<string>) =>
+  new ConfigurationError({
+    code: "INVALID_CONFIG",
+    message: `Invalid configuration: ${path.length === 0 ? "the document" : path.join(".")} is too deep or too large`,
+    details: { path: path.join("."), expected: `at most ${maxDepth} levels and ${maxMembers} members` }
+  })
 
 /** Plain data with each `Duration` written as text, which is what option schemas decode. */
 const plain = (input: unknown): unknown => {
@@ -41,7 +66,9 @@ export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
 ) => {
   const decode = Schema.decodeUnknownResult(schema, options)
   return (input: unknown): Result.Result<S["Type"], ConfigurationError> =>
-    Result.mapError(decode(plain(input)), (error) => toConfigurationError(error.issue, path))
+    isBounded(input)
+      ? Result.mapError(decode(plain(input)), (error) => toConfigurationError(error.issue, path))
+      : Result.fail(unbounded(path))
 }
 
 /** `decodeResult` as an effect. */
@@ -94,6 +121,14 @@ const pick = (tree: unknown, section: ReadonlyArray<string>): Effect.Effect<unkn
   return Effect.succeed(current)
 }
 
+/** Configuration as text. */
+export interface Text {
+  readonly format: "json" | "yaml"
+  readonly text: string
+  /** Where in the document the options are, with dots: `keelson.retry`. Without it they are the document. */
+  readonly section?: string | undefined
+}
+
 /**
  * Decodes one section of JSON or YAML text, after `${VAR}` (see `EnvSubstitution`). `section` is a dotted path; without
  * it the whole document is decoded. Numbers and booleans may be quoted.
@@ -103,7 +138,7 @@ const pick = (tree: unknown, section: ReadonlyArray<string>): Effect.Effect<unkn
  */
 export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
-  input: { readonly format: "json" | "yaml"; readonly text: string; readonly section?: string | undefined }
+  input: Text
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const path = input.section === undefined ? [] : input.section.split(".")
   const decode = Schema.decodeUnknownResult(Schema.toCodecStringTree(schema), options)
@@ -112,6 +147,7 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
     catch: (cause) => unreadable(input.format, cause)
   }).pipe(
     Effect.flatMap((tree) => pick(tree, path)),
+    Effect.filterOrFail(isBounded, () => unbounded(path)),
     Effect.flatMap(EnvSubstitution.substituteAll),
     Effect.flatMap((tree) => Effect.fromResult(decode(stringTree(tree)))),
     Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
@@ -122,11 +158,12 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
  * Decodes the options under `path` of the `ConfigProvider` in context: `KEELSON_RETRY_MAX_ATTEMPTS` is `maxAttempts`
  * under `["keelson", "retry"]`. Lists are written with commas, or as `..._0`, `..._1`.
  *
- * Fails as `decodeText` does. An option that is set but unknown is refused, as it would be in a file.
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key` where nothing is set under `path`;
+ * `INVALID_CONFIG` with `path` and `expected`. An option that is set but unknown is refused, as it would be in a file.
  */
 export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
-  path: ReadonlyArray<string>
+  path: Path
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const codec = Schema.toCodecStringTree(schema)
   const decode = Schema.decodeUnknownResult(codec, options)

@@ -4,10 +4,11 @@
  * It bounds wall time up to the finalizers of the attempt that is cut: Effect waits for them. With `detach` the caller
  * gets the error at the instant itself, and the finalizers end in the background.
  */
-import { Clock, Context, Duration, Effect, Schema } from "effect"
+import { Clock, Context, Duration, Effect, Function, Schema } from "effect"
 import { code } from "./ErrorCode.ts"
 import { cut } from "./internal/cut.ts"
-import type { DurationInput } from "./internal/option.ts"
+import type { DurationInput } from "./internal/field.ts"
+import { left, sooner } from "./internal/instant.ts"
 import * as Problem from "./Problem.ts"
 
 /** What ran out of time: one attempt, or the whole call with its retries and delays. */
@@ -26,6 +27,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@kee
     after: Schema.Duration
   }
 ) {
+  override readonly name = "DeadlineExceeded"
   override get message(): string {
     return `The ${this.limit} did not end within ${Duration.format(this.after)}`
   }
@@ -49,7 +51,7 @@ export const remaining: Effect.Effect<Duration.Duration | undefined> = Effect.fl
   (until) =>
     until === undefined
       ? Effect.succeed(undefined)
-      : Effect.map(Clock.monotonicTimeNanos, (now) => Duration.nanos(until > now ? until - now : 0n))
+      : Effect.map(Clock.monotonicTimeNanos, (now) => left(until, now))
 )
 
 export interface Options {
@@ -61,10 +63,20 @@ export interface Options {
  * Runs an effect that has to end within a time, or by the deadline it already runs under if that is sooner. What it
  * contains (Keelson's retries and store calls) sees the instant and plans for it.
  *
- * Put it *inside* a circuit breaker: a breaker ignores what is cut from outside. `Resilience` does.
+ * An infinite duration sets no deadline of its own. Put it *inside* a circuit breaker: a breaker ignores what is cut from outside. `Resilience` does.
  * Fails with `DeadlineExceeded` (`TIMEOUT`).
  */
-export const within = <A, E, R>(
+export const within: {
+  (
+    duration: DurationInput,
+    options?: Options
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    duration: DurationInput,
+    options?: Options
+  ): Effect.Effect<A, E | DeadlineExceeded, R>
+} = Function.dual((args) => Effect.isEffect(args[0]), <A, E, R>(
   self: Effect.Effect<A, E, R>,
   duration: DurationInput,
   options?: Options
@@ -72,13 +84,14 @@ export const within = <A, E, R>(
   Effect.withFiber((fiber) => {
     const now = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
     const outer = fiber.getRef(CurrentDeadline)
-    const asked = now + Duration.toNanosUnsafe(duration)
-    const until = outer !== undefined && outer < asked ? outer : asked
-    const after = Duration.nanos(until > now ? until - now : 0n)
+    const asked = Duration.fromInputUnsafe(duration)
+    const until = Duration.isFinite(asked) ? sooner(outer, now + Duration.toNanosUnsafe(asked)) : outer
+    if (until === undefined) return self
+    const after = left(until, now)
     return cut(
       Effect.provideService(self, CurrentDeadline, until),
       after,
       () => new DeadlineExceeded({ limit: "call", after }),
       options?.detach ?? false
     )
-  })
+  }))

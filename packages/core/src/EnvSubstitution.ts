@@ -21,9 +21,12 @@ const malformed = (offset: number) =>
     details: { offset, expected: "${NAME}, with NAME of letters, digits and underscores" }
   })
 
+const unreadable = (cause: unknown) =>
+  new ConfigurationError({ code: "INVALID_CONFIG", message: "The configuration source could not be read", cause })
+
 const lookup = (name: string): Effect.Effect<string, ConfigurationError> =>
   Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => provider.load([name])).pipe(
-    Effect.orElseSucceed(() => undefined),
+    Effect.mapError(unreadable),
     Effect.flatMap((node) => node?.value === undefined ? Effect.fail(missing(name)) : Effect.succeed(node.value))
   )
 
@@ -32,7 +35,7 @@ const lookup = (name: string): Effect.Effect<string, ConfigurationError> =>
  *
  * A value is put in as it is and not looked through again. An empty variable counts as not set.
  * Fails with `ConfigurationError` (`CONFIG_VARIABLE_MISSING` with `var_name`; `INVALID_CONFIG` for a `${` that is not
- * closed or has no proper name). No value appears in an error.
+ * closed or has no proper name, or a source that fails). No value appears in an error.
  */
 export const substitute = Effect.fnUntraced(function*(text: string): Effect.fn.Return<string, ConfigurationError> {
   let result = ""

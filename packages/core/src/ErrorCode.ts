@@ -70,7 +70,14 @@ export const code = <const Code extends ErrorCode>(name: Code): Schema.tag<Code>
  * The catalogue code of an unknown error: what it carries as `code`, itself or in its `reason`; else what it is by its
  * shape, for errors of Effect's `HttpClient`, of Node's sockets, name resolution and TLS; else `undefined`.
  */
-export const codeOf = (error: unknown): ErrorCode | undefined => codeWithin(error, deepest)
+export const codeOf = (error: unknown): ErrorCode | undefined => {
+  try {
+    return codeWithin(error, deepest)
+  } catch {
+    // A getter or a proxy that throws tells nothing, and must not take the place of the error.
+    return undefined
+  }
+}
 
 const codeWithin = (error: unknown, depth: number): ErrorCode | undefined => {
   if (typeof error !== "object" || error === null) return undefined

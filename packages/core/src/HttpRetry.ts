@@ -23,15 +23,15 @@ export { type HttpOptions as Options, isIdempotent, isReplayable } from "./inter
  * `StatusCodeError`, its body unread. Other errors and responses pass as they are. Emits `retry_attempts_total`.
  */
 export const retry: {
-  <E, Cut = never>(
-    policy: RetryPolicy<E | HttpClientError.HttpClientError | Cut, Cut>,
+  <Seen, Cut = never>(
+    policy: RetryPolicy<Seen, Cut> & RetryPolicy<NoInfer<HttpClientError.HttpClientError | Cut>, Cut>,
     options?: HttpOptions
-  ): <R>(
+  ): <E extends Seen, R>(
     self: HttpClient.HttpClient.With<E, R>
   ) => HttpClient.HttpClient.With<E | RetryExhausted<E | HttpClientError.HttpClientError | Cut>, R>
   <E, R, Cut = never>(
     self: HttpClient.HttpClient.With<E, R>,
-    policy: RetryPolicy<E | HttpClientError.HttpClientError | Cut, Cut>,
+    policy: RetryPolicy<NoInfer<E | HttpClientError.HttpClientError | Cut>, Cut>,
     options?: HttpOptions
   ): HttpClient.HttpClient.With<E | RetryExhausted<E | HttpClientError.HttpClientError | Cut>, R>
 } = Function.dual((args) => HttpClient.isHttpClient(args[0]), <E, R, Cut = never>(

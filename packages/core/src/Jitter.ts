@@ -7,8 +7,9 @@
  * @see https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
 import { Duration, Effect, Function, Random, Schedule } from "effect"
+import type { DurationInput } from "./internal/field.ts"
 import { draw, jitterBand, type Kind } from "./internal/jitterBand.ts"
-import type { DurationInput } from "./internal/option.ts"
+import { ConfigurationError } from "./KeelsonError.ts"
 
 export interface Options {
   /** No delay is above it. Default: none. */
@@ -76,9 +77,15 @@ export const decorrelated: Combinator = combinator("decorrelated", 0)
 /**
  * Uniform on [delay x (1 - ratio), delay x (1 + ratio)], never below the schedule's first delay.
  *
- * - `ratio`: from 0 (none) to 1.
+ * - `ratio`: from 0 (none) to 1; another one throws `ConfigurationError` (`INVALID_CONFIG`).
  */
 export const proportional = (ratio: number, options: Options = {}) => {
-  if (!(ratio >= 0 && ratio <= 1)) throw new RangeError(`Jitter.proportional: ratio must be from 0 to 1, got ${ratio}`)
+  if (!(ratio >= 0 && ratio <= 1)) {
+    throw new ConfigurationError({
+      code: "INVALID_CONFIG",
+      message: "Invalid configuration: ratio must be a number from 0 to 1",
+      details: { path: "ratio", expected: "a number from 0 to 1" }
+    })
+  }
   return combinator("proportional", ratio)(options)
 }

@@ -52,8 +52,8 @@ export const observe = <Name extends MetricName<"histogram">>(
 /**
  * Adds a source to a series for as long as the scope is open; it is read when metrics are read.
  *
- * The sources of one series add up (of a circuit's state the greatest counts). What a counter's source has counted stays in the
- * sum when it leaves, since a counter must not fall; the series goes with its last source.
+ * The sources of one series add up, but for a circuit's state, which is the greatest of them. What a counter's source
+ * has counted stays in the sum when it leaves, since a counter must not fall; the series goes with its last source.
  */
 export const register = <Name extends MetricName<"counter" | "gauge">>(
   name: Name,

@@ -32,6 +32,18 @@ export const details = (facts: Readonly<Record<string, unknown>>): Details => {
   return isMembers(redacted) ? redacted : {}
 }
 
+/** What a member tells; one that throws when it is read must not take the place of the error. */
+const read = <A>(member: () => A, otherwise: A): A => {
+  try {
+    return member()
+  } catch {
+    return otherwise
+  }
+}
+
+const codedOf = (error: unknown): Error | undefined =>
+  error instanceof Error && carriedCode(error) !== undefined ? error : undefined
+
 const severityOf = (error: object, code: ErrorCode.ErrorCode): ErrorCode.Severity =>
   "severity" in error && Schema.is(ErrorCode.Severity)(error.severity)
     ? error.severity
@@ -48,15 +60,15 @@ const detailsOf = (error: object): Details =>
  */
 export const encode = (error: unknown): Problem => {
   const code = ErrorCode.codeOf(error)
-  const coded = error instanceof Error && carriedCode(error) !== undefined ? error : undefined
+  const coded = read(() => codedOf(error), undefined)
   const name = code ?? "INTERNAL_ERROR"
   const info = ErrorCode.codeInfo[name]
   return {
     error_code: info.id,
     category: info.category,
-    severity: coded === undefined ? info.severity : severityOf(coded, name),
-    message: coded === undefined ? info.description : Redaction.text(coded.message),
-    details: coded === undefined ? {} : detailsOf(coded),
+    severity: coded === undefined ? info.severity : read(() => severityOf(coded, name), info.severity),
+    message: coded === undefined ? info.description : read(() => Redaction.text(coded.message), info.description),
+    details: coded === undefined ? {} : read(() => detailsOf(coded), {}),
     troubleshooting: [...info.troubleshooting],
     documentation_url: ErrorCode.documentationUrl(name),
     http_status: info.status

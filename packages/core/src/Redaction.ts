@@ -6,12 +6,12 @@
  * applications log themselves is theirs to keep clean.
  */
 import type { Cause, Logger, Schema } from "effect"
-import { redactError } from "./internal/redactError.ts"
-import { redactHeaders } from "./internal/redactHeaders.ts"
-import { redactCause, redactLogger } from "./internal/redactLogger.ts"
-import { redactText } from "./internal/redactText.ts"
-import { redactUrl } from "./internal/redactUrl.ts"
-import { redactValue } from "./internal/redactValue.ts"
+import { redactError } from "./internal/redaction/error.ts"
+import { redactHeaders } from "./internal/redaction/headers.ts"
+import { redactValue } from "./internal/redaction/json.ts"
+import { redactCause, redactLogger } from "./internal/redaction/logger.ts"
+import { redactText } from "./internal/redaction/text.ts"
+import { redactUrl } from "./internal/redaction/url.ts"
 
 /**
  * A text without secrets: tokens and keys by their form, credentials of an authentication scheme, values of sensitive
@@ -58,8 +58,8 @@ export const cause = (self: Cause.Cause<unknown>): string => redactCause(self)
 /**
  * A logger that is given message, annotations, labels of spans, and cause without secrets.
  *
- * A message's strings pass through `text`, its errors through `error`, the rest through `value`. What a logger reads from
- * the fiber besides (the tracing span, for one) is not changed.
+ * A message's strings pass through `text`, its errors through `error`, the rest through `value`. What else a logger
+ * reads from the fiber (the tracing span, for one) is not changed.
  */
 export const logger = <Output>(self: Logger.Logger<unknown, Output>): Logger.Logger<unknown, Output> =>
   redactLogger(self)

@@ -7,11 +7,12 @@
  * the attempt timeout and what is left until the deadline, so that a service that hangs opens the circuit.
  */
 import { Cause, Clock, Duration, Effect, type Scope } from "effect"
-import { HttpClient, type HttpClientError } from "effect/http"
+import { HttpClient, type HttpClientError, type HttpClientResponse } from "effect/http"
 import * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
 import { type HttpOptions, prepareHttp } from "./internal/httpAttempt.ts"
+import { sooner } from "./internal/instant.ts"
 import { limitAttempt } from "./internal/limitAttempt.ts"
 import { type LoopOptions, retryLoop } from "./internal/retryLoop.ts"
 import * as Metrics from "./Metrics.ts"
@@ -30,6 +31,14 @@ export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "re
   readonly ignore?: Breaker.CallOptions<A, Failure<E>>["ignore"]
 }
 
+/** What `http` takes: the options of `HttpRetry`, and those of the breaker. */
+export interface HttpCallOptions<E> extends Omit<HttpOptions, "server"> {
+  /** What the breaker records; default by status and catalogue code. */
+  readonly classify?: CallOptions<HttpClientResponse.HttpClientResponse, E>["classify"]
+  /** Errors that pass the breaker uncounted. */
+  readonly ignore?: CallOptions<HttpClientResponse.HttpClientResponse, E>["ignore"]
+}
+
 export interface Resilience {
   /** The called service: the circuit's key and the label `server` of every metric. */
   readonly name: string
@@ -44,7 +53,7 @@ export interface Resilience {
   /** A client whose requests run under the policy, retried as `HttpRetry` does. */
   readonly http: <E, R>(
     self: HttpClient.HttpClient.With<E, R>,
-    options?: Omit<HttpOptions, "server">
+    options?: HttpCallOptions<E | HttpClientError.HttpClientError>
   ) => HttpClient.HttpClient.With<Failure<E | HttpClientError.HttpClientError>, R>
 }
 
@@ -54,10 +63,11 @@ export interface Resilience {
  * - `budget`: a retry budget to share; default the one of the policy's `retry.budget`, if any.
  *
  * Emits `retry_attempts_total`, `errors_total` and the breaker's metrics. Nothing is built for a part that is left out.
+ * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range.
  */
 export const make = Effect.fnUntraced(function*(
   name: string,
-  options: ResiliencePolicy.Options | ResiliencePolicy.ResiliencePolicy,
+  options: ResiliencePolicy.Options,
   shared?: { readonly budget?: RetryBudget | undefined }
 ): Effect.fn.Return<Resilience, never, BreakerStore | Scope.Scope> {
   const policy = ResiliencePolicy.make(options)
@@ -89,7 +99,7 @@ export const make = Effect.fnUntraced(function*(
   const run = <A, E, R>(
     self: Effect.Effect<A, E, R>,
     loop: LoopOptions<E, never>,
-    options: CallOptions<A, E> | undefined
+    options: Pick<CallOptions<A, E>, "classify" | "ignore"> | undefined
   ): Effect.Effect<A, Failure<E>, R> => {
     const inner: Effect.Effect<A, Failure<E>, R> = attempts(self, loop)
     const guarded = breaker === undefined ? inner : breaker.execute(inner, options)
@@ -104,7 +114,7 @@ export const make = Effect.fnUntraced(function*(
     http: (self, options) =>
       HttpClient.transform(self, (effect, request) => {
         const { attempt, loop } = prepareHttp(effect, request, retry ?? { statuses: [] }, { ...options, server: name })
-        return run(attempt, loop, undefined)
+        return run(attempt, loop, options)
       })
   }
 })
@@ -115,6 +125,5 @@ const ignore = (): void => {}
 const until = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const own = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(deadline)
-    const outer = fiber.getRef(CurrentDeadline)
-    return Effect.provideService(self, CurrentDeadline, outer !== undefined && outer < own ? outer : own)
+    return Effect.provideService(self, CurrentDeadline, sooner(fiber.getRef(CurrentDeadline), own))
   })

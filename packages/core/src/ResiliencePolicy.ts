@@ -5,30 +5,38 @@ import { type Effect, Schema } from "effect"
 import * as Backoff from "./Backoff.ts"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
 import * as Configuration from "./Configuration.ts"
-import * as Option from "./internal/option.ts"
+import * as Field from "./internal/field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
 /** Checked options. A part that is left out is not there: no retry, no breaker, no deadline. */
 export const ResiliencePolicy = Schema.Struct({
   ...RetryPolicy.timeFields,
-  retry: Option.optional(
+  retry: Field.optional(
     Schema.Struct(RetryPolicy.retryFields).check(Backoff.isCapAboveBase),
     "Retries, see the retry options. Without it there is one attempt."
   ),
-  breaker: Option.optional(
+  breaker: Field.optional(
     BreakerPolicy.BreakerPolicy,
     "A circuit breaker, see the breaker options. Without it there is none."
   )
 }).check(RetryPolicy.isDeadlineAboveAttempt)
 export type ResiliencePolicy = typeof ResiliencePolicy.Type
 
+/** Options of the retry part. The times are the whole policy's, and a budget to share is given to `Resilience.make`. */
+interface RetryOptions
+  extends Omit<RetryPolicy.MakeOptions, "schedule" | "budget" | keyof typeof RetryPolicy.timeFields>
+{
+  readonly budget?: RetryBudget.Options | undefined
+}
+
 /** What `make` takes: every option may be left out, and durations are `Duration` values or text with a unit. */
 export interface Options {
-  readonly attemptTimeout?: Option.DurationInput | undefined
-  readonly deadline?: Option.DurationInput | undefined
+  readonly attemptTimeout?: Field.DurationInput | undefined
+  readonly deadline?: Field.DurationInput | undefined
   readonly detach?: boolean | undefined
-  readonly retry?: Omit<RetryPolicy.MakeOptions, "schedule" | "attemptTimeout" | "deadline" | "detach"> | undefined
+  readonly retry?: RetryOptions | undefined
   readonly breaker?: BreakerPolicy.Options | undefined
 }
 
@@ -42,14 +50,11 @@ export const decode: (input: unknown) => Effect.Effect<ResiliencePolicy, Configu
 )
 
 /** A policy from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (input: {
-  readonly format: "json" | "yaml"
-  readonly text: string
-  readonly section?: string | undefined
-}): Effect.Effect<ResiliencePolicy, ConfigurationError> => Configuration.decodeText(ResiliencePolicy, input)
+export const decodeText = (input: Configuration.Text): Effect.Effect<ResiliencePolicy, ConfigurationError> =>
+  Configuration.decodeText(ResiliencePolicy, input)
 
 /** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: ReadonlyArray<string>): Effect.Effect<ResiliencePolicy, ConfigurationError> =>
+export const config = (path: Configuration.Path): Effect.Effect<ResiliencePolicy, ConfigurationError> =>
   Configuration.fromEnvironment(ResiliencePolicy, path)
 
 /** The retry part as a policy of its own, with the times of the whole. */
@@ -57,7 +62,7 @@ export const retryPolicy = (
   policy: ResiliencePolicy
 ): ReturnType<typeof RetryPolicy.fromOptions> | undefined => {
   const { attemptTimeout, deadline, detach, retry } = policy
-  return retry === undefined || !retry.enabled ? undefined : RetryPolicy.fromOptions({
+  return retry === undefined ? undefined : RetryPolicy.fromOptions({
     ...retry,
     detach,
     ...(attemptTimeout === undefined ? undefined : { attemptTimeout }),

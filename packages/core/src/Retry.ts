@@ -42,22 +42,26 @@ export interface Options<E, E2 extends E = E, R = never> {
  * Interruption ends it at once, in a delay too. Emits `retry_attempts_total` if `server` is given.
  */
 export const retry: {
+  // `NoInfer`, `Seen`: errors are inferred from the effect only, since most policies take `unknown`.
+  <Seen, Cut = never>(
+    policy: RetryPolicy<Seen | Cut, Cut>
+  ): <A, E extends Seen, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RetryExhausted<E | Cut>, R>
   <E, E2 extends E, Cut = never, R2 = never>(
-    policy: RetryPolicy<E | Cut, Cut>,
+    policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options: Options<E, E2, R2> & { readonly while: Predicate.Refinement<E, E2> }
   ): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, Exclude<E, E2> | RetryExhausted<E2 | Cut>, R | R2>
   <E, Cut = never, R2 = never>(
-    policy: RetryPolicy<E | Cut, Cut>,
+    policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options?: Options<E, E, R2>
   ): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2>
   <A, E, R, E2 extends E, Cut = never, R2 = never>(
     self: Effect.Effect<A, E, R>,
-    policy: RetryPolicy<E | Cut, Cut>,
+    policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options: Options<E, E2, R2> & { readonly while: Predicate.Refinement<E, E2> }
   ): Effect.Effect<A, Exclude<E, E2> | RetryExhausted<E2 | Cut>, R | R2>
   <A, E, R, Cut = never, R2 = never>(
     self: Effect.Effect<A, E, R>,
-    policy: RetryPolicy<E | Cut, Cut>,
+    policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options?: Options<E, E, R2>
   ): Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2>
 } = Function.dual((args) => Effect.isEffect(args[0]), retryLoop)
@@ -79,13 +83,16 @@ export interface Outcome<A, E> {
  * interruption pass through.
  */
 export const outcome: {
+  <Seen, Cut = never>(
+    policy: RetryPolicy<Seen | Cut, Cut>
+  ): <A, E extends Seen, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<Outcome<A, E | Cut>, never, R>
   <E, Cut = never, R2 = never>(
-    policy: RetryPolicy<E | Cut, Cut>,
+    policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options?: Options<E, E, R2> & { readonly operation?: string | undefined }
   ): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<Outcome<A, E | Cut>, never, R | R2>
   <A, E, R, Cut = never, R2 = never>(
     self: Effect.Effect<A, E, R>,
-    policy: RetryPolicy<E | Cut, Cut>,
+    policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options?: Options<E, E, R2> & { readonly operation?: string | undefined }
   ): Effect.Effect<Outcome<A, E | Cut>, never, R | R2>
 } = Function.dual((args) => Effect.isEffect(args[0]), <A, E, R, Cut = never, R2 = never>(

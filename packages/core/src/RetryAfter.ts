@@ -5,12 +5,12 @@
  *
  * @see RFC 9110, section 10.2.3
  */
-import { Cause, Clock, Duration, Effect, Random, Result, Schedule } from "effect"
+import { Cause, Clock, Duration, Effect, Function, Random, Result, Schedule } from "effect"
 import { Headers } from "effect/http"
-import type { DurationInput } from "./internal/option.ts"
+import type { DurationInput } from "./internal/field.ts"
 
 export interface Options {
-  /** The longest wait that is accepted. Default 60 seconds. */
+  /** The most that may be asked for; what is added to spread clients comes on top. Default 60 seconds. */
   readonly ceiling?: DurationInput | undefined
   /** Above the ceiling: `stop` retrying, or `clamp` to the ceiling. Default `stop`. */
   readonly beyond?: "stop" | "clamp" | undefined
@@ -54,19 +54,33 @@ export const apply = (
 /**
  * Schedule combinator: no delay is below what the error asks for. Where that is above the ceiling, the schedule ends
  * (`beyond: "stop"`, the default) or waits for the ceiling (`"clamp"`).
+ *
+ * An error without a type of its own is taken to be one with a `retryAfter`, as `CircuitOpen` is.
  */
-export const floor =
-  <E>(retryAfter: (error: E) => Duration.Duration | undefined, options?: Options) =>
-  <Output, Input, Error, Env>(
+export const floor: {
+  <E = { readonly retryAfter: Duration.Duration | undefined }>(
+    retryAfter: (error: E) => Duration.Duration | undefined,
+    options?: Options
+  ): <Output, Input, Error, Env>(
     self: Schedule.Schedule<Output, Input, Error, Env>
-  ): Schedule.Schedule<Output, Input & E, Error, Env> =>
-    Schedule.fromStep(
-      Effect.map(Schedule.toStep(self), (step) => (now: number, input: Input & E) =>
-        Effect.flatMap(step(now, input), ([output, backoff]) =>
-          Effect.flatMap(Random.next, (random) => {
-            const delay = apply(backoff, retryAfter(input), random, options)
-            return delay === undefined
-              ? Cause.done(output)
-              : Effect.succeed<[Output, Duration.Duration]>([output, delay])
-          })))
-    )
+  ) => Schedule.Schedule<Output, Input & E, Error, Env>
+  <Output, Input, Error, Env, E = { readonly retryAfter: Duration.Duration | undefined }>(
+    self: Schedule.Schedule<Output, Input, Error, Env>,
+    retryAfter: (error: E) => Duration.Duration | undefined,
+    options?: Options
+  ): Schedule.Schedule<Output, Input & E, Error, Env>
+} = Function.dual((args) => Schedule.isSchedule(args[0]), <Output, Input, Error, Env, E>(
+  self: Schedule.Schedule<Output, Input, Error, Env>,
+  retryAfter: (error: E) => Duration.Duration | undefined,
+  options?: Options
+): Schedule.Schedule<Output, Input & E, Error, Env> =>
+  Schedule.fromStep(
+    Effect.map(Schedule.toStep(self), (step) => (now: number, input: Input & E) =>
+      Effect.flatMap(step(now, input), ([output, backoff]) =>
+        Effect.flatMap(Random.next, (random) => {
+          const delay = apply(backoff, retryAfter(input), random, options)
+          return delay === undefined
+            ? Cause.done(output)
+            : Effect.succeed<[Output, Duration.Duration]>([output, delay])
+        })))
+  ))

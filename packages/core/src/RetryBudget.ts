@@ -7,18 +7,18 @@
  */
 import { Clock, Context, Duration, Effect, Layer, Schema } from "effect"
 import * as Configuration from "./Configuration.ts"
-import * as Option from "./internal/option.ts"
+import * as Field from "./internal/field.ts"
 
 /** The fields of a budget. */
 export const Policy = Schema.Struct({
-  ratio: Option.defaulted(Option.number(0, 10), 0.2, "Retries allowed for each call of the window."),
-  minPerSecond: Option.defaulted(
-    Option.number(0, 10_000),
+  ratio: Field.defaulted(Field.number(0, 10), 0.2, "Retries allowed for each call of the window."),
+  minPerSecond: Field.defaulted(
+    Field.number(0, 10_000),
     1,
     "Retries per second that are allowed however few calls there are."
   ),
-  window: Option.defaulted(
-    Option.duration("1 second", "10 minutes"),
+  window: Field.defaulted(
+    Field.duration("1 second", "10 minutes"),
     Duration.seconds(10),
     "How long a call counts."
   )
@@ -29,7 +29,7 @@ export type Policy = typeof Policy.Type
 export interface Options {
   readonly ratio?: number | undefined
   readonly minPerSecond?: number | undefined
-  readonly window?: Option.DurationInput | undefined
+  readonly window?: Field.DurationInput | undefined
 }
 
 /** A place taken in the budget, which `refund` gives back. */
@@ -48,7 +48,10 @@ export interface RetryBudget {
   readonly available: (now: bigint) => number
 }
 
-/** A service for one budget that an application shares. */
+/**
+ * A service for one budget that an application shares. Hand it to policies as their `budget`: provided alone, it bounds
+ * nothing.
+ */
 export const RetryBudget = Context.Service<RetryBudget>("@keelson/core/RetryBudget")
 
 const slices = 10
@@ -69,9 +72,12 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
 
   const advance = (now: bigint): void => {
     const slice = Number(now / width)
-    for (let next = Math.max(current + 1, slice - slices); next <= slice; next++) {
-      deposits[next % size] = 0
-      withdrawals[next % size] = 0
+    // The steps are counted, since a slice of a clock gone wild may be beyond what `+ 1` changes.
+    const steps = Math.min(slice - current, size)
+    for (let step = 1; step <= steps; step++) {
+      const slot = (current + step) % size
+      deposits[slot] = 0
+      withdrawals[slot] = 0
     }
     if (slice > current) current = slice
   }

@@ -79,14 +79,19 @@ export const describe = Effect.fnUntraced(function*<E>(
 })
 
 /** A description as lines of text: a table of delays, and the worst case. */
-export const format = (description: Description): string =>
-  [
-    "after attempt  least    most",
-    ...description.delays.map(({ attempt, max, min }) =>
-      `${String(attempt).padEnd(15)}${Duration.format(min).padEnd(9)}${Duration.format(max)}`
+export const format = (description: Description): string => {
+  const rows = [
+    ["least", "most"] as const,
+    ...description.delays.map(({ max, min }) => [Duration.format(min), Duration.format(max)] as const)
+  ]
+  const width = Math.max(9, ...rows.map(([least]) => least.length + 1))
+  return [
+    ...rows.map(([least, most], row) =>
+      `${String(row === 0 ? "after attempt" : row).padEnd(15)}${least.padEnd(width)}${most}`
     ),
     `at most ${description.maxAttempts} attempts, ${Duration.format(description.longestDelays)} of delays, ` +
     (Duration.isFinite(description.worstCase)
       ? `${Duration.format(description.worstCase)} in all`
       : "as long as the attempts take")
   ].join("\n")
+}

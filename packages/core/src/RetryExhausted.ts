@@ -1,6 +1,7 @@
 /** The error of a retry that gave up. */
 import { Data, Duration } from "effect"
 import { codeOf, type ErrorCode } from "./ErrorCode.ts"
+import { nameOf } from "./internal/failedAttempt.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
@@ -30,38 +31,6 @@ export interface Attempt {
   readonly delay: Duration.Duration
   /** Its error's name, catalogue code and redacted message. */
   readonly error: { readonly name: string; readonly code: ErrorCode | undefined; readonly message: string }
-}
-
-const nameOf = (error: unknown): string => {
-  if (typeof error !== "object" || error === null) return typeof error
-  if ("_tag" in error && typeof error._tag === "string") return error._tag
-  return error instanceof Error ? error.name : "object"
-}
-
-/** The summary of an error that is safe to keep and show. */
-const summarize = (error: unknown): Attempt["error"] => {
-  return { name: nameOf(error), code: codeOf(error), message: Redaction.error(error).message }
-}
-
-/** An attempt as it happened. Its error is redacted when it is looked at, since most histories never are. */
-export class FailedAttempt implements Attempt {
-  readonly number: number
-  readonly start: Duration.Duration
-  readonly duration: Duration.Duration
-  readonly delay: Duration.Duration
-  readonly #error: unknown
-  #summary: Attempt["error"] | undefined
-
-  constructor(attempt: Omit<Attempt, "error">, error: unknown) {
-    this.number = attempt.number
-    this.start = attempt.start
-    this.duration = attempt.duration
-    this.delay = attempt.delay
-    this.#error = error
-  }
-  get error(): Attempt["error"] {
-    return this.#summary ??= summarize(this.#error)
-  }
 }
 
 /**
@@ -95,8 +64,9 @@ export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
   }
   override get message(): string {
     const count = this.attempts.length
+    const why = this.stoppedBy === "attempts" ? "" : ` (${this.stoppedBy})`
     const last = this.code === "RETRY_EXHAUSTED" ? nameOf(this.error) : this.code
-    return `Gave up after ${count} ${count === 1 ? "attempt" : "attempts"}, stopped by ${this.stoppedBy}: ${last}`
+    return `Gave up after ${count} ${count === 1 ? "attempt" : "attempts"}${why}; the last error was ${last}`
   }
   get details() {
     return {

@@ -7,21 +7,21 @@ import { Duration, Effect, Schedule, Schema } from "effect"
 import * as Backoff from "./Backoff.ts"
 import * as Configuration from "./Configuration.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
-import * as Option from "./internal/option.ts"
+import * as Field from "./internal/field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 
 /** The fields about time, which a `Resilience` policy has in one place for all its parts. */
 export const timeFields = {
-  attemptTimeout: Option.optional(
-    Option.duration("1 millis", "1 hour"),
+  attemptTimeout: Field.optional(
+    Field.duration("1 millis", "1 hour"),
     "How long one attempt may take. Without it only the deadline bounds an attempt."
   ),
-  deadline: Option.optional(
-    Option.duration("1 millis", "24 hours"),
+  deadline: Field.optional(
+    Field.duration("1 millis", "24 hours"),
     "How long a call may take with all its attempts and delays, up to the finalizers of the attempt that is cut."
   ),
-  detach: Option.defaulted(
+  detach: Field.defaulted(
     Schema.Boolean,
     false,
     "Whether a call ends at its deadline exactly, leaving finalizers to end in the background."
@@ -30,25 +30,25 @@ export const timeFields = {
 
 /** The fields about retrying. */
 export const retryFields = {
-  enabled: Option.defaulted(Schema.Boolean, true, "Whether to retry at all; false makes one attempt."),
-  maxAttempts: Option.defaulted(Option.int(1, 100), 3, "How many calls there are at most, the first one included."),
+  enabled: Field.defaulted(Schema.Boolean, true, "Whether to retry at all; false makes one attempt."),
+  maxAttempts: Field.defaulted(Field.int(1, 100), 3, "How many calls there are at most, the first one included."),
   ...Backoff.fields,
-  statuses: Option.defaulted(
-    Schema.Array(Option.int(400, 599)),
+  statuses: Field.defaulted(
+    Schema.Array(Field.int(400, 599)),
     [429, 502, 503, 504],
-    "The HTTP statuses that are retried."
+    "The HTTP statuses that are retried, by `HttpRetry` and `Resilience.http`."
   ),
-  retryAfterCeiling: Option.defaulted(
-    Option.duration("0 millis", "24 hours"),
+  retryAfterCeiling: Field.defaulted(
+    Field.duration("0 millis", "24 hours"),
     Duration.seconds(60),
     "The longest `Retry-After` that is waited for."
   ),
-  retryAfterBeyond: Option.defaulted(
+  retryAfterBeyond: Field.defaulted(
     Schema.Literals(["stop", "clamp"]),
     "stop",
     "What to do above the ceiling: `stop` retrying, or `clamp` to the ceiling."
   ),
-  budget: Option.optional(RetryBudget.Policy, "A bound on retries as a share of calls. Without it there is none.")
+  budget: Field.optional(RetryBudget.Policy, "A bound on retries as a share of calls. Without it there is none.")
 }
 
 /** `attemptTimeout` is not above `deadline`. */
@@ -56,7 +56,7 @@ export const isDeadlineAboveAttempt = Schema.makeFilter(
   (o: { readonly attemptTimeout?: Duration.Duration; readonly deadline?: Duration.Duration }) =>
     o.attemptTimeout === undefined || o.deadline === undefined ||
     Duration.isLessThanOrEqualTo(o.attemptTimeout, o.deadline) ||
-    { path: ["attemptTimeout"], issue: `at most deadline, which is ${Duration.format(o.deadline)}` }
+    { path: ["attemptTimeout"], issue: `at most deadline, which is ${Field.written(o.deadline)}` }
 )
 
 /** Checked options of a policy. */
@@ -78,11 +78,11 @@ export interface RetryPolicy<in E = unknown, out Cut = never> extends Omit<Optio
 export type MakeOptions<E = unknown> =
   & {
     readonly [K in Exclude<keyof Options, "budget">]?:
-      | (Duration.Duration extends Options[K] ? Option.DurationInput : Options[K])
+      | (Duration.Duration extends Options[K] ? Field.DurationInput : Options[K])
       | undefined
   }
   & {
-    /** Any schedule; it replaces strategy, delays and jitter. */
+    /** Any schedule. It takes the place of strategy, delays and jitter, which then have no effect. */
     readonly schedule?: Schedule.Schedule<unknown, E> | undefined
     /** A budget to share with other policies, or the options of one for the calls with this policy. */
     readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
@@ -96,14 +96,19 @@ export const fromOptions = ({ budget, ...options }: Options): RetryPolicy<unknow
   budget: budget === undefined ? undefined : RetryBudget.fromPolicy(budget)
 })
 
+type WithoutSchedule = { readonly schedule?: undefined }
+type WithoutCut = { readonly attemptTimeout?: undefined; readonly deadline?: undefined }
+
 /**
  * A policy from options in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * Its type names the errors that the `schedule` looks at, and `DeadlineExceeded` where it has a time to cut at.
  */
 export const make: {
-  <E = unknown>(
-    options?: MakeOptions<E> & { readonly attemptTimeout?: undefined; readonly deadline?: undefined }
-  ): RetryPolicy<E>
-  <E = unknown>(options: MakeOptions<E>): RetryPolicy<E, DeadlineExceeded>
+  (options?: MakeOptions & WithoutSchedule & WithoutCut): RetryPolicy
+  (options: MakeOptions & WithoutSchedule): RetryPolicy<unknown, DeadlineExceeded>
+  <E>(options: MakeOptions<E> & WithoutCut): RetryPolicy<E>
+  <E>(options: MakeOptions<E>): RetryPolicy<E, DeadlineExceeded>
 } = <E>({ budget, schedule, ...options }: MakeOptions<E> = {}): RetryPolicy<E> => {
   const shared = budget !== undefined && isBudget(budget)
   const { "~Cut": _, ...policy } = fromOptions(decodeUnsafe(shared ? options : { ...options, budget }))
@@ -115,9 +120,15 @@ const decodeUnsafe = Configuration.decodeUnsafe(Options)
 export const decode = (input: unknown): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>
   Effect.map(Configuration.decode(Options)(input), fromOptions)
 
+/** A policy from a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText = (
+  input: Configuration.Text
+): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>
+  Effect.map(Configuration.decodeText(Options, input), fromOptions)
+
 /** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const config = (
-  path: ReadonlyArray<string>
+  path: Configuration.Path
 ): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>
   Effect.map(Configuration.fromEnvironment(Options, path), fromOptions)
 

@@ -1,15 +1,22 @@
 /**
  * One run of a piece of work for all who want its result at the same time.
  */
-import { Cause, Deferred, Effect, Exit, Fiber, Schema, type Scope } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Schema, type Scope } from "effect"
+import { CurrentDeadline } from "./Deadline.ts"
 import { code } from "./ErrorCode.ts"
+import * as Problem from "./Problem.ts"
 
 /** The scope in which the work runs was closed before it ended (`SHUTTING_DOWN`). */
-export class Closed extends Schema.TaggedError<Closed>("@keelson/core/SingleFlight/Closed")("Closed", {
+export class Closed extends Schema.TaggedError<Closed>("@keelson/core/SingleFlight/Closed")("SingleFlightClosed", {
   code: code("SHUTTING_DOWN")
 }) {
+  override readonly name = "SingleFlightClosed"
   override get message(): string {
     return "The work was stopped before it ended"
+  }
+  /** The encoded form (`Problem`). */
+  override toJSON(): Problem.Problem {
+    return Problem.encode(this)
   }
 }
 
@@ -17,43 +24,53 @@ export class Closed extends Schema.TaggedError<Closed>("@keelson/core/SingleFlig
  * An effect that joins the run under way, or starts one.
  *
  * The work runs in the scope and context in which this was made, never in a caller's: a caller that is interrupted
- * disturbs nobody, and the work goes on for the next one. Closing the scope stops the work and fails its waiters at
- * once; afterwards every call fails. Fails with `Closed` (`SHUTTING_DOWN`), and as the work does.
+ * disturbs nobody, and the work goes on for the next one. A deadline is a call's own, and does not bind the work.
+ * Closing the scope stops the work and fails its waiters at once; afterwards every call fails. Fails with `Closed`
+ * (`SHUTTING_DOWN`), and as the work does. Work that waits for itself dies.
  */
 export const make = Effect.fnUntraced(function*<A, E, R>(
   work: Effect.Effect<A, E, R>
 ): Effect.fn.Return<Effect.Effect<A, E | Closed>, never, R | Scope.Scope> {
-  const fork = Effect.runForkWith(yield* Effect.context<R>())
+  const fork = Effect.runForkWith(Context.add(yield* Effect.context<R>(), CurrentDeadline, undefined))
   let isClosed = false
-  let current: { readonly gate: Deferred.Deferred<A, E | Closed>; readonly fiber: Fiber.Fiber<A, E> } | undefined
+  let current: { readonly gate: Deferred.Deferred<A, E | Closed>; fiber?: Fiber.Fiber<unknown, unknown> } | undefined
 
   yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
+    Effect.withFiber((closing) => {
       isClosed = true
-      if (current === undefined) return Effect.void
+      if (current?.fiber === undefined) return Effect.void
       const { fiber, gate } = current
       // Waiters first: the work's own finalizers may take their time.
       Deferred.doneUnsafe(gate, Exit.fail(new Closed({})))
-      return Fiber.interrupt(fiber)
+      // Work that closes the scope itself is stopped, but not waited for: it would wait for its own end.
+      return fiber === closing ? Effect.sync(() => fiber.interruptUnsafe()) : Fiber.interrupt(fiber)
     })
   )
 
   const start = (): Effect.Effect<A, E | Closed> => {
     const gate = Deferred.makeUnsafe<A, E | Closed>()
-    const fiber = fork(work)
-    current = { gate, fiber }
+    const run: typeof current = { gate }
+    current = run
+    // Known before the work begins, which may call this or close the scope before `fork` returns.
+    const fiber = fork(Effect.withFiber((own) => {
+      run.fiber = own
+      return work
+    }))
     fiber.addObserver((exit) => {
       if (current?.gate === gate) current = undefined
       Deferred.doneUnsafe(
         gate,
-        Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? Exit.fail(new Closed({})) : exit
+        Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Exit.fail(new Closed({})) : exit
       )
     })
     return Deferred.await(gate)
   }
 
-  return Effect.suspend(() => {
+  return Effect.withFiber((caller) => {
     if (isClosed) return Effect.fail(new Closed({}))
-    return current === undefined ? start() : Deferred.await(current.gate)
+    if (current === undefined) return start()
+    return current.fiber === caller
+      ? Effect.die(new Error("SingleFlight: the work waits for itself"))
+      : Deferred.await(current.gate)
   })
 })

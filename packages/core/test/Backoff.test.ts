@@ -213,7 +213,7 @@ describe("Backoff", () => {
       })
     }
 
-    const duration = "a duration with its unit, from 0 to 1d"
+    const duration = "a duration with its unit, from 0 millis to 24 hours"
     const multiplier = "a number from 1 to 100"
     const ratio = "a number from 0 to 1"
     const refused: ReadonlyArray<readonly [option: string, value: unknown, bound: string]> = [
@@ -261,8 +261,8 @@ describe("Backoff", () => {
 
     it("[S1-16] refuses a cap below the initial delay, naming both", () => {
       const { message } = refusal({ initialDelay: "2 seconds", maxDelay: "1999 millis" })
-      assert.strictEqual(message, "Invalid configuration: maxDelay must be at least initialDelay, which is 2s")
-      assert.include(refusal({ maxDelay: "999 millis" }).message, "at least initialDelay, which is 1s")
+      assert.strictEqual(message, "Invalid configuration: maxDelay must be at least initialDelay, which is 2 seconds")
+      assert.include(refusal({ maxDelay: "999 millis" }).message, "at least initialDelay, which is 1 second")
     })
 
     it("[S3-23] refuses an option that does not exist", () => {

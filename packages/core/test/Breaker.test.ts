@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Metric, Result, type Scope, Stream } from "effect"
+import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Breaker, type BreakerPolicy, BreakerStore, KeelsonError, Metrics } from "../src/index.ts"
+import { Breaker, type BreakerPolicy, BreakerStore, KeelsonError, Metrics, Retry, RetryPolicy } from "../src/index.ts"
+import { BreakerError, StoreError } from "../src/internal/effectBreaker.ts"
 import { skewedClock } from "./support.ts"
 
 const boom = KeelsonError.make({ code: "UPSTREAM_UNAVAILABLE" })
@@ -299,6 +301,79 @@ describe("Breaker", () => {
       ])
     })
   )
+
+  test(
+    "a classification that throws is the call's defect and says nothing of the service",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1 })
+      const classify = () => {
+        throw new Error("wrong")
+      }
+      const good = yield* Effect.exit(breaker.execute(Effect.succeed(1), { classify }))
+      const bad = yield* Effect.exit(breaker.execute(Effect.fail("no"), { classify }))
+      assert.isTrue(Exit.hasDies(good) && Exit.hasDies(bad) && Exit.hasFails(bad))
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 0, success_count: 0 })
+    })
+  )
+
+  test(
+    "[K-14] stays open as long as the response of a failure asks for, by itself or as the last of a retry",
+    Effect.gen(function*() {
+      const request = HttpClientRequest.get("http://billing.test/")
+      const response = (retryAfter: string, status = 503) =>
+        HttpClientResponse.fromWeb(request, new Response(null, { status, headers: { "retry-after": retryAfter } }))
+      const failed = (retryAfter: string) =>
+        new HttpClientError.HttpClientError({
+          reason: new HttpClientError.StatusCodeError({ request, response: response(retryAfter) })
+        })
+      const openFor = Effect.fnUntraced(function*(call: Effect.Effect<unknown, unknown>) {
+        const breaker = yield* Breaker.make("asks", {
+          failureThreshold: 1,
+          openDuration: "1 second",
+          maxOpenDuration: "2 minutes"
+        })
+        yield* Effect.exit(breaker.execute(call))
+        const error = yield* Effect.flip(breaker.execute(Effect.void))
+        yield* breaker.reset
+        return Duration.toSeconds(error.retryAfter)
+      })
+      const retried = Retry.retry(Effect.fail(failed("30")), RetryPolicy.make({ maxAttempts: 1 }))
+      assert.strictEqual(yield* openFor(Effect.succeed(response("30"))), 30)
+      assert.strictEqual(yield* openFor(Effect.fail(failed("30"))), 30)
+      assert.strictEqual(yield* openFor(retried), 30)
+      assert.strictEqual(yield* openFor(Effect.fail(failed("86400"))), 120)
+      for (const odd of ["", "-5", "soon", "Fri, 20 Nov 2026 15:00:00 GMT"]) {
+        assert.strictEqual(yield* openFor(Effect.fail(failed(odd))), 1)
+      }
+    })
+  )
+
+  it.effect("takes the clock of each call, also where it was built under another one", () =>
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1, openDuration: "1 second" })
+      const later = Effect.gen(function*() {
+        yield* failing(breaker)
+        yield* TestClock.adjust("1 second")
+        return yield* breaker.execute(Effect.succeed("probe"))
+      })
+      assert.strictEqual(yield* Effect.provide(later, TestClock.layer()), "probe")
+    }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory), TestClock.withLive))
+
+  it.effect("a store that fails closes nobody out, and takes no value away", () =>
+    Effect.gen(function*() {
+      const down = Effect.fail(new BreakerError({ reason: new StoreError({ message: "down" }) }))
+      const admits = {
+        admit: () => Effect.succeed({ generation: 1, probe: false, consecutiveOpenings: 0, transition: undefined })
+      }
+      const store = { admit: () => down, record: () => down, state: () => down, reset: () => Effect.void }
+      const calls = Effect.gen(function*() {
+        const breaker = yield* make({ failureThreshold: 1 })
+        return [yield* breaker.execute(Effect.succeed(1)), yield* failing(breaker), yield* failing(breaker)]
+      })
+      assert.deepStrictEqual(yield* Effect.provideService(calls, BreakerStore.BreakerStore, store), [1, boom, boom])
+      const unrecorded = Effect.provideService(calls, BreakerStore.BreakerStore, { ...store, ...admits })
+      assert.deepStrictEqual(yield* unrecorded, [1, boom, boom])
+    }))
 
   it.effect("[R29] keeps to the monotonic clock: set back an hour, the circuit still half-opens in time", () =>
     Effect.gen(function*() {

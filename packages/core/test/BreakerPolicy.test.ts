@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Schema } from "effect"
 import * as BreakerPolicy from "../src/BreakerPolicy.ts"
 import * as Configuration from "../src/Configuration.ts"
+import { toTripPolicy } from "../src/internal/guardCall.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 
 const duration = Schema.decodeUnknownSync(Schema.DurationFromString)
@@ -55,7 +56,7 @@ describe("BreakerPolicy", () => {
 
   const count = "a whole number from 1 to 10000"
   const ratio = "a number from 0.01 to 1"
-  const day = "a duration with its unit, from 0 to 1d"
+  const day = "a duration with its unit, from 0 millis to 24 hours"
   const refused: ReadonlyArray<readonly [option: string, values: ReadonlyArray<unknown>, bound: string]> = [
     ["failureThreshold", [0, -1, 10_001, 2.5, NaN, Infinity, "5", null], count],
     ["windowSize", [0, 10_001, 50.5, NaN, "100"], count],
@@ -117,8 +118,8 @@ describe("BreakerPolicy", () => {
 
   it("is a count or a rate in the terms of Effect's breaker", () => {
     const counted = BreakerPolicy.make({ failureThreshold: 7 })
-    assert.deepEqual(BreakerPolicy.toTripPolicy(counted), { _tag: "Consecutive", failures: 7 })
+    assert.deepEqual(toTripPolicy(counted), { _tag: "Consecutive", failures: 7 })
     const rated = BreakerPolicy.make({ strategy: "ratio", failureRatio: 0.25, windowSize: 40, minimumCalls: 8 })
-    assert.deepEqual(BreakerPolicy.toTripPolicy(rated), { _tag: "Rate", threshold: 0.25, minimumCalls: 8, size: 40 })
+    assert.deepEqual(toTripPolicy(rated), { _tag: "Rate", threshold: 0.25, minimumCalls: 8, size: 40 })
   })
 })

@@ -138,7 +138,7 @@ describe("Configuration", () => {
       ["{\"jitterRatio\":\"\"}", "jitterRatio must be a number from 0 to 1"],
       ["{\"jitterRatio\":\"NaN\"}", "jitterRatio must be a number from 0 to 1"],
       ["{\"multiplier\":\"Infinity\"}", "multiplier must be a number from 1 to 100"],
-      ["{\"initialDelay\":250}", "initialDelay must be a duration with its unit, from 0 to 1d"],
+      ["{\"initialDelay\":250}", "initialDelay must be a duration with its unit, from 0 millis to 24 hours"],
       ["{\"enabled\":1}", "enabled must be \"true\" | \"false\""],
       ["{\"enabled\":\"yes\"}", "enabled must be \"true\" | \"false\""],
       ["{\"statuses\":503}", "statuses must be array"],
@@ -188,7 +188,10 @@ describe("Configuration", () => {
       [{ MAX_ATTEMPTS: "101" }, "keelson.retry.maxAttempts must be a whole number from 1 to 100"],
       [{ MAX_ATTEMPTS: "three" }, "keelson.retry.maxAttempts must be a whole number from 1 to 100"],
       [{ JITTER_RATIO: " " }, "keelson.retry.jitterRatio must be a number from 0 to 1"],
-      [{ INITIAL_DELAY: "250" }, "keelson.retry.initialDelay must be a duration with its unit, from 0 to 1d"],
+      [
+        { INITIAL_DELAY: "250" },
+        "keelson.retry.initialDelay must be a duration with its unit, from 0 millis to 24 hours"
+      ],
       [{ STATUSES: "429,,503" }, "keelson.retry.statuses.1 must be a whole number from 400 to 599"],
       [{ ENABLED: "1" }, "keelson.retry.enabled must be \"true\" | \"false\""],
       [{ INITIAL_DELAY: "2 seconds", MAX_DELAY: "1 second" }, "keelson.retry.maxDelay must be at least initialDelay"]

@@ -31,6 +31,14 @@ describe("Deadline", () => {
       assert.deepStrictEqual([elapsed, shorter.elapsed].map((d) => Duration.toSeconds(d)), [3, 1])
     }))
 
+  it.effect("sets none of its own by an infinite duration, and can be piped", () =>
+    Effect.gen(function*() {
+      assert.isUndefined(yield* Deadline.within(Deadline.remaining, Duration.infinity))
+      const inner = Deadline.within(Effect.never, Duration.infinity)
+      const { elapsed } = yield* runOut(inner.pipe(Deadline.within("3 seconds")))
+      assert.strictEqual(Duration.toSeconds(elapsed), 3)
+    }))
+
   it.effect("tells what is left, zero once it has passed, and nothing without a deadline", () =>
     Effect.gen(function*() {
       assert.isUndefined(yield* Deadline.remaining)

@@ -1,6 +1,7 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { type Cron, Duration, Effect, Random, Schedule } from "effect"
 import * as Jitter from "../src/Jitter.ts"
+import { ConfigurationError } from "../src/KeelsonError.ts"
 import { delaysOf, retryGaps, summary } from "./scheduled.ts"
 import { runOut } from "./support.ts"
 
@@ -147,7 +148,7 @@ describe("Jitter", () => {
 
   for (const ratio of [-0.01, 1.01, NaN, Infinity]) {
     it(`refuses a ratio of ${ratio}`, () => {
-      assert.throws(() => Jitter.proportional(ratio), RangeError, "from 0 to 1")
+      assert.throws(() => Jitter.proportional(ratio), ConfigurationError, "from 0 to 1")
     })
   }
   for (const ratio of [0, 1]) {

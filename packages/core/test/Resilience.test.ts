@@ -2,7 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Data, Duration, Effect, Exit, Metric, Ref, type Scope } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { BreakerStore, Deadline, Metrics, Resilience, type ResiliencePolicy, Retry, RetryBudget } from "../src/index.ts"
+import {
+  Breaker,
+  BreakerStore,
+  Deadline,
+  Metrics,
+  Resilience,
+  type ResiliencePolicy,
+  Retry,
+  RetryBudget
+} from "../src/index.ts"
 import { errorOf, exhausted, runOut } from "./support.ts"
 
 class Flaky extends Data.TaggedError("Flaky")<{ readonly call: number }> {}
@@ -192,6 +201,29 @@ describe("Resilience", () => {
       assert.strictEqual(errorOf((yield* get).exit)._tag, "RetryExhausted")
       assert.strictEqual(errorOf((yield* get).exit)._tag, "RetryExhausted")
       assert.deepStrictEqual([errorOf((yield* get).exit)._tag, calls], ["CircuitOpen", 6])
+    })
+  )
+
+  test(
+    "a retry that is disabled makes one attempt, and fails as one that is used up",
+    Effect.gen(function*() {
+      const { call, calls } = yield* script()
+      const resilience = yield* make({ retry: { ...retry, enabled: false } })
+      const { exit } = yield* runOut(resilience.execute(call))
+      assert.deepStrictEqual([exhausted(exit).attempts.length, yield* calls], [1, 1])
+    })
+  )
+
+  test(
+    "http: hands classify and ignore to the breaker",
+    Effect.gen(function*() {
+      const client = HttpClient.make((request) =>
+        Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null, { status: 500 })))
+      )
+      const resilience = yield* make({ breaker: { failureThreshold: 1 } })
+      const http = resilience.http(client, { classify: () => Breaker.success })
+      yield* http.get("http://billing.test/")
+      assert.deepInclude(yield* resilience.breaker!.snapshot, { state: "CLOSED", success_count: 1 })
     })
   )
 

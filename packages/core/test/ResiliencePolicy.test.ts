@@ -73,13 +73,19 @@ service:
   })
 
   const refused: ReadonlyArray<readonly [options: object, message: string]> = [
-    [{ attemptTimeout: "9 seconds", deadline: "8 seconds" }, "attemptTimeout must be at most deadline, which is 8s"],
+    [
+      { attemptTimeout: "9 seconds", deadline: "8 seconds" },
+      "attemptTimeout must be at most deadline, which is 8 seconds"
+    ],
     [{ retry: { initialDelay: "2 seconds", maxDelay: "1 second" } }, "retry.maxDelay must be at least initialDelay"],
     [{ breaker: { windowSize: 5 } }, "breaker.minimumCalls must be at most windowSize, which is 5"],
     [{ retry: { maxAttempts: 0 } }, "retry.maxAttempts must be a whole number from 1 to 100"],
     [{ retry: { budget: { ratio: -1 } } }, "retry.budget.ratio must be a number from 0 to 10"],
-    [{ breaker: { openDuration: 30 } }, "breaker.openDuration must be a duration with its unit, from 0 to 1d"],
-    [{ deadline: 8000 }, "deadline must be a duration with its unit, from 1ms to 1d"],
+    [
+      { breaker: { openDuration: 30 } },
+      "breaker.openDuration must be a duration with its unit, from 0 millis to 24 hours"
+    ],
+    [{ deadline: 8000 }, "deadline must be a duration with its unit, from 1 milli to 24 hours"],
     [{ timeout: "1 second" }, "timeout is not an option"],
     [{ retry: { deadline: "1 second" } }, "retry.deadline is not an option"],
     [{ breaker: { jitter: "full" } }, "breaker.jitter is not an option"],
@@ -120,9 +126,10 @@ service:
       assert.notProperty(retry, "attemptTimeout")
     })
 
-    it("is absent without a retry part, and where that is disabled", () => {
+    it("is absent without a retry part; a disabled one makes one attempt, and errors keep their type", () => {
       assert.isUndefined(ResiliencePolicy.retryPolicy(ResiliencePolicy.make({ breaker: {} })))
-      assert.isUndefined(ResiliencePolicy.retryPolicy(ResiliencePolicy.make({ retry: { enabled: false } })))
+      const disabled = ResiliencePolicy.retryPolicy(ResiliencePolicy.make({ retry: { enabled: false } }))
+      assert.strictEqual(disabled?.enabled, false)
     })
   })
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Data, Duration, Effect, Exit, Fiber, Metric, Random, Ref, Result, Schedule } from "effect"
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Deadline, KeelsonError, Metrics, Retry, RetryBudget, RetryPolicy } from "../src/index.ts"
+import { type Configuration, Deadline, KeelsonError, Metrics, Retry, RetryBudget, RetryPolicy } from "../src/index.ts"
 import { errorOf, exhausted, runOut } from "./support.ts"
 
 class Flaky extends Data.TaggedError("Flaky")<{ readonly call: number }> {}
@@ -125,6 +125,7 @@ describe("Retry", () => {
     it.effect("[K-16] holds number, start, duration, delay and error of every attempt, and why it stopped", () =>
       Effect.gen(function*() {
         const { call } = yield* script()
+        yield* TestClock.adjust("1 hour")
         const slow = Effect.delay(call, "250 millis")
         const error = exhausted((yield* runOut(Retry.retry(slow, seconds(3)))).exit)
         assert.strictEqual(error.stoppedBy, "attempts")
@@ -173,9 +174,10 @@ describe("Retry", () => {
         ])
       }))
 
-    it.effect("counts retries by server", () =>
+    it.effect("counts retries by server, and none without a name", () =>
       Effect.gen(function*() {
         const { call } = yield* script()
+        yield* runOut(Retry.retry(call, seconds(3), { onRetry: () => {} }))
         yield* runOut(Retry.retry(call, seconds(3), { server: "billing" }))
         const retries = (yield* Metric.snapshot).filter(({ id }) => id === "keelson_retry_attempts_total")
         assert.deepStrictEqual(retries.map(({ attributes, state }) => [attributes, state]), [
@@ -230,6 +232,14 @@ describe("Retry", () => {
         yield* runOut(Effect.retry(theirs.call, schedule))
         assert.strictEqual(exhausted(exit).stoppedBy, "schedule")
         assert.deepStrictEqual([yield* ours.calls, yield* theirs.calls, Duration.toSeconds(elapsed)], [3, 3, 4])
+      }))
+
+    it.effect("counts the time of the schedule on the monotonic clock, in milliseconds", () =>
+      Effect.gen(function*() {
+        const { call, calls } = yield* script()
+        const schedule = Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: "2500 millis" }))
+        yield* runOut(Retry.retry(call, RetryPolicy.make({ maxAttempts: 9, schedule })))
+        assert.strictEqual(yield* calls, 4)
       }))
 
     it.effect("sees the error of each attempt", () =>
@@ -291,6 +301,30 @@ describe("Retry", () => {
           error.error,
           new Deadline.DeadlineExceeded({ limit: "attempt", after: Duration.seconds(4) })
         )
+      }))
+
+    it.effect("tells attempts the sooner of its own deadline and the one around it", () =>
+      Effect.gen(function*() {
+        const left = Effect.map(Deadline.remaining, (remaining) => Duration.toSeconds(remaining ?? Duration.zero))
+        const own = Retry.retry(left, RetryPolicy.make({ deadline: "5 seconds" }))
+        const timed = Retry.retry(left, RetryPolicy.make({ attemptTimeout: "5 seconds" }))
+        assert.deepStrictEqual([yield* own, yield* timed], [5, 0])
+        assert.deepStrictEqual([yield* Deadline.within(own, "3 seconds"), yield* Deadline.within(own, "9 seconds")], [
+          3,
+          5
+        ])
+        assert.strictEqual(yield* Deadline.within(timed, "3 seconds"), 3)
+      }))
+
+    it.effect("names the limit that was reached: the call's where both come together", () =>
+      Effect.gen(function*() {
+        const limits = (attemptTimeout: Configuration.DurationInput, deadline: Configuration.DurationInput) =>
+          Effect.map(
+            runOut(Retry.retry(Effect.never, RetryPolicy.make({ maxAttempts: 1, attemptTimeout, deadline }))),
+            ({ exit }) => exhausted(exit).error
+          )
+        assert.deepInclude(yield* limits("1 second", "2 seconds"), { limit: "attempt", after: Duration.seconds(1) })
+        assert.deepInclude(yield* limits("2 seconds", "2 seconds"), { limit: "call", after: Duration.seconds(2) })
       }))
 
     it.effect("keeps to the deadline that is already running around it", () =>

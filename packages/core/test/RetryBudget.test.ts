@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { RetryBudget } from "../src/index.ts"
+import { Retry, RetryBudget, RetryPolicy } from "../src/index.ts"
 import { forAll } from "./support.ts"
 
 const second = 1_000_000_000n
@@ -118,6 +118,14 @@ describe("RetryBudget", () => {
     budget.deposit(19n * second)
     assert.strictEqual(budget.available(18n * second), 2)
   })
+
+  it.effect("gets a place back where onRetry ends the call before its delay", () =>
+    Effect.gen(function*() {
+      const budget = RetryBudget.make({ ratio: 0, minPerSecond: 0.1, window: "10 seconds" })
+      const call = Retry.retry(Effect.fail("down"), RetryPolicy.make({ budget }), { onRetry: () => Effect.interrupt })
+      yield* Effect.exit(call)
+      assert.strictEqual(yield* RetryBudget.available(budget), 1)
+    }))
 
   it.effect("is a service with a layer, shared by all that ask for it", () =>
     Effect.gen(function*() {

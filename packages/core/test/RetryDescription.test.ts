@@ -143,4 +143,14 @@ describe("RetryDescription", () => {
       const open = RetryDescription.format(yield* RetryDescription.describe(RetryPolicy.standard))
       assert.include(open, "at most 4 attempts, 8s 400ms of delays, as long as the attempts take")
     }))
+
+  it.effect("format keeps columns apart, however long a delay is", () =>
+    Effect.gen(function*() {
+      const policy = RetryPolicy.make({ maxAttempts: 2, initialDelay: "754567 millis", jitter: "none" })
+      const [head, row] = RetryDescription.format(yield* RetryDescription.describe(policy)).split("\n")
+      assert.deepStrictEqual([head, row], [
+        "after attempt  least         most",
+        "1              12m 34s 567ms 12m 34s 567ms"
+      ])
+    }))
 })

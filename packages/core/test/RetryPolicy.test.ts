@@ -208,9 +208,9 @@ describe("RetryPolicy", () => {
 
     const attempts = "a whole number from 1 to 100"
     const status = "a whole number from 400 to 599"
-    const timeout = "a duration with its unit, from 1ms to 1h"
-    const day = "a duration with its unit, from 1ms to 1d"
-    const ceiling = "a duration with its unit, from 0 to 1d"
+    const timeout = "a duration with its unit, from 1 milli to 1 hour"
+    const day = "a duration with its unit, from 1 milli to 24 hours"
+    const ceiling = "a duration with its unit, from 0 millis to 24 hours"
     const refused: ReadonlyArray<readonly [options: object, path: string, bound: string]> = [
       ...[0, -1, 101, 1.5, NaN, Infinity, "3", "three", null, true].map((maxAttempts) =>
         [{ maxAttempts }, "maxAttempts", attempts] as const
@@ -225,7 +225,7 @@ describe("RetryPolicy", () => {
       ),
       [{ budget: { ratio: 10.1 } }, "budget.ratio", "a number from 0 to 10"],
       [{ budget: { minPerSecond: -1 } }, "budget.minPerSecond", "a number from 0 to 10000"],
-      [{ budget: { window: "999 millis" } }, "budget.window", "a duration with its unit, from 1s to 10m"]
+      [{ budget: { window: "999 millis" } }, "budget.window", "a duration with its unit, from 1 second to 10 minutes"]
     ]
     for (const [options, path, bound] of refused) {
       it(`[S3-23] refuses ${JSON.stringify(options)} (${String(Object.values(options)[0])}) by its bound`, () => {
@@ -237,7 +237,7 @@ describe("RetryPolicy", () => {
 
     it("[S1-16] refuses an attempt timeout above the deadline, naming both", () => {
       const { details, message } = refusal({ attemptTimeout: "8001 millis", deadline: "8 seconds" })
-      assert.strictEqual(message, "Invalid configuration: attemptTimeout must be at most deadline, which is 8s")
+      assert.strictEqual(message, "Invalid configuration: attemptTimeout must be at most deadline, which is 8 seconds")
       assert.strictEqual(details["path"], "attemptTimeout")
     })
 

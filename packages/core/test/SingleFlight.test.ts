@@ -109,6 +109,13 @@ describe("SingleFlight", () => {
         assert.strictEqual(yield* Fiber.join(again!), 2)
       }))
 
+    it.effect("gives every waiter the error of work that was interrupted besides", () =>
+      Effect.gen(function*() {
+        const cause = Cause.combine(Cause.fail(new Failed({ run: 1 })), Cause.interrupt(1))
+        const flight = yield* SingleFlight.make(Effect.failCause(cause))
+        assert.deepStrictEqual(yield* Effect.flip(flight), new Failed({ run: 1 }))
+      }))
+
     it.effect("lets a caller that comes in the tick of the completion have a whole answer, old or new", () =>
       Effect.gen(function*() {
         let runs = 0

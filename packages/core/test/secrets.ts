@@ -18,9 +18,9 @@ const alphanumeric = lower + lower.toUpperCase() + digits
 const base64url = `${alphanumeric}-_`
 const hex = `${digits}abcdef`
 
-/** Always the same characters for a seed. Begins with a letter, a capital and a digit, as most random values have each. */
+/** Always the same characters for a seed. */
 const chars = (seed: string, length: number, alphabet = alphanumeric): string => {
-  let state = [...seed].reduce((sum, char) => (Math.imul(sum, 31) + char.codePointAt(0)!) >>> 0, 2_166_136_261)
+  let state = Array.from(seed).reduce((sum, char) => (Math.imul(sum, 31) + char.codePointAt(0)!) >>> 0, 2_166_136_261)
   let out = ""
   while (out.length < length) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
@@ -252,7 +252,11 @@ const schemes = [
   entry("Basic", btoa("client-7:s3cr3t-pw"), (s) => scheme("Basic", s)),
   entry("Negotiate", btoa("\u0060\u0082spnego-blob-77"), (s) => scheme("Negotiate", s)),
   entry("NTLM", btoa("NTLMSSP-blob-12345"), (s) => scheme("NTLM", s)),
-  entry("Digest", chars("digest", 32, hex), (s) => header("Authorization", `Digest username=u, uri=/, response=${s}`)),
+  entry("Digest", chars("digest", 32, hex), (s) => [
+    ...header("Authorization", `Digest username=u, uri=/, response=${s}`),
+    `sent Digest username="u", uri="/", response="${s}"`,
+    `authorization=Digest username="u", response="${s}"`
+  ]),
   entry(
     "AWS signature",
     chars("sigv4", 64, hex),
@@ -349,7 +353,7 @@ const traces = secrets.map(({ name, parts }) => ({
   traces: [...new Set(parts.flatMap((part) => [...forms(part), ...pieces(part)]))].filter((trace) => trace.length >= 6)
 }))
 
-/** The names of the secrets that a text shows: as they are or in part, percent-encoded, in base64, or escaped for JSON. */
+/** The names of the secrets that a text shows: as they are, in part, percent-encoded, in base64 or escaped. */
 export const survives = (output: string): ReadonlyArray<string> =>
   traces.filter(({ traces }) => traces.some((trace) => output.includes(trace))).map(({ name }) => name)
 
@@ -381,6 +385,7 @@ export const harmless: ReadonlyArray<string> = [
   "password: undefined",
   "secret is required",
   "123e4567-e89b-12d3-a456-426614174000",
+  "HttpServerResponseEncoder2Factory of src/HttpServerResponseEncoder2/withResponseHeaders/index.ts",
   "commit 9fceb02d0ae598e95dc970b74767f19372d61af8",
   "01ARZ3NDEKTSV4RRFFQ69G5FAV",
   "2026-05-04T12:34:56.789Z",

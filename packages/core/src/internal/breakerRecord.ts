@@ -16,12 +16,15 @@ export interface Snapshot {
   /** Calls, rejected ones included. */
   readonly total_calls: number
   readonly success_count: number
+  /** Calls that were not made. */
   readonly rejected_count: number
+  /** The policy's `openDuration`. */
   readonly timeout_seconds: number
 }
 
 const gauge = { CLOSED: 0, OPEN: 1, HALF_OPEN: 2 } as const
-const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
+/** The names of states outside of Effect's breaker. */
+export const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
 
 /** The changes that there are. */
 const changes = [["CLOSED", "OPEN"], ["OPEN", "HALF_OPEN"], ["HALF_OPEN", "OPEN"], ["HALF_OPEN", "CLOSED"]] as const
@@ -31,7 +34,7 @@ export const makeRecord = Effect.fnUntraced(function*(
   name: string,
   policy: BreakerPolicy
 ): Effect.fn.Return<Recorder, never, Scope.Scope> {
-  const totals = { calls: 0, successes: 0, rejected: 0, streak: 0 }
+  const totals = { calls: 0, successes: 0, rejected: 0, streak: 0, resets: 0 }
   const moves = new Map<string, number>()
   let state: State = "CLOSED"
   const seen = (next: State): State => state = next
@@ -53,12 +56,10 @@ export const makeRecord = Effect.fnUntraced(function*(
     totals,
     seen,
     moved,
-    note(outcome) {
-      if (outcome._tag === "Failure") totals.streak++
-      else if (outcome._tag === "Success") {
-        totals.successes++
-        totals.streak = 0
-      }
+    note(outcome, resets) {
+      if (outcome._tag === "Success") totals.successes++
+      if (outcome._tag === "Ignored" || resets !== totals.resets) return
+      totals.streak = outcome._tag === "Failure" ? totals.streak + 1 : 0
     },
     reject({ reason }) {
       totals.rejected++
@@ -76,6 +77,7 @@ export const makeRecord = Effect.fnUntraced(function*(
       timeout_seconds: Duration.toSeconds(policy.openDuration)
     }),
     reset() {
+      totals.resets++
       totals.streak = 0
       seen("CLOSED")
     }
@@ -83,12 +85,13 @@ export const makeRecord = Effect.fnUntraced(function*(
 })
 
 export interface Recorder {
-  readonly totals: { calls: number; successes: number; rejected: number; streak: number }
+  readonly totals: { calls: number; successes: number; rejected: number; streak: number; resets: number }
   /** Remembers the state that the store was in. */
   readonly seen: (state: State) => State
   /** Counts a change of state that this process made. */
   readonly moved: (transition: Transition) => void
-  readonly note: (outcome: Outcome) => void
+  /** Counts how a call ended; one that was under way at a reset is no part of the streak. */
+  readonly note: (outcome: Outcome, resets: number) => void
   readonly reject: (error: BreakerError) => CircuitOpen
   readonly snapshot: (state: State) => Snapshot
   readonly reset: () => void

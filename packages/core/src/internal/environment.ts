@@ -91,12 +91,13 @@ export const readEnvironment = Effect.fnUntraced(function*(
     const name = variable(setting.path.slice(depth))
     const leaf = known.get(name)
     const item = known.get(name.replace(/_\d+$/, ""))
-    if (leaf?.list === true) {
+    // One option in two spellings is refused: one of the two values would be lost.
+    if (leaf !== undefined && whole.has(leaf)) assign(tree, [name], setting.value)
+    else if (leaf !== undefined) {
       whole.add(leaf)
-      assign(tree, leaf.path, setting.value.split(",").map((entry) => entry.trim()))
-    } else if (leaf !== undefined) assign(tree, leaf.path, setting.value)
-    // An item beside the whole list is refused: one of the two would be lost.
-    else if (item?.list === true && !whole.has(item)) lists.set(item, [...(lists.get(item) ?? []), setting.value])
+      assign(tree, leaf.path, leaf.list ? setting.value.split(",").map((entry) => entry.trim()) : setting.value)
+      // An item beside the whole list is refused: one of the two would be lost.
+    } else if (item?.list === true && !whole.has(item)) lists.set(item, [...(lists.get(item) ?? []), setting.value])
     else assign(tree, [name], setting.value)
   }
   for (const [leaf, items] of lists) assign(tree, leaf.path, items)

@@ -1,10 +1,15 @@
 import { Cause, Duration, Effect, Exit, PubSub } from "effect"
 import type { BreakerPolicy } from "../BreakerPolicy.ts"
-import { toTripPolicy } from "../BreakerPolicy.ts"
 import type { BreakerStore, HeldAdmission } from "../BreakerStore.ts"
 import type { CircuitOpen } from "../CircuitOpen.ts"
 import type { Recorder } from "./breakerRecord.ts"
-import { ignored, type Outcome, type Transition } from "./effectBreaker.ts"
+import { consecutive, ignored, type Outcome, rate, type Transition } from "./effectBreaker.ts"
+
+/** The policy in the terms of Effect's stores. */
+export const toTripPolicy = (policy: BreakerPolicy) =>
+  policy.strategy === "consecutive"
+    ? consecutive(policy.failureThreshold)
+    : rate({ threshold: policy.failureRatio, size: policy.windowSize, minimumCalls: policy.minimumCalls })
 
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
@@ -36,10 +41,11 @@ export const makeGuard = (
   const settle = <A, E>(
     { generation, release }: HeldAdmission,
     exit: Exit.Exit<A, E>,
-    classify: Classify<A, E>
+    classify: Classify<A, E>,
+    resets: number
   ): Effect.Effect<A, E> => {
     const { defect, outcome } = judge(exit, classify)
-    recorder.note(outcome)
+    recorder.note(outcome, resets)
     const end: Effect.Effect<A, E> = defect === undefined ? exit : Effect.failCause(defect)
     const done = release === undefined ? end : Effect.andThen(release, end)
     return Effect.matchCauseEffect(
@@ -55,11 +61,12 @@ export const makeGuard = (
     Effect.uninterruptibleMask((restore) => {
       recorder.totals.calls++
       return Effect.matchEffect(store.admit(name), {
-        // A store that fails closes nobody out; those of this package never do.
+        // A store that fails locks nobody out. The stores of this package never fail.
         onFailure: (error): Effect.Effect<A, E | CircuitOpen, R> =>
           error.reason._tag === "CircuitBreakerStoreError" ? restore(self) : Effect.fail(recorder.reject(error)),
         onSuccess: (admission) => {
-          const run = Effect.flatMap(Effect.exit(restore(self)), (exit) => settle(admission, exit, classify))
+          const { resets } = recorder.totals
+          const run = Effect.flatMap(Effect.exit(restore(self)), (exit) => settle(admission, exit, classify, resets))
           return admission.transition === undefined ? run : Effect.andThen(publish(admission.transition), run)
         }
       })

@@ -9,9 +9,6 @@ export interface Limits {
   readonly detach: boolean
 }
 
-/** What is left until an instant; zero once it has passed. */
-export const left = (until: bigint, now: bigint): Duration.Duration => Duration.nanos(until > now ? until - now : 0n)
-
 /**
  * Cuts each run of an effect after the attempt timeout, or at the instant `until` if that is sooner. `onLate` is told
  * of the error, by which a caller knows this cut from an error of the effect's own.

@@ -16,13 +16,23 @@ const monotonic = (base: Clock.Clock): Clock.Clock => {
  */
 export const makeMonotonicStore = Effect.gen(function*() {
   const store = Context.get(yield* Layer.build(layerStoreMemory()), Store)
-  const clock = monotonic(yield* Clock.Clock)
   // A memory store holds nothing for a call: the scope that its type asks for is this one, which nothing is added to.
   const scope = yield* Effect.scope
-  const context = Context.make(Clock.Clock, clock).pipe(Context.add(Scope.Scope, scope))
+  let base = yield* Clock.Clock
+  let context = Context.make(Clock.Clock, monotonic(base)).pipe(Context.add(Scope.Scope, scope))
+  // The clock of each call, as with any effect: it is one and the same but in tests, so that its copy is kept.
+  const onMonotonic = <A, E>(self: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E> =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      if (clock !== base) {
+        base = clock
+        context = Context.make(Clock.Clock, monotonic(base)).pipe(Context.add(Scope.Scope, scope))
+      }
+      return Effect.provideContext(self, context)
+    })
   return {
-    admit: (key: string) => Effect.provideContext(store.admit(key), context),
-    record: (request: StoreRequest) => Effect.provideService(store.record(request), Clock.Clock, clock),
-    state: (key: string) => Effect.provideService(store.state(key), Clock.Clock, clock)
+    admit: (key: string) => onMonotonic(store.admit(key)),
+    record: (request: StoreRequest) => onMonotonic(store.record(request)),
+    state: (key: string) => onMonotonic(store.state(key))
   }
 })

@@ -6,9 +6,11 @@ import * as Metrics from "../Metrics.ts"
 import type { Options, RetryEvent } from "../Retry.ts"
 import * as RetryAfter from "../RetryAfter.ts"
 import type { Reservation } from "../RetryBudget.ts"
-import { type Attempt, FailedAttempt, RetryExhausted, type StoppedBy } from "../RetryExhausted.ts"
+import { type Attempt, RetryExhausted, type StoppedBy } from "../RetryExhausted.ts"
 import type { RetryPolicy } from "../RetryPolicy.ts"
-import { left, limitAttempt } from "./limitAttempt.ts"
+import { FailedAttempt } from "./failedAttempt.ts"
+import { left, sooner } from "./instant.ts"
+import { limitAttempt } from "./limitAttempt.ts"
 
 /** What `HttpRetry` adds to the options of `Retry`. */
 export interface LoopOptions<E, R> extends Options<E, E, R> {
@@ -64,8 +66,9 @@ const run = <A, E, R, R2>(
       })
     }
     const outer = fiber.getRef(CurrentDeadline)
-    const own = policy.deadline === undefined ? undefined : began + Duration.toNanosUnsafe(policy.deadline)
-    const until = own === undefined || (outer !== undefined && outer < own) ? outer : own
+    const until = policy.deadline === undefined
+      ? outer
+      : sooner(outer, began + Duration.toNanosUnsafe(policy.deadline))
     const seen = until === outer ? self : Effect.provideService(self, CurrentDeadline, until)
     const call: Call<A, E, R, R2> = {
       attempt: limitAttempt(seen, policy, until, (late) => call.late = late),
@@ -127,8 +130,10 @@ const resume = Effect.fnUntraced(function*<A, E, R, R2>(
       })
     }
     attempts.push(new FailedAttempt({ ...failed, delay: next.delay }, error))
-    if (options !== undefined) yield* announce(call, options, { attempt: failed.number, error, delay: next.delay })
-    yield* Effect.onInterrupt(Effect.sleep(next.delay), () => Effect.sync(() => next.refund?.()))
+    const event = { attempt: failed.number, error, delay: next.delay }
+    const sleep = Effect.sleep(next.delay)
+    const wait = options === undefined ? sleep : Effect.andThen(announce(call, options, event), sleep)
+    yield* Effect.onError(wait, () => Effect.sync(() => next.refund?.()))
     startedAt = clock.monotonicTimeNanosUnsafe()
     const result = yield* Effect.result(call.attempt)
     if (Result.isSuccess(result)) return result.success

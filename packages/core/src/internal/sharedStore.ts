@@ -2,6 +2,7 @@ import { Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Option, Schedule
 import { Redis } from "effect/persistence"
 import { CurrentDeadline } from "../Deadline.ts"
 import { BreakerError, layerStoreRedis, Store, StoreError } from "./effectBreaker.ts"
+import { left } from "./instant.ts"
 
 /** A store in Redis with the connection it lives on. */
 interface Connected {
@@ -71,6 +72,8 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
   })
   const session = Effect.scoped(connect).pipe(
     Effect.ensuring(Effect.sync(() => current = undefined)),
+    // A layer that dies, as for a malformed URL, is logged and tried again as one that fails: nobody sees it otherwise.
+    Effect.catchDefect(Effect.fail),
     Effect.tapError(() => Effect.logWarning("The breaker's shared store is not connected; this process goes on alone"))
   )
   // A session ends when its connection is broken; the waits grow only while none can be made.
@@ -107,9 +110,9 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
 })
 
 /**
- * Waits for a call of the limit at most until the current deadline and its grace; `undefined` where that comes first. It goes on
- * in the background, so that an outcome at the deadline is still recorded, and is judged by what becomes of it there: a
- * caller that has no time left says nothing about the store.
+ * Waits for a call as long as the limit allows, but not past the current deadline and its grace; `undefined` where that
+ * comes first. The call goes on in the background, so that an outcome at the deadline is still recorded, and is judged by
+ * what becomes of it there: a caller that has no time left says nothing about the store.
  */
 const waitAtMost = <A, E, R>(
   call: Effect.Effect<A, E, R>,
@@ -118,13 +121,13 @@ const waitAtMost = <A, E, R>(
   Effect.withFiber((fiber) => {
     const until = fiber.getRef(CurrentDeadline)
     const now = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
-    const remaining = until === undefined ? limit : Duration.nanos(until > now ? until - now : 0n)
-    const left = Duration.clamp(remaining, { minimum: grace, maximum: limit })
+    const remaining = until === undefined ? limit : left(until, now)
+    const patience = Duration.clamp(remaining, { minimum: grace, maximum: limit })
     return Effect.flatMap(
       Effect.forkDetach(Effect.interruptible(call), { startImmediately: true }),
       (running) =>
         Effect.flatMap(
-          Effect.timeoutOption(Effect.interruptible(Fiber.await(running)), left),
+          Effect.timeoutOption(Effect.interruptible(Fiber.await(running)), patience),
           (exit): Effect.Effect<A | undefined, E> => exit._tag === "Some" ? exit.value : Effect.succeed(undefined)
         )
     )

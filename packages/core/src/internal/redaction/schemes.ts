@@ -1,16 +1,24 @@
-import { REDACTED } from "./redactCut.ts"
-import { isHarmlessWord } from "./redactNames.ts"
+import { REDACTED } from "./limits.ts"
+import { isHarmlessWord } from "./sensitivity.ts"
 
-const scheme =
-  /(?<![A-Za-z0-9])(bearer|dpop|gnap|ssws|basic|negotiate|ntlm)((?:[ \t]|\r?\n[ \t]){1,8}(?:\\{0,3}["'`(<])?)([^\s"'`<>&]+)/gi
-const withParameters =
-  /(?<![A-Za-z0-9])((?:digest|hawk|scram-sha-\d{1,3}|aws4-hmac-sha256)[ \t]+(?=[\w-]{1,32}[ \t]*=)|oauth[ \t]+(?=oauth_|realm)|signature[ \t]+(?=keyid))[^\r\n]*/gi
+const scheme = new RegExp(
+  "(?<![A-Za-z0-9])(bearer|dpop|gnap|ssws|basic|negotiate|ntlm)" +
+    "((?:[ \\t]|\\r?\\n[ \\t]){1,8}(?:\\\\{0,3}[\"'`(<])?)([^\\s\"'`<>&]+)",
+  "gi"
+)
+const withParameters = new RegExp(
+  "(?<![A-Za-z0-9])((?:digest|hawk|scram-sha-\\d{1,3}|aws4-hmac-sha256)[ \\t]+(?=[\\w-]{1,32}[ \\t]*=)" +
+    "|oauth[ \\t]+(?=oauth_|realm)|signature[ \\t]+(?=keyid))[^\\r\\n]*",
+  "gi"
+)
 const words = new Set(
-  ("token tokens auth authentication authorization authenticated scheme schemes credential credentials challenge challenges " +
-    "header headers prefix or and proof proofs nonce nonces bound binding key keys keyword format value values type " +
-    "method methods access usage requires login user users realm oauth oauth2 jwt jwts http https setup example config " +
-    "configuration retry retries check checks tests test request requests response responses client clients server")
-    .split(" ")
+  (
+    "token tokens auth authentication authorization authenticated scheme schemes credential credentials " +
+    "challenge challenges header headers prefix or and proof proofs nonce nonces bound binding key keys " +
+    "keyword format value values type method methods access usage requires login user users realm oauth " +
+    "oauth2 jwt jwts http https setup example config configuration retry retries check checks tests test " +
+    "request requests response responses client clients server"
+  ).split(" ")
 )
 const challenge = /^(?:realm|error|error_description|error_uri|scope|algs|resource_metadata|charset|title)=/i
 const base64 = /^[A-Za-z0-9+/_-]{4,}={0,2}$/
@@ -24,7 +32,7 @@ export const trimmedEnd = (text: string, start: number, end: number): number => 
 
 const isCredential = (name: string, value: string): boolean => {
   const word = value.toLowerCase()
-  if (words.has(word) || isHarmlessWord(word) || challenge.test(value)) return false
+  if (words.has(word) || isHarmlessWord(word) || isScheme(word) || challenge.test(value)) return false
   if (/^(?:bearer|dpop|gnap|ssws)$/i.test(name)) return /[A-Za-z0-9]/.test(value)
   return base64.test(value) && (value.length >= 24 || /\d|=|[a-z][A-Z]/.test(value))
 }

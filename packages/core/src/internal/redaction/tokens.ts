@@ -1,6 +1,6 @@
-import { REDACTED } from "./redactCut.ts"
-import { isHarmlessWord, sensitivity } from "./redactNames.ts"
-import { isOpaque, isScrambled } from "./redactShape.ts"
+import { REDACTED } from "./limits.ts"
+import { isHarmlessWord, sensitivity } from "./sensitivity.ts"
+import { isOpaque, isScrambled } from "./shape.ts"
 
 const begin = /-{2,5} ?BEGIN[ _][A-Z0-9 _]{0,40}PRIVATE[ _]KEY/gi
 const end = /-{2,5} ?END[ _][A-Z0-9 _]{0,60}-{2,5}/gi
@@ -35,17 +35,20 @@ const known = new RegExp(
     "(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z0-9]{16,}", // AWS
     "gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\\w{16,}", // GitHub
     "gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas|ffct)-[\\w.-]{16,}", // GitLab
-    "xox[a-z](?:\\.xox[a-z])?-[\\w-]{8,}|xapp-\\d-[\\w-]{8,}|hooks\\.slack\\.com/(?:services|workflows)/[\\w/-]{8,}", // Slack
+    "xox[a-z](?:\\.xox[a-z])?-[\\w-]{8,}|xapp-\\d-[\\w-]{8,}", // Slack
+    "hooks\\.slack\\.com/(?:services|workflows)/[\\w/-]{8,}",
     "AIza[\\w-]{30,}|ya29\\.[\\w-]{10,}|GOCSPX-[\\w-]{16,}|1//0[\\w-]{20,}", // Google
     "[sr]k_(?:live|test)_[A-Za-z0-9]{8,}|whsec_[\\w+/=-]{16,}", // Stripe
     "npm_[A-Za-z0-9]{30,}|pypi-[\\w-]{30,}|rubygems_[a-f0-9]{32,}|dckr_(?:pat|oat)_[\\w-]{16,}", // registries
     "SG\\.[\\w-]{16,64}\\.[\\w-]{16,}|key-[0-9a-f]{32}|SK[0-9a-f]{32}", // SendGrid, Mailgun, Twilio
-    "sk-(?:proj|svcacct|admin|ant|or)-[\\w-]{16,}|hf_[A-Za-z0-9]{20,}|r8_[A-Za-z0-9]{30,}|gsk_[A-Za-z0-9]{30,}", // models
-    "do[opr]_v1_[0-9a-f]{32,}|dapi[0-9a-f]{32,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32,}", // DigitalOcean, Databricks, Shopify
-    "hv[sbr]\\.[\\w-]{20,}|(?<![\\w-])[\\w-]{6,32}\\.atlasv1\\.[\\w-]{30,}|dp\\.(?:pt|st|ct|sa|scim|audit)\\.[\\w.-]{20,}", // Vault
+    "sk-(?:proj|svcacct|admin|ant|or)-[\\w-]{16,}|hf_[A-Za-z0-9]{20,}|(?:r8|gsk)_[A-Za-z0-9]{30,}", // models
+    "do[opr]_v1_[0-9a-f]{32,}|dapi[0-9a-f]{32,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32,}",
+    "hv[sbr]\\.[\\w-]{20,}|(?<![\\w-])[\\w-]{6,32}\\.atlasv1\\.[\\w-]{30,}", // Vault, Terraform
+    "dp\\.(?:pt|st|ct|sa|scim|audit)\\.[\\w.-]{20,}",
     "glsa_\\w{20,}|glc_[\\w+/=]{20,}|NRAK-[A-Z0-9]{20,}|PMAK-[\\w-]{30,}|lin_(?:api|oauth)_\\w{20,}|ntn_\\w{30,}",
-    "ATATT3[\\w=-]{20,}|ATCTT3[\\w=-]{20,}|sq0[a-z]{3}-[\\w-]{20,}|pscale_(?:tkn|pw|oauth)_[\\w.-]{20,}|sbp_[0-9a-f]{30,}",
-    "sntry[su]_[\\w+/=-]{20,}|nfp_\\w{30,}|figd_[\\w-]{20,}|PRIVATE-TOKEN-\\w{8,}|(?<!\\d)\\d{8,10}:AA[\\w-]{30,}",
+    "ATATT3[\\w=-]{20,}|ATCTT3[\\w=-]{20,}|sq0[a-z]{3}-[\\w-]{20,}|pscale_(?:tkn|pw|oauth)_[\\w.-]{20,}",
+    "sbp_[0-9a-f]{30,}",
+    "sntry[su]_[\\w+/=-]{20,}|nfp_\\w{30,}|figd_[\\w-]{20,}|(?<!\\d)\\d{8,10}:AA[\\w-]{30,}",
     "AGE-SECRET-KEY-1[A-Z0-9]{40,}|(?<![\\w~.-])[\\w~.-]{3}\\dQ~[\\w~.-]{31,34}" // age, Entra ID
   ].join("|"),
   "g"
@@ -64,8 +67,11 @@ export const random = (text: string): string => {
   return text.replaceAll(url64, replace).replaceAll(plain64, replace)
 }
 
-const sentence =
-  /((?<![A-Za-z])(token|secret|password|passphrase|passcode|credential|api[ -]?key|key|pin|otp|code)s?( (?:is|was|of|value|:))? {1,2}["'`(<]?)([^\s"'`<>()[\]{},;=&]{4,})/gi
+const sentence = new RegExp(
+  "((?<![A-Za-z])(token|secret|password|passphrase|passcode|credential|api[ -]?key|key|pin|otp|code)s?" +
+    "( (?:is|was|of|value|:))? {1,2}[\"'`(<]?)([^\\s\"'`<>()[\\]{},;=&]{4,})",
+  "gi"
+)
 
 /** A value that follows the word: "invalid token 4f9a2b7c1d", "the password is hunter2". */
 export const sentences = (text: string): string =>

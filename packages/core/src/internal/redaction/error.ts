@@ -1,6 +1,6 @@
-import { maxLength } from "./redactCut.ts"
-import { redactText } from "./redactText.ts"
-import { redactValue } from "./redactValue.ts"
+import { redactValue } from "./json.ts"
+import { maxLength } from "./limits.ts"
+import { redactText } from "./text.ts"
 
 const maxDepth = 8
 const maxErrors = 64

@@ -1,4 +1,4 @@
-import { REDACTED } from "./redactCut.ts"
+import { REDACTED } from "./limits.ts"
 
 const slashes = /\/\/|\\\/\\\//g
 const authorityEnd = /[\s/\\?#"'<>`,|]/g

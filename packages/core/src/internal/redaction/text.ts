@@ -1,16 +1,17 @@
-import { head, marked, maxLength, TRUNCATED } from "./redactCut.ts"
-import { encodedRuns } from "./redactEncoded.ts"
-import { pairs } from "./redactPairs.ts"
-import { parameters, schemes } from "./redactSchemes.ts"
-import { documents, jwt, options, pem, prefixed, random, sentences } from "./redactTokens.ts"
-import { userinfo } from "./redactUserinfo.ts"
+import { encodedRuns } from "./encoded.ts"
+import { head, marked, maxLength, TRUNCATED } from "./limits.ts"
+import { pairs } from "./pairs.ts"
+import { parameters, schemes } from "./schemes.ts"
+import { documents, jwt, options, pem, prefixed, random, sentences } from "./tokens.ts"
+import { userinfo } from "./userinfo.ts"
 
-/** In this order: what spans most goes first, and names and their values go before what could take a name for a value. */
+/** What spans most goes first, and names with their values before what could take a name for a value. */
 const passes = [pem, userinfo, jwt, prefixed, parameters, documents, pairs, schemes, options, sentences, random]
 
-/** Percent-encoding is taken off up to three times. A replacement can show a further one; four rounds are more than any text was found to need. */
+/** A replacement can show a further one; this is more than any text was found to need. */
 const rounds = 4
 
+/** All passes, until nothing changes. Percent-encoding is taken off up to three times. */
 const all = (text: string, layers = 3): string => {
   let before = text
   for (let round = 0; round < rounds; round++) {

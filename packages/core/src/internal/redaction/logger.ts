@@ -1,7 +1,7 @@
 import { Cause, Context, type Fiber, Logger, Option, References } from "effect"
-import { redactError } from "./redactError.ts"
-import { redactText } from "./redactText.ts"
-import { redactMembers, redactValue } from "./redactValue.ts"
+import { redactError } from "./error.ts"
+import { redactMembers, redactValue } from "./json.ts"
+import { redactText } from "./text.ts"
 
 const frame = (source: References.StackFrame, depth = 0): References.StackFrame => ({
   name: redactText(source.name),
@@ -25,7 +25,7 @@ const annotations = (reason: Cause.Reason<unknown>): Context.Context<never> => {
 }
 
 /** The same reasons with views of their errors and defects, and with the spans they passed. */
-export const redactReasons = (cause: Cause.Cause<unknown>): Cause.Cause<Error> =>
+const redactReasons = (cause: Cause.Cause<unknown>): Cause.Cause<Error> =>
   Cause.fromReasons(cause.reasons.map((reason) => {
     if (Cause.isInterruptReason(reason)) {
       return Cause.makeInterruptReason(reason.fiberId).annotate(annotations(reason))

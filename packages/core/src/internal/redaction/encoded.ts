@@ -1,9 +1,9 @@
-import { REDACTED } from "./redactCut.ts"
+import { REDACTED } from "./limits.ts"
 
 const run = /[^\s"<>&?#]+/g
 const parameter = /^[\w.\-~[\]%]{1,64}=/
 const escapes = /(?:%[0-9A-Fa-f]{2})+/g
-const reserved = [..."/:@,;$+=[]{}|'()!*"]
+const reserved = Array.from("/:@,;$+=[]{}|'()!*")
 
 const decode = (text: string): string =>
   text.replaceAll(escapes, (encoded) => {

@@ -1,4 +1,4 @@
-import { type Sensitivity, sensitivity } from "./redactNames.ts"
+import { type Sensitivity, sensitivity } from "./sensitivity.ts"
 
 /** A sensitive name before a separator. */
 export interface Name {

@@ -1,7 +1,7 @@
 const classOf = (code: number): number =>
   code >= 97 && code <= 122 ? 1 : code >= 65 && code <= 90 ? 2 : code >= 48 && code <= 57 ? 4 : 0
 
-/** The kinds of characters in a text (1 lower, 2 upper, 4 digits), and how often the kind changes between neighbours. */
+/** The kinds of characters in a text (1 lower, 2 upper, 4 digits), and how often neighbours differ in kind. */
 const profile = (text: string): { readonly kinds: number; readonly changes: number; readonly letters: number } => {
   let kinds = 0
   let changes = 0
@@ -27,7 +27,7 @@ export const isScrambled = (text: string): boolean => {
 const constant = /^[A-Z][A-Z0-9]{1,31}(?:[_-][A-Z0-9]{1,32}){0,8}$/
 const identifier = /^[A-Za-z]{2,32}\d{0,2}(?:[ _.:/-][A-Za-z]{2,32}\d{0,2}){0,8}$/
 
-/** Could be random: 8 or more characters with letters and digits, or 6 to 8 or 16 or more digits. No word or constant. */
+/** Could be random: letters and digits, 8 or more; or 6 to 8, or 16 or more, digits. No word or constant. */
 export const isOpaque = (text: string): boolean => {
   const value = text.slice(0, 512)
   if (/^\d+$/.test(value)) return value.length >= 16 || (value.length >= 6 && value.length <= 8)

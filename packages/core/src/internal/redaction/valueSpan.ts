@@ -1,6 +1,6 @@
-import { REDACTED } from "./redactCut.ts"
-import type { Name } from "./redactName.ts"
-import { isScheme, trimmedEnd } from "./redactSchemes.ts"
+import { REDACTED } from "./limits.ts"
+import type { Name } from "./nameBefore.ts"
+import { isScheme, trimmedEnd } from "./schemes.ts"
 
 /** Where a value stands, without its quotes and without the scheme before credentials. */
 export interface Span {
@@ -58,7 +58,7 @@ const bracketEnd = (text: string, from: number): number => {
   let depth = 0
   for (let at = from; at < text.length; at++) {
     const here = text[at]!
-    if (here === "\"") at = quoteEnd(text, at + 1, here, 0)
+    if (here === "\"" || (here === "'" && /[\s[{,:(]/.test(text[at - 1]!))) at = quoteEnd(text, at + 1, here, 0)
     else if (here === "[" || here === "{") depth++
     else if ((here === "]" || here === "}") && --depth === 0) return at + 1
   }
@@ -119,9 +119,10 @@ export const spans = (text: string) => {
     credentials.lastIndex = span.start
     const scheme = credentials.exec(text)
     if (scheme !== null && isScheme(scheme[1]!)) {
-      const start = credentials.lastIndex
-      const end = start < span.end ? span.end : next(tokenEnd, text, start)
-      return { ...span, start, end: span.delimited ? end : trimmedEnd(text, start, end) }
+      const after = credentials.lastIndex
+      const end = after < span.end ? span.end : next(tokenEnd, text, after)
+      const start = name.kind === "header" || /^(?:bearer|dpop)$/i.test(scheme[1]!) ? after : span.start
+      return { ...span, start, end: span.delimited ? end : trimmedEnd(text, after, end) }
     }
     return span.delimited || span.line ? span : { ...span, end: trimmedEnd(text, span.start, span.end) }
   }

@@ -3,13 +3,23 @@ import { Duration, Effect, Schema } from "effect"
 /** How a duration is written where there is no `Duration`: a number with its unit, as in `"250 millis"`. */
 export type DurationInput = Duration.Duration | Extract<Duration.Input, string>
 
-const shown = (value: unknown): string => Duration.isDuration(value) ? Duration.format(value) : JSON.stringify(value)
+const units = [["hours", 3_600_000], ["minutes", 60_000], ["seconds", 1_000], ["millis", 1]] as const
 
-/** A required option. The summary is what the reference pages say of it; the range comes from the schema. */
-export const required = <S extends Schema.Top>(schema: S, summary: string) =>
-  schema.pipe(Schema.annotateKey({ description: summary }))
+/** A duration as options take it, in the largest unit that is whole: what a message names can be written back. */
+export const written = (duration: Duration.Duration): string => {
+  const millis = Duration.toMillis(duration)
+  const unit = units.find(([, size]) => millis >= size && millis % size === 0)
+  return unit === undefined
+    ? `${millis} millis`
+    : `${millis / unit[1]} ${unit[1] === millis ? unit[0].replace(/s$/, "") : unit[0]}`
+}
 
-/** An option that may be left out, and then has no effect. */
+const shown = (value: unknown): string => Duration.isDuration(value) ? written(value) : JSON.stringify(value)
+
+/**
+ * An option that may be left out, and then has no effect. The summary is what the reference pages say of it; the range
+ * comes from the schema.
+ */
 export const optional = <S extends Schema.Top>(schema: S, summary: string) =>
   Schema.optionalKey(schema).pipe(Schema.annotateKey({ description: summary }))
 
@@ -42,6 +52,6 @@ export const duration = (minimum: DurationInput, maximum: DurationInput) => {
   return Schema.DurationFromString.check(Schema.makeFilter(
     (value: Duration.Duration) =>
       Duration.isGreaterThanOrEqualTo(value, least) && Duration.isLessThanOrEqualTo(value, most),
-    { expected: `a duration with its unit, from ${Duration.format(least)} to ${Duration.format(most)}` }
+    { expected: `a duration with its unit, from ${written(least)} to ${written(most)}` }
   ))
 }

@@ -1,8 +1,8 @@
-import { REDACTED } from "./redactCut.ts"
-import { type Name, nameBefore } from "./redactName.ts"
-import { isHarmlessPhrase, isHarmlessWord, isPlaceholder } from "./redactNames.ts"
-import { isOpaque } from "./redactShape.ts"
-import { type Span, spans } from "./redactValueSpan.ts"
+import { REDACTED } from "./limits.ts"
+import { type Name, nameBefore } from "./nameBefore.ts"
+import { isHarmlessPhrase, isHarmlessWord, isPlaceholder } from "./sensitivity.ts"
+import { isOpaque } from "./shape.ts"
+import { type Span, spans } from "./valueSpan.ts"
 
 const separators = /=>|[:=]=*/g
 

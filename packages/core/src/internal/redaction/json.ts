@@ -1,10 +1,10 @@
 import { Redactable, Redacted, type Schema } from "effect"
-import { REDACTED, TRUNCATED } from "./redactCut.ts"
-import { redactHeaders } from "./redactHeaders.ts"
-import { isPlaceholder, sensitivity } from "./redactNames.ts"
-import { isOpaque } from "./redactShape.ts"
-import { redactText } from "./redactText.ts"
-import { redactUrl } from "./redactUrl.ts"
+import { redactHeaders } from "./headers.ts"
+import { REDACTED, TRUNCATED } from "./limits.ts"
+import { isPlaceholder, sensitivity } from "./sensitivity.ts"
+import { isOpaque } from "./shape.ts"
+import { redactText } from "./text.ts"
+import { redactUrl } from "./url.ts"
 
 const maxDepth = 8
 const maxMembers = 256
@@ -28,46 +28,57 @@ const string = (value: string, walk: Walk): string => {
   return text
 }
 
-/** The value of a member with a secret's name; `undefined` if the name or the value tells that it is none. */
-const hidden = (name: string, member: unknown, keySet: boolean): string | undefined => {
+/** What stands for a copied member with a secret's name; `undefined` if the name or the value tells that it is none. */
+const hidden = (name: string, copy: Schema.Json, keySet: boolean): string | undefined => {
   const kind = sensitivity(name)
-  const value = typeof member === "bigint" ? String(member) : member
-  if (kind === undefined || value === undefined || value === null || typeof value === "boolean") return undefined
-  if (Redacted.isRedacted(value)) return "<redacted>"
-  if (typeof value === "string" && (value === "" || isPlaceholder(value))) return undefined
-  if (kind === "weak") return typeof value === "string" && isOpaque(value) ? REDACTED : undefined
-  if (kind === "count") return typeof value === "number" ? undefined : REDACTED
+  if (kind === undefined || copy === null || typeof copy === "boolean") return undefined
+  if (typeof copy === "string" && (copy === "" || isPlaceholder(copy))) return undefined
+  if (kind === "weak") return typeof copy === "string" && isOpaque(copy) ? REDACTED : undefined
+  if (kind === "count") return typeof copy === "number" ? undefined : REDACTED
   if (kind !== "jwk") return REDACTED
-  return keySet || (typeof value === "string" && /^[\w-]{16,}={0,2}$/.test(value)) ? REDACTED : undefined
+  return keySet || (typeof copy === "string" && /^[\w-]{16,}={0,2}$/.test(copy)) ? REDACTED : undefined
 }
 
 const define = (target: object, name: string, value: Schema.Json): void => {
   Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
 }
 
+const member = (source: object, key: string, depth: number, walk: Walk): Schema.Json | undefined => {
+  try {
+    const value: unknown = Reflect.get(source, key)
+    return value === undefined ? undefined : visit(value, depth + 1, walk)
+  } catch {
+    return unreadable
+  }
+}
+
+/** Hides by name, also the `value` beside a `name`, as lists of headers and parameters have them. */
+const hide = (copy: Record<string, Schema.Json>): void => {
+  const keySet = Object.hasOwn(copy, "kty")
+  const named = Object.hasOwn(copy, "name") ? copy["name"] : undefined
+  for (const [key, value] of Object.entries(copy)) {
+    const other = key === "value" && typeof named === "string" ? hidden(named, value, false) : undefined
+    const mark = hidden(key, value, keySet) ?? other
+    if (mark !== undefined) define(copy, key, mark)
+  }
+}
+
 const members = (source: object, depth: number, walk: Walk): Record<string, Schema.Json> => {
   const out: Record<string, Schema.Json> = {}
   const keys = Object.keys(source)
-  const keySet = Object.hasOwn(source, "kty")
-  const named = "name" in source && typeof source.name === "string" ? source.name : ""
   for (const key of keys.slice(0, maxMembers)) {
     if (walk.left <= 0) break
-    let copy: Schema.Json | undefined
-    try {
-      const value: unknown = Reflect.get(source, key)
-      if (value === undefined) continue
-      copy = hidden(key, value, keySet) ?? (key === "value" ? hidden(named, value, false) : undefined) ??
-        visit(value, depth + 1, walk)
-    } catch {
-      copy = unreadable
-    }
+    const copy = member(source, key, depth, walk)
+    if (copy === undefined) continue
     walk.left -= 8
     define(out, redactText(key, maxName), copy)
   }
+  hide(out)
   if (keys.length > maxMembers || walk.left <= 0) define(out, TRUNCATED, TRUNCATED)
   return out
 }
 
+/** Of a pair, as in a `Map`, form parameters or raw headers, the first may be a secret's name. */
 const list = (values: Iterable<unknown>, depth: number, walk: Walk): Schema.Json => {
   const out: Array<Schema.Json> = []
   for (const value of values) {
@@ -78,13 +89,9 @@ const list = (values: Iterable<unknown>, depth: number, walk: Walk): Schema.Json
     walk.left -= 4
     out.push(visit(value, depth + 1, walk))
   }
-  return out
-}
-
-/** A pair of a name and its value, as in a `Map`, in form parameters or raw headers. */
-const pair = (name: unknown, value: unknown, depth: number, walk: Walk): Schema.Json | undefined => {
-  const secret = typeof name === "string" ? hidden(name, value, false) : undefined
-  return secret === undefined ? undefined : [visit(name, depth + 1, walk), secret]
+  const [name, value = null] = out
+  const mark = out.length === 2 && typeof name === "string" ? hidden(name, value, false) : undefined
+  return mark === undefined ? out : [name!, mark]
 }
 
 /** What has a form of its own; `undefined` for plain objects. */
@@ -106,8 +113,7 @@ const known = (source: object, depth: number, walk: Walk): Schema.Json | undefin
   if (/^\[object (?:String|Number|Boolean|BigInt|Symbol)\]$/.test(Object.prototype.toString.call(source))) {
     return visit(source.valueOf(), depth, walk)
   }
-  if (!Array.isArray(source)) return undefined
-  return (source.length === 2 ? pair(source[0], source[1], depth, walk) : undefined) ?? list(source, depth, walk)
+  return Array.isArray(source) ? list(source, depth, walk) : undefined
 }
 
 const object = (source: object, depth: number, walk: Walk): Schema.Json => {

@@ -1,6 +1,6 @@
-import { REDACTED, TRUNCATED } from "./redactCut.ts"
-import { isOpaque, isTokenSegment } from "./redactShape.ts"
-import { redactText } from "./redactText.ts"
+import { REDACTED, TRUNCATED } from "./limits.ts"
+import { isOpaque, isTokenSegment } from "./shape.ts"
+import { redactText } from "./text.ts"
 
 const maxParameters = 64
 const maxSegments = 64

@@ -18,8 +18,8 @@ const count = /(?:tokens|secrets|passwords|cookies|api_?keys)$/
 const strong = new RegExp(
   "(?:token|secret|password|passwd|passphrase|passcode|assertion|credentials?|signature|jwt|id_token_hint|dpop" +
     "|(?:api|private|secret|access|account|signing|encryption|shared|master|auth|session|hmac|client|app|service" +
-    "|deploy|ssh|shared_access)_?key(?:_?id)?|code_?verifier|device_?code|sess(?:ion)?_?id|saml_?response|seed_?phrase" +
-    "|connection_?string|(?:^|_)(?:sid|sig|pwd|pass|otp|totp|pin|auth|session|bearer|cookies?|mnemonic))$"
+    "|deploy|ssh|shared_access)_?key(?:_?id)?|code_?verifier|device_?code|sess(?:ion)?_?id|saml_?response" +
+    "|seed_?phrase|connection_?string|(?:^|_)(?:sid|sig|pwd|pass|otp|totp|pin|auth|session|bearer|cookies?|mnemonic))$"
 )
 
 /** Lower case, camel case and separators alike: `X-Api-Key`, `apiKey` and `api_key` are one name. */
@@ -30,7 +30,7 @@ const normalize = (name: string): string =>
     .replaceAll(/^_|_$/g, "")
     .toLowerCase()
 
-/** What a member, parameter, header or variable name tells; `undefined` for a harmless one. Longer than 128: harmless. */
+/** What the name of a member, parameter, header or variable tells; `undefined` if nothing, or longer than 128. */
 export const sensitivity = (name: string): Sensitivity | undefined => {
   if (name.length === 0 || name.length > 128) return undefined
   const normal = normalize(name)
@@ -43,10 +43,12 @@ export const sensitivity = (name: string): Sensitivity | undefined => {
 }
 
 const harmless = new Set(
-  ("must is was are has have had not no none null nil undefined true false required missing invalid expired empty " +
-    "expected unexpected mismatch mismatched failed rejected revoked unknown unsupported too cannot can't should string " +
-    "number boolean object absent optional malformed denied verification validation the a an for of in on at by with")
-    .split(" ")
+  (
+    "must is was are has have had not no none null nil undefined true false required missing invalid " +
+    "expired empty expected unexpected mismatch mismatched failed rejected revoked unknown unsupported " +
+    "too cannot can't should string number boolean object absent optional malformed denied verification " +
+    "validation the a an for of in on at by with"
+  ).split(" ")
 )
 
 /** A word that messages put after a name, and which is no secret. */

@@ -1,5 +1,5 @@
-import { REDACTED } from "./redactCut.ts"
-import { redactText } from "./redactText.ts"
+import { REDACTED } from "./limits.ts"
+import { redactText } from "./text.ts"
 
 /** Their values say nothing about who calls and grant nothing. `location`, `link` and `host` may, and are not here. */
 const shown = new Set([

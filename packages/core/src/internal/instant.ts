@@ -1,0 +1,8 @@
+import { Duration } from "effect"
+
+/** What is left until an instant, both in monotonic nanoseconds; zero once it has passed. */
+export const left = (until: bigint, now: bigint): Duration.Duration => Duration.nanos(until > now ? until - now : 0n)
+
+/** The sooner of an instant that may already bind and one's own. */
+export const sooner = (outer: bigint | undefined, own: bigint): bigint =>
+  outer !== undefined && outer < own ? outer : own

@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Redis } from "effect/persistence"
+import { TestClock } from "effect/testing"
+import { Breaker, BreakerStore } from "../../src/index.ts"
+import { makeRedisServer, skipReason } from "../redisServer.ts"
+
+describe("A connection to Redis whose layer dies", () => {
+  it.effect("is tried again, as one that fails is", () =>
+    Effect.gen(function*() {
+      const seen = { builds: 0 }
+      const redis = Layer.effect(
+        Redis.Redis,
+        Effect.sync((): Redis.Redis["Service"] => {
+          seen.builds++
+          throw new TypeError("Invalid protocol")
+        })
+      )
+      const store = yield* Layer.build(BreakerStore.layerRedis({ redis }))
+      yield* TestClock.adjust("1 second")
+      assert.isAbove(seen.builds, 2)
+      const breaker = yield* Effect.provide(Breaker.make("a"), store)
+      assert.strictEqual(yield* breaker.execute(Effect.succeed(1)), 1)
+    }))
+
+  it.live.skipIf(skipReason !== undefined)("is made once it no longer dies", () =>
+    Effect.gen(function*() {
+      const server = yield* makeRedisServer
+      yield* server.start
+      const seen = { builds: 0 }
+      const redis = Layer.unwrap(
+        Effect.suspend(() => seen.builds++ === 0 ? Effect.die("once") : Effect.succeed(server.redis))
+      )
+      const store = yield* Effect.provideContext(
+        BreakerStore.BreakerStore,
+        yield* Layer.build(BreakerStore.layerRedis({ redis }))
+      )
+      const isShared = Effect.map(store.admit("a"), ({ generation }) => generation >= 0)
+      while (!(yield* isShared)) yield* Effect.sleep("20 millis")
+      assert.strictEqual(seen.builds, 2)
+    }))
+})

@@ -1,0 +1,69 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect } from "effect"
+import { Configuration, RetryPolicy } from "../../src/index.ts"
+
+const fromEnvironment = (env: Record<string, string>) =>
+  Effect.provideService(
+    RetryPolicy.config(["keelson", "retry"]),
+    ConfigProvider.ConfigProvider,
+    ConfigProvider.fromEnv({ env })
+  )
+
+const decodeText = (format: "json" | "yaml", text: string, section?: string) =>
+  Configuration.decodeText(RetryPolicy.Options, { format, text, section })
+
+const nested = (levels: number) => `{"statuses":${"[".repeat(levels)}${"]".repeat(levels)}}`
+
+/** Nine aliases of nine, seven times: some five million members in 300 characters. */
+const bomb = ["l0: &l0 [503, 503, 503, 503, 503, 503, 503, 503, 503]"]
+  .concat(Array.from({ length: 6 }, (_, n) => `l${n + 1}: &l${n + 1} [${Array(9).fill(`*l${n}`).join(", ")}]`))
+  .concat("retry:", "  statuses: *l6")
+  .join("\n")
+
+describe("Configuration that would be replaced or would exhaust the process", () => {
+  it.effect("one option in two spellings of the environment is refused, whatever their order", () =>
+    Effect.gen(function*() {
+      const spellings = [["MAX_ATTEMPTS", "5"], ["max_attempts", "6"]] as const
+      for (const order of [spellings, spellings.toReversed()]) {
+        const env = Object.fromEntries(order.map(([name, value]) => [`KEELSON_RETRY_${name}`, value]))
+        const error = yield* Effect.flip(fromEnvironment(env))
+        assert.strictEqual(error.code, "INVALID_CONFIG")
+        assert.include(error.message, "MAX_ATTEMPTS is not an option")
+      }
+      const lists = { KEELSON_RETRY_STATUSES: "503", KEELSON_RETRY_statuses: "502" }
+      assert.strictEqual((yield* Effect.flip(fromEnvironment(lists))).code, "INVALID_CONFIG")
+    }))
+
+  it.effect("text that is nested too deeply, or that aliases multiply, is refused with its section", () =>
+    Effect.gen(function*() {
+      for (const levels of [1_000, 100_000]) {
+        const error = yield* Effect.flip(decodeText("json", nested(levels)))
+        assert.strictEqual(error.code, "INVALID_CONFIG")
+        assert.include(error.message, "the document is too deep or too large")
+      }
+      const error = yield* Effect.flip(decodeText("yaml", bomb, "retry"))
+      assert.include(error.message, "retry is too deep or too large")
+      assert.strictEqual(error.details["path"], "retry")
+    }))
+
+  it.effect("so are an object that contains itself and one that is too deep", () =>
+    Effect.gen(function*() {
+      const cycle: Record<string, unknown> = {}
+      cycle["budget"] = cycle
+      cycle["statuses"] = [cycle, cycle]
+      let deep: Record<string, unknown> = {}
+      for (let level = 0; level < 100_000; level++) deep = { budget: deep }
+      for (const input of [cycle, deep]) {
+        assert.strictEqual((yield* Effect.flip(RetryPolicy.decode(input))).code, "INVALID_CONFIG")
+      }
+    }))
+
+  it.effect("what is bounded passes as before", () =>
+    Effect.gen(function*() {
+      const statuses = Array.from({ length: 50_000 }, () => 503)
+      const policy = yield* decodeText("json", JSON.stringify({ statuses }))
+      assert.lengthOf(policy.statuses, statuses.length)
+      const error = yield* Effect.flip(decodeText("json", nested(50)))
+      assert.include(error.message, "statuses.0 must be a whole number from 400 to 599")
+    }))
+})
