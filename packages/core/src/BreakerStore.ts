@@ -22,7 +22,7 @@ export class BreakerStore extends Context.Service<BreakerStore, {
   /** Tells how an admitted call ended. */
   readonly record: (request: StoreRequest) => Effect.Effect<Transition | undefined, BreakerError>
   readonly state: (key: string) => Effect.Effect<CircuitState, BreakerError>
-  /** Closes a circuit, forgetting all that was recorded of it. */
+  /** Closes a circuit, forgetting all that was recorded of it. A shared store that is away keeps its circuit as it is. */
   readonly reset: (key: string) => Effect.Effect<void>
 }>()("@keelson/core/BreakerStore") {}
 

@@ -3,10 +3,11 @@
  *
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-import { Effect, Exit, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import * as Metrics from "./Metrics.ts"
+import * as Redaction from "./Redaction.ts"
 
 export interface Options {
   /** Default `/metrics`. */
@@ -34,14 +35,16 @@ export const format: Effect.Effect<string> = Effect.gen(function*() {
     .join("")
 })
 
-/** The response to a scrape: 200 with the metrics, or 500 with a text that shows nothing of the failure. */
-export const response: Effect.Effect<HttpServerResponse.HttpServerResponse> = Effect.map(
-  Effect.exit(format),
-  Exit.match({
-    onSuccess: (text) => HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" }),
-    onFailure: () => HttpServerResponse.text("The metrics could not be read\n", { status: 500 })
-  })
-)
+/** The response to a scrape: 200 with the metrics, or 500 with a text that shows nothing of the failure, which is logged. */
+export const response: Effect.Effect<HttpServerResponse.HttpServerResponse> = Effect.matchCauseEffect(format, {
+  onSuccess: (text) =>
+    Effect.succeed(HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })),
+  onFailure: (cause) =>
+    Effect.as(
+      Effect.logError("The metrics could not be read", Redaction.cause(cause)),
+      HttpServerResponse.text("The metrics could not be read\n", { status: 500 })
+    )
+})
 
 /** Routers that serve metrics, by path; weak, so that a router is not kept. */
 const installed = new WeakMap<HttpRouter.HttpRouter, Set<string>>()

@@ -4,7 +4,8 @@
  * `deadline > breaker > retry > attempt`
  *
  * The breaker sees one outcome per call, however many attempts there were. Attempts are cut inside it, by the lesser of
- * the attempt timeout and what is left until the deadline, so that a service that hangs opens the circuit.
+ * the attempt timeout and what is left until the deadline, its own or one around the call (`Deadline.within`), so that a
+ * service that hangs opens the circuit.
  */
 import { Cause, Clock, Duration, Effect, type Scope } from "effect"
 import { HttpClient, type HttpClientError, type HttpClientResponse } from "effect/http"
@@ -81,20 +82,16 @@ export const make = Effect.fnUntraced(function*(
     ...(deadline === undefined ? undefined : { deadline })
   }
   // Made once: most calls have no options.
-  const plain = { server: name }
+  const plain = { server: name, obeysOuter: true }
   const counted = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
     const error = Cause.findErrorOption(cause)
     const failed = Effect.failCause(cause)
     return error._tag === "None" ? failed : Effect.andThen(Metrics.countError(error.value, name), failed)
   }
-  const isLimited = policy.attemptTimeout !== undefined || deadline !== undefined
-
   const attempts = <A, E, R>(self: Effect.Effect<A, E, R>, options: LoopOptions<E, never>) =>
     retry !== undefined
       ? retryLoop(self, retry, options)
-      : isLimited
-      ? Effect.flatMap(CurrentDeadline, (until) => limitAttempt(self, limits, until, ignore))
-      : self
+      : Effect.flatMap(CurrentDeadline, (until) => limitAttempt(self, limits, until, ignore))
 
   const run = <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -110,11 +107,11 @@ export const make = Effect.fnUntraced(function*(
     name,
     policy,
     breaker,
-    execute: (self, options) => run(self, options === undefined ? plain : { ...options, server: name }, options),
+    execute: (self, options) => run(self, options === undefined ? plain : { ...options, ...plain }, options),
     http: (self, options) =>
       HttpClient.transform(self, (effect, request) => {
         const { attempt, loop } = prepareHttp(effect, request, retry ?? { statuses: [] }, { ...options, server: name })
-        return run(attempt, loop, options)
+        return run(attempt, { ...loop, obeysOuter: true }, options)
       })
   }
 })

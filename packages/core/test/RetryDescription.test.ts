@@ -34,7 +34,7 @@ const policies = fc.record({
 )
 
 describe("RetryDescription", () => {
-  it("every delay that a retry waits lies in its band", (context) =>
+  it("[K-22] every delay that a retry waits lies in its band", (context) =>
     forAllEffect(context, 300, fc.tuple(policies, fc.integer()), ([policy, seed]) =>
       Effect.gen(function*() {
         const { bands, description } = yield* describePolicy(policy)
@@ -131,7 +131,7 @@ describe("RetryDescription", () => {
       }))
   })
 
-  it.effect("format is a table with the worst case below", () =>
+  it.effect("[K-22] format is a table with the worst case below", () =>
     Effect.gen(function*() {
       const bounded = yield* RetryDescription.describe(RetryPolicy.jwks)
       assert.deepStrictEqual(RetryDescription.format(bounded).split("\n"), [

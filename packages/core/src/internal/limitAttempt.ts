@@ -20,6 +20,7 @@ export const limitAttempt = <A, E, R>(
   onLate: (error: DeadlineExceeded) => void
 ): Effect.Effect<A, E | DeadlineExceeded, R> =>
   Effect.withFiber((fiber) => {
+    if (until === undefined && attemptTimeout === undefined) return self
     const remaining = until === undefined
       ? Infinity
       : Number(until - fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe())

@@ -16,6 +16,8 @@ import { limitAttempt } from "./limitAttempt.ts"
 export interface LoopOptions<E, R> extends Options<E, E, R> {
   /** Why the call must not be repeated, whatever failed, our own cut of an attempt included. */
   readonly refuse?: (() => StoppedBy | undefined) | undefined
+  /** Cuts attempts at a deadline around the call too: inside a breaker, where the cut counts. */
+  readonly obeysOuter?: boolean | undefined
   /** Releases what a failed attempt still holds, once it is certain that another one follows. */
   readonly discard?: ((error: E) => Effect.Effect<void>) | undefined
 }
@@ -59,7 +61,9 @@ const run = <A, E, R, R2>(
     const clock = fiber.getRef(Clock.Clock)
     const began = clock.monotonicTimeNanosUnsafe()
     policy.budget?.deposit(began)
-    if (policy.attemptTimeout === undefined && policy.deadline === undefined) {
+    const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
+      (options?.obeysOuter === true && fiber.getRef(CurrentDeadline) !== undefined)
+    if (!cuts) {
       return onFailure(self, (error) => {
         const until = fiber.getRef(CurrentDeadline)
         return resume({ attempt: self, policy, options, clock, began, until, late: undefined }, error)
@@ -188,7 +192,7 @@ const makeBackoff = (policy: Policy) => {
     // oxlint-disable-next-line no-unsafe-type-assertion -- its input is the errors of the effect, which come here only
     step ??= yield* Schedule.toStep(policy.schedule as Schedule.Schedule<unknown>)
     return yield* Pull.matchEffect(step(Number(now / 1_000_000n), error), {
-      onSuccess: ([, delay]) => Effect.succeed(delay),
+      onSuccess: ([, delay]) => Effect.succeed(Duration.max(delay, Duration.zero)),
       onDone: () => Effect.succeed(undefined),
       onFailure: Effect.failCause
     })

@@ -41,6 +41,22 @@ const isStoreFailure = (exit: Exit.Exit<unknown, BreakerError>): boolean =>
   Option.exists(Exit.findErrorOption(exit), ({ reason }) => reason._tag === "CircuitBreakerStoreError")
 
 /**
+ * Whether Redis did answer, but refused the call: a key that holds something else. It tells of that key and not of the
+ * connection, so the other circuits stay shared.
+ */
+const isRefusal = (exit: Exit.Exit<unknown, BreakerError>): boolean =>
+  Exit.isFailure(exit) &&
+  Option.exists(Exit.findErrorOption(exit), ({ reason }) =>
+    reason._tag === "CircuitBreakerStoreError" && reason.cause instanceof Error &&
+    /^(?:ERR|WRONGTYPE)\b/.test(reason.cause.message))
+
+/**
+ * The lease of a probe, renewed while the probe runs. Short, since one that is admitted too late for its caller stays
+ * with nobody until it ends, and every process is rejected so long.
+ */
+const probeLease = Duration.seconds(3)
+
+/**
  * Keeps a connection in the background, so that nothing waits for it and a Redis that is not there at start is no
  * error, and bounds every call: Effect admits and records uninterruptibly, so a frozen Redis would hang every caller.
  */
@@ -57,7 +73,7 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer(() => closeWithin(scope, closeLimit))
     const context = yield* Layer.buildWithScope(
-      Layer.provideMerge(layerStoreRedis({ prefix: options.prefix }), options.redis),
+      Layer.provideMerge(layerStoreRedis({ prefix: options.prefix, probeLease }), options.redis),
       scope
     )
     const broken = yield* Deferred.make<void>()
@@ -79,11 +95,14 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
   // A session ends when its connection is broken; the waits grow only while none can be made.
   yield* Effect.forkScoped(Effect.forever(Effect.retry(session, reconnect)))
 
-  const note = (connected: Connected, failed: boolean): Effect.Effect<void> =>
+  const note = (connected: Connected, exit: Exit.Exit<unknown, BreakerError>): Effect.Effect<void> =>
     Effect.clockWith((clock) => {
-      if (!failed) {
+      const isRefused = isRefusal(exit)
+      if (isRefused || !isStoreFailure(exit)) {
         connected.failures = 0
-        return Effect.void
+        return isRefused
+          ? Effect.logWarning("The breaker's shared store refused a call; its circuit is kept in this process")
+          : Effect.void
       }
       retryAt = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(options.retryInterval)
       connected.failures++
@@ -102,7 +121,7 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
       duration: options.timeout,
       orElse: () => Effect.fail(late)
     })
-    const noted = Effect.tap(Effect.exit(limited), (exit) => note(connected, isStoreFailure(exit)))
+    const noted = Effect.tap(Effect.exit(limited), (exit) => note(connected, exit))
     const exit = yield* waitAtMost(noted, options.timeout)
     return exit === undefined || isStoreFailure(exit) ? undefined : yield* exit
   })
