@@ -14,7 +14,7 @@ const make = (options?: BreakerPolicy.Options) => Breaker.make("billing", option
 const failing = (breaker: Breaker.Breaker, error: unknown = boom) => Effect.flip(breaker.execute(Effect.fail(error)))
 
 const test = (title: string, body: Effect.Effect<void, unknown, BreakerStore.BreakerStore | Scope.Scope>) =>
-  it.effect(title, () => body.pipe(Effect.provide(BreakerStore.layerMemory), Effect.provide(Metrics.layerIsolated)))
+  it.effect(title, () => Effect.provide(body, [BreakerStore.layerMemory, Metrics.layerIsolated]))
 
 /** The value of a metric in the registry in context. */
 const metric = (name: string) =>

@@ -500,6 +500,7 @@ describe("Redaction", () => {
     it.effect("tells every reason, and the spans they passed", () =>
       Effect.gen(function*() {
         const failing = Effect.fn("load password=abc")(function*() {
+          // @effect-diagnostics-next-line globalErrorInEffectFailure:off
           return yield* Effect.fail(new Error("first"))
         })
         const cause = yield* Effect.flip(Effect.sandbox(failing()))

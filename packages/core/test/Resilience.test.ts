@@ -29,7 +29,7 @@ const make = (options: ResiliencePolicy.Options, shared?: { readonly budget: Ret
   Resilience.make("billing", options, shared)
 
 const test = (title: string, body: Effect.Effect<void, unknown, BreakerStore.BreakerStore | Scope.Scope>) =>
-  it.effect(title, () => body.pipe(Effect.provide(BreakerStore.layerMemory), Effect.provide(Metrics.layerIsolated)))
+  it.effect(title, () => Effect.provide(body, [BreakerStore.layerMemory, Metrics.layerIsolated]))
 
 const retry = { maxAttempts: 3, strategy: "fixed", initialDelay: "1 second", jitter: "none" } as const
 

@@ -1,3 +1,4 @@
+// @effect-diagnostics missingEffectError:off -- what must not compile is shown here
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Data, type Duration, Effect, Schedule } from "effect"
 import { HttpClient, type HttpClientError } from "effect/http"

@@ -150,7 +150,7 @@ describe("Secrets", () => {
           Effect.tapCause((cause) => Effect.logError("the call failed", cause)),
           Effect.ignore
         )
-        const own = resilience.execute(Effect.fail(new Error(carrier))).pipe(
+        const own = resilience.execute(Effect.fail(new Wrapped({ message: carrier, cause: new Error(carrier) }))).pipe(
           Effect.withSpan("own"),
           Effect.tapError((error) => Effect.logError(error)),
           Effect.ignore
@@ -160,7 +160,7 @@ describe("Secrets", () => {
         all.push(...outputs)
       }
       assertClean([...all, JSON.stringify(yield* Metric.snapshot), yield* PrometheusEndpoint.format])
-    }).pipe(Effect.provide(BreakerStore.layerMemory), Effect.provide(Metrics.layerIsolated)))
+    }).pipe(Effect.provide([BreakerStore.layerMemory, Metrics.layerIsolated])))
 
   it.effect("[R21] a logger that is redacted lets no secret through, whatever is logged", () =>
     Effect.gen(function*() {
