@@ -1,12 +1,15 @@
 /** docs/reference/configuration.md, from the schemas of the options. */
 import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
 import type { Schema } from "effect"
+import { commentsOf } from "./referenceComments.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
 import { type OptionInfo, optionsOf } from "./referenceOptions.ts"
 
 export interface Section {
   readonly title: string
   readonly schema: Schema.ConstraintDecoder<unknown>
+  /** The modules whose doc comments describe the options. */
+  readonly modules: ReadonlyArray<string>
   readonly intro: string
   /** What two options may not be together, each with options that break it. */
   readonly rules: ReadonlyArray<{ readonly text: string; readonly broken: object }>
@@ -21,12 +24,14 @@ export const sections: ReadonlyArray<Section> = [
   {
     title: "ResiliencePolicy",
     schema: ResiliencePolicy.ResiliencePolicy,
+    modules: ["RetryPolicy", "ResiliencePolicy"],
     intro: "For `Resilience.make`. A part that is left out is not there: no retry, no breaker, no deadline.",
     rules: [timesRule]
   },
   {
     title: "RetryPolicy",
     schema: RetryPolicy.Options,
+    modules: ["Backoff", "RetryPolicy"],
     intro: [
       "For `RetryPolicy.make`, and for the section `retry` of a `ResiliencePolicy`, where `attemptTimeout`, `deadline` and",
       "`detach` belong to the policy around it. In code, `schedule` takes any `Schedule` in place of the backoff, and `budget`",
@@ -43,12 +48,14 @@ export const sections: ReadonlyArray<Section> = [
   {
     title: "RetryBudget",
     schema: RetryBudget.Policy,
+    modules: ["RetryBudget"],
     intro: "For `RetryBudget.make`, and for the section `budget` of a `RetryPolicy`.",
     rules: []
   },
   {
     title: "BreakerPolicy",
     schema: BreakerPolicy.BreakerPolicy,
+    modules: ["BreakerPolicy"],
     intro: "For `Breaker.make`, and for the section `breaker` of a `ResiliencePolicy`.",
     rules: [
       { text: "`minimumCalls` is not above `windowSize`.", broken: { minimumCalls: 20, windowSize: 10 } }
@@ -71,10 +78,14 @@ const row = ({ meaning, name, preset, value }: OptionInfo): ReadonlyArray<string
 
 const head = ["Option", "Value", "Default", "Meaning"]
 
-const blocks = ({ intro, rules, schema, title }: Section): ReadonlyArray<string> => [
+/** The options of a section. */
+export const optionsIn = ({ modules, schema }: Pick<Section, "modules" | "schema">): ReadonlyArray<OptionInfo> =>
+  optionsOf(schema, commentsOf(modules))
+
+const blocks = ({ intro, modules, rules, schema, title }: Section): ReadonlyArray<string> => [
   `## ${title}`,
   intro,
-  table(head, optionsOf(schema).map(row)),
+  table(head, optionsIn({ modules, schema }).map(row)),
   ...(rules.length === 0 ? [] : [list(rules.map(({ text }) => text))])
 ]
 

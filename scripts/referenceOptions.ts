@@ -44,14 +44,28 @@ const decodedEmpty = (schema: Decodable): Readonly<Record<string, unknown>> => {
   return typeof value === "object" && value !== null ? { ...value } : {}
 }
 
-/** Every option of a struct, in its order. Its default is what an empty section decodes to. */
-export const optionsOf = (schema: Decodable): ReadonlyArray<OptionInfo> => {
+/** The range of a value as its doc comment has to say it; empty where there is none. */
+const rangeOf = (value: string): string => {
+  const range = / (from .+)$/.exec(value)?.[1]
+  if (range === undefined) return ""
+  return value.startsWith("a list") ? ` Each ${range}.` : ` ${range[0]?.toUpperCase()}${range.slice(1)}.`
+}
+
+/**
+ * Every option of a struct, in its order. Its default is what an empty section decodes to, and what it means is its doc
+ * comment, which has to end with the range and the default that the schema has.
+ */
+export const optionsOf = (schema: Decodable, comments: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> => {
   if (!SchemaAST.isObjects(schema.ast)) throw new Error("Options are a struct")
   const presets = decodedEmpty(schema)
   return schema.ast.propertySignatures.map(({ name, type }) => {
     const key = String(name)
-    const meaning = type.context?.annotations?.description
-    if (meaning === undefined) throw new Error(`The option ${key} has no description`)
-    return { name: key, value: describe(type), preset: key in presets ? shown(presets[key]) : undefined, meaning }
+    const comment = comments.get(key)
+    if (comment === undefined) throw new Error(`The option ${key} has no doc comment`)
+    const value = describe(type)
+    const preset = key in presets ? shown(presets[key]) : undefined
+    const bounds = `${rangeOf(value)} Default ${preset ?? "none"}.`
+    if (!comment.endsWith(bounds)) throw new Error(`The doc comment of ${key} has to end with:${bounds}`)
+    return { name: key, value, preset, meaning: comment.slice(0, -bounds.length) }
   })
 }

@@ -4,7 +4,8 @@ import { Result, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { pages, stale } from "../reference.ts"
-import { redisOptions, sections } from "../referenceConfiguration.ts"
+import { commentsIn } from "../referenceComments.ts"
+import { optionsIn, redisOptions, sections } from "../referenceConfiguration.ts"
 import { list, table } from "../referenceMarkdown.ts"
 import { optionsOf } from "../referenceOptions.ts"
 
@@ -58,8 +59,8 @@ describe("reference", () => {
     const sectionOf = (title: string): string =>
       text("configuration").split(`## ${title}\n`)[1]?.split("\n## ")[0] ?? ""
 
-    it.each(sections)("$title: has every option with its value, default and meaning", ({ schema, title }) => {
-      const options = optionsOf(schema)
+    it.each(sections)("$title: has every option with its value, default and meaning", ({ modules, schema, title }) => {
+      const options = optionsIn({ modules, schema })
       assert.isNotEmpty(options)
       for (const { meaning, name, preset } of options) {
         const found = rows(sectionOf(title), `\`${name}\``)
@@ -77,10 +78,10 @@ describe("reference", () => {
       }
     })
 
-    it.each(sections)("$title: a default is written as the option takes it", ({ schema }) => {
+    it.each(sections)("$title: a default is written as the option takes it", ({ modules, schema }) => {
       const decode = Configuration.decodeResult(schema)
       const defaults = decode({})
-      for (const { name, preset, value } of optionsOf(schema)) {
+      for (const { name, preset, value } of optionsIn({ modules, schema })) {
         if (preset === undefined || !value.startsWith("a duration")) continue
         assert.deepStrictEqual(decode({ [name]: preset }), defaults)
       }
@@ -91,11 +92,14 @@ describe("reference", () => {
     })
   })
 
-  it("refuses an option without a description, or of a type that it has no words for", () => {
-    const undescribed = Schema.Struct({ size: Schema.optionalKey(Schema.Boolean) })
-    const unknown = Schema.Struct({ size: Schema.optionalKey(Schema.Symbol).annotateKey({ description: "How big." }) })
-    assert.throws(() => optionsOf(undescribed), "size has no description")
-    assert.throws(() => optionsOf(unknown), "has no words")
+  it("refuses an option without a doc comment, with wrong bounds in it, or of a type that it has no words for", () => {
+    const size = Schema.Struct({ size: Schema.optionalKey(Schema.Boolean) })
+    const unknown = Schema.Struct({ size: Schema.optionalKey(Schema.Symbol) })
+    const comments = (text: string) => commentsIn(`  /**\n   * ${text}\n   */\n  size: Schema.optionalKey(`)
+    assert.strictEqual(optionsOf(size, comments("How\n   * big. Default none."))[0]?.meaning, "How big.")
+    assert.throws(() => optionsOf(size, new Map()), "size has no doc comment")
+    assert.throws(() => optionsOf(size, comments("How big. Default 3.")), "has to end with: Default none.")
+    assert.throws(() => optionsOf(unknown, comments("How big. Default none.")), "has no words")
   })
 
   it("pads tables to their widest cell, and keeps bars out of them", () => {

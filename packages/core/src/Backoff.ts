@@ -12,32 +12,32 @@ const longest = Duration.hours(24)
 
 /** The fields of a backoff, to be put into other options. Each is documented by its annotation. */
 export const fields = {
-  strategy: Field.defaulted(
-    Schema.Literals(["fixed", "linear", "exponential"]),
-    "exponential",
-    "`fixed`: always `initialDelay`. `linear`: `initialDelay` + n x `increment`. `exponential`: `initialDelay` x `multiplier`^n."
-  ),
-  initialDelay: Field.defaulted(
-    Field.duration("0 millis", longest),
-    Duration.seconds(1),
-    "The delay before the first retry, and the least delay where jitter is `none`, `proportional` or `decorrelated`."
-  ),
-  increment: Field.defaulted(
-    Field.duration("0 millis", longest),
-    Duration.seconds(1),
-    "What `linear` adds for each further retry."
-  ),
-  multiplier: Field.defaulted(Field.number(1, 100), 2, "What `exponential` multiplies with for each further retry."),
-  maxDelay: Field.optional(
-    Field.duration("0 millis", longest),
-    "The cap: no delay is above it, and delays at the cap still vary. Without it delays grow up to 24 hours."
-  ),
-  jitter: Field.defaulted(
-    Schema.Literals(["none", "full", "equal", "proportional", "decorrelated"]),
-    "full",
-    "How a delay d is spread: `full` on [0, d], `equal` on [d/2, d], `proportional` on d x (1 ± `jitterRatio`), `decorrelated` on [`initialDelay`, 3 x the delay before]."
-  ),
-  jitterRatio: Field.defaulted(Field.number(0, 1), 0.2, "The share that `proportional` adds and takes away.")
+  /**
+   * `fixed`: always `initialDelay`. `linear`: `initialDelay` + n x `increment`. `exponential`: `initialDelay` x
+   * `multiplier`^n. Default exponential.
+   */
+  strategy: Field.defaulted(Schema.Literals(["fixed", "linear", "exponential"]), "exponential"),
+  /**
+   * The delay before the first retry, and the least delay where jitter is `none`, `proportional` or `decorrelated`.
+   * From 0 millis to 24 hours. Default 1 second.
+   */
+  initialDelay: Field.defaulted(Field.duration("0 millis", longest), Duration.seconds(1)),
+  /** What `linear` adds for each further retry. From 0 millis to 24 hours. Default 1 second. */
+  increment: Field.defaulted(Field.duration("0 millis", longest), Duration.seconds(1)),
+  /** What `exponential` multiplies with for each further retry. From 1 to 100. Default 2. */
+  multiplier: Field.defaulted(Field.number(1, 100), 2),
+  /**
+   * The cap: no delay is above it, and delays at the cap still vary. Without it delays grow up to 24 hours. From 0
+   * millis to 24 hours. Default none.
+   */
+  maxDelay: Schema.optionalKey(Field.duration("0 millis", longest)),
+  /**
+   * How a delay d is spread: `full` on [0, d], `equal` on [d/2, d], `proportional` on d x (1 ± `jitterRatio`),
+   * `decorrelated` on [`initialDelay`, 3 x the delay before]. Default full.
+   */
+  jitter: Field.defaulted(Schema.Literals(["none", "full", "equal", "proportional", "decorrelated"]), "full"),
+  /** The share that `proportional` adds and takes away. From 0 to 1. Default 0.2. */
+  jitterRatio: Field.defaulted(Field.number(0, 1), 0.2)
 }
 
 /** `maxDelay` is not below `initialDelay`. */

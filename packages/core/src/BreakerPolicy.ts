@@ -8,30 +8,28 @@ import type { ConfigurationError } from "./KeelsonError.ts"
 
 /** The fields of a policy. */
 export const fields = {
-  enabled: Field.defaulted(Schema.Boolean, true, "Whether there is a breaker at all."),
-  strategy: Field.defaulted(
-    Schema.Literals(["consecutive", "ratio"]),
-    "consecutive",
-    "`consecutive`: opens at the n-th failure in a row. `ratio`: opens at a share of failures in the last calls."
-  ),
-  failureThreshold: Field.defaulted(Field.int(1, 10_000), 5, "For `consecutive`: how many failures in a row."),
-  failureRatio: Field.defaulted(Field.number(0.01, 1), 0.5, "For `ratio`: the share of failures at which it opens."),
-  windowSize: Field.defaulted(Field.int(1, 10_000), 100, "For `ratio`: how many of the last calls count."),
-  minimumCalls: Field.defaulted(
-    Field.int(1, 10_000),
-    20,
-    "For `ratio`: how many calls there are before it may open."
-  ),
-  openDuration: Field.defaulted(
-    Field.duration("0 millis", "24 hours"),
-    Duration.seconds(60),
-    "How long an open circuit rejects before it admits one call, the probe. A `Retry-After` in seconds makes it longer."
-  ),
-  maxOpenDuration: Field.defaulted(
-    Field.duration("0 millis", "24 hours"),
-    Duration.hours(1),
-    "The longest that a `Retry-After` makes it."
-  )
+  /** Whether there is a breaker at all. Default true. */
+  enabled: Field.defaulted(Schema.Boolean, true),
+  /**
+   * `consecutive`: opens at the n-th failure in a row. `ratio`: opens at a share of failures in the last calls. Default
+   * consecutive.
+   */
+  strategy: Field.defaulted(Schema.Literals(["consecutive", "ratio"]), "consecutive"),
+  /** For `consecutive`: how many failures in a row. From 1 to 10000. Default 5. */
+  failureThreshold: Field.defaulted(Field.int(1, 10_000), 5),
+  /** For `ratio`: the share of failures at which it opens. From 0.01 to 1. Default 0.5. */
+  failureRatio: Field.defaulted(Field.number(0.01, 1), 0.5),
+  /** For `ratio`: how many of the last calls count. From 1 to 10000. Default 100. */
+  windowSize: Field.defaulted(Field.int(1, 10_000), 100),
+  /** For `ratio`: how many calls there are before it may open. From 1 to 10000. Default 20. */
+  minimumCalls: Field.defaulted(Field.int(1, 10_000), 20),
+  /**
+   * How long an open circuit rejects before it admits one call, the probe. A `Retry-After` in seconds makes it longer.
+   * From 0 millis to 24 hours. Default 1 minute.
+   */
+  openDuration: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.seconds(60)),
+  /** The longest that a `Retry-After` makes it. From 0 millis to 24 hours. Default 1 hour. */
+  maxOpenDuration: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
 }
 
 const isMinimumInWindow = Schema.makeFilter(

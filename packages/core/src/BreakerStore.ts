@@ -62,16 +62,10 @@ export const layerMemory: Layer.Layer<BreakerStore> = Layer.effect(
 )
 
 const Times = Schema.Struct({
-  timeout: Field.defaulted(
-    Field.duration("1 millis", "10 seconds"),
-    Duration.millis(200),
-    "How long a store call may take."
-  ),
-  retryInterval: Field.defaulted(
-    Field.duration("0 millis", "1 hour"),
-    Duration.seconds(1),
-    "How long after a failed call the store is left alone."
-  )
+  /** How long a store call may take. */
+  timeout: Field.defaulted(Field.duration("1 millis", "10 seconds"), Duration.millis(200)),
+  /** How long after a failed call the store is left alone. */
+  retryInterval: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(1))
 })
 const decodeTimes = Configuration.decodeUnsafe(Times)
 

@@ -5,7 +5,7 @@ import { type Effect, Schema } from "effect"
 import * as Backoff from "./Backoff.ts"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./internal/field.ts"
+import type * as Field from "./internal/field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -13,14 +13,10 @@ import * as RetryPolicy from "./RetryPolicy.ts"
 /** Checked options. A part that is left out is not there: no retry, no breaker, no deadline. */
 export const ResiliencePolicy = Schema.Struct({
   ...RetryPolicy.timeFields,
-  retry: Field.optional(
-    Schema.Struct(RetryPolicy.retryFields).check(Backoff.isCapAboveBase),
-    "Retries, see the retry options. Without it there is one attempt."
-  ),
-  breaker: Field.optional(
-    BreakerPolicy.BreakerPolicy,
-    "A circuit breaker, see the breaker options. Without it there is none."
-  )
+  /** Retries, see the retry options. Without it there is one attempt. Default none. */
+  retry: Schema.optionalKey(Schema.Struct(RetryPolicy.retryFields).check(Backoff.isCapAboveBase)),
+  /** A circuit breaker, see the breaker options. Without it there is none. Default none. */
+  breaker: Schema.optionalKey(BreakerPolicy.BreakerPolicy)
 }).check(RetryPolicy.isDeadlineAboveAttempt)
 export type ResiliencePolicy = typeof ResiliencePolicy.Type
 

@@ -11,17 +11,12 @@ import * as Field from "./internal/field.ts"
 
 /** The fields of a budget. */
 export const Policy = Schema.Struct({
-  ratio: Field.defaulted(Field.number(0, 10), 0.2, "Retries allowed for each call of the window."),
-  minPerSecond: Field.defaulted(
-    Field.number(0, 10_000),
-    1,
-    "Retries per second that are allowed however few calls there are."
-  ),
-  window: Field.defaulted(
-    Field.duration("1 second", "10 minutes"),
-    Duration.seconds(10),
-    "How long a call counts."
-  )
+  /** Retries allowed for each call of the window. From 0 to 10. Default 0.2. */
+  ratio: Field.defaulted(Field.number(0, 10), 0.2),
+  /** Retries per second that are allowed however few calls there are. From 0 to 10000. Default 1. */
+  minPerSecond: Field.defaulted(Field.number(0, 10_000), 1),
+  /** How long a call counts. From 1 second to 10 minutes. Default 10 seconds. */
+  window: Field.defaulted(Field.duration("1 second", "10 minutes"), Duration.seconds(10))
 })
 export type Policy = typeof Policy.Type
 

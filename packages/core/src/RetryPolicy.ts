@@ -13,42 +13,38 @@ import * as RetryBudget from "./RetryBudget.ts"
 
 /** The fields about time, which a `Resilience` policy has in one place for all its parts. */
 export const timeFields = {
-  attemptTimeout: Field.optional(
-    Field.duration("1 millis", "1 hour"),
-    "How long one attempt may take. Without it only the deadline bounds an attempt."
-  ),
-  deadline: Field.optional(
-    Field.duration("1 millis", "24 hours"),
-    "How long a call may take with all its attempts and delays, up to the finalizers of the attempt that is cut."
-  ),
-  detach: Field.defaulted(
-    Schema.Boolean,
-    false,
-    "Whether a call ends at its deadline exactly, leaving finalizers to end in the background."
-  )
+  /**
+   * How long one attempt may take. Without it only the deadline bounds an attempt. From 1 milli to 1 hour. Default
+   * none.
+   */
+  attemptTimeout: Schema.optionalKey(Field.duration("1 millis", "1 hour")),
+  /**
+   * How long a call may take with all its attempts and delays, up to the finalizers of the attempt that is cut. From 1
+   * milli to 24 hours. Default none.
+   */
+  deadline: Schema.optionalKey(Field.duration("1 millis", "24 hours")),
+  /** Whether a call ends at its deadline exactly, leaving finalizers to end in the background. Default false. */
+  detach: Field.defaulted(Schema.Boolean, false)
 }
 
 /** The fields about retrying. */
 export const retryFields = {
-  enabled: Field.defaulted(Schema.Boolean, true, "Whether to retry at all; false makes one attempt."),
-  maxAttempts: Field.defaulted(Field.int(1, 100), 3, "How many calls there are at most, the first one included."),
+  /** Whether to retry at all; false makes one attempt. Default true. */
+  enabled: Field.defaulted(Schema.Boolean, true),
+  /** How many calls there are at most, the first one included. From 1 to 100. Default 3. */
+  maxAttempts: Field.defaulted(Field.int(1, 100), 3),
   ...Backoff.fields,
-  statuses: Field.defaulted(
-    Schema.Array(Field.int(400, 599)),
-    [429, 502, 503, 504],
-    "The HTTP statuses that are retried, by `HttpRetry` and `Resilience.http`."
-  ),
-  retryAfterCeiling: Field.defaulted(
-    Field.duration("0 millis", "24 hours"),
-    Duration.seconds(60),
-    "The longest `Retry-After` that is waited for."
-  ),
-  retryAfterBeyond: Field.defaulted(
-    Schema.Literals(["stop", "clamp"]),
-    "stop",
-    "What to do above the ceiling: `stop` retrying, or `clamp` to the ceiling."
-  ),
-  budget: Field.optional(RetryBudget.Policy, "A bound on retries as a share of calls. Without it there is none.")
+  /**
+   * The HTTP statuses that are retried, by `HttpRetry` and `Resilience.http`. Each from 400 to 599. Default 429, 502,
+   * 503, 504.
+   */
+  statuses: Field.defaulted(Schema.Array(Field.int(400, 599)), [429, 502, 503, 504]),
+  /** The longest `Retry-After` that is waited for. From 0 millis to 24 hours. Default 1 minute. */
+  retryAfterCeiling: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.seconds(60)),
+  /** What to do above the ceiling: `stop` retrying, or `clamp` to the ceiling. Default stop. */
+  retryAfterBeyond: Field.defaulted(Schema.Literals(["stop", "clamp"]), "stop"),
+  /** A bound on retries as a share of calls. Without it there is none. Default none. */
+  budget: Schema.optionalKey(RetryBudget.Policy)
 }
 
 /** `attemptTimeout` is not above `deadline`. */

@@ -14,21 +14,9 @@ export const written = (duration: Duration.Duration): string => {
     : `${millis / unit[1]} ${unit[1] === millis ? unit[0].replace(/s$/, "") : unit[0]}`
 }
 
-const shown = (value: unknown): string => Duration.isDuration(value) ? written(value) : JSON.stringify(value)
-
-/**
- * An option that may be left out, and then has no effect. The summary is what the reference pages say of it; the range
- * comes from the schema.
- */
-export const optional = <S extends Schema.Top>(schema: S, summary: string) =>
-  Schema.optionalKey(schema).pipe(Schema.annotateKey({ description: summary }))
-
-/** An option with a default. */
-export const defaulted = <S extends Schema.Top>(schema: S, value: S["Type"], summary: string) =>
-  schema.pipe(
-    Schema.withDecodingDefaultTypeKey(Effect.succeed(value)),
-    Schema.annotateKey({ description: summary, default: shown(value) })
-  )
+/** An option with a default. What it means is said where it stands, from where the reference pages have it too. */
+export const defaulted = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
+  schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(value)))
 
 /** A whole number of a range, both ends included. */
 export const int = (minimum: number, maximum: number) => {
