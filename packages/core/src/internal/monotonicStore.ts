@@ -18,21 +18,20 @@ export const makeMonotonicStore = Effect.gen(function*() {
   const store = Context.get(yield* Layer.build(layerStoreMemory()), Store)
   // A memory store holds nothing for a call: the scope that its type asks for is this one, which nothing is added to.
   const scope = yield* Effect.scope
-  let base = yield* Clock.Clock
-  let context = Context.make(Clock.Clock, monotonic(base)).pipe(Context.add(Scope.Scope, scope))
-  // The clock of each call, as with any effect: it is one and the same but in tests, so that its copy is kept.
-  const onMonotonic = <A, E>(self: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E> =>
-    Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      if (clock !== base) {
-        base = clock
-        context = Context.make(Clock.Clock, monotonic(base)).pipe(Context.add(Scope.Scope, scope))
-      }
-      return Effect.provideContext(self, context)
-    })
+  const make = (base: Clock.Clock) => ({
+    base,
+    context: Context.make(Clock.Clock, monotonic(base)).pipe(Context.add(Scope.Scope, scope))
+  })
+  let current = make(yield* Clock.Clock)
+  // The clock of each call, as with any effect. It is one and the same but in tests, so that the context is kept.
+  const contextOf = (caller: Context.Context<never>): Context.Context<Scope.Scope> => {
+    const clock = Context.get(caller, Clock.Clock)
+    if (clock !== current.base) current = make(clock)
+    return current.context
+  }
   return {
-    admit: (key: string) => onMonotonic(store.admit(key)),
-    record: (request: StoreRequest) => onMonotonic(store.record(request)),
-    state: (key: string) => onMonotonic(store.state(key))
+    admit: (key: string) => Effect.updateContext(store.admit(key), contextOf),
+    record: (request: StoreRequest) => Effect.updateContext(store.record(request), contextOf),
+    state: (key: string) => Effect.updateContext(store.state(key), contextOf)
   }
 })
