@@ -6,7 +6,7 @@
  * written here and nowhere else.
  */
 import { Schema, Struct } from "effect"
-import { deepest, isErrorCode } from "./internal/carriedCode.ts"
+import { firstCode, ownCode } from "./internal/carriedCode.ts"
 import { catalogue } from "./internal/catalogue.ts"
 import { foreignCode } from "./internal/foreignCode.ts"
 
@@ -72,18 +72,14 @@ export const code = <const Code extends ErrorCode>(name: Code): Schema.tag<Code>
  */
 export const codeOf = (error: unknown): ErrorCode | undefined => {
   try {
-    return codeWithin(error, deepest)
+    return firstCode(error, codeOfOne)
   } catch {
     // A getter or a proxy that throws tells nothing, and must not take the place of the error.
     return undefined
   }
 }
 
-const codeWithin = (error: unknown, depth: number): ErrorCode | undefined => {
-  if (typeof error !== "object" || error === null) return undefined
-  if ("code" in error && isErrorCode(error.code)) return error.code
-  return foreignCode(error) ?? ("reason" in error && depth > 0 ? codeWithin(error.reason, depth - 1) : undefined)
-}
+const codeOfOne = (error: object): ErrorCode | undefined => ownCode(error) ?? foreignCode(error)
 
 /** The code of an HTTP response by its status; `undefined` below 400. */
 export { statusCode } from "./internal/foreignCode.ts"
