@@ -54,6 +54,7 @@ export const observe = <Name extends MetricName<"histogram">>(
  *
  * The sources of one series add up, but for a circuit's state, which is the greatest of them. What a counter's source
  * has counted stays in the sum when it leaves, since a counter must not fall; the series goes with its last source.
+ * A series is either registered or incremented: a registered one does not see `increment`.
  */
 export const register = <Name extends MetricName<"counter" | "gauge">>(
   name: Name,

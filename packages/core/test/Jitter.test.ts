@@ -151,6 +151,9 @@ describe("Jitter", () => {
       assert.throws(() => Jitter.proportional(ratio), ConfigurationError, "from 0 to 1")
     })
   }
+  it("refuses a negative cap", () => {
+    assert.throws(() => Jitter.full(Schedule.forever, { cap: "-5 seconds" }), ConfigurationError, "cap must be")
+  })
   for (const ratio of [0, 1]) {
     it(`accepts a ratio of ${ratio}`, () => {
       assert.isFunction(Jitter.proportional(ratio))

@@ -61,6 +61,9 @@ const assign = (tree: Record<string, unknown>, path: Path, value: unknown): void
   assign(below, rest, value)
 }
 
+const named = (found: ReadonlyArray<Setting>, depth: number) =>
+  found.map(({ path, value }) => ({ name: variable(path.slice(depth)), value }))
+
 /**
  * The provider's values below a path as a tree of the schema's own names, so that `MAX_ATTEMPTS`, `max_attempts` and
  * `maxAttempts` are one option, and a value that fits no option is kept under its own name, to be refused.
@@ -73,9 +76,10 @@ export const readEnvironment = Effect.fnUntraced(function*(
   const known = new Map(leaves(SchemaAST.toEncoded(ast), []).map((leaf) => [variable(leaf.path), leaf]))
   // A provider of the environment splits names at each underscore, so that `objectStore` is OBJECT below which is STORE.
   const constant = path.flatMap((segment) => Text.constantCase(segment).split("_"))
-  const own = yield* settings(provider, path)
-  const found = own.length > 0 ? own : yield* settings(provider, constant)
-  const depth = own.length > 0 ? path.length : constant.length
+  const own = named(yield* settings(provider, path), path.length)
+  const upper = named(yield* settings(provider, constant), constant.length)
+  // A provider that maps case gives the same twice. What differs stays, and is refused as a second spelling.
+  const found = [...own, ...upper.filter(({ name, value }) => !own.some((o) => o.name === name && o.value === value))]
   if (found.length === 0) {
     const key = path.join(".")
     return yield* new ConfigurationError({
@@ -87,18 +91,17 @@ export const readEnvironment = Effect.fnUntraced(function*(
   const tree: Record<string, unknown> = {}
   const lists = new Map<Leaf, Array<string>>()
   const whole = new Set<Leaf>()
-  for (const setting of found) {
-    const name = variable(setting.path.slice(depth))
+  for (const { name, value } of found) {
     const leaf = known.get(name)
     const item = known.get(name.replace(/_\d+$/, ""))
     // One option in two spellings is refused: one of the two values would be lost.
-    if (leaf !== undefined && whole.has(leaf)) assign(tree, [name], setting.value)
+    if (leaf !== undefined && whole.has(leaf)) assign(tree, [name], value)
     else if (leaf !== undefined) {
       whole.add(leaf)
-      assign(tree, leaf.path, leaf.list ? setting.value.split(",").map((entry) => entry.trim()) : setting.value)
+      assign(tree, leaf.path, leaf.list ? value.split(",").map((entry) => entry.trim()) : value)
       // An item beside the whole list is refused: one of the two would be lost.
-    } else if (item?.list === true && !whole.has(item)) lists.set(item, [...(lists.get(item) ?? []), setting.value])
-    else assign(tree, [name], setting.value)
+    } else if (item?.list === true && !whole.has(item)) lists.set(item, [...(lists.get(item) ?? []), value])
+    else assign(tree, [name], value)
   }
   for (const [leaf, items] of lists) assign(tree, leaf.path, items)
   return tree

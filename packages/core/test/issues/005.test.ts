@@ -30,6 +30,12 @@ describe("Configuration that would be replaced or would exhaust the process", ()
         assert.strictEqual(error.code, "INVALID_CONFIG")
         assert.include(error.message, "MAX_ATTEMPTS is not an option")
       }
+      for (const lower of ["keelson_retry_maxAttempts", "keelson_retry_max_attempts"]) {
+        const prefixes = yield* Effect.flip(fromEnvironment({ KEELSON_RETRY_MAX_ATTEMPTS: "5", [lower]: "6" }))
+        assert.include(prefixes.message, "MAX_ATTEMPTS is not an option")
+      }
+      const same = yield* fromEnvironment({ KEELSON_RETRY_MAX_ATTEMPTS: "5", keelson_retry_maxAttempts: "5" })
+      assert.strictEqual(same.maxAttempts, 5)
       const lists = { KEELSON_RETRY_STATUSES: "503", KEELSON_RETRY_statuses: "502" }
       assert.strictEqual((yield* Effect.flip(fromEnvironment(lists))).code, "INVALID_CONFIG")
     }))
