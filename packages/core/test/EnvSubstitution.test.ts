@@ -166,4 +166,29 @@ describe("EnvSubstitution", () => {
         }))
     }
   })
+
+  it.effect("a source that fails is told apart from a variable that is not set, and shows nothing of itself", () =>
+    Effect.gen(function*() {
+      const down = ConfigProvider.make(() =>
+        Effect.fail(new ConfigProvider.SourceError({ message: "vault refused Bearer abcdefghijklmnopqrstuvwx" }))
+      )
+      const error = yield* Effect.flip(
+        Effect.provideService(EnvSubstitution.substitute("${A}"), ConfigProvider.ConfigProvider, down)
+      )
+      assert.deepStrictEqual([error.code, error.message], [
+        "INVALID_CONFIG",
+        "The configuration source could not be read"
+      ])
+      assert.notInclude(`${JSON.stringify(error)} ${String(error.cause)}`, "abcdefghijklmnop")
+    }))
+
+  it.effect("what is malformed is told with its place and what is expected there", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(provide({})(EnvSubstitution.substitute("key: ${A")))
+      assert.include(error.message, "offset 5 is not followed by a variable's name")
+      assert.deepStrictEqual(error.details, {
+        offset: 5,
+        expected: "${NAME}, with NAME of letters, digits and underscores"
+      })
+    }))
 })

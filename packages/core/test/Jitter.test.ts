@@ -151,8 +151,15 @@ describe("Jitter", () => {
       assert.throws(() => Jitter.proportional(ratio), ConfigurationError, "from 0 to 1")
     })
   }
-  it("refuses a negative cap", () => {
+  it("refuses a negative cap, and names the option and its bound", () => {
     assert.throws(() => Jitter.full(Schedule.forever, { cap: "-5 seconds" }), ConfigurationError, "cap must be")
+    try {
+      Jitter.proportional(2)
+      assert.fail("accepted")
+    } catch (error) {
+      assert.instanceOf(error, ConfigurationError)
+      assert.deepInclude(error, { details: { path: "ratio", expected: "a number from 0 to 1" } })
+    }
   })
   for (const ratio of [0, 1]) {
     it(`accepts a ratio of ${ratio}`, () => {
