@@ -5,7 +5,7 @@
  * problem documents, logs and metric labels. Whether a code may be retried, and what a circuit breaker makes of it, is
  * written here and nowhere else.
  */
-import { Schema, Struct } from "effect"
+import { Result, Schema, Struct } from "effect"
 import { firstCode, ownCode } from "./internal/carriedCode.ts"
 import { catalogue } from "./internal/catalogue.ts"
 import { foreignCode } from "./internal/foreignCode.ts"
@@ -70,14 +70,9 @@ export const code = <const Code extends ErrorCode>(name: Code): Schema.tag<Code>
  * The catalogue code of an unknown error: what it carries as `code`, itself or in its `reason`; else what it is by its
  * shape, for errors of Effect's `HttpClient`, of Node's sockets, name resolution and TLS; else `undefined`.
  */
-export const codeOf = (error: unknown): ErrorCode | undefined => {
-  try {
-    return firstCode(error, codeOfOne)
-  } catch {
-    // A getter or a proxy that throws tells nothing, and must not take the place of the error.
-    return undefined
-  }
-}
+export const codeOf = (error: unknown): ErrorCode | undefined =>
+  // A getter or a proxy that throws tells nothing, and must not take the place of the error.
+  Result.getOrUndefined(Result.try(() => firstCode(error, codeOfOne)))
 
 const codeOfOne = (error: object): ErrorCode | undefined => ownCode(error) ?? foreignCode(error)
 
