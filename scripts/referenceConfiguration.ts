@@ -58,7 +58,10 @@ export const sections: ReadonlyArray<Section> = [
     modules: ["BreakerPolicy"],
     intro: "For `Breaker.make`, and for the section `breaker` of a `ResiliencePolicy`.",
     rules: [
-      { text: "`minimumCalls` is not above `windowSize`.", broken: { minimumCalls: 20, windowSize: 10 } }
+      {
+        text: "With the strategy `ratio`, `minimumCalls` is not above `windowSize`.",
+        broken: { strategy: "ratio", minimumCalls: 20, windowSize: 10 }
+      }
     ]
   }
 ]

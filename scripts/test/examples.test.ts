@@ -67,6 +67,6 @@ describe("examples", () => {
   it("start says how it is used where an option is wrong", async () => {
     const { code, err, out } = await run("start.ts", "--seconds", "0")
     assert.deepStrictEqual([code, out], [2, ""])
-    assert.match(err, /^--seconds must be a number from 1 to 600\nnode examples\/src\/start\.ts /)
+    assert.match(err, /^--seconds must be a number from 1 to 600\nnpx -y pnpm@12 start /)
   })
 })

@@ -10,7 +10,7 @@ export interface DemoOptions {
   readonly json: boolean
 }
 
-export const usage = "node examples/src/start.ts [--seconds 10] [--seed 1] [--json]"
+export const usage = "npx -y pnpm@12 start [--seconds 10] [--seed 1] [--json]"
 
 const number = (name: string, text: string, least: number, most: number): number => {
   const value = Number(text)

@@ -33,8 +33,8 @@ export const fields = {
 }
 
 const isMinimumInWindow = Schema.makeFilter(
-  (o: { readonly minimumCalls: number; readonly windowSize: number }) =>
-    o.minimumCalls <= o.windowSize ||
+  (o: { readonly strategy: string; readonly minimumCalls: number; readonly windowSize: number }) =>
+    o.strategy !== "ratio" || o.minimumCalls <= o.windowSize ||
     { path: ["minimumCalls"], issue: `at most windowSize, which is ${o.windowSize}` }
 )
 

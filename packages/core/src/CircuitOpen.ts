@@ -1,6 +1,8 @@
 /** The error of a call that a circuit breaker did not make. */
-import { Duration, Schema } from "effect"
+import { Duration, Effect, Inspectable, Schema } from "effect"
+import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
 import { code } from "./ErrorCode.ts"
+import { shownError } from "./internal/shownError.ts"
 import * as Problem from "./Problem.ts"
 
 /**
@@ -20,10 +22,18 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("@keelson/core/
     return `Circuit breaker is ${this.state}`
   }
   get details() {
-    return { server: this.server, state: this.state, retry_after_ms: Duration.toMillis(this.retryAfter) }
+    return { server: this.server, state: this.state, retry_after_ms: Math.round(Duration.toMillis(this.retryAfter)) }
   }
   /** The encoded form (`Problem`). */
   override toJSON(): Problem.Problem {
     return Problem.encode(this)
+  }
+  /** For a person, as `console.log` shows it. */
+  override [Inspectable.NodeInspectSymbol](): string {
+    return shownError(this)
+  }
+  /** A route that fails with it answers with `Problem.toResponse`. */
+  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+    return Effect.succeed(Problem.toResponse(this))
   }
 }

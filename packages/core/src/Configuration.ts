@@ -93,13 +93,20 @@ const missingSection = (key: string) =>
     details: { missing_key: key }
   })
 
-const unreadable = (format: "json" | "yaml", cause: unknown) =>
-  new ConfigurationError({
+/** Where a parser stopped, in its own words: a place, and nothing of what stands there. */
+const placeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error ? /\b(?:line|flow offset|position) \d+/.exec(cause.message)?.[0] : undefined
+
+const unreadable = (format: "json" | "yaml", cause: unknown) => {
+  const place = placeOf(cause)
+  return new ConfigurationError({
     code: "INVALID_CONFIG",
-    message: `The configuration is not ${format === "json" ? "JSON" : "YAML"}`,
-    details: { expected: format },
-    cause: cause instanceof SyntaxError ? new SyntaxError("unexpected token") : undefined
+    message: `The configuration is not proper ${format === "json" ? "JSON" : "YAML"}${
+      place === undefined ? "" : ` at ${place}`
+    }`,
+    details: { expected: format, ...(place === undefined ? undefined : { place }) }
   })
+}
 
 /** Text in every leaf, so that a number put in by `${VAR}` decodes as a number. */
 const stringTree = (tree: unknown): unknown => {

@@ -4,11 +4,13 @@
  * It bounds wall time up to the finalizers of the attempt that is cut: Effect waits for them. With `detach` the caller
  * gets the error at the instant itself, and the finalizers end in the background.
  */
-import { Clock, Context, Duration, Effect, Function, Schema } from "effect"
+import { Clock, Context, Duration, Effect, Function, Inspectable, Schema } from "effect"
+import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
 import { code } from "./ErrorCode.ts"
 import { cut } from "./internal/cut.ts"
 import type { DurationInput } from "./internal/field.ts"
 import { left, sooner } from "./internal/instant.ts"
+import { shownError } from "./internal/shownError.ts"
 import * as Problem from "./Problem.ts"
 
 /** What ran out of time: one attempt, or the whole call with its retries and delays. */
@@ -32,11 +34,19 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@kee
     return `The ${this.limit} did not end within ${Duration.format(this.after)}`
   }
   get details() {
-    return { limit: this.limit, after_ms: Duration.toMillis(this.after) }
+    return { limit: this.limit, after_ms: Math.round(Duration.toMillis(this.after)) }
   }
   /** The encoded form (`Problem`). */
   override toJSON(): Problem.Problem {
     return Problem.encode(this)
+  }
+  /** For a person, as `console.log` shows it. */
+  override [Inspectable.NodeInspectSymbol](): string {
+    return shownError(this)
+  }
+  /** A route that fails with it answers with `Problem.toResponse`. */
+  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+    return Effect.succeed(Problem.toResponse(this))
   }
 }
 

@@ -3,9 +3,11 @@
  *
  * Message, details and cause pass through `Redaction` when the error is made, so that what an error holds can be shown.
  */
-import { Data, Schema, SchemaTransformation } from "effect"
+import { Data, Effect, Inspectable, Schema, SchemaTransformation } from "effect"
+import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
 import { type Category, codeInfo, type ErrorCode, fromId, type Severity } from "./ErrorCode.ts"
 import type { catalogue } from "./internal/catalogue.ts"
+import { shownError } from "./internal/shownError.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
@@ -52,6 +54,14 @@ abstract class Coded<Code extends ErrorCode> extends Data.Error<{
   /** The encoded form (`Problem`), so that a log or `JSON.stringify` shows allowlisted fields only. */
   override toJSON(): Problem.Problem {
     return Problem.encode(this)
+  }
+  /** For a person, as `console.log` shows it. */
+  override [Inspectable.NodeInspectSymbol](): string {
+    return shownError(this)
+  }
+  /** A route that fails with it answers with `Problem.toResponse`. */
+  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+    return Effect.succeed(Problem.toResponse(this))
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * The encoded forms of an error: the eight members that Keelson puts on the wire, and RFC 9457 problem details.
  */
-import { Predicate, Schema } from "effect"
-import { type HttpServerResponse, ProblemDetails } from "effect/http"
+import { Duration, Predicate, Schema } from "effect"
+import { HttpServerResponse, ProblemDetails } from "effect/http"
 import * as ErrorCode from "./ErrorCode.ts"
 import { carriedCode } from "./internal/carriedCode.ts"
 import * as Redaction from "./Redaction.ts"
@@ -77,12 +77,14 @@ export const encode = (error: unknown): Problem => {
 
 /**
  * RFC 9457 problem details: `type` is the documentation URL, `title` the description, `detail` the message, and
- * `code`, `category`, `severity` and `details` are extension members. `instance` names the occurrence.
+ * `code`, `category`, `severity` and `details` are extension members. `instance` names the occurrence. The history of a
+ * retry stays out of `details`: it is for the logs of this process, not for its callers.
  *
  * @see RFC 9457, section 3
  */
 export const toProblemDetails = (error: unknown, instance?: string): ProblemDetails.ProblemDetails => {
   const problem = encode(error)
+  const { attempts: _, ...outside } = problem.details
   return {
     type: problem.documentation_url,
     title: ErrorCode.codeInfo[ErrorCode.fromId(problem.error_code)!].description,
@@ -92,10 +94,22 @@ export const toProblemDetails = (error: unknown, instance?: string): ProblemDeta
     code: problem.error_code,
     category: problem.category,
     severity: problem.severity,
-    details: problem.details
+    details: outside
   }
 }
 
-/** An `application/problem+json` response with the error's status. */
-export const toResponse = (error: unknown, instance?: string): HttpServerResponse.HttpServerResponse =>
-  ProblemDetails.toResponse(toProblemDetails(error, instance))
+/** When a call may be made again, as an error says it in `retryAfter`; zero where it does not. */
+const retryAfterOf = (error: unknown): Duration.Duration =>
+  Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter) ? error.retryAfter : Duration.zero
+
+/**
+ * An `HttpServerResponse` of `application/problem+json` with the error's status, and a `Retry-After` where the error says
+ * when to come back. Errors of this package answer a route with it by themselves.
+ */
+export const toResponse = (error: unknown, instance?: string): HttpServerResponse.HttpServerResponse => {
+  const response = ProblemDetails.toResponse(toProblemDetails(error, instance))
+  const seconds = Math.ceil(Duration.toSeconds(read(() => retryAfterOf(error), Duration.zero)))
+  return seconds > 0 && Number.isFinite(seconds)
+    ? HttpServerResponse.setHeader(response, "retry-after", String(seconds))
+    : response
+}

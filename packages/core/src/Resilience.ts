@@ -46,7 +46,10 @@ export interface Resilience {
   readonly policy: ResiliencePolicy.ResiliencePolicy
   /** The breaker, where the policy has one. */
   readonly breaker: Breaker.Breaker | undefined
-  /** Runs a call under the policy. What fails is counted in `errors_total`. */
+  /**
+   * Runs a call under the policy. What fails is counted in `errors_total`. It repeats whatever it is given, a request
+   * with an unsafe method too: for requests there is `http`.
+   */
   readonly execute: <A, E, R>(
     self: Effect.Effect<A, E, R>,
     options?: CallOptions<A, E>

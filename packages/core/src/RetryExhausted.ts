@@ -1,7 +1,9 @@
 /** The error of a retry that gave up. */
-import { Data, Duration } from "effect"
+import { Data, Duration, Effect, Inspectable } from "effect"
+import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
 import { codeOf, type ErrorCode } from "./ErrorCode.ts"
 import { nameOf } from "./internal/failedAttempt.ts"
+import { shownError } from "./internal/shownError.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
@@ -73,9 +75,9 @@ export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
       stopped_by: this.stoppedBy,
       attempts: this.attempts.map(({ delay, duration, error, number, start }) => ({
         number,
-        start_ms: Duration.toMillis(start),
-        duration_ms: Duration.toMillis(duration),
-        delay_ms: Duration.toMillis(delay),
+        start_ms: Math.round(Duration.toMillis(start)),
+        duration_ms: Math.round(Duration.toMillis(duration)),
+        delay_ms: Math.round(Duration.toMillis(delay)),
         error: error.name,
         ...(error.code === undefined ? undefined : { code: error.code })
       }))
@@ -83,5 +85,13 @@ export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
   }
   override toJSON(): Problem.Problem {
     return Problem.encode(this)
+  }
+  /** For a person, as `console.log` shows it. */
+  override [Inspectable.NodeInspectSymbol](): string {
+    return shownError(this)
+  }
+  /** A route that fails with it answers with `Problem.toResponse`. */
+  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+    return Effect.succeed(Problem.toResponse(this))
   }
 }

@@ -1,9 +1,11 @@
 /**
  * One run of a piece of work for all who want its result at the same time.
  */
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Schema, type Scope } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Inspectable, Schema, type Scope } from "effect"
+import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
 import { CurrentDeadline } from "./Deadline.ts"
 import { code } from "./ErrorCode.ts"
+import { shownError } from "./internal/shownError.ts"
 import * as Problem from "./Problem.ts"
 
 /** The scope in which the work runs was closed before it ended (`SHUTTING_DOWN`). */
@@ -17,6 +19,14 @@ export class Closed extends Schema.TaggedError<Closed>("@keelson/core/SingleFlig
   /** The encoded form (`Problem`). */
   override toJSON(): Problem.Problem {
     return Problem.encode(this)
+  }
+  /** For a person, as `console.log` shows it. */
+  override [Inspectable.NodeInspectSymbol](): string {
+    return shownError(this)
+  }
+  /** A route that fails with it answers with `Problem.toResponse`. */
+  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+    return Effect.succeed(Problem.toResponse(this))
   }
 }
 

@@ -79,11 +79,15 @@ describe("BreakerPolicy", () => {
   }
 
   it("refuses more minimum calls than the window holds, naming both", () => {
-    const { details, message } = refusal({ windowSize: 10, minimumCalls: 11 })
+    const { details, message } = refusal({ strategy: "ratio", windowSize: 10, minimumCalls: 11 })
     assert.strictEqual(message, "Invalid configuration: minimumCalls must be at most windowSize, which is 10")
     assert.strictEqual(details["path"], "minimumCalls")
-    assert.include(refusal({ windowSize: 19 }).message, "minimumCalls must be at most windowSize, which is 19")
-    assert.strictEqual(BreakerPolicy.make({ windowSize: 20 }).minimumCalls, 20)
+    assert.include(
+      refusal({ strategy: "ratio", windowSize: 19 }).message,
+      "minimumCalls must be at most windowSize, which is 19"
+    )
+    assert.strictEqual(BreakerPolicy.make({ strategy: "ratio", windowSize: 20 }).minimumCalls, 20)
+    assert.strictEqual(BreakerPolicy.make({ windowSize: 10 }).windowSize, 10)
   })
 
   it("[S3-23] refuses unknown options and strategies, and a switch that is no boolean", () => {

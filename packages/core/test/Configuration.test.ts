@@ -52,7 +52,7 @@ describe("Configuration", () => {
     for (const input of [undefined, null, 5, "text", [], true]) {
       it(`refuses ${typeof input} ${String(input)} for a section`, () => {
         const result = decode(input)
-        assert.include(Result.getOrThrow(Result.flip(result)).message, "app.retry must be object")
+        assert.include(Result.getOrThrow(Result.flip(result)).message, "app.retry must be a section of options")
       })
     }
 
@@ -125,9 +125,19 @@ describe("Configuration", () => {
         Effect.gen(function*() {
           const error = yield* Effect.flip(decodeText(format, text))
           assert.strictEqual(error.code, "INVALID_CONFIG")
-          assert.include(error.message, `not ${format.toUpperCase()}`)
+          assert.include(error.message, `not proper ${format.toUpperCase()}`)
         }))
     }
+
+    it.effect("what can't be read is told with its place, and nothing of what stands there", () =>
+      Effect.gen(function*() {
+        const duplicate = yield* Effect.flip(decodeText("yaml", "a: 1\na: hunter2hunter2\n"))
+        assert.strictEqual(duplicate.message, "The configuration is not proper YAML at line 2")
+        assert.deepStrictEqual(duplicate.details, { expected: "yaml", place: "line 2" })
+        const json = yield* Effect.flip(decodeText("json", "{\"a\": hunter2hunter2}"))
+        assert.strictEqual(json.message, "The configuration is not proper JSON")
+        assert.notInclude(JSON.stringify([duplicate, json]), "hunter2")
+      }))
 
     const refused = [
       ["{\"maxAttempts\":\"\"}", "maxAttempts must be a whole number from 1 to 100"],

@@ -1,11 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Schema } from "effect"
-import { HttpServerResponse, ProblemDetails } from "effect/http"
+import { HttpServerRespondable, HttpServerResponse, ProblemDetails } from "effect/http"
+import { inspect } from "node:util"
 import { CircuitOpen } from "../src/CircuitOpen.ts"
 import { DeadlineExceeded } from "../src/Deadline.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as KeelsonError from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
+import { retry } from "../src/Retry.ts"
+import * as RetryPolicy from "../src/RetryPolicy.ts"
+import { Closed } from "../src/SingleFlight.ts"
+import { errorOf, runOut } from "./support.ts"
 
 const members = [
   "error_code",
@@ -136,5 +141,57 @@ describe("Problem", () => {
           assert.deepEqual(body, Problem.toProblemDetails(KeelsonError.make({ code }), "/x"))
         }
       }))
+  })
+
+  describe("towards callers", () => {
+    const failing = retry(
+      Effect.fail(KeelsonError.make({ code: "TIMEOUT" })),
+      RetryPolicy.make({ maxAttempts: 2, initialDelay: "0 millis" })
+    )
+    const circuit = (retryAfter: Duration.Duration) => new CircuitOpen({ server: "billing", state: "OPEN", retryAfter })
+    const retryAfter = (error: unknown) => Problem.toResponse(error).headers["retry-after"]
+
+    it.effect("the history of a retry stays inside, and is on the wire of this process only", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* runOut(failing)
+        const error = errorOf(exit)
+        assert.deepStrictEqual(Problem.toProblemDetails(error)["details"], { stopped_by: "attempts" })
+        assert.isArray(Problem.encode(error).details["attempts"])
+      }))
+
+    it("a rejection says when to come back, in whole seconds", () => {
+      assert.strictEqual(retryAfter(circuit(Duration.millis(1500))), "2")
+      assert.isUndefined(retryAfter(circuit(Duration.zero)))
+      assert.isUndefined(retryAfter(KeelsonError.make({ code: "TIMEOUT" })))
+    })
+
+    it.effect("a route that fails with an error of ours answers with its problem", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* runOut(failing)
+        const closed = new Closed({})
+        const late = new DeadlineExceeded({ limit: "call", after: Duration.seconds(1) })
+        const errors = [
+          errorOf(exit),
+          circuit(Duration.seconds(3)),
+          closed,
+          late,
+          KeelsonError.make({ code: "FORBIDDEN" })
+        ]
+        const statuses: Array<number> = []
+        for (const error of errors) statuses.push((yield* HttpServerRespondable.toResponse(error)).status)
+        assert.deepStrictEqual(statuses, [504, 503, 503, 504, 403])
+      }))
+
+    it("an error is shown to a person with its stack, details and redacted cause", () => {
+      const error = KeelsonError.make({
+        code: "TIMEOUT",
+        details: { server: "billing" },
+        cause: new Error("Bearer abcdefghijklmnop")
+      })
+      const shown = inspect(error)
+      assert.match(shown, /^NetworkError: No answer came in time.*\n +at /)
+      assert.include(shown, "details: {\"server\":\"billing\"}")
+      assert.include(shown, "[cause]: Error: Bearer [REDACTED]")
+    })
   })
 })

@@ -78,7 +78,7 @@ service:
       "attemptTimeout must be at most deadline, which is 8 seconds"
     ],
     [{ retry: { initialDelay: "2 seconds", maxDelay: "1 second" } }, "retry.maxDelay must be at least initialDelay"],
-    [{ breaker: { windowSize: 5 } }, "breaker.minimumCalls must be at most windowSize, which is 5"],
+    [{ breaker: { strategy: "ratio", windowSize: 5 } }, "breaker.minimumCalls must be at most windowSize, which is 5"],
     [{ retry: { maxAttempts: 0 } }, "retry.maxAttempts must be a whole number from 1 to 100"],
     [{ retry: { budget: { ratio: -1 } } }, "retry.budget.ratio must be a number from 0 to 10"],
     [
@@ -91,8 +91,8 @@ service:
     [{ breaker: { jitter: "full" } }, "breaker.jitter is not an option"],
     [{ retry: { jitter: "some" } }, "retry.jitter must be \"none\""],
     [{ detach: 1 }, "detach must be boolean"],
-    [{ retry: true }, "retry must be object"],
-    [{ breaker: null }, "breaker must be object"]
+    [{ retry: true }, "retry must be a section of options"],
+    [{ breaker: null }, "breaker must be a section of options"]
   ]
   for (const [options, message] of refused) {
     it(`[S3-23] refuses ${JSON.stringify(options)}, naming the place`, () => {

@@ -7,6 +7,8 @@ const leafHook: SchemaIssue.LeafHook = (issue) => {
       return "is missing"
     case "UnexpectedKey":
       return "is not an option"
+    case "InvalidType":
+      return issue.ast._tag === "Objects" ? "Expected a section of options" : SchemaIssue.defaultLeafHook(issue)
     default:
       return SchemaIssue.defaultLeafHook(issue)
   }
@@ -42,7 +44,8 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1({ leafHook })
 
 /** What a value must be, for a sentence: the schema's own words are `Expected ...`, or a bound by itself. */
 const sentence = (message: string): string => message.startsWith("is ") ? message : `must be ${bound(message)}`
-const bound = (message: string): string => message.replace(/^Expected /, "")
+const bound = (message: string): string =>
+  message === "is not an option" ? "a known option" : message.replace(/^Expected /, "")
 
 /** The message names path and bound of every issue, and never the value found: it may be a secret. */
 export const toConfigurationError = (
