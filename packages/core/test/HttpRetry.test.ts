@@ -17,7 +17,7 @@ import { type Answer, httpOrigin, type Origin, selfSignedOrigin } from "./httpOr
 import { forAllEffect } from "./support.ts"
 
 const at = (maxAttempts: number) => RetryPolicy.make({ maxAttempts, initialDelay: "0 millis", jitter: "none" })
-const cutting = RetryPolicy.make({ initialDelay: "0 millis", jitter: "none", attemptTimeout: "100 millis" })
+const cutting = RetryPolicy.make({ initialDelay: "0 millis", jitter: "none", attemptTimeout: "500 millis" })
 
 const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown => Option.getOrThrow(Exit.findErrorOption(exit))
 
@@ -57,7 +57,7 @@ const passing: ReadonlyArray<Answer> = [200, 201, 304, 404, 500]
 const cutHangs = Effect.fnUntraced(function*(origin: Origin) {
   const hangs = yield* Queue.unbounded<void>()
   origin.onHang = () => Queue.offerUnsafe(hangs, undefined)
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(hangs), TestClock.adjust("100 millis"))))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(hangs), TestClock.adjust("500 millis"))))
 })
 
 describe("HttpRetry", () => {
