@@ -109,13 +109,13 @@ export const redisOptions: ReadonlyArray<OptionInfo> = [
   },
   {
     name: "timeout",
-    value: "a duration",
+    value: "a duration with its unit, from 1 milli to 10 seconds",
     preset: "200 millis",
     meaning: "How long a call to the store may take."
   },
   {
     name: "retryInterval",
-    value: "a duration",
+    value: "a duration with its unit, from 0 millis to 1 hour",
     preset: "1 second",
     meaning: "How long after a failed call the store is left alone."
   }

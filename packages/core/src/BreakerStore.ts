@@ -86,7 +86,8 @@ export interface RedisOptions<E> {
  * While Redis is stopped, killed or not there at start, circuits are kept in this process: counted in
  * `circuit_breaker_store_fallbacks_total` and logged. No call waits for the store longer than `timeout`.
  *
- * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range. A Redis that hangs at shutdown holds up the scope for a second at most; its socket stays until the process exits.
+ * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range. A Redis that hangs at shutdown
+ * holds up the scope for a second at most; its socket stays until the process exits.
  */
 export const layerRedis = <E>(options: RedisOptions<E>): Layer.Layer<BreakerStore> =>
   Layer.effect(BreakerStore, makeRedis(options))
@@ -134,7 +135,7 @@ const withFallback = Effect.fnUntraced(function*(shared: Shared, local: BreakerS
       ),
     reset: (key) =>
       Effect.andThen(
-        Effect.ignore(Effect.scoped(shared.attempt(({ redis }) => Effect.orDie(redis.send("DEL", prefix + key))))),
+        Effect.ignore(shared.attempt(({ redis }) => Effect.orDie(redis.send("DEL", prefix + key)))),
         local.reset(key)
       )
   })

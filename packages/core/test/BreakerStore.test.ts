@@ -1,6 +1,6 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Layer, Logger, Metric, Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Layer, Logger, Metric, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
@@ -358,3 +358,21 @@ describe.skipIf(skipReason !== undefined)(
       }))
   }
 )
+
+describe("BreakerStore.layerRedis", () => {
+  it.effect("refuses times of the Redis store that are out of range, naming the option and its bound", () =>
+    Effect.gen(function*() {
+      const redis = Layer.effect(Redis.Redis, Effect.never)
+      const refused = [
+        [{ timeout: "0 millis" }, "timeout must be a duration with its unit, from 1 milli to 10 seconds"],
+        [{ timeout: "11 seconds" }, "timeout must be"],
+        [{ retryInterval: "2 hours" }, "retryInterval must be a duration with its unit, from 0 millis to 1 hour"]
+      ] as const
+      for (const [options, message] of refused) {
+        const exit = yield* Effect.exit(Layer.build(BreakerStore.layerRedis({ redis, ...options })))
+        assert.isTrue(Exit.hasDies(exit))
+        assert.include(String(Exit.isFailure(exit) ? Cause.squash(exit.cause) : ""), message)
+      }
+      yield* Layer.build(BreakerStore.layerRedis({ redis, timeout: "10 seconds", retryInterval: "0 millis" }))
+    }))
+})

@@ -40,6 +40,8 @@ const planted = (carrier: string): ReadonlyArray<unknown> => {
       reason: new HttpClientError.StatusCodeError({ request, response, description: carrier })
     }),
     { message: carrier, details: { note: carrier } },
+    { _tag: carrier },
+    Object.assign(new Error("named"), { name: carrier }),
     carrier
   ]
 }

@@ -31,6 +31,18 @@ const variable = (path: ReadonlyArray<string | number>): string =>
 const unreadable = (cause: unknown) =>
   new ConfigurationError({ code: "INVALID_CONFIG", message: "The configuration source could not be read", cause })
 
+/** More than any list of options has: its length is the greatest index that a variable's name ends with. */
+const maxItems = 1_000
+
+const tooLong = (path: ReadonlyArray<string | number>) => {
+  const expected = `a list of at most ${maxItems} items`
+  return new ConfigurationError({
+    code: "INVALID_CONFIG",
+    message: `Invalid configuration: ${path.join(".")} must be ${expected}`,
+    details: { path: path.join("."), expected }
+  })
+}
+
 /** Every value that the provider has below a path. */
 const settings = (
   provider: ConfigProvider.ConfigProvider,
@@ -38,6 +50,7 @@ const settings = (
 ): Effect.Effect<ReadonlyArray<Setting>, ConfigurationError> =>
   Effect.flatMap(Effect.mapError(provider.load(path), unreadable), (node) => {
     if (node === undefined) return Effect.succeed([])
+    if (node._tag === "Array" && node.length > maxItems) return Effect.fail(tooLong(path))
     const own = node.value === undefined ? [] : [{ path, value: node.value }]
     const children: ReadonlyArray<string | number> = node._tag === "Record"
       ? [...node.keys]

@@ -3,11 +3,14 @@ import { codeOf } from "../ErrorCode.ts"
 import * as Redaction from "../Redaction.ts"
 import type { Attempt } from "../RetryExhausted.ts"
 
+/** A name is a word, as classes have; whatever else was put there is free text. */
+const asName = (name: string): string => /^[\w$/@.-]{1,64}$/.test(name) ? Redaction.text(name) : "an error"
+
 /** What an error is called, which tells nothing of what it holds. */
 export const nameOf = (error: unknown): string => {
   if (typeof error !== "object" || error === null) return `a ${typeof error}`
-  if ("_tag" in error && typeof error._tag === "string") return error._tag
-  return error instanceof Error ? error.name : "an object"
+  if ("_tag" in error && typeof error._tag === "string") return asName(error._tag)
+  return error instanceof Error ? asName(error.name) : "an object"
 }
 
 /** The summary of an error that is safe to keep and show. */

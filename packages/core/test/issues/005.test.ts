@@ -40,6 +40,14 @@ describe("Configuration that would be replaced or would exhaust the process", ()
       assert.strictEqual((yield* Effect.flip(fromEnvironment(lists))).code, "INVALID_CONFIG")
     }))
 
+  it.effect("a list whose index is beyond any list is refused, and not made", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(fromEnvironment({ KEELSON_RETRY_STATUSES_4294967294: "503" }))
+      assert.strictEqual(error.code, "INVALID_CONFIG")
+      assert.include(error.message, "must be a list of at most 1000 items")
+      assert.deepStrictEqual((yield* fromEnvironment({ KEELSON_RETRY_STATUSES_0: "503" })).statuses, [503])
+    }))
+
   it.effect("text that is nested too deeply, or that aliases multiply, is refused with its section", () =>
     Effect.gen(function*() {
       for (const levels of [1_000, 100_000]) {
