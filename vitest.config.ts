@@ -34,7 +34,8 @@ export default defineConfig({
       reporter: ["text", "lcov", "json-summary"],
       reportsDirectory: "coverage",
       thresholds: {
-        "packages/core/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 }
+        "packages/core/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
+        "packages/jwks/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 }
       }
     }
   }

@@ -1,12 +1,20 @@
 import { defineConfig } from "vitest/config"
 
-/** The tests that mutants of core are run against: one flat project, and the same cases for every mutant. */
+/** The tests that mutants of core and jwks are run against: one flat project, and the same cases for every mutant. */
 export default defineConfig({
   test: {
     isolate: false,
-    include: ["packages/core/test/**/*.test.ts"],
-    // Slow, and about modules that are not mutated.
-    exclude: ["packages/core/test/{BreakerStore,Redaction,Secrets,OpenTelemetry}.test.ts", "**/node_modules/**"],
+    include: ["packages/core/test/**/*.test.ts", "packages/jwks/test/**/*.test.ts"],
+    exclude: [
+      // Slow, and about modules that are not mutated.
+      "packages/core/test/{BreakerStore,Redaction,Secrets,OpenTelemetry}.test.ts",
+      "packages/jwks/test/{StaticKeys,JwksSnapshots,JwksRegistryApi,JwksRegistryLoad}*.test.ts",
+      "packages/jwks/test/properties/{staticKeys,snapshots,registry,stateMachine}.test.ts",
+      "packages/jwks/test/SimulatedDay.test.ts",
+      // Real sockets, TLS and peers; `FetchEgress` has some too, which are fast, and alone in reading bodies.
+      "packages/jwks/test/{NodeEgress,Real}*.test.ts",
+      "**/node_modules/**"
+    ],
     env: { KEELSON_SEED: "20260101" }
   }
 })

@@ -2,15 +2,20 @@
 import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
 import type { Schema } from "effect"
 import { commentsOf } from "./referenceComments.ts"
+import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
-import { type OptionInfo, optionsOf } from "./referenceOptions.ts"
+import { type OptionInfo, type Options, optionsOf } from "./referenceOptions.ts"
 
 export interface Section {
   readonly title: string
-  readonly schema: Schema.ConstraintDecoder<unknown>
-  /** The modules whose doc comments describe the options. */
+  readonly schema: Options
+  /** What the rules are checked by, where that is another schema. */
+  readonly checked?: Schema.ConstraintDecoder<unknown>
+  /** The modules whose doc comments describe the options, as in `core/RetryPolicy`. */
   readonly modules: ReadonlyArray<string>
   readonly intro: string
+  /** Options that are complete, where some are required. */
+  readonly sample?: object
   /** What two options may not be together, each with options that break it. */
   readonly rules: ReadonlyArray<{ readonly text: string; readonly broken: object }>
 }
@@ -20,18 +25,18 @@ const timesRule = {
   broken: { attemptTimeout: "2 seconds", deadline: "1 second" }
 }
 
-export const sections: ReadonlyArray<Section> = [
+const policySections: ReadonlyArray<Section> = [
   {
     title: "ResiliencePolicy",
     schema: ResiliencePolicy.ResiliencePolicy,
-    modules: ["RetryPolicy", "ResiliencePolicy"],
+    modules: ["core/RetryPolicy", "core/ResiliencePolicy"],
     intro: "For `Resilience.make`. A part that is left out is not there: no retry, no breaker, no deadline.",
     rules: [timesRule]
   },
   {
     title: "RetryPolicy",
     schema: RetryPolicy.Options,
-    modules: ["Backoff", "RetryPolicy"],
+    modules: ["core/Backoff", "core/RetryPolicy"],
     intro: [
       "For `RetryPolicy.make`, and for the section `retry` of a `ResiliencePolicy`, where `attemptTimeout`, `deadline` and",
       "`detach` belong to the policy around it. In code, `schedule` takes any `Schedule` in place of the backoff, and `budget`",
@@ -48,14 +53,14 @@ export const sections: ReadonlyArray<Section> = [
   {
     title: "RetryBudget",
     schema: RetryBudget.Policy,
-    modules: ["RetryBudget"],
+    modules: ["core/RetryBudget"],
     intro: "For `RetryBudget.make`, and for the section `budget` of a `RetryPolicy`.",
     rules: []
   },
   {
     title: "BreakerPolicy",
     schema: BreakerPolicy.BreakerPolicy,
-    modules: ["BreakerPolicy"],
+    modules: ["core/BreakerPolicy"],
     intro: "For `Breaker.make`, and for the section `breaker` of a `ResiliencePolicy`.",
     rules: [
       {
@@ -66,17 +71,26 @@ export const sections: ReadonlyArray<Section> = [
   }
 ]
 
+/** Every section that has a schema. */
+export const sections: ReadonlyArray<Section> = [...policySections, ...keySections]
+
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
   breaker: "[BreakerPolicy](#breakerpolicy)",
   budget: "[RetryBudget](#retrybudget)"
 }
 
-const row = ({ meaning, name, preset, value }: OptionInfo): ReadonlyArray<string> => [
-  code(name),
-  value === "a section" ? `a section: ${anchors[name] ?? ""}` : value,
-  preset === undefined ? "none" : code(preset),
-  meaning
+/** What stands in the column of defaults. */
+export const defaultCell = ({ isRequired, preset }: Pick<OptionInfo, "isRequired" | "preset">): string => {
+  if (isRequired === true) return "required"
+  return preset === undefined ? "none" : code(preset)
+}
+
+const row = (option: OptionInfo): ReadonlyArray<string> => [
+  code(option.name),
+  option.value === "a section" ? `a section: ${anchors[option.name] ?? ""}` : option.value,
+  defaultCell(option),
+  option.meaning
 ]
 
 const head = ["Option", "Value", "Default", "Meaning"]
@@ -98,8 +112,8 @@ export const redisOptions: ReadonlyArray<OptionInfo> = [
     name: "redis",
     value: "a `Layer` of `Redis`",
     preset: undefined,
-    meaning:
-      "The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. Required."
+    isRequired: true,
+    meaning: "The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost."
   },
   {
     name: "prefix",
@@ -131,8 +145,10 @@ const intro = [
 export const configurationPage = (): string =>
   page("Configuration", [
     intro,
-    ...sections.flatMap(blocks),
+    ...policySections.flatMap(blocks),
     "## BreakerStore.layerRedis",
     "Options in code only. What happens while Redis is down is told in [operations.md](../guides/operations.md).",
-    table(head, redisOptions.map(row))
+    table(head, redisOptions.map(row)),
+    ...keySections.flatMap(blocks),
+    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))])
   ])

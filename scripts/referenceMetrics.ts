@@ -19,8 +19,8 @@ const intro = [
 ].join("\n")
 
 const planned = [
-  "The metrics of tokens and of the cache are defined and count nothing yet: the packages that will count them are",
-  "planned. The Prometheus endpoint shows such a family with its help text and no series."
+  "The metrics of tokens and of the cache of tokens are defined and count nothing yet: the package that will count them",
+  "is planned. The Prometheus endpoint shows such a family with its help text and no series."
 ].join("\n")
 
 const head = ["Name", "Kind", "Unit", "Labels", "Meaning"]

@@ -57,6 +57,16 @@ describe("Documentation", () => {
     for (const page of pages) assert.deepStrictEqual(links(page).filter(isMissing), [], page)
   })
 
+  it("[R22] no README and no guide uses an insecure option; the one example that does is a server of its own", () => {
+    const insecure = /allowLocalhost|unverifiedAddresses|skipExpiry/
+    const guides = pages.filter((page) => /^README|\/README|getting-started|guides\//.test(page.replaceAll("\\", "/")))
+    assert.isAtLeast(guides.length, 17)
+    for (const page of guides) assert.notMatch(read(page), insecure, page)
+    const examples = globSync("examples/src/**/*.ts", { cwd: root }).filter((path) => insecure.test(read(path)))
+    assert.deepStrictEqual(examples, [join("examples", "src", "jwks-cache.ts")])
+    assert.include(read("examples/src/jwks/provider.ts"), `host: "127.0.0.1"`)
+  })
+
   it("no guide and no example turns a protection off", () => {
     const sources = ["README.md", ...globSync(["docs/guides/*.md", "examples/src/**/*.ts"], { cwd: root })]
     for (const source of sources) {

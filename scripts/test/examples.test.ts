@@ -64,6 +64,25 @@ describe("examples", () => {
     assert.isAbove(summary.reachedServer, 0)
   }, 30_000)
 
+  it("[L1] [L3] [K-03] jwks-cache shows what reaches the provider, and ends by itself", async () => {
+    const { code, err, out } = await run("jwks-cache.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const steps = out.split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
+    assert.deepStrictEqual(steps.slice(0, -1), [
+      ["100 x verified, of alice", "requests: metadata 200, key set 200; Ready, ok"],
+      ["100 x verified, of alice", "requests: none; Ready, ok"],
+      ["500 x JwksKeyNotFound, a 401", "requests: key set 304; Ready, ok"],
+      ["1 x verified, of alice", "requests: key set 200; Ready, ok"],
+      ["1 x JwksKeyNotFound, a 401", "requests: none; Ready, ok"],
+      ["1 x verified, of alice", "requests: key set 304; Ready, ok"],
+      ["1 x verified, of alice", "requests: key set 503, key set 503, key set 503; Refreshing, ok"],
+      ["1 x JwksUnavailable, a 503", "requests: none; Refreshing, ok"],
+      ["1 x verified, of alice", "requests: key set 304; Ready, ok"]
+    ])
+    const [, lookups, hits, misses] = /^(\d+) lookups: (\d+) hits, (\d+) misses$/m.exec(out) ?? []
+    assert.strictEqual(Number(hits) + Number(misses), Number(lookups))
+  }, 30_000)
+
   it("start says how it is used where an option is wrong", async () => {
     const { code, err, out } = await run("start.ts", "--seconds", "0")
     assert.deepStrictEqual([code, out], [2, ""])

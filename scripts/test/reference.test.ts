@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Configuration, ErrorCode, Metrics } from "@keelson/core"
+import { Configuration, ErrorCode, Field, Metrics } from "@keelson/core"
 import { Result, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { pages, stale } from "../reference.ts"
 import { commentsIn } from "../referenceComments.ts"
-import { optionsIn, redisOptions, sections } from "../referenceConfiguration.ts"
+import { defaultCell, optionsIn, redisOptions, sections } from "../referenceConfiguration.ts"
+import { snapshotOptions } from "../referenceKeyOptions.ts"
 import { list, table } from "../referenceMarkdown.ts"
 import { optionsOf } from "../referenceOptions.ts"
 
@@ -62,29 +63,46 @@ describe("reference", () => {
     it.each(sections)("$title: has every option with its value, default and meaning", ({ modules, schema, title }) => {
       const options = optionsIn({ modules, schema })
       assert.isNotEmpty(options)
-      for (const { meaning, name, preset } of options) {
-        const found = rows(sectionOf(title), `\`${name}\``)
+      for (const option of options) {
+        const found = rows(sectionOf(title), `\`${option.name}\``)
         assert.lengthOf(found, 1)
-        assert.deepStrictEqual(found[0]?.slice(2), [preset === undefined ? "none" : `\`${preset}\``, meaning])
+        assert.deepStrictEqual(found[0]?.slice(2), [defaultCell(option), option.meaning])
         assert.isAbove(found[0]?.[1]?.length ?? 0, 3)
       }
     })
 
-    it.each(sections)("$title: its rules are refused where they are broken", ({ rules, schema, title }) => {
+    it.each(sections)(
+      "$title: its rules are refused where they are broken",
+      ({ checked, rules, sample = {}, schema, title }) => {
+        const decode = Configuration.decodeResult(checked ?? schema)
+        assert.isTrue(Result.isSuccess(decode(sample)))
+        for (const { broken, text } of rules) {
+          assert.isTrue(Result.isFailure(decode(broken)), text)
+          assert.include(sectionOf(title), `- ${text}`)
+        }
+      }
+    )
+
+    it.each(sections)("$title: a default is written as the option takes it", ({ modules, sample, schema }) => {
       const decode = Configuration.decodeResult(schema)
-      for (const { broken, text } of rules) {
-        assert.isTrue(Result.isFailure(decode(broken)))
-        assert.include(sectionOf(title), `- ${text}`)
+      const defaults = decode({ ...sample })
+      for (const { name, preset, value } of optionsIn({ modules, schema })) {
+        if (preset === undefined || !value.startsWith("a duration")) continue
+        assert.deepStrictEqual(decode({ ...sample, [name]: preset }), defaults)
       }
     })
 
-    it.each(sections)("$title: a default is written as the option takes it", ({ modules, schema }) => {
-      const decode = Configuration.decodeResult(schema)
-      const defaults = decode({})
-      for (const { name, preset, value } of optionsIn({ modules, schema })) {
-        if (preset === undefined || !value.startsWith("a duration")) continue
-        assert.deepStrictEqual(decode({ [name]: preset }), defaults)
-      }
+    it.each(sections)("$title: what is said to be required is missed where it is not given", (section) => {
+      const decode = Configuration.decodeResult(section.checked ?? section.schema)
+      const without = (omitted: string) =>
+        Object.fromEntries(Object.entries({ ...section.sample }).filter(([name]) => name !== omitted))
+      const notMissed = optionsIn(section)
+        .filter(({ isRequired, name }) => isRequired === true && Result.isSuccess(decode(without(name))))
+      assert.deepStrictEqual(notMissed, [])
+    })
+
+    it.each(snapshotOptions)("$title: has its options", ({ options, title }) => {
+      for (const { name } of options) assert.lengthOf(rows(sectionOf(title), `\`${name}\``), 1)
     })
 
     it("has the options of the Redis store", () => {
@@ -100,6 +118,44 @@ describe("reference", () => {
     assert.throws(() => optionsOf(size, new Map()), "size has no doc comment")
     assert.throws(() => optionsOf(size, comments("How big. Default 3.")), "has to end with: Default none.")
     assert.throws(() => optionsOf(unknown, comments("How big. Default none.")), "has no words")
+  })
+
+  it("has words for what is required, key material, records, text in JSON, and lists that are empty", () => {
+    const names = Schema.Array(Schema.String.check(Schema.isMinLength(1))).check(
+      Schema.isMaxLength(9, { expected: "a list of 1 to 9 names" })
+    )
+    const options = Schema.Struct({
+      size: Schema.String.check(Schema.isMaxLength(9, { expected: "text from 1 to 9 characters" })),
+      secret: Schema.optionalKey(
+        Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(9, { expected: "1 to 9 characters" })))
+      ),
+      jwk: Schema.optionalKey(Schema.RedactedFromValue(Schema.Record(Schema.String, Schema.Unknown))),
+      names: Schema.Union([names, Schema.fromJsonString(names)]),
+      hosts: Field.defaulted(Schema.Array(Schema.String.check(Schema.isMinLength(1))), [])
+    })
+    const comments = commentsIn(`
+      /** A. From 1 to 9 characters. Required. */
+      size: text(9),
+      /** B. From 1 to 9 characters. Default none. */
+      secret: Schema.optionalKey(
+      /** C. Default none. */
+      jwk: Schema.optionalKey(
+      /** D. From 1 to 9 names. Required. */
+      names: Schema.Union(
+      /** E. Default none. */
+      hosts: Field.defaulted(`)
+    assert.deepStrictEqual(
+      optionsOf(options, comments).map(({ isRequired, meaning, value }) => [meaning, value, isRequired]),
+      [
+        ["A.", "text from 1 to 9 characters", true],
+        ["B.", "1 to 9 characters; redacted", false],
+        ["C.", "an object; redacted", false],
+        ["D.", "a list of 1 to 9 names; or the same as text in JSON", true],
+        ["E.", "a list; each item text that is not empty", false]
+      ]
+    )
+    const optional = new Map([...comments, ["size", "A. From 1 to 9 characters. Default none."]])
+    assert.throws(() => optionsOf(options, optional), "size has to end with: From 1 to 9 characters. Required.")
   })
 
   it("pads tables to their widest cell, and keeps bars out of them", () => {

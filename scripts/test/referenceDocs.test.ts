@@ -55,12 +55,12 @@ describe("documentation", () => {
     }
   })
 
-  it("[S3-36] observability has four queries, on metrics that there are", () => {
+  it("[S3-36] observability has four queries at least, on metrics that there are", () => {
     const queries = Array.from(
       textOf("docs/guides/observability.md").matchAll(/```promql\n([\s\S]*?)```/g),
       ([, query = ""]) => query
     )
-    assert.lengthOf(queries, 4)
+    assert.isAtLeast(queries.length, 4)
     for (const query of queries) assert.include(query, defaultPrefix)
   })
 

@@ -1,27 +1,33 @@
 /**
- * Keelson beside its peers, in one process and in turns. `--json` writes the figures to `results.json` and their table
- * to `docs/benchmarks.md`.
+ * Keelson beside its peers, in one process and in turns. `--json` writes the figures to `results.json` and their tables
+ * to `docs/benchmarks.md`; `policies` or `jwks` runs that part alone, and writes nothing.
  *
  * It fails only where a contestant does not do what it should: a time depends on the machine, and fails nothing.
  */
 import { BreakerStore } from "@keelson/core"
 import { Effect, Layer } from "effect"
 import { CircuitBreaker } from "effect/persistence"
-import { nanosecondsTable, table, write } from "./report.ts"
+import { merge } from "./figures.ts"
+import { keySets } from "./jwks/suite.ts"
+import { comparisonTable, findingsTable, nanosecondsTable, write } from "./report.ts"
 import { groups, problemsIn, run } from "./suite.ts"
 
-const program = Effect.gen(function*() {
+const policies = Effect.gen(function*() {
   const problems = (yield* Effect.forEach(groups, problemsIn)).flat()
-  if (problems.length > 0) return yield* Effect.fail(problems)
+  if (problems.length > 0) return yield* Effect.fail(problems.join("\n"))
   const found = yield* Effect.forEach(
     groups.flatMap((group) => group.workloads.map((workload) => ({ group, workload }))),
     ({ group, workload }) => run(group, workload)
   )
-  return {
-    comparisons: found.flatMap(({ comparisons }) => comparisons),
-    nanoseconds: found.flatMap(({ nanoseconds }) => nanoseconds)
-  }
+  return merge(found)
 })
+
+const parts = { policies, jwks: keySets }
+const chosen = Object.entries(parts).filter(([name]) => process.argv.includes(name))
+// Key sets first: their memory is measured in a process that has done nothing else yet.
+const program = chosen.length === 0
+  ? Effect.map(Effect.all([keySets, policies]), ([ofKeySets, ofPolicies]) => merge([ofPolicies, ofKeySets]))
+  : Effect.map(Effect.all(chosen.map(([, part]) => part)), merge)
 
 const stores = Layer.merge(BreakerStore.layerMemory, CircuitBreaker.layerStoreMemory())
 
@@ -30,13 +36,14 @@ await Effect.runPromise(
     Effect.scoped,
     Effect.provide(stores),
     Effect.match({
-      onFailure: (problems) => {
-        for (const problem of problems) console.error(problem)
+      onFailure: (problem) => {
+        console.error(problem)
         process.exitCode = 1
       },
       onSuccess: (figures) => {
-        console.log(`${table(figures.comparisons)}\n\nNanoseconds per call:\n${nanosecondsTable(figures.nanoseconds)}`)
-        if (process.argv.includes("--json")) write(figures)
+        console.log(`${comparisonTable(figures.comparisons)}\n\n${findingsTable(figures.findings)}`)
+        console.log(`\nNanoseconds per call:\n${nanosecondsTable(figures.nanoseconds)}`)
+        if (process.argv.includes("--json") && chosen.length === 0) write(figures)
       }
     })
   )

@@ -1,7 +1,7 @@
 /** The figures as text. */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { Comparison, Figures } from "./suite.ts"
+import { type Comparison, type Figures, type Finding, isMet } from "./figures.ts"
 
 const resultsFile = join(import.meta.dirname, "../results.json")
 const page = join(import.meta.dirname, "../../../docs/benchmarks.md")
@@ -11,7 +11,7 @@ const end = "<!-- end of figures -->"
 const show = (ratio: number): string => Math.abs(ratio) >= 10 ? ratio.toFixed(0) : ratio.toPrecision(2)
 
 const row = ({ group, measure, other, ratio, target, workload }: Comparison): ReadonlyArray<string> => [
-  workload === "failing" ? group : `${group}, ${workload}`,
+  workload === undefined || workload === "failing" ? group : `${group}, ${workload}`,
   measure === "added" ? "added cost" : "time",
   other,
   show(ratio.median),
@@ -28,11 +28,28 @@ const markdown = ([head = [], ...rows]: ReadonlyArray<ReadonlyArray<string>>): s
   return [head, widths.map((width) => "-".repeat(width)), ...rows].map(line).join("\n")
 }
 
-export const table = (comparisons: ReadonlyArray<Comparison>): string =>
+export const comparisonTable = (comparisons: ReadonlyArray<Comparison>): string =>
   markdown([
     ["what is called", "compared", "beside", "Keelson's share", "half of the rounds", "target", "result"],
     ...comparisons.map(row)
   ])
+
+const number = (value: number): string => {
+  if (Number.isInteger(value)) return value.toLocaleString("en-US")
+  // 99.99 is not 100.
+  return value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(value >= 99 ? 4 : 3)
+}
+
+const findingRow = ({ aim, group, unit, value, what }: Finding): ReadonlyArray<string> => [
+  group,
+  what,
+  `${number(value)} ${unit}`.trim(),
+  aim === undefined ? "" : `${aim.is} ${aim.value} ${unit}`.trim(),
+  aim === undefined ? "" : isMet(value, aim) ? "met" : "missed"
+]
+
+export const findingsTable = (findings: ReadonlyArray<Finding>): string =>
+  markdown([["what is measured", "figure", "value", "target", "result"], ...findings.map(findingRow)])
 
 export const nanosecondsTable = (nanoseconds: Figures["nanoseconds"]): string =>
   Array.from(
@@ -40,10 +57,11 @@ export const nanosecondsTable = (nanoseconds: Figures["nanoseconds"]): string =>
     ([what, all]) => `${what}: ${all.map(({ contestant, median }) => `${contestant} ${median}`).join(", ")}`
   ).join("\n")
 
-/** Writes the figures to `results.json`, and their table to `docs/benchmarks.md`. */
+/** Writes the figures to `results.json`, and their tables to `docs/benchmarks.md`. */
 export const write = (figures: Figures): void => {
   writeFileSync(resultsFile, `${JSON.stringify(figures, null, 2)}\n`)
+  const tables = `${comparisonTable(figures.comparisons)}\n\n${findingsTable(figures.findings)}`
   const text = readFileSync(page, "utf8")
   const head = text.slice(0, text.indexOf(begin) + begin.length)
-  writeFileSync(page, `${head}\n\n${table(figures.comparisons)}\n\n${text.slice(text.indexOf(end))}`)
+  writeFileSync(page, `${head}\n\n${tables}\n\n${text.slice(text.indexOf(end))}`)
 }

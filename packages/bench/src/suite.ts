@@ -12,7 +12,8 @@ import {
   shared,
   type Workload
 } from "./contestant.ts"
-import { each, measure, type Spread, spread, type Times } from "./measure.ts"
+import type { Figures, Measure } from "./figures.ts"
+import { each, measure, spread, type Times } from "./measure.ts"
 import { bareEffect, bareFunction, retries } from "./retries.ts"
 import { wraps } from "./wraps.ts"
 
@@ -21,8 +22,7 @@ interface Group {
   readonly contestants: ReadonlyArray<Contestant>
   readonly checks: ReadonlyArray<Check>
   readonly workloads: ReadonlyArray<Workload>
-  /** What is compared: the time of a call, or what a policy adds to a bare call of its own kind. */
-  readonly measure: "time" | "added"
+  readonly measure: Measure
   /** The most that Keelson's figure may be of another's. */
   readonly targets?: Readonly<Record<string, number>>
 }
@@ -61,22 +61,6 @@ export const groups: ReadonlyArray<Group> = [
   { name: "open circuit", contestants: opened, checks: [rejects], workloads: [failing], measure: "time" }
 ]
 
-/** Keelson's figure over another's, for one workload. */
-export interface Comparison {
-  readonly group: string
-  readonly workload: Workload["name"]
-  readonly measure: Group["measure"]
-  readonly other: string
-  readonly ratio: Spread
-  readonly target: number | undefined
-}
-
-export interface Figures {
-  readonly comparisons: ReadonlyArray<Comparison>
-  /** Nanoseconds per call, for who looks for what to improve; they depend on the machine and the day. */
-  readonly nanoseconds: ReadonlyArray<{ readonly what: string; readonly contestant: string; readonly median: number }>
-}
-
 export const problemsIn = (group: Group): Effect.Effect<ReadonlyArray<string>, never, Services> =>
   Effect.map(
     Effect.forEach(group.contestants, (contestant) => problemsOf(contestant, group.checks)),
@@ -111,6 +95,7 @@ export const run = Effect.fnUntraced(function*(
       what: `${group.name}, ${workload.name}`,
       contestant,
       median: Math.round(spread(times).median)
-    }))
+    })),
+    findings: []
   }
 })

@@ -5,7 +5,7 @@
  */
 import { Duration, Effect, Random, Schedule, Schema } from "effect"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./internal/field.ts"
+import * as Field from "./Field.ts"
 import { type Band, draw, jitterBand } from "./internal/jitterBand.ts"
 
 const longest = Duration.hours(24)

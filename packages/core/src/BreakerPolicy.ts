@@ -3,7 +3,7 @@
  */
 import { Duration, type Effect, Schema } from "effect"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./internal/field.ts"
+import * as Field from "./Field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 
 /** The fields of a policy. */

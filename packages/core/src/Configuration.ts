@@ -4,7 +4,7 @@
  * Unknown keys, wrong types, values out of range and contradictions fail; nothing is replaced silently. The error names
  * the path and the bound, never the value found there, since that may be a secret.
  */
-import { ConfigProvider, Duration, Effect, Predicate, Result, Schema } from "effect"
+import { ConfigProvider, Duration, Effect, Predicate, Redacted, Result, Schema } from "effect"
 import { Yaml } from "effect/encoding"
 import * as EnvSubstitution from "./EnvSubstitution.ts"
 import { toConfigurationError } from "./internal/configurationIssue.ts"
@@ -14,7 +14,7 @@ import { ConfigurationError } from "./KeelsonError.ts"
 /** Where the options are, segment by segment: `["keelson", "retry"]`. Never empty: nothing owns a whole environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
 
-export type { DurationInput } from "./internal/field.ts"
+export type { DurationInput } from "./Field.ts"
 
 const options = { onExcessProperty: "error", errors: "all" } as const
 
@@ -43,8 +43,9 @@ const unbounded = (path: ReadonlyArray<string>) =>
     details: { path: path.join("."), expected: `at most ${maxDepth} levels and ${maxMembers} members` }
   })
 
-/** Plain data with each `Duration` written as text, which is what option schemas decode. */
+/** Plain data with each `Duration` written as text and each `Redacted` opened, which is what option schemas decode. */
 const plain = (input: unknown): unknown => {
+  if (Redacted.isRedacted(input)) return plain(Redacted.value(input))
   if (Duration.isDuration(input)) return String(input)
   if (Array.isArray(input)) return input.map(plain)
   if (!Predicate.isObject(input)) return input

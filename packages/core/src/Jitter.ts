@@ -7,7 +7,7 @@
  * @see https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
 import { Duration, Effect, Function, Random, Schedule } from "effect"
-import type { DurationInput } from "./internal/field.ts"
+import type { DurationInput } from "./Field.ts"
 import { draw, jitterBand, type Kind } from "./internal/jitterBand.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 

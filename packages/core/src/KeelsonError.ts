@@ -29,7 +29,10 @@ export interface Options<Code extends ErrorCode> {
   readonly cause?: unknown
 }
 
-abstract class Coded<Code extends ErrorCode> extends Data.Error<{
+/**
+ * What they have in common; the base of errors that other packages add, each with one code and a `_tag` of its own.
+ */
+export abstract class Coded<Code extends ErrorCode> extends Data.Error<{
   readonly code: Code
   readonly message: string
   readonly details: Problem.Details

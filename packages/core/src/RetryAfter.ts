@@ -7,7 +7,7 @@
  */
 import { Cause, Clock, Duration, Effect, Function, Random, Result, Schedule } from "effect"
 import { Headers } from "effect/http"
-import type { DurationInput } from "./internal/field.ts"
+import type { DurationInput } from "./Field.ts"
 
 export interface Options {
   /** The most that may be asked for; what is added to spread clients comes on top. Default 60 seconds. */

@@ -7,7 +7,7 @@
  */
 import { Clock, Context, Duration, Effect, Layer, Schema } from "effect"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./internal/field.ts"
+import * as Field from "./Field.ts"
 
 /** The fields of a budget. */
 export const Policy = Schema.Struct({

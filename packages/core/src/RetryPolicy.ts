@@ -7,7 +7,7 @@ import { Duration, Effect, Schedule, Schema } from "effect"
 import * as Backoff from "./Backoff.ts"
 import * as Configuration from "./Configuration.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
-import * as Field from "./internal/field.ts"
+import * as Field from "./Field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 

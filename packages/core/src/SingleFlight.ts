@@ -1,7 +1,7 @@
 /**
  * One run of a piece of work for all who want its result at the same time.
  */
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Inspectable, Schema, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Inspectable, Schema, type Scope } from "effect"
 import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
 import { CurrentDeadline } from "./Deadline.ts"
 import { code } from "./ErrorCode.ts"
@@ -41,7 +41,7 @@ export class Closed extends Schema.TaggedError<Closed>("@keelson/core/SingleFlig
 export const make = Effect.fnUntraced(function*<A, E, R>(
   work: Effect.Effect<A, E, R>
 ): Effect.fn.Return<Effect.Effect<A, E | Closed>, never, R | Scope.Scope> {
-  const fork = Effect.runForkWith(Context.add(yield* Effect.context<R>(), CurrentDeadline, undefined))
+  const fork = Effect.runForkWith(yield* Effect.context<R>())
   let isClosed = false
   let current: { readonly gate: Deferred.Deferred<A, E | Closed>; fiber?: Fiber.Fiber<unknown, unknown> } | undefined
 
@@ -62,10 +62,11 @@ export const make = Effect.fnUntraced(function*<A, E, R>(
     const run: typeof current = { gate }
     current = run
     // Known before the work begins, which may call this or close the scope before `fork` returns.
-    const fiber = fork(Effect.withFiber((own) => {
+    const known = Effect.withFiber((own) => {
       run.fiber = own
       return work
-    }))
+    })
+    const fiber = fork(Effect.provideService(known, CurrentDeadline, undefined))
     fiber.addObserver((exit) => {
       if (current?.gate === gate) current = undefined
       Deferred.doneUnsafe(

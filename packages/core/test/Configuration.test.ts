@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, ConfigProvider, Duration, Effect, Result, Schema } from "effect"
+import { Cause, ConfigProvider, Duration, Effect, Redacted, Result, Schema } from "effect"
 import { inspect } from "node:util"
 import * as Configuration from "../src/Configuration.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
@@ -68,6 +68,15 @@ describe("Configuration", () => {
         assert.deepEqual(unknown.details["path"], `${name}s`)
       })
     }
+
+    it("opens what is Redacted in code for the schema, and shows nothing of it where it does not fit", () => {
+      const Secret = Schema.Struct({ secret: Schema.RedactedFromValue(Schema.String.check(Schema.isMinLength(8))) })
+      const decode = Configuration.decodeResult(Secret)
+      const accepted = Result.getOrThrow(decode({ secret: Redacted.make("long enough") }))
+      assert.strictEqual(Redacted.value(accepted.secret), "long enough")
+      const refused = Result.getOrThrow(Result.flip(decode({ secret: Redacted.make("tiny") })))
+      assert.notInclude(inspect(refused) + JSON.stringify(refused), "tiny")
+    })
 
     it("decodeUnsafe throws the error itself", () => {
       assert.throws(() => Configuration.decodeUnsafe(RetryPolicy.Options)({ maxAttempts: 0 }), ConfigurationError)

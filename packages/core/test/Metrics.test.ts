@@ -23,9 +23,10 @@ const registered = (labels: { readonly server: string }, read: () => number) =>
   })
 
 const a = { server: "a" }
+const keySet = { tenant: "t", provider: "p" }
 const hits = values("keelson_cache_hits_total")
 
-/** What S3-28 and S3-29 ask for: names and labels. */
+/** What S3-28, S3-29 and S1-32 ask for: names and labels. */
 const families = [
   ["[S3-28]", "token_acquisitions_total", "Counter", ["server", "status"]],
   ["[S3-28]", "token_acquisition_duration_seconds", "Histogram", ["server"]],
@@ -36,7 +37,14 @@ const families = [
   ["[S3-28]", "retry_attempts_total", "Counter", ["server"]],
   ["[S3-29]", "http_requests_total", "Counter", ["method", "endpoint", "status"]],
   ["[S3-29]", "http_request_duration_seconds", "Histogram", ["method", "endpoint"]],
-  ["[S3-29]", "errors_total", "Counter", ["server", "error_code", "category"]]
+  ["[S3-29]", "errors_total", "Counter", ["server", "error_code", "category"]],
+  ["[S1-32]", "jwks_cache_requests_total", "Counter", ["tenant", "provider"]],
+  ["[S1-32]", "jwks_cache_hits_total", "Counter", ["tenant", "provider"]],
+  ["[S1-32]", "jwks_cache_misses_total", "Counter", ["tenant", "provider"]],
+  ["[S1-32]", "jwks_cache_stale_total", "Counter", ["tenant", "provider"]],
+  ["[S1-32]", "jwks_cache_refresh_total", "Counter", ["tenant", "provider", "status"]],
+  ["[S1-32]", "jwks_cache_refresh_errors_total", "Counter", ["tenant", "provider"]],
+  ["[S1-32]", "jwks_cache_refresh_duration_seconds", "Histogram", ["tenant", "provider"]]
 ] as const
 
 /** Updates every metric once. */
@@ -51,6 +59,13 @@ const updateAll = Effect.gen(function*() {
   yield* Metrics.increment("httpRequests", { method: "GET", endpoint: "token", status: "200" })
   yield* Metrics.observe("httpRequestDuration", { method: "GET", endpoint: "token" }, Duration.millis(20))
   yield* Metrics.increment("errors", { server: "a", error_code: "NET-001", category: "NETWORK" })
+  yield* Metrics.register("jwksRequests", keySet, () => 1)
+  yield* Metrics.register("jwksHits", keySet, () => 1)
+  yield* Metrics.register("jwksMisses", keySet, () => 1)
+  yield* Metrics.register("jwksStale", keySet, () => 1)
+  yield* Metrics.increment("jwksRefresh", { ...keySet, status: "success" })
+  yield* Metrics.increment("jwksRefreshErrors", keySet)
+  yield* Metrics.observe("jwksRefreshDuration", keySet, Duration.millis(20))
 })
 
 describe("Metrics", () => {
@@ -179,7 +194,7 @@ describe("Metrics", () => {
       Effect.gen(function*() {
         yield* updateAll
         const names = (yield* Metric.snapshot).map(({ id }) => id)
-        assert.lengthOf(names, 10)
+        assert.lengthOf(names, families.length)
         assert.isTrue(names.every((name) => name.startsWith("shop_") && !name.includes("keelson")))
       }).pipe(Effect.provideService(Metrics.Prefix, "shop_"), Effect.provide(Metrics.layerIsolated)))
   })

@@ -83,6 +83,85 @@ export const definitions = {
     labels: ["server"],
     description: "Attempts after the first one of a call."
   },
+  jwksRequests: {
+    name: "jwks_cache_requests_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["tenant", "provider"],
+    description: "Key lookups: hits and misses."
+  },
+  jwksHits: {
+    name: "jwks_cache_hits_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["tenant", "provider"],
+    description: "Key lookups answered at once from memory."
+  },
+  jwksMisses: {
+    name: "jwks_cache_misses_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["tenant", "provider"],
+    description: "Key lookups that memory could not answer, whatever became of them."
+  },
+  jwksStale: {
+    name: "jwks_cache_stale_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["tenant", "provider"],
+    description: "Hits on keys past their lifetime."
+  },
+  jwksFloodLimited: {
+    name: "jwks_cache_flood_limited_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["tenant", "provider"],
+    description: "Lookups of unknown keys that were not allowed to cause a fetch."
+  },
+  jwksRefresh: {
+    name: "jwks_cache_refresh_total",
+    kind: "counter",
+    unit: "fetches",
+    labels: ["tenant", "provider", "status"],
+    description: "Fetches of a key set by result (success, not_modified, failure)."
+  },
+  jwksRefreshErrors: {
+    name: "jwks_cache_refresh_errors_total",
+    kind: "counter",
+    unit: "fetches",
+    labels: ["tenant", "provider"],
+    description: "Fetches of a key set that failed with all their attempts."
+  },
+  jwksRefreshDuration: {
+    name: "jwks_cache_refresh_duration_seconds",
+    kind: "histogram",
+    unit: "seconds",
+    labels: ["tenant", "provider"],
+    description: "How long a fetch of a key set took with all its attempts."
+  },
+  jwksSnapshotErrors: {
+    name: "jwks_cache_snapshot_errors_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["tenant", "provider"],
+    description: "Calls to the store of snapshots that failed, and snapshots that were refused."
+  },
+  jwksHealth: {
+    name: "jwks_cache_health",
+    kind: "gauge",
+    unit: "state",
+    labels: ["tenant", "provider"],
+    description: "Health of a key set: 0 ok, 1 degraded, 2 bad.",
+    combine: "max"
+  },
+  jwksClockSkew: {
+    name: "jwks_cache_clock_skew_seconds",
+    kind: "gauge",
+    unit: "seconds",
+    labels: ["tenant", "provider"],
+    description: "By how much the provider's clock is ahead of ours, by its Date header.",
+    combine: "max"
+  },
   httpRequests: {
     name: "http_requests_total",
     kind: "counter",

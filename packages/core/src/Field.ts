@@ -1,3 +1,6 @@
+/**
+ * Options of a schema: each with its range, a message that names it, and a default.
+ */
 import { Duration, Effect, Schema } from "effect"
 
 /** How a duration is written where there is no `Duration`: a number with its unit, as in `"250 millis"`. */

@@ -1,0 +1,137 @@
+/** What a provider takes: the heap in use after collections, divided by how many providers there are. */
+import { Egress, JwksRegistry, KeySet } from "@keelson/jwks"
+import { Context, Effect, Layer, type Scope } from "effect"
+import buildGetJwks from "get-jwks"
+import { createRemoteJWKSet, customFetch, importJWK } from "jose"
+import { JwksClient } from "jwks-rsa"
+import { setTimeout } from "node:timers/promises"
+import type { Finding } from "../figures.ts"
+import { alg, document, header, kid } from "./origin.ts"
+
+const group = "memory of a provider"
+const hour = 3_600_000
+const issuerOf = (index: number): string => `https://idp${index}.example`
+const urlOf = (index: number): string => `${issuerOf(index)}/jwks.json`
+const headers = { "content-type": "application/jwk-set+json", "cache-control": "max-age=3600", etag: "\"1\"" }
+
+/** Each answer is a text of its own, as if it had come over the network. */
+const bytes = new TextEncoder().encode(document)
+const fetched = () => Promise.resolve(new Response(bytes, { headers }))
+const body = (): string => new TextDecoder().decode(bytes)
+
+const egress = Layer.succeed(Egress.Egress, {
+  check: (url) => Effect.sync(() => new URL(url)),
+  get: ({ url }) =>
+    Effect.sync(() => ({ status: 200, headers: { ...headers }, body: bytes.slice(), url: new URL(url) }))
+})
+
+type Build = (providers: number) => Effect.Effect<unknown, unknown, Scope.Scope>
+
+const used = Effect.promise(async () => {
+  for (let i = 0; i < 5; i++) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- what ends later than the build has to end
+    await setTimeout(20)
+    globalThis.gc?.()
+  }
+  return process.memoryUsage().heapUsed
+})
+
+/** KiB for each of so many, which are held until the heap is measured. */
+const weigh = Effect.fnUntraced(function*(build: Build, providers: number) {
+  const before = yield* used
+  const held = yield* build(providers)
+  const after = yield* used
+  return held === undefined ? Number.NaN : (after - before) / providers / 1024
+}, Effect.scoped)
+
+const forEach = <E, R>(providers: number, f: (index: number) => Effect.Effect<unknown, E, R>) =>
+  Effect.forEach(Array.from({ length: providers }, (_, index) => index), f, { concurrency: 64 })
+
+const registryOf = Effect.fnUntraced(function*(providers: number) {
+  const context = yield* Layer.build(Layer.provide(JwksRegistry.layer, egress))
+  const registry = Context.get(context, JwksRegistry.JwksRegistry)
+  yield* forEach(
+    providers,
+    (index) => registry.register("bench", `p${index}`, { issuer: issuerOf(index), url: urlOf(index) })
+  )
+  const isReady = Effect.map(registry.statuses(), (all) => all.every(({ status }) => status.state === "Ready"))
+  yield* Effect.repeat(Effect.delay(isReady, "20 millis"), { until: (ready) => ready })
+  return registry
+})
+
+/** Keys are there, and nobody has asked for them. */
+const idle: Build = registryOf
+
+/** Each was asked once for its key. */
+const asked: Build = (providers) =>
+  Effect.tap(
+    registryOf(providers),
+    (registry) => forEach(providers, (index) => registry.resolve("bench", `p${index}`, header))
+  )
+
+/** The keys by themselves, imported as a provider does. */
+const keys: Build = (providers) =>
+  forEach(providers, () =>
+    KeySet.parse(body(), {
+      generation: 1,
+      importKey: (key) =>
+        Effect.map(
+          Effect.promise(() => importJWK({ ...key.material }, alg, { extractable: false })),
+          (made) => {
+            if (!("type" in made)) throw new Error("not a key of WebCrypto")
+            return made
+          }
+        )
+    }))
+
+const jose: Build = (providers) =>
+  forEach(providers, (index) => {
+    const getKey = createRemoteJWKSet(new URL(urlOf(index)), { cacheMaxAge: hour, [customFetch]: fetched })
+    return Effect.as(Effect.promise(() => getKey(header)), getKey)
+  })
+
+const jwksRsa: Build = (providers) =>
+  forEach(providers, (index) => {
+    const client = new JwksClient({
+      jwksUri: urlOf(index),
+      cacheMaxAge: hour,
+      fetcher: async () => JSON.parse(body())
+    })
+    return Effect.as(Effect.promise(() => client.getSigningKey(kid)), client)
+  })
+
+/** One for all issuers, as it is meant; it takes `fetch` of the platform. */
+const getJwks: Build = (providers) =>
+  Effect.gen(function*() {
+    const own = globalThis.fetch
+    globalThis.fetch = fetched
+    yield* Effect.addFinalizer(() => Effect.sync(() => void (globalThis.fetch = own)))
+    const client = buildGetJwks({ max: providers, ttl: hour, jwksPath: "/jwks.json" })
+    yield* forEach(providers, (index) => Effect.promise(() => client.getJwk({ domain: issuerOf(index), alg, kid })))
+    return client
+  })
+
+const weighed = Effect.fnUntraced(function*(build: Build, providers: number) {
+  yield* weigh(build, 100)
+  return yield* weigh(build, providers)
+})
+
+export const memory: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.gen(function*() {
+  const own = yield* weighed(keys, 1000)
+  const finding = (what: string, value: number, limit?: number): Finding => ({
+    group,
+    what,
+    value,
+    unit: "KiB",
+    ...(limit === undefined ? undefined : { aim: { is: "at most", value: limit } })
+  })
+  return [
+    finding("its keys by themselves", own),
+    finding("1,000 idle, beyond their keys", (yield* weighed(idle, 1000)) - own, 10),
+    finding("10,000 idle, beyond their keys", (yield* weighed(idle, 10_000)) - own),
+    finding("1,000 asked once, beyond their keys", (yield* weighed(asked, 1000)) - own),
+    finding("jose, 1,000 asked once, with their keys", yield* weighed(jose, 1000)),
+    finding("jwks-rsa, 1,000 asked once, with their keys", yield* weighed(jwksRsa, 1000)),
+    finding("get-jwks, one for 1,000 asked once, with their keys", yield* weighed(getJwks, 1000))
+  ]
+})

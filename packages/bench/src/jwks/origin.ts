@@ -1,0 +1,66 @@
+/** A key set over HTTP on this machine, with one RSA key, and the egress that may ask it. */
+import type { Egress } from "@keelson/jwks"
+import * as NodeEgress from "@keelson/jwks/NodeEgress"
+import { Effect, Layer, type Scope } from "effect"
+import { generateKeyPairSync, type KeyObject, sign, verify, webcrypto } from "node:crypto"
+import { createServer } from "node:http"
+
+export const alg = "RS256"
+export const kid = "bench-2026"
+
+/** What every lookup asks for. */
+export const header = { alg, kid }
+
+const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+
+const message = Buffer.from("what a token says")
+const signature = sign("sha256", message, privateKey)
+
+/** Whether a key that was found is the one that was published. */
+export const isRight = (key: CryptoKey | KeyObject): Promise<boolean> =>
+  "algorithm" in key
+    ? webcrypto.subtle.verify("RSASSA-PKCS1-v1_5", key, signature, message)
+    : Promise.resolve(verify("sha256", message, key, signature))
+
+/** The document. */
+export const document = JSON.stringify({
+  keys: [{ ...publicKey.export({ format: "jwk" }), kid, alg, use: "sig" }]
+})
+
+export interface Origin {
+  /** Ends without a slash. */
+  readonly domain: string
+  readonly url: string
+  /** How many requests came so far. */
+  readonly requests: () => number
+}
+
+/** Answers every request with the document, which is fresh for an hour. */
+export const makeOrigin: Effect.Effect<Origin, never, Scope.Scope> = Effect.suspend(() => {
+  let requests = 0
+  const server = createServer((_, response) => {
+    requests++
+    response.writeHead(200, { "content-type": "application/jwk-set+json", "cache-control": "max-age=3600" })
+    response.end(document)
+  })
+  return Effect.acquireRelease(
+    Effect.callback<Origin>((resume) => {
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        const port = typeof address === "object" && address !== null ? address.port : 0
+        const domain = `http://127.0.0.1:${port}`
+        resume(Effect.succeed({ domain, url: `${domain}/jwks.json`, requests: () => requests }))
+      })
+    }),
+    () =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        server.closeAllConnections()
+      })
+  )
+})
+
+/** As in production, but for the address. */
+export const egress: Layer.Layer<Egress.Egress> = Layer.orDie(
+  NodeEgress.layerWith({ allowLocalhost: true, proxy: "none" })
+)

@@ -1,0 +1,122 @@
+/** One provider of the simulated day. */
+import { KeelsonError } from "@keelson/core"
+import type { Egress } from "@keelson/jwks"
+import { Clock, Effect, Random } from "effect"
+
+export const minute = 60_000
+export const hour = 60 * minute
+
+/** What its document says about itself. */
+const lifetime = 5 * minute
+
+/** How long a token lives, and so how long its key is asked for after the next one signs. */
+export const tokenLife = 15 * minute
+
+const outage = 15 * minute
+
+/** Longer than an attempt may take, by the default of `attemptTimeout`. */
+const slow = 5_000
+
+interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export interface Publisher {
+  /** When the key of generation 0 is published. */
+  readonly phase: number
+  /** How long before it signs a key is published. */
+  readonly lead: number
+  readonly isDown: (now: number) => boolean
+  readonly answer: (request: Egress.EgressRequest) => Effect.Effect<Answer, KeelsonError.NetworkError>
+  readonly counts: {
+    readonly requests: number
+    /** Requests made when the cache had got a document with a validator, and those of them that carried it. */
+    readonly withValidator: number
+    readonly conditional: number
+  }
+}
+
+/** The newest key at a moment: that is published, or that signs. Each hour brings one. */
+export const generationAt = (
+  { lead, phase }: Pick<Publisher, "lead" | "phase">,
+  now: number,
+  of: "published" | "signing"
+): number => Math.floor((now - phase - (of === "signing" ? lead : 0)) / hour)
+
+/** The newest two keys: the one before goes when the next one comes. */
+const documentOf = (generation: number): string =>
+  JSON.stringify({
+    keys: [generation - 1, generation].map((each) => ({
+      kty: "OKP",
+      crv: "Ed25519",
+      x: Buffer.from(`key-${each}`.padEnd(32, ".")).toString("base64url"),
+      alg: "EdDSA",
+      use: "sig",
+      kid: `key-${each}`
+    }))
+  })
+
+const refused = Effect.fail(
+  new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was refused" })
+)
+
+const html = { "content-type": "text/html" }
+const broken: readonly [Answer, ...ReadonlyArray<Answer>] = [
+  { status: 200, headers: html, body: "<html>Sign in to the network</html>" },
+  { status: 200, headers: {}, body: documentOf(0).slice(0, 100) },
+  { status: 200, headers: {}, body: "{\"keys\":[]}" },
+  { status: 500, headers: html, body: "<html>Internal server error</html>" }
+]
+
+/** An outage is one of three: no connection, an error, no answer. */
+const outages: ReadonlyArray<Effect.Effect<Answer, KeelsonError.NetworkError>> = [
+  refused,
+  Effect.succeed({ status: 503, headers: {} }),
+  Effect.never
+]
+
+/** Its rotation and its outage are at times of its own; one answer in a hundred is slow, and one broken. */
+export const makePublisher = Effect.fnUntraced(function*(
+  index: number,
+  { hours, lead }: { readonly hours: number; readonly lead: number }
+): Effect.fn.Return<Publisher> {
+  const phase = (yield* Random.next) * hour
+  const downAt = hour + (yield* Random.next) * (hours - 2) * hour
+  const isDown = (now: number): boolean => now >= downAt && now < downAt + outage
+  const counts = { requests: 0, withValidator: 0, conditional: 0 }
+  let isKnown = false
+
+  const document = (request: Egress.EgressRequest, now: number): Answer => {
+    const generation = generationAt({ lead, phase }, now, "published")
+    const headers = {
+      etag: `"${generation}"`,
+      date: new Date(now).toUTCString(),
+      "cache-control": `public, max-age=${lifetime / 1000}`,
+      "content-type": "application/jwk-set+json"
+    }
+    isKnown = true
+    return request.headers?.["if-none-match"] === headers.etag
+      ? { status: 304, headers }
+      : { status: 200, headers, body: documentOf(generation) }
+  }
+  const count = (request: Egress.EgressRequest): void => {
+    counts.requests++
+    if (!isKnown) return
+    counts.withValidator++
+    if (request.headers?.["if-none-match"] !== undefined) counts.conditional++
+  }
+  const answer = Effect.fnUntraced(
+    function*(request: Egress.EgressRequest): Effect.fn.Return<Answer, KeelsonError.NetworkError> {
+      const clock = yield* Clock.Clock
+      count(request)
+      if (isDown(clock.currentTimeMillisUnsafe())) return yield* outages[index % outages.length] ?? refused
+      const luck = yield* Random.next
+      yield* Effect.sleep(luck < 0.01 ? slow : 20 + 80 * (yield* Random.next))
+      if (luck >= 0.01 && luck < 0.02) return yield* Random.choice(broken)
+      return document(request, clock.currentTimeMillisUnsafe())
+    }
+  )
+  return { phase, lead, isDown, answer, counts }
+})

@@ -1,0 +1,155 @@
+/**
+ * One public key of a key set, read strictly: what is odd about a key is a reason to skip it, and never harms the others.
+ *
+ * @see RFC 7517, 4 and RFC 7518, 6
+ */
+import { Predicate, Result } from "effect"
+import { base64url } from "jose"
+import { isBound, maxKidLength, type Selectable } from "./internal/keySelection.ts"
+
+/**
+ * Why a key was skipped:
+ *
+ * - `malformed`: not an object, or a member of the wrong type; `encoding`: not canonical base64url, or of a wrong length;
+ * - `private`, `symmetric`: key material that has no place in a public set;
+ * - `type`, `curve`, `algorithm`: not one that is verified with, or not fitting together;
+ * - `use`, `operations`: not for verifying; `keyId`: `kid` is longer than 256 characters;
+ * - `weak`: RSA of fewer than 2048 or more than 8192 bits, or an unsafe exponent;
+ * - `duplicate`: the key came before; `limit`: past the hundredth; `unusable`: refused when it was imported.
+ */
+export type SkipReason =
+  | "malformed"
+  | "encoding"
+  | "private"
+  | "symmetric"
+  | "type"
+  | "curve"
+  | "algorithm"
+  | "use"
+  | "operations"
+  | "keyId"
+  | "weak"
+  | "duplicate"
+  | "limit"
+  | "unusable"
+
+/** The public members of a key, of the kinds that are verified with. Numbers of RSA are without leading zeros. */
+export type Material =
+  | { readonly kty: "RSA"; readonly n: string; readonly e: string }
+  | { readonly kty: "EC"; readonly crv: "P-256" | "P-384"; readonly x: string; readonly y: string }
+  | { readonly kty: "OKP"; readonly crv: "Ed25519"; readonly x: string }
+
+/** A public key as published. */
+export interface Jwk extends Selectable {
+  readonly material: Material
+  /** The member `issuer`, which some providers with many tenants publish. */
+  readonly issuer: string | undefined
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+/** Members of private keys (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2); `k` is also that of a symmetric one. */
+const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"]
+
+/** The bytes of a member in canonical base64url: no padding, no unused bits set. */
+const bytesOf = (text: string): Uint8Array | undefined => {
+  if (!/^[A-Za-z0-9_-]+$/.test(text)) return undefined
+  const bytes = Result.getOrUndefined(Result.try(() => base64url.decode(text)))
+  return bytes !== undefined && base64url.encode(bytes) === text ? bytes : undefined
+}
+
+/** An unsigned big-endian number (RFC 7518, 2) without the leading zeros that some libraries write; zero has no bytes. */
+const numberOf = (text: string): Uint8Array | undefined => {
+  const bytes = bytesOf(text)
+  const first = bytes?.findIndex((byte) => byte !== 0) ?? -1
+  return first === -1 ? bytes?.subarray(bytes.length) : bytes?.subarray(first)
+}
+
+/** The length in bits of a number without leading zeros. */
+const bitsOf = (bytes: Uint8Array): number => bytes.length * 8 - (Math.clz32(bytes[0] ?? 0) - 24)
+
+/** At least 3, odd, and at most 32 bits: WebCrypto takes no more, and verifying would get slow. */
+const isSafeExponent = (bytes: Uint8Array): boolean => {
+  const bits = bitsOf(bytes)
+  return bits >= 2 && bits <= 32 && ((bytes.at(-1) ?? 0) & 1) === 1
+}
+
+const rsa = ({ e, n }: Members): Result.Result<Material, SkipReason> => {
+  if (!Predicate.isString(n) || !Predicate.isString(e)) return Result.fail("malformed")
+  const modulus = numberOf(n)
+  const exponent = numberOf(e)
+  if (modulus === undefined || exponent === undefined) return Result.fail("encoding")
+  const bits = bitsOf(modulus)
+  return bits < 2048 || bits > 8192 || !isSafeExponent(exponent)
+    ? Result.fail("weak")
+    : Result.succeed({ kty: "RSA", n: base64url.encode(modulus), e: base64url.encode(exponent) })
+}
+
+const coordinateBytes = { "P-256": 32, "P-384": 48, Ed25519: 32 } as const
+
+const ec = ({ crv, x, y }: Members): Result.Result<Material, SkipReason> => {
+  if (crv !== "P-256" && crv !== "P-384") return Result.fail(Predicate.isString(crv) ? "curve" : "malformed")
+  if (!Predicate.isString(x) || !Predicate.isString(y)) return Result.fail("malformed")
+  return [x, y].every((text) => bytesOf(text)?.length === coordinateBytes[crv])
+    ? Result.succeed({ kty: "EC", crv, x, y })
+    : Result.fail("encoding")
+}
+
+const okp = ({ crv, x }: Members): Result.Result<Material, SkipReason> => {
+  if (crv !== "Ed25519") return Result.fail(Predicate.isString(crv) ? "curve" : "malformed")
+  if (!Predicate.isString(x)) return Result.fail("malformed")
+  return bytesOf(x)?.length === coordinateBytes[crv] ? Result.succeed({ kty: "OKP", crv, x }) : Result.fail("encoding")
+}
+
+const kinds: ReadonlyMap<unknown, (members: Members) => Result.Result<Material, SkipReason>> = new Map([
+  ["RSA", rsa],
+  ["EC", ec],
+  ["OKP", okp]
+])
+
+const material = (members: Members): Result.Result<Material, SkipReason> => {
+  const { kty } = members
+  if (kty === "oct") return Result.fail("symmetric")
+  const read = kinds.get(kty)
+  if (read === undefined) return Result.fail(Predicate.isString(kty) ? "type" : "malformed")
+  return privateMembers.some((name) => Object.hasOwn(members, name)) ? Result.fail("private") : read(members)
+}
+
+const isText = Predicate.or(Predicate.isString, Predicate.isUndefined)
+
+/** A key from a member of `keys`, or why it is skipped. */
+export const parse = (input: unknown): Result.Result<Jwk, SkipReason> => {
+  if (!Predicate.isObject(input)) return Result.fail("malformed")
+  const members: Members = { ...input }
+  const { alg, issuer, key_ops: operations, kid, use } = members
+  if (!isText(kid) || !isText(alg) || !isText(use) || !isText(issuer)) return Result.fail("malformed")
+  if (use !== undefined && use !== "sig") return Result.fail("use")
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) {
+    return Result.fail("operations")
+  }
+  if (kid !== undefined && kid.length > maxKidLength) return Result.fail("keyId")
+  return Result.flatMap(material(members), (found) => {
+    const { crv, kty } = { crv: undefined, ...found }
+    return alg === undefined || isBound(alg, { kty, crv })
+      ? Result.succeed({ kid, alg, use, issuer, kty, crv, material: found })
+      : Result.fail("algorithm")
+  })
+}
+
+/** What makes two entries of a set equal, so that one that stays is not imported again. */
+export const entryId = ({ alg, issuer, kid, material, use }: Jwk): string =>
+  JSON.stringify([kid ?? null, alg ?? null, use ?? null, issuer ?? null, material])
+
+/**
+ * What makes a key a duplicate: an RSA modulus that came before, since it is one key whatever is said of it; for other
+ * kinds the whole entry, so that one key may be published under two names.
+ */
+export const duplicateId = (jwk: Jwk): string => jwk.material.kty === "RSA" ? `RSA ${jwk.material.n}` : entryId(jwk)
+
+/** The algorithm that a key is imported for at once; another one that fits is imported when it is asked for. */
+export const defaultAlgorithm = ({ alg, crv, kty }: Jwk): string => {
+  if (alg !== undefined) return alg
+  if (kty === "RSA") return "RS256"
+  if (kty === "OKP") return "EdDSA"
+  return crv === "P-384" ? "ES384" : "ES256"
+}

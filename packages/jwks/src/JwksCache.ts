@@ -1,0 +1,128 @@
+/**
+ * The keys of one issuer, kept fresh: a state machine in a `Ref`, and one fiber in the layer's scope that refreshes it.
+ *
+ * Readers whose key is in the set never wait for the network. One request is under way at a time, in the layer's scope:
+ * who waits for it and is interrupted disturbs nobody. Unknown keys, failures and the schedule have limits of their own.
+ */
+import { Configuration, Field, type KeelsonError, type SingleFlight } from "@keelson/core"
+import { Context, Effect, Layer, PartitionedSemaphore, PubSub, type Scope, Stream } from "effect"
+import type { Egress } from "./Egress.ts"
+import { FetchPermits } from "./internal/engine.ts"
+import type { Candidate, JoseHeader, KeySource } from "./internal/keySource.ts"
+import { findIn } from "./internal/lookup.ts"
+import { eventCapacity, makeProvider } from "./internal/provider.ts"
+import type { Refreshed } from "./internal/refresher.ts"
+import { makeScheduler } from "./internal/scheduler.ts"
+import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
+import type { JwksEvent } from "./JwksEvent.ts"
+import * as JwksOptions from "./JwksOptions.ts"
+import type { Health, JwksStatus } from "./JwksStatus.ts"
+import type { KeySet } from "./KeySet.ts"
+
+export type { Refreshed } from "./internal/refresher.ts"
+
+/**
+ * How many key sets are fetched at once, by all caches and registries that this is provided to, shared fairly between
+ * tenants. Without it there are 16 permits for the process, so that thousands of providers that are due at once, as after
+ * a suspension, don't open as many connections.
+ *
+ * - `permits`: from 1 to 10000.
+ */
+export const layerFetchLimit = (permits: number): Layer.Layer<never> =>
+  Layer.sync(FetchPermits, () => PartitionedSemaphore.makeUnsafe({ permits: decodePermits(permits) }))
+const decodePermits = Configuration.decodeUnsafe(Field.int(1, 10_000), ["permits"])
+
+/** The keys of one issuer. */
+export class JwksCache extends Context.Service<JwksCache, {
+  /** The issuer whose tokens the keys verify. */
+  readonly issuer: string
+  /**
+   * The keys to try for a token's header, from one to four, in order. Answered from memory where the set has the key.
+   *
+   * Fails with `JwksKeyNotFound` (`JWKS_KEY_NOT_FOUND`, a 401) and `JwksUnavailable` (`JWKS_UNAVAILABLE`, a 503).
+   */
+  readonly find: (header: JoseHeader) => Effect.Effect<ReadonlyArray<Candidate>, JwksKeyNotFound | JwksUnavailable>
+  /** The whole set: the same object until its keys change. Fails with `JwksUnavailable`. */
+  readonly keySet: Effect.Effect<KeySet, JwksUnavailable>
+  /**
+   * Fetches now, past all caches on the way, or joins the fetch that is under way. A failure before does not hold it up.
+   * The keys that are held stay in use until new ones are there.
+   *
+   * Fails with `NetworkError` as the last attempt did, and with `SingleFlight.Closed` (`SHUTTING_DOWN`).
+   */
+  readonly refresh: Effect.Effect<Refreshed, KeelsonError.NetworkError | SingleFlight.Closed>
+  /** Ends the trust in the keys at once; the next lookup fetches. What a fetch under way brings is not used either. */
+  readonly invalidate: Effect.Effect<void>
+  readonly status: Effect.Effect<JwksStatus>
+  readonly health: Effect.Effect<Health>
+  /** What happens from now on. Nothing waits for a subscriber: a slow one loses the oldest events. */
+  readonly events: Stream.Stream<JwksEvent>
+  /** The seam to validation, for this issuer alone. */
+  readonly keySource: KeySource["Service"]
+}>()("@keelson/jwks/JwksCache") {}
+
+const makeFrom = Effect.fnUntraced(function*(
+  options: JwksOptions.JwksOptions,
+  names: JwksOptions.Names
+): Effect.fn.Return<JwksCache["Service"], KeelsonError.NetworkError, Egress | Scope.Scope> {
+  const events = yield* Effect.acquireRelease(PubSub.sliding<JwksEvent>(eventCapacity), PubSub.shutdown)
+  const provider = yield* makeProvider(options, {
+    ...names,
+    scheduler: yield* makeScheduler,
+    publish: (event) => void PubSub.publishUnsafe(events, event)
+  })
+  const find: JwksCache["Service"]["find"] = (header) => findIn(provider, header)
+  return {
+    issuer: options.issuer,
+    find,
+    keySet: provider.keySet,
+    refresh: provider.refresh,
+    invalidate: provider.invalidate,
+    status: provider.status,
+    health: provider.health,
+    events: Stream.fromPubSub(events),
+    keySource: {
+      find: (issuer, header) => issuer === options.issuer ? find(header) : Effect.fail(new JwksNotRegistered())
+    }
+  }
+})
+
+const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
+const decodeNames = Configuration.decode(JwksOptions.Names)
+
+/**
+ * A cache of its own. `names` tells it from other caches in metrics, spans and snapshots. Key sets are kept in
+ * `JwksSnapshots` where that is provided.
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, and with `NetworkError`
+ * (`EGRESS_REFUSED`) for a URL that may not be fetched. It waits for no fetch, and a provider that is down is no failure.
+ */
+export const make = Effect.fnUntraced(function*(
+  options: JwksOptions.Options,
+  names: Partial<JwksOptions.Names> = {}
+): Effect.fn.Return<
+  JwksCache["Service"],
+  KeelsonError.ConfigurationError | KeelsonError.NetworkError,
+  Egress | Scope.Scope
+> {
+  return yield* makeFrom(yield* decodeOptions(options), yield* decodeNames(names))
+})
+
+/** `make` as a layer. */
+export const layer = (
+  options: JwksOptions.Options,
+  names?: Partial<JwksOptions.Names>
+): Layer.Layer<JwksCache, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Egress> =>
+  Layer.effect(JwksCache, make(options, names))
+
+/** A cache with options from the environment, below a path; see `Configuration.fromEnvironment`. */
+export const layerConfig = (
+  path: Configuration.Path,
+  names: Partial<JwksOptions.Names> = {}
+): Layer.Layer<JwksCache, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Egress> =>
+  Layer.effect(
+    JwksCache,
+    Effect.gen(function*() {
+      return yield* makeFrom(yield* JwksOptions.config(path), yield* decodeNames(names))
+    })
+  )

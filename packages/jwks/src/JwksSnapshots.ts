@@ -1,0 +1,174 @@
+/**
+ * The last good key sets, kept across restarts and between processes: in memory, in files, in Redis, or in any
+ * key-value store of Effect.
+ *
+ * What is loaded is a claim about the past: it keeps its times, goes through the same parser as a response, and is to
+ * be revalidated at once. A signature tells that one of us wrote it, and not that it is the newest: whoever may write
+ * to the store can put back an older one, until its stale deadline.
+ */
+import { Configuration, Field, type KeelsonError } from "@keelson/core"
+import { Context, Duration, Effect, type FileSystem, Layer, type Option, type Path, Schema } from "effect"
+import { KeyValueStore, Redis } from "effect/persistence"
+import { makeFileStore } from "./internal/snapshot/fileStore.ts"
+import { connectLater } from "./internal/snapshot/redisConnection.ts"
+import { makeSigner, type SnapshotKey } from "./internal/snapshot/signature.ts"
+import type { SnapshotRefused, SnapshotUnavailable } from "./internal/snapshot/snapshotError.ts"
+import { makeSnapshots } from "./internal/snapshot/snapshotStore.ts"
+import { makeKeyValueTexts, makeMemoryStore, makeRedisStore } from "./internal/snapshot/textStores.ts"
+
+export type { SnapshotKey } from "./internal/snapshot/signature.ts"
+export { type RefusedReason, SnapshotRefused, SnapshotUnavailable } from "./internal/snapshot/snapshotError.ts"
+
+/** Whose key set it is. A snapshot is kept by tenant and provider, and is good for this issuer and URL only. */
+export interface Identity {
+  readonly tenantId: string
+  readonly providerId: string
+  readonly issuer: string
+  /** Where the key set is fetched from. */
+  readonly url: string
+}
+
+/** A key set as it was received, with all that is needed to judge and to revalidate it. */
+export interface Snapshot extends Identity {
+  /** The document as received, JSON text. */
+  readonly body: string
+  /** The `ETag` of the response (RFC 9110, 8.8.3). */
+  readonly etag: string | undefined
+  /** Its `Last-Modified` (RFC 9110, 8.8.2). */
+  readonly lastModified: string | undefined
+  /** When the origin last confirmed the keys. This and the times below are of the wall clock, in milliseconds. */
+  readonly receivedAt: number
+  /** When its freshness ends: `receivedAt` or later. */
+  readonly expiresAt: number
+  /** When its keys are trusted no longer: `expiresAt` or later. */
+  readonly staleUntil: number
+  /** When it was written; `save` sets it. */
+  readonly persistedAt: number
+}
+
+/** Keeps the last good key sets. No call waits for the store longer than its `timeout`. */
+export class JwksSnapshots extends Context.Service<JwksSnapshots, {
+  /** Replaces what is kept for the tenant and provider. Fails with `SnapshotUnavailable` (`STORE_UNAVAILABLE`). */
+  readonly save: (snapshot: Omit<Snapshot, "persistedAt">) => Effect.Effect<void, SnapshotUnavailable>
+  /**
+   * What is kept, its times as they were stored; `None` where there is nothing.
+   *
+   * - `maxBytes`: the most bytes of the body; a stored text far over it is not even parsed.
+   *
+   * Fails with `SnapshotRefused` (`SNAPSHOT_REFUSED`), which has the `reason`, and with `SnapshotUnavailable`
+   * (`STORE_UNAVAILABLE`).
+   */
+  readonly load: (
+    identity: Identity,
+    limits: { readonly maxBytes: number }
+  ) => Effect.Effect<Option.Option<Snapshot>, SnapshotRefused | SnapshotUnavailable>
+  /** Forgets what is kept for the tenant and provider. Fails with `SnapshotUnavailable` (`STORE_UNAVAILABLE`). */
+  readonly remove: (identity: Identity) => Effect.Effect<void, SnapshotUnavailable>
+}>()("@keelson/jwks/JwksSnapshots") {}
+
+/** Snapshots in this process, unsigned: for tests, and for caches that come and go in one process. */
+export const layerMemory: Layer.Layer<JwksSnapshots> = Layer.sync(
+  JwksSnapshots,
+  () => makeSnapshots(makeMemoryStore(), undefined, Duration.seconds(1))
+)
+
+export interface FileOptions {
+  /** The directory of the files: this application's own, which nobody else may write to. It is made if need be. */
+  readonly directory: string
+  /**
+   * Signs the snapshots with HMAC-SHA-256: at least 32 bytes each; the first one signs, all of them verify. Default:
+   * they are not signed, and are believed.
+   */
+  readonly key?: SnapshotKey | undefined
+  /** How long a call may take, from 1 millisecond to 10 seconds. Default 2 seconds. */
+  readonly timeout?: Field.DurationInput | undefined
+}
+
+export interface SharedOptions {
+  /** Signs the snapshots with HMAC-SHA-256: at least 32 bytes each; the first one signs, all of them verify. */
+  readonly key: SnapshotKey
+  /** What comes before `jwks-cache:<tenant>:<provider>` in the names of keys. Default nothing. */
+  readonly prefix?: string | undefined
+  /** How long a call may take, from 1 millisecond to 10 seconds. Default 200 milliseconds. */
+  readonly timeout?: Field.DurationInput | undefined
+}
+
+const timeoutOf = (value: Field.DurationInput | undefined, standard: Duration.Duration) =>
+  Effect.map(
+    Configuration.decode(Schema.Struct({
+      timeout: Field.defaulted(Field.duration("1 milli", "10 seconds"), standard)
+    }))({ timeout: value }),
+    ({ timeout }) => timeout
+  )
+
+/**
+ * Snapshots as files, each replaced whole by renaming, readable by their owner only (mode 0600).
+ *
+ * Fails with `ConfigurationError`: `KEY_INVALID` where a key is too short, `CONFIG_MISSING` where `key` is empty,
+ * `INVALID_CONFIG` where `timeout` is out of its range. A directory that cannot be written to fails each `save`.
+ */
+export const layerFile = (
+  { directory, key, timeout }: FileOptions
+): Layer.Layer<JwksSnapshots, KeelsonError.ConfigurationError, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(
+    JwksSnapshots,
+    Effect.gen(function*() {
+      const limit = yield* timeoutOf(timeout, Duration.seconds(2))
+      const signer = key === undefined ? undefined : yield* makeSigner(key)
+      return makeSnapshots(yield* makeFileStore(directory, limit), signer, limit)
+    })
+  )
+
+/** Options of a store in Redis that keeps a connection of its own. */
+export interface RedisOptions<E> extends SharedOptions {
+  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. */
+  readonly redis: Layer.Layer<Redis.Redis, E>
+}
+
+/**
+ * Snapshots in Redis, shared by all processes with the same prefix and key. Redis forgets each one at its stale
+ * deadline, but after a second at the earliest.
+ *
+ * With `redis` among the options it is no error that Redis is not there at start, and a Redis that hangs at shutdown
+ * holds up the scope for a second at most. Without it the `Redis` service is used, and is up to its layer: that of Node
+ * fails where it cannot connect at start.
+ *
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` where one is too short,
+ * `INVALID_CONFIG` where `timeout` is out of its range.
+ */
+export function layerRedis<E>(options: RedisOptions<E>): Layer.Layer<JwksSnapshots, KeelsonError.ConfigurationError>
+export function layerRedis(
+  options: SharedOptions
+): Layer.Layer<JwksSnapshots, KeelsonError.ConfigurationError, Redis.Redis>
+export function layerRedis<E>(
+  { key, prefix, redis, timeout }: SharedOptions & Partial<RedisOptions<E>>
+): Layer.Layer<JwksSnapshots, KeelsonError.ConfigurationError, Redis.Redis> {
+  return Layer.effect(
+    JwksSnapshots,
+    Effect.gen(function*() {
+      const limit = yield* timeoutOf(timeout, Duration.millis(200))
+      const signer = yield* makeSigner(key)
+      const sender = redis === undefined ? yield* Redis.Redis : yield* connectLater(redis)
+      return makeSnapshots(makeRedisStore(sender, prefix ?? ""), signer, limit)
+    })
+  )
+}
+
+/**
+ * Snapshots in a key-value store, such as a table of a database. The store forgets nothing by itself: what is past its
+ * stale deadline is refused when it is loaded, and replaced by the next `save`.
+ *
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` where one is too short,
+ * `INVALID_CONFIG` where `timeout` is out of its range.
+ */
+export const layerKeyValueStore = (
+  { key, prefix, timeout }: SharedOptions
+): Layer.Layer<JwksSnapshots, KeelsonError.ConfigurationError, KeyValueStore.KeyValueStore> =>
+  Layer.effect(
+    JwksSnapshots,
+    Effect.gen(function*() {
+      const limit = yield* timeoutOf(timeout, Duration.millis(200))
+      const signer = yield* makeSigner(key)
+      return makeSnapshots(makeKeyValueTexts(yield* KeyValueStore.KeyValueStore, prefix ?? ""), signer, limit)
+    })
+  )

@@ -1,0 +1,166 @@
+/**
+ * An immutable set of public keys, parsed key by key: a key that is bad or unknown is skipped with a reason, and the set
+ * lives on with the others.
+ *
+ * @see RFC 7517, 5
+ */
+import { KeelsonError } from "@keelson/core"
+import { Effect, Predicate, Result } from "effect"
+import type { ImportKey } from "./internal/importKey.ts"
+import * as Jwk from "./Jwk.ts"
+
+/** More keys than this are not kept: each key of a hostile set costs time and memory. */
+export const maxKeys = 100
+
+/** A key that was skipped: its place in `keys`, and why. */
+export interface Skipped {
+  readonly index: number
+  readonly reason: Jwk.SkipReason
+}
+
+/** A key of a set, imported for its algorithm when the set was made. */
+export interface ImportedKey extends Jwk.Jwk {
+  readonly id: string
+  /** The keys of WebCrypto that were made of it, by algorithm. */
+  readonly imported: Map<string, CryptoKey>
+}
+
+/** Keys in the order of the document, and by `kid`. */
+export interface KeySet {
+  /** Grows with each set that replaces another, from 1. */
+  readonly generation: number
+  readonly all: ReadonlyArray<ImportedKey>
+  readonly byKid: ReadonlyMap<string, ReadonlyArray<ImportedKey>>
+}
+
+/** A set, with what was skipped of its document: at most a hundred. */
+export interface Parsed {
+  readonly set: KeySet
+  readonly skipped: ReadonlyArray<Skipped>
+}
+
+/** What a document holds before its keys are imported. */
+interface Document {
+  readonly keys: ReadonlyArray<{ readonly index: number; readonly jwk: Jwk.Jwk }>
+  readonly skipped: ReadonlyArray<Skipped>
+}
+
+const invalid = (message: string, skipped: ReadonlyArray<Skipped> = []) =>
+  new KeelsonError.NetworkError({
+    code: "JWKS_INVALID",
+    message,
+    details: skipped.length === 0 ? {} : { skipped: countReasons(skipped) }
+  })
+
+const countReasons = (skipped: ReadonlyArray<Skipped>): Record<string, number> => {
+  const counts: Record<string, number> = {}
+  for (const { reason } of skipped) counts[reason] = (counts[reason] ?? 0) + 1
+  return counts
+}
+
+const members = (text: string): Result.Result<ReadonlyArray<unknown>, KeelsonError.NetworkError> =>
+  Result.try({ try: (): unknown => JSON.parse(text), catch: () => invalid("The key set is not JSON") }).pipe(
+    Result.flatMap((json) =>
+      Predicate.isObject(json) && Array.isArray(json["keys"])
+        ? Result.succeed(json["keys"])
+        : Result.fail(invalid("The key set has no member `keys` with a list"))
+    )
+  )
+
+/** The usable keys of a document, at most a hundred. Of a key that comes twice the first stays. */
+const read = (entries: ReadonlyArray<unknown>): Document => {
+  const keys: Array<Document["keys"][number]> = []
+  const skipped: Array<Skipped> = []
+  const seen = new Set<string>()
+  const skip = (index: number, reason: Jwk.SkipReason): void => {
+    if (skipped.length < maxKeys) skipped.push({ index, reason })
+  }
+  for (const [index, entry] of entries.entries()) {
+    const parsed = keys.length >= maxKeys ? Result.fail("limit" as const) : Jwk.parse(entry)
+    if (Result.isFailure(parsed)) {
+      skip(index, parsed.failure)
+      continue
+    }
+    const id = Jwk.duplicateId(parsed.success)
+    if (seen.has(id)) skip(index, "duplicate")
+    else keys.push({ index, jwk: parsed.success })
+    seen.add(id)
+  }
+  return { keys, skipped }
+}
+
+const imported = (
+  jwk: Jwk.Jwk,
+  previous: KeySet | undefined,
+  importKey: ImportKey
+): Effect.Effect<ImportedKey, unknown> => {
+  const id = Jwk.entryId(jwk)
+  const known = previous?.all.find((key) => key.id === id)
+  if (known !== undefined) return Effect.succeed(known)
+  const alg = Jwk.defaultAlgorithm(jwk)
+  return Effect.map(importKey(jwk, alg), (key) => ({ ...jwk, id, imported: new Map([[alg, key]]) }))
+}
+
+const isSame = (all: ReadonlyArray<ImportedKey>, previous: KeySet): boolean =>
+  all.length === previous.all.length && all.every((key, index) => key === previous.all[index])
+
+/** A `Map`, since a `kid` is anything: `__proto__`, for one. */
+const byKid = (all: ReadonlyArray<ImportedKey>): ReadonlyMap<string, ReadonlyArray<ImportedKey>> => {
+  const index = new Map<string, Array<ImportedKey>>()
+  for (const key of all) {
+    if (key.kid === undefined) continue
+    const named = index.get(key.kid)
+    if (named === undefined) index.set(key.kid, [key])
+    else named.push(key)
+  }
+  return index
+}
+
+/**
+ * The set of a document (JSON text), whose keys are imported. A key that `previous` has too is taken over; where all are
+ * the same, so is the set itself, with its generation.
+ *
+ * Fails with `NetworkError` (`JWKS_INVALID`) for what is not a key set, or has no usable key.
+ */
+export const parse = Effect.fnUntraced(function*(
+  text: string,
+  options: {
+    readonly importKey: ImportKey
+    readonly generation: number
+    readonly previous?: KeySet | undefined
+  }
+): Effect.fn.Return<Parsed, KeelsonError.NetworkError> {
+  const { keys, skipped } = read(yield* Effect.fromResult(members(text)))
+  const refused: Array<Skipped> = [...skipped]
+  const all: Array<ImportedKey> = []
+  const results = yield* Effect.forEach(
+    keys,
+    ({ jwk }) => Effect.option(imported(jwk, options.previous, options.importKey)),
+    { concurrency: 8 }
+  )
+  for (const [position, { index }] of keys.entries()) {
+    const key = results[position]
+    if (key?._tag === "Some") all.push(key.value)
+    else refused.push({ index, reason: "unusable" })
+  }
+  const document = { skipped: refused.toSorted((a, b) => a.index - b.index).slice(0, maxKeys) }
+  if (all.length === 0) return yield* Effect.fail(invalid("The key set has no usable key", document.skipped))
+  const { previous } = options
+  return previous !== undefined && isSame(all, previous)
+    ? { ...document, set: previous }
+    : { ...document, set: { generation: options.generation, all, byKid: byKid(all) } }
+})
+
+/** A key as it is published: its public members, and what it says about itself. */
+export type PublicJwk = Readonly<Record<string, string>>
+
+/** The JWK Set of a set (RFC 7517, 5), without what was skipped and without any other member of its document. */
+export const toJson = ({ all }: KeySet): { readonly keys: ReadonlyArray<PublicJwk> } => ({
+  keys: all.map(({ alg, issuer, kid, material, use }) => ({
+    ...material,
+    ...(kid === undefined ? undefined : { kid }),
+    ...(alg === undefined ? undefined : { alg }),
+    ...(use === undefined ? undefined : { use }),
+    ...(issuer === undefined ? undefined : { issuer })
+  }))
+})

@@ -1,0 +1,48 @@
+/**
+ * The one seam between keys and validation: an issuer and a token's header give the keys to try, in order.
+ *
+ * A cache (`jwks`, `oidc`, `oauth2`), a registry (`JwksRegistry.keySource`) and static keys (`StaticKeys`) provide it.
+ */
+import type { Configuration, KeelsonError } from "@keelson/core"
+import { Effect, Layer } from "effect"
+import type { Egress } from "./Egress.ts"
+import { KeySource } from "./internal/keySource.ts"
+import * as JwksCache from "./JwksCache.ts"
+import type * as JwksOptions from "./JwksOptions.ts"
+
+export { type Candidate, type JoseHeader, KeySource, type KeyTrust, type LookupError } from "./internal/keySource.ts"
+
+/** What a key source of a provider may fail with when it is built. */
+export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
+
+/**
+ * The keys of one issuer at a URL, kept by a `JwksCache` of its own.
+ *
+ * Fails to build with `ConfigurationError` (`INVALID_CONFIG`), or `NetworkError` (`EGRESS_REFUSED`) for a URL that may not
+ * be fetched. An endpoint that is down is no failure.
+ */
+export const jwks = (
+  options: JwksOptions.Options & { readonly url: string }
+): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(fromCache, JwksCache.layer(options))
+
+/** The keys of one issuer, found by its OpenID Connect metadata; otherwise as `jwks`. */
+export const oidc = (
+  options: Omit<JwksOptions.Options, "discovery" | "url">
+): Layer.Layer<KeySource, BuildError, Egress> =>
+  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oidc" }))
+
+/** The keys of one issuer, found by its RFC 8414 metadata; otherwise as `jwks`. */
+export const oauth2 = (
+  options: Omit<JwksOptions.Options, "discovery" | "url">
+): Layer.Layer<KeySource, BuildError, Egress> =>
+  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oauth2" }))
+
+/** With the options of a cache from the environment, below a path; see `Configuration.fromEnvironment`. */
+export const layerConfig = (path: Configuration.Path): Layer.Layer<KeySource, BuildError, Egress> =>
+  Layer.provide(fromCache, JwksCache.layerConfig(path))
+
+/** The keys of a `JwksCache` that an application also uses otherwise. */
+export const fromCache: Layer.Layer<KeySource, never, JwksCache.JwksCache> = Layer.effect(
+  KeySource,
+  Effect.map(JwksCache.JwksCache, (cache) => cache.keySource)
+)

@@ -1,0 +1,186 @@
+/**
+ * Keys that are given rather than fetched: public keys as PEM, JWK or file, and shared secrets, each for one algorithm.
+ *
+ * Secrets have an option of their own, and everything is imported for its algorithm when the source is made. A symmetric
+ * key can't meet an asymmetric algorithm, whatever a token's header says (RFC 8725, 3.1).
+ */
+import { Configuration, KeelsonError } from "@keelson/core"
+import { Effect, type FileSystem, Layer, type Redacted, Schema } from "effect"
+import { type PublicAlgorithm, type SecretAlgorithm, staticAlgorithms } from "./internal/static/algorithm.ts"
+import { answersOf, type StaticKey } from "./internal/static/answers.ts"
+import { importKey, type ReadFile } from "./internal/static/importKey.ts"
+import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
+import { type Encoding, encodings } from "./internal/static/secretKey.ts"
+import { JwksNotRegistered } from "./JwksError.ts"
+import { KeySource } from "./KeySource.ts"
+
+const text = (maximum: number) => {
+  const expected = `1 to ${maximum} characters`
+  return Schema.String.check(Schema.isMinLength(1, { expected }), Schema.isMaxLength(maximum, { expected }))
+}
+
+const sources = ["pem", "jwk", "path", "secret"] as const
+
+/** Checked options of one key. */
+export const Key = Schema.Struct({
+  /** The `kid` that tokens name it by; a `jwk` may bring its own. From 1 to 256 characters. Default none. */
+  id: Schema.optionalKey(text(256)),
+  /** The one algorithm that it verifies. Required. */
+  algorithm: Schema.Literals(staticAlgorithms),
+  /** A public key or certificate in PEM. From 1 to 1048576 characters. Default none. */
+  pem: Schema.optionalKey(Schema.RedactedFromValue(text(maxFileBytes), { label: "pem" })),
+  /** A public JSON Web Key (RFC 7517). Members that are not known are ignored. Default none. */
+  jwk: Schema.optionalKey(Schema.RedactedFromValue(Schema.Record(Schema.String, Schema.Unknown), { label: "jwk" })),
+  /** A file that holds such a PEM, of at most 1048576 bytes. From 1 to 4096 characters. Default none. */
+  path: Schema.optionalKey(text(4096)),
+  /** A secret, for HS only; as many bytes as the hash has, or more. From 1 to 65536 characters. Default none. */
+  secret: Schema.optionalKey(Schema.RedactedFromValue(text(65_536), { label: "secret" })),
+  /** How `secret` is written: its text itself, which is `utf8` and meant without it, or its bytes. Default none. */
+  encoding: Schema.optionalKey(Schema.Literals(encodings))
+}).check(
+  Schema.makeFilter((key) => key.encoding === undefined || key.secret !== undefined, {
+    expected: "a key whose encoding stands beside a secret"
+  }),
+  Schema.makeFilter((key) => sources.filter((source) => key[source] !== undefined).length === 1, {
+    expected: "a key with exactly one of pem, jwk, path and secret"
+  })
+)
+
+const list = <S extends Schema.Constraint>(item: S, what: string) => {
+  const expected = `a list of 1 to 100 ${what}`
+  return Schema.Array(item).check(Schema.isMinLength(1, { expected }), Schema.isMaxLength(100, { expected }))
+}
+
+const Keys = list(Key, "keys")
+
+/** Checked options. Key material in them is `Redacted`, so that it shows nowhere. */
+export const StaticKeys = Schema.Struct({
+  /** The issuers whose tokens these keys verify, compared exactly. From 1 to 100 issuers. Required. */
+  issuers: list(text(2048), "issuers"),
+  /**
+   * The keys, in the order in which they are tried. A variable of the environment has them in JSON. From 1 to 100 keys.
+   * Required.
+   */
+  keys: Schema.Union([Keys, Schema.fromJsonString(Keys)])
+})
+export type StaticKeys = typeof StaticKeys.Type
+
+/** A public key in code. */
+interface Public {
+  /** The `kid` that tokens name it by. Without one it is found by tokens without one only. */
+  readonly id?: string | undefined
+  readonly algorithm: PublicAlgorithm
+}
+/** In PEM: `PUBLIC KEY` (SPKI), `CERTIFICATE` (X.509), or `RSA PUBLIC KEY` (PKCS#1). */
+export interface PemKey extends Public {
+  readonly pem: string | Redacted.Redacted
+}
+/** As a JWK. */
+export interface JwkKey extends Public {
+  readonly jwk: object | Redacted.Redacted<object>
+}
+/** In a file, as PEM. A relative path is one from the working directory. */
+export interface FileKey extends Public {
+  readonly path: string
+}
+/** A shared secret. */
+export interface SecretKey {
+  /** The `kid` that tokens name it by. Without one it is found by tokens without one only. */
+  readonly id?: string | undefined
+  readonly algorithm: SecretAlgorithm
+  readonly secret: Redacted.Redacted
+  /** How it is written: its text itself, or bytes in base64 or base64url. Default utf8. */
+  readonly encoding?: Encoding | undefined
+}
+
+/** What `make` takes: keys in memory. */
+export interface Options {
+  readonly issuers: ReadonlyArray<string>
+  readonly keys: ReadonlyArray<PemKey | JwkKey | SecretKey>
+}
+
+/** What `makeFiles` takes: keys in memory and in files. */
+export interface FileOptions {
+  readonly issuers: ReadonlyArray<string>
+  readonly keys: ReadonlyArray<PemKey | JwkKey | FileKey | SecretKey>
+}
+
+/** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<StaticKeys, KeelsonError.ConfigurationError> = Configuration
+  .decode(StaticKeys)
+
+/** Options from a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText = (input: Configuration.Text): Effect.Effect<StaticKeys, KeelsonError.ConfigurationError> =>
+  Configuration.decodeText(StaticKeys, input)
+
+/**
+ * Options from the environment, below a path: below `["app", "auth"]`, `APP_AUTH_ISSUERS` is a list with commas and
+ * `APP_AUTH_KEYS` the keys in JSON. See `Configuration.fromEnvironment`.
+ */
+export const config = (path: Configuration.Path): Effect.Effect<StaticKeys, KeelsonError.ConfigurationError> =>
+  Configuration.fromEnvironment(StaticKeys, path)
+
+const noFiles: ReadFile<never> = (path) =>
+  Effect.fail(
+    new KeelsonError.ConfigurationError({
+      code: "INVALID_CONFIG",
+      message: `Invalid configuration: ${path} must be left out: only makeFiles and layerFiles read files`,
+      details: { path, expected: "pem, jwk or secret" }
+    })
+  )
+
+const serve = (issuers: ReadonlyArray<string>, keys: ReadonlyArray<StaticKey>): KeySource["Service"] => {
+  const served = new Set(issuers)
+  const answer = answersOf(keys)
+  const notRegistered = Effect.fail(new JwksNotRegistered())
+  return { find: (issuer, header) => served.has(issuer) ? answer(header) : notRegistered }
+}
+
+const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: ReadonlyArray<string> = []) =>
+  Effect.forEach(keys, (key, index) => importKey(key, [...path, "keys", index].join("."), readFile)).pipe(
+    Effect.map((keys) => serve(issuers, keys))
+  )
+
+/**
+ * A source of keys in memory. A lookup answers from what was made here: keys with the `kid` of the token, or all that
+ * fit a token without one, at most four; their trust never ends.
+ *
+ * - PEM: one block, with any line breaks; white space and a byte order mark around it mean nothing.
+ * - Of a certificate only the key is taken: neither its dates nor its issuer are looked at.
+ * - RSA keys have 2048 to 8192 bits, EC keys the curve of their algorithm, secrets as many bytes as the hash.
+ * - Keys that share an id are all tried; the order is that of the list.
+ *
+ * Fails with `ConfigurationError`: `INVALID_CONFIG` for the options, and `KEY_INVALID` for a key that is malformed,
+ * private, too weak, or of another kind than its algorithm. Details name the place, as in `keys.1.pem`, and never a key.
+ *
+ * @see RFC 7515, 4.1.4, RFC 7517, 4.5, RFC 7518, 3 and RFC 8725, 3
+ */
+export const make = (options: Options): Effect.Effect<KeySource["Service"], KeelsonError.ConfigurationError> =>
+  Effect.flatMap(decode(options), (checked) => load(checked, noFiles))
+
+/**
+ * `make` for keys of which some are in files, read once, here. It also takes what `decodeText` and `config` give.
+ *
+ * Fails as `make` does, and with `KEY_FILE_UNREADABLE` for a file that is missing, can't be read, is larger than 1 MiB
+ * or no regular file, its details naming the option as `path` and the `file`.
+ */
+export const makeFiles = (
+  options: FileOptions | StaticKeys
+): Effect.Effect<KeySource["Service"], KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
+  Effect.flatMap(decode(options), (checked) => load(checked, readKeyFile))
+
+/** `make` as a layer, which needs nothing of a platform but WebCrypto. */
+export const layer = (options: Options): Layer.Layer<KeySource, KeelsonError.ConfigurationError> =>
+  Layer.effect(KeySource, make(options))
+
+/** `makeFiles` as a layer. It has a name of its own so that `layer` needs no `FileSystem`. */
+export const layerFiles = (
+  options: FileOptions | StaticKeys
+): Layer.Layer<KeySource, KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
+  Layer.effect(KeySource, makeFiles(options))
+
+/** A layer of what the environment has below a path; see `config`. Errors name their place from the root. */
+export const layerConfig = (
+  path: Configuration.Path
+): Layer.Layer<KeySource, KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
+  Layer.effect(KeySource, Effect.flatMap(config(path), (checked) => load(checked, readKeyFile, path)))

@@ -1,0 +1,102 @@
+import { KeelsonError } from "@keelson/core"
+import { DateTime, Duration, Effect, type Layer } from "effect"
+import type { HttpServerRequest } from "effect/http"
+import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
+import { JwksUnavailable } from "../../JwksError.ts"
+import { JwksRegistry } from "../../JwksRegistry.ts"
+import type { JwksStatus } from "../../JwksStatus.ts"
+import { AdminPrincipal, Api, type JwksAdmin } from "./definition.ts"
+import { keySetResponse } from "./keySetResponse.ts"
+import { type Coded, respond } from "./problems.ts"
+import { makeRefreshLimit } from "./refreshLimit.ts"
+import { readRegistration } from "./registration.ts"
+
+/** The principal's own tenant, or any for one who administers all. */
+const authorized = Effect.fnUntraced(function*(tenantId: string) {
+  const principal = yield* AdminPrincipal
+  if (principal.tenantId === "*" || principal.tenantId === tenantId) return
+  return yield* Effect.fail(
+    new KeelsonError.AuthorizationError({ code: "FORBIDDEN", message: "The tenant is not the caller's" })
+  )
+})
+
+/** Runs for the tenant of the path, if it is the caller's; errors are answered with. */
+const guarded = <A, E extends Coded, R>(tenantId: string, self: Effect.Effect<A, E, R>) =>
+  Effect.andThen(authorized(tenantId), self).pipe(Effect.catch((error: Coded) => Effect.succeed(respond(error))))
+
+/** Why there are no keys: they are on their way, or could not be fetched. */
+const missing = Effect.fnUntraced(function*({ errorCount, lastFailure, nextRefresh }: JwksStatus) {
+  if (errorCount === 0) return new KeelsonError.NetworkError({ code: "JWKS_LOADING" })
+  const now = yield* DateTime.now
+  const retryAfter = nextRefresh === undefined ? Duration.zero : DateTime.distance(now, nextRefresh)
+  return new JwksUnavailable({ lastFailure, retryAfter: Duration.max(retryAfter, Duration.zero) })
+})
+
+/** The handlers of the API, over the registry in context. */
+export const handlers: Layer.Layer<
+  HttpApiGroup.Service<"keelson-jwks", "providers">,
+  never,
+  JwksAdmin | JwksRegistry
+> = HttpApiBuilder.group(
+  Api,
+  "providers",
+  Effect.fnUntraced(function*(group) {
+    const registry = yield* JwksRegistry
+    const scope = yield* Effect.scope
+    const mayRefresh = makeRefreshLimit()
+    const inBackground = <A, E>(self: Effect.Effect<A, E>) => Effect.forkIn(Effect.ignore(self), scope)
+
+    const keySet = Effect.fnUntraced(function*(tenantId: string, providerId: string, ifNoneMatch: string | undefined) {
+      if (registry.wasRemoved(tenantId, providerId)) {
+        return yield* Effect.fail(new KeelsonError.ConfigurationError({ code: "JWKS_UNREGISTERED" }))
+      }
+      const held = yield* registry.held(tenantId, providerId)
+      if (held !== undefined) return yield* keySetResponse(held, ifNoneMatch)
+      const status = yield* registry.status(tenantId, providerId)
+      // Nobody may have asked for them yet, or since they ended.
+      const isIdle = status.state === "Empty" || status.state === "Ready"
+      if (isIdle && status.errorCount === 0) yield* inBackground(registry.keySet(tenantId, providerId))
+      return yield* Effect.flatMap(missing(status), Effect.fail)
+    })
+    const put = Effect.fnUntraced(function*(
+      { providerId, tenantId }: { readonly tenantId: string; readonly providerId: string },
+      request: HttpServerRequest.HttpServerRequest
+    ) {
+      const options = yield* readRegistration(request)
+      const isNew = request.headers["if-none-match"]?.trim() === "*"
+      yield* registry.put(tenantId, providerId, options, isNew)
+    })
+    const remove = Effect.fnUntraced(function*(tenantId: string, providerId: string) {
+      // Who removed it could register it again without them.
+      if (registry.hasEgressRules(tenantId, providerId)) {
+        return yield* Effect.fail(
+          new KeelsonError.AuthorizationError({
+            code: "FORBIDDEN",
+            message: "The provider has egress rules that code gave it"
+          })
+        )
+      }
+      yield* registry.unregister(tenantId, providerId)
+    })
+    const refresh = Effect.fnUntraced(function*(tenantId: string, providerId: string) {
+      yield* registry.status(tenantId, providerId)
+      const isAllowed = yield* Effect.clockWith((clock) =>
+        Effect.sync(() => mayRefresh(`${tenantId}:${providerId}`, clock))
+      )
+      if (isAllowed) yield* inBackground(registry.refresh(tenantId, providerId))
+    })
+    return group.handle("list", ({ params: { tenantId } }) => guarded(tenantId, registry.statuses(tenantId)))
+      .handleRaw("put", ({ params, request }) => guarded(params.tenantId, put(params, request)))
+      .handle("remove", ({ params: { providerId, tenantId } }) => guarded(tenantId, remove(tenantId, providerId)))
+      .handle(
+        "jwks",
+        ({ headers, params: { providerId, tenantId } }) =>
+          guarded(tenantId, keySet(tenantId, providerId, headers["if-none-match"]))
+      )
+      .handle("refresh", ({ params: { providerId, tenantId } }) => guarded(tenantId, refresh(tenantId, providerId)))
+      .handle(
+        "status",
+        ({ params: { providerId, tenantId } }) => guarded(tenantId, registry.status(tenantId, providerId))
+      )
+  })
+)

@@ -1,0 +1,40 @@
+import { Duration, Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { base64url } from "jose"
+import type { HeldKeys } from "../../JwksRegistry.ts"
+import * as KeySet from "../../KeySet.ts"
+
+interface Document {
+  readonly body: string
+  readonly etag: string
+}
+
+/** One per set, which is the same object until its keys change. */
+const documents = new WeakMap<KeySet.KeySet, Document>()
+
+const documentOf = Effect.fnUntraced(function*(set: KeySet.KeySet) {
+  const known = documents.get(set)
+  if (known !== undefined) return known
+  const body = JSON.stringify(KeySet.toJson(set))
+  const digest = yield* Effect.promise(() => crypto.subtle.digest("SHA-256", new TextEncoder().encode(body)))
+  const document: Document = { body, etag: `"${base64url.encode(new Uint8Array(digest))}"` }
+  documents.set(set, document)
+  return document
+})
+
+/** Whether an `If-None-Match` names an entity tag: compared weakly, as GET has it (RFC 9110, 13.1.2). */
+const matches = (ifNoneMatch: string | undefined, etag: string): boolean =>
+  ifNoneMatch !== undefined &&
+  ifNoneMatch.split(",").map((tag) => tag.trim()).some((tag) => tag === "*" || tag.replace(/^W\//, "") === etag)
+
+/** The public keys with a strong entity tag and what remains of their lifetime, or that the caller has them already. */
+export const keySetResponse = Effect.fnUntraced(function*(
+  { expiresIn, set }: HeldKeys,
+  ifNoneMatch: string | undefined
+) {
+  const { body, etag } = yield* documentOf(set)
+  const headers = { etag, "cache-control": `private, max-age=${Math.floor(Duration.toSeconds(expiresIn))}` }
+  return matches(ifNoneMatch, etag)
+    ? HttpServerResponse.empty({ status: 304, headers })
+    : HttpServerResponse.text(body, { headers, contentType: "application/jwk-set+json" })
+})

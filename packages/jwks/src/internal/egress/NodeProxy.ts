@@ -1,0 +1,52 @@
+import { KeelsonError } from "@keelson/core"
+import { ConfigProvider, Effect } from "effect"
+
+/** A proxy, and the hosts that are reached without it. */
+export interface Proxy {
+  readonly url: string
+  /** As `NO_PROXY` has it. */
+  readonly except: string
+}
+
+/** Whether a proxy can be asked there. Its user and password are part of the URL. */
+export const isProxyUrl = (text: string): boolean =>
+  URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).hostname !== ""
+
+export const proxyUrl = "the URL of an http or https proxy"
+
+const unreadable = (cause: unknown) =>
+  new KeelsonError.ConfigurationError({
+    code: "INVALID_CONFIG",
+    message: "The configuration source could not be read",
+    cause
+  })
+
+/** The first of some variables that is set and not empty. */
+const variable = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
+  const provider = yield* ConfigProvider.ConfigProvider
+  for (const name of names) {
+    const node = yield* Effect.mapError(provider.load([name]), unreadable)
+    if (node?.value !== undefined && node.value !== "") return { name, value: node.value }
+  }
+  return undefined
+})
+
+const malformed = (path: string) =>
+  new KeelsonError.ConfigurationError({
+    code: "INVALID_CONFIG",
+    message: `Invalid configuration: ${path} must be ${proxyUrl}`,
+    details: { path, expected: proxyUrl }
+  })
+
+/** What the option stands for. The environment is read here, and not again. */
+export const proxyOf = Effect.fnUntraced(function*(
+  option: string
+): Effect.fn.Return<Proxy | undefined, KeelsonError.ConfigurationError> {
+  if (option === "none") return undefined
+  if (option !== "environment") return { url: option, except: "" }
+  const found = yield* variable("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
+  if (found === undefined) return undefined
+  if (!isProxyUrl(found.value)) return yield* malformed(found.name)
+  const except = yield* variable("no_proxy", "NO_PROXY")
+  return { url: found.value, except: except?.value ?? "" }
+})

@@ -1,0 +1,43 @@
+import { Context, Result } from "effect"
+import { NetAddress } from "effect/net"
+import { lookup, type LookupAddress } from "node:dns"
+import type { LookupFunction } from "node:net"
+import { isReachable } from "./addresses.ts"
+import { canonicalHost } from "./hosts.ts"
+import { Refusal } from "./refusal.ts"
+import { reachOf, type ServiceRules } from "./rules.ts"
+
+/** All addresses of a name, in the order to try them. */
+export type Resolve = (
+  hostname: string,
+  done: (error: Error | null, addresses: ReadonlyArray<LookupAddress>) => void
+) => void
+
+/** How names are resolved; the system's way, unless a test has another. */
+export const Resolver = Context.Reference<Resolve>("@keelson/jwks/internal/Resolver", {
+  defaultValue: () => (hostname, done) => lookup(hostname, { all: true, order: "verbatim" }, done)
+})
+
+const wanted = (family: unknown): ReadonlyArray<number> =>
+  family === 4 || family === "IPv4" ? [4] : family === 6 || family === "IPv6" ? [6] : [4, 6]
+
+/**
+ * The socket's own resolution: it gets the addresses that may be connected to, and no others. What it is given here is
+ * what it connects to, so that a name that is resolved again, to another address, is checked again.
+ */
+export const guardedLookup = (resolve: Resolve, rules: ServiceRules): LookupFunction => (hostname, options, done) => {
+  const reach = reachOf(canonicalHost(hostname) ?? hostname, rules)
+  const isAllowed = ({ address }: LookupAddress): boolean => {
+    const parsed = NetAddress.ipFromString(address)
+    return Result.isSuccess(parsed) && isReachable(parsed.success, reach)
+  }
+  resolve(hostname, (error, addresses) => {
+    if (error !== null) return done(error, [])
+    const families = wanted(options.family)
+    const allowed = addresses.filter(isAllowed)
+    const [first, ...others] = allowed.filter(({ family }) => families.includes(family))
+    if (addresses.length > 0 && allowed.length === 0) return done(new Refusal("address"), [])
+    if (first === undefined) return done(Object.assign(new Error("No address"), { code: "ENOTFOUND" }), [])
+    return options.all === true ? done(null, [first, ...others]) : done(null, first.address, first.family)
+  })
+}

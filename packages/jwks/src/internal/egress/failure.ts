@@ -1,0 +1,28 @@
+import { ErrorCode, KeelsonError } from "@keelson/core"
+import { Predicate } from "effect"
+import { Refusal, refused } from "./refusal.ts"
+
+/** Causes are chains of a few; a cycle of them is no chain. */
+const deepest = 8
+
+const search = <A>(cause: unknown, found: (error: object) => A | undefined, depth = 0): A | undefined =>
+  Predicate.isObjectKeyword(cause) && depth < deepest
+    ? found(cause) ?? search("cause" in cause ? cause.cause : undefined, found, depth + 1)
+    : undefined
+
+const refusalOf = (error: object): Refusal | undefined => error instanceof Refusal ? error : undefined
+
+/** Of any error in the chain: the outermost may have a code of its own that says "connection" only. */
+const tlsOf = (error: object): true | undefined =>
+  ErrorCode.codeOf(error) === "TLS_FAILED" || ("code" in error && error.code === "UND_ERR_PRX_TLS") ? true : undefined
+
+/** Why an exchange failed: a rule inside the connection, TLS, or anything else of the network. */
+export const failureOf = (cause: unknown, hop: number): KeelsonError.NetworkError => {
+  const refusal = search(cause, refusalOf)
+  if (refusal !== undefined) return refused(refusal.reason, hop)
+  return new KeelsonError.NetworkError({
+    code: search(cause, tlsOf) === true ? "TLS_FAILED" : "NETWORK_ERROR",
+    details: { hop },
+    cause
+  })
+}

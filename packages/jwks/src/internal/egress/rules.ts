@@ -1,0 +1,96 @@
+import { Result } from "effect"
+import { IpNetwork } from "effect/net"
+import type { RefusalReason, Rules } from "../../Egress.ts"
+import type { EgressOptions } from "../../EgressOptions.ts"
+import { isLoopback, isReachable, type Reach } from "./addresses.ts"
+import { isListed, literalOf, withoutDot } from "./hosts.ts"
+
+/** The rules of the service, ready for use. */
+export interface ServiceRules extends EgressOptions {
+  readonly networks: ReadonlyArray<IpNetwork.IpNetwork>
+}
+
+export const serviceRules = (options: EgressOptions): ServiceRules => ({
+  ...options,
+  networks: options.allowedNetworks.map((cidr) => IpNetwork.fromStringUnsafe(cidr))
+})
+
+/** The smaller limit. What is no number narrows nothing, rather than lift the limit. */
+export const narrowed = (limit: number, rule: number | undefined): number =>
+  rule !== undefined && rule < limit ? rule : limit
+
+/** Whether a canonical host is this machine by its name, or by the address that it is. */
+export const isLocal = (host: string): boolean => {
+  const literal = literalOf(host)
+  return literal === undefined ? host === "localhost" : isLoopback(literal)
+}
+
+/** What a canonical host's addresses may be. */
+export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules): Reach => ({
+  networks,
+  loopback: allowLocalhost && isLocal(host)
+})
+
+/** Whether the addresses of a host can be accepted at all, by its name alone or by the address that it is. */
+const isAddressable = (host: string, rules: ServiceRules): boolean => {
+  const literal = literalOf(host)
+  const reach = reachOf(host, rules)
+  if (literal !== undefined) return isReachable(literal, reach)
+  // Names below localhost are loopback addresses too (RFC 6761, 6.3), and none of those that are allowed.
+  return host === "localhost" ? reach.loopback : !host.endsWith(".localhost")
+}
+
+/** A URL in the form that is requested: without fragment, and without the dot at the end of its host. */
+export const checkUrl = (
+  input: string | URL,
+  service: ServiceRules,
+  rules: Rules | undefined
+): Result.Result<URL, RefusalReason> => {
+  if (!URL.canParse(String(input))) return Result.fail("url")
+  const url = new URL(input)
+  const host = withoutDot(url.hostname)
+  const isLocalHttp = url.protocol === "http:" && host !== undefined && service.allowLocalhost && isLocal(host)
+  if (url.protocol !== "https:" && !isLocalHttp) return Result.fail("scheme")
+  if (url.username !== "" || url.password !== "") return Result.fail("credentials")
+  if (host === undefined || !isListed(host, service.allowedHosts) || !isListed(host, rules?.allowedHosts ?? [])) {
+    return Result.fail("host")
+  }
+  if (!isAddressable(host, service)) return Result.fail("address")
+  url.hostname = host
+  url.hash = ""
+  return Result.succeed(url)
+}
+
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+
+/** Where an answer redirects to, as it is written; `undefined` for an answer that is one. */
+export const locationOf = (status: number, headers: { readonly get: (name: string) => string | null }) =>
+  redirects.has(status) ? headers.get("location") ?? undefined : undefined
+
+/** The target of a redirect. It leads neither from https to http, nor from elsewhere to this machine. */
+export const checkRedirect = (
+  from: URL,
+  location: string,
+  service: ServiceRules,
+  rules: Rules | undefined
+): Result.Result<URL, RefusalReason> => {
+  if (!URL.canParse(location, from.href)) return Result.fail("redirect")
+  return Result.flatMap(checkUrl(new URL(location, from), service, rules), (to) => {
+    if (from.protocol === "https:" && to.protocol !== "https:") return Result.fail("scheme" as const)
+    return isLocal(to.hostname) && !isLocal(from.hostname) ? Result.fail("address" as const) : Result.succeed(to)
+  })
+}
+
+/** What key material is asked for with. Anything else may carry credentials, by a name that nobody thought of. */
+const sent: ReadonlySet<string> = new Set([
+  "accept",
+  "accept-language",
+  "cache-control",
+  "pragma",
+  "user-agent",
+  "if-modified-since",
+  "if-none-match"
+])
+
+export const areSendable = (headers: Readonly<Record<string, string>>): boolean =>
+  Object.keys(headers).every((name) => sent.has(name.toLowerCase()))

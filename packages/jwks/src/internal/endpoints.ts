@@ -1,0 +1,40 @@
+import { type Clock, Effect, Result } from "effect"
+import { JwksKeyNotFound } from "../JwksError.ts"
+import { maxCandidates } from "./keySelection.ts"
+import type { Candidate, JoseHeader } from "./keySource.ts"
+import type { FindError, Lookup } from "./lookup.ts"
+
+type Candidates = Effect.Effect<ReadonlyArray<Candidate>, FindError>
+
+const atMost = (found: ReadonlyArray<Candidate>): Candidates =>
+  found.length > maxCandidates ? Effect.fail(new JwksKeyNotFound({ reason: "ambiguous" })) : Effect.succeed(found)
+
+/** What the endpoints of one issuer answered: a key of any of them will do, and none only where all of them know. */
+const merge = (results: ReadonlyArray<Result.Result<ReadonlyArray<Candidate>, FindError>>): Candidates => {
+  const found = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
+  if (found.length > 0) return atMost(found)
+  const failures = results.flatMap((result) => Result.isFailure(result) ? [result.failure] : [])
+  const down = failures.find((error) => error._tag === "JwksUnavailable")
+  const known = failures.find((error) => error._tag === "JwksKeyNotFound" && error.reason !== "unknown")
+  return Effect.fail(down ?? known ?? new JwksKeyNotFound({ reason: "unknown" }))
+}
+
+/**
+ * The candidates of several endpoints of one issuer, in their order. What memory has is enough for a key that is named;
+ * without a name every endpoint is asked.
+ */
+export const findAmong = (
+  endpoints: ReadonlyArray<Lookup>,
+  header: JoseHeader,
+  clock: Clock.Clock
+): Candidates => {
+  const hits = endpoints.map((endpoint) => endpoint.hit(header, clock))
+  const found = hits.flatMap((hit) => hit?._tag === "Success" ? hit.value : [])
+  if (found.length > 0 && (header.kid !== undefined || hits.every((hit) => hit !== undefined))) return atMost(found)
+  return Effect.flatMap(
+    Effect.forEach(endpoints, (endpoint, index) => Effect.result(hits[index] ?? endpoint.miss(header)), {
+      concurrency: "unbounded"
+    }),
+    merge
+  )
+}

@@ -1,0 +1,34 @@
+import { Metrics } from "@keelson/core"
+import { Effect, type Scope } from "effect"
+import type { Engine } from "./engine.ts"
+import { healthLevel, healthOf } from "./providerStatus.ts"
+
+/**
+ * What is counted of a provider is registered for as long as its scope is open: its health at once, its lookups at the
+ * first one, and its clock once that is known. A series takes over a kilobyte, and most of ten thousand providers are idle.
+ */
+export const registerHealth = (engine: Engine): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.clockWith((clock) => Metrics.register("jwksHealth", engine.labels, () => healthLevel[healthOf(engine, clock)]))
+
+const run = ({ context }: Engine, effect: Effect.Effect<unknown, never, Scope.Scope>): void => {
+  if (context !== undefined) Effect.runSyncWith(context)(effect)
+}
+
+/** To be called at the first lookup. */
+export const registerLookups = (engine: Engine): void => {
+  const { counts, labels } = engine
+  run(
+    engine,
+    Effect.all([
+      Metrics.register("jwksRequests", labels, () => counts.hits + counts.misses),
+      Metrics.register("jwksHits", labels, () => counts.hits),
+      Metrics.register("jwksMisses", labels, () => counts.misses),
+      Metrics.register("jwksStale", labels, () => counts.stale),
+      Metrics.register("jwksFloodLimited", labels, () => counts.floodLimited)
+    ], { discard: true })
+  )
+}
+
+/** To be called when the provider's clock is known first. */
+export const registerClockSkew = (engine: Engine): void =>
+  run(engine, Metrics.register("jwksClockSkew", engine.labels, () => engine.clockSkew ?? 0))

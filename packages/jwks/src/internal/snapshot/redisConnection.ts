@@ -1,0 +1,64 @@
+import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
+import { Redis } from "effect/persistence"
+import { bounded } from "./bounded.ts"
+
+/** What is needed of a connection. */
+export type Sender = Pick<Redis.Redis["Service"], "send">
+
+/** Calls that fail in a row, after which the connection is given up and made anew: a client may have closed for good. */
+const brokenAfter = 5
+
+const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
+
+/** How long closing a connection may hold up the end of the scope: it waits for replies that may never come. */
+const closeLimit = Duration.seconds(1)
+
+const notConnected = new Redis.RedisError({ cause: new Error("Not connected") })
+
+/**
+ * Keeps a connection in the background, so that a Redis that is not there at start is no error and holds nothing up.
+ * Calls wait for the first attempt to connect, since a process reads its snapshots at its very start. After that they
+ * fail at once where there is no connection.
+ */
+export const connectLater = Effect.fnUntraced(
+  function*<E>(layer: Layer.Layer<Redis.Redis, E>): Effect.fn.Return<Sender, never, Scope.Scope> {
+    const tried = Latch.makeUnsafe()
+    let current: { readonly sender: Sender; readonly broken: Deferred.Deferred<void>; failures: number } | undefined
+
+    const session = Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      yield* Effect.addFinalizer(() => Effect.ignore(bounded(Scope.close(scope, Exit.void), closeLimit)))
+      const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
+      const sender = yield* Effect.provideContext(Redis.Redis, context)
+      current = { sender, broken: yield* Deferred.make<void>(), failures: 0 }
+      tried.openUnsafe()
+      yield* Deferred.await(current.broken)
+    }).pipe(
+      Effect.scoped,
+      Effect.ensuring(Effect.sync(() => {
+        current = undefined
+        tried.openUnsafe()
+      })),
+      // A layer that dies, as for a malformed URL, is logged and tried again as one that fails: nobody sees it otherwise.
+      Effect.catchDefect(Effect.fail),
+      Effect.tapError(() => Effect.logWarning("The store of key sets is not connected; snapshots wait for it"))
+    )
+    // Interrupting an attempt to connect closes what it has opened, which a Redis that hangs never answers.
+    yield* Effect.acquireRelease(
+      Effect.forkDetach(Effect.forever(Effect.retry(session, reconnect))),
+      (running) => bounded(Fiber.interrupt(running), closeLimit)
+    )
+
+    return {
+      send: <A = unknown>(command: string, ...args: ReadonlyArray<string>) =>
+        Effect.flatMap(tried.await, () => {
+          const connection = current
+          if (connection === undefined) return Effect.fail(notConnected)
+          return Effect.onExit(connection.sender.send<A>(command, ...args), (exit) => {
+            connection.failures = Exit.isSuccess(exit) ? 0 : connection.failures + 1
+            return connection.failures < brokenAfter ? Effect.void : Deferred.succeed(connection.broken, undefined)
+          })
+        })
+    }
+  }
+)

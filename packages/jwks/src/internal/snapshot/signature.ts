@@ -1,0 +1,79 @@
+import { KeelsonError } from "@keelson/core"
+import { Effect, Redacted, Result } from "effect"
+import { Base64Url } from "effect/encoding"
+
+/** One key, or several to rotate it: the first one signs, each of them verifies. */
+export type SnapshotKey = Redacted.Redacted | readonly [Redacted.Redacted, ...ReadonlyArray<Redacted.Redacted>]
+
+/** Signs what is stored, and checks what is loaded. */
+export interface Signer {
+  readonly sign: (payload: string) => Effect.Effect<string>
+  readonly verify: (payload: string, signature: string) => Effect.Effect<boolean>
+}
+
+const algorithm = { name: "HMAC", hash: "SHA-256" } as const
+
+/** As long as the digest (RFC 2104, 3): a shorter key makes the signature weaker. */
+const minKeyBytes = 32
+
+/** Keeps a signature from being one of something else that is signed with the same key. */
+const context = "@keelson/jwks/JwksSnapshots\n"
+
+const encoder = new TextEncoder()
+
+const message = (payload: string) => encoder.encode(context + payload)
+
+const weak = () =>
+  new KeelsonError.ConfigurationError({
+    code: "KEY_INVALID",
+    message: `A key that signs snapshots has to be redacted text of at least ${minKeyBytes} bytes`,
+    details: { path: "key", expected: `redacted text of at least ${minKeyBytes} bytes` }
+  })
+
+const missing = () =>
+  new KeelsonError.ConfigurationError({
+    code: "CONFIG_MISSING",
+    message: "Snapshots in a shared store need a key that signs them",
+    details: { missing_key: "key" }
+  })
+
+/** A key that is no `Redacted` is refused too: it would be shown wherever the options are. */
+const importKey = (key: unknown): Effect.Effect<CryptoKey, KeelsonError.ConfigurationError> =>
+  Effect.suspend(() => {
+    const text = Redacted.isRedacted(key) ? Redacted.value(key) : undefined
+    const bytes = encoder.encode(typeof text === "string" ? text : "")
+    return bytes.length < minKeyBytes
+      ? Effect.fail(weak())
+      : Effect.promise(() => crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign", "verify"]))
+  })
+
+/**
+ * A signer with HMAC-SHA-256 (RFC 2104). `subtle.verify` compares in constant time.
+ *
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` where one has fewer than 32 bytes.
+ */
+export const makeSigner = Effect.fnUntraced(
+  function*(key: SnapshotKey | undefined): Effect.fn.Return<Signer, KeelsonError.ConfigurationError> {
+    const given: ReadonlyArray<unknown> = Redacted.isRedacted(key) ? [key] : [...key ?? []]
+    const keys = yield* Effect.forEach(given, importKey)
+    const [signing] = keys
+    if (signing === undefined) return yield* missing()
+    return {
+      sign: (payload) =>
+        Effect.map(
+          Effect.promise(() => crypto.subtle.sign(algorithm, signing, message(payload))),
+          (signature) => Base64Url.encode(new Uint8Array(signature))
+        ),
+      verify: (payload, signature) =>
+        Result.match(Base64Url.decode(signature), {
+          onFailure: () => Effect.succeed(false),
+          onSuccess: (bytes) => {
+            const data = message(payload)
+            const isBy = (key: CryptoKey) =>
+              Effect.promise(() => crypto.subtle.verify(algorithm, key, new Uint8Array(bytes), data))
+            return Effect.map(Effect.forEach(keys, isBy), (all) => all.includes(true))
+          }
+        })
+    }
+  }
+)

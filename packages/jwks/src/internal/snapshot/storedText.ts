@@ -1,0 +1,113 @@
+/**
+ * The text that is stored: the signature, a line break, and the snapshot as JSON. The signature is over that JSON as it
+ * is, so that nothing is parsed before it is verified, and there is one encoding only.
+ */
+import { Field } from "@keelson/core"
+import { Effect, Option, Schema } from "effect"
+import type { Identity, Snapshot } from "../../JwksSnapshots.ts"
+import type { Signer } from "./signature.ts"
+import { type RefusedReason, SnapshotRefused } from "./snapshotError.ts"
+
+/** The most milliseconds that are a date. */
+const Instant = Field.number(0, 8_640_000_000_000_000)
+
+const Stored = Schema.Struct({
+  version: Schema.Literal(1),
+  tenantId: Schema.String,
+  providerId: Schema.String,
+  issuer: Schema.String,
+  url: Schema.String,
+  body: Schema.String,
+  etag: Schema.optionalKey(Schema.String),
+  lastModified: Schema.optionalKey(Schema.String),
+  receivedAt: Instant,
+  expiresAt: Instant,
+  staleUntil: Instant,
+  persistedAt: Instant
+}).check(Schema.makeFilter((o) => o.receivedAt <= o.expiresAt && o.expiresAt <= o.staleUntil))
+
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Stored), { onExcessProperty: "error" })
+
+const encoder = new TextEncoder()
+
+const exceeds = (text: string, bytes: number): boolean =>
+  text.length > bytes || (text.length * 3 > bytes && encoder.encode(text).length > bytes)
+
+/** How far the clocks of two machines may differ, in milliseconds. */
+const maxSkew = 60_000
+
+/** The most bytes that are read for a body of a size: each of its bytes may be escaped as six; the rest is short. */
+export const maxStoredBytes = (maxBytes: number): number => maxBytes * 6 + 65_536
+
+/** What is stored for a snapshot; without a signer its first line is empty. */
+export const encodeSnapshot = (snapshot: Snapshot, signer: Signer | undefined): Effect.Effect<string> => {
+  const {
+    body,
+    etag,
+    expiresAt,
+    issuer,
+    lastModified,
+    persistedAt,
+    providerId,
+    receivedAt,
+    staleUntil,
+    tenantId,
+    url
+  } = snapshot
+  const payload = JSON.stringify({
+    version: 1,
+    tenantId,
+    providerId,
+    issuer,
+    url,
+    body,
+    etag,
+    lastModified,
+    receivedAt,
+    expiresAt,
+    staleUntil,
+    persistedAt
+  })
+  const signature = signer === undefined ? Effect.succeed("") : signer.sign(payload)
+  return Effect.map(signature, (line) => `${line}\n${payload}`)
+}
+
+const isOf = (snapshot: Snapshot, identity: Identity): boolean =>
+  snapshot.tenantId === identity.tenantId && snapshot.providerId === identity.providerId &&
+  snapshot.issuer === identity.issuer && snapshot.url === identity.url
+
+const refuse = (reason: RefusedReason) => Effect.fail(new SnapshotRefused({ reason }))
+
+/** What a stored text is judged by; `now` is the wall clock in milliseconds. */
+export interface Expected {
+  readonly identity: Identity
+  readonly maxBytes: number
+  readonly now: number
+}
+
+/** The snapshot in a stored text, its times as they were stored. Fails with `SnapshotRefused`. */
+export const decodeSnapshot = Effect.fnUntraced(
+  function*(
+    text: string,
+    signer: Signer | undefined,
+    { identity, maxBytes, now }: Expected
+  ): Effect.fn.Return<Snapshot, SnapshotRefused> {
+    if (exceeds(text, maxStoredBytes(maxBytes))) return yield* refuse("tooLarge")
+    const end = text.indexOf("\n")
+    if (end === -1) return yield* refuse("malformed")
+    const payload = text.slice(end + 1)
+    if (signer !== undefined) {
+      if (end === 0) return yield* refuse("unsigned")
+      if (!(yield* signer.verify(payload, text.slice(0, end)))) return yield* refuse("tampered")
+    }
+    const stored = Option.getOrUndefined(decode(payload))
+    if (stored === undefined) return yield* refuse("malformed")
+    const { version: _, ...rest } = stored
+    const snapshot = { ...rest, etag: rest.etag, lastModified: rest.lastModified }
+    if (!isOf(snapshot, identity)) return yield* refuse("foreign")
+    if (exceeds(snapshot.body, maxBytes)) return yield* refuse("tooLarge")
+    if (Math.max(snapshot.receivedAt, snapshot.persistedAt) > now + maxSkew) return yield* refuse("future")
+    if (snapshot.staleUntil <= now) return yield* refuse("expired")
+    return snapshot
+  }
+)

@@ -1,0 +1,25 @@
+/** Algorithms of public keys (RFC 7518, 3.3 to 3.5; RFC 8037, 3.1; RFC 9864, 2.2). */
+const publicAlgorithms = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "EdDSA",
+  "Ed25519"
+] as const
+export type PublicAlgorithm = (typeof publicAlgorithms)[number]
+
+/** Algorithms of secrets (RFC 7518, 3.2). */
+const secretAlgorithms = ["HS256", "HS384", "HS512"] as const
+export type SecretAlgorithm = (typeof secretAlgorithms)[number]
+
+/** Every algorithm that a static key may be for. `none` is not one of them. */
+export const staticAlgorithms = [...publicAlgorithms, ...secretAlgorithms] as const
+export type StaticAlgorithm = PublicAlgorithm | SecretAlgorithm
+
+export const isSecretAlgorithm = (algorithm: StaticAlgorithm): algorithm is SecretAlgorithm =>
+  algorithm.startsWith("HS")

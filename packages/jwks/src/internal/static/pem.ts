@@ -1,0 +1,45 @@
+import { Result } from "effect"
+import { Base64 } from "effect/encoding"
+import { isSequence } from "./der.ts"
+
+/** The labels of a public key (RFC 7468, 5 and 13; RFC 8017 for PKCS#1). */
+const labels = ["PUBLIC KEY", "CERTIFICATE", "RSA PUBLIC KEY"] as const
+export type Label = (typeof labels)[number]
+
+export interface Pem {
+  readonly label: Label
+  readonly der: Uint8Array
+}
+
+export const privateKey = "a public key: a private one verifies nothing, and does not belong here"
+const malformed = "one PEM block with the label PUBLIC KEY, CERTIFICATE or RSA PUBLIC KEY, and nothing around it"
+
+// Each part excludes the dash that ends it, so that matching takes linear time.
+const block = /^-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END ([A-Z0-9 ]+)-----$/
+
+/** Whether a text has the boundary of a PEM block anywhere, however it is written. */
+export const hasBoundary = (text: string): boolean => /-{4,}\s*BEGIN/i.test(text)
+
+const isPrivate = (text: string): boolean => /PRIVATE KEY/i.test(text)
+
+/**
+ * The one block of a PEM text. A byte order mark and white space before and after it mean nothing, nor does the kind of
+ * line break: they are dropped here, before anything is decided by what the text looks like.
+ *
+ * Fails with what was expected, and with nothing of the text.
+ */
+export const parsePem = (text: string): Result.Result<Pem, string> => {
+  if (isPrivate(text)) return Result.fail(privateKey)
+  const [, begin, body, end] = block.exec(text.trim()) ?? []
+  const label = labels.find((label) => label === begin && label === end)
+  if (label === undefined || body === undefined) return Result.fail(malformed)
+  return Base64.decode(body.replaceAll(/\s/g, "")).pipe(
+    Result.mapError(() => malformed),
+    Result.filterOrFail(isSequence, () => malformed),
+    Result.map((der) => ({ label, der }))
+  )
+}
+
+/** A block as `jose` takes it. */
+export const formatPem = (label: Label, der: Uint8Array): string =>
+  `-----BEGIN ${label}-----\n${Base64.encode(der)}\n-----END ${label}-----`

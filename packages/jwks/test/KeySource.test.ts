@@ -1,0 +1,88 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { errorOf } from "../../core/test/support.ts"
+import { JwksCache, KeySource } from "../src/index.ts"
+import {
+  type Answer,
+  header,
+  issuer,
+  jwks,
+  keysOf,
+  makeProvider,
+  type Provider,
+  url,
+  virtualImport
+} from "./support.ts"
+
+/** Answers with metadata at the well-known paths, and with keys elsewhere. */
+const discovering: Answer = (request) =>
+  Effect.succeed({
+    status: 200,
+    headers: { "content-type": "application/json" },
+    body: String(request.url).includes(".well-known")
+      ? JSON.stringify({ issuer, jwks_uri: `${issuer}/found` })
+      : jwks("a")
+  })
+
+const build = Effect.fnUntraced(function*(
+  layer: (typeof KeySource)["jwks"] extends (...args: never) => infer L ? L : never,
+  answer: Answer
+) {
+  const { egress, provider } = makeProvider(answer)
+  const context = yield* Layer.build(Layer.provide(layer, [egress, virtualImport]))
+  return { source: yield* Effect.provideContext(KeySource.KeySource, context), provider }
+})
+
+const urls = (provider: Provider) => provider.requests.map((request) => String(request.url))
+
+describe("KeySource", () => {
+  it.effect("finds the keys of its issuer, with generation and trust", () =>
+    Effect.gen(function*() {
+      const { source } = yield* build(KeySource.jwks({ issuer, url }), keysOf("a"))
+      const [candidate, ...others] = yield* source.find(issuer, header("a"))
+      assert.isEmpty(others)
+      assert.deepInclude(candidate, { kid: "a", alg: "EdDSA", issuer: undefined })
+      assert.strictEqual(candidate?.trust.generation, 1)
+      assert.strictEqual(candidate?.trust.staleDeadline(), 3_660_000_000_000n)
+    }).pipe(Effect.scoped))
+
+  it.effect.each([`${issuer}/`, issuer.toUpperCase(), "", "https://other.example"])(
+    "knows no other issuer, however alike, and fetches nothing for it: %j",
+    (other) =>
+      Effect.gen(function*() {
+        const { provider, source } = yield* build(KeySource.jwks({ issuer, url, prefetch: false }), keysOf("a"))
+        const error = errorOf(yield* Effect.exit(source.find(other, header("a"))))
+        assert.deepInclude(error, { code: "JWKS_NOT_REGISTERED", _tag: "JwksNotRegistered" })
+        assert.isEmpty(provider.requests)
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("oidc and oauth2 find the key set by the issuer's metadata", () =>
+    Effect.gen(function*() {
+      const oidc = yield* build(KeySource.oidc({ issuer }), discovering)
+      assert.lengthOf(yield* oidc.source.find(issuer, header("a")), 1)
+      assert.deepStrictEqual(urls(oidc.provider), [`${issuer}/.well-known/openid-configuration`, `${issuer}/found`])
+      const oauth2 = yield* build(KeySource.oauth2({ issuer }), discovering)
+      assert.lengthOf(yield* oauth2.source.find(issuer, header("a")), 1)
+      assert.deepStrictEqual(urls(oauth2.provider), [
+        `${issuer}/.well-known/oauth-authorization-server`,
+        `${issuer}/found`
+      ])
+    }).pipe(Effect.scoped))
+
+  it.effect("one cache serves both an application and its key source", () =>
+    Effect.gen(function*() {
+      const { egress, provider } = makeProvider(keysOf("a"))
+      const cache = Layer.provide(JwksCache.layer({ issuer, url }), [egress, virtualImport])
+      const both = Layer.provideMerge(KeySource.fromCache, cache)
+      const context = yield* Layer.build(both)
+      yield* TestClock.adjust(0)
+      const [source, own] = yield* Effect.provideContext(
+        Effect.all([KeySource.KeySource, JwksCache.JwksCache]),
+        context
+      )
+      assert.strictEqual(yield* source.find(issuer, header("a")), yield* own.find(header("a")))
+      assert.lengthOf(provider.requests, 1)
+    }).pipe(Effect.scoped))
+})

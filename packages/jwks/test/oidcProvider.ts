@@ -1,0 +1,129 @@
+/** A real OpenID provider on a loopback port, whose signing keys are rotated, and which is killed and started again. */
+import { Effect, Predicate, type Scope } from "effect"
+import { exportJWK, generateKeyPair, type JWK } from "jose"
+import * as Http from "node:http"
+import { createRequire } from "node:module"
+import type { Socket } from "node:net"
+
+/** What is used of the package, which has no types. */
+interface OidcProviderModule {
+  readonly Provider: new(issuer: string, configuration: object) => { readonly callback: () => Http.RequestListener }
+}
+
+const { Provider }: OidcProviderModule = createRequire(import.meta.url)("oidc-provider")
+
+/** A private key that the provider signs with. */
+export interface SigningKey extends JWK {
+  readonly kid: string
+  readonly alg: string
+}
+
+/** A new key for an algorithm. */
+export const signingKey = (alg: string, kid: string): Effect.Effect<SigningKey> =>
+  Effect.promise(async () => {
+    const { privateKey } = await generateKeyPair(alg, { extractable: true })
+    return { ...await exportJWK(privateKey), kid, alg, use: "sig" }
+  })
+
+export interface OidcProvider {
+  readonly issuer: string
+  /** The paths that were asked for so far, tokens left out. */
+  readonly requests: ReadonlyArray<string>
+  /** Publishes these keys from now on. It signs with the first one of an algorithm. */
+  readonly rotate: (keys: ReadonlyArray<SigningKey>) => Effect.Effect<void>
+  /** An access token of the client credentials grant, signed by an algorithm. */
+  readonly token: (alg: string) => Effect.Effect<string>
+  /** Closes the server with all of its connections. */
+  readonly kill: Effect.Effect<void>
+  /** Listens again, on the same port. */
+  readonly start: Effect.Effect<void>
+}
+
+const client = { client_id: "tests", client_secret: "secret" } as const
+const resource = "https://api.example/"
+
+/** Keeps nothing: JWTs need no store. */
+class Forgetful {
+  readonly upsert = async (): Promise<void> => {}
+  readonly find = async (): Promise<undefined> => {}
+  readonly destroy = async (): Promise<void> => {}
+}
+
+/** The resource's path is the algorithm of its tokens. */
+const configuration = (keys: ReadonlyArray<SigningKey>) => ({
+  jwks: { keys },
+  adapter: Forgetful,
+  scopes: ["read"],
+  clients: [{
+    ...client,
+    grant_types: ["client_credentials"],
+    redirect_uris: [],
+    response_types: [],
+    // Of no use here, but one of the keys has to be for it.
+    id_token_signed_response_alg: keys[0]?.alg
+  }],
+  ttl: { ClientCredentials: 600 },
+  features: {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_: unknown, indicator: string) => ({
+        scope: "read",
+        accessTokenFormat: "jwt",
+        jwt: { sign: { alg: indicator.slice(resource.length) } }
+      })
+    }
+  }
+})
+
+const tokenFrom = (issuer: string, alg: string) =>
+  Effect.promise(async () => {
+    const { client_id: id, client_secret: secret } = client
+    const response = await fetch(`${issuer}/token`, {
+      method: "POST",
+      headers: { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}` },
+      body: new URLSearchParams({ grant_type: "client_credentials", resource: `${resource}${alg}` })
+    })
+    const answer: unknown = await response.json()
+    if (Predicate.hasProperty(answer, "access_token") && Predicate.isString(answer.access_token)) {
+      return answer.access_token
+    }
+    throw new Error(`No token: ${JSON.stringify(answer)}`)
+  })
+
+/** A provider that runs, with these keys. */
+export const oidcProvider = Effect.fnUntraced(function*(
+  keys: ReadonlyArray<SigningKey>
+): Effect.fn.Return<OidcProvider, never, Scope.Scope> {
+  const requests: Array<string> = []
+  const sockets = new Set<Socket>()
+  let handle: Http.RequestListener = () => {}
+  const server = Http.createServer((request, response) => {
+    if (request.url !== "/token") requests.push(request.url ?? "")
+    handle(request, response)
+  })
+  server.on("connection", (socket) => {
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  })
+  const listen = (port: number) =>
+    Effect.callback<void>((resume) => {
+      server.once("error", (error) => resume(Effect.die(error)))
+      server.listen(port, "127.0.0.1", () => resume(Effect.void))
+    })
+  const kill = Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+    for (const socket of sockets) socket.destroy()
+  })
+  yield* Effect.acquireRelease(listen(0), () => kill)
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  const issuer = `http://127.0.0.1:${port}`
+  const rotate = (next: ReadonlyArray<SigningKey>) =>
+    Effect.sync(() => {
+      handle = new Provider(issuer, configuration(next)).callback()
+    })
+  yield* rotate(keys)
+  return { issuer, requests, rotate, token: (alg) => tokenFrom(issuer, alg), kill, start: listen(port) }
+})

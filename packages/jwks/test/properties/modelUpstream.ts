@@ -1,0 +1,218 @@
+/** The provider of the model test: what it answers, and what must be true of each request. */
+import { KeelsonError } from "@keelson/core"
+import { DateTime, Effect, Exit, Layer } from "effect"
+import { Egress } from "../../src/index.ts"
+import { jwk } from "../support.ts"
+import {
+  type Exchange,
+  hasParted,
+  isReached,
+  mayAsk,
+  mayRetry,
+  type Model,
+  must,
+  type Outcome,
+  passed,
+  type Said,
+  trusted
+} from "./model.ts"
+import type { Caching, Key, Weather } from "./modelCommands.ts"
+
+/** The provider as it is now. */
+export interface Upstream {
+  keys: ReadonlyArray<Key>
+  /** Grows with each publication. */
+  version: number
+  tags: "both" | "etag" | "lastModified" | "none"
+  caching: Caching
+  weather: Weather
+  delay: number
+  underWay: number
+}
+
+export const makeUpstream = (): Upstream => ({
+  keys: [{ kid: "a", version: 0 }],
+  version: 0,
+  tags: "etag",
+  caching: { says: "nothing" },
+  weather: { is: "up" },
+  delay: 0,
+  underWay: 0
+})
+
+/** The material tells the versions of a kid apart. */
+export const materialOf = ({ kid, version }: Key): string =>
+  Buffer.from(`${kid ?? "none"} ${version}`.padEnd(32, ".")).toString("base64url")
+
+const documentOf = (keys: ReadonlyArray<Key>): string =>
+  JSON.stringify({ keys: keys.map((key) => jwk(key.kid, { x: materialOf(key) })) })
+
+const httpDate = (millis: number): string => DateTime.toDateUtc(DateTime.makeUnsafe(millis)).toUTCString()
+
+const say = ({ caching, tags, version }: Upstream, wall: number): Said => {
+  const date = 1000 * Math.floor(wall / 1000)
+  return {
+    date,
+    ...(tags === "both" || tags === "etag" ? { etag: `"${version}"` } : undefined),
+    ...(tags === "both" || tags === "lastModified"
+      ? { lastModified: httpDate(1_577_836_800_000 + 1000 * version) }
+      : undefined),
+    ...(caching.says === "no-store" ? { maxAge: 0 } : undefined),
+    ...(caching.says === "max-age" ? { maxAge: caching.seconds } : undefined),
+    ...(caching.says === "expires" ? { expires: date + 1000 * caching.seconds } : undefined)
+  }
+}
+
+/** What a 304 says; it tells nothing of the body. */
+const unsaid = ({ date, expires, maxAge }: Said): Said => ({
+  date,
+  ...(expires === undefined ? undefined : { expires }),
+  ...(maxAge === undefined ? undefined : { maxAge })
+})
+
+const headersOf = ({ date, etag, expires, lastModified, maxAge }: Said, isNoStore: boolean) => ({
+  date: httpDate(date),
+  ...(etag === undefined ? undefined : { etag }),
+  ...(lastModified === undefined ? undefined : { "last-modified": lastModified }),
+  ...(maxAge === undefined ? undefined : { "cache-control": isNoStore ? "no-store" : `max-age=${maxAge}` }),
+  ...(expires === undefined ? undefined : { expires: httpDate(expires) })
+})
+
+interface Answer {
+  readonly outcome: Outcome
+  readonly response: {
+    readonly status: number
+    readonly headers: Readonly<Record<string, string>>
+    readonly body: string
+  }
+}
+
+/** What comes of a request; `undefined` for a connection that is refused. */
+const answerTo = (upstream: Upstream, headers: Readonly<Record<string, string>>, wall: number): Answer => {
+  const { caching, weather } = upstream
+  const said = say(upstream, wall)
+  const isNoStore = caching.says === "no-store"
+  const failed = (status: number, body: string, retryAfter?: number): Answer => ({
+    outcome: { is: "failed", isFinal: status === 404, retryAfter: 1000 * (retryAfter ?? 0) },
+    response: { status, body, headers: retryAfter === undefined ? {} : { "retry-after": String(retryAfter) } }
+  })
+  if (weather.is === "garbage") return failed(200, weather.body)
+  if (weather.is === "status") return failed(weather.status, "", weather.retryAfter)
+  const tag = headers["if-none-match"]
+  const since = headers["if-modified-since"]
+  const isUnchanged = tag === undefined ? since !== undefined && since === said.lastModified : tag === said.etag
+  if (isUnchanged || weather.is === "always304") {
+    const isAsked = tag !== undefined || since !== undefined
+    const response = { status: 304, body: "", headers: headersOf(unsaid(said), isNoStore) }
+    return isAsked ? { outcome: { is: "notModified", said: unsaid(said) }, response } : { ...failed(304, ""), response }
+  }
+  return {
+    outcome: { is: "document", keys: upstream.keys, said },
+    response: { status: 200, body: documentOf(upstream.keys), headers: headersOf(said, isNoStore) }
+  }
+}
+
+/** A fetch begins: somebody must be allowed to want it. */
+const begun = (model: Model, noCache: boolean): void => {
+  const { doing, held, settings } = model
+  const at = model.now()
+  if (noCache) {
+    const isForced = doing?.kind === "refresh"
+    must(
+      model,
+      isForced || (model.waits.unknown() && mayAsk(model)),
+      "L3: a fetch for an unknown key, too soon or for none"
+    )
+    if (!isForced) {
+      model.unknownAt = {
+        monotonic: at.monotonic + BigInt(settings.negativeCacheTtl) * 1_000_000n,
+        wall: at.wall + settings.negativeCacheTtl
+      }
+    }
+    return
+  }
+  must(model, mayRetry(model), "L3: a fetch before the failure delay passed")
+  const isCold = trusted(model) === undefined &&
+    (model.waits.any() || model.hasExpired || (settings.prefetch && model.started === 0))
+  const isAgain = model.failures > 0
+  const isDue = held !== undefined && isReached(held.refresh[0], at)
+  const isParted = held !== undefined && hasParted(held, at) && doing?.kind === "lookup"
+  must(model, isCold || isAgain || isDue || isParted, "L3: a fetch that nothing asks for")
+}
+
+/** One more request of a fetch: another attempt, or the fetch again, since what came may not be used. */
+const continued = (model: Model, noCache: boolean): void => {
+  const { fetch } = model
+  const outcome = fetch?.last.outcome
+  if (fetch === undefined || outcome?.is === "failed" || outcome?.is === "cut") {
+    if (fetch !== undefined) fetch.requests++
+    return must(model, (fetch?.requests ?? 0) <= model.settings.maxAttempts, "L3: more attempts than allowed")
+  }
+  const isInvalidated = fetch.epoch !== model.epoch
+  const isGone = outcome?.is === "notModified" && fetch.last.asOf !== model.held
+  must(model, isInvalidated || isGone, "L5: a good answer was not accepted")
+  must(model, !isInvalidated || noCache, "L5: a fetch after an invalidation that caches may answer")
+  fetch.requests = 1
+  fetch.epoch = model.epoch
+  fetch.startedAt = model.now()
+}
+
+const requested = (model: Model, upstream: Upstream, headers: Readonly<Record<string, string>>): Exchange => {
+  const noCache = headers["cache-control"] === "no-cache"
+  must(model, !model.isClosed, "L8: a request after the scope was closed")
+  must(model, upstream.underWay === 0, "L1: two requests at once")
+  const said = trusted(model)?.said
+  must(model, headers["if-none-match"] === said?.etag, "S1-08: not conditional by the tag that is held")
+  must(model, headers["if-modified-since"] === said?.lastModified, "S1-08: not conditional by the date that is held")
+  const exchange: Exchange = { sentAt: model.now(), asOf: model.held, outcome: undefined }
+  if (model.fetch === undefined) {
+    begun(model, noCache)
+    model.started++
+    model.fetch = { epoch: model.epoch, startedAt: exchange.sentAt, requests: 1, last: exchange }
+  } else {
+    continued(model, noCache)
+    model.fetch.last = exchange
+  }
+  return exchange
+}
+
+/** Nobody but time, and the end of the scope, ends a request. */
+const wasCut = (model: Model, exchange: Exchange): void => {
+  const at = model.now()
+  exchange.outcome = { is: "cut" }
+  const isLate = passed(exchange.sentAt, at) >= 3000 ||
+    (model.fetch !== undefined && passed(model.fetch.startedAt, at) >= 8000)
+  must(model, model.isClosed || isLate, "L1: a request was interrupted")
+}
+
+const refused = new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was refused" })
+
+/** Reaches the provider. */
+export const egressOf = (model: Model, upstream: Upstream): Layer.Layer<Egress.Egress> => {
+  const get = ({ headers = {}, url }: Egress.EgressRequest) =>
+    Effect.suspend(() => {
+      const exchange = requested(model, upstream, headers)
+      upstream.underWay++
+      const { delay, weather } = upstream
+      const answer = Effect.suspend((): Effect.Effect<Egress.EgressResponse, KeelsonError.NetworkError> => {
+        if (weather.is === "down") {
+          exchange.outcome = { is: "failed", isFinal: false, retryAfter: 0 }
+          return Effect.fail(refused)
+        }
+        const { outcome, response } = answerTo({ ...upstream, weather }, headers, model.now().wall)
+        exchange.outcome = outcome
+        const body = response.body === "\uFFFF" ? Uint8Array.of(0xff) : new TextEncoder().encode(response.body)
+        return Effect.succeed({ ...response, body, url: new URL(url) })
+      })
+      if (weather.is === "hanging") return ended(exchange, Effect.never)
+      // No network answers before it was asked.
+      return ended(exchange, delay === 0 ? Effect.andThen(Effect.yieldNow, answer) : Effect.delay(answer, delay))
+    })
+  const ended = <A, E>(exchange: Exchange, self: Effect.Effect<A, E>) =>
+    Effect.onExit(self, (exit) =>
+      Effect.sync(() => {
+        upstream.underWay--
+        if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) wasCut(model, exchange)
+      }))
+  return Layer.succeed(Egress.Egress, { check: (to) => Effect.succeed(new URL(to)), get })
+}

@@ -1,0 +1,36 @@
+import { describe, it } from "@effect/vitest"
+import { forAllEffect } from "../../../core/test/support.ts"
+import { caching, cases, close, freeze, ops, part, pass, publish, reach, weather } from "./modelCommands.ts"
+import { runCase } from "./modelRun.ts"
+
+describe("the state machine of a JWKS cache", () => {
+  it("[S1-09] [S1-12] [L1] [L2] [L3] [L4] [L5] [L7] agrees with its model through outages, rotations and invalidations", (context) =>
+    forAllEffect(
+      context,
+      150,
+      cases([12, ops], [4, pass], [3, reach], [4, weather], [2, publish], [1, caching]),
+      runCase
+    ))
+
+  it("[S1-09] [S1-13] [L4] [L6] [R23] agrees with its model while the clocks go apart", (context) =>
+    forAllEffect(
+      context,
+      150,
+      cases([8, ops], [2, pass], [1, reach], [5, part], [2, weather], [1, publish], [1, caching]),
+      runCase
+    ))
+
+  it("[L4] [L6] [R23] agrees with its model while timers are late", (context) =>
+    forAllEffect(
+      context,
+      100,
+      cases([8, ops], [2, pass], [1, reach], [3, freeze], [2, weather], [1, publish]),
+      runCase
+    ))
+
+  it("[S1-27] [L3] [L5] agrees with its model while keys come and go", (context) =>
+    forAllEffect(context, 100, cases([10, ops], [4, pass], [2, reach], [4, publish], [1, weather]), runCase))
+
+  it("[L8] agrees with its model when its scope is closed", (context) =>
+    forAllEffect(context, 100, cases([10, ops], [4, pass], [1, reach], [3, weather], [1, close]), runCase))
+})

@@ -1,0 +1,52 @@
+/** Public keys of every form for tests: cheap, and valid in form where they are said to be. */
+import { Effect } from "effect"
+import type { ImportKey } from "../src/internal/importKey.ts"
+
+/** An RSA key with a modulus of so many bits, after so many bytes of leading zeros. Nobody has its private key. */
+export const rsaOf = (
+  { bits = 2048, e = "AQAB", seed = 0, zeros = 0 }: {
+    readonly bits?: number
+    readonly e?: string
+    readonly seed?: number
+    readonly zeros?: number
+  }
+): { readonly kty: "RSA"; readonly n: string; readonly e: string } => {
+  const number = Buffer.alloc(Math.ceil(bits / 8), 0xff)
+  if (number.length > 0) number[0] = 0xff >> (number.length * 8 - bits)
+  if (number.length > 8) number.writeUInt32BE(seed, 2)
+  return { kty: "RSA", n: Buffer.concat([Buffer.alloc(zeros), number]).toString("base64url"), e }
+}
+
+/** Told from others by its seed, as its `kid` is: `k1` is that of seed 1. */
+export const okpOf = (seed: number) => ({
+  kty: "OKP",
+  crv: "Ed25519",
+  x: Buffer.alloc(32, String(seed).padStart(8, "0")).toString("base64url"),
+  alg: "Ed25519",
+  kid: `k${seed}`
+})
+
+/** Coordinates of the right length that are no point of P-256: what imports it refuses. */
+export const offCurve = (seed: number) => ({
+  kty: "EC",
+  crv: "P-256",
+  x: Buffer.alloc(32, String(seed).padStart(8, "0")).toString("base64url"),
+  y: Buffer.alloc(32).toString("base64url")
+})
+
+/** Imports without WebCrypto, whose threads virtual time does not wait for, and tells what it imported. */
+export const recording = (): { readonly imports: ReadonlyArray<string>; readonly importKey: ImportKey } => {
+  const imports: Array<string> = []
+  const importKey: ImportKey = ({ kid, kty }, alg) =>
+    Effect.suspend(() => {
+      if (kty === "EC" && kid === undefined) return Effect.fail("not on the curve")
+      imports.push(`${kid} ${alg}`)
+      return Effect.succeed<CryptoKey>({
+        type: "public",
+        extractable: false,
+        usages: ["verify"],
+        algorithm: { name: alg }
+      })
+    })
+  return { imports, importKey }
+}

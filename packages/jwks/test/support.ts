@@ -1,0 +1,157 @@
+/** A key set provider that answers by a script, in virtual time, and caches over it. */
+import { KeelsonError } from "@keelson/core"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { Egress, JwksCache, type JwksOptions, JwksRegistry } from "../src/index.ts"
+import { type ImportKey, KeyImport } from "../src/internal/importKey.ts"
+
+export const issuer = "https://idp.example"
+export const url = "https://idp.example/jwks"
+
+/** A key of a set as published: valid in form, and told from others by its `kid` and material. */
+export const jwk = (kid: string | undefined, members: Readonly<Record<string, unknown>> = {}) => ({
+  kty: "OKP",
+  crv: "Ed25519",
+  x: Buffer.from((kid ?? "none").padEnd(32, ".").slice(0, 32)).toString("base64url"),
+  alg: "EdDSA",
+  use: "sig",
+  ...(kid === undefined ? undefined : { kid }),
+  ...members
+})
+
+/** A document with these keys. */
+export const jwks = (...kids: ReadonlyArray<string>): string => JSON.stringify({ keys: kids.map((kid) => jwk(kid)) })
+
+/** The header of a token that one of them signed. */
+export const header = (kid?: string) => ({ alg: "EdDSA", ...(kid === undefined ? undefined : { kid }) })
+
+interface Reply {
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** What the provider does with a request. */
+export type Answer = (request: Egress.EgressRequest) => Effect.Effect<Reply, KeelsonError.NetworkError>
+
+export interface Provider {
+  /** Every request so far, in order. */
+  readonly requests: ReadonlyArray<Egress.EgressRequest>
+  /** When each of them came, in milliseconds of the monotonic clock. */
+  readonly times: ReadonlyArray<number>
+  /** How many requests are under way, and how many ended because they were interrupted. */
+  readonly underWay: () => number
+  readonly interrupted: () => number
+  /** What it does with the requests from now on. */
+  answer: Answer
+}
+
+/** Answers with a document. */
+export const documentOf = (body: string, headers: Readonly<Record<string, string>> = {}): Answer => () =>
+  Effect.succeed({ status: 200, body, headers })
+
+/** Answers with keys. */
+export const keysOf = (...kids: ReadonlyArray<string>): Answer => documentOf(jwks(...kids))
+
+/** Answers with a document, or with 304 to whoever has it. */
+export const revalidating = (
+  body: string,
+  etag: string,
+  headers: Readonly<Record<string, string>> = {}
+): Answer =>
+(request) =>
+  Effect.succeed(
+    request.headers?.["if-none-match"] === etag
+      ? { status: 304, headers: { etag, ...headers } }
+      : { status: 200, body, headers: { etag, ...headers } }
+  )
+
+export const statusOf = (status: number, headers: Readonly<Record<string, string>> = {}): Answer => () =>
+  Effect.succeed({ status, headers })
+
+/** Answers like a server that is not there. */
+export const down: Answer = () =>
+  Effect.fail(new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was refused" }))
+
+/** Never answers. */
+export const hanging: Answer = () => Effect.never
+
+/** Answers by the URL that is asked; others are down. */
+export const byUrl = (answers: Readonly<Record<string, Answer>>): Answer => (request) =>
+  (answers[String(request.url)] ?? down)(request)
+
+/** A provider and the egress that reaches it. */
+export const makeProvider = (
+  answer: Answer
+): { readonly provider: Provider; readonly egress: Layer.Layer<Egress.Egress> } => {
+  const requests: Array<Egress.EgressRequest> = []
+  const times: Array<number> = []
+  let underWay = 0
+  let interrupted = 0
+  const provider: Provider = { requests, times, underWay: () => underWay, interrupted: () => interrupted, answer }
+  const get = (request: Egress.EgressRequest): Effect.Effect<Egress.EgressResponse, KeelsonError.NetworkError> =>
+    Effect.clockWith((clock) => {
+      requests.push(request)
+      times.push(Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000)
+      underWay++
+      return provider.answer(request)
+    }).pipe(
+      Effect.map(({ body = "", headers = {}, status = 200 }) => ({
+        status,
+        headers,
+        body: new TextEncoder().encode(body),
+        url: new URL(request.url)
+      })),
+      Effect.onInterrupt(() => Effect.sync(() => interrupted++)),
+      Effect.ensuring(Effect.sync(() => underWay--))
+    )
+  const egress = Layer.succeed(Egress.Egress, { check: (to) => Effect.succeed(new URL(to)), get })
+  return { provider, egress }
+}
+
+/** Imports without WebCrypto, whose threads virtual time does not wait for. */
+const importKey: ImportKey = (key, alg) =>
+  Effect.succeed<CryptoKey>({
+    type: "public",
+    extractable: false,
+    usages: ["verify"],
+    algorithm: { name: `${alg} ${key.kid}` }
+  })
+
+/** Keys are imported without threads, in all that this is provided to. */
+export const virtualImport: Layer.Layer<never> = Layer.succeed(KeyImport, importKey)
+
+/** A cache in the scope, over a provider that answers by a script. */
+export const cacheOf = (
+  answer: Answer,
+  options: Partial<JwksOptions.Options> = {},
+  more: Layer.Layer<never> = Layer.empty
+): Effect.Effect<
+  { readonly cache: JwksCache.JwksCache["Service"]; readonly provider: Provider },
+  KeelsonError.ConfigurationError | KeelsonError.NetworkError,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const { egress, provider } = makeProvider(answer)
+    const layer = Layer.provide(JwksCache.layer({ issuer, url, ...options }), [egress, virtualImport, more])
+    const context = yield* Layer.build(layer)
+    return { cache: Context.get(context, JwksCache.JwksCache), provider }
+  })
+
+/** A registry in the scope, over a provider that answers for all of its URLs. */
+export const registryOf = (answer: Answer, more: Layer.Layer<never> = Layer.empty) =>
+  Effect.gen(function*() {
+    const { egress, provider } = makeProvider(answer)
+    const context = yield* Layer.build(Layer.provide(JwksRegistry.layer, [egress, virtualImport, more]))
+    return { registry: Context.get(context, JwksRegistry.JwksRegistry), provider }
+  })
+
+/** The same, where checking a URL takes a few steps, in which others go on. */
+export const steppingRegistryOf = (answer: Answer) =>
+  Effect.gen(function*() {
+    const made = makeProvider(answer)
+    const { get } = Context.get(yield* Layer.build(made.egress), Egress.Egress)
+    const steps = Effect.repeat(Effect.yieldNow, { times: 5 })
+    const egress = Layer.succeed(Egress.Egress, { check: (to) => Effect.as(steps, new URL(to)), get })
+    const context = yield* Layer.build(Layer.provide(JwksRegistry.layer, [egress, virtualImport]))
+    return { registry: Context.get(context, JwksRegistry.JwksRegistry), provider: made.provider }
+  })
