@@ -11,6 +11,7 @@ import { Configuration, Field, type KeelsonError } from "@keelson/core"
 import { Effect, Layer, Schema } from "effect"
 import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
+import { limitedCodings } from "./internal/egress/codings.ts"
 import { makeEgress, type Open, type Send } from "./internal/egress/hops.ts"
 import { refused } from "./internal/egress/refusal.ts"
 import { serviceRules } from "./internal/egress/rules.ts"
@@ -46,7 +47,7 @@ const quiet = (): RequestInit => ({
 })
 
 const send: Send = (url, { headers, signal }) =>
-  globalThis.fetch(url, { ...quiet(), method: "GET", headers, redirect: "manual", signal })
+  globalThis.fetch(url, { ...quiet(), ...limitedCodings(), method: "GET", headers, redirect: "manual", signal })
 
 /** Nothing here sees a certificate. */
 const open: Open = (pins) => pins.length > 0 ? Effect.fail(refused("pin")) : Effect.succeed(send)

@@ -107,6 +107,12 @@ describe("Egress", () => {
           assert.strictEqual(yield* verdict(`http://${host}:81/`, options), `http://${host}:81/`)
           assert.strictEqual(yield* verdict(`https://${host}/`, options), `https://${host}/`)
         }
+        for (
+          const host of ["[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::80ff:fffe]"]
+        ) {
+          assert.strictEqual(yield* verdict(`http://${host}/`, options), "scheme", host)
+          assert.strictEqual(yield* verdict(`https://${host}/`, options), "address", host)
+        }
         assert.strictEqual(yield* verdict("https://a.localhost/", options), "address")
         assert.strictEqual(yield* verdict("http://a.localhost/", options), "scheme")
         assert.strictEqual(yield* verdict("https://0.0.0.0/", options), "address")

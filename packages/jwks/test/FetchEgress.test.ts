@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { KeelsonError } from "@keelson/core"
 import { Context, Effect, Fiber, Layer } from "effect"
+import { execFile } from "node:child_process"
+import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { onTestFinished } from "vitest"
 import { eventually } from "../../core/test/eventually.ts"
@@ -84,6 +86,23 @@ describe("FetchEgress", () => {
       assert.deepStrictEqual([method, credentials, redirect, headers], ["GET", "omit", "manual", { accept: "a/b" }])
     }))
 
+  it.effect("[K-07] aborts what was not read to its end, but not what was rejected", () =>
+    Effect.gen(function*() {
+      const aborted: Array<boolean | undefined> = []
+      const egress = yield* fetchEgress({ unverifiedAddresses: true })
+      const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1_048_576)) })
+      for (const answer of [Promise.resolve(new Response(endless)), Promise.reject(new TypeError("fetch failed"))]) {
+        let signal: AbortSignal | null | undefined
+        stubFetch((_, init) => {
+          signal = init?.signal
+          return answer
+        })
+        yield* Effect.flip(egress.get({ url: "https://idp.example/" }))
+        aborted.push(signal?.aborted)
+      }
+      assert.deepStrictEqual(aborted, [true, false])
+    }))
+
   it.live("[S1-21] follows redirects itself, and reads the last answer", () =>
     Effect.gen(function*() {
       const { egress, origin, url } = yield* local((request, response) => {
@@ -103,6 +122,30 @@ describe("FetchEgress", () => {
         response.writeHead(200, { "content-encoding": "gzip" }).write(bomb)
       })
       assert.deepStrictEqual((yield* Effect.flip(egress.get({ url }))).code, "RESPONSE_TOO_LARGE")
+      yield* eventually(() => origin.open() === 0)
+    }))
+
+  it.live("[K-07] [S1-23] the process lives on after ten content codings and a connection that breaks", () =>
+    Effect.gen(function*() {
+      const script = join(import.meta.dirname, "fetchEgressProcess.ts")
+      const output = yield* Effect.callback<string>((resume) => {
+        const child = execFile(
+          process.execPath,
+          [script],
+          (error, stdout, stderr) => resume(Effect.succeed(error === null ? stdout : `${stdout}${stderr}`))
+        )
+        return Effect.sync(() => child.kill())
+      })
+      const codes = ["/long", "/short", "/listed"].map((path) => `${path} NETWORK_ERROR`)
+      assert.deepStrictEqual(output.trim().split("\n"), [...codes, "/ alive"])
+    }))
+
+  it.live("[K-07] closes the connection of ten content codings at once", () =>
+    Effect.gen(function*() {
+      const { egress, origin, url } = yield* local((_, response) => {
+        response.setHeader("content-encoding", Array.from({ length: 10 }, () => "gzip")).write("a")
+      })
+      assert.strictEqual((yield* Effect.flip(egress.get({ url }))).code, "NETWORK_ERROR")
       yield* eventually(() => origin.open() === 0)
     }))
 

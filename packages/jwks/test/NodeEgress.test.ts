@@ -49,6 +49,14 @@ describe("NodeEgress", () => {
       assert.strictEqual(origin.connections(), 0)
     }))
 
+  it.live("[R17] [K-07] connects nowhere for localhost at an address that a gateway would unpack to loopback", () =>
+    Effect.gen(function*() {
+      const resolve = resolved("64:ff9b::7f00:1", "2002:7f00:1::")
+      const egress = yield* nodeEgress({ resolve, allowLocalhost: true, allowedNetworks: [] })
+      const error = yield* Effect.flip(egress.get({ url: "http://localhost:65000/" }))
+      assert.deepStrictEqual([error.code, error.details], ["EGRESS_REFUSED", { reason: "address", hop: 0 }])
+    }))
+
   it.live("[R17] a name that has another address the second time is checked the second time", () =>
     Effect.gen(function*() {
       const inside = yield* httpsOrigin(answering("secret"), { host: "127.0.0.2" })

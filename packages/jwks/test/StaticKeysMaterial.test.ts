@@ -243,6 +243,13 @@ describe("StaticKeys, secrets", () => {
     }))
 
   const der = Buffer.from(Keys.spki(Keys.rsa).slice(27, -26), "base64")
+  const spki = Keys.spki(Keys.rsa)
+  const base64 = (text: string) => Buffer.from(text).toString("base64")
+  const openSsh = Buffer.concat([Buffer.of(0, 0, 0, 7), Buffer.from("ssh-rsa"), randomBytes(270)])
+  const pointOf = (pair: Keys.Pair): Buffer => {
+    const { x, y } = Keys.jwk(pair)
+    return Buffer.concat([Buffer.of(4), Buffer.from(String(x), "base64url"), Buffer.from(String(y), "base64url")])
+  }
   const keys: ReadonlyArray<readonly [name: string, secret: string, encoding?: string]> = [
     ["SPKI", Keys.spki(Keys.rsa)],
     ["PKCS#1", Keys.pkcs1(Keys.rsa)],
@@ -263,7 +270,39 @@ describe("StaticKeys, secrets", () => {
     ["a JWK", JSON.stringify(Keys.jwk(Keys.rsa))],
     ["a JWK after white space", ` ${JSON.stringify(Keys.jwk(Keys.p256), null, 2)}`],
     ["a key set", JSON.stringify({ keys: [Keys.jwk(Keys.rsa)] })],
-    ["an OpenSSH key", `ssh-rsa ${"A".repeat(64)} me@host`]
+    ["an OpenSSH key", `ssh-rsa ${"A".repeat(64)} me@host`],
+    ["an OpenSSH key after options", `command="x" ssh-rsa ${"A".repeat(64)} me@host`],
+    ["the base64 of an OpenSSH key", openSsh.toString("base64")],
+    ["PEM in base64 twice", base64(base64(spki))],
+    ["PEM in base64 four times", base64(base64(base64(base64(spki))))],
+    ["PEM in base64 twice, given as base64", base64(base64(spki)), "base64"],
+    ["the text of DER in base64 twice", base64(der.toString("base64"))],
+    ["the text of DER in base64, percent-encoded", encodeURIComponent(der.toString("base64"))],
+    ["percent-encoded PEM", encodeURIComponent(spki)],
+    ["the hexadecimal of PEM", Buffer.from(spki).toString("hex")],
+    ["the hexadecimal of DER", der.toString("hex")],
+    [
+      "the hexadecimal of DER in upper case with colons",
+      der.toString("hex").toUpperCase().replaceAll(/..(?=.)/g, "$&:")
+    ],
+    ["the hexadecimal of DER, given as base64", der.toString("hex"), "base64"],
+    ["the hexadecimal of PEM, given as base64url", Buffer.from(spki).toString("hex"), "base64url"],
+    ["PEM without its first line", spki.slice(spki.indexOf("\n") + 1)],
+    ["PEM with other dashes", spki.replaceAll("-----", "\u2014")],
+    ["PEM with three dashes", spki.replaceAll("-----", "---")],
+    ["PEM in UTF-16", Buffer.from(spki, "utf16le").toString("base64"), "base64"],
+    ["a JWK without kty", JSON.stringify({ n: Keys.jwk(Keys.rsa)["n"], e: "AQAB" })],
+    ["a JWK with an escaped kty", JSON.stringify(Keys.jwk(Keys.rsa)).replace("kty", "\\u006bty")],
+    ["a JWK of a curve with escaped members", JSON.stringify({ x: "A".repeat(43) }).replace("x", "\\u0078")],
+    ["a JWK in a JSON text", JSON.stringify(JSON.stringify(Keys.jwk(Keys.rsa)))],
+    ["a JWK after a zero-width space", `\u200b${JSON.stringify(Keys.jwk(Keys.rsa))}`],
+    ["a JWK after a zero", `\0${JSON.stringify(Keys.jwk(Keys.rsa))}`],
+    ["a JWK in UTF-16", Buffer.from(JSON.stringify(Keys.jwk(Keys.rsa)), "utf16le").toString("base64"), "base64"],
+    ...[Keys.p256, Keys.p384, Keys.p521].flatMap((pair) => [
+      [`a point of ${pointOf(pair).length} bytes`, pointOf(pair).toString("base64"), "base64"] as const,
+      [`the base64url of a point of ${pointOf(pair).length} bytes`, pointOf(pair).toString("base64url")] as const,
+      [`the hexadecimal of a point of ${pointOf(pair).length} bytes`, pointOf(pair).toString("hex")] as const
+    ])
   ]
   for (const [name, secret, encoding] of keys) {
     it.effect(`[S4-36] CVE-2022-23541, CVE-2023-48223, CVE-2026-34950: ${name} is no secret`, () =>
@@ -279,19 +318,22 @@ describe("StaticKeys, secrets", () => {
       }))
   }
 
-  for (
-    const inner of [[0xff, 0x00], [0x02, 0x1d], [0x30, 0x1d], [0x30, 0x80], [0x30, 0x85], [
-      0x30,
-      0x84,
-      0xff,
-      0xff,
-      0xff,
-      0xff
-    ]]
-  ) {
-    it.effect(`random bytes that begin like DER, with ${inner.join(" ")}, and are none are a secret`, () =>
+  const inners = [
+    [0xff, 0x00],
+    [0x02, 0x29],
+    [0x02, 0x28],
+    [0x02, 0x01, 0x05, 0xff, 0x25],
+    [0x02, 0x01, 0x05, 0x02, 0x26],
+    [0x02, 0x01, 0x05, 0x02, 0x21, 0x02],
+    [0x30, 0x29],
+    [0x30, 0x80],
+    [0x30, 0x85],
+    [0x30, 0x84, 0xff, 0xff, 0xff, 0xff]
+  ]
+  for (const inner of inners) {
+    it.effect(`bytes that begin like DER, with ${inner.join(" ")}, and are none are a secret`, () =>
       Effect.gen(function*() {
-        const bytes = Buffer.concat([Buffer.of(0x30, 0x1e, ...inner), randomBytes(30 - inner.length)])
+        const bytes = Buffer.concat([Buffer.of(0x30, 0x2a, ...inner), Buffer.alloc(42 - inner.length, 0xff)])
         const key = { algorithm: "HS256", secret: bytes.toString("base64"), encoding: "base64" }
         yield* roundTrip(key, "HS256", createSecretKey(bytes))
       }))

@@ -48,9 +48,14 @@ const deciding = (address: NetAddress.IpAddress): ReadonlyArray<NetAddress.IpAdd
   return carrier === undefined ? [address] : carrier[1](NetAddress.ipv6ToOctets(address))
 }
 
-/** Whether an address is one of this machine's own. */
+const mapped = blocks("::ffff:0:0/96")
+
+/**
+ * Whether an address is one of this machine's own, also as IPv4 mapped into IPv6. One that a gateway or a tunnel would
+ * unpack is not: the connection leaves this machine.
+ */
 export const isLoopback = (address: NetAddress.IpAddress): boolean =>
-  deciding(address).every((one) => isIn(one, loopback))
+  isIn(address, loopback) || (isIn(address, mapped) && deciding(address).every((one) => isIn(one, loopback)))
 
 const isPublic = (address: NetAddress.IpAddress): boolean =>
   !isIn(address, loopback) && !isIn(address, special) &&
@@ -67,5 +72,5 @@ export interface Reach {
 export const isReachable = (address: NetAddress.IpAddress, reach: Reach): boolean =>
   deciding(address).every((one) =>
     !isIn(one, never) &&
-    (isPublic(one) || (reach.loopback && isIn(one, loopback)) || isIn(one, reach.networks))
+    (isPublic(one) || (reach.loopback && isLoopback(address)) || isIn(one, reach.networks))
   )

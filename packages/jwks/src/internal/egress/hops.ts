@@ -46,11 +46,14 @@ const bodyOf = Effect.fnUntraced(function*({ body, headers }: Answer, limit: num
 /** One exchange to its end: a response that was read, or the text of a redirect. */
 const exchange = (send: Send, url: URL, headers: Exchange["headers"], limit: number, hop: number) =>
   Effect.acquireUseRelease(
-    Effect.sync(() => new AbortController()),
-    Effect.fnUntraced(function*({ signal }) {
+    Effect.sync(() => ({ controller: new AbortController(), isRejected: false })),
+    Effect.fnUntraced(function*(sent) {
       const answer = yield* Effect.tryPromise({
-        try: () => send(url, { headers, signal }),
-        catch: (cause) => failureOf(cause, hop)
+        try: () => send(url, { headers, signal: sent.controller.signal }),
+        catch: (cause) => {
+          sent.isRejected = true
+          return failureOf(cause, hop)
+        }
       })
       // A browser hides where a redirect leads.
       if (answer.type === "opaqueredirect") return yield* refused("redirect", hop + 1)
@@ -59,8 +62,9 @@ const exchange = (send: Send, url: URL, headers: Exchange["headers"], limit: num
       const body = yield* bodyOf(answer, limit, hop)
       return { status: answer.status, headers: record(answer.headers), body, url } satisfies EgressResponse
     }),
-    // Whatever was not read to its end is closed, also by an interruption.
-    (controller) => Effect.sync(() => controller.abort())
+    // Whatever was not read to its end is closed, also by an interruption. What was rejected is over: undici before 8 may
+    // have a body left of it, and to abort that ends the process, since nobody listens to its error.
+    ({ controller, isRejected }) => Effect.sync(() => isRejected || controller.abort())
   )
 
 /** `Egress` over a way to send one request. */

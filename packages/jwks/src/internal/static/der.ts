@@ -27,12 +27,24 @@ export const isSequence = (bytes: Uint8Array): boolean => {
   return outer?.tag === sequence && outer.end === bytes.length
 }
 
-/** Whether these bytes are built as keys and certificates are: a sequence that begins with a sequence or a number. */
+/** What follows the first element: numbers, strings of bits or octets, sequences, and what has a number for its tag. */
+const others: ReadonlySet<number> = new Set([integer, 0x03, 0x04, sequence, 0x81, 0xa0, 0xa1])
+
+/**
+ * Whether these bytes are built as keys and certificates are: a sequence of two elements or more, of which the first is a
+ * sequence or a number, and the last ends with it. Of random bytes one in 2^35 is.
+ */
 export const isKeyLike = (bytes: Uint8Array): boolean => {
   const outer = elementAt(bytes, 0)
   if (outer?.tag !== sequence || outer.end !== bytes.length) return false
-  const inner = elementAt(bytes, outer.start, outer.end)
-  return inner?.tag === sequence || inner?.tag === integer
+  const first = elementAt(bytes, outer.start, outer.end)
+  if ((first?.tag !== sequence && first?.tag !== integer) || first.end === outer.end) return false
+  for (let at = first.end; at < outer.end;) {
+    const element = elementAt(bytes, at, outer.end)
+    if (element === undefined || !others.has(element.tag)) return false
+    at = element.end
+  }
+  return true
 }
 
 const wrapped = (tag: number, ...contents: ReadonlyArray<Uint8Array>): Uint8Array => {

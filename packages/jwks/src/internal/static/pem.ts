@@ -17,8 +17,10 @@ const malformed = "one PEM block with the label PUBLIC KEY, CERTIFICATE or RSA P
 // Each part excludes the dash that ends it, so that matching takes linear time.
 const block = /^-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END ([A-Z0-9 ]+)-----$/
 
-/** Whether a text has the boundary of a PEM block anywhere, however it is written. */
-export const hasBoundary = (text: string): boolean => /-{4,}\s*BEGIN/i.test(text)
+/** Whether a text has a boundary of a PEM block anywhere, however it is written, and with whatever dashes. */
+export const hasBoundary = (text: string): boolean =>
+  /-{4,}\s*(?:BEGIN|END)/i.test(text) ||
+  /(?:BEGIN|END)[A-Z0-9\s]{0,24}(?:(?:PUBLIC|PRIVATE)\s*KEY|CERTIFICATE)/i.test(text)
 
 const isPrivate = (text: string): boolean => /PRIVATE KEY/i.test(text)
 
