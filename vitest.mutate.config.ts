@@ -11,6 +11,8 @@ export default defineConfig({
       "packages/jwks/test/{StaticKeys,JwksSnapshots,JwksRegistryApi,JwksRegistryLoad}*.test.ts",
       "packages/jwks/test/properties/{staticKeys,snapshots,registry,stateMachine}.test.ts",
       "packages/jwks/test/SimulatedDay.test.ts",
+      // They read the sources, which mutants have instruments in.
+      "packages/*/test/rules.test.ts",
       // Real sockets, TLS and peers; `FetchEgress` has some too, which are fast, and alone in reading bodies.
       "packages/jwks/test/{NodeEgress,Real}*.test.ts",
       "**/node_modules/**"

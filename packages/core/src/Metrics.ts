@@ -26,6 +26,13 @@ const counter = (prefix: string, name: MetricName, attributes: Record<string, st
     attributes
   })
 
+const histogram = (prefix: string, name: MetricName, attributes: Record<string, string>) =>
+  Metric.histogram(prefix + definitions[name].name, {
+    description: definitions[name].description,
+    attributes,
+    boundaries
+  })
+
 /** Adds to a counter. */
 export const increment = <Name extends MetricName<"counter">>(
   name: Name,
@@ -39,15 +46,22 @@ export const observe = <Name extends MetricName<"histogram">>(
   labels: Labels<Name>,
   duration: Duration.Duration
 ): Effect.Effect<void> =>
-  Effect.flatMap(Prefix, (prefix) =>
-    Metric.update(
-      Metric.histogram(prefix + definitions[name].name, {
-        description: definitions[name].description,
-        attributes: labels,
-        boundaries
-      }),
-      Duration.toSeconds(duration)
-    ))
+  Effect.flatMap(Prefix, (prefix) => Metric.update(histogram(prefix, name, labels), Duration.toSeconds(duration)))
+
+/**
+ * Takes a series away that was incremented or observed, once what it is about is gone: series of things that come and go
+ * would pile up.
+ */
+export const remove = <Name extends MetricName<"counter" | "histogram">>(
+  name: Name,
+  labels: Labels<Name>
+): Effect.Effect<void> =>
+  Effect.flatMap(Prefix, (prefix) => {
+    const definition: Definition = definitions[name]
+    return definition.kind === "counter"
+      ? Metric.remove(counter(prefix, name, labels))
+      : Metric.remove(histogram(prefix, name, labels))
+  })
 
 /**
  * Adds a source to a series for as long as the scope is open; it is read when metrics are read.

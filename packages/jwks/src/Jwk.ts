@@ -3,7 +3,7 @@
  *
  * @see RFC 7517, 4 and RFC 7518, 6
  */
-import { Predicate, Result } from "effect"
+import { Predicate, Result, Schema } from "effect"
 import { base64url } from "jose"
 import { isBound, maxKidLength, type Selectable } from "./internal/keySelection.ts"
 
@@ -17,21 +17,23 @@ import { isBound, maxKidLength, type Selectable } from "./internal/keySelection.
  * - `weak`: RSA of fewer than 2048 or more than 8192 bits, or an unsafe exponent;
  * - `duplicate`: the key came before; `limit`: past the hundredth; `unusable`: refused when it was imported.
  */
-export type SkipReason =
-  | "malformed"
-  | "encoding"
-  | "private"
-  | "symmetric"
-  | "type"
-  | "curve"
-  | "algorithm"
-  | "use"
-  | "operations"
-  | "keyId"
-  | "weak"
-  | "duplicate"
-  | "limit"
-  | "unusable"
+export const SkipReason = Schema.Literals([
+  "malformed",
+  "encoding",
+  "private",
+  "symmetric",
+  "type",
+  "curve",
+  "algorithm",
+  "use",
+  "operations",
+  "keyId",
+  "weak",
+  "duplicate",
+  "limit",
+  "unusable"
+])
+export type SkipReason = typeof SkipReason.Type
 
 /** The public members of a key, of the kinds that are verified with. Numbers of RSA are without leading zeros. */
 export type Material =

@@ -5,7 +5,7 @@
  * who waits for it and is interrupted disturbs nobody. Unknown keys, failures and the schedule have limits of their own.
  */
 import { Configuration, Field, type KeelsonError, type SingleFlight } from "@keelson/core"
-import { Context, Effect, Layer, PartitionedSemaphore, PubSub, type Scope, Stream } from "effect"
+import { Clock, Context, Effect, Layer, PartitionedSemaphore, PubSub, type Scope, Stream } from "effect"
 import type { Egress } from "./Egress.ts"
 import { FetchPermits } from "./internal/engine.ts"
 import type { Candidate, JoseHeader, KeySource } from "./internal/keySource.ts"
@@ -26,11 +26,14 @@ export type { Refreshed } from "./internal/refresher.ts"
  * tenants. Without it there are 16 permits for the process, so that thousands of providers that are due at once, as after
  * a suspension, don't open as many connections.
  *
- * - `permits`: from 1 to 10000.
+ * - `permits`: from 1 to 10000. Another number fails with `ConfigurationError` (`INVALID_CONFIG`).
  */
-export const layerFetchLimit = (permits: number): Layer.Layer<never> =>
-  Layer.sync(FetchPermits, () => PartitionedSemaphore.makeUnsafe({ permits: decodePermits(permits) }))
-const decodePermits = Configuration.decodeUnsafe(Field.int(1, 10_000), ["permits"])
+export const layerFetchLimit = (permits: number): Layer.Layer<never, KeelsonError.ConfigurationError> =>
+  Layer.effect(
+    FetchPermits,
+    Effect.map(decodePermits(permits), (checked) => PartitionedSemaphore.makeUnsafe({ permits: checked }))
+  )
+const decodePermits = Configuration.decode(Field.int(1, 10_000), ["permits"])
 
 /** The keys of one issuer. */
 export class JwksCache extends Context.Service<JwksCache, {
@@ -51,7 +54,10 @@ export class JwksCache extends Context.Service<JwksCache, {
    * Fails with `NetworkError` as the last attempt did, and with `SingleFlight.Closed` (`SHUTTING_DOWN`).
    */
   readonly refresh: Effect.Effect<Refreshed, KeelsonError.NetworkError | SingleFlight.Closed>
-  /** Ends the trust in the keys at once; the next lookup fetches. What a fetch under way brings is not used either. */
+  /**
+   * Ends the trust in the keys at once; the next lookup fetches, and what a fetch under way brings is not used either. The
+   * snapshot is taken out of the store, which is waited for; where that fails, it is logged and counted.
+   */
   readonly invalidate: Effect.Effect<void>
   readonly status: Effect.Effect<JwksStatus>
   readonly health: Effect.Effect<Health>
@@ -71,6 +77,7 @@ const makeFrom = Effect.fnUntraced(function*(
     scheduler: yield* makeScheduler,
     publish: (event) => void PubSub.publishUnsafe(events, event)
   })
+  provider.start(yield* Clock.Clock)
   const find: JwksCache["Service"]["find"] = (header) => findIn(provider, header)
   return {
     issuer: options.issuer,

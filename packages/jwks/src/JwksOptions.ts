@@ -48,9 +48,9 @@ export const originFields = {
   allowedHosts: Schema.optionalKey(Schema.Array(EgressOptions.Host)),
   /** Base64 SHA-256 digests of public keys (SPKI), one of which the server has to prove. Default none. */
   pins: Schema.optionalKey(Schema.Array(EgressOptions.Pin)),
-  /** The most bytes of a response, decompressed. From 1 to 16777216. Default 1048576. */
+  /** The most bytes of a response, decompressed; the egress has a limit of its own. From 1 to 16777216. Default 1048576. */
   maxBytes: Field.defaulted(Field.int(1, 16_777_216), 1_048_576),
-  /** The most redirects that are followed. From 0 to 10. Default 3. */
+  /** The most redirects that are followed; the egress has a limit of its own. From 0 to 10. Default 3. */
   maxRedirects: Field.defaulted(Field.int(0, 10), 3)
 }
 
@@ -58,9 +58,9 @@ export const originFields = {
 export const timeFields = {
   /** The lifetime of a response that says nothing about it. From 1 minute to 24 hours. Default 1 hour. */
   ttl: Field.defaulted(Field.duration("1 minute", "24 hours"), Duration.hours(1)),
-  /** The least lifetime, whatever a response says. From 30 seconds to 24 hours. Default 30 seconds. */
+  /** The least lifetime of a response that states one. From 30 seconds to 24 hours. Default 30 seconds. */
   minTtl: Field.defaulted(Field.duration("30 seconds", "24 hours"), Duration.seconds(30)),
-  /** The longest lifetime, whatever a response says. From 30 seconds to 24 hours. Default 24 hours. */
+  /** The longest lifetime of a response that states one. From 30 seconds to 24 hours. Default 24 hours. */
   maxTtl: Field.defaulted(Field.duration("30 seconds", "24 hours"), Duration.hours(24)),
   /**
    * How long before its end a lifetime is renewed; never before its half. From 1 second to 24 hours. Default 30 seconds.
@@ -86,17 +86,17 @@ export const timeFields = {
 
 /** The fields about one fetch. */
 export const fetchFields = {
-  /** How many requests a fetch makes at most, the first one included. From 1 to 10. Default 3. */
+  /** How many attempts a fetch makes at most, the first one included. From 1 to 10. Default 3. */
   maxAttempts: Field.defaulted(Field.int(1, 10), 3),
-  /** How long one request may take, its body included. From 100 millis to 1 minute. Default 3 seconds. */
+  /** How long one attempt may take, with its body, redirects and the metadata where they are due. From 100 millis to 1 minute. Default 3 seconds. */
   attemptTimeout: Field.defaulted(Field.duration("100 millis", "1 minute"), Duration.seconds(3)),
-  /** The delay before the second request; it doubles with each further one. From 1 milli to 1 minute. Default 250 millis. */
+  /** The delay before the second attempt; it doubles with each further one. From 1 milli to 1 minute. Default 250 millis. */
   retryDelay: Field.defaulted(Field.duration("1 millis", "1 minute"), Duration.millis(250)),
   /** The longest that it grows to. From 1 milli to 1 minute. Default 2 seconds. */
   maxRetryDelay: Field.defaulted(Field.duration("1 millis", "1 minute"), Duration.seconds(2)),
   /** How these delays are spread; see the jitter of a retry policy. Default full. */
   retryJitter: Field.defaulted(Schema.Literals(["none", "full", "decorrelated"]), "full"),
-  /** How long a fetch may take with all its requests and delays. From 100 millis to 1 minute. Default 8 seconds. */
+  /** How long a fetch may take with all its attempts and delays; a lookup waits a second longer at most. From 100 millis to 1 minute. Default 8 seconds. */
   deadline: Field.defaulted(Field.duration("100 millis", "1 minute"), Duration.seconds(8)),
   /** Whether the keys are fetched when the cache is built, in the background, or at the first lookup. Default true. */
   prefetch: Field.defaulted(Schema.Boolean, true)

@@ -4,22 +4,15 @@
  * All of them share one fiber, and one stream of events: registering forks nothing. What belongs to one tenant is never
  * seen under another.
  */
-import { Configuration, KeelsonError, type SingleFlight } from "@keelson/core"
-import { Clock, Context, Duration, Effect, Equal, Exit, Layer, PubSub, Scope, Stream } from "effect"
+import type { KeelsonError, SingleFlight } from "@keelson/core"
+import { Context, type Duration, Effect, Layer, type Scope, type Stream } from "effect"
 import type { Egress } from "./Egress.ts"
-import { findAmong } from "./internal/endpoints.ts"
-import { rulesOf } from "./internal/fetchKeySet.ts"
-import { now, until } from "./internal/instant.ts"
-import { makeKeyedLock } from "./internal/keyedLock.ts"
 import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./internal/keySource.ts"
-import { findIn } from "./internal/lookup.ts"
-import { eventCapacity, makeProvider, type Provider } from "./internal/provider.ts"
 import type { Refreshed } from "./internal/refresher.ts"
-import { makeRoster } from "./internal/roster.ts"
-import { makeScheduler } from "./internal/scheduler.ts"
-import { JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
+import { makeRegistry } from "./internal/registry.ts"
+import type { JwksNotRegistered, JwksUnavailable } from "./JwksError.ts"
 import type { JwksEvent } from "./JwksEvent.ts"
-import * as JwksOptions from "./JwksOptions.ts"
+import type * as JwksOptions from "./JwksOptions.ts"
 import type { JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
 
@@ -52,8 +45,8 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
     options: JwksOptions.Options
   ) => Effect.Effect<void, RegisterError>
   /**
-   * Replaces a provider's options. While the URL stays the same its keys stay in use, and are confirmed at once; those of
-   * another URL end, and new ones are fetched. A change that is refused leaves the provider as it was.
+   * Replaces a provider's options. While URL, hosts and pins stay the same its keys stay in use, and are confirmed
+   * within ten seconds; others end, and new ones are fetched. However often it is done, fetches begin ten seconds apart. A change that is refused leaves the provider as it was.
    *
    * Fails as `register` does, with `JWKS_CONFLICT` for another issuer; and with `JwksNotRegistered`.
    */
@@ -95,7 +88,7 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
     tenantId: string,
     providerId: string
   ) => Effect.Effect<Refreshed, JwksNotRegistered | KeelsonError.NetworkError | SingleFlight.Closed>
-  /** Ends the trust in the keys of one provider; the next lookup fetches. */
+  /** Ends the trust in the keys of one provider, and takes its snapshot out of the store; see `JwksCache`. */
   readonly invalidate: (tenantId: string, providerId: string) => Effect.Effect<void, JwksNotRegistered>
   readonly status: (tenantId: string, providerId: string) => Effect.Effect<JwksStatus, JwksNotRegistered>
   /** How all providers of a tenant are, or all there are. */
@@ -118,164 +111,8 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
   readonly keySource: (tenantId: string) => KeySource["Service"]
 }>()("@keelson/jwks/JwksRegistry") {}
 
-/** A provider with the scope it lives in. */
-interface Entry {
-  readonly issuer: string
-  readonly options: JwksOptions.JwksOptions
-  readonly provider: Provider
-  readonly scope: Scope.Closeable
-}
-
-const conflict = (message: string) => new KeelsonError.ConfigurationError({ code: "JWKS_CONFLICT", message })
-
-const decodeNames = Configuration.decode(JwksOptions.Names)
-const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
-
 /** A registry in a scope, whose end ends all that was registered. */
-export const make: Effect.Effect<JwksRegistry["Service"], never, Egress | Scope.Scope> = Effect.gen(function*() {
-  const context = yield* Effect.context<Egress>()
-  const scheduler = yield* makeScheduler
-  const events = yield* Effect.acquireRelease(PubSub.sliding<JwksEvent>(eventCapacity), PubSub.shutdown)
-  const publish = (event: JwksEvent): void => void PubSub.publishUnsafe(events, event)
-  const roster = makeRoster<Entry>()
-  // Of two registrations under the same ids one has to see the other. One by one for these ids only: the end of a provider
-  // may wait for its snapshot to be written.
-  const oneByOne = makeKeyedLock()
-  let isClosed = false
-  yield* Effect.addFinalizer(() => {
-    isClosed = true
-    return Effect.forEach(roster.entries(), ([, , { scope }]) => Scope.close(scope, Exit.void), {
-      concurrency: "unbounded",
-      discard: true
-    })
-  })
-
-  const open = Effect.fnUntraced(function*(names: JwksOptions.Names, options: JwksOptions.JwksOptions, old?: Provider) {
-    const scope = yield* Scope.make()
-    const seed = old?.seed(yield* Clock.Clock)
-    const made = makeProvider(options, { ...names, scheduler, publish }, seed)
-    // In the registry's context and no other: what the caller has, a span for one, must not live as long as the provider.
-    const provider = yield* Effect.updateContext(
-      made,
-      (_caller: Context.Context<never>) => Context.add(context, Scope.Scope, scope)
-    ).pipe(
-      Effect.onError(() => Scope.close(scope, Exit.void))
-    )
-    return { issuer: options.issuer, options, provider, scope }
-  }, Effect.uninterruptible)
-
-  /** What comes when the registry is closed ends at once: nothing else would end it. */
-  const enter = ({ providerId, tenantId }: JwksOptions.Names, entry: Entry) =>
-    Effect.suspend(() => {
-      roster.set(tenantId, providerId, entry)
-      return isClosed ? Scope.close(entry.scope, Exit.void) : Effect.void
-    })
-
-  const entryOf = (tenantId: string, providerId: string): Effect.Effect<Entry, JwksNotRegistered> =>
-    Effect.suspend(() => {
-      const entry = roster.get(tenantId, providerId)
-      return entry === undefined ? Effect.fail(new JwksNotRegistered()) : Effect.succeed(entry)
-    })
-  const withProvider =
-    <A, E>(use: (provider: Provider) => Effect.Effect<A, E>) =>
-    (tenantId: string, providerId: string): Effect.Effect<A, E | JwksNotRegistered> =>
-      Effect.flatMap(entryOf(tenantId, providerId), ({ provider }) => use(provider))
-
-  const register = Effect.fnUntraced(function*(tenantId: string, providerId: string, input: JwksOptions.Options) {
-    const names = yield* decodeNames({ tenantId, providerId })
-    const options = yield* decodeOptions(input)
-    if (roster.get(tenantId, providerId) !== undefined) {
-      return yield* Effect.fail(conflict("A provider is registered under these ids"))
-    }
-    yield* enter(names, yield* open(names, options))
-  })
-  const replace = Effect.fnUntraced(function*(names: JwksOptions.Names, old: Entry, options: JwksOptions.JwksOptions) {
-    if (options.issuer !== old.issuer) {
-      return yield* Effect.fail(conflict("The provider is registered for another issuer"))
-    }
-    yield* enter(names, yield* open(names, options, old.provider))
-    old.provider.replaced()
-    yield* Scope.close(old.scope, Exit.void)
-  })
-  const update = Effect.fnUntraced(function*(tenantId: string, providerId: string, input: JwksOptions.Options) {
-    const old = yield* entryOf(tenantId, providerId)
-    yield* replace({ tenantId, providerId }, old, yield* decodeOptions(input))
-  })
-  const put = Effect.fnUntraced(
-    function*(tenantId: string, providerId: string, input: JwksOptions.Options, isNew: boolean) {
-      const old = isNew ? undefined : roster.get(tenantId, providerId)
-      if (old === undefined) return yield* register(tenantId, providerId, input)
-      const options = yield* decodeOptions({ ...rulesOf(old.options), ...input })
-      if (!Equal.equals(options, old.options)) yield* replace({ tenantId, providerId }, old, options)
-    }
-  )
-  const unregister = Effect.fnUntraced(function*(tenantId: string, providerId: string) {
-    const { provider, scope } = yield* entryOf(tenantId, providerId)
-    roster.remove(tenantId, providerId)
-    yield* Scope.close(scope, Exit.void)
-    yield* provider.forget
-  })
-  const statuses = (tenantId?: string) =>
-    Effect.forEach(
-      roster.entries(tenantId),
-      ([tenant, providerId, { issuer, provider }]) =>
-        Effect.map(provider.status, (status): ProviderStatus => ({ tenantId: tenant, providerId, issuer, status }))
-    )
-
-  const keySource = (tenantId: string): KeySource["Service"] => ({
-    find: (issuer, header) =>
-      Effect.withFiber((fiber): Effect.Effect<ReadonlyArray<Candidate>, LookupError> => {
-        const endpoints = roster.ofIssuer(tenantId, issuer)
-        const [first] = endpoints
-        if (first === undefined) return Effect.fail(new JwksNotRegistered())
-        return endpoints.length === 1
-          ? findIn(first.provider, header)
-          : findAmong(endpoints.map(({ provider }) => provider), header, fiber.getRef(Clock.Clock))
-      })
-  })
-
-  const change = <A, E>(name: string, tenantId: string, providerId: string, self: Effect.Effect<A, E>) =>
-    Effect.withSpan(
-      oneByOne(`${tenantId}:${providerId}`, Effect.uninterruptible(self)),
-      `JwksRegistry.${name}`,
-      { attributes: { tenant: tenantId, provider: providerId } }
-    )
-
-  return {
-    register: (tenantId, providerId, options) =>
-      change("register", tenantId, providerId, register(tenantId, providerId, options)),
-    update: (tenantId, providerId, options) =>
-      change("update", tenantId, providerId, update(tenantId, providerId, options)),
-    put: (tenantId, providerId, options, isNew = false) =>
-      change("put", tenantId, providerId, put(tenantId, providerId, options, isNew)),
-    unregister: (tenantId, providerId) => change("unregister", tenantId, providerId, unregister(tenantId, providerId)),
-    resolve: (tenantId, providerId, header) =>
-      withProvider((provider) => findIn(provider, header))(tenantId, providerId),
-    keySet: withProvider((provider) => provider.keySet),
-    held: withProvider((provider) =>
-      Effect.clockWith((clock) =>
-        Effect.sync(() => {
-          const held = provider.held(clock)
-          return held && { set: held.set, expiresIn: Duration.millis(until(held.expiresAt, now(clock))) }
-        })
-      )
-    ),
-    refresh: withProvider((provider) => provider.refresh),
-    invalidate: withProvider((provider) => provider.invalidate),
-    status: withProvider((provider) => provider.status),
-    statuses,
-    hasEgressRules: (tenantId, providerId) => {
-      const options = roster.get(tenantId, providerId)?.options
-      return options?.allowedHosts !== undefined || options?.pins !== undefined
-    },
-    wasRemoved: roster.wasRemoved,
-    persistAll: Effect.suspend(() =>
-      Effect.forEach(roster.entries(), ([, , { provider }]) => provider.persist, { concurrency: 16, discard: true })
-    ),
-    events: Stream.fromPubSub(events),
-    keySource
-  }
-})
+export const make: Effect.Effect<JwksRegistry["Service"], never, Egress | Scope.Scope> = makeRegistry
 
 /** `make` as a layer. Key sets are kept in `JwksSnapshots` where that is provided. */
 export const layer: Layer.Layer<JwksRegistry, never, Egress> = Layer.effect(JwksRegistry, make)

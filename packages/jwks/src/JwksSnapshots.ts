@@ -24,18 +24,33 @@ export interface Identity {
   readonly tenantId: string
   readonly providerId: string
   readonly issuer: string
-  /** Where the key set is fetched from. */
+  /** Where the provider is configured to be found: the key set, or the metadata that names it. */
   readonly url: string
+}
+
+/**
+ * What a response said that concerns later ones, its names in lower case: the validators, by which the document is
+ * confirmed (RFC 9110, 8.8), and what its lifetime depends on, which holds on where a 304 does not repeat it (RFC 9111,
+ * 4.3.4).
+ *
+ * No others: `Age` and `Date` are about one message alone.
+ */
+export interface StoredHeaders {
+  readonly etag?: string
+  readonly "last-modified"?: string
+  readonly "cache-control"?: string
+  readonly expires?: string
+  readonly vary?: string
 }
 
 /** A key set as it was received, with all that is needed to judge and to revalidate it. */
 export interface Snapshot extends Identity {
+  /** Where the document itself was fetched: other than `url` where metadata named it. It is confirmed there only. */
+  readonly documentUrl: string
   /** The document as received, JSON text. */
   readonly body: string
-  /** The `ETag` of the response (RFC 9110, 8.8.3). */
-  readonly etag: string | undefined
-  /** Its `Last-Modified` (RFC 9110, 8.8.2). */
-  readonly lastModified: string | undefined
+  /** What its response said about caching. One with other members is refused when it is loaded. */
+  readonly headers: StoredHeaders
   /** When the origin last confirmed the keys. This and the times below are of the wall clock, in milliseconds. */
   readonly receivedAt: number
   /** When its freshness ends: `receivedAt` or later. */

@@ -1,6 +1,7 @@
 /** How a key set is: its state, times, counts and health. */
 import { ErrorCode } from "@keelson/core"
 import { Schema } from "effect"
+import { SkipReason } from "./Jwk.ts"
 
 /**
  * `ok`; `degraded` after two failures in a row, with keys still fresh; `bad` with stale keys, or none though they were
@@ -46,7 +47,7 @@ export const JwksStatus = Schema.Struct({
   generation: Schema.Number,
   keys: Schema.Number,
   /** Keys of its document that were skipped: their place, and why. */
-  skipped: Schema.Array(Schema.Struct({ index: Schema.Number, reason: Schema.String })),
+  skipped: Schema.Array(Schema.Struct({ index: Schema.Number, reason: SkipReason })),
   /** hits / requests, from 0 to 1; 0 without requests. */
   hitRate: Schema.Number,
   /** stale / hits, from 0 to 1; 0 without hits. */

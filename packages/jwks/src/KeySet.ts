@@ -21,8 +21,8 @@ export interface Skipped {
 /** A key of a set, imported for its algorithm when the set was made. */
 export interface ImportedKey extends Jwk.Jwk {
   readonly id: string
-  /** The keys of WebCrypto that were made of it, by algorithm. */
-  readonly imported: Map<string, CryptoKey>
+  /** The keys of WebCrypto that were made of it, by algorithm; `undefined` where the platform refused to. */
+  readonly imported: Map<string, CryptoKey | undefined>
 }
 
 /** Keys in the order of the document, and by `kid`. */
@@ -98,7 +98,10 @@ const imported = (
   const known = previous?.all.find((key) => key.id === id)
   if (known !== undefined) return Effect.succeed(known)
   const alg = Jwk.defaultAlgorithm(jwk)
-  return Effect.map(importKey(jwk, alg), (key) => ({ ...jwk, id, imported: new Map([[alg, key]]) }))
+  return Effect.map(
+    importKey(jwk, alg),
+    (key) => ({ ...jwk, id, imported: new Map<string, CryptoKey | undefined>([[alg, key]]) })
+  )
 }
 
 const isSame = (all: ReadonlyArray<ImportedKey>, previous: KeySet): boolean =>

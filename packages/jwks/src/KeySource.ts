@@ -4,10 +4,11 @@
  * A cache (`jwks`, `oidc`, `oauth2`), a registry (`JwksRegistry.keySource`) and static keys (`StaticKeys`) provide it.
  */
 import type { Configuration, KeelsonError } from "@keelson/core"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { Egress } from "./Egress.ts"
 import { KeySource } from "./internal/keySource.ts"
 import * as JwksCache from "./JwksCache.ts"
+import { JwksNotRegistered } from "./JwksError.ts"
 import type * as JwksOptions from "./JwksOptions.ts"
 
 export { type Candidate, type JoseHeader, KeySource, type KeyTrust, type LookupError } from "./internal/keySource.ts"
@@ -16,33 +17,60 @@ export { type Candidate, type JoseHeader, KeySource, type KeyTrust, type LookupE
 export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
 
 /**
- * The keys of one issuer at a URL, kept by a `JwksCache` of its own.
+ * The keys of one issuer at a URL, kept by a `JwksCache` of its own. A program with several of them names each, so that
+ * metrics, logs and snapshots tell them apart.
  *
  * Fails to build with `ConfigurationError` (`INVALID_CONFIG`), or `NetworkError` (`EGRESS_REFUSED`) for a URL that may not
  * be fetched. An endpoint that is down is no failure.
  */
 export const jwks = (
-  options: JwksOptions.Options & { readonly url: string }
-): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(fromCache, JwksCache.layer(options))
+  options: JwksOptions.Options & { readonly url: string },
+  names?: Partial<JwksOptions.Names>
+): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(fromCache, JwksCache.layer(options, names))
 
 /** The keys of one issuer, found by its OpenID Connect metadata; otherwise as `jwks`. */
 export const oidc = (
-  options: Omit<JwksOptions.Options, "discovery" | "url">
+  options: Omit<JwksOptions.Options, "discovery" | "url">,
+  names?: Partial<JwksOptions.Names>
 ): Layer.Layer<KeySource, BuildError, Egress> =>
-  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oidc" }))
+  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oidc" }, names))
 
 /** The keys of one issuer, found by its RFC 8414 metadata; otherwise as `jwks`. */
 export const oauth2 = (
-  options: Omit<JwksOptions.Options, "discovery" | "url">
+  options: Omit<JwksOptions.Options, "discovery" | "url">,
+  names?: Partial<JwksOptions.Names>
 ): Layer.Layer<KeySource, BuildError, Egress> =>
-  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oauth2" }))
+  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oauth2" }, names))
 
 /** With the options of a cache from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const layerConfig = (path: Configuration.Path): Layer.Layer<KeySource, BuildError, Egress> =>
-  Layer.provide(fromCache, JwksCache.layerConfig(path))
+export const layerConfig = (
+  path: Configuration.Path,
+  names?: Partial<JwksOptions.Names>
+): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(fromCache, JwksCache.layerConfig(path, names))
 
 /** The keys of a `JwksCache` that an application also uses otherwise. */
 export const fromCache: Layer.Layer<KeySource, never, JwksCache.JwksCache> = Layer.effect(
   KeySource,
   Effect.map(JwksCache.JwksCache, (cache) => cache.keySource)
 )
+
+/**
+ * One source of several, as of static keys and a cache: each issuer is served by the first that knows it, and by that one
+ * alone. For many issuers use a `JwksRegistry`, which finds them at once.
+ */
+export const firstOf = <E = never, R = never>(
+  ...sources: readonly [Layer.Layer<KeySource, E, R>, ...ReadonlyArray<Layer.Layer<KeySource, E, R>>]
+): Layer.Layer<KeySource, E, R> =>
+  Layer.effect(
+    KeySource,
+    Effect.map(Effect.forEach(sources, Layer.build), (contexts): KeySource["Service"] => {
+      const [first, ...rest] = contexts.map((context) => Context.get(context, KeySource))
+      return {
+        find: (issuer, header) =>
+          rest.reduce(
+            (found, next) => Effect.catchTag(found, "JwksNotRegistered", () => next.find(issuer, header)),
+            first === undefined ? Effect.fail(new JwksNotRegistered()) : first.find(issuer, header)
+          )
+      }
+    })
+  )

@@ -215,10 +215,10 @@ describe("JwksCache failures", () => {
     it.effect("[S1-38] a provider that never answered is bad within 120 s, and ok once it does", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(hanging)
-        yield* TestClock.adjust("8 seconds")
+        yield* TestClock.adjust("2 minutes")
         assert.strictEqual(yield* cache.health, "bad")
         provider.answer = keysOf("a")
-        yield* TestClock.adjust("1 minute")
+        yield* TestClock.adjust("2 minutes")
         assert.strictEqual(yield* cache.health, "ok")
       }).pipe(Effect.scoped))
   })

@@ -5,7 +5,20 @@ import { TestClock } from "effect/testing"
 import type { JwksOptions } from "../src/index.ts"
 import { JwksSnapshots } from "../src/index.ts"
 import { atOnce, eventsOf, metric, outcome, recording } from "./observe.ts"
-import { type Answer, cacheOf, down, hanging, issuer, jwks, keysOf, revalidating, url } from "./support.ts"
+import {
+  type Answer,
+  byUrl,
+  cacheOf,
+  documentOf,
+  down,
+  hanging,
+  issuer,
+  jwks,
+  keysOf,
+  revalidating,
+  statusOf,
+  url
+} from "./support.ts"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 const labels = "tenant=\"default\",provider=\"default\""
@@ -32,9 +45,9 @@ const snapshot = (times: { receivedAt: number; expiresAt: number; staleUntil: nu
   providerId: "default",
   issuer,
   url,
+  documentUrl: url,
   body: jwks("stored"),
-  etag: "\"1\"",
-  lastModified: undefined,
+  headers: { etag: "\"1\"" },
   persistedAt: times.receivedAt,
   ...times
 })
@@ -44,9 +57,13 @@ const stored = (times: Parameters<typeof snapshot>[0]) => scripted({ load: () =>
 const hour = 3_600_000
 
 /** A cache that lived for ten minutes and left its keys in the store. */
-const left = Effect.fnUntraced(function*(store: Layer.Layer<never>, answer: Answer) {
+const left = Effect.fnUntraced(function*(
+  store: Layer.Layer<never>,
+  answer: Answer,
+  options: Partial<JwksOptions.Options> = {}
+) {
   const scope = yield* Scope.make()
-  const { cache } = yield* Scope.provide(cacheOf(answer, plain, store), scope)
+  const { cache } = yield* Scope.provide(cacheOf(answer, { ...plain, ...options }, store), scope)
   yield* cache.keySet
   yield* TestClock.adjust("10 minutes")
   yield* Scope.close(scope, Exit.void)
@@ -77,6 +94,54 @@ describe("JwksCache snapshots", () => {
       assert.isTrue(events.some((event) => event._tag === "Loaded" && event.from === "snapshot" && event.keys === 1))
     }).pipe(Effect.scoped))
 
+  it.effect("[S1-08] [K-06] where metadata names the key set, restored keys are confirmed by their ETag too", () =>
+    Effect.gen(function*() {
+      const store = yield* sharedStore
+      const keys = "https://keys.example/jwks"
+      const answer = byUrl({
+        [`${issuer}/.well-known/openid-configuration`]: documentOf(JSON.stringify({ issuer, jwks_uri: keys })),
+        [keys]: revalidating(jwks("a"), "\"1\"")
+      })
+      yield* left(store, answer, { url: undefined })
+      const { cache, provider } = yield* cacheOf(answer, { ...plain, url: undefined }, store)
+      yield* TestClock.adjust(10)
+      assert.strictEqual(yield* outcome(cache, "a"), "a")
+      assert.deepInclude((yield* cache.status).metrics, { refreshes: 1, notModified: 1 })
+      const asked = provider.requests.find((request) => String(request.url) === keys)
+      assert.strictEqual(asked?.headers?.["if-none-match"], "\"1\"")
+    }).pipe(Effect.scoped))
+
+  it.effect("[S1-36] [S1-08] a 304 that says nothing leaves a restored document the lifetime that was stated", () =>
+    Effect.gen(function*() {
+      const store = yield* sharedStore
+      yield* left(store, documentOf(jwks("a"), { etag: "\"1\"", "cache-control": "max-age=300" }), {
+        staleWindow: Duration.hours(1)
+      })
+      const { cache } = yield* cacheOf(statusOf(304), { ...plain, staleWindow: Duration.hours(1) }, store)
+      yield* TestClock.adjust(10)
+      const { expiresAt, metrics } = yield* cache.status
+      assert.deepInclude(metrics, { refreshes: 1, notModified: 1 })
+      assert.strictEqual(expiresAt?.epochMilliseconds, 600_010 + 300_000)
+    }).pipe(Effect.scoped))
+
+  it.effect("[S1-36] of the headers those are stored that concern later responses, and no others", () =>
+    Effect.gen(function*() {
+      const saved: Array<unknown> = []
+      const store = scripted({ save: ({ headers }) => Effect.sync(() => void saved.push(headers)) })
+      const lasting = {
+        etag: "\"1\"",
+        "last-modified": "Thu, 01 Jan 1970 00:00:00 GMT",
+        "cache-control": "max-age=300",
+        expires: "Thu, 01 Jan 1970 01:00:00 GMT",
+        vary: "accept"
+      }
+      const others = { age: "10", date: "Thu, 01 Jan 1970 00:00:00 GMT", "content-type": "application/json" }
+      const { cache } = yield* cacheOf(documentOf(jwks("a"), { ...lasting, ...others }), plain, store)
+      yield* cache.keySet
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(saved, [lasting])
+    }).pipe(Effect.scoped))
+
   it.effect.each(
     [
       ["keeps its age", { receivedAt: 0, expiresAt: hour, staleUntil: hour + 60_000 }, {}, hour, hour + 60_000],
@@ -88,6 +153,16 @@ describe("JwksCache snapshots", () => {
         },
         2 * hour,
         2 * hour + 60_000
+      ],
+      [
+        "as long as ttl, where that is above maxTtl",
+        { receivedAt: 0, expiresAt: 5 * hour, staleUntil: 5 * hour + 60_000 },
+        {
+          ttl: Duration.hours(4),
+          maxTtl: Duration.hours(2)
+        },
+        4 * hour,
+        4 * hour + 60_000
       ],
       [
         "no longer stale than the window",
@@ -157,6 +232,55 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* outcome(cache, "new"), "new")
     }).pipe(Effect.scoped))
 
+  it.effect("[S0-20] what was invalidated is taken out of the store: a restart does not bring it back", () =>
+    Effect.gen(function*() {
+      const store = yield* sharedStore
+      const scope = yield* Scope.make()
+      const { cache, provider } = yield* Scope.provide(cacheOf(keysOf("a"), plain, store), scope)
+      yield* cache.keySet
+      yield* TestClock.adjust(0)
+      provider.answer = down
+      yield* cache.invalidate
+      yield* Scope.close(scope, Exit.void)
+      const again = yield* cacheOf(down, plain, store)
+      assert.strictEqual(yield* outcome(again.cache, "a"), "JWKS_UNAVAILABLE")
+    }).pipe(Effect.scoped))
+
+  it.effect("[S0-20] a write that is under way does not land after the removal; the trust ends before both", () =>
+    Effect.gen(function*() {
+      const calls: Array<string> = []
+      const call = (name: string) => Effect.delay(Effect.sync(() => void calls.push(name)), "100 millis")
+      const { cache } = yield* cacheOf(
+        keysOf("a"),
+        { ...plain, prefetch: false },
+        scripted({ save: () => call("saved"), remove: () => call("removed") })
+      )
+      yield* cache.keySet
+      yield* TestClock.adjust(0)
+      const trust = yield* Effect.map(cache.find({ alg: "EdDSA", kid: "a" }), ([candidate]) => candidate?.trust)
+      const invalidating = yield* Effect.forkChild(cache.invalidate, { startImmediately: true })
+      assert.strictEqual((yield* cache.status).state, "Empty")
+      assert.isFalse(yield* Effect.clockWith((clock) => Effect.sync(() => trust?.holds(clock))))
+      assert.isUndefined(invalidating.pollUnsafe())
+      yield* TestClock.adjust("200 millis")
+      assert.isDefined(invalidating.pollUnsafe())
+      assert.deepStrictEqual(calls, ["saved", "removed"])
+    }).pipe(Effect.scoped))
+
+  it.effect("[S0-20] a removal that fails is counted and warned about, and invalidates all the same", () => {
+    const { lines, record } = recording()
+    return record(Effect.gen(function*() {
+      const { cache } = yield* cacheOf(keysOf("a"), { ...plain, prefetch: false }, scripted({ remove: () => refused }))
+      yield* cache.keySet
+      yield* cache.invalidate
+      assert.strictEqual((yield* cache.status).state, "Empty")
+      assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", labels), 1)
+      const warnings = lines.filter((line) => line.includes("WARN"))
+      assert.lengthOf(warnings, 1)
+      assert.include(warnings[0] ?? "", "The snapshot of a key set could not be removed")
+    })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
+  })
+
   it.effect.each(
     [
       ["fails", refused],
@@ -182,6 +306,25 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* outcome(cache, "a"), "a")
       assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", labels), 1)
     }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[S1-35] what the store did not take is written once it does: each failure counts, the first warns", () => {
+    const { lines, record } = recording()
+    let saved = 0
+    let save: Effect.Effect<void, JwksSnapshots.SnapshotUnavailable> = refused
+    return record(Effect.gen(function*() {
+      const store = scripted({ save: () => Effect.suspend(() => save) })
+      const { cache } = yield* cacheOf(keysOf("a"), plain, store)
+      yield* cache.keySet
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", labels), 4)
+      const warnings = lines.filter((line) => line.includes("WARN"))
+      assert.lengthOf(warnings, 1)
+      assert.include(warnings[0] ?? "", "The snapshot of a key set was not written")
+      save = Effect.sync(() => void saved++)
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(saved, 1)
+    })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
+  })
 
   it.effect("[S1-36] [K-06] each document and each 304 is written, with times, validators and whose it is", () =>
     Effect.gen(function*() {

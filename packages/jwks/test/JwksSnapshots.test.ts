@@ -22,6 +22,7 @@ import {
   save,
   snapshot
 } from "./JwksSnapshotsSuite.ts"
+import { layerSqlite } from "./sqlite.ts"
 
 const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "keelson-snapshots-"))),
@@ -103,6 +104,10 @@ describe("JwksSnapshots in a key-value store", () => {
       (directory) => keyValueStore(Layer.provide(KeyValueStore.layerFileSystem(directory), NodeServices.layer))
     )
     jwksSnapshotsSuite(stores, { isSigned: true })
+  })
+  describe("in a table of SQL", () => {
+    const stores = Layer.provide(KeyValueStore.layerSql(), layerSqlite)
+    jwksSnapshotsSuite(keyValueStore(stores), { isSigned: true })
   })
 })
 

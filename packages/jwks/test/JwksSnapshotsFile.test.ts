@@ -2,7 +2,8 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option, PlatformError, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as JwksSnapshots from "../src/JwksSnapshots.ts"
@@ -127,6 +128,7 @@ describe("JwksSnapshots.layerFile", () => {
       const hung = () => ({
         open: () => Effect.uninterruptible(Effect.never),
         stream: () => Stream.never,
+        stat: () => Effect.uninterruptible(Effect.never),
         readDirectory: () => Effect.uninterruptible(Effect.never)
       })
       const call = over({ directory: yield* directory, timeout: "20 millis" }, hung)
@@ -150,6 +152,29 @@ describe("JwksSnapshots.layerFile", () => {
       })
       assert.strictEqual(yield* over({ directory: path }, counted)(refusal()), "tooLarge")
       assert.isBelow(bytes, 100_000)
+    }))
+
+  it.live("[R18] [S1-35] refuses a named pipe or a directory in a file's place without opening it", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      yield* over({ directory: path })(save(snapshot))
+      const [name = ""] = readdirSync(path)
+      const opened: Array<string> = []
+      const watched = (real: FileSystem.FileSystem) => ({
+        // A real pipe would hold a thread of this process for ever.
+        stream: (...args: Parameters<typeof real.stream>) => {
+          opened.push(args[0])
+          return Stream.fail(full)
+        }
+      })
+      const places = [() => execFileSync("mkfifo", [join(path, name)]), () => mkdirSync(join(path, name))]
+      for (const place of places) {
+        rmSync(join(path, name), { recursive: true })
+        place()
+        const error = yield* Effect.flip(over({ directory: path }, watched)(load()))
+        assert(error._tag === "SnapshotUnavailable")
+        assert.deepStrictEqual([error.reason, opened], ["BadResource", []])
+      }
     }))
 
   it.effect("[R18] believes unsigned files without a key only, and signed ones also after the key is gone", () =>

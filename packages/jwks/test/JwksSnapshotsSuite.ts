@@ -33,8 +33,14 @@ const minute = 60_000
 export const snapshot = {
   ...identity,
   body: "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"\u00e4\u{1f511}\ud800\"}]}\n",
-  etag: "W/\"a\"",
-  lastModified: "Fri, 20 Nov 2026 16:00:00 GMT",
+  documentUrl: "https://keys.issuer.example/jwks",
+  headers: {
+    etag: "W/\"a\"",
+    "last-modified": "Fri, 20 Nov 2026 16:00:00 GMT",
+    "cache-control": "max-age=3660",
+    expires: "Fri, 20 Nov 2026 17:00:00 GMT",
+    vary: "accept"
+  },
   receivedAt: now - minute,
   expiresAt: now + 60 * minute,
   staleUntil: now + 75 * minute
@@ -85,7 +91,7 @@ export const jwksSnapshotsSuite = (
     Effect.gen(function*() {
       yield* save(snapshot)
       assert.deepStrictEqual(yield* load(), Option.some({ ...snapshot, persistedAt: now }))
-      const plain = { ...snapshot, etag: undefined, lastModified: undefined }
+      const plain = { ...snapshot, headers: {} }
       yield* TestClock.adjust("1 second")
       yield* save(plain)
       assert.deepStrictEqual(yield* load(), Option.some({ ...plain, persistedAt: now + 1_000 }))
@@ -182,10 +188,14 @@ const signedSuite = (
           "null",
           "[]",
           payload.slice(0, -1),
-          changed(payload, { version: 2 }),
+          changed(payload, { version: 1 }),
+          changed(payload, { version: 3 }),
           changed(payload, { extra: 1 }),
           changed(payload, { body: 1 }),
-          changed(payload, { etag: null }),
+          changed(payload, { documentUrl: undefined }),
+          changed(payload, { headers: undefined }),
+          changed(payload, { headers: { etag: null } }),
+          changed(payload, { headers: { age: "1" } }),
           changed(payload, { staleUntil: "x" })
         ].map((text) => signed(text))
       ]
@@ -202,7 +212,7 @@ const signedSuite = (
       const [signature, payload] = [text.slice(0, text.indexOf("\n")), payloadOf(text)]
       assert.strictEqual(text, signed(payload))
       for (const [field, value] of Object.entries(JSON.parse(payload))) {
-        const other = typeof value === "number" ? value + 1 : `${String(value)}x`
+        const other = typeof value === "number" ? value + 1 : typeof value === "string" ? `${value}x` : {}
         yield* raw.set(identity, `${signature}\n${changed(payload, { [field]: other })}`)
         assert.strictEqual(yield* refusal(), "tampered", field)
       }

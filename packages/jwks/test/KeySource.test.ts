@@ -5,6 +5,7 @@ import { errorOf } from "../../core/test/support.ts"
 import { JwksCache, KeySource } from "../src/index.ts"
 import {
   type Answer,
+  byUrl,
   header,
   issuer,
   jwks,
@@ -85,4 +86,24 @@ describe("KeySource", () => {
       assert.strictEqual(yield* source.find(issuer, header("a")), yield* own.find(header("a")))
       assert.lengthOf(provider.requests, 1)
     }).pipe(Effect.scoped))
+
+  describe("firstOf", () => {
+    it.effect("[K-26] serves each issuer from the first source that knows it, and from that one alone", () =>
+      Effect.gen(function*() {
+        const { egress, provider } = makeProvider(
+          byUrl({ "https://a.example/": keysOf("a"), "https://b.example/": keysOf("b") })
+        )
+        const of = (issuer: string) => KeySource.jwks({ issuer, url: `https://${issuer}.example/`, prefetch: false })
+        const layer = KeySource.firstOf(of("a"), of("b"), of("a"))
+        const context = yield* Layer.build(Layer.provide(layer, [egress, virtualImport]))
+        const { find } = yield* Effect.provideContext(KeySource.KeySource, context)
+        assert.strictEqual((yield* find("b", header("b")))[0]?.kid, "b")
+        assert.strictEqual((yield* find("a", header("a")))[0]?.kid, "a")
+        const unknown = errorOf(yield* Effect.exit(find("a", header("b"))))
+        assert.deepInclude(unknown, { code: "JWKS_KEY_NOT_FOUND" })
+        assert.deepInclude(errorOf(yield* Effect.exit(find("c", header("a")))), { code: "JWKS_NOT_REGISTERED" })
+        // One of each, and one more for the unknown key.
+        assert.strictEqual(provider.requests.length, 3)
+      }).pipe(Effect.scoped))
+  })
 })

@@ -39,12 +39,22 @@ describe("several endpoints of one issuer", () => {
       assert.deepStrictEqual(kidsOf(yield* find("c")), ["c"])
     }))
 
-  it.effect("[S0-19] gives a key that both have from each, in the order of registration", () =>
+  it.effect("[S0-19] gives a key that both have once, from the first that was registered", () =>
     Effect.gen(function*() {
-      const { find } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("a") })
-      const [first, second, ...rest] = yield* find("a")
+      const { find } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("a", "b") })
+      // Once from the provider, and once from memory.
+      assert.lengthOf(yield* find("a"), 1)
+      const [found, ...rest] = yield* find("a")
       assert.deepStrictEqual(rest, [])
-      assert.notStrictEqual(first?.trust, second?.trust)
+      assert.deepStrictEqual(kidsOf(yield* find("b")), ["b"])
+      assert.strictEqual(found?.kid, "a")
+    }))
+
+  it.effect("[S0-19] [R4] counts the keys of replicas once, so that they are not too many", () =>
+    Effect.gen(function*() {
+      const { find } = yield* twoEndpoints({ [one]: keysOf("a", "b", "c"), [two]: keysOf("a", "b", "c") })
+      assert.deepStrictEqual(kidsOf(yield* find()), ["a", "b", "c"])
+      assert.deepStrictEqual(kidsOf(yield* find()), ["a", "b", "c"])
     }))
 
   it.effect("[S1-26] gives all keys that fit a header without a name, in the order of registration", () =>

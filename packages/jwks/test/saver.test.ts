@@ -15,8 +15,26 @@ const gated = Effect.fnUntraced(function*(gate: Latch.Latch) {
       Effect.andThen(Effect.sync(() => void written.push(value))),
       Effect.onInterrupt(() => Effect.sync(() => interrupted.push(value)))
     )
-  const saver = yield* Scope.provide(makeSaver(write), scope)
+  const saver = yield* Scope.provide(makeSaver(write, () => Effect.void), scope)
   return { ...saver, scope, begun, written, interrupted }
+})
+
+/** A saver whose writes fail until they are told not to, with when they were made and which failures were the first. */
+const failing = Effect.fnUntraced(function*() {
+  const scope = yield* Scope.make()
+  const store = { isUp: false }
+  const tried: Array<readonly [value: string, at: number]> = []
+  const firsts: Array<boolean> = []
+  const write = (value: string) =>
+    Effect.clockWith((clock) =>
+      Effect.suspend(() => {
+        tried.push([value, clock.currentTimeMillisUnsafe()])
+        return store.isUp ? Effect.void : Effect.fail("down")
+      })
+    )
+  const failed = (_: string, isFirst: boolean) => Effect.sync(() => void firsts.push(isFirst))
+  const saver = yield* Scope.provide(makeSaver(write, failed), scope)
+  return { ...saver, scope, store, tried, firsts }
 })
 
 /** Closes a scope while time passes: how many milliseconds that took. */
@@ -88,5 +106,126 @@ describe("saver", () => {
       save("a")
       yield* Effect.yieldNow
       assert.strictEqual(yield* closing(scope), 0)
+    }))
+
+  it.effect("[S1-35] what could not be written is tried again after 1 s, 2 s, 4 s and so on, each minute at last", () =>
+    Effect.gen(function*() {
+      const { firsts, save, scope, store, tried } = yield* failing()
+      save("a")
+      yield* TestClock.adjust("183 seconds")
+      const seconds = [0, 1, 3, 7, 15, 31, 63, 123, 183]
+      assert.deepStrictEqual(tried, seconds.map((at) => ["a", at * 1000] as const))
+      assert.deepStrictEqual(firsts, seconds.map((at) => at === 0))
+      store.isUp = true
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(tried.slice(seconds.length), [["a", 243_000]])
+      assert.strictEqual(yield* closing(scope), 0)
+      assert.lengthOf(tried, seconds.length + 1)
+    }))
+
+  it.effect("[S1-35] a newer value is tried at once, and the older one no more", () =>
+    Effect.gen(function*() {
+      const { save, store, tried } = yield* failing()
+      save("a")
+      yield* TestClock.adjust("3500 millis")
+      store.isUp = true
+      save("b")
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(tried, [["a", 0], ["a", 1000], ["a", 3000], ["b", 3500]])
+    }))
+
+  it.effect("[S1-35] the next failure after a success is a first one again, and waits a second again", () =>
+    Effect.gen(function*() {
+      const { firsts, save, store, tried } = yield* failing()
+      save("a")
+      yield* TestClock.adjust("2 seconds")
+      store.isUp = true
+      yield* TestClock.adjust("2 seconds")
+      store.isUp = false
+      save("b")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(tried.map(([, at]) => at), [0, 1000, 3000, 4000, 5000])
+      assert.deepStrictEqual(firsts, [true, false, true, false])
+    }))
+
+  it.effect("[S1-35] a flush tries at once what waits for its next turn, and ends also where it fails", () =>
+    Effect.gen(function*() {
+      const { flush, save, store, tried } = yield* failing()
+      save("a")
+      yield* TestClock.adjust("3500 millis")
+      yield* flush
+      store.isUp = true
+      yield* flush
+      yield* Effect.andThen(flush, TestClock.adjust("1 hour"))
+      assert.deepStrictEqual(tried.map(([, at]) => at), [0, 1000, 3000, 3500, 3500])
+      save("b")
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(tried.at(-1)?.[0], "b")
+    }))
+
+  it.effect("[R28] the end of the scope tries once more what could not be written, and no more after that", () =>
+    Effect.gen(function*() {
+      const { save, scope, tried } = yield* failing()
+      save("a")
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual(yield* closing(scope), 0)
+      assert.deepStrictEqual(tried, [["a", 0], ["a", 500]])
+    }))
+
+  it.effect("[R28] [L8] the end of the scope waits two seconds in all: for a write, its failure and one more try", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      let tries = 0
+      const write = () => Effect.andThen(Effect.sync(() => tries++), Effect.delay(Effect.fail("down"), "1500 millis"))
+      const { save } = yield* Scope.provide(makeSaver(write, () => Effect.void), scope)
+      save("a")
+      yield* Effect.yieldNow
+      assert.strictEqual(yield* closing(scope), 2000)
+      assert.strictEqual(tries, 2)
+    }))
+
+  it.effect.each(["discard", "remove"] as const)(
+    "[S0-20] after a %s what waits is written no more",
+    (how) =>
+      Effect.gen(function*() {
+        const { discard, remove, save, scope, store, tried } = yield* failing()
+        save("a")
+        yield* TestClock.adjust("500 millis")
+        yield* how === "discard" ? Effect.sync(discard) : remove(Effect.void)
+        store.isUp = true
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual(yield* closing(scope), 0)
+        assert.deepStrictEqual(tried, [["a", 0]])
+      })
+  )
+
+  it.effect("[S0-20] a write that is under way when it is discarded, and fails, is not tried again", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      const write = () => Effect.andThen(Effect.sync(() => tries++), Effect.delay(Effect.fail("down"), "1 second"))
+      const { discard, save } = yield* makeSaver(write, () => Effect.void)
+      save("a")
+      yield* Effect.yieldNow
+      discard()
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(tries, 1)
+    }).pipe(Effect.scoped))
+
+  it.effect("[S0-20] a removal is after the write under way, in place of what waits, before what is saved later", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe()
+      const { remove, save, written } = yield* gated(gate)
+      save("a")
+      yield* Effect.yieldNow
+      save("b")
+      const removed = yield* Effect.forkChild(remove(Effect.sync(() => void written.push("removed"))), {
+        startImmediately: true
+      })
+      save("c")
+      assert.deepStrictEqual(written, [])
+      gate.openUnsafe()
+      yield* Fiber.join(removed)
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(written, ["a", "removed", "c"])
     }))
 })

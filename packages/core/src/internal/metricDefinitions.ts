@@ -118,6 +118,13 @@ export const definitions = {
     labels: ["tenant", "provider"],
     description: "Lookups of unknown keys that were not allowed to cause a fetch."
   },
+  jwksLookupFailures: {
+    name: "jwks_cache_lookup_failures_total",
+    kind: "counter",
+    unit: "lookups",
+    labels: ["tenant", "provider", "reason"],
+    description: "Lookups without a key by reason (unknown, mismatched, ambiguous, unavailable): the last one is a 503."
+  },
   jwksRefresh: {
     name: "jwks_cache_refresh_total",
     kind: "counter",

@@ -72,19 +72,18 @@ export const acceptSnapshot = (
   at: Instant
 ): void => {
   const { options } = engine.parts
-  const longest = Duration.toMillis(options.maxTtl)
+  // A silent response has `ttl` as it is, also above `maxTtl`.
+  const longest = Math.max(Duration.toMillis(options.maxTtl), Duration.toMillis(options.ttl))
   // What was written under other options must not live longer than these allow.
   const fresh = Math.min(snapshot.expiresAt - snapshot.receivedAt, longest)
   const stale = Math.min(snapshot.staleUntil - snapshot.expiresAt, Duration.toMillis(options.staleWindow))
-  const age = at.wall - snapshot.receivedAt
+  // A snapshot may be dated ahead, as clocks of two machines differ.
+  const age = Math.max(0, at.wall - snapshot.receivedAt)
   const held: Held = {
     ...parsed,
     body: snapshot.body,
-    url: options.url ?? "",
-    headers: {
-      ...(snapshot.etag === undefined ? undefined : { etag: snapshot.etag }),
-      ...(snapshot.lastModified === undefined ? undefined : { "last-modified": snapshot.lastModified })
-    },
+    url: snapshot.documentUrl,
+    headers: kept({ ...snapshot.headers }),
     trust: new Trust(engine, parsed.set.generation),
     since: after(at, -age),
     offset: offset(at),
@@ -97,19 +96,19 @@ export const acceptSnapshot = (
 }
 
 /**
- * Accepts the keys of a provider that is replaced, under new options: they keep their age, and are due for a fetch at
- * once.
+ * Accepts the keys of a provider that is replaced, under new options: they keep their age, get no new life, and are due
+ * for a fetch at `refreshAt`.
  */
-export const acceptSeed = (engine: Engine, held: Held, at: Instant): void => {
+export const acceptSeed = (engine: Engine, held: Held, refreshAt: Instant): void => {
   const { options } = engine.parts
-  const fresh = Duration.toMillis(lifetime(held.headers, held.since.wall, options))
+  const stated = Duration.toMillis(lifetime(held.headers, held.since.wall, options))
+  const fresh = Math.min(stated, held.expiresAt.wall - held.since.wall)
   const next: Held = {
     ...held,
     trust: new Trust(engine, held.set.generation),
-    refreshAt: at,
+    refreshAt,
     expiresAt: after(held.since, fresh),
     staleUntil: after(held.since, fresh + Duration.toMillis(options.staleWindow))
   }
-  engine.isStarted = true
   engine.apply(succeed(engine.state, next, "restored"))
 }

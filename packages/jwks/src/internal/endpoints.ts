@@ -1,19 +1,37 @@
 import { type Clock, Effect, Result } from "effect"
 import { JwksKeyNotFound } from "../JwksError.ts"
+import { identityOf } from "./keyIdentity.ts"
 import { maxCandidates } from "./keySelection.ts"
 import type { Candidate, JoseHeader } from "./keySource.ts"
 import type { FindError, Lookup } from "./lookup.ts"
 
 type Candidates = Effect.Effect<ReadonlyArray<Candidate>, FindError>
 
-const atMost = (found: ReadonlyArray<Candidate>): Candidates =>
-  found.length > maxCandidates ? Effect.fail(new JwksKeyNotFound({ reason: "ambiguous" })) : Effect.succeed(found)
+/** Each key once, as replicas of one issuer publish the same; of equals the first. */
+const distinct = (found: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> => {
+  const keys = new Map<unknown, Candidate>()
+  for (const candidate of found) {
+    const id = identityOf(candidate.key)
+    if (!keys.has(id)) keys.set(id, candidate)
+  }
+  return [...keys.values()]
+}
+
+const atMost = (all: ReadonlyArray<Candidate>): Candidates => {
+  const found = distinct(all)
+  return found.length > maxCandidates
+    ? Effect.fail(new JwksKeyNotFound({ reason: "ambiguous" }))
+    : Effect.succeed(found)
+}
 
 /** What the endpoints of one issuer answered: a key of any of them will do, and none only where all of them know. */
 const merge = (results: ReadonlyArray<Result.Result<ReadonlyArray<Candidate>, FindError>>): Candidates => {
   const found = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
-  if (found.length > 0) return atMost(found)
   const failures = results.flatMap((result) => Result.isFailure(result) ? [result.failure] : [])
+  const ambiguous = failures.find((error) => error._tag === "JwksKeyNotFound" && error.reason === "ambiguous")
+  // Too many at one endpoint are too many in all: its keys would be left out.
+  if (ambiguous !== undefined) return Effect.fail(ambiguous)
+  if (found.length > 0) return atMost(found)
   const down = failures.find((error) => error._tag === "JwksUnavailable")
   const known = failures.find((error) => error._tag === "JwksKeyNotFound" && error.reason !== "unknown")
   return Effect.fail(down ?? known ?? new JwksKeyNotFound({ reason: "unknown" }))

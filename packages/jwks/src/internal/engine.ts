@@ -5,7 +5,7 @@ import type { JwksOptions } from "../JwksOptions.ts"
 import type { JwksSnapshots } from "../JwksSnapshots.ts"
 import type { Counts } from "../JwksStatus.ts"
 import type { ImportKey } from "./importKey.ts"
-import { hasCome } from "./instant.ts"
+import { hasCome, type Instant } from "./instant.ts"
 import type { KeyTrust } from "./keySource.ts"
 import { drop, type Held, initial, type State, type Step } from "./lifecycle.ts"
 import type { Origin } from "./origin.ts"
@@ -41,7 +41,8 @@ export interface Parts {
 }
 
 /**
- * Everything that is kept of one provider: its state in a `Ref`, its counts in plain fields. What is done with it are
+ * Everything that is kept of one provider: its state in a `Ref`, which is read and set without a wait, as lookups and the
+ * steps of one fetch run between two yields; its counts in plain fields. What is done with it are
  * functions of modules, so that an idle provider costs its fields and nothing else.
  */
 export class Engine {
@@ -57,8 +58,8 @@ export class Engine {
   }
   /** By how many seconds the provider's clock is ahead of ours. */
   clockSkew: number | undefined
-  /** Whether a fetch was ever begun. */
-  isStarted = false
+  /** When the last fetch was begun; before its wait for a permit. */
+  begunAt: Instant | undefined
   /** Whether the store of snapshots was asked, or is not to be asked. */
   isRestored: boolean
   /** Of the newest set that was parsed, so that no two have the same. */
@@ -78,6 +79,10 @@ export class Engine {
   constructor(parts: Parts) {
     this.parts = parts
     this.isRestored = parts.snapshots === undefined
+  }
+  /** Whether a fetch was ever begun. */
+  get isStarted(): boolean {
+    return this.begunAt !== undefined
   }
   get state(): State {
     return Ref.getUnsafe(this.ref)

@@ -50,7 +50,8 @@ const lastFailure = (error: FetchFailed | GaveUp): FetchFailed => {
   return last._tag === "FetchFailed" ? last : failed(failure("TIMEOUT", "The provider did not answer in time"))
 }
 
-const unexpected = (defect: unknown): FetchFailed =>
+/** The failure of a fetch that ended in no way that was foreseen. */
+export const unexpected = (defect: unknown): FetchFailed =>
   failed(
     new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The fetch ended unexpectedly", cause: defect })
   )

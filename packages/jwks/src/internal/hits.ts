@@ -3,6 +3,7 @@ import type { ImportedKey, KeySet } from "../KeySet.ts"
 import type { Engine } from "./engine.ts"
 import type { Flight } from "./flight.ts"
 import { hasCome, type Instant, now, offset } from "./instant.ts"
+import { identify } from "./keyIdentity.ts"
 import { select } from "./keySelection.ts"
 import type { Candidate, JoseHeader, KeyTrust } from "./keySource.ts"
 import type { Held } from "./lifecycle.ts"
@@ -19,10 +20,11 @@ const candidates = (
   keys: ReadonlyArray<ImportedKey>
 ): ReadonlyArray<Candidate> | undefined => {
   const found: Array<Candidate> = []
-  for (const { imported, issuer, kid } of keys) {
-    const key = imported.get(alg)
+  for (const candidate of keys) {
+    const key = candidate.imported.get(alg)
     if (key === undefined) return undefined
-    found.push({ kid, alg, key, issuer, trust })
+    identify(key, candidate, alg)
+    found.push({ kid: candidate.kid, alg, key, issuer: candidate.issuer, trust })
   }
   return found
 }

@@ -24,6 +24,9 @@ export const after = ({ monotonic, wall }: Instant, millis: number): Instant => 
   wall: wall + millis
 })
 
+/** The later of two moments. */
+export const later = (a: Instant, b: Instant): Instant => a.monotonic < b.monotonic ? b : a
+
 /** Whether a moment has come, on either clock. */
 export const hasCome = (moment: Instant, clock: Clock.Clock): boolean =>
   clock.monotonicTimeNanosUnsafe() >= moment.monotonic || clock.currentTimeMillisUnsafe() >= moment.wall

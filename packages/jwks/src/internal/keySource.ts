@@ -9,7 +9,10 @@ export interface JoseHeader {
 
 /** Why a key is trusted, and until when. It is one object for all keys of a key set. */
 export interface KeyTrust {
-  /** Grows with each key set that replaces another; equal generations of one source have equal keys. */
+  /**
+   * For people and logs: it grows with each key set of one provider that replaces another. What a cache of verified tokens
+   * binds to is this object itself, which is one and the same as long as the keys are.
+   */
   readonly generation: number
   /**
    * Whether the trust still holds: the set has not been replaced or invalidated, and is not past its stale deadline. It

@@ -1,3 +1,4 @@
+import { Metrics } from "@keelson/core"
 import { Clock, Duration, Effect, Option } from "effect"
 import { JwksKeyNotFound, JwksUnavailable, type NotFoundReason } from "../JwksError.ts"
 import type { ImportedKey, KeySet } from "../KeySet.ts"
@@ -21,21 +22,29 @@ export interface Lookup {
 }
 
 /**
- * How far a lookup has come: it waits for one fetch that was under way, and causes one, at most; or two where the keys
+ * How far a lookup has come: it waits for one fetch that was under way, which may have begun before a rotation, and for one
+ * that began after; and causes one, or two where the keys
  * that came were too old at once, since the wall clock was set meanwhile.
  */
 interface Progress {
-  readonly hasJoined: boolean
+  readonly joined: number
   readonly asked: number
 }
 
-const start: Progress = { hasJoined: false, asked: 0 }
+/**
+ * How much longer than the deadline of a fetch a lookup waits: for a snapshot, and for a permit, of which there may be too
+ * few for long, as thousands may be due at once.
+ */
+const patience = Duration.seconds(1)
+
+const start: Progress = { joined: 0, asked: 0 }
 
 const notFound = (reason: NotFoundReason) => Effect.fail(new JwksKeyNotFound({ reason }))
 
 /** Lookups, which wait for a fetch where they have to. */
 export class Lookups extends Hits implements Lookup {
   #floodTold: { readonly cooldown: Instant | undefined } | undefined
+
   miss(header: JoseHeader): Candidates {
     return this.#missed(this.#search(header, start))
   }
@@ -48,11 +57,16 @@ export class Lookups extends Hits implements Lookup {
     })
   }
 
-  #missed<A, E>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  #failed(error: FindError): Effect.Effect<void> {
+    const reason = error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
+    return Metrics.increment("jwksLookupFailures", { ...this.engine.labels, reason })
+  }
+  #missed<A, E extends FindError>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() => {
       this.engine.noteLookup()
       this.engine.counts.misses++
-      return Effect.withSpan(search, "JwksCache.find", { attributes: this.engine.labels, captureStackTrace: false })
+      const counted = Effect.tapError(search, (error) => this.#failed(error))
+      return Effect.withSpan(counted, "JwksCache.find", { attributes: this.engine.labels, captureStackTrace: false })
     })
   }
 
@@ -102,7 +116,7 @@ export class Lookups extends Hits implements Lookup {
     if (progress.asked > 0) return notFound("unknown")
     const isUnderWay = this.flight.isUnderWay()
     const isLimited = [state.unknownAt, state.retryAt].some((at) => at !== undefined && !hasCome(at, clock))
-    if (isUnderWay ? progress.hasJoined : isLimited) {
+    if (isUnderWay ? progress.joined > 1 : isLimited) {
       this.#flooded(state.unknownAt)
       return state.failures > 0 ? this.#unavailable(clock) : notFound("unknown")
     }
@@ -128,19 +142,23 @@ export class Lookups extends Hits implements Lookup {
     clock: Clock.Clock
   ): Effect.Effect<A, E | JwksUnavailable> {
     const isOwn = !this.flight.isUnderWay()
-    return Effect.matchEffect(this.flight.join(request), {
+    const waited = Effect.timeoutOrElse(this.flight.join(request), {
+      duration: Duration.sum(this.engine.parts.options.deadline, patience),
+      orElse: () => Effect.fail({ code: "TIMEOUT" } as const)
+    })
+    return Effect.matchEffect(waited, {
       onFailure: ({ code }) =>
         code === "SHUTTING_DOWN" ? Effect.fail(new JwksUnavailable({ lastFailure: code })) : this.#unavailable(clock),
       // A snapshot is no answer of the provider: what it lacks is still to be asked for.
       onSuccess: (how) =>
         again({
           asked: progress.asked + (isOwn && how !== "restored" ? 1 : 0),
-          hasJoined: progress.hasJoined || (!isOwn && how !== "restored")
+          joined: progress.joined + (isOwn || how === "restored" ? 0 : 1)
         })
     })
   }
   #unavailable(clock: Clock.Clock): Effect.Effect<never, JwksUnavailable> {
-    const { lastFailure, retryAt } = this.engine.state
+    const { lastFailure = "TIMEOUT", retryAt } = this.engine.state
     const wait = retryAt === undefined ? 0 : until(retryAt, now(clock))
     return Effect.fail(new JwksUnavailable({ lastFailure, retryAfter: Duration.millis(wait) }))
   }
@@ -152,15 +170,14 @@ export class Lookups extends Hits implements Lookup {
     keys: ReadonlyArray<ImportedKey>,
     progress: Progress
   ): Candidates {
-    const usable = (key: ImportedKey) =>
-      key.imported.has(header.alg)
-        ? Effect.succeedSome(key)
-        : Effect.option(Effect.map(this.engine.parts.importKey(key, header.alg), (made) => {
-          key.imported.set(header.alg, made)
-          return key
-        }))
-    return Effect.flatMap(Effect.all([Effect.forEach(keys, usable), Clock.Clock]), ([results, clock]) => {
-      const found = results.flatMap(Option.toArray)
+    // Once for each algorithm: what was refused is not tried again for each token.
+    const tried = Effect.forEach(keys.filter((key) => !key.imported.has(header.alg)), (key) =>
+      Effect.map(
+        Effect.option(this.engine.parts.importKey(key, header.alg)),
+        (made) => key.imported.set(header.alg, Option.getOrUndefined(made))
+      ))
+    return Effect.flatMap(Effect.andThen(tried, Clock.Clock), (clock) => {
+      const found = keys.filter((key) => key.imported.get(header.alg) !== undefined)
       // The trust in the keys may have ended meanwhile.
       if (!held.trust.holds(clock)) return this.#search(header, progress)
       return found.length === 0 ? notFound("mismatched") : this.remember(held, header, found) ?? notFound("mismatched")

@@ -1,43 +1,72 @@
 import { type KeelsonError, Metrics } from "@keelson/core"
-import { Clock, Effect, Option, type Scope } from "effect"
+import { type Clock, Effect, Equal, Option, type Scope } from "effect"
 import { Egress } from "../Egress.ts"
 import type { JwksOptions } from "../JwksOptions.ts"
-import { JwksSnapshots } from "../JwksSnapshots.ts"
+import { type Identity, JwksSnapshots, type SnapshotUnavailable } from "../JwksSnapshots.ts"
 import type { Health, JwksStatus } from "../JwksStatus.ts"
 import { acceptSeed } from "./accept.ts"
-import { Engine, FetchPermits, type Surroundings } from "./engine.ts"
+import { Engine, FetchPermits, type Parts, type Surroundings } from "./engine.ts"
 import { rulesOf } from "./fetchKeySet.ts"
 import { type Flight, type FlightError, makeFlight } from "./flight.ts"
 import { KeyImport } from "./importKey.ts"
-import { hasCome, type Instant, now } from "./instant.ts"
+import { after, hasCome, type Instant, later, now } from "./instant.ts"
 import type { Held } from "./lifecycle.ts"
 import { Lookups } from "./lookup.ts"
 import { makeOrigin } from "./origin.ts"
-import { registerHealth } from "./providerMetrics.ts"
+import { registerHealth, removeSeries } from "./providerMetrics.ts"
 import { healthOf, statusOf } from "./providerStatus.ts"
 import { invalidate, refresh, type Refreshed } from "./refresher.ts"
 import { makeSaver, type Saver } from "./saver.ts"
 import type { Scheduled } from "./scheduler.ts"
+import { guarded } from "./snapshot/guarded.ts"
+import { merged } from "./validators.ts"
 
 /** How many events are kept for a subscriber that is slow, before it loses the oldest. */
 export const eventCapacity = 1024
 
-/** Keys that are handed on, with where they came from. */
-export interface Seed {
-  readonly configured: string
-  readonly held: Held | undefined
-}
+/** How soon after a fetch was begun another provider in its place begins one by itself, however often it is replaced. */
+const restMillis = 10_000
 
 /** The keys of one provider. */
 export class Provider extends Lookups implements Scheduled {
   readonly #saver: Saver<Held> | undefined
   /** When the first fetch is due by itself, which the scheduler's fiber starts. */
-  readonly #startAt: Instant | undefined
+  #startAt: Instant | undefined
 
-  constructor(engine: Engine, flight: Flight, saver: Saver<Held> | undefined, startAt: Instant | undefined) {
+  constructor(engine: Engine, flight: Flight, saver: Saver<Held> | undefined) {
     super(engine, flight)
     this.#saver = saver
-    this.#startAt = startAt
+  }
+
+  /** Has what is due by itself done from now on. It takes the place of another provider, whose keys and limits go on. */
+  start(clock: Clock.Clock, old?: Provider): void {
+    const at = now(clock)
+    const soonest = old === undefined ? at : this.#takeOver(old, at)
+    if (this.engine.parts.options.prefetch) this.#startAt = soonest
+    this.engine.parts.around.scheduler.add(this)
+  }
+  /** In one step, so that nothing that happens to the other is lost. Returns when a fetch may begin by itself. */
+  #takeOver(old: Provider, at: Instant): Instant {
+    const { begunAt, generation, isRestored, parts, state } = old.engine
+    // Keys that came by other rules of egress might not have come by these.
+    const isSame = parts.origin.configured === this.engine.parts.origin.configured &&
+      Equal.equals(rulesOf(parts.options), rulesOf(this.engine.parts.options))
+    const rested = begunAt === undefined ? old.#startAt ?? at : after(begunAt, restMillis)
+    const soonest = later(rested, at)
+    this.engine.generation = generation
+    this.engine.isRestored ||= !isSame || isRestored || state.held !== undefined
+    if (isSame) {
+      const { failures, lastFailure, lastRefresh, retryAt, unknownAt } = state
+      const due = retryAt === undefined ? soonest : later(soonest, retryAt)
+      if (state.held !== undefined) {
+        this.engine.begunAt = begunAt ?? at
+        acceptSeed(this.engine, state.held, due)
+      }
+      const limits = { failures, lastFailure, lastRefresh, retryAt, unknownAt }
+      this.engine.apply({ state: { ...this.engine.state, ...limits }, transitions: [] })
+    }
+    old.replaced()
+    return soonest
   }
 
   dueAt(): Instant | undefined {
@@ -63,11 +92,16 @@ export class Provider extends Lookups implements Scheduled {
 
   /** Fetches now, or joins the fetch that is under way. */
   get refresh(): Effect.Effect<Refreshed, FlightError> {
-    return this.flight.join({ cause: "forced", noCache: true })
+    const ask = this.flight.join({ cause: "forced", noCache: true })
+    // A snapshot that was being restored is no answer of the provider.
+    return Effect.flatMap(ask, (how) => how === "restored" ? ask : Effect.succeed(how))
   }
-  /** Ends the trust in the keys. */
+  /** Ends the trust in the keys at once, and then takes them out of the store, so that no restart brings them back. */
   get invalidate(): Effect.Effect<void> {
-    return Effect.sync(() => invalidate(this.engine))
+    return Effect.suspend(() => {
+      invalidate(this.engine)
+      return this.forget
+    })
   }
   get status(): Effect.Effect<JwksStatus> {
     return Effect.clockWith((clock) => Effect.sync(() => statusOf(this.engine, clock)))
@@ -79,83 +113,96 @@ export class Provider extends Lookups implements Scheduled {
   get persist(): Effect.Effect<void> {
     return this.#saver?.flush ?? Effect.void
   }
-  /** Takes its snapshot out of the store. */
+  /** Takes its snapshot out of the store, and what is not written yet with it. It takes as long as the store may. */
   get forget(): Effect.Effect<void> {
-    const { around: { providerId, tenantId }, options: { issuer }, origin, snapshots } = this.engine.parts
-    return snapshots === undefined
-      ? Effect.void
-      : Effect.ignore(snapshots.remove({ tenantId, providerId, issuer, url: origin.configured }))
+    return this.#saver === undefined ? Effect.void : Effect.uninterruptible(this.#saver.remove(removal(this.engine)))
   }
   /** The keys that are trusted now. */
   held(clock: Clock.Clock): Held | undefined {
     const { held } = this.engine.state
     return held !== undefined && !hasCome(held.staleUntil, clock) ? held : undefined
   }
-  /** Another one takes its place: it tells of nothing any more. */
+  /** Another one takes its place: it tells of nothing any more, and stores nothing. */
   replaced(): void {
     this.engine.isReplaced = true
-  }
-  /** What it can hand on. */
-  seed(clock: Clock.Clock): Seed {
-    return { configured: this.engine.parts.origin.configured, held: this.held(clock) }
+    this.engine.onAccepted = undefined
+    this.#saver?.discard()
   }
 }
 
-const save = ({ labels, parts }: Engine, snapshots: JwksSnapshots["Service"], held: Held): Effect.Effect<void> =>
+const identityOf = ({ around: { providerId, tenantId }, options: { issuer }, origin }: Parts): Identity => ({
+  tenantId,
+  providerId,
+  issuer,
+  url: origin.configured
+})
+
+const save = ({ parts }: Engine, snapshots: JwksSnapshots["Service"], held: Held) =>
   snapshots.save({
-    tenantId: parts.around.tenantId,
-    providerId: parts.around.providerId,
-    issuer: parts.options.issuer,
-    url: parts.origin.configured,
+    ...identityOf(parts),
+    documentUrl: held.url,
     body: held.body,
-    etag: held.headers["etag"],
-    lastModified: held.headers["last-modified"],
+    // What a 304 that says nothing would leave of them.
+    headers: merged(held.headers, {}),
     receivedAt: held.since.wall,
     expiresAt: held.expiresAt.wall,
     staleUntil: held.staleUntil.wall
-  }).pipe(
-    Effect.catch((error) =>
-      Effect.andThen(
-        Metrics.increment("jwksSnapshotErrors", labels),
-        Effect.logDebug("The snapshot of a key set was not written", error)
-      )
+  })
+
+/** Counts a failure of the store of snapshots, and warns of it where `message` is given. */
+const storeFailed = ({ labels }: Engine, error: SnapshotUnavailable, message?: string): Effect.Effect<void> => {
+  const count = Metrics.increment("jwksSnapshotErrors", labels)
+  return message === undefined
+    ? count
+    : Effect.andThen(count, Effect.annotateLogs(Effect.logWarning(message, error), labels))
+}
+
+/** Takes a provider's snapshot out of the store. It is told where that fails: what was to be forgotten is still there. */
+const removal = (engine: Engine): Effect.Effect<void> => {
+  const { parts } = engine
+  return parts.snapshots === undefined
+    ? Effect.void
+    : Effect.catch(
+      parts.snapshots.remove(identityOf(parts)),
+      (error) => storeFailed(engine, error, "The snapshot of a key set could not be removed")
     )
-  )
+}
 
 /**
  * The keys of one provider, which live in the scope: its end stops a fetch that is under way, fails who waits for it at
- * once, and ends the trust in the keys. `seed` is what a provider that this one replaces holds.
+ * once, and ends the trust in the keys. Nothing happens by itself before `start`.
  *
  * Fails with `NetworkError` (`EGRESS_REFUSED`, `DISCOVERY_INVALID`) for a URL or issuer that could never be fetched.
  */
 export const makeProvider = Effect.fnUntraced(function*(
   options: JwksOptions,
-  around: Surroundings,
-  seed?: Seed
+  around: Surroundings
 ): Effect.fn.Return<Provider, KeelsonError.NetworkError, Egress | Scope.Scope> {
-  const clock = yield* Clock.Clock
   const egress = yield* Egress
-  const snapshots = Option.getOrUndefined(yield* Effect.serviceOption(JwksSnapshots))
+  const snapshots = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(JwksSnapshots), guarded))
   const origin = yield* Effect.fromResult(makeOrigin(options, egress))
   yield* egress.check(origin.configured, rulesOf(options))
 
   const permits = yield* FetchPermits
   const engine = new Engine({ around, options, egress, importKey: yield* KeyImport, permits, snapshots, origin })
   engine.context = yield* Effect.context<Scope.Scope>()
+  // The last to run, after all that may count.
+  yield* Effect.addFinalizer(() => Effect.suspend(() => removeSeries(engine)))
   yield* registerHealth(engine)
-  const saver = snapshots === undefined ? undefined : yield* makeSaver((held: Held) => save(engine, snapshots, held))
+  const saver = snapshots === undefined ? undefined : yield* makeSaver(
+    (held: Held) => save(engine, snapshots, held),
+    // Once for each outage; the metrics tell of the rest.
+    (error, isFirst) => storeFailed(engine, error, isFirst ? "The snapshot of a key set was not written" : undefined)
+  )
   engine.onAccepted = saver?.save
   const flight = yield* makeFlight((request) => refresh(engine, request), () => engine.poke())
-  const provider = new Provider(engine, flight, saver, options.prefetch ? now(clock) : undefined)
+  const provider = new Provider(engine, flight, saver)
   engine.scheduled = provider
-  yield* Effect.acquireRelease(
-    Effect.sync(() => around.scheduler.add(provider)),
-    () =>
-      Effect.sync(() => {
-        around.scheduler.remove(provider)
-        invalidate(engine)
-      })
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      around.scheduler.remove(provider)
+      invalidate(engine)
+    })
   )
-  if (seed?.held !== undefined && seed.configured === origin.configured) acceptSeed(engine, seed.held, now(clock))
   return provider
 })

@@ -32,3 +32,15 @@ export const registerLookups = (engine: Engine): void => {
 /** To be called when the provider's clock is known first. */
 export const registerClockSkew = (engine: Engine): void =>
   run(engine, Metrics.register("jwksClockSkew", engine.labels, () => engine.clockSkew ?? 0))
+
+/** Takes away what was counted as it happened, since providers come and go. */
+export const removeSeries = ({ isReplaced, labels }: Engine): Effect.Effect<void> =>
+  isReplaced ? Effect.void : Effect.all([
+    ...["success", "not_modified", "failure"].map((status) => Metrics.remove("jwksRefresh", { ...labels, status })),
+    ...["unknown", "mismatched", "ambiguous", "unavailable"].map((reason) =>
+      Metrics.remove("jwksLookupFailures", { ...labels, reason })
+    ),
+    Metrics.remove("jwksRefreshErrors", labels),
+    Metrics.remove("jwksRefreshDuration", labels),
+    Metrics.remove("jwksSnapshotErrors", labels)
+  ], { discard: true })

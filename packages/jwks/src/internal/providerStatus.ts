@@ -1,7 +1,7 @@
-import { type Clock, DateTime } from "effect"
+import { type Clock, DateTime, Duration } from "effect"
 import type { Counts, Health, JwksStatus } from "../JwksStatus.ts"
 import type { Engine } from "./engine.ts"
-import { hasCome, type Instant, now, until } from "./instant.ts"
+import { after, hasCome, type Instant, now, until } from "./instant.ts"
 
 /** Failures in a row after which fresh keys are not the whole truth. */
 const degradedAfter = 2
@@ -9,10 +9,15 @@ const degradedAfter = 2
 /** Read from the clock, and not from what a fiber did: a machine that was suspended tells the truth at once. */
 export const healthOf = (engine: Engine, clock: Clock.Clock): Health => {
   const { failures, held } = engine.state
-  if (held === undefined) return failures > 0 ? "bad" : "ok"
+  if (held === undefined) return failures > 0 || isLate(engine, clock) ? "bad" : "ok"
   if (hasCome(held.expiresAt, clock)) return "bad"
   return failures >= degradedAfter ? "degraded" : "ok"
 }
+
+/** Whether the first fetch takes longer than any may: it waits for a permit. */
+const isLate = ({ begunAt, parts, state }: Engine, clock: Clock.Clock): boolean =>
+  state.phase === "Loading" && begunAt !== undefined &&
+  hasCome(after(begunAt, Duration.toMillis(parts.options.deadline)), clock)
 
 /** Health as a gauge. */
 export const healthLevel = { ok: 0, degraded: 1, bad: 2 } as const

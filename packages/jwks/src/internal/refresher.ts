@@ -1,13 +1,13 @@
-import { ErrorCode, type KeelsonError, Metrics } from "@keelson/core"
-import { Clock, Duration, Effect, Option, Random, Result } from "effect"
+import { ErrorCode, type KeelsonError, Metrics, Redaction } from "@keelson/core"
+import { Cause, Clock, Duration, Effect, Option, Random, Result } from "effect"
 import type { JwksSnapshots } from "../JwksSnapshots.ts"
 import { accept, acceptSnapshot } from "./accept.ts"
 import type { Engine } from "./engine.ts"
 import type { FetchFailed } from "./fetchFailed.ts"
-import { fetchKeySet, type FetchRequest, type Outcome, parseKeySet } from "./fetchKeySet.ts"
+import { fetchKeySet, type FetchRequest, type Outcome, parseKeySet, unexpected } from "./fetchKeySet.ts"
 import { clockSkew } from "./freshness.ts"
 import { now, until } from "./instant.ts"
-import { begin, drop, fail } from "./lifecycle.ts"
+import { begin, drop, fail, type Held } from "./lifecycle.ts"
 import { registerClockSkew } from "./providerMetrics.ts"
 
 /** How a fetch ended. */
@@ -18,16 +18,28 @@ type Refreshing = Effect.Effect<Refreshed, KeelsonError.NetworkError>
 /** Above this many seconds, tokens are refused for times that only one side believes in. */
 const skewLimit = 60
 
-/** A fetch that began before an invalidation may bring what was to be forgotten: it is made again. */
-const fetchCurrent = (engine: Engine, request: FetchRequest): Effect.Effect<Outcome, FetchFailed> =>
-  Effect.suspend(() => {
+/**
+ * Fetches, and accepts what came in the very step in which it is seen to be good. A fetch that began before an invalidation
+ * may bring what was to be forgotten, and a 304 may confirm what is gone: it is made again.
+ */
+const fetchAccepted = (engine: Engine, request: FetchRequest): Effect.Effect<Accepted, FetchFailed> =>
+  Effect.flatMap(Random.next, (random) => {
     const { epoch } = engine
     return Effect.flatMap(fetchKeySet(engine, request), (outcome) => {
-      if (engine.epoch !== epoch) return fetchCurrent(engine, { ...request, noCache: true })
+      if (engine.epoch !== epoch) return fetchAccepted(engine, { ...request, noCache: true })
       const isOutdated = outcome.confirmed !== undefined && engine.state.held !== outcome.confirmed
-      return isOutdated ? fetchCurrent(engine, request) : Effect.succeed(outcome)
+      if (isOutdated) return fetchAccepted(engine, request)
+      const isAgain = engine.state.failures > 0
+      return Effect.succeed({ outcome, isAgain, held: accept(engine, outcome, random) })
     })
   })
+
+interface Accepted {
+  readonly outcome: Outcome
+  readonly held: Held
+  /** Whether the fetch before failed. */
+  readonly isAgain: boolean
+}
 
 const noteSkew = (engine: Engine, { answer }: Outcome): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -41,10 +53,8 @@ const noteSkew = (engine: Engine, { answer }: Outcome): Effect.Effect<void> =>
       : Effect.void
   })
 
-const succeeded = Effect.fnUntraced(function*(engine: Engine, outcome: Outcome) {
-  const isAgain = engine.state.failures > 0
+const succeeded = Effect.fnUntraced(function*(engine: Engine, { held, isAgain, outcome }: Accepted) {
   const isConfirmed = outcome.confirmed !== undefined
-  const held = accept(engine, outcome, yield* Random.next)
   // A snapshot is older than what the provider said.
   engine.isRestored = true
   engine.counts.refreshes++
@@ -59,17 +69,18 @@ const succeeded = Effect.fnUntraced(function*(engine: Engine, outcome: Outcome) 
 const gaveUp = Effect.fnUntraced(function*(engine: Engine, { code, error, retryAfter }: FetchFailed) {
   const at = now(yield* Clock.Clock)
   const asked = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
+  const before = engine.state.lastFailure
   engine.apply(fail(engine.state, { code, retryAfter: asked, at }, engine.parts.options))
   engine.counts.refreshes++
   engine.counts.errors++
-  const { failures, retryAt } = engine.state
+  const { retryAt } = engine.state
   engine.publish({
     _tag: "Failed",
     code,
     nextAttempt: Duration.millis(retryAt === undefined ? 0 : until(retryAt, at))
   })
-  // Once for each outage; the metrics tell of the rest.
-  if (failures === 1) {
+  // Once for each outage and kind of failure; the metrics tell of the rest.
+  if (code !== before) {
     yield* Effect.annotateLogs(
       Effect.logWarning("The key set could not be fetched", error),
       "code",
@@ -86,21 +97,23 @@ const restore = Effect.fnUntraced(function*(engine: Engine, snapshots: JwksSnaps
   const { around: { providerId, tenantId }, options: { issuer, maxBytes }, origin } = engine.parts
   engine.isRestored = true
   const { epoch } = engine
+  const clock = yield* Clock.Clock
   const snapshot = yield* snapshots.load({ tenantId, providerId, issuer, url: origin.configured }, { maxBytes })
   if (Option.isNone(snapshot)) return false
   const parsed = yield* Effect.mapError(parseKeySet(engine, snapshot.value.body, undefined), ({ error }) => error)
-  if (engine.epoch !== epoch) return false
-  acceptSnapshot(engine, snapshot.value, parsed, now(yield* Clock.Clock))
+  // In one step: nothing may come between.
+  if (engine.epoch !== epoch || engine.state.held !== undefined) return false
+  acceptSnapshot(engine, snapshot.value, parsed, now(clock))
   return true
 })
 
 const isRestorable = (engine: Engine): Effect.Effect<boolean> => {
   const { snapshots } = engine.parts
   if (snapshots === undefined || engine.isRestored) return Effect.succeed(false)
-  return Effect.catch(
+  return Effect.catchCause(
     restore(engine, snapshots),
-    (error) =>
-      Effect.logWarning("The snapshot of a key set was not used", error).pipe(
+    (cause) =>
+      Effect.logWarning("The snapshot of a key set was not used", Redaction.error(Cause.squash(cause))).pipe(
         Effect.andThen(Metrics.increment("jwksSnapshotErrors", engine.labels)),
         Effect.as(false)
       )
@@ -112,7 +125,7 @@ const fetched = Effect.fnUntraced(function*(engine: Engine, request: FetchReques
   Refreshed,
   KeelsonError.NetworkError
 > {
-  const [elapsed, result] = yield* Effect.timed(Effect.result(fetchCurrent(engine, request)))
+  const [elapsed, result] = yield* Effect.timed(Effect.result(fetchAccepted(engine, request)))
   yield* Metrics.observe("jwksRefreshDuration", engine.labels, elapsed)
   return yield* Result.isSuccess(result) ? succeeded(engine, result.success) : gaveUp(engine, result.failure)
 })
@@ -121,19 +134,32 @@ const begun = Effect.fnUntraced(function*(engine: Engine, request: FetchRequest)
   Refreshed,
   KeelsonError.NetworkError
 > {
-  engine.isStarted = true
-  engine.expire(yield* Clock.Clock)
+  const clock = yield* Clock.Clock
+  engine.begunAt = now(clock)
+  engine.expire(clock)
   engine.apply(begin(engine.state, request.cause))
   // Who asks by hand wants what the provider has now.
   if (request.cause !== "forced" && (yield* isRestorable(engine))) return "restored"
-  return yield* engine.parts.permits.withPermit(engine.parts.around.tenantId)(fetched(engine, request))
+  // What somebody waits for has a place of its own among those of all tenants, so that it is not behind all that is due.
+  const isWanted = request.cause === "lookup" || request.cause === "unknownKey" || request.cause === "forced"
+  const place = isWanted ? `${engine.parts.around.tenantId}:wanted` : engine.parts.around.tenantId
+  return yield* engine.parts.permits.withPermit(place)(fetched(engine, request))
 })
+
+/** What ends neither well nor with a failure, as by a defect, is a failure too: otherwise nothing would be tried again. */
+const settled = (engine: Engine, request: FetchRequest): Refreshing =>
+  Effect.catchCause(
+    begun(engine, request),
+    (cause) => Cause.hasFails(cause) ? Effect.failCause(cause) : gaveUp(engine, unexpected(Cause.squash(cause)))
+  )
 
 /** One fetch, from its first transition to its last: never run by two at once. */
 export const refresh = (engine: Engine, request: FetchRequest): Refreshing =>
-  Effect.withSpan(Effect.annotateLogs(begun(engine, request), engine.labels), "JwksCache.refresh", {
+  Effect.withSpan(Effect.annotateLogs(settled(engine, request), engine.labels), "JwksCache.refresh", {
     attributes: { ...engine.labels, cause: request.cause },
     kind: "client",
+    // It belongs to no caller, nor to whoever built the cache, whose spans end before.
+    root: true,
     captureStackTrace: false
   })
 

@@ -1,36 +1,83 @@
-import { Duration, Effect, FiberSet, Option, type Scope, Semaphore } from "effect"
+import { Duration, Effect, FiberSet, Latch, type Scope, Semaphore } from "effect"
 
 /** How long the end of a scope waits for a snapshot that is being written. */
 const flushLimit = Duration.seconds(2)
 
-/** Writes in the background, one at a time; what comes while one is written is written after it, and only the latest. */
+/** How long after so many failures in a row the same value is tried again, in milliseconds. */
+const retryDelay = (failures: number): number => Math.min(1_000 * 2 ** (failures - 1), 60_000)
+
+/**
+ * Writes in the background, one at a time; what comes while one is written is written after it, and only the latest.
+ * What could not be written is tried again, after a second at first and each minute at last, until a newer value takes
+ * its place.
+ */
 export interface Saver<A> {
   readonly save: (value: A) => void
-  /** Ends when everything given so far is written, or was given up. */
+  /** Tries now what is not written yet, and not at its next turn. What fails stays to be tried again. */
   readonly flush: Effect.Effect<void>
+  /** Forgets what is not written yet. A write that is under way goes on, and is not tried again. */
+  readonly discard: () => void
+  /** Forgets what is not written yet, and runs the removal after a write that is under way, and before any later one. */
+  readonly remove: (removal: Effect.Effect<void>) => Effect.Effect<void>
 }
 
-/** A saver in a scope, whose end waits for what is not written yet, but at most two seconds. `write` never fails. */
-export const makeSaver = Effect.fnUntraced(function*<A, R>(
-  write: (value: A) => Effect.Effect<void, never, R>
+/**
+ * A saver in a scope, whose end tries once more what is not written yet, but waits two seconds at most. `failed` is
+ * told of each failure, and whether it is the first one since a value was written.
+ */
+export const makeSaver = Effect.fnUntraced(function*<A, E, R>(
+  write: (value: A) => Effect.Effect<void, E, R>,
+  failed: (error: E, isFirst: boolean) => Effect.Effect<void>
 ): Effect.fn.Return<Saver<A>, never, R | Scope.Scope> {
   const context = yield* Effect.context<R>()
   // Before the finalizer below, which runs first: a write that it gave up waiting for ends with the scope.
   const fork = yield* FiberSet.makeRuntime()
+  // Fair: who waits first is first, so that what is saved after a removal is written after it.
   const oneAtATime = Semaphore.makeUnsafe(1)
-  let latest: Option.Option<A> = Option.none()
+  const changed = Latch.makeUnsafe()
+  let latest: { readonly value: A } | undefined
+  let failures = 0
+  let isDraining = false
+
+  const set = (next: { readonly value: A } | undefined): void => {
+    latest = next
+    changed.openUnsafe()
+  }
   const flush = oneAtATime.withPermit(Effect.suspend(() => {
-    const value = latest
-    latest = Option.none()
-    return Option.isSome(value) ? Effect.provideContext(write(value.value), context) : Effect.void
+    const tried = latest
+    if (tried === undefined) return Effect.void
+    return Effect.matchEffect(Effect.provideContext(write(tried.value), context), {
+      onFailure: (error) => failed(error, failures++ === 0),
+      onSuccess: () =>
+        Effect.sync(() => {
+          failures = 0
+          if (latest === tried) set(undefined)
+        })
+    })
   }))
+  const drain: Effect.Effect<void> = Effect.suspend(() => {
+    isDraining = latest !== undefined
+    if (!isDraining) return Effect.void
+    // It is open again where a value was written, or another one has come.
+    changed.closeUnsafe()
+    const pause = Effect.suspend(() => Effect.timeoutOption(changed.await, retryDelay(failures)))
+    return Effect.andThen(Effect.andThen(flush, pause), drain)
+  })
+
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(flush), flushLimit))
   return {
     save: (value) => {
-      const isWaiting = Option.isSome(latest)
-      latest = Option.some(value)
-      if (!isWaiting) fork(flush)
+      set({ value })
+      if (isDraining) return
+      isDraining = true
+      fork(Effect.onError(drain, () => Effect.sync(() => (isDraining = false))))
     },
-    flush
+    flush,
+    discard: () => set(undefined),
+    remove: (removal) =>
+      Effect.suspend(() => {
+        set(undefined)
+        return oneAtATime.withPermit(removal)
+      })
   }
 })

@@ -22,7 +22,7 @@ const least = 10
 
 /**
  * One fiber in the scope, which sleeps until the first of all entries is due: however many there are, none has a timer
- * or fiber of its own. Looking through ten thousand entries takes less than a millisecond, so there is no heap.
+ * or fiber of its own. Looking through ten thousand entries takes a few milliseconds, when one of them is due: there is no heap.
  */
 export const makeScheduler: Effect.Effect<Scheduler, never, Scope.Scope> = Effect.gen(function*() {
   const entries = new Set<Scheduled>()

@@ -21,18 +21,26 @@ const pick = (headers: HeaderRecord, names: ReadonlyArray<string>): HeaderRecord
     return value === undefined ? [] : [[name, value]]
   }))
 
+/** More of one would be sent back with every refresh, to an origin that may refuse such a request for ever (RFC 6585, 5). */
+const maxLength = 1_024
+
+/** The validators of a response. One that is too long counts as absent. */
+const validatorsOf = (headers: HeaderRecord): HeaderRecord =>
+  pick(headers, validators.filter((name) => (headers[name]?.length ?? 0) <= maxLength))
+
 /** One entity tag (RFC 9110, 8.8.3). Never `*`, which any body would match, nor a list. */
 const entityTag = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/u
 
 /**
  * The headers that make a refresh conditional: `if-none-match` and `if-modified-since`, each where the stored response
- * has a valid `ETag` or `Last-Modified`; none without. A weak tag stays weak, since `If-None-Match` compares weakly.
+ * has a valid `ETag` or `Last-Modified` of at most 1024 characters; none without. A weak tag stays weak, since `If-None-Match` compares weakly.
  *
  * Neither `no-store` nor `Vary: *` hinders them: they forbid using what is held without asking, and this is asking.
  *
  * @see RFC 9110, sections 13.1.2 and 13.1.3
  */
-export const conditionalHeaders = (stored: HeaderRecord): HeaderRecord => {
+export const conditionalHeaders = (headers: HeaderRecord): HeaderRecord => {
+  const stored = validatorsOf(headers)
   const etag = stored["etag"]?.trim() ?? ""
   const lastModified = stored["last-modified"]?.trim() ?? ""
   return {
@@ -41,11 +49,11 @@ export const conditionalHeaders = (stored: HeaderRecord): HeaderRecord => {
   }
 }
 
-/** Whether a refresh can be conditional. */
-export const hasValidator = (stored: HeaderRecord): boolean => Object.keys(conditionalHeaders(stored)).length > 0
-
-/** The headers that are kept of a response: validators, and what its lifetime depends on. */
-export const kept = (headers: HeaderRecord): HeaderRecord => pick(headers, [...validators, ...lasting, ...momentary])
+/** The headers that are kept of a response: validators of a fair length, and what its lifetime depends on. */
+export const kept = (headers: HeaderRecord): HeaderRecord => ({
+  ...validatorsOf(headers),
+  ...pick(headers, [...lasting, ...momentary])
+})
 
 /**
  * The headers to keep after a 304. Each that it has replaces the stored one, and those that it lacks apply anew.

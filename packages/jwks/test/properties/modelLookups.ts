@@ -63,6 +63,9 @@ export const isUnknown = (model: Model, { header, hasEnded, kind }: Asked): bool
     selected(held.keys, header) === "unknown"
 }
 
+/** Whether it waited as long as a lookup may: the deadline of a fetch, and a second. */
+const hasWaited = (model: Model, { at }: Asked): boolean => passed(at, model.now()) >= 9000
+
 const isUnavailable = (model: Model, asked: Asked): void => {
   const held = trusted(model)
   const { before, header } = asked
@@ -71,13 +74,17 @@ const isUnavailable = (model: Model, asked: Asked): void => {
   if (held !== undefined) {
     return must(
       model,
-      found === "unknown" && model.failures > 0,
+      found === "unknown" && (model.failures > 0 || hasWaited(model, asked)),
       `L3: unavailable, while keys are trusted that tell of it (${JSON.stringify(found)})`
     )
   }
   const hasFailed = model.failed > before.failed || model.epoch !== before.epoch ||
     model.stillborn > before.stillborn + 1
-  must(model, hasFailed || !mayRetry(model), "L4: unavailable, and the provider was not asked")
+  must(
+    model,
+    hasFailed || !mayRetry(model) || hasWaited(model, asked),
+    "L4: unavailable, and the provider was not asked"
+  )
 }
 
 const isNotFound = (model: Model, { before, header }: Asked, { reason }: JwksKeyNotFound): void => {

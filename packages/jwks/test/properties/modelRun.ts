@@ -240,12 +240,14 @@ const makeWorld = Effect.fnUntraced(function*({ importing, settings }: Case, ske
   const asked: Array<Asked> = []
   const build = Effect.gen(function*() {
     const scheduler = yield* makeScheduler
-    return yield* makeProvider(optionsOf(settings), {
+    const made = yield* makeProvider(optionsOf(settings), {
       tenantId: "t",
       providerId: "p",
       scheduler,
       publish: (event) => happened(model, event)
     })
+    made.start(yield* Clock.Clock)
+    return made
   })
   const provider = yield* build.pipe(
     Effect.provide([egressOf(model, upstream), Layer.succeed(KeyImport, importKey(importing))]),

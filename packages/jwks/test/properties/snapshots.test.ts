@@ -8,7 +8,6 @@ import * as JwksSnapshots from "../../src/JwksSnapshots.ts"
 import { key, load, now, save } from "../JwksSnapshotsSuite.ts"
 
 const text = fc.string({ unit: "binary", maxLength: 40 })
-const optional = fc.option(text, { nil: undefined })
 const span = fc.integer({ min: 0, max: 100_000_000 })
 
 const snapshots = fc.record({
@@ -17,8 +16,11 @@ const snapshots = fc.record({
   issuer: text,
   url: text,
   body: fc.oneof(text, fc.json()),
-  etag: optional,
-  lastModified: optional,
+  documentUrl: text,
+  headers: fc.record(
+    { etag: text, "last-modified": text, "cache-control": text, expires: text, vary: text },
+    { requiredKeys: [] }
+  ).map((headers) => ({ ...headers })),
   ages: fc.tuple(span, span, span)
 }).map(({ ages: [age, fresh, stale], ...rest }) => {
   const receivedAt = now - age
@@ -105,8 +107,8 @@ describe("JwksSnapshots", () => {
       "issuer",
       "url",
       "body",
-      "etag",
-      "lastModified",
+      "documentUrl",
+      "headers",
       "version",
       "receivedAt",
       "expiresAt",

@@ -2,6 +2,7 @@ import { Context, Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as JwksOptions from "../../JwksOptions.ts"
 import { JwksStatus } from "../../JwksStatus.ts"
+import { operatorFields } from "../operatorFields.ts"
 import { problem } from "./problems.ts"
 
 /** Who calls the control plane: the one tenant that may be administered, or `*` for all of them. */
@@ -20,15 +21,10 @@ export class JwksAdmin extends HttpApiMiddleware.Service<JwksAdmin, { provides: 
   { error: [problem(401), problem(403)] }
 ) {}
 
-/** The fields of an origin that are rules of egress: no request sets them. */
-export const egressFields = ["allowedHosts", "pins", "maxBytes", "maxRedirects"] as const
-
-/** What a request may set of a provider's options: all but the rules of egress. */
-export const Registration = Schema.Struct({
-  ...Struct.omit(JwksOptions.originFields, egressFields),
-  ...JwksOptions.timeFields,
-  ...JwksOptions.fetchFields
-}).annotate({ identifier: "Registration" })
+/** What a request may set of a provider's options: where its keys are, and how long they live. */
+export const Registration = Schema.Struct(
+  Struct.omit({ ...JwksOptions.originFields, ...JwksOptions.timeFields, ...JwksOptions.fetchFields }, operatorFields)
+).annotate({ identifier: "Registration" })
 
 /** A provider of a tenant, with how it is. */
 export const ProviderStatus = Schema.Struct({

@@ -2,7 +2,7 @@ import { KeelsonError } from "@keelson/core"
 import { ByteSize, Effect, Predicate } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import type * as JwksOptions from "../../JwksOptions.ts"
-import { egressFields } from "./definition.ts"
+import { operatorFields } from "../operatorFields.ts"
 
 /** More than any registration has. */
 const maxBodySize = ByteSize.kibibytes(16)
@@ -20,7 +20,7 @@ const isBody = (json: unknown): json is JwksOptions.Options => Predicate.isObjec
  * The body of a registration, whose members the registry checks.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) for what is not a JSON object, and with `AuthorizationError`
- * (`FORBIDDEN`) for one that sets rules of egress.
+ * (`FORBIDDEN`) for one that sets what is the operator's.
  */
 export const readRegistration = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest
@@ -31,12 +31,12 @@ export const readRegistration = Effect.fnUntraced(function*(
   )
   const json = yield* Effect.try({ try: (): unknown => JSON.parse(text), catch: () => invalid("JSON") })
   if (!isBody(json)) return yield* Effect.fail(invalid("an object"))
-  const field = egressFields.find((name) => Object.hasOwn(json, name))
+  const field = operatorFields.find((name) => Object.hasOwn(json, name))
   if (field === undefined) return json
   return yield* Effect.fail(
     new KeelsonError.AuthorizationError({
       code: "FORBIDDEN",
-      message: `A registration does not set ${field}: rules of egress are the service's own`,
+      message: `A registration does not set ${field}: it is the operator's to set`,
       details: { path: field }
     })
   )

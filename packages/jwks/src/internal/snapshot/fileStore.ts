@@ -1,4 +1,4 @@
-import { Clock, type Duration, Effect, FileSystem, Option, Path, type PlatformError, Stream } from "effect"
+import { Clock, type Duration, Effect, FileSystem, Option, Path, PlatformError, Stream } from "effect"
 import { Hex } from "effect/encoding"
 import { bounded } from "./bounded.ts"
 import type { TextStore } from "./snapshotStore.ts"
@@ -14,6 +14,8 @@ const fileOf = (name: string): Effect.Effect<string> =>
     Effect.promise(() => crypto.subtle.digest("SHA-256", encoder.encode(name))),
     (digest) => `${Hex.encode(new Uint8Array(digest))}.jwks`
   )
+
+const irregular = PlatformError.systemError({ _tag: "BadResource", module: "FileSystem", method: "stat" })
 
 const temporary = /^[0-9a-f]{64}\.jwks\.[0-9a-f-]{36}\.tmp$/
 
@@ -60,14 +62,16 @@ export const makeFileStore = Effect.fnUntraced(
         )
       })
 
+    // To open a pipe that nobody writes to would hold a thread of the process for ever, of which it has few.
+    const regular = (file: string) => Effect.filterOrFail(fs.stat(file), ({ type }) => type === "File", () => irregular)
+
     const isAbsent = (error: PlatformError.PlatformError) => error.reason._tag === "NotFound"
     return {
       kind: "file",
       read: (name, maxBytes) =>
         Effect.flatMap(pathOf(name), (file) =>
-          fs.stream(file, { bytesToRead: maxBytes + 4 }).pipe(
-            Stream.decodeText(),
-            Stream.mkString,
+          regular(file).pipe(
+            Effect.flatMap(() => Stream.mkString(Stream.decodeText(fs.stream(file, { bytesToRead: maxBytes + 4 })))),
             Effect.catchIf(isAbsent, () => Effect.undefined),
             Effect.mapError(reasonOf)
           )),

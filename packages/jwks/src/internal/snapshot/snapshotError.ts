@@ -30,7 +30,7 @@ export class SnapshotRefused extends KeelsonError.Coded<"SNAPSHOT_REFUSED"> {
 }
 
 /** The back ends that may be away. */
-export type StoreKind = "memory" | "file" | "redis" | "keyValueStore"
+export type StoreKind = "memory" | "file" | "redis" | "keyValueStore" | "custom"
 
 /** What `SnapshotUnavailable` tells. */
 export interface UnavailableOptions {

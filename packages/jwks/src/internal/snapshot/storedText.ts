@@ -11,15 +11,24 @@ import { type RefusedReason, SnapshotRefused } from "./snapshotError.ts"
 /** The most milliseconds that are a date. */
 const Instant = Field.number(0, 8_640_000_000_000_000)
 
+/** A member as each kept header has it: text, or not there. */
+const Header = Schema.optionalKey(Schema.String)
+
 const Stored = Schema.Struct({
-  version: Schema.Literal(1),
+  version: Schema.Literal(2),
   tenantId: Schema.String,
   providerId: Schema.String,
   issuer: Schema.String,
   url: Schema.String,
+  documentUrl: Schema.String,
   body: Schema.String,
-  etag: Schema.optionalKey(Schema.String),
-  lastModified: Schema.optionalKey(Schema.String),
+  headers: Schema.Struct({
+    etag: Header,
+    "last-modified": Header,
+    "cache-control": Header,
+    expires: Header,
+    vary: Header
+  }),
   receivedAt: Instant,
   expiresAt: Instant,
   staleUntil: Instant,
@@ -43,10 +52,10 @@ export const maxStoredBytes = (maxBytes: number): number => maxBytes * 6 + 65_53
 export const encodeSnapshot = (snapshot: Snapshot, signer: Signer | undefined): Effect.Effect<string> => {
   const {
     body,
-    etag,
+    documentUrl,
     expiresAt,
+    headers,
     issuer,
-    lastModified,
     persistedAt,
     providerId,
     receivedAt,
@@ -55,14 +64,14 @@ export const encodeSnapshot = (snapshot: Snapshot, signer: Signer | undefined): 
     url
   } = snapshot
   const payload = JSON.stringify({
-    version: 1,
+    version: 2,
     tenantId,
     providerId,
     issuer,
     url,
+    documentUrl,
     body,
-    etag,
-    lastModified,
+    headers,
     receivedAt,
     expiresAt,
     staleUntil,
@@ -102,8 +111,7 @@ export const decodeSnapshot = Effect.fnUntraced(
     }
     const stored = Option.getOrUndefined(decode(payload))
     if (stored === undefined) return yield* refuse("malformed")
-    const { version: _, ...rest } = stored
-    const snapshot = { ...rest, etag: rest.etag, lastModified: rest.lastModified }
+    const { version: _, ...snapshot } = stored
     if (!isOf(snapshot, identity)) return yield* refuse("foreign")
     if (exceeds(snapshot.body, maxBytes)) return yield* refuse("tooLarge")
     if (Math.max(snapshot.receivedAt, snapshot.persistedAt) > now + maxSkew) return yield* refuse("future")

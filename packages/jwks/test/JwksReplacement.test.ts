@@ -1,0 +1,132 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Metrics } from "@keelson/core"
+import { Clock, Effect, Fiber, Layer, Metric, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { JwksSnapshots } from "../src/index.ts"
+import { quiet } from "./observe.ts"
+import { down, hanging, header, issuer, jwks, keysOf, registryOf, statusOf, url } from "./support.ts"
+
+const options = { issuer, url }
+const names = ["t", "p"] as const
+
+/** A store that has a set of ten minutes more, whatever was said of its age, and takes nothing. */
+const behind = (body: string) =>
+  Layer.succeed(JwksSnapshots.JwksSnapshots, {
+    save: () => Effect.void,
+    remove: () => Effect.void,
+    load: (identity) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const times = { receivedAt: now, expiresAt: now + 600_000, staleUntil: now + 660_000, persistedAt: now }
+        const headers = { "cache-control": "max-age=36000" }
+        return Option.some({ ...identity, ...times, documentUrl: url, body, headers })
+      })
+  })
+
+describe("a provider in another's place", () => {
+  it.effect("[L5] [S1-28] takes its keys, and no older ones from the store of snapshots", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("new"), behind(jwks("old")))
+      yield* registry.register(...names, { ...options, prefetch: false })
+      yield* registry.refresh(...names)
+      provider.answer = down
+      yield* registry.update(...names, { ...options, prefetch: false, staleWindow: "10 minutes" })
+      yield* TestClock.adjust("1 minute")
+      const held = yield* registry.held(...names)
+      assert.deepStrictEqual(held?.set.all.map(({ kid }) => kid), ["new"])
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L4] [S1-36] gives keys of a snapshot no new life, though what told of their age is gone", () =>
+    Effect.gen(function*() {
+      const { registry } = yield* registryOf(down, behind(jwks("a")))
+      yield* registry.register(...names, options)
+      yield* registry.keySet(...names)
+      const before = yield* registry.status(...names)
+      for (const ttl of ["2 hours", "3 hours"] as const) yield* registry.update(...names, { ...options, ttl })
+      const after = yield* registry.status(...names)
+      assert.isDefined(before.expiresAt)
+      assert.deepStrictEqual([after.expiresAt, after.staleUntil], [before.expiresAt, before.staleUntil])
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L5] [K-04] has no invalidated keys from a store that would not let go of them", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("a"), behind(jwks("a")))
+      yield* registry.register(...names, options)
+      yield* registry.keySet(...names)
+      provider.answer = down
+      yield* registry.invalidate(...names)
+      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(yield* registry.held(...names))
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L5] has nothing of what was invalidated before it came", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("a"))
+      yield* registry.register(...names, options)
+      yield* registry.keySet(...names)
+      provider.answer = hanging
+      yield* Effect.all([
+        registry.update(...names, { ...options, ttl: "2 hours" }),
+        registry.invalidate(...names)
+      ], { concurrency: "unbounded" })
+      assert.isUndefined(yield* registry.held(...names))
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[R19] [L3] begins fetches ten seconds apart, however often it is replaced, and keeps the failures", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("a"))
+      yield* registry.register(...names, options)
+      yield* TestClock.adjust("1 second")
+      const replaceOften = Effect.forEach(Array.from({ length: 100 }), (_, index) =>
+        Effect.andThen(
+          registry.update(...names, { ...options, ttl: index % 2 === 0 ? "2 hours" : "3 hours" }),
+          TestClock.adjust("100 millis")
+        ))
+      yield* replaceOften
+      assert.isAtMost(provider.requests.length, 3)
+      provider.answer = statusOf(404)
+      yield* TestClock.adjust("10 seconds")
+      const failures = (yield* registry.status(...names)).errorCount
+      yield* registry.update(...names, { ...options, ttl: "4 hours" })
+      assert.isAbove(failures, 0)
+      assert.strictEqual((yield* registry.status(...names)).errorCount, failures)
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[S1-28] answers whoever waited for the one before it", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(hanging)
+      yield* registry.register(...names, options)
+      const one = yield* Effect.forkChild(registry.resolve(...names, header("a")), { startImmediately: true })
+      const source = registry.keySource("t")
+      const two = yield* Effect.forkChild(source.find(issuer, header("a")), { startImmediately: true })
+      const set = yield* Effect.forkChild(registry.keySet(...names), { startImmediately: true })
+      provider.answer = keysOf("a")
+      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      assert.strictEqual((yield* Fiber.join(one))[0]?.kid, "a")
+      assert.strictEqual((yield* Fiber.join(two))[0]?.kid, "a")
+      assert.strictEqual((yield* Fiber.join(set)).all.length, 1)
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L8] [S1-32] leaves no series of metrics behind where it is removed", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("a"))
+      const empty = (yield* Metric.snapshot).length
+      for (const id of ["p", "q", "r"]) {
+        provider.answer = keysOf("a")
+        yield* registry.register("t", id, options)
+        yield* Effect.exit(registry.resolve("t", id, header("other")))
+        provider.answer = down
+        yield* Effect.exit(
+          registry.refresh("t", id).pipe(Effect.timeout("20 seconds"), (self) =>
+            Effect.flatMap(
+              Effect.forkChild(self),
+              (fiber) => Effect.andThen(TestClock.adjust("20 seconds"), Fiber.await(fiber))
+            ))
+        )
+        assert.isAbove((yield* Metric.snapshot).length, empty)
+        yield* registry.unregister("t", id)
+      }
+      const left = (yield* Metric.snapshot).map(({ id }) => id)
+      assert.deepStrictEqual(left, [])
+    }).pipe(Effect.scoped, quiet, Effect.provide(Metrics.layerIsolated)))
+})

@@ -1,0 +1,101 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Metrics } from "@keelson/core"
+import { Effect, Exit, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { JwksSnapshots } from "../src/index.ts"
+import { metric, recording } from "./observe.ts"
+import { down, issuer, keysOf, registryOf, url } from "./support.ts"
+
+const refused = Effect.fail(new JwksSnapshots.SnapshotUnavailable({ store: "memory", operation: "save", reason: "no" }))
+
+/** A store that can be down, with the calls that it took. */
+const makeStore = () => {
+  const store = { isUp: true, calls: [] as Array<string> }
+  const call = (operation: string, { providerId, url }: JwksSnapshots.Identity) =>
+    Effect.suspend(() =>
+      store.isUp ? Effect.sync(() => void store.calls.push(`${operation} ${providerId} ${url}`)) : refused
+    )
+  const layer = Layer.succeed(JwksSnapshots.JwksSnapshots, {
+    load: () => Effect.succeedNone,
+    save: (snapshot) => call("save", snapshot),
+    remove: (identity) => call("remove", identity)
+  })
+  return Object.assign(store, { layer })
+}
+
+const other = "https://idp.example/other"
+
+describe("JwksRegistry snapshots", () => {
+  it.effect("[S1-35] persistAll writes what all providers could not, once the store is back, and nothing twice", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      store.isUp = false
+      const { registry } = yield* registryOf(keysOf("a"), store.layer)
+      yield* registry.register("t", "p", { issuer, url })
+      yield* registry.register("u", "q", { issuer, url: other })
+      yield* TestClock.adjust("1 minute")
+      yield* registry.persistAll
+      assert.deepStrictEqual(store.calls, [])
+      store.isUp = true
+      yield* registry.persistAll
+      assert.deepStrictEqual(new Set(store.calls), new Set([`save p ${url}`, `save q ${other}`]))
+      yield* registry.persistAll
+      yield* TestClock.adjust("10 minutes")
+      assert.lengthOf(store.calls, 2)
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[S1-35] persistAll does nothing without a store", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("a"))
+      yield* registry.register("t", "p", { issuer, url })
+      yield* TestClock.adjust("1 second")
+      yield* registry.persistAll
+      assert.lengthOf(provider.requests, 1)
+      assert.strictEqual((yield* registry.status("t", "p")).state, "Ready")
+    }).pipe(Effect.scoped))
+
+  it.effect("[S0-20] what is removed leaves the store, also where it was not written yet", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      const { registry } = yield* registryOf(keysOf("a"), store.layer)
+      yield* registry.register("t", "p", { issuer, url })
+      yield* TestClock.adjust("1 second")
+      store.isUp = false
+      yield* registry.refresh("t", "p")
+      yield* TestClock.adjust("500 millis")
+      store.isUp = true
+      yield* registry.unregister("t", "p")
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(store.calls.at(-1), `remove p ${url}`)
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[S0-20] a snapshot that cannot be removed is counted and warned about; its provider goes", () => {
+    const { lines, record } = recording()
+    return record(Effect.gen(function*() {
+      const store = makeStore()
+      const { registry } = yield* registryOf(keysOf("a"), store.layer)
+      yield* registry.register("t", "p", { issuer, url })
+      yield* TestClock.adjust("1 second")
+      store.isUp = false
+      yield* registry.unregister("t", "p")
+      assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", "tenant=\"t\",provider=\"p\""), 1)
+      assert.lengthOf(lines.filter((line) => line.includes("The snapshot of a key set could not be removed")), 1)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(registry.status("t", "p"))))
+    })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
+  })
+
+  it.effect("[S1-35] what the old options had to store never replaces what the new ones do", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      store.isUp = false
+      const { provider, registry } = yield* registryOf(keysOf("a"), store.layer)
+      yield* registry.register("t", "p", { issuer, url })
+      yield* TestClock.adjust("2 seconds")
+      store.isUp = true
+      yield* registry.update("t", "p", { issuer, url: other })
+      yield* TestClock.adjust("10 seconds")
+      provider.answer = down
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(store.calls, [`save p ${other}`])
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+})
