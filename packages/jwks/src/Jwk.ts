@@ -38,7 +38,7 @@ export type SkipReason = typeof SkipReason.Type
 /** The public members of a key, of the kinds that are verified with. Numbers of RSA are without leading zeros. */
 export type Material =
   | { readonly kty: "RSA"; readonly n: string; readonly e: string }
-  | { readonly kty: "EC"; readonly crv: "P-256" | "P-384"; readonly x: string; readonly y: string }
+  | { readonly kty: "EC"; readonly crv: "P-256" | "P-384" | "P-521"; readonly x: string; readonly y: string }
   | { readonly kty: "OKP"; readonly crv: "Ed25519"; readonly x: string }
 
 /** A public key as published. */
@@ -87,10 +87,13 @@ const rsa = ({ e, n }: Members): Result.Result<Material, SkipReason> => {
     : Result.succeed({ kty: "RSA", n: base64url.encode(modulus), e: base64url.encode(exponent) })
 }
 
-const coordinateBytes = { "P-256": 32, "P-384": 48, Ed25519: 32 } as const
+const coordinateBytes = { "P-256": 32, "P-384": 48, "P-521": 66, Ed25519: 32 } as const
+
+const isCurve = (crv: unknown): crv is "P-256" | "P-384" | "P-521" =>
+  crv === "P-256" || crv === "P-384" || crv === "P-521"
 
 const ec = ({ crv, x, y }: Members): Result.Result<Material, SkipReason> => {
-  if (crv !== "P-256" && crv !== "P-384") return Result.fail(Predicate.isString(crv) ? "curve" : "malformed")
+  if (!isCurve(crv)) return Result.fail(Predicate.isString(crv) ? "curve" : "malformed")
   if (!Predicate.isString(x) || !Predicate.isString(y)) return Result.fail("malformed")
   return [x, y].every((text) => bytesOf(text)?.length === coordinateBytes[crv])
     ? Result.succeed({ kty: "EC", crv, x, y })
@@ -153,5 +156,6 @@ export const defaultAlgorithm = ({ alg, crv, kty }: Jwk): string => {
   if (alg !== undefined) return alg
   if (kty === "RSA") return "RS256"
   if (kty === "OKP") return "EdDSA"
-  return crv === "P-384" ? "ES384" : "ES256"
+  if (crv === "P-256") return "ES256"
+  return crv === "P-384" ? "ES384" : "ES512"
 }

@@ -9,6 +9,7 @@ type Members = Readonly<Record<string, unknown>>
 const rsa: Members = { ...Keys.jwk(Keys.rsa) }
 const p256: Members = { ...Keys.jwk(Keys.p256) }
 const p384: Members = { ...Keys.jwk(Keys.p384) }
+const p521: Members = { ...Keys.jwk(Keys.p521) }
 const ed25519: Members = { ...Keys.jwk(Keys.ed25519) }
 
 const bytes = (length: number, fill = 7) => Buffer.alloc(length, fill).toString("base64url")
@@ -44,7 +45,7 @@ describe("Jwk", () => {
           material: { kty: "RSA", n, e }
         }],
         [rsa, { ...unnamed, kty: "RSA", crv: undefined, material: { kty: "RSA", n, e } }],
-        ...[p256, p384].map(({ crv, x, y }) =>
+        ...[p256, p384, p521].map(({ crv, x, y }) =>
           [{ kty: "EC", crv, x, y }, { ...unnamed, kty: "EC", crv, material: { kty: "EC", crv, x, y } }] as const
         ),
         [ed25519, { ...unnamed, ...okp, material: { ...okp, x } }]
@@ -56,9 +57,10 @@ describe("Jwk", () => {
       [rsa, ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]],
       [p256, ["ES256"]],
       [p384, ["ES384"]],
+      [p521, ["ES512"]],
       [ed25519, ["EdDSA", "Ed25519"]]
     ]
-    const all = [...kinds.flatMap(([, own]) => own), "HS256", "ES512", "RS1", "RSA-OAEP", "Ed448", "none", "rs256", ""]
+    const all = [...kinds.flatMap(([, own]) => own), "HS256", "ES256K", "RS1", "RSA-OAEP", "Ed448", "none", "rs256", ""]
     for (const [members, own] of kinds) {
       const kind = String(members["crv"] ?? members["kty"])
       for (const alg of all) {
@@ -102,7 +104,6 @@ describe("Jwk", () => {
       "none in words": { ...rsa, kty: "" }
     })
     skips("another curve", "curve", {
-      "P-521": { ...Keys.jwk(Keys.p521) },
       secp256k1: { ...p256, crv: "secp256k1" },
       "P-256K": { ...p256, crv: "P-256K" },
       "Ed25519 as EC": { ...p256, crv: "Ed25519" },
@@ -210,8 +211,8 @@ describe("Jwk", () => {
       "bits over one character": { ...rsa, n: "A" }
     })
 
-    it("[S1-25] coordinates have 32 bytes on P-256 and Ed25519, and 48 on P-384", () => {
-      const table = [["EC", "P-256", 32], ["EC", "P-384", 48], ["OKP", "Ed25519", 32]] as const
+    it("[S1-25] coordinates have 32 bytes on P-256 and Ed25519, 48 on P-384 and 66 on P-521", () => {
+      const table = [["EC", "P-256", 32], ["EC", "P-384", 48], ["EC", "P-521", 66], ["OKP", "Ed25519", 32]] as const
       for (const [kty, crv, length] of table) {
         for (const size of [1, 31, 32, 33, 47, 48, 49, 64, 66]) {
           const expected = size === length ? undefined : "encoding"
@@ -337,8 +338,8 @@ describe("Jwk", () => {
       assert.strictEqual(Jwk.defaultAlgorithm(parsed({ ...rsa, alg: "PS384" })), "PS384")
       assert.strictEqual(Jwk.defaultAlgorithm(parsed({ ...ed25519, alg: "Ed25519" })), "Ed25519")
       assert.deepStrictEqual(
-        [rsa, p256, p384, ed25519].map((members) => Jwk.defaultAlgorithm(parsed(members))),
-        ["RS256", "ES256", "ES384", "EdDSA"]
+        [rsa, p256, p384, p521, ed25519].map((members) => Jwk.defaultAlgorithm(parsed(members))),
+        ["RS256", "ES256", "ES384", "ES512", "EdDSA"]
       )
     })
   })

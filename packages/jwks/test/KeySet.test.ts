@@ -109,7 +109,7 @@ describe("KeySet", () => {
           { kty: "QUANTUM", kid: "x", state: [[]] },
           ec,
           { kty: { nested: true } },
-          { ...Keys.jwk(Keys.p521), kid: "p521" }
+          { ...Keys.jwk(Keys.p256), crv: "secp256k1", kid: "other" }
         ]
         const parsed = yield* parse({ keys })
         assert.deepStrictEqual(kids(parsed), ["rsa", "ec"])

@@ -186,7 +186,7 @@ describe("StaticKeys", () => {
     const exactly = "a key with exactly one of pem, jwk, path and secret"
     const wrong: ReadonlyArray<readonly [name: string, options: object, path: string, expected?: string]> = [
       ["no algorithm", { keys: [{ pem: key.pem }] }, "keys.0.algorithm"],
-      ...["none", "rs256", "HS1", "ES512", "RSA-OAEP", "", 5].map((algorithm) =>
+      ...["none", "rs256", "HS1", "ES256K", "RSA-OAEP", "", 5].map((algorithm) =>
         [`the algorithm ${algorithm}`, { keys: [key, { ...key, algorithm }] }, "keys.1.algorithm"] as const
       ),
       ["no source", { keys: [{ algorithm: "RS256" }] }, "keys.0", exactly],

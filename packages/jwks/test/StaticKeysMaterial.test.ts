@@ -36,6 +36,7 @@ const kinds: ReadonlyArray<readonly [pair: Keys.Pair, algorithms: ReadonlyArray<
   [Keys.rsa, ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]],
   [Keys.p256, ["ES256"]],
   [Keys.p384, ["ES384"]],
+  [Keys.p521, ["ES512"]],
   [Keys.ed25519, ["EdDSA", "Ed25519"]]
 ]
 

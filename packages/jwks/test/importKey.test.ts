@@ -36,6 +36,7 @@ describe("importKey", () => {
     ["RSA of 3072 bits with the exponent 3", rsa3072, ["RS256", "PS512"]],
     ["P-256", Keys.p256, ["ES256"]],
     ["P-384", Keys.p384, ["ES384"]],
+    ["P-521", Keys.p521, ["ES512"]],
     ["Ed25519", Keys.ed25519, ["EdDSA", "Ed25519"]]
   ]
   for (const [name, pair, algorithms] of pairs) {

@@ -9,6 +9,7 @@ const kinds = {
   rsa: { kty: "RSA", crv: undefined },
   p256: { kty: "EC", crv: "P-256" },
   p384: { kty: "EC", crv: "P-384" },
+  p521: { kty: "EC", crv: "P-521" },
   ed25519: { kty: "OKP", crv: "Ed25519" },
   oct: { kty: "oct", crv: undefined }
 } as const
@@ -40,11 +41,12 @@ const bound = {
   rsa: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
   p256: ["ES256"],
   p384: ["ES384"],
+  p521: ["ES512"],
   ed25519: ["EdDSA", "Ed25519"],
   oct: ["HS256", "HS384", "HS512"]
 } as const
-const names = ["rsa", "p256", "p384", "ed25519", "oct"] as const
-const foreign = "ES512 ES256K Ed448 none NONE rs256 RS1 ML-DSA-44 RSA-OAEP __proto__ toString".split(" ")
+const names = ["rsa", "p256", "p384", "p521", "ed25519", "oct"] as const
+const foreign = "ES256K Ed448 none NONE rs256 RS1 ML-DSA-44 RSA-OAEP __proto__ toString".split(" ")
 const algorithms: ReadonlyArray<string> = [...Object.values(bound).flat(), ...foreign, ""]
 
 describe("keySelection", () => {

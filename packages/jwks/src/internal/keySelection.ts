@@ -35,6 +35,7 @@ const algorithms: ReadonlyMap<string, Binding> = new Map<string, Binding>([
   ["PS512", { kty: "RSA" }],
   ["ES256", { kty: "EC", crv: "P-256" }],
   ["ES384", { kty: "EC", crv: "P-384" }],
+  ["ES512", { kty: "EC", crv: "P-521" }],
   ["EdDSA", { kty: "OKP", crv: "Ed25519" }],
   ["Ed25519", { kty: "OKP", crv: "Ed25519" }],
   ["HS256", { kty: "oct" }],

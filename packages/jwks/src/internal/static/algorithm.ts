@@ -8,6 +8,7 @@ const publicAlgorithms = [
   "PS512",
   "ES256",
   "ES384",
+  "ES512",
   "EdDSA",
   "Ed25519"
 ] as const

@@ -15,6 +15,7 @@ const kinds: Record<PublicAlgorithm, string> = {
   PS512: rsa,
   ES256: "an EC public key on P-256",
   ES384: "an EC public key on P-384",
+  ES512: "an EC public key on P-521",
   EdDSA: "an Ed25519 public key",
   Ed25519: "an Ed25519 public key"
 }
