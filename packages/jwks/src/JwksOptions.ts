@@ -96,7 +96,7 @@ export const fetchFields = {
   maxRetryDelay: Field.defaulted(Field.duration("1 millis", "1 minute"), Duration.seconds(2)),
   /** How these delays are spread; see the jitter of a retry policy. Default full. */
   retryJitter: Field.defaulted(Schema.Literals(["none", "full", "decorrelated"]), "full"),
-  /** How long a fetch may take with all its attempts and delays; a lookup waits a second longer at most. From 100 millis to 1 minute. Default 8 seconds. */
+  /** How long a fetch may take with all its attempts and delays; a lookup that waits for it waits a second longer at most. From 100 millis to 1 minute. Default 8 seconds. */
   deadline: Field.defaulted(Field.duration("100 millis", "1 minute"), Duration.seconds(8)),
   /** Whether the keys are fetched when the cache is built, in the background, or at the first lookup. Default true. */
   prefetch: Field.defaulted(Schema.Boolean, true)

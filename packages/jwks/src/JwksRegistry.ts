@@ -93,8 +93,8 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
   readonly status: (tenantId: string, providerId: string) => Effect.Effect<JwksStatus, JwksNotRegistered>
   /** How all providers of a tenant are, or all there are. */
   readonly statuses: (tenantId?: string) => Effect.Effect<ReadonlyArray<ProviderStatus>>
-  /** Whether code gave a provider egress rules of its own, hosts or pins, which are not the control plane's to take away. */
-  readonly hasEgressRules: (tenantId: string, providerId: string) => boolean
+  /** Whether code gave a provider options that are the operator's, which are not the control plane's to take away. */
+  readonly hasOperatorOptions: (tenantId: string, providerId: string) => boolean
   /** Whether a provider was registered and has been removed, as far as that is remembered: the last 1,000. */
   readonly wasRemoved: (tenantId: string, providerId: string) => boolean
   /** Writes what is not written yet to the store of snapshots; nothing without one. Snapshots are restored by themselves. */

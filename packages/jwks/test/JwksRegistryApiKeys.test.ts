@@ -13,7 +13,7 @@ import { documentOf, down, hanging, header, issuer, jwk, keysOf } from "./suppor
 
 const registry = Layer.mock(JwksRegistry.JwksRegistry, {
   wasRemoved: () => false,
-  hasEgressRules: () => false,
+  hasOperatorOptions: () => false,
   keySource: () => ({ find: () => Effect.succeed([]) })
 })
 

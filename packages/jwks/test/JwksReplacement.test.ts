@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
 import { Clock, Effect, Fiber, Layer, Metric, Option } from "effect"
 import { TestClock } from "effect/testing"
+import { skewedClock } from "../../core/test/support.ts"
 import { JwksSnapshots } from "../src/index.ts"
 import { quiet } from "./observe.ts"
 import { down, hanging, header, issuer, jwks, keysOf, registryOf, statusOf, url } from "./support.ts"
@@ -129,4 +130,91 @@ describe("a provider in another's place", () => {
       const left = (yield* Metric.snapshot).map(({ id }) => id)
       assert.deepStrictEqual(left, [])
     }).pipe(Effect.scoped, quiet, Effect.provide(Metrics.layerIsolated)))
+})
+
+describe("what is under way while a provider is replaced", () => {
+  it.effect("[S1-27] a fetch for an unknown key that is stopped does not use up the cooldown", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("a"))
+      yield* registry.register(...names, options)
+      yield* registry.keySet(...names)
+      provider.answer = hanging
+      const waiting = yield* Effect.forkChild(registry.resolve(...names, header("b")), { startImmediately: true })
+      provider.answer = keysOf("a", "b")
+      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      assert.strictEqual((yield* Fiber.join(waiting))[0]?.kid, "b")
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("a waiting lookup asks again twice at most, however often the provider is replaced", () =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(hanging)
+      yield* registry.register(...names, { ...options, prefetch: false })
+      const waiting = yield* Effect.forkChild(Effect.exit(registry.resolve(...names, header("a"))), {
+        startImmediately: true
+      })
+      for (let turn = 0; turn < 10; turn++) {
+        yield* registry.update(...names, { ...options, prefetch: false, ttl: `${turn + 2} hours` })
+        yield* TestClock.adjust("1 second")
+      }
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "Failure")
+      assert.isAtMost(provider.requests.length, 3)
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L4] keys past their stale deadline are not handed on, whatever the new options say", () =>
+    Effect.gen(function*() {
+      const { clock, skew } = yield* skewedClock
+      const { provider, registry } = yield* registryOf(keysOf("a"))
+      const program = Effect.gen(function*() {
+        yield* registry.register(...names, options)
+        yield* registry.keySet(...names)
+        provider.answer = down
+        skew.millis = 7_200_000
+        yield* registry.update(...names, { ...options, staleWindow: "24 hours" })
+        assert.isUndefined(yield* registry.held(...names))
+      })
+      yield* Effect.provideService(program, Clock.Clock, clock)
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[K-06] a snapshot that is being read is read again by the one in its place", () =>
+    Effect.gen(function*() {
+      const slow = Layer.effect(
+        JwksSnapshots.JwksSnapshots,
+        Effect.map(JwksSnapshots.JwksSnapshots, (store) => ({
+          ...store,
+          load: (...args: Parameters<typeof store.load>) => Effect.delay(store.load(...args), "200 millis")
+        }))
+      )
+      const { registry } = yield* registryOf(down, Layer.provide(slow, behind(jwks("a"))))
+      yield* registry.register(...names, options)
+      yield* TestClock.adjust("100 millis")
+      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      yield* TestClock.adjust("20 seconds")
+      assert.isDefined(yield* registry.held(...names))
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[K-06] a write that is under way lands before the removal and before what is written next", () =>
+    Effect.gen(function*() {
+      const calls: Array<string> = []
+      const store = Layer.succeed(JwksSnapshots.JwksSnapshots, {
+        load: () => Effect.succeedNone,
+        save: ({ body }) =>
+          Effect.uninterruptible(Effect.andThen(Effect.sleep("1500 millis"), Effect.sync(() => calls.push(body)))),
+        remove: () => Effect.sync(() => calls.push("removed"))
+      })
+      const { registry } = yield* registryOf(keysOf("a"), store)
+      yield* registry.register(...names, options)
+      yield* registry.keySet(...names)
+      const updating = yield* Effect.forkChild(registry.update(...names, { ...options, ttl: "2 hours" }), {
+        startImmediately: true
+      })
+      const invalidating = yield* Effect.forkChild(registry.invalidate(...names), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(updating)
+      yield* Fiber.join(invalidating)
+      assert.strictEqual(calls.at(calls.indexOf("removed") - 1), jwks("a"))
+      assert.notInclude(calls.slice(0, calls.indexOf("removed")), "removed")
+      const after = calls.slice(calls.indexOf("removed") + 1)
+      // The next fetch, ten seconds on, may write again; nothing that was under way before does.
+      assert.isAtMost(after.length, 1)
+    }).pipe(Effect.scoped, quiet))
 })

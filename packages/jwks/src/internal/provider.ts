@@ -19,6 +19,7 @@ import { invalidate, refresh, type Refreshed } from "./refresher.ts"
 import { makeSaver, type Saver } from "./saver.ts"
 import type { Scheduled } from "./scheduler.ts"
 import { guarded } from "./snapshot/guarded.ts"
+import { lockOf } from "./snapshot/storeLocks.ts"
 import { merged } from "./validators.ts"
 
 /** How many events are kept for a subscriber that is slow, before it loses the oldest. */
@@ -32,6 +33,8 @@ export class Provider extends Lookups implements Scheduled {
   readonly #saver: Saver<Held> | undefined
   /** When the first fetch is due by itself, which the scheduler's fiber starts. */
   #startAt: Instant | undefined
+  /** Until when nothing is fetched by itself, since the one before it was begun a moment ago. */
+  #restUntil: Instant | undefined
 
   constructor(engine: Engine, flight: Flight, saver: Saver<Held> | undefined) {
     super(engine, flight)
@@ -41,6 +44,8 @@ export class Provider extends Lookups implements Scheduled {
   /** Has what is due by itself done from now on. It takes the place of another provider, whose keys and limits go on. */
   start(clock: Clock.Clock, old?: Provider): void {
     const at = now(clock)
+    // Keys past their stale deadline are not handed on.
+    old?.engine.expire(clock)
     const soonest = old === undefined ? at : this.#takeOver(old, at)
     if (this.engine.parts.options.prefetch) this.#startAt = soonest
     this.engine.parts.around.scheduler.add(this)
@@ -51,17 +56,22 @@ export class Provider extends Lookups implements Scheduled {
     // Keys that came by other rules of egress might not have come by these.
     const isSame = parts.origin.configured === this.engine.parts.origin.configured &&
       Equal.equals(rulesOf(parts.options), rulesOf(this.engine.parts.options))
-    const rested = begunAt === undefined ? old.#startAt ?? at : after(begunAt, restMillis)
+    const rested = later(old.#restUntil ?? at, begunAt === undefined ? at : after(begunAt, restMillis))
     const soonest = later(rested, at)
+    this.#restUntil = soonest
     this.engine.generation = generation
     this.engine.isRestored ||= !isSame || isRestored || state.held !== undefined
     if (isSame) {
-      const { failures, lastFailure, lastRefresh, retryAt, unknownAt } = state
+      const { failures, held, lastFailure, lastRefresh, retryAt } = state
       const due = retryAt === undefined ? soonest : later(soonest, retryAt)
-      if (state.held !== undefined) {
+      if (held !== undefined) {
         this.engine.begunAt = begunAt ?? at
-        acceptSeed(this.engine, state.held, due)
+        acceptSeed(this.engine, held, due.monotonic < held.staleUntil.monotonic ? due : held.staleUntil)
+        // What the other had not written yet is lost with it.
+        if (this.engine.state.held !== undefined) this.engine.onAccepted?.(this.engine.state.held)
       }
+      // A fetch that the end of the other stops has told nobody anything.
+      const unknownAt = old.flight.isUnderWay() ? undefined : state.unknownAt
       const limits = { failures, lastFailure, lastRefresh, retryAt, unknownAt }
       this.engine.apply({ state: { ...this.engine.state, ...limits }, transitions: [] })
     }
@@ -179,7 +189,8 @@ export const makeProvider = Effect.fnUntraced(function*(
   around: Surroundings
 ): Effect.fn.Return<Provider, KeelsonError.NetworkError, Egress | Scope.Scope> {
   const egress = yield* Egress
-  const snapshots = Option.getOrUndefined(Option.map(yield* Effect.serviceOption(JwksSnapshots), guarded))
+  const store = Option.getOrUndefined(yield* Effect.serviceOption(JwksSnapshots))
+  const snapshots = store && guarded(store)
   const origin = yield* Effect.fromResult(makeOrigin(options, egress))
   yield* egress.check(origin.configured, rulesOf(options))
 
@@ -192,7 +203,8 @@ export const makeProvider = Effect.fnUntraced(function*(
   const saver = snapshots === undefined ? undefined : yield* makeSaver(
     (held: Held) => save(engine, snapshots, held),
     // Once for each outage; the metrics tell of the rest.
-    (error, isFirst) => storeFailed(engine, error, isFirst ? "The snapshot of a key set was not written" : undefined)
+    (error, isFirst) => storeFailed(engine, error, isFirst ? "The snapshot of a key set was not written" : undefined),
+    (self) => lockOf(store ?? snapshots)(`${around.tenantId}:${around.providerId}`, self)
   )
   engine.onAccepted = saver?.save
   const flight = yield* makeFlight((request) => refresh(engine, request), () => engine.poke())

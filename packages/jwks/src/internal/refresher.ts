@@ -95,7 +95,6 @@ const gaveUp = Effect.fnUntraced(function*(engine: Engine, { code, error, retryA
 /** The last good keys from a snapshot, tried once; whatever is wrong with them or the store, the provider is asked. */
 const restore = Effect.fnUntraced(function*(engine: Engine, snapshots: JwksSnapshots["Service"]) {
   const { around: { providerId, tenantId }, options: { issuer, maxBytes }, origin } = engine.parts
-  engine.isRestored = true
   const { epoch } = engine
   const clock = yield* Clock.Clock
   const snapshot = yield* snapshots.load({ tenantId, providerId, issuer, url: origin.configured }, { maxBytes })
@@ -110,7 +109,7 @@ const restore = Effect.fnUntraced(function*(engine: Engine, snapshots: JwksSnaps
 const isRestorable = (engine: Engine): Effect.Effect<boolean> => {
   const { snapshots } = engine.parts
   if (snapshots === undefined || engine.isRestored) return Effect.succeed(false)
-  return Effect.catchCause(
+  const restored = Effect.catchCause(
     restore(engine, snapshots),
     (cause) =>
       Effect.logWarning("The snapshot of a key set was not used", Redaction.error(Cause.squash(cause))).pipe(
@@ -118,6 +117,8 @@ const isRestorable = (engine: Engine): Effect.Effect<boolean> => {
         Effect.as(false)
       )
   )
+  // Only once it has ended: who takes the place of this provider before has to try again.
+  return Effect.tap(restored, () => Effect.sync(() => (engine.isRestored = true)))
 }
 
 /** One fetch with a permit; how long it took counts from then on. */

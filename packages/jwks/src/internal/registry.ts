@@ -31,6 +31,9 @@ const conflict = (message: string) => new KeelsonError.ConfigurationError({ code
 const isNamed = (tenantId: string, providerId: string): boolean =>
   Schema.is(JwksOptions.TenantId)(tenantId) && Schema.is(JwksOptions.ProviderId)(providerId)
 
+const operatorOptions = (options: JwksOptions.JwksOptions) => Struct.pick(options, operatorFields)
+const operatorDefaults = operatorOptions(JwksOptions.make({ issuer: "any" }))
+
 const decodeNames = Configuration.decode(JwksOptions.Names)
 const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
 
@@ -107,7 +110,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     function*(tenantId: string, providerId: string, input: JwksOptions.Options, isNew: boolean) {
       const old = isNew ? undefined : roster.get(tenantId, providerId)
       if (old === undefined) return yield* register(tenantId, providerId, input)
-      const options = yield* decodeOptions({ ...Struct.pick(old.options, operatorFields), ...input })
+      const options = yield* decodeOptions({ ...operatorOptions(old.options), ...input })
       if (!Equal.equals(options, old.options)) yield* replace({ tenantId, providerId }, old, options)
     }
   )
@@ -124,7 +127,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         Effect.map(provider.status, (status): ProviderStatus => ({ tenantId: tenant, providerId, issuer, status }))
     )
 
-  /** Whoever waited for a provider that was replaced meanwhile asks the one in its place. */
+  /** Whoever waited for a provider that was replaced meanwhile asks the one in its place; twice at most, as each may take long. */
   const askAgain = <A, E extends { readonly _tag: string }>(
     self: Effect.Effect<A, E | JwksUnavailable>,
     isReplaced: () => boolean,
@@ -136,7 +139,11 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     })
 
   const keySource = (tenantId: string): KeySource["Service"] => {
-    const find = (issuer: string, header: JoseHeader): Effect.Effect<ReadonlyArray<Candidate>, LookupError> =>
+    const find = (
+      issuer: string,
+      header: JoseHeader,
+      repeats = 2
+    ): Effect.Effect<ReadonlyArray<Candidate>, LookupError> =>
       Effect.withFiber((fiber): Effect.Effect<ReadonlyArray<Candidate>, LookupError> => {
         const clock = fiber.getRef(Clock.Clock)
         const endpoints = roster.ofIssuer(tenantId, issuer)
@@ -147,21 +154,23 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         const missed = endpoints.length === 1
           ? first.provider.miss(header)
           : findAmong(endpoints.map(({ provider }) => provider), header, clock)
-        return askAgain(missed, () => roster.ofIssuer(tenantId, issuer) !== endpoints, () => find(issuer, header))
+        const isReplaced = () => repeats > 0 && roster.ofIssuer(tenantId, issuer) !== endpoints
+        return askAgain(missed, isReplaced, () => find(issuer, header, repeats - 1))
       })
-    return { find }
+    return { find: (issuer, header) => find(issuer, header) }
   }
 
   const asked = <A, E extends { readonly _tag: string }>(
     use: (provider: Provider) => Effect.Effect<A, E | JwksUnavailable>,
     tenantId: string,
-    providerId: string
+    providerId: string,
+    repeats = 2
   ): Effect.Effect<A, E | JwksNotRegistered | JwksUnavailable> =>
     Effect.flatMap(entryOf(tenantId, providerId), (entry) =>
       askAgain<A, E | JwksNotRegistered>(
         use(entry.provider),
-        () => roster.get(tenantId, providerId) !== entry,
-        () => asked(use, tenantId, providerId)
+        () => repeats > 0 && roster.get(tenantId, providerId) !== entry,
+        () => asked(use, tenantId, providerId, repeats - 1)
       ))
   const resolve: Registry["resolve"] = (tenantId, providerId, header) =>
     asked((provider) => findIn(provider, header), tenantId, providerId)
@@ -197,9 +206,9 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     invalidate: withProvider((provider) => provider.invalidate),
     status: withProvider((provider) => provider.status),
     statuses,
-    hasEgressRules: (tenantId, providerId) => {
-      const options = roster.get(tenantId, providerId)?.options
-      return options?.allowedHosts !== undefined || options?.pins !== undefined
+    hasOperatorOptions: (tenantId, providerId) => {
+      const entry = roster.get(tenantId, providerId)
+      return entry !== undefined && !Equal.equals(operatorOptions(entry.options), operatorDefaults)
     },
     wasRemoved: roster.wasRemoved,
     persistAll: Effect.suspend(() =>

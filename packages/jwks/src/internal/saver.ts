@@ -21,19 +21,27 @@ export interface Saver<A> {
   readonly remove: (removal: Effect.Effect<void>) => Effect.Effect<void>
 }
 
+/** Runs things one after another, in the order in which they came: what is saved after a removal is written after it. */
+export type OneByOne = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+const makeLock = (): OneByOne => {
+  const semaphore = Semaphore.makeUnsafe(1)
+  return (self) => semaphore.withPermit(self)
+}
+
 /**
  * A saver in a scope, whose end tries once more what is not written yet, but waits two seconds at most. `failed` is
- * told of each failure, and whether it is the first one since a value was written.
+ * told of each failure, and whether it is the first one since a value was written. `oneByOne` may be shared with other
+ * savers of the same thing.
  */
 export const makeSaver = Effect.fnUntraced(function*<A, E, R>(
   write: (value: A) => Effect.Effect<void, E, R>,
-  failed: (error: E, isFirst: boolean) => Effect.Effect<void>
+  failed: (error: E, isFirst: boolean) => Effect.Effect<void>,
+  oneByOne: OneByOne = makeLock()
 ): Effect.fn.Return<Saver<A>, never, R | Scope.Scope> {
   const context = yield* Effect.context<R>()
   // Before the finalizer below, which runs first: a write that it gave up waiting for ends with the scope.
   const fork = yield* FiberSet.makeRuntime()
-  // Fair: who waits first is first, so that what is saved after a removal is written after it.
-  const oneAtATime = Semaphore.makeUnsafe(1)
   const changed = Latch.makeUnsafe()
   let latest: { readonly value: A } | undefined
   let failures = 0
@@ -43,7 +51,7 @@ export const makeSaver = Effect.fnUntraced(function*<A, E, R>(
     latest = next
     changed.openUnsafe()
   }
-  const flush = oneAtATime.withPermit(Effect.suspend(() => {
+  const flush = oneByOne(Effect.suspend(() => {
     const tried = latest
     if (tried === undefined) return Effect.void
     return Effect.matchEffect(Effect.provideContext(write(tried.value), context), {
@@ -77,7 +85,7 @@ export const makeSaver = Effect.fnUntraced(function*<A, E, R>(
     remove: (removal) =>
       Effect.suspend(() => {
         set(undefined)
-        return oneAtATime.withPermit(removal)
+        return oneByOne(removal)
       })
   }
 })

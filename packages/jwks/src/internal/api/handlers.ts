@@ -68,11 +68,11 @@ export const handlers: Layer.Layer<
     })
     const remove = Effect.fnUntraced(function*(tenantId: string, providerId: string) {
       // Who removed it could register it again without them.
-      if (registry.hasEgressRules(tenantId, providerId)) {
+      if (registry.hasOperatorOptions(tenantId, providerId)) {
         return yield* Effect.fail(
           new KeelsonError.AuthorizationError({
             code: "FORBIDDEN",
-            message: "The provider has egress rules that code gave it"
+            message: "The provider has options of the operator's that code gave it"
           })
         )
       }
