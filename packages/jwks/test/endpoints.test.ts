@@ -63,6 +63,15 @@ describe("several endpoints of one issuer", () => {
       assert.deepStrictEqual(kidsOf(yield* find()), ["b", "d", "a", "c"])
     }))
 
+  it.effect("[R4] refuses a header without a name that more than four keys of one of them fit, whatever others have", () =>
+    Effect.gen(function*() {
+      const { find } = yield* twoEndpoints({ [one]: keysOf("a", "b", "c", "d", "e"), [two]: keysOf("f") })
+      yield* find("f")
+      for (const error of [yield* Effect.flip(find()), yield* Effect.flip(find())]) {
+        assert.deepInclude(error, { code: "JWKS_KEY_NOT_FOUND", reason: "ambiguous" })
+      }
+    }))
+
   it.effect("[R4] refuses a header without a name that more than four keys of them all fit", () =>
     Effect.gen(function*() {
       const { find } = yield* twoEndpoints({ [one]: keysOf("a", "b", "c"), [two]: keysOf("d", "e") })
