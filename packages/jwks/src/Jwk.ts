@@ -6,6 +6,7 @@
 import { Predicate, Result, Schema } from "effect"
 import { base64url } from "jose"
 import { isBound, maxKidLength, type Selectable } from "./internal/keySelection.ts"
+import { privateMembers } from "./internal/privateMembers.ts"
 
 /**
  * Why a key was skipped:
@@ -50,8 +51,8 @@ export interface Jwk extends Selectable {
 
 type Members = Readonly<Record<string, unknown>>
 
-/** Members of private keys (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2); `k` is also that of a symmetric one. */
-const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"]
+/** Members that a public key has not; `k` is that of a symmetric one (RFC 7518, 6.4). */
+const secretMembers = [...privateMembers, "k"]
 
 /** The bytes of a member in canonical base64url: no padding, no unused bits set. */
 const bytesOf = (text: string): Uint8Array | undefined => {
@@ -117,7 +118,7 @@ const material = (members: Members): Result.Result<Material, SkipReason> => {
   if (kty === "oct") return Result.fail("symmetric")
   const read = kinds.get(kty)
   if (read === undefined) return Result.fail(Predicate.isString(kty) ? "type" : "malformed")
-  return privateMembers.some((name) => Object.hasOwn(members, name)) ? Result.fail("private") : read(members)
+  return secretMembers.some((name) => Object.hasOwn(members, name)) ? Result.fail("private") : read(members)
 }
 
 const isText = Predicate.or(Predicate.isString, Predicate.isUndefined)

@@ -99,7 +99,7 @@ export const acceptSnapshot = (
  * Accepts the keys of a provider that is replaced, under new options: they keep their age, get no new life, and are due
  * for a fetch at `refreshAt`.
  */
-export const acceptSeed = (engine: Engine, held: Held, refreshAt: Instant): void => {
+export const acceptSeed = (engine: Engine, held: Held, refreshAt: Instant): Held => {
   const { options } = engine.parts
   const stated = Duration.toMillis(lifetime(held.headers, held.since.wall, options))
   const fresh = Math.min(stated, held.expiresAt.wall - held.since.wall)
@@ -111,4 +111,5 @@ export const acceptSeed = (engine: Engine, held: Held, refreshAt: Instant): void
     staleUntil: after(held.since, fresh + Duration.toMillis(options.staleWindow))
   }
   engine.apply(succeed(engine.state, next, "restored"))
+  return next
 }

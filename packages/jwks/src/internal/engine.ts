@@ -42,8 +42,8 @@ export interface Parts {
 
 /**
  * Everything that is kept of one provider: its state in a `Ref`, which is read and set without a wait, as lookups and the
- * steps of one fetch run between two yields; its counts in plain fields. What is done with it are
- * functions of modules, so that an idle provider costs its fields and nothing else.
+ * steps of one fetch run between two yields; its counts in plain fields. What is done with it are functions of modules, so
+ * that an idle provider costs its fields and nothing else.
  */
 export class Engine {
   readonly ref: Ref.Ref<State> = Ref.makeUnsafe<State>(initial)

@@ -24,6 +24,9 @@ export const after = ({ monotonic, wall }: Instant, millis: number): Instant => 
   wall: wall + millis
 })
 
+/** The earlier of two moments. */
+export const earlier = (a: Instant, b: Instant): Instant => a.monotonic < b.monotonic ? a : b
+
 /** The later of two moments. */
 export const later = (a: Instant, b: Instant): Instant => a.monotonic < b.monotonic ? b : a
 

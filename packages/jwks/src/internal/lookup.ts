@@ -23,8 +23,8 @@ export interface Lookup {
 
 /**
  * How far a lookup has come: it waits for one fetch that was under way, which may have begun before a rotation, and for one
- * that began after; and causes one, or two where the keys
- * that came were too old at once, since the wall clock was set meanwhile.
+ * that began after; and causes one, or two where the keys that came were too old at once, since the wall clock was set
+ * meanwhile.
  */
 interface Progress {
   readonly joined: number

@@ -9,7 +9,7 @@ import { Engine, FetchPermits, type Parts, type Surroundings } from "./engine.ts
 import { rulesOf } from "./fetchKeySet.ts"
 import { type Flight, type FlightError, makeFlight } from "./flight.ts"
 import { KeyImport } from "./importKey.ts"
-import { after, hasCome, type Instant, later, now } from "./instant.ts"
+import { after, earlier, hasCome, type Instant, later, now } from "./instant.ts"
 import type { Held } from "./lifecycle.ts"
 import { Lookups } from "./lookup.ts"
 import { makeOrigin } from "./origin.ts"
@@ -56,8 +56,8 @@ export class Provider extends Lookups implements Scheduled {
     // Keys that came by other rules of egress might not have come by these.
     const isSame = parts.origin.configured === this.engine.parts.origin.configured &&
       Equal.equals(rulesOf(parts.options), rulesOf(this.engine.parts.options))
-    const rested = later(old.#restUntil ?? at, begunAt === undefined ? at : after(begunAt, restMillis))
-    const soonest = later(rested, at)
+    const rested = begunAt === undefined ? at : after(begunAt, restMillis)
+    const soonest = later(later(rested, old.#restUntil ?? at), at)
     this.#restUntil = soonest
     this.engine.generation = generation
     this.engine.isRestored ||= !isSame || isRestored || state.held !== undefined
@@ -66,9 +66,9 @@ export class Provider extends Lookups implements Scheduled {
       const due = retryAt === undefined ? soonest : later(soonest, retryAt)
       if (held !== undefined) {
         this.engine.begunAt = begunAt ?? at
-        acceptSeed(this.engine, held, due.monotonic < held.staleUntil.monotonic ? due : held.staleUntil)
+        const seed = acceptSeed(this.engine, held, earlier(due, held.staleUntil))
         // What the other had not written yet is lost with it.
-        if (this.engine.state.held !== undefined) this.engine.onAccepted?.(this.engine.state.held)
+        this.engine.onAccepted?.(seed)
       }
       // A fetch that the end of the other stops has told nobody anything.
       const unknownAt = old.flight.isUnderWay() ? undefined : state.unknownAt
@@ -83,7 +83,7 @@ export class Provider extends Lookups implements Scheduled {
     const staleUntil = this.engine.state.held?.staleUntil
     const next = this.flight.isUnderWay() ? undefined : this.#nextFetch()
     if (next === undefined || staleUntil === undefined) return next ?? staleUntil
-    return next.monotonic < staleUntil.monotonic ? next : staleUntil
+    return earlier(next, staleUntil)
   }
   tick(clock: Clock.Clock): void {
     const next = this.#nextFetch()

@@ -1,6 +1,7 @@
 import { Effect, Predicate, Result } from "effect"
 import { importJWK, importSPKI, importX509, type JWK } from "jose"
 import { isBound, maxKidLength } from "../keySelection.ts"
+import { privateMembers } from "../privateMembers.ts"
 import type { PublicAlgorithm } from "./algorithm.ts"
 import { spkiFromPkcs1 } from "./der.ts"
 import { formatPem, parsePem, type Pem, privateKey } from "./pem.ts"
@@ -57,8 +58,6 @@ export const fromPem = (algorithm: PublicAlgorithm, text: string): Effect.Effect
   Effect.fromResult(parsePem(text)).pipe(
     Effect.flatMap((pem) => imported(algorithm, () => importPem(algorithm, pem)))
   )
-
-const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"]
 
 /** The members of a public key that WebCrypto is to see. */
 const members: Record<string, ReadonlyArray<"crv" | "e" | "kty" | "n" | "x" | "y">> = {
