@@ -7,10 +7,10 @@
  * to the store can put back an older one, until its stale deadline.
  */
 import { Configuration, Field, type KeelsonError } from "@keelson/core"
+import { connectLater } from "@keelson/core/RedisConnection"
 import { Context, Duration, Effect, type FileSystem, Layer, type Option, type Path, Schema } from "effect"
 import { KeyValueStore, Redis } from "effect/persistence"
 import { makeFileStore } from "./internal/snapshot/fileStore.ts"
-import { connectLater } from "./internal/snapshot/redisConnection.ts"
 import { makeSigner, type SnapshotKey } from "./internal/snapshot/signature.ts"
 import type { SnapshotRefused, SnapshotUnavailable } from "./internal/snapshot/snapshotError.ts"
 import { makeSnapshots } from "./internal/snapshot/snapshotStore.ts"
@@ -163,7 +163,9 @@ export function layerRedis<E>(
     Effect.gen(function*() {
       const limit = yield* timeoutOf(timeout, Duration.millis(200))
       const signer = yield* makeSigner(key)
-      const sender = redis === undefined ? yield* Redis.Redis : yield* connectLater(redis)
+      const sender = redis === undefined
+        ? yield* Redis.Redis
+        : yield* connectLater(redis, "The store of key sets is not connected; snapshots wait for it")
       return makeSnapshots(makeRedisStore(sender, prefix ?? ""), signer, limit)
     })
   )

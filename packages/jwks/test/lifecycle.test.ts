@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Instant } from "@keelson/core/Instant"
 import { Duration } from "effect"
-import type { Instant } from "../src/internal/instant.ts"
 import type { Cause, Held, Phase, State, Step } from "../src/internal/lifecycle.ts"
 import { begin, drop, fail, failureDelay, initial, succeed } from "../src/internal/lifecycle.ts"
 

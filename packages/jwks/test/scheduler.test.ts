@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { after, type Instant, now } from "@keelson/core/Instant"
 import { Clock, Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { skewedClock } from "../../core/test/support.ts"
-import { after, type Instant, now } from "../src/internal/instant.ts"
 import { makeScheduler, type Scheduled } from "../src/internal/scheduler.ts"
 
 const nowIn = Effect.map(Clock.Clock, now)

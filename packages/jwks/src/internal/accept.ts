@@ -1,3 +1,4 @@
+import { after, type Instant, offset } from "@keelson/core/Instant"
 import { Duration } from "effect"
 import type { JwksOptions } from "../JwksOptions.ts"
 import type { Snapshot } from "../JwksSnapshots.ts"
@@ -5,7 +6,6 @@ import type { KeySet } from "../KeySet.ts"
 import { type Engine, Trust } from "./engine.ts"
 import type { Outcome } from "./fetchKeySet.ts"
 import { lifetime } from "./freshness.ts"
-import { after, type Instant, offset } from "./instant.ts"
 import { type Held, succeed } from "./lifecycle.ts"
 import { kept, merged } from "./validators.ts"
 

@@ -1,9 +1,9 @@
 import { ErrorCode, type KeelsonError, RetryAfter } from "@keelson/core"
+import { type Instant, now } from "@keelson/core/Instant"
 import { Clock, Effect, Result } from "effect"
 import type { Egress, EgressResponse, Rules } from "../Egress.ts"
 import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
 import type { HeaderRecord } from "./freshness.ts"
-import { type Instant, now } from "./instant.ts"
 import { conditionalHeaders } from "./validators.ts"
 
 /** What is asked for. */

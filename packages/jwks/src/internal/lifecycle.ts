@@ -1,9 +1,9 @@
 import type { ErrorCode } from "@keelson/core"
+import { after, type Instant } from "@keelson/core/Instant"
 import { Duration } from "effect"
 import type { JwksOptions } from "../JwksOptions.ts"
 import type { KeySet, Skipped } from "../KeySet.ts"
 import type { HeaderRecord } from "./freshness.ts"
-import { after, type Instant } from "./instant.ts"
 import type { KeyTrust } from "./keySource.ts"
 
 /** The four states of a key set. */

@@ -1,10 +1,10 @@
 import type { KeelsonError } from "@keelson/core"
+import { after, hasCome, type Instant, now } from "@keelson/core/Instant"
 import { Clock, Duration, Effect, Predicate, Result } from "effect"
 import type { Egress, Rules } from "../Egress.ts"
 import { fetchDocument } from "./fetchDocument.ts"
 import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
 import { type HeaderRecord, lifetime } from "./freshness.ts"
-import { after, hasCome, type Instant, now } from "./instant.ts"
 import { kept, merged } from "./validators.ts"
 
 /** Where metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). */

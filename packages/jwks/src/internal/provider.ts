@@ -1,4 +1,5 @@
 import { type KeelsonError, Metrics } from "@keelson/core"
+import { after, earlier, hasCome, type Instant, later, now } from "@keelson/core/Instant"
 import { type Clock, Effect, Equal, Option, type Scope } from "effect"
 import { Egress } from "../Egress.ts"
 import type { JwksOptions } from "../JwksOptions.ts"
@@ -9,7 +10,6 @@ import { Engine, FetchPermits, type Parts, type Surroundings } from "./engine.ts
 import { rulesOf } from "./fetchKeySet.ts"
 import { type Flight, type FlightError, makeFlight } from "./flight.ts"
 import { KeyImport } from "./importKey.ts"
-import { after, earlier, hasCome, type Instant, later, now } from "./instant.ts"
 import type { Held } from "./lifecycle.ts"
 import { Lookups } from "./lookup.ts"
 import { makeOrigin } from "./origin.ts"

@@ -1,7 +1,7 @@
+import { after, hasCome, type Instant, now, until } from "@keelson/core/Instant"
 import { type Clock, DateTime, Duration } from "effect"
 import type { Counts, Health, JwksStatus } from "../JwksStatus.ts"
 import type { Engine } from "./engine.ts"
-import { after, hasCome, type Instant, now, until } from "./instant.ts"
 
 /** Failures in a row after which fresh keys are not the whole truth. */
 const degradedAfter = 2

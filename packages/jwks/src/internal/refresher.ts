@@ -1,4 +1,5 @@
 import { ErrorCode, type KeelsonError, Metrics, Redaction } from "@keelson/core"
+import { now, until } from "@keelson/core/Instant"
 import { Cause, Clock, Duration, Effect, Option, Random, Result } from "effect"
 import type { JwksSnapshots } from "../JwksSnapshots.ts"
 import { accept, acceptSnapshot } from "./accept.ts"
@@ -6,7 +7,6 @@ import type { Engine } from "./engine.ts"
 import type { FetchFailed } from "./fetchFailed.ts"
 import { fetchKeySet, type FetchRequest, type Outcome, parseKeySet, unexpected } from "./fetchKeySet.ts"
 import { clockSkew } from "./freshness.ts"
-import { now, until } from "./instant.ts"
 import { begin, drop, fail, type Held } from "./lifecycle.ts"
 import { registerClockSkew } from "./providerMetrics.ts"
 

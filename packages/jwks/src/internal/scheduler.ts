@@ -1,5 +1,5 @@
+import { type Instant, now, until } from "@keelson/core/Instant"
 import { type Clock, Duration, Effect, Latch, type Scope } from "effect"
-import { type Instant, now, until } from "./instant.ts"
 
 /** Something that is due at a moment, which changes. */
 export interface Scheduled {

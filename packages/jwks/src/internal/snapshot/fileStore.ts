@@ -1,6 +1,6 @@
+import { bounded } from "@keelson/core/Bounded"
 import { Clock, type Duration, Effect, FileSystem, Option, Path, PlatformError, Stream } from "effect"
 import { Hex } from "effect/encoding"
-import { bounded } from "./bounded.ts"
 import type { TextStore } from "./snapshotStore.ts"
 
 const encoder = new TextEncoder()

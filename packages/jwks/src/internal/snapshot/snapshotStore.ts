@@ -1,6 +1,6 @@
+import { bounded } from "@keelson/core/Bounded"
 import { Clock, Duration, Effect, Option } from "effect"
 import type { Identity, Snapshot } from "../../JwksSnapshots.ts"
-import { bounded } from "./bounded.ts"
 import type { Signer } from "./signature.ts"
 import { SnapshotUnavailable, type StoreKind, type UnavailableOptions } from "./snapshotError.ts"
 import { decodeSnapshot, encodeSnapshot, maxStoredBytes } from "./storedText.ts"

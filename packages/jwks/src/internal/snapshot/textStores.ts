@@ -1,6 +1,6 @@
+import type { Sender } from "@keelson/core/RedisConnection"
 import { Duration, Effect } from "effect"
 import type { KeyValueStore, Redis } from "effect/persistence"
-import type { Sender } from "./redisConnection.ts"
 import type { TextStore } from "./snapshotStore.ts"
 
 /** The word that Redis's errors begin with, such as `READONLY`. The rest may quote the command with its arguments. */

@@ -1,3 +1,6 @@
+/**
+ * Moments on two clocks, and how old things are by them.
+ */
 import type { Clock } from "effect"
 
 /**

@@ -1,3 +1,6 @@
+/**
+ * Waiting for a call to a store only so long, whatever the store does.
+ */
 import { type Duration, Effect, Fiber, Option } from "effect"
 
 /**

@@ -1,6 +1,9 @@
+/**
+ * A connection to Redis that is made in the background, for stores that may be down.
+ */
 import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { bounded } from "./bounded.ts"
+import { bounded } from "./Bounded.ts"
 
 /** What is needed of a connection. */
 export type Sender = Pick<Redis.Redis["Service"], "send">
@@ -17,11 +20,16 @@ const notConnected = new Redis.RedisError({ cause: new Error("Not connected") })
 
 /**
  * Keeps a connection in the background, so that a Redis that is not there at start is no error and holds nothing up.
- * Calls wait for the first attempt to connect, since a process reads its snapshots at its very start. After that they
+ * Calls wait for the first attempt to connect, since a process reads what others stored at its very start. After that they
  * fail at once where there is no connection.
+ *
+ * - `warning`: what is logged at each failure to connect.
  */
 export const connectLater = Effect.fnUntraced(
-  function*<E>(layer: Layer.Layer<Redis.Redis, E>): Effect.fn.Return<Sender, never, Scope.Scope> {
+  function*<E>(
+    layer: Layer.Layer<Redis.Redis, E>,
+    warning: string
+  ): Effect.fn.Return<Sender, never, Scope.Scope> {
     const tried = Latch.makeUnsafe()
     let current: { readonly sender: Sender; readonly broken: Deferred.Deferred<void>; failures: number } | undefined
 
@@ -41,7 +49,7 @@ export const connectLater = Effect.fnUntraced(
       })),
       // A layer that dies, as for a malformed URL, is logged and tried again as one that fails: nobody sees it otherwise.
       Effect.catchDefect(Effect.fail),
-      Effect.tapError(() => Effect.logWarning("The store of key sets is not connected; snapshots wait for it"))
+      Effect.tapError(() => Effect.logWarning(warning))
     )
     // Interrupting an attempt to connect closes what it has opened, which a Redis that hangs never answers.
     yield* Effect.acquireRelease(

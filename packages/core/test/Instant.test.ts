@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { skewedClock } from "../../core/test/support.ts"
-import { after, hasCome, now, offset, until } from "../src/internal/instant.ts"
+import { after, hasCome, now, offset, until } from "../src/Instant.ts"
+import { skewedClock } from "./support.ts"
 
-describe("instant", () => {
+describe("Instant", () => {
   it.effect("[R23] a moment has come once either clock is there, and not a nanosecond before", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
