@@ -1,1 +1,8 @@
-// Planned: see the README of this package. Nothing is exported yet.
+/**
+ * Tokens: validating those that come in.
+ */
+export * as Claims from "./Claims.ts"
+export * as Revocation from "./Revocation.ts"
+export * as TokenError from "./TokenError.ts"
+export * as TokenValidator from "./TokenValidator.ts"
+export * as ValidationPolicy from "./ValidationPolicy.ts"

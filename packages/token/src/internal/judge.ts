@@ -1,0 +1,97 @@
+import type { KeySource } from "@keelson/jwks"
+import { type Clock, Effect, Result } from "effect"
+import type { Reason } from "../TokenError.ts"
+import type { Validated } from "../TokenValidator.ts"
+import { makeHeaderReader } from "./joseHeader.ts"
+import { type Parsed, parseToken } from "./parseToken.ts"
+import { keysUnsettled, signatureInvalid } from "./reasons.ts"
+import { type Entry, isUsable, type TokenCache } from "./tokenCache.ts"
+import { findKeys, judge, type Verifier, verifyingKey } from "./verifyToken.ts"
+
+/** What became of a token. */
+export type Outcome<C> = Result.Result<Entry<Validated<C>>, Reason>
+
+/** A token that is not remembered. */
+export interface Unknown {
+  readonly text: string
+  /** Under which it is remembered; `undefined` for one that is not to be. */
+  readonly hash: string | undefined
+  readonly skipExpiry: boolean
+}
+
+/** How often keys may change while a signature is verified with them, before the token can't be judged now. */
+const maxRounds = 3
+
+/** Judges tokens that are not remembered: one signature check for all who send the same one at the same time. */
+export class Judge<C> {
+  readonly #verifier: Verifier<C>
+  readonly #cache: TokenCache<Validated<C>> | undefined
+  readonly #readHeader = makeHeaderReader()
+  readonly #underWay = new Map<string, Promise<Outcome<C>>>()
+
+  constructor(verifier: Verifier<C>, cache: TokenCache<Validated<C>> | undefined) {
+    this.#verifier = verifier
+    this.#cache = cache
+  }
+
+  judge(token: Unknown, clock: Clock.Clock, round = 1): Effect.Effect<Outcome<C>> {
+    return Effect.flatMap(this.#joinOrStart(token, clock), (outcome) => {
+      if (Result.isFailure(outcome) || isSettled(outcome.success, token, clock)) return Effect.succeed(outcome)
+      // The keys were replaced while they were verified with, or its time came: nothing is known of the token any more.
+      return round < maxRounds ? this.judge(token, clock, round + 1) : Effect.succeed(Result.fail(keysUnsettled))
+    })
+  }
+
+  #joinOrStart(token: Unknown, clock: Clock.Clock): Effect.Effect<Outcome<C>> {
+    const joined = this.#running(token)
+    if (joined !== undefined) return Effect.promise(() => joined)
+    const parsed = parseToken(token.text, this.#verifier.rules, this.#readHeader)
+    if (Result.isFailure(parsed)) return Effect.succeed(Result.fail(parsed.failure))
+    return Effect.matchEffect(findKeys(this.#verifier, parsed.success), {
+      onFailure: (reason) => Effect.succeed(Result.fail(reason)),
+      // Somebody with the same token may have been faster to find its keys.
+      onSuccess: (keys) =>
+        Effect.promise(() =>
+          this.#running(token) ?? this.#start(token, this.#verify(token, parsed.success, keys, clock))
+        )
+    })
+  }
+  #running({ hash }: Unknown): Promise<Outcome<C>> | undefined {
+    return hash === undefined ? undefined : this.#underWay.get(hash)
+  }
+  /** It goes on whoever waits for it: a signature check can't be interrupted, and others may have joined. */
+  #start({ hash }: Unknown, running: Promise<Outcome<C>>): Promise<Outcome<C>> {
+    if (hash !== undefined) this.#underWay.set(hash, running)
+    return running
+  }
+
+  async #verify(
+    { hash, skipExpiry }: Unknown,
+    parsed: Parsed,
+    candidates: ReadonlyArray<KeySource.Candidate>,
+    clock: Clock.Clock
+  ): Promise<Outcome<C>> {
+    const place = await verifyingKey(this.#verifier, parsed, candidates)
+    const key = candidates[place]
+    const outcome = key === undefined
+      ? Result.fail(signatureInvalid)
+      : judge(this.#verifier, parsed, key.trust, clock, skipExpiry)
+    if (hash !== undefined) {
+      this.#underWay.delete(hash)
+      this.#remember(hash, outcome, candidates, clock)
+    }
+    return outcome
+  }
+  #remember(
+    hash: string,
+    outcome: Outcome<C>,
+    candidates: ReadonlyArray<KeySource.Candidate>,
+    clock: Clock.Clock
+  ): void {
+    if (Result.isSuccess(outcome)) this.#cache?.set(hash, outcome.success)
+    else this.#cache?.refuse(hash, outcome.failure, [...new Set(candidates.map(({ trust }) => trust))], clock)
+  }
+}
+
+const isSettled = (entry: Entry<unknown>, { skipExpiry }: Unknown, clock: Clock.Clock): boolean =>
+  skipExpiry ? entry.trust.holds(clock) : isUsable(entry, clock)

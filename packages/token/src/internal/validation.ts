@@ -1,0 +1,145 @@
+import { Clock, Effect, Predicate, Redacted, Result } from "effect"
+import type { Revocation } from "../Revocation.ts"
+import { type Code, codeOf, type Reason, type TokenError } from "../TokenError.ts"
+import type { Validated, ValidateOptions } from "../TokenValidator.ts"
+import { accessTokenProblem, callProblem } from "./callChecks.ts"
+import { Judge } from "./judge.ts"
+import type { HashText } from "./platform.ts"
+import { failWith, revocationUnavailable, revoked } from "./reasons.ts"
+import { type Entry, TokenCache } from "./tokenCache.ts"
+import type { Verifier } from "./verifyToken.ts"
+
+/** What a validation is made of. */
+export interface Parts<C> extends Verifier<C> {
+  /** What its metrics and spans call it. */
+  readonly id: string
+  readonly hash: HashText | undefined
+  readonly revocation: Revocation["Service"] | undefined
+}
+
+type Token = string | Redacted.Redacted
+type Checked<C> = Entry<Validated<C>>
+
+/** Plain fields, read when metrics are. */
+interface Counts {
+  accepted: number
+  hits: number
+  misses: number
+  readonly refused: Map<Code, number>
+}
+
+const noOptions: ValidateOptions = {}
+
+/** What is no text at all is as good as an empty one. */
+const textOf = (token: Token): string => {
+  const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
+  return Predicate.isString(text) ? text : ""
+}
+
+/** Validating tokens by one policy. */
+export class Validation<C> {
+  readonly parts: Parts<C>
+  readonly cache: TokenCache<Validated<C>> | undefined
+  readonly counts: Counts = { accepted: 0, hits: 0, misses: 0, refused: new Map() }
+  readonly #judge: Judge<C>
+  readonly #needsOptions: boolean
+
+  constructor(parts: Parts<C>) {
+    const { cacheBytes, cacheEntries, nonce, profile } = parts.rules.policy
+    this.parts = parts
+    this.cache = cacheEntries === 0 || parts.hash === undefined
+      ? undefined
+      : new TokenCache({ maxEntries: cacheEntries, maxBytes: cacheBytes })
+    this.#judge = new Judge(parts, this.cache)
+    this.#needsOptions = profile === "idToken" && nonce === "required"
+  }
+
+  /** By the policy alone. A token that is remembered costs its hash, and no promise, span or allocation. */
+  validate(token: Token): Effect.Effect<Validated<C>, TokenError> {
+    if (this.#needsOptions) return this.validateWith(token, noOptions)
+    return Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const text = textOf(token)
+      const hash = this.#hashOf(text)
+      return this.#hit(hash, clock) ??
+        Effect.flatMap(this.#miss(text, hash, clock, false), (entry) => this.#admit(entry))
+    })
+  }
+
+  /** By the policy, and by what the call asks for. */
+  validateWith(token: Token, options: ValidateOptions): Effect.Effect<Validated<C>, TokenError> {
+    return Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const text = textOf(token)
+      const skipExpiry = options.skipExpiry === true
+      const hash = skipExpiry ? undefined : this.#hashOf(text)
+      const entry = this.#known(hash, clock)
+      const checked = entry === undefined ? this.#miss(text, hash, clock, skipExpiry) : Effect.succeed(entry)
+      return Effect.flatMap(checked, (entry) => this.#admitTo(entry, options))
+    })
+  }
+
+  /** Forgets every token. */
+  readonly invalidate: Effect.Effect<void> = Effect.sync(() => this.cache?.clear())
+
+  #hashOf(text: string): string | undefined {
+    const { hash, rules } = this.parts
+    return this.cache === undefined || text.length > rules.policy.maxLength ? undefined : hash?.(text)
+  }
+  #known(hash: string | undefined, clock: Clock.Clock): Checked<C> | undefined {
+    const entry = hash === undefined ? undefined : this.cache?.get(hash, clock)
+    if (entry !== undefined) this.counts.hits++
+    return entry
+  }
+  #hit(hash: string | undefined, clock: Clock.Clock): Effect.Effect<Validated<C>, TokenError> | undefined {
+    const entry = this.#known(hash, clock)
+    return entry === undefined ? undefined : this.#admit(entry)
+  }
+  #miss(
+    text: string,
+    hash: string | undefined,
+    clock: Clock.Clock,
+    skipExpiry: boolean
+  ): Effect.Effect<Checked<C>, TokenError> {
+    this.counts.misses++
+    const known = hash === undefined ? undefined : this.cache?.refusal(hash, clock)
+    if (known !== undefined) return this.#refuse(known)
+    const judged = Effect.flatMap(
+      this.#judge.judge({ text, hash, skipExpiry }, clock),
+      (outcome) => Result.isSuccess(outcome) ? Effect.succeed(outcome.success) : this.#refuse(outcome.failure)
+    )
+    return Effect.withSpan(judged, "TokenValidator.validate", {
+      attributes: { validator: this.parts.id },
+      captureStackTrace: false
+    })
+  }
+
+  /** What may have changed since the signature was verified, and is not in the token: whether it was revoked. */
+  #admit(entry: Checked<C>): Effect.Effect<Validated<C>, TokenError> {
+    const { revocation } = this.parts
+    return revocation === undefined
+      ? this.#accept(entry)
+      : Effect.matchEffect(revocation.isRevoked(entry.registered), {
+        onFailure: () => this.#refuse(revocationUnavailable),
+        onSuccess: (isRevoked) => isRevoked ? this.#refuse(revoked) : this.#accept(entry)
+      })
+  }
+  #admitTo(entry: Checked<C>, options: ValidateOptions): Effect.Effect<Validated<C>, TokenError> {
+    const problem = callProblem(entry, options, this.parts.rules)
+    if (problem !== undefined) return this.#refuse(problem)
+    if (options.accessToken === undefined) return this.#admit(entry)
+    return Effect.flatMap(
+      accessTokenProblem(entry, options.accessToken),
+      (problem) => problem === undefined ? this.#admit(entry) : this.#refuse(problem)
+    )
+  }
+  #accept({ exit }: Checked<C>): Effect.Effect<Validated<C>> {
+    this.counts.accepted++
+    return exit
+  }
+  #refuse(reason: Reason): Effect.Effect<never, TokenError> {
+    const code = codeOf(reason)
+    this.counts.refused.set(code, (this.counts.refused.get(code) ?? 0) + 1)
+    return failWith(reason)
+  }
+}
