@@ -17,8 +17,8 @@ import { makeGate, type Settings } from "./internal/http/gate.ts"
 import { errors } from "./internal/http/problemSchemas.ts"
 import type { NonEmpty } from "./Principal.ts"
 
-export { layerRedaction } from "./internal/http/redaction.ts"
 export type { Settings } from "./internal/http/gate.ts"
+export { layerRedaction } from "./internal/http/redaction.ts"
 
 const security = { bearer: HttpApiSecurity.bearer }
 
@@ -44,7 +44,10 @@ export type Security<P> = HttpApiMiddleware.HttpApiMiddlewareSecurity<typeof sec
  * four errors, which its client decodes and its handlers may fail with. `layer` makes it.
  */
 export const Service = <Self, P>() => <const Id extends string>(id: Id): ServiceClass<Self, Id, P> =>
-  HttpApiMiddleware.Service<Self, { requires: never; provides: P; clientError: never }>()(id, { error: errors, security })
+  HttpApiMiddleware.Service<Self, { requires: never; provides: P; clientError: never }>()(id, {
+    error: errors,
+    security
+  })
 
 /**
  * Puts a middleware on an endpoint, and lets in only tokens with all of these scopes, which the document shows:

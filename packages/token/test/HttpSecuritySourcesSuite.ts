@@ -1,7 +1,16 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { HttpSecurity } from "../src/index.ts"
-import { badRequest, invalid, malformed, missing, problemOf, protectedServer, several, tokenWith } from "./HttpSecuritySuite.ts"
+import {
+  badRequest,
+  invalid,
+  malformed,
+  missing,
+  problemOf,
+  protectedServer,
+  several,
+  tokenWith
+} from "./HttpSecuritySuite.ts"
 import { bearer, type Variant } from "./protectedServer.ts"
 
 const redacted = HttpSecurity.layerRedaction()
@@ -75,7 +84,9 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const token = yield* tokenWith()
-      for (const value of ["Basic dTpw", `DPoP ${token}`, "", "  ", token, `BearerX ${token}`, `Basic a, Bearer ${token}`]) {
+      for (
+        const value of ["Basic dTpw", `DPoP ${token}`, "", "  ", token, `BearerX ${token}`, `Basic a, Bearer ${token}`]
+      ) {
         assert.deepStrictEqual(problemOf(yield* send("GET /me", `Authorization: ${value}`)), missing, value)
       }
     })
@@ -86,7 +97,10 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const token = yield* tokenWith()
-      const elsewhere = [`GET /me?access_token=${token}&token=${token}`, `Cookie: access_token=${token}; ${cookie.name}=${token}`]
+      const elsewhere = [
+        `GET /me?access_token=${token}&token=${token}`,
+        `Cookie: access_token=${token}; ${cookie.name}=${token}`
+      ]
       const [line = "", header = ""] = elsewhere
       assert.deepStrictEqual(problemOf(yield* send(line, header)), missing)
       // What is not looked at is no second token either.
@@ -143,7 +157,10 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
         assert.deepStrictEqual([status, headers["cache-control"], headers["vary"]], [200, "private", "cookie"])
       }
       assert.deepStrictEqual(problemOf(yield* send("GET /me", `Cookie: ${cookie.name}=`)), missing)
-      assert.deepStrictEqual(problemOf(yield* send("GET /me", `Cookie: other=${token}; X${cookie.name}=${token}`)), missing)
+      assert.deepStrictEqual(
+        problemOf(yield* send("GET /me", `Cookie: other=${token}; X${cookie.name}=${token}`)),
+        missing
+      )
       assert.deepStrictEqual(problemOf(yield* send("GET /me", `Cookie: ${cookie.name}=a b`)), malformed)
       assert.deepStrictEqual(problemOf(yield* send("GET /me", `Cookie: ${cookie.name}=a.b.c`)), invalid)
     })

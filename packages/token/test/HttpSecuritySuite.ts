@@ -94,8 +94,10 @@ export const httpSecuritySuite = (variant: Variant): void => {
         tokenWith({ nbf: 4_000_000_000 }),
         tokenWith({ client_id: 7 }),
         Effect.map(tokenWith(), (token) => `${token.slice(0, -20)}${"A".repeat(20)}`),
-        Effect.flatMap(goodClaims, (claims) =>
-          Effect.flatMap(pairOf("ES256", "unknown"), (pair) => sign(pair, claims))),
+        Effect.flatMap(
+          goodClaims,
+          (claims) => Effect.flatMap(pairOf("ES256", "unknown"), (pair) => sign(pair, claims))
+        ),
         Effect.succeed("no.jwt.here")
       ])
       const answers = yield* Effect.forEach(refused, (token) => send("GET /me", bearer(token)))

@@ -6,7 +6,14 @@ import { Context, Effect, Layer, Schema } from "effect"
 import { HttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { connect } from "node:net"
-import { Claims, HttpSecurity, type HttpSecurityOptions, Principal, TokenValidator, ValidationPolicy } from "../src/index.ts"
+import {
+  Claims,
+  HttpSecurity,
+  type HttpSecurityOptions,
+  Principal,
+  TokenValidator,
+  ValidationPolicy
+} from "../src/index.ts"
 import { audience, issuer } from "./support.ts"
 
 export class Tokens extends TokenValidator.Service<Tokens>()("test/ApiTokens", { claims: Claims.AccessToken }) {}
@@ -98,7 +105,7 @@ export const asRoutes = (options: Settings) =>
   )
 
 /** What is served of an API. */
-export type Variant = typeof asHttpApi | typeof asRoutes
+export type Variant = (options: Settings) => ReturnType<typeof asHttpApi> | ReturnType<typeof asRoutes>
 
 /** What came back. */
 export interface Received {
@@ -130,7 +137,10 @@ const exchange = (port: number, lines: ReadonlyArray<string>) =>
     socket.once("close", () => {
       resume(Effect.succeed(received(Buffer.concat(chunks).toString("latin1"), !(lines[0] ?? "").startsWith("HEAD"))))
     })
-    socket.write([...lines, "Host: api.example", "Connection: close", "Content-Length: 0", "", ""].join("\r\n"), "latin1")
+    socket.write(
+      [...lines, "Host: api.example", "Connection: close", "Content-Length: 0", "", ""].join("\r\n"),
+      "latin1"
+    )
     return Effect.sync(() => socket.destroy())
   })
 

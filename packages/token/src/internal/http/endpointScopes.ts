@@ -16,7 +16,9 @@ type Spec = Readonly<Record<string, unknown>>
 const showing = (scopes: NonEmpty) => (operation: Spec): Spec => ({
   ...operation,
   security: Array.isArray(operation["security"])
-    ? operation["security"].map((one: unknown) => Predicate.hasProperty(one, "bearer") ? { ...one, bearer: scopes } : one)
+    ? operation["security"].map((one: unknown) =>
+      Predicate.hasProperty(one, "bearer") ? { ...one, bearer: scopes } : one
+    )
     : operation["security"]
 })
 
@@ -27,37 +29,36 @@ const annotationsFor = (known: Context.Context<never>, more: NonEmpty) => {
   const own = Context.getOrUndefined(known, OpenApi.Transform)
   const show = showing(scopes)
   return Context.make(RequiredScopes, scopes).pipe(
-    Context.add(OpenApi.Transform, own === undefined ? show : (operation) => own(show(operation)))
+    Context.add(OpenApi.Transform, own === undefined ? show : (operation) => show(own(operation)))
   )
 }
 
 /** Puts a middleware on an endpoint, and asks for scopes there: one is of no use without the other. */
-export const withScopes =
-  <I extends HttpApiMiddleware.AnyId, S>(security: Context.Key<I, S>, scopes: NonEmpty) =>
-  <
-    Identifier extends string,
-    Method extends HttpMethod.HttpMethod,
-    Path extends string,
-    Params extends Schema.Top,
-    Query extends Schema.Top,
-    Payload extends Schema.Top,
-    Headers extends Schema.Top,
-    Success extends Schema.Top,
-    Error extends Schema.Top,
+export const withScopes = <I extends HttpApiMiddleware.AnyId, S>(security: Context.Key<I, S>, scopes: NonEmpty) =>
+<
+  Identifier extends string,
+  Method extends HttpMethod.HttpMethod,
+  Path extends string,
+  Params extends Schema.Top,
+  Query extends Schema.Top,
+  Payload extends Schema.Top,
+  Headers extends Schema.Top,
+  Success extends Schema.Top,
+  Error extends Schema.Top,
+  Middleware,
+  Services
+>(
+  endpoint: HttpApiEndpoint.HttpApiEndpoint<
+    Identifier,
+    Method,
+    Path,
+    Params,
+    Query,
+    Payload,
+    Headers,
+    Success,
+    Error,
     Middleware,
     Services
-  >(
-    endpoint: HttpApiEndpoint.HttpApiEndpoint<
-      Identifier,
-      Method,
-      Path,
-      Params,
-      Query,
-      Payload,
-      Headers,
-      Success,
-      Error,
-      Middleware,
-      Services
-    >
-  ) => endpoint.middleware(security).annotateMerge(annotationsFor(endpoint.annotations, scopes))
+  >
+) => endpoint.middleware(security).annotateMerge(annotationsFor(endpoint.annotations, scopes))

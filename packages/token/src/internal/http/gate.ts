@@ -77,10 +77,13 @@ export const makeGate = Effect.fnUntraced(function*<V, P, C>(
   const caller = authenticate(yield* tag, principal, options)
   const gate: Gate<P> = {
     protect: <E, R>(httpEffect: Response<E, R>, scopes?: NonEmpty) =>
-      Effect.flatMap(caller, (who): Response<E | HttpSecurityError, Exclude<R, P>> =>
-        scopes === undefined || scopes.every((scope) => who.hasScope(scope))
-          ? Effect.provideService(httpEffect, principal, who)
-          : refuse(scopesLacking(options, scopes)))
+      Effect.flatMap(
+        caller,
+        (who): Response<E | HttpSecurityError, Exclude<R, P>> =>
+          scopes === undefined || scopes.every((scope) => who.hasScope(scope))
+            ? Effect.provideService(httpEffect, principal, who)
+            : refuse(scopesLacking(options, scopes))
+      )
   }
   return gate
 })

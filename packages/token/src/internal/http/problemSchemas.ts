@@ -4,9 +4,9 @@ import { ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
 import { Forbidden, InvalidRequest, Unauthorized, Unavailable } from "../../HttpSecurityError.ts"
 
-/** Problem details of one status, for the document of the API and on the wire. */
-const body = <const Status extends number>(status: Status, description: string) =>
-  Problem.Body.annotate({ identifier: `Problem${status}`, description }).pipe(
+/** Problem details of one status, under a name of their own: schemas that differ by status alone would get numbers. */
+const body = (status: number, name: string) =>
+  Problem.Body.annotate({ identifier: `${name}Problem` }).pipe(
     HttpApiSchema.asJson({ contentType: ProblemDetails.contentType }),
     HttpApiSchema.status(status)
   )
@@ -27,7 +27,7 @@ const pairOf = (error: Unauthorized | Forbidden | InvalidRequest) => ({
 const unauthorizedCodes = ["TOKEN_MISSING", "TOKEN_EXPIRED"] as const
 
 const Unauthorized401 = Schema.instanceOf(Unauthorized).pipe(HttpApiSchema.encodeToWithHeaders({
-  body: body(401, "There is no token, or it is not accepted"),
+  body: body(401, "Unauthorized"),
   headers: challenged
 }, {
   decode: ({ body: { code, detail }, headers }) =>
@@ -37,10 +37,10 @@ const Unauthorized401 = Schema.instanceOf(Unauthorized).pipe(HttpApiSchema.encod
       challenge: headers["www-authenticate"]
     }),
   encode: pairOf
-}))
+})).annotate({ description: "There is no token, or it is not accepted" })
 
 const Forbidden403 = Schema.instanceOf(Forbidden).pipe(HttpApiSchema.encodeToWithHeaders({
-  body: body(403, "The caller may not do this"),
+  body: body(403, "Forbidden"),
   headers: challenged
 }, {
   decode: ({ body: { detail, details }, headers }) =>
@@ -50,23 +50,23 @@ const Forbidden403 = Schema.instanceOf(Forbidden).pipe(HttpApiSchema.encodeToWit
       challenge: headers["www-authenticate"]
     }),
   encode: pairOf
-}))
+})).annotate({ description: "The caller may not do this" })
 
 const InvalidRequest400 = Schema.instanceOf(InvalidRequest).pipe(HttpApiSchema.encodeToWithHeaders({
-  body: body(400, "The token is sent in a way that is not allowed"),
+  body: body(400, "InvalidRequest"),
   headers: challenged
 }, {
   decode: ({ body: { detail }, headers }) =>
     new InvalidRequest({ code: "TOKEN_REQUEST_INVALID", message: detail, challenge: headers["www-authenticate"] }),
   encode: pairOf
-}))
+})).annotate({ description: "The token is sent in a way that is not allowed" })
 
 /** Digits and nothing else: RFC 9110, 10.2.3. */
 const secondsOf = (text: string | undefined): Duration.Duration =>
   Duration.seconds(text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : 0)
 
 const Unavailable503 = Schema.instanceOf(Unavailable).pipe(HttpApiSchema.encodeToWithHeaders({
-  body: body(503, "Whether the token is good can't be told now"),
+  body: body(503, "Unavailable"),
   headers: {
     "cache-control": Schema.String,
     "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "Seconds until it may be tried again" }))
@@ -80,7 +80,7 @@ const Unavailable503 = Schema.instanceOf(Unavailable).pipe(HttpApiSchema.encodeT
       headers: seconds === undefined ? noStore : { ...noStore, "retry-after": String(seconds) }
     }
   }
-}))
+})).annotate({ description: "Whether the token is good can't be told now" })
 
 /** What a protected endpoint may fail with beside its own errors. */
 export const errors = [InvalidRequest400, Unauthorized401, Forbidden403, Unavailable503] as const
