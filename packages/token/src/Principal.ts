@@ -18,21 +18,24 @@ export interface Parts<C> extends Validated<C> {
   readonly protection: Protection
 }
 
-/** Who calls. */
+/** Who calls. It has getters alone, and no field of its own: loggers and inspectors find nothing to show. */
 export class Principal<C> {
-  /** What the claims schema made of the token's claims. */
-  readonly claims: C
-  /** The registered claims, in one form for all tokens. */
-  readonly registered: Claims.Registered
-  /** The roles, of the claim that the tag names. */
-  readonly roles: ReadonlyArray<string>
-  readonly #protection: Protection
+  readonly #parts: Parts<C>
 
-  constructor({ claims, protection, registered, roles }: Parts<C>) {
-    this.claims = claims
-    this.registered = registered
-    this.roles = roles
-    this.#protection = protection
+  constructor(parts: Parts<C>) {
+    this.#parts = parts
+  }
+  /** What the claims schema made of the token's claims. */
+  get claims(): C {
+    return this.#parts.claims
+  }
+  /** The registered claims, in one form for all tokens. */
+  get registered(): Claims.Registered {
+    return this.#parts.registered
+  }
+  /** The roles, of the claim that the tag names. */
+  get roles(): ReadonlyArray<string> {
+    return this.#parts.roles
   }
   /** Who vouches for the caller: `iss`. A subject means something at its issuer only. */
   get issuer(): string {
@@ -60,11 +63,11 @@ export class Principal<C> {
   }
   /** Refuses the caller with `Forbidden`: a 403. */
   get deny(): Effect.Effect<never, Forbidden> {
-    return Effect.suspend(() => Effect.fail(denied(this.#protection)))
+    return Effect.suspend(() => Effect.fail(denied(this.#parts.protection)))
   }
   /** Refuses the caller for want of scopes, which are named to it: a 403. */
   denyScopes(...scopes: NonEmpty): Effect.Effect<never, Forbidden> {
-    return Effect.suspend(() => Effect.fail(scopesLacking(this.#protection, scopes)))
+    return Effect.suspend(() => Effect.fail(scopesLacking(this.#parts.protection, scopes)))
   }
   /** Nothing: claims are personal, and logs are not the place for them. */
   toJSON(): unknown {
