@@ -6,7 +6,7 @@
  */
 import { Configuration, type KeelsonError } from "@keelson/core"
 import { type Egress, JwksCache, JwksOptions, KeySource, StaticKeys } from "@keelson/jwks"
-import { Effect, type FileSystem, Layer, Schema, Struct } from "effect"
+import { type Effect, type FileSystem, Layer, Schema, Struct } from "effect"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 
 /** What is said of a key set here; its issuer is the one of the policy. */
@@ -14,13 +14,16 @@ const Jwks = Schema.Struct(
   Struct.omit({ ...JwksOptions.originFields, ...JwksOptions.timeFields, ...JwksOptions.fetchFields }, ["issuer"])
 )
 
-const Fields = Schema.Struct({
+/** Fields of the options. */
+export const fields = {
   ...ValidationPolicy.fields,
   /** The keys themselves, as `StaticKeys` has them, for all of the issuers. From 1 to 100 keys. Default none. */
   keys: Schema.optionalKey(StaticKeys.StaticKeys.fields.keys),
   /** The key set of the one issuer, with the options of `JwksOptions` but its issuer. Default none. */
   jwks: Schema.optionalKey(Jwks)
-})
+}
+
+const Fields = Schema.Struct(fields)
 
 type Fields = typeof Fields.Type
 
