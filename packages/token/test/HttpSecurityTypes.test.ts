@@ -15,6 +15,7 @@ describe("HttpSecurity types", () => {
     expectTypeOf(Caller.requireScopes("a")).toEqualTypeOf<
       Effect.Effect<Principal.Principal<Claims.AccessToken>, HttpSecurityError.Forbidden, Caller>
     >()
+    assert.strictEqual(Caller.key, "test/Caller")
     // @ts-expect-error: a guard without a scope would let everybody pass
     expectTypeOf(Caller.requireScopes).toBeCallableWith()
   })
@@ -32,6 +33,7 @@ describe("HttpSecurity types", () => {
 
   it("[K-26] leaves a route that needs the principal without one until the middleware is there", () => {
     const route = HttpRouter.add("GET", "/", Effect.map(Caller, () => HttpServerResponse.empty()))
+    assert.isDefined(route)
     expectTypeOf<Layer.Services<typeof route>>().toEqualTypeOf<
       HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Caller>
     >()
