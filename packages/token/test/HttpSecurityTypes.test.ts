@@ -1,3 +1,4 @@
+// @effect-diagnostics missingEffectContext:off -- what must not compile is shown here
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { type Context, Effect, type Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
