@@ -1,7 +1,7 @@
 import { Result } from "effect"
 import { LRUCache } from "lru-cache"
 import type { Reason } from "../TokenError.ts"
-import { decodeCanonical, isCanonical } from "./base64url.ts"
+import { decodeCanonical } from "./base64url.ts"
 import { malformed } from "./reasons.ts"
 import { own, parseObject } from "./strictJson.ts"
 
@@ -17,8 +17,9 @@ const limits = { maxDepth: 4, maxMembers: 64 }
 const isText = (value: unknown): value is string | undefined => value === undefined || typeof value === "string"
 
 const read = (segment: string): Result.Result<TokenHeader, Reason> => {
-  if (!isCanonical(segment)) return Result.fail(malformed("header", "encoding"))
-  const parsed = parseObject(decodeCanonical(segment), limits)
+  const bytes = decodeCanonical(segment)
+  if (bytes === undefined) return Result.fail(malformed("header", "encoding"))
+  const parsed = parseObject(bytes, limits)
   if (Result.isFailure(parsed)) return Result.fail(malformed("header", parsed.failure))
   const members = parsed.success
   // No extension is understood here. `b64` is one too, which is only valid where `crit` names it (RFC 7797, 6).

@@ -52,7 +52,7 @@ const split = (scope: string): ReadonlyArray<string> => scope.split(" ").filter(
  */
 export const readRegistered = (members: JsonObject, maxAudiences: number): Result.Result<Registered, Reason> => {
   const reader = new Reader(members)
-  const scopes = reader.texts("scope") ?? reader.texts("scp")
+  const scope = (reader.texts("scope") ?? reader.texts("scp"))?.join(" ")
   const registered: Registered = {
     iss: reader.required("iss", reader.text("iss"), ""),
     sub: reader.text("sub"),
@@ -63,8 +63,8 @@ export const readRegistered = (members: JsonObject, maxAudiences: number): Resul
     jti: reader.text("jti"),
     sid: reader.text("sid"),
     client_id: reader.text("client_id"),
-    scope: scopes?.join(" "),
-    scopes: scopes?.flatMap(split) ?? []
+    scope,
+    scopes: scope === undefined ? [] : split(scope)
   }
   return reader.reason === undefined ? Result.succeed(registered) : Result.fail(reader.reason)
 }
