@@ -3,12 +3,14 @@ import { LRUCache } from "lru-cache"
 import type { Reason } from "../TokenError.ts"
 import { decodeCanonical } from "./base64url.ts"
 import { malformed } from "./reasons.ts"
+import { normalizedType } from "./rules.ts"
 import { own, parseObject } from "./strictJson.ts"
 
 /** What is looked at of a JOSE header. Whatever else is in it selects no key, and is followed nowhere. */
 export interface TokenHeader {
   readonly alg: string
   readonly kid: string | undefined
+  /** In small letters, and without `application/`. */
   readonly typ: string | undefined
 }
 
@@ -30,7 +32,7 @@ const read = (segment: string): Result.Result<TokenHeader, Reason> => {
   const kid = own(members, "kid")
   const typ = own(members, "typ")
   if (typeof alg !== "string" || !isText(kid) || !isText(typ)) return Result.fail(malformed("header", "member"))
-  return Result.succeed({ alg, kid, typ })
+  return Result.succeed({ alg, kid, typ: typ === undefined ? undefined : normalizedType(typ) })
 }
 
 /** Longer headers are read each time, so that what is kept stays small. */

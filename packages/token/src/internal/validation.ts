@@ -1,9 +1,9 @@
-import { Clock, Effect, Predicate, Redacted, Result } from "effect"
+import { Clock, Effect, type Fiber, Predicate, Redacted, Result, Tracer } from "effect"
 import type { Revocation } from "../Revocation.ts"
 import { type Code, codeOf, type Reason, type TokenError } from "../TokenError.ts"
 import type { Validated, ValidateOptions } from "../TokenValidator.ts"
 import { accessTokenProblem, callProblem } from "./callChecks.ts"
-import { Judge } from "./judge.ts"
+import { Judge, type Unknown } from "./judge.ts"
 import type { HashText } from "./platform.ts"
 import { failWith, revocationUnavailable, revoked } from "./reasons.ts"
 import { type Entry, TokenCache } from "./tokenCache.ts"
@@ -67,7 +67,7 @@ export class Validation<C> {
       const text = textOf(token)
       const hash = this.#hashOf(text)
       return this.#hit(hash, clock) ??
-        Effect.flatMap(this.#miss(text, hash, clock, false), (entry) => this.#admit(entry))
+        Effect.flatMap(this.#miss({ text, hash, skipExpiry: false }, fiber), (entry) => this.#admit(entry))
     })
   }
 
@@ -79,7 +79,7 @@ export class Validation<C> {
       const skipExpiry = options.skipExpiry === true
       const hash = skipExpiry ? undefined : this.#hashOf(text)
       const entry = this.#known(hash, clock)
-      const checked = entry === undefined ? this.#miss(text, hash, clock, skipExpiry) : Effect.succeed(entry)
+      const checked = entry === undefined ? this.#miss({ text, hash, skipExpiry }, fiber) : Effect.succeed(entry)
       return Effect.flatMap(checked, (entry) => this.#admitTo(entry, options))
     })
   }
@@ -100,23 +100,21 @@ export class Validation<C> {
     const entry = this.#known(hash, clock)
     return entry === undefined ? undefined : this.#admit(entry)
   }
-  #miss(
-    text: string,
-    hash: string | undefined,
-    clock: Clock.Clock,
-    skipExpiry: boolean
-  ): Effect.Effect<Checked<C>, TokenError> {
+  #miss(token: Unknown, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Checked<C>, TokenError> {
     this.counts.misses++
-    const known = hash === undefined ? undefined : this.cache?.refusal(hash, clock)
+    const clock = fiber.getRef(Clock.Clock)
+    const known = token.hash === undefined ? undefined : this.cache?.refusal(token.hash, clock)
     if (known !== undefined) return this.#refuse(known)
     const judged = Effect.flatMap(
-      this.#judge.judge({ text, hash, skipExpiry }, clock),
+      this.#judge.judge(token, clock),
       (outcome) => Result.isSuccess(outcome) ? Effect.succeed(outcome.success) : this.#refuse(outcome.failure)
     )
-    return Effect.withSpan(judged, "TokenValidator.validate", {
-      attributes: { validator: this.parts.id },
-      captureStackTrace: false
-    })
+    // Nobody sees the spans of Effect's own tracer, and one takes as long as parsing a token.
+    return fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer ? judged : Effect.withSpan(
+      judged,
+      "TokenValidator.validate",
+      { attributes: { validator: this.parts.id }, captureStackTrace: false }
+    )
   }
 
   /** What may have changed since the signature was verified, and is not in the token: whether it was revoked. */

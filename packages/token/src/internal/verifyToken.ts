@@ -3,7 +3,6 @@ import { type Clock, Duration, Effect, Exit, Result } from "effect"
 import type { Reason } from "../TokenError.ts"
 import type { Validated } from "../TokenValidator.ts"
 import { audienceProblem, missingClaim, partyProblem } from "./claimChecks.ts"
-import { deepFreeze } from "./deepFreeze.ts"
 import type { Parsed } from "./parseToken.ts"
 import { encodeText } from "./platform.ts"
 import { issuerUntrusted, keyNotFound } from "./reasons.ts"
@@ -85,14 +84,14 @@ export const judge = <C>(
     missingClaim(members, rules.requiredClaims) ?? partyProblem(members, registered, rules)
   if (problem !== undefined) return Result.fail(problem)
   return Result.map(verifier.decodeClaims(members), (claims) => {
-    const value: Validated<C> = Object.freeze({ claims, registered: deepFreeze(registered) })
+    const value: Validated<C> = Object.freeze({ claims, registered })
     const window = windowOf(registered, rules)
     const left = Duration.millis(Math.max(0, window.ends - wall))
     return {
       exit: Exit.succeed(value),
       value,
       registered,
-      members: deepFreeze(members),
+      members,
       alg: header.alg,
       trust,
       window,
