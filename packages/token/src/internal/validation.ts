@@ -32,8 +32,13 @@ const noOptions: ValidateOptions = {}
 
 /** What is no text at all is as good as an empty one. */
 const textOf = (token: Token): string => {
-  const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
-  return Predicate.isString(text) ? text : ""
+  try {
+    const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
+    return Predicate.isString(text) ? text : ""
+  } catch {
+    // It was wiped.
+    return ""
+  }
 }
 
 /** Validating tokens by one policy. */
@@ -80,7 +85,7 @@ export class Validation<C> {
   }
 
   /** Forgets every token. */
-  readonly invalidate: Effect.Effect<void> = Effect.sync(() => this.cache?.clear())
+  readonly invalidate: Effect.Effect<void> = Effect.sync(() => this.#judge.forget())
 
   #hashOf(text: string): string | undefined {
     const { hash, rules } = this.parts

@@ -88,7 +88,7 @@ export const judge = <C>(
     missingClaim(members, rules.requiredClaims) ?? partyProblem(members, registered, rules)
   if (problem !== undefined) return Result.fail(problem)
   return Result.map(verifier.decodeClaims(members), (claims) => {
-    const value: Validated<C> = deepFreeze({ claims, registered })
+    const value: Validated<C> = Object.freeze({ claims, registered: deepFreeze(registered) })
     const window = windowOf(registered, rules)
     const left = Duration.millis(Math.max(0, window.ends - wall))
     return {
