@@ -1,6 +1,9 @@
-/** What a validator may accept at most, told simply and without any of its code. */
-import { audience, issuer } from "../support.ts"
-import { type Input, now } from "./hostile.ts"
+/** What a validator of hostile inputs may accept at most, told simply and without any of its code; and that validator. */
+import { StaticKeys } from "@keelson/jwks"
+import { Redacted } from "effect"
+import { ValidationPolicy } from "../../src/index.ts"
+import { audience, issuer, validatorOf } from "../support.ts"
+import { type Input, now, secret, trusted } from "./hostile.ts"
 
 const json = (segment: string | undefined): Readonly<Record<string, unknown>> => {
   const value: unknown = JSON.parse(Buffer.from(segment ?? "", "base64url").toString())
@@ -33,3 +36,15 @@ export const objections = ({ isSigned, token }: Input): ReadonlyArray<string> =>
   ]
   return checks.flatMap(([name, holds]) => holds ? [] : [name])
 }
+
+/** A validator that trusts the keys of hostile inputs. */
+export const hostileValidator = validatorOf(
+  ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["HS256", "EdDSA"] }),
+  StaticKeys.layer({
+    issuers: [issuer],
+    keys: [
+      { id: "h", algorithm: "HS256", secret: Redacted.make(secret) },
+      { id: "e", algorithm: "EdDSA", jwk: trusted[1].publicKey?.export({ format: "jwk" }) ?? {} }
+    ]
+  })
+)

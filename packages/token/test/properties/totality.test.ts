@@ -1,28 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { StaticKeys } from "@keelson/jwks"
-import { Cause, Effect, Exit, Redacted } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { errorOf, forAllEffect } from "../../../core/test/support.ts"
-import { ValidationPolicy } from "../../src/index.ts"
 import { SignatureVerifier, type VerifySignature } from "../../src/internal/signature.ts"
-import { audience, issuer, validatorOf } from "../support.ts"
-import { Hostile, type Input, now, secret, trusted } from "./hostile.ts"
-import { objections } from "./oracle.ts"
-
-const policy = ValidationPolicy.accessToken({
-  issuers: [issuer],
-  audiences: [audience],
-  algorithms: ["HS256", "EdDSA"]
-})
-
-const keys = StaticKeys.layer({
-  issuers: [issuer],
-  keys: [
-    { id: "h", algorithm: "HS256", secret: Redacted.make(secret) },
-    { id: "e", algorithm: "EdDSA", jwk: trusted[1].publicKey?.export({ format: "jwk" }) ?? {} }
-  ]
-})
+import { Hostile, type Input, now } from "./hostile.ts"
+import { hostileValidator, objections } from "./oracle.ts"
 
 /** Counts the signatures that are looked at, and those that are good. */
 const counting =
@@ -67,7 +50,7 @@ describe("Totality", () => {
       Effect.gen(function*() {
         yield* TestClock.setTime(now * 1000)
         const verify = counting(counts, yield* SignatureVerifier)
-        const tokens = yield* Effect.provideService(validatorOf(policy, keys), SignatureVerifier, verify)
+        const tokens = yield* Effect.provideService(hostileValidator, SignatureVerifier, verify)
         const hostile = new Hostile(seed)
         const inputs = Array.from({ length: perCase }, () => hostile.next())
         const exits = yield* Effect.forEach(inputs, ({ token }) => Effect.exit(tokens.validate(token)), {
