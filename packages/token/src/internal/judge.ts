@@ -7,7 +7,7 @@ import { type Parsed, parseToken } from "./parseToken.ts"
 import { keysUnsettled, signatureInvalid } from "./reasons.ts"
 import { timeProblem } from "./timeChecks.ts"
 import { type Entry, type IsStillSo, isUsable, type TokenCache } from "./tokenCache.ts"
-import { findKeys, judge, type Verifier, verifyingKey } from "./verifyToken.ts"
+import { findKeys, judge, type Verifier, type VerifyingKey, verifyingKey } from "./verifyToken.ts"
 
 /** What became of a token. */
 export type Outcome<C> = Result.Result<Entry<Validated<C>>, Reason>
@@ -87,7 +87,7 @@ export class Judge<C> {
       const key = candidates[place]
       const outcome = key === undefined
         ? Result.fail(signatureInvalid)
-        : judge(this.#verifier, parsed, key.trust, clock, skipExpiry)
+        : judge(this.#verifier, parsed, verifying(key, place, candidates), clock, skipExpiry)
       // What everybody was told to forget meanwhile is not remembered.
       if (hash !== undefined && epoch === this.#epoch) this.#remember(hash, outcome, parsed, candidates, clock)
       return outcome
@@ -114,6 +114,12 @@ export class Judge<C> {
     }
   }
 }
+
+const verifying = (
+  { trust }: KeySource.Candidate,
+  index: number,
+  { length: candidates }: ReadonlyArray<KeySource.Candidate>
+): VerifyingKey => ({ trust, place: index + 1, candidates })
 
 const timeTags: ReadonlySet<Reason["_tag"]> = new Set(["TokenExpired", "TokenNotYetValid", "TokenTooOld"])
 const always: IsStillSo = () => true

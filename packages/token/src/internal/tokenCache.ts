@@ -16,6 +16,8 @@ export interface Entry<A> {
   readonly members: JsonObject
   readonly alg: string
   readonly trust: KeySource.KeyTrust
+  /** Which of the keys that were to be tried verified it, from 1. */
+  readonly key: { readonly place: number; readonly candidates: number }
   readonly window: Window
   /** The monotonic nanosecond at which it ends: a wall clock that is set back does not make a token live longer. */
   readonly endsAt: bigint
