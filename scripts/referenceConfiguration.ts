@@ -5,6 +5,7 @@ import { commentsOf } from "./referenceComments.ts"
 import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
 import { type OptionInfo, type Options, optionsOf } from "./referenceOptions.ts"
+import { tokenSections } from "./referenceTokenOptions.ts"
 
 export interface Section {
   readonly title: string
@@ -72,12 +73,13 @@ const policySections: ReadonlyArray<Section> = [
 ]
 
 /** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [...policySections, ...keySections]
+export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...tokenSections]
 
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
   breaker: "[BreakerPolicy](#breakerpolicy)",
-  budget: "[RetryBudget](#retrybudget)"
+  budget: "[RetryBudget](#retrybudget)",
+  jwks: "[JwksOptions](#jwksoptions)"
 }
 
 /** What stands in the column of defaults. */
@@ -150,5 +152,6 @@ export const configurationPage = (): string =>
     "Options in code only. What happens while Redis is down is told in [operations.md](../guides/operations.md).",
     table(head, redisOptions.map(row)),
     ...keySections.flatMap(blocks),
-    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))])
+    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
+    ...tokenSections.flatMap(blocks)
   ])

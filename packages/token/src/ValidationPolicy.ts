@@ -77,20 +77,20 @@ export const fields = {
   /** The algorithms that may have signed them. From 1 to 14 algorithms. Required. */
   algorithms: list(Algorithm, 14, "algorithms"),
   /**
-   * The media types that `typ` may be, without `application/` and in any case; from 1 to 16 types. Default `at+jwt` for
-   * access tokens, `JWT` for others.
+   * The media types that `typ` may be, with or without `application/`, in any case. Without them it is `at+jwt` for access
+   * tokens, `JWT` for others. From 1 to 16 types. Default none.
    */
   types: Schema.optionalKey(list(text(128), 16, "types")),
-  /** Whether a token without `typ` is refused. Default true for access tokens, false for others. */
+  /** Whether a token without `typ` is refused. Left out, access tokens are, and others are not. Default none. */
   requireType: Schema.optionalKey(Schema.Boolean),
-  /** Claims that have to be there, beside those of the profile. From 0 to 64 names. Default none. */
+  /** Claims that have to be there, beside those of the profile; 64 names at most. Default none. */
   requiredClaims: Field.defaulted(
     Schema.Array(text(256)).check(Schema.isMaxLength(64, { expected: "a list of at most 64 names" })),
     []
   ),
   /** How far the clocks of issuer and validator may be apart. From 0 millis to 5 minutes. Default 30 seconds. */
   clockTolerance: Field.defaulted(Field.duration("0 millis", "5 minutes"), Duration.seconds(30)),
-  /** How long ago a token may have been issued (`iat`). From 1 second to 365 days. Default no limit. */
+  /** How long ago a token may have been issued (`iat`). From 1 second to 8760 hours. Default none. */
   maxAge: Schema.optionalKey(Field.duration("1 second", "8760 hours")),
   /**
    * Whether an ID token has to answer a `nonce` that the call gives (OpenID Connect Core 1.0, 3.1.3.7): `optional` checks one

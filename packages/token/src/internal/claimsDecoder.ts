@@ -1,5 +1,6 @@
 import { Result, Schema, type SchemaAST, type SchemaIssue } from "effect"
 import type { Reason } from "../TokenError.ts"
+import { deepFreeze } from "./deepFreeze.ts"
 
 /** A schema that claims decode to, without services of its own. */
 export type ClaimsSchema = Schema.ConstraintDecoder<unknown>
@@ -60,7 +61,7 @@ const placeOf = (
 }
 
 /**
- * Decodes claims, and tells of a failure where it is. What the token's author chose, as the keys of a record, shows as
+ * Decodes and freezes claims, and tells of a failure where it is. What the token's author chose, as the keys of a record, shows as
  * `*`. A schema that throws, or would have to wait, refuses.
  */
 export const makeClaimsDecoder = <S extends ClaimsSchema>(
@@ -78,7 +79,7 @@ export const makeClaimsDecoder = <S extends ClaimsSchema>(
   }
   return (members) => {
     try {
-      return Result.mapError(decode(members), ({ issue }) => reasonOf(issue))
+      return Result.mapBoth(decode(members), { onFailure: ({ issue }) => reasonOf(issue), onSuccess: deepFreeze })
     } catch {
       return Result.fail({ _tag: "ClaimInvalid", path: "*" })
     }

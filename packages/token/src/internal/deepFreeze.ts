@@ -1,6 +1,15 @@
-/** What can't be frozen: views of bytes. What keeps its content elsewhere, as a `Map` or `Date`, stays open. */
-const isFreezable = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !ArrayBuffer.isView(value)
+import { Schema } from "effect"
+
+/**
+ * Plain objects, lists, and instances of a `Schema.Class`. What else a schema may decode to keeps content elsewhere, as a
+ * `Map` does, or remembers things in itself, as a `DateTime` does.
+ */
+const isFreezable = (value: unknown): value is object => {
+  if (typeof value !== "object" || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || Array.isArray(value) ||
+    Schema.isSchema(value.constructor)
+}
 
 const freeze = (value: unknown, seen: Set<object>): void => {
   if (!isFreezable(value) || seen.has(value)) return

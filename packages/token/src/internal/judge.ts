@@ -5,8 +5,9 @@ import type { Validated } from "../TokenValidator.ts"
 import { makeHeaderReader } from "./joseHeader.ts"
 import { type Parsed, parseToken } from "./parseToken.ts"
 import { keysUnsettled, signatureInvalid } from "./reasons.ts"
-import { type Entry, isUsable, type TokenCache } from "./tokenCache.ts"
-import { findKeys, judge, type Verifier, verifyingKey } from "./verifyToken.ts"
+import { timeProblem } from "./timeChecks.ts"
+import { type Entry, type IsStillSo, isUsable, type TokenCache } from "./tokenCache.ts"
+import { findKeys, judge, type Verifier, type VerifyingKey, verifyingKey } from "./verifyToken.ts"
 
 /** What became of a token. */
 export type Outcome<C> = Result.Result<Entry<Validated<C>>, Reason>
@@ -28,6 +29,8 @@ export class Judge<C> {
   readonly #cache: TokenCache<Validated<C>> | undefined
   readonly #readHeader = makeHeaderReader()
   readonly #underWay = new Map<string, Promise<Outcome<C>>>()
+  /** Grows when everything is forgotten. */
+  #epoch = 0
 
   constructor(verifier: Verifier<C>, cache: TokenCache<Validated<C>> | undefined) {
     this.#verifier = verifier
@@ -40,6 +43,13 @@ export class Judge<C> {
       // The keys were replaced while they were verified with, or its time came: nothing is known of the token any more.
       return round < maxRounds ? this.judge(token, clock, round + 1) : Effect.succeed(Result.fail(keysUnsettled))
     })
+  }
+
+  /** Forgets what is remembered, and what is being found out. */
+  forget(): void {
+    this.#epoch++
+    this.#underWay.clear()
+    this.#cache?.clear()
   }
 
   #joinOrStart(token: Unknown, clock: Clock.Clock): Effect.Effect<Outcome<C>> {
@@ -71,27 +81,48 @@ export class Judge<C> {
     candidates: ReadonlyArray<KeySource.Candidate>,
     clock: Clock.Clock
   ): Promise<Outcome<C>> {
-    const place = await verifyingKey(this.#verifier, parsed, candidates)
-    const key = candidates[place]
-    const outcome = key === undefined
-      ? Result.fail(signatureInvalid)
-      : judge(this.#verifier, parsed, key.trust, clock, skipExpiry)
-    if (hash !== undefined) {
-      this.#underWay.delete(hash)
-      this.#remember(hash, outcome, candidates, clock)
+    const epoch = this.#epoch
+    try {
+      const place = await verifyingKey(this.#verifier, parsed, candidates)
+      const key = candidates[place]
+      const outcome = key === undefined
+        ? Result.fail(signatureInvalid)
+        : judge(this.#verifier, parsed, verifying(key, place, candidates), clock, skipExpiry)
+      // What everybody was told to forget meanwhile is not remembered.
+      if (hash !== undefined && epoch === this.#epoch) this.#remember(hash, outcome, parsed, candidates, clock)
+      return outcome
+    } finally {
+      if (hash !== undefined && epoch === this.#epoch) this.#underWay.delete(hash)
     }
-    return outcome
   }
   #remember(
     hash: string,
     outcome: Outcome<C>,
+    { registered }: Parsed,
     candidates: ReadonlyArray<KeySource.Candidate>,
     clock: Clock.Clock
   ): void {
     if (Result.isSuccess(outcome)) this.#cache?.set(hash, outcome.success)
-    else this.#cache?.refuse(hash, outcome.failure, [...new Set(candidates.map(({ trust }) => trust))], clock)
+    else {
+      const { failure } = outcome
+      const trusts = [...new Set(candidates.map(({ trust }) => trust))]
+      const { rules } = this.#verifier
+      const isStillSo: IsStillSo = timeTags.has(failure._tag)
+        ? (now) => timeProblem(registered, rules, now)?._tag === failure._tag
+        : always
+      this.#cache?.refuse(hash, failure, trusts, clock, isStillSo)
+    }
   }
 }
+
+const verifying = (
+  { trust }: KeySource.Candidate,
+  index: number,
+  { length: candidates }: ReadonlyArray<KeySource.Candidate>
+): VerifyingKey => ({ trust, place: index + 1, candidates })
+
+const timeTags: ReadonlySet<Reason["_tag"]> = new Set(["TokenExpired", "TokenNotYetValid", "TokenTooOld"])
+const always: IsStillSo = () => true
 
 const isSettled = (entry: Entry<unknown>, { skipExpiry }: Unknown, clock: Clock.Clock): boolean =>
   skipExpiry ? entry.trust.holds(clock) : isUsable(entry, clock)

@@ -36,6 +36,8 @@ export const keyNotFound = memoized<"unknown" | "mismatched" | "ambiguous">((rea
 export const algorithmUnsupported: Reason = { _tag: "AlgorithmUnsupported" }
 export const typeMismatch: Reason = { _tag: "TypeMismatch" }
 export const issuerUntrusted: Reason = { _tag: "IssuerUntrusted" }
+/** The policy trusts the issuer, and the key source does not know it: for the caller there is no difference. */
+export const issuerUnserved: Reason = { _tag: "IssuerUntrusted" }
 export const signatureInvalid: Reason = { _tag: "SignatureInvalid" }
 export const audienceMismatch: Reason = { _tag: "AudienceMismatch" }
 /** The keys changed each time that the token was judged. */

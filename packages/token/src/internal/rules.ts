@@ -31,8 +31,9 @@ const profiles: Record<
   idToken: { type: "JWT", requireType: false, claims: ["sub", "iat"] }
 }
 
-/** Media types have no case, and `application/` may be left out (RFC 7515, 4.1.9). */
-export const normalizedType = (type: string): string => type.toLowerCase().replace(/^application\/(?=[^/]*$)/, "")
+/** Media types have no case, which is one of ASCII alone; and `application/` may be left out (RFC 7515, 4.1.9). */
+export const normalizedType = (type: string): string =>
+  type.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/^application\/(?=[^/]*$)/, "")
 
 const trusted = ({ issuers }: ValidationPolicy): ReadonlyMap<string, TrustedIssuer> =>
   new Map(issuers.flatMap((issuer): ReadonlyArray<readonly [string, TrustedIssuer]> =>

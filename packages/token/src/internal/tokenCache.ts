@@ -16,6 +16,8 @@ export interface Entry<A> {
   readonly members: JsonObject
   readonly alg: string
   readonly trust: KeySource.KeyTrust
+  /** Which of the keys that were to be tried verified it, from 1. */
+  readonly key: { readonly place: number; readonly candidates: number }
   readonly window: Window
   /** The monotonic nanosecond at which it ends: a wall clock that is set back does not make a token live longer. */
   readonly endsAt: bigint
@@ -28,7 +30,11 @@ interface Refusal {
   readonly reason: Reason
   readonly trusts: ReadonlyArray<KeySource.KeyTrust>
   readonly until: Instant.Instant
+  readonly isStillSo: IsStillSo
 }
+
+/** Whether a token is refused for the same reason at another time, in milliseconds since 1970. */
+export type IsStillSo = (now: number) => boolean
 
 export interface CacheLimits {
   readonly maxEntries: number
@@ -74,14 +80,20 @@ export class TokenCache<A> {
   refusal(hash: string, clock: Clock.Clock): Reason | undefined {
     const refusal = this.#refusals.get(hash)
     if (refusal === undefined) return undefined
-    if (!Instant.hasCome(refusal.until, clock) && refusal.trusts.every((trust) => trust.holds(clock))) {
-      return refusal.reason
-    }
+    const isGood = !Instant.hasCome(refusal.until, clock) && refusal.isStillSo(clock.currentTimeMillisUnsafe()) &&
+      refusal.trusts.every((trust) => trust.holds(clock))
+    if (isGood) return refusal.reason
     this.#refusals.delete(hash)
     return undefined
   }
-  refuse(hash: string, reason: Reason, trusts: ReadonlyArray<KeySource.KeyTrust>, clock: Clock.Clock): void {
-    this.#refusals.set(hash, { reason, trusts, until: Instant.after(Instant.now(clock), refusalMillis) })
+  refuse(
+    hash: string,
+    reason: Reason,
+    trusts: ReadonlyArray<KeySource.KeyTrust>,
+    clock: Clock.Clock,
+    isStillSo: IsStillSo
+  ): void {
+    this.#refusals.set(hash, { reason, trusts, isStillSo, until: Instant.after(Instant.now(clock), refusalMillis) })
   }
 
   clear(): void {

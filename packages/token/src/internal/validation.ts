@@ -5,7 +5,7 @@ import type { Validated, ValidateOptions } from "../TokenValidator.ts"
 import { accessTokenProblem, callProblem } from "./callChecks.ts"
 import { Judge } from "./judge.ts"
 import type { HashText } from "./platform.ts"
-import { failWith, revocationUnavailable, revoked } from "./reasons.ts"
+import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
 import { type Entry, TokenCache } from "./tokenCache.ts"
 import type { Verifier } from "./verifyToken.ts"
 
@@ -32,9 +32,18 @@ const noOptions: ValidateOptions = {}
 
 /** What is no text at all is as good as an empty one. */
 const textOf = (token: Token): string => {
-  const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
-  return Predicate.isString(text) ? text : ""
+  try {
+    const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
+    return Predicate.isString(text) ? text : ""
+  } catch {
+    // It was wiped.
+    return ""
+  }
 }
+
+/** Which key it was, by its place alone: its name is the token's. */
+const logKey = ({ key: { candidates, place } }: Checked<unknown>): Effect.Effect<void> =>
+  Effect.logDebug(`A token was verified by key ${place} of ${candidates} that fit it`)
 
 /** Validating tokens by one policy. */
 export class Validation<C> {
@@ -43,6 +52,7 @@ export class Validation<C> {
   readonly counts: Counts = { accepted: 0, hits: 0, misses: 0, refused: new Map() }
   readonly #judge: Judge<C>
   readonly #needsOptions: boolean
+  #hasWarned = false
 
   constructor(parts: Parts<C>) {
     const { cacheBytes, cacheEntries, nonce, profile } = parts.rules.policy
@@ -73,14 +83,22 @@ export class Validation<C> {
       const text = textOf(token)
       const skipExpiry = options.skipExpiry === true
       const hash = skipExpiry ? undefined : this.#hashOf(text)
-      const entry = this.#known(hash, clock)
-      const checked = entry === undefined ? this.#miss(text, hash, clock, skipExpiry) : Effect.succeed(entry)
-      return Effect.flatMap(checked, (entry) => this.#admitTo(entry, options))
+      const known = this.#known(hash, clock)
+      const checked = known === undefined ? this.#miss(text, hash, clock, skipExpiry) : Effect.succeed(known)
+      return Effect.flatMap(checked, (entry) => {
+        const admitted = this.#admitTo(entry, options)
+        return skipExpiry && clock.currentTimeMillisUnsafe() >= entry.window.ends
+          ? Effect.tap(
+            admitted,
+            () => Effect.logWarning(`${this.parts.id} accepted a token past its end, as the call asked`)
+          )
+          : admitted
+      })
     })
   }
 
   /** Forgets every token. */
-  readonly invalidate: Effect.Effect<void> = Effect.sync(() => this.cache?.clear())
+  readonly invalidate: Effect.Effect<void> = Effect.sync(() => this.#judge.forget())
 
   #hashOf(text: string): string | undefined {
     const { hash, rules } = this.parts
@@ -104,14 +122,28 @@ export class Validation<C> {
     this.counts.misses++
     const known = hash === undefined ? undefined : this.cache?.refusal(hash, clock)
     if (known !== undefined) return this.#refuse(known)
-    const judged = Effect.flatMap(
-      this.#judge.judge({ text, hash, skipExpiry }, clock),
-      (outcome) => Result.isSuccess(outcome) ? Effect.succeed(outcome.success) : this.#refuse(outcome.failure)
-    )
-    return Effect.withSpan(judged, "TokenValidator.validate", {
+    // A span is given how its effect ended, and claims are no business of a tracer's.
+    let entry: Checked<C> | undefined
+    const judged = Effect.flatMap(this.#judge.judge({ text, hash, skipExpiry }, clock), (outcome) => {
+      if (Result.isFailure(outcome)) return this.#refused(outcome.failure)
+      entry = outcome.success
+      return entry.key.candidates > 1 ? logKey(entry) : Effect.void
+    })
+    const traced = Effect.withSpan(judged, "TokenValidator.validate", {
       attributes: { validator: this.parts.id },
       captureStackTrace: false
     })
+    return Effect.flatMap(traced, () => entry === undefined ? Effect.die("not reached") : Effect.succeed(entry))
+  }
+
+  #refused(reason: Reason): Effect.Effect<never, TokenError> {
+    const refused = this.#refuse(reason)
+    if (reason !== issuerUnserved || this.#hasWarned) return refused
+    this.#hasWarned = true
+    return Effect.andThen(
+      Effect.logWarning(`The key source of ${this.parts.id} does not serve an issuer that its policy trusts`),
+      refused
+    )
   }
 
   /** What may have changed since the signature was verified, and is not in the token: whether it was revoked. */

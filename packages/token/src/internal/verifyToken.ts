@@ -6,7 +6,7 @@ import { decodeCanonical } from "./base64url.ts"
 import { audienceProblem, missingClaim, partyProblem } from "./claimChecks.ts"
 import { deepFreeze } from "./deepFreeze.ts"
 import type { Parsed } from "./parseToken.ts"
-import { issuerUntrusted, keyNotFound } from "./reasons.ts"
+import { issuerUnserved, keyNotFound } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import type { VerifySignature } from "./signature.ts"
 import { timeProblem, windowOf } from "./timeChecks.ts"
@@ -27,7 +27,7 @@ const reasonOf = (error: KeySource.LookupError): Reason => {
     case "JwksUnavailable":
       return { _tag: "KeysUnavailable", retryAfter: error.retryAfter }
     case "JwksNotRegistered":
-      return issuerUntrusted
+      return issuerUnserved
   }
 }
 
@@ -66,6 +66,13 @@ export const verifyingKey = async <C>(
   return -1
 }
 
+/** The key that verified a signature: its place among those that were to be tried, from 1. */
+export interface VerifyingKey {
+  readonly trust: KeySource.KeyTrust
+  readonly place: number
+  readonly candidates: number
+}
+
 /** About what an entry takes beside the text of its claims, which is there in one form as members, in another as claims. */
 const entryOverhead = 1536
 
@@ -78,7 +85,7 @@ const sizeOf = (payload: string): number => entryOverhead + 3 * payload.length
 export const judge = <C>(
   verifier: Verifier<C>,
   { header, members, parts, registered }: Parsed,
-  trust: KeySource.KeyTrust,
+  { trust, ...key }: VerifyingKey,
   clock: Clock.Clock,
   skipExpiry = false
 ): Result.Result<Entry<Validated<C>>, Reason> => {
@@ -88,7 +95,7 @@ export const judge = <C>(
     missingClaim(members, rules.requiredClaims) ?? partyProblem(members, registered, rules)
   if (problem !== undefined) return Result.fail(problem)
   return Result.map(verifier.decodeClaims(members), (claims) => {
-    const value: Validated<C> = deepFreeze({ claims, registered })
+    const value: Validated<C> = Object.freeze({ claims, registered: deepFreeze(registered) })
     const window = windowOf(registered, rules)
     const left = Duration.millis(Math.max(0, window.ends - wall))
     return {
@@ -98,6 +105,7 @@ export const judge = <C>(
       members: deepFreeze(members),
       alg: header.alg,
       trust,
+      key,
       window,
       endsAt: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(left),
       size: sizeOf(parts.payload)
