@@ -43,23 +43,23 @@ export const splitToken = (token: string, maxLength: number): Result.Result<Part
   })
 }
 
-/** What the header says, held against the policy (RFC 8725, 3.1 and 3.11). */
-export const headerProblem = ({ alg, typ }: TokenHeader, rules: Rules): Reason | undefined => {
-  if (!rules.algorithms.has(alg)) return algorithmUnsupported
-  return isExpectedType(typ, rules) ? undefined : typeMismatch
-}
+/** The algorithm that a header names has to be one of the policy's (RFC 8725, 3.1). */
+export const algorithmProblem = ({ alg }: TokenHeader, { algorithms }: Rules): Reason | undefined =>
+  algorithms.has(alg) ? undefined : algorithmUnsupported
 
-/** The claims of a payload, within the limits of the policy. */
-export const readPayload = (
-  payload: string,
-  { policy }: Rules
-): Result.Result<{ readonly members: JsonObject; readonly registered: Registered }, Reason> => {
-  if (!isCanonical(payload)) return Result.fail(malformed("payload", "encoding"))
-  const parsed = parseObject(decodeCanonical(payload), policy)
-  if (Result.isFailure(parsed)) return Result.fail(malformed("payload", parsed.failure))
-  const members = parsed.success
-  return Result.map(readRegistered(members, policy.maxAudiences), (registered) => ({ members, registered }))
-}
+/** So has the `typ` (RFC 8725, 3.11). */
+export const typeProblem = ({ typ }: TokenHeader, rules: Rules): Reason | undefined =>
+  isExpectedType(typ, rules) ? undefined : typeMismatch
+
+/** Whether a signature is one in one spelling only. */
+export const signatureProblem = ({ signature }: Parts): Reason | undefined =>
+  isCanonical(signature) ? undefined : malformed("signature", "encoding")
+
+/** The members of a payload, within the limits of the policy. */
+export const readPayload = ({ payload }: Parts, { policy }: Rules): Result.Result<JsonObject, Reason> =>
+  isCanonical(payload)
+    ? Result.mapError(parseObject(decodeCanonical(payload), policy), (problem) => malformed("payload", problem))
+    : Result.fail(malformed("payload", "encoding"))
 
 /** All that can be said of a token without a key, which is looked for only where nothing is wrong so far. */
 export const parseToken = (
@@ -71,13 +71,21 @@ export const parseToken = (
   if (Result.isFailure(parts)) return Result.fail(parts.failure)
   const header = readHeader(parts.success.header)
   if (Result.isFailure(header)) return Result.fail(header.failure)
-  const problem = headerProblem(header.success, rules)
+  const problem = algorithmProblem(header.success, rules) ?? typeProblem(header.success, rules) ??
+    signatureProblem(parts.success)
   if (problem !== undefined) return Result.fail(problem)
-  if (!isCanonical(parts.success.signature)) return Result.fail(malformed("signature", "encoding"))
-  const payload = readPayload(parts.success.payload, rules)
+  const payload = readPayload(parts.success, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
-  const { members, registered } = payload.success
-  const issuer = rules.issuers.get(registered.iss)
+  const members = payload.success
+  const registered = readRegistered(members, rules.policy.maxAudiences)
+  if (Result.isFailure(registered)) return Result.fail(registered.failure)
+  const issuer = rules.issuers.get(registered.success.iss)
   if (issuer === undefined) return Result.fail(issuerUntrusted)
-  return Result.succeed({ parts: parts.success, header: header.success, members, registered, issuer })
+  return Result.succeed({
+    parts: parts.success,
+    header: header.success,
+    members,
+    registered: registered.success,
+    issuer
+  })
 }
