@@ -1,7 +1,7 @@
 import { Result } from "effect"
 import type { Registered } from "../Claims.ts"
 import type { Reason } from "../TokenError.ts"
-import { decodeCanonical, isCanonical } from "./base64url.ts"
+import { decodeCanonical } from "./base64url.ts"
 import { isExpectedType } from "./claimChecks.ts"
 import type { TokenHeader } from "./joseHeader.ts"
 import { algorithmUnsupported, issuerUntrusted, malformed, typeMismatch } from "./reasons.ts"
@@ -21,6 +21,7 @@ export interface Parts {
 /** A token that has the right form and is of a trusted issuer, as it says. */
 export interface Parsed {
   readonly parts: Parts
+  readonly signature: Uint8Array<ArrayBuffer>
   readonly header: TokenHeader
   readonly members: JsonObject
   readonly registered: Registered
@@ -51,15 +52,19 @@ export const algorithmProblem = ({ alg }: TokenHeader, { algorithms }: Rules): R
 export const typeProblem = ({ typ }: TokenHeader, rules: Rules): Reason | undefined =>
   isExpectedType(typ, rules) ? undefined : typeMismatch
 
-/** Whether a signature is one in one spelling only. */
-export const signatureProblem = ({ signature }: Parts): Reason | undefined =>
-  isCanonical(signature) ? undefined : malformed("signature", "encoding")
+/** The bytes of a signature, which are written in one way only. */
+export const readSignature = ({ signature }: Parts): Result.Result<Uint8Array<ArrayBuffer>, Reason> => {
+  const bytes = decodeCanonical(signature)
+  return bytes === undefined ? Result.fail(malformed("signature", "encoding")) : Result.succeed(bytes)
+}
 
 /** The members of a payload, within the limits of the policy. */
-export const readPayload = ({ payload }: Parts, { policy }: Rules): Result.Result<JsonObject, Reason> =>
-  isCanonical(payload)
-    ? Result.mapError(parseObject(decodeCanonical(payload), policy), (problem) => malformed("payload", problem))
-    : Result.fail(malformed("payload", "encoding"))
+export const readPayload = ({ payload }: Parts, { policy }: Rules): Result.Result<JsonObject, Reason> => {
+  const bytes = decodeCanonical(payload)
+  return bytes === undefined
+    ? Result.fail(malformed("payload", "encoding"))
+    : Result.mapError(parseObject(bytes, policy), (problem) => malformed("payload", problem))
+}
 
 /** All that can be said of a token without a key, which is looked for only where nothing is wrong so far. */
 export const parseToken = (
@@ -71,9 +76,10 @@ export const parseToken = (
   if (Result.isFailure(parts)) return Result.fail(parts.failure)
   const header = readHeader(parts.success.header)
   if (Result.isFailure(header)) return Result.fail(header.failure)
-  const problem = algorithmProblem(header.success, rules) ?? typeProblem(header.success, rules) ??
-    signatureProblem(parts.success)
+  const problem = algorithmProblem(header.success, rules) ?? typeProblem(header.success, rules)
   if (problem !== undefined) return Result.fail(problem)
+  const signature = readSignature(parts.success)
+  if (Result.isFailure(signature)) return Result.fail(signature.failure)
   const payload = readPayload(parts.success, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
   const members = payload.success
@@ -83,6 +89,7 @@ export const parseToken = (
   if (issuer === undefined) return Result.fail(issuerUntrusted)
   return Result.succeed({
     parts: parts.success,
+    signature: signature.success,
     header: header.success,
     members,
     registered: registered.success,

@@ -1,7 +1,7 @@
 import { Clock, Effect, type Redacted, Result } from "effect"
 import type { Explanation, Options } from "../../Explain.ts"
 import { makeHeaderReader } from "../joseHeader.ts"
-import { algorithmProblem, type Parsed, readPayload, signatureProblem, splitToken, typeProblem } from "../parseToken.ts"
+import { algorithmProblem, type Parsed, readPayload, readSignature, splitToken, typeProblem } from "../parseToken.ts"
 import { issuerUntrusted, keysUnsettled, signatureInvalid } from "../reasons.ts"
 import { readRegistered } from "../registered.ts"
 import { type Parts, textOf } from "../validation.ts"
@@ -24,7 +24,7 @@ const examineForm = (
   findings.header = header
   findings.hold("algorithm", ["header"], header, (header) => algorithmProblem(header, rules))
   findings.hold("type", ["header"], header, (header) => typeProblem(header, rules))
-  findings.hold("signatureEncoding", ["form"], parts, signatureProblem)
+  const signature = findings.read("signatureEncoding", ["form"], parts, readSignature)
   const members = findings.read("payload", ["form"], parts, (parts) => readPayload(parts, rules))
   findings.claims = members
   const registered = findings.read(
@@ -38,8 +38,13 @@ const examineForm = (
     return trusted === undefined ? Result.fail(issuerUntrusted) : Result.succeed(trusted)
   })
   const claimed = members === undefined || registered === undefined ? undefined : { members, registered }
-  const isComplete = parts !== undefined && header !== undefined && claimed !== undefined && issuer !== undefined
-  return { alg: header?.alg, claimed, parsed: isComplete ? { parts, header, ...claimed, issuer } : undefined }
+  const isComplete = parts !== undefined && signature !== undefined && header !== undefined && claimed !== undefined &&
+    issuer !== undefined
+  return {
+    alg: header?.alg,
+    claimed,
+    parsed: isComplete ? { parts, signature, header, ...claimed, issuer } : undefined
+  }
 }
 
 const keyNeeds = ["form", "header", "algorithm", "signatureEncoding", "payload", "registeredClaims", "issuer"] as const
