@@ -18,13 +18,19 @@ export interface Parts {
   readonly signed: string
 }
 
+/** What a payload says. */
+export interface Payload {
+  readonly members: JsonObject
+  readonly registered: Registered
+  /** Bytes of the members in memory, as estimated. */
+  readonly size: number
+}
+
 /** A token that has the right form and is of a trusted issuer, as it says. */
-export interface Parsed {
+export interface Parsed extends Payload {
   readonly parts: Parts
   readonly signature: Uint8Array<ArrayBuffer>
   readonly header: TokenHeader
-  readonly members: JsonObject
-  readonly registered: Registered
   readonly issuer: TrustedIssuer
 }
 
@@ -54,13 +60,13 @@ export const headerProblem = ({ alg, typ }: TokenHeader, rules: Rules): Reason |
 export const readPayload = (
   payload: string,
   { policy }: Rules
-): Result.Result<{ readonly members: JsonObject; readonly registered: Registered }, Reason> => {
+): Result.Result<Payload, Reason> => {
   const bytes = decodeCanonical(payload)
   if (bytes === undefined) return Result.fail(malformed("payload", "encoding"))
   const parsed = parseObject(bytes, policy)
   if (Result.isFailure(parsed)) return Result.fail(malformed("payload", parsed.failure))
-  const members = parsed.success
-  return Result.map(readRegistered(members, policy.maxAudiences), (registered) => ({ members, registered }))
+  const { bytes: size, object: members } = parsed.success
+  return Result.map(readRegistered(members, policy.maxAudiences), (registered) => ({ members, registered, size }))
 }
 
 /** All that can be said of a token without a key, which is looked for only where nothing is wrong so far. */
@@ -79,8 +85,7 @@ export const parseToken = (
   if (signature === undefined) return Result.fail(malformed("signature", "encoding"))
   const payload = readPayload(parts.success.payload, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
-  const { members, registered } = payload.success
-  const issuer = rules.issuers.get(registered.iss)
+  const issuer = rules.issuers.get(payload.success.registered.iss)
   if (issuer === undefined) return Result.fail(issuerUntrusted)
-  return Result.succeed({ parts: parts.success, signature, header: header.success, members, registered, issuer })
+  return Result.succeed({ ...payload.success, parts: parts.success, signature, header: header.success, issuer })
 }
