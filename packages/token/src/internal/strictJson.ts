@@ -22,17 +22,27 @@ const quote = 0x22
 const backslash = 0x5C
 const colon = 0x3A
 
+/** Whether a quote belongs to the string that it stands in: an odd number of backslashes is before it. */
+const isEscaped = (text: string, at: number): boolean => {
+  let first = at
+  while (text.charCodeAt(first - 1) === backslash) first--
+  return (at - first) % 2 === 1
+}
+
+/** Where a string ends whose opening quote is at a place, in a text that is JSON. */
+const endOfString = (text: string, open: number): number => {
+  let close = text.indexOf("\"", open + 1)
+  while (isEscaped(text, close)) close = text.indexOf("\"", close + 1)
+  return close
+}
+
 /** How many members are written in a text that is JSON: the colons outside of strings. */
 const writtenMembers = (text: string): number => {
   let count = 0
-  let isInString = false
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
-    if (isInString) {
-      if (char === backslash) at++
-      else if (char === quote) isInString = false
-    } else if (char === quote) isInString = true
-    else if (char === colon) count++
+    if (char === colon) count++
+    else if (char === quote) at = endOfString(text, at)
   }
   return count
 }
