@@ -204,6 +204,20 @@ export const definitions = {
     labels: ["validator"],
     description: "Memory that the remembered tokens take, as estimated."
   },
+  revocationEntries: {
+    name: "revocation_entries",
+    kind: "gauge",
+    unit: "entries",
+    labels: ["store"],
+    description: "Revocations that this process holds, by where the list is kept (memory, redis)."
+  },
+  revocationStoreFailures: {
+    name: "revocation_store_failures_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["operation"],
+    description: "Calls to the shared list of revocations that failed or were late, by operation (check, revoke)."
+  },
   httpRequests: {
     name: "http_requests_total",
     kind: "counter",

@@ -1,7 +1,7 @@
 import { Result } from "effect"
 import type { Registered } from "../Claims.ts"
 import type { Reason } from "../TokenError.ts"
-import { decodeCanonical, isCanonical } from "./base64url.ts"
+import { decodeCanonical } from "./base64url.ts"
 import { isExpectedType } from "./claimChecks.ts"
 import type { TokenHeader } from "./joseHeader.ts"
 import { algorithmUnsupported, issuerUntrusted, malformed, typeMismatch } from "./reasons.ts"
@@ -21,6 +21,7 @@ export interface Parts {
 /** A token that has the right form and is of a trusted issuer, as it says. */
 export interface Parsed {
   readonly parts: Parts
+  readonly signature: Uint8Array<ArrayBuffer>
   readonly header: TokenHeader
   readonly members: JsonObject
   readonly registered: Registered
@@ -54,8 +55,9 @@ export const readPayload = (
   payload: string,
   { policy }: Rules
 ): Result.Result<{ readonly members: JsonObject; readonly registered: Registered }, Reason> => {
-  if (!isCanonical(payload)) return Result.fail(malformed("payload", "encoding"))
-  const parsed = parseObject(decodeCanonical(payload), policy)
+  const bytes = decodeCanonical(payload)
+  if (bytes === undefined) return Result.fail(malformed("payload", "encoding"))
+  const parsed = parseObject(bytes, policy)
   if (Result.isFailure(parsed)) return Result.fail(malformed("payload", parsed.failure))
   const members = parsed.success
   return Result.map(readRegistered(members, policy.maxAudiences), (registered) => ({ members, registered }))
@@ -73,11 +75,12 @@ export const parseToken = (
   if (Result.isFailure(header)) return Result.fail(header.failure)
   const problem = headerProblem(header.success, rules)
   if (problem !== undefined) return Result.fail(problem)
-  if (!isCanonical(parts.success.signature)) return Result.fail(malformed("signature", "encoding"))
+  const signature = decodeCanonical(parts.success.signature)
+  if (signature === undefined) return Result.fail(malformed("signature", "encoding"))
   const payload = readPayload(parts.success.payload, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
   const { members, registered } = payload.success
   const issuer = rules.issuers.get(registered.iss)
   if (issuer === undefined) return Result.fail(issuerUntrusted)
-  return Result.succeed({ parts: parts.success, header: header.success, members, registered, issuer })
+  return Result.succeed({ parts: parts.success, signature, header: header.success, members, registered, issuer })
 }

@@ -22,17 +22,27 @@ const quote = 0x22
 const backslash = 0x5C
 const colon = 0x3A
 
+/** Whether a quote belongs to the string that it stands in: an odd number of backslashes is before it. */
+const isEscaped = (text: string, at: number): boolean => {
+  let first = at
+  while (text.charCodeAt(first - 1) === backslash) first--
+  return (at - first) % 2 === 1
+}
+
+/** Where a string ends whose opening quote is at a place, in a text that is JSON. */
+const endOfString = (text: string, open: number): number => {
+  let close = text.indexOf("\"", open + 1)
+  while (isEscaped(text, close)) close = text.indexOf("\"", close + 1)
+  return close
+}
+
 /** How many members are written in a text that is JSON: the colons outside of strings. */
 const writtenMembers = (text: string): number => {
   let count = 0
-  let isInString = false
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
-    if (isInString) {
-      if (char === backslash) at++
-      else if (char === quote) isInString = false
-    } else if (char === quote) isInString = true
-    else if (char === colon) count++
+    if (char === colon) count++
+    else if (char === quote) at = endOfString(text, at)
   }
   return count
 }
@@ -59,6 +69,16 @@ const measure = (node: object, depth: number, limits: JsonLimits, count: Count):
   return undefined
 }
 
+/** Half a surrogate pair comes of an escape alone: UTF-8 has none. */
+const surrogateEscape = /\\u[dD][89a-fA-F]/
+
+/** Whether all texts of a tree, names too, are Unicode: as UTF-8, halves of surrogate pairs are all one (RFC 7493, 2.1). */
+const isWellFormed = (node: unknown): boolean => {
+  if (typeof node === "string") return node.isWellFormed()
+  if (typeof node !== "object" || node === null) return true
+  return Object.entries(node).every(([name, child]) => name.isWellFormed() && isWellFormed(child))
+}
+
 const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)
@@ -68,7 +88,7 @@ const parse = (text: string): unknown => {
 }
 
 /**
- * One JSON object of UTF-8 bytes, within limits, no member twice, all of its numbers finite.
+ * One JSON object of UTF-8 bytes, within limits, no member twice, all of its numbers finite and its texts Unicode.
  *
  * `JSON.parse` keeps the last of two members with one name, where others keep the first. So as many members have to be in
  * the object as were written: two that became one are missing, however they were spelt.
@@ -87,5 +107,6 @@ export const parseObject = (bytes: Uint8Array, limits: JsonLimits): Result.Resul
   const count: Count = { members: 0 }
   const problem = measure(tree, 1, limits, count)
   if (problem !== undefined) return Result.fail(problem)
+  if (surrogateEscape.test(text) && !isWellFormed(tree)) return Result.fail("encoding")
   return count.members === writtenMembers(text) ? Result.succeed(tree) : Result.fail("duplicate")
 }

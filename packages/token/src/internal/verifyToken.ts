@@ -2,10 +2,9 @@ import type { KeySource } from "@keelson/jwks"
 import { type Clock, Duration, Effect, Exit, Result } from "effect"
 import type { Reason } from "../TokenError.ts"
 import type { Validated } from "../TokenValidator.ts"
-import { decodeCanonical } from "./base64url.ts"
 import { audienceProblem, missingClaim, partyProblem } from "./claimChecks.ts"
-import { deepFreeze } from "./deepFreeze.ts"
 import type { Parsed } from "./parseToken.ts"
+import { encodeText } from "./platform.ts"
 import { issuerUnserved, keyNotFound } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import type { VerifySignature } from "./signature.ts"
@@ -49,16 +48,13 @@ export const findKeys = <C>(
     }
   })
 
-const encoder = new TextEncoder()
-
 /** Tries keys in their order: the place of the first that verifies the signature; -1 where none does. */
 export const verifyingKey = async <C>(
   { verifySignature }: Verifier<C>,
-  { header: { alg }, parts }: Parsed,
+  { header: { alg }, parts, signature }: Parsed,
   candidates: ReadonlyArray<KeySource.Candidate>
 ): Promise<number> => {
-  const signature = decodeCanonical(parts.signature)
-  const signed = encoder.encode(parts.signed)
+  const signed = encodeText(parts.signed)
   for (const [place, { key }] of candidates.entries()) {
     // oxlint-disable-next-line eslint/no-await-in-loop -- the first that fits is enough
     if (await verifySignature(alg, key, signature, signed)) return place
@@ -95,14 +91,14 @@ export const judge = <C>(
     missingClaim(members, rules.requiredClaims) ?? partyProblem(members, registered, rules)
   if (problem !== undefined) return Result.fail(problem)
   return Result.map(verifier.decodeClaims(members), (claims) => {
-    const value: Validated<C> = Object.freeze({ claims, registered: deepFreeze(registered) })
+    const value: Validated<C> = Object.freeze({ claims, registered })
     const window = windowOf(registered, rules)
     const left = Duration.millis(Math.max(0, window.ends - wall))
     return {
       exit: Exit.succeed(value),
       value,
       registered,
-      members: deepFreeze(members),
+      members,
       alg: header.alg,
       trust,
       key,
