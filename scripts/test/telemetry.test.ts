@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
 import { ConfigProvider, Duration, Effect, Layer, Schema, type Scope } from "effect"
+import { readFileSync } from "node:fs"
 import * as Http from "node:http"
+import { join } from "node:path"
 import * as Telemetry from "../../examples/src/telemetry.ts"
 
 const Attributes = Schema.Array(Schema.Struct({ key: Schema.String, value: Schema.Unknown }))
@@ -66,7 +68,16 @@ const exportsOf = (received: ReadonlyArray<Received>, path: string): ReadonlyArr
 const serviceOf = (attributes: typeof Attributes.Type): unknown =>
   attributes.find(({ key }) => key === "service.name")?.value
 
+const read = (path: string) => readFileSync(join(import.meta.dirname, "../..", path), "utf8")
+
 describe("telemetry of the examples", () => {
+  it("the guide shows what the module does", () => {
+    const [, shown = ""] = /```ts\n(NodeSdk\.layer[\s\S]*?)```/.exec(read("docs/guides/observability.md")) ?? []
+    const flat = (text: string) => text.replaceAll(/\s+/g, " ").trim()
+    assert.isNotEmpty(shown)
+    assert.include(flat(read("examples/src/telemetry.ts")), flat(shown))
+  })
+
   it.live("sends spans and metrics to the collector that the environment names, before it ends", () =>
     Effect.gen(function*() {
       const { received, url } = yield* makeCollector
