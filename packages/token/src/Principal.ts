@@ -11,6 +11,8 @@ import { defaultProtection, isScope, type Protection } from "./internal/http/cha
 import { denied, scopesLacking } from "./internal/http/refusals.ts"
 import type { Validated } from "./TokenValidator.ts"
 
+export type { Protection } from "./internal/http/challenge.ts"
+
 /** What a principal is made of. */
 export interface Parts<C> extends Validated<C> {
   readonly roles: ReadonlyArray<string>

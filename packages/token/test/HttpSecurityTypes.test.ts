@@ -2,6 +2,7 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { type Context, Effect, type Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpApiEndpoint, HttpApiMiddleware } from "effect/http-api"
 import { Claims, HttpSecurity, type HttpSecurityError, Principal, TokenValidator } from "../src/index.ts"
 import { Authenticated, Caller, Tokens } from "./protectedServer.ts"
 
@@ -30,6 +31,13 @@ describe("HttpSecurity types", () => {
     HttpSecurity.layer(Authenticated, { validator: Plain, principal: PlainCaller })
     // @ts-expect-error: there is no such option
     HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller, realms: "x" })
+  })
+
+  it("[K-26] puts scopes on endpoints by a middleware of its own alone, since others would not ask for them", () => {
+    const endpoint = HttpApiEndpoint.get("one", "/one")
+    assert.isTrue(endpoint.pipe(HttpSecurity.requireScopes(Authenticated, "a")).middlewares.has(Authenticated))
+    // @ts-expect-error: this one is Effect's
+    endpoint.pipe(HttpSecurity.requireScopes(HttpApiMiddleware.ProblemDetails, "a"))
   })
 
   it("[K-26] leaves a route that needs the principal without one until the middleware is there", () => {
