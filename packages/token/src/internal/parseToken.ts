@@ -7,7 +7,7 @@ import type { TokenHeader } from "./joseHeader.ts"
 import { algorithmUnsupported, issuerUntrusted, malformed, typeMismatch } from "./reasons.ts"
 import { readRegistered } from "./registered.ts"
 import type { Rules, TrustedIssuer } from "./rules.ts"
-import { type JsonObject, parseObject } from "./strictJson.ts"
+import { type Json, type JsonObject, parseObject } from "./strictJson.ts"
 
 /** The three parts of a compact JWS. */
 export interface Parts {
@@ -18,13 +18,19 @@ export interface Parts {
   readonly signed: string
 }
 
+/** What a payload says. */
+export interface Payload {
+  readonly members: JsonObject
+  readonly registered: Registered
+  /** Bytes of the members in memory, as estimated. */
+  readonly size: number
+}
+
 /** A token that has the right form and is of a trusted issuer, as it says. */
-export interface Parsed {
+export interface Parsed extends Payload {
   readonly parts: Parts
   readonly signature: Uint8Array<ArrayBuffer>
   readonly header: TokenHeader
-  readonly members: JsonObject
-  readonly registered: Registered
   readonly issuer: TrustedIssuer
 }
 
@@ -59,7 +65,7 @@ export const readSignature = ({ signature }: Parts): Result.Result<Uint8Array<Ar
 }
 
 /** The members of a payload, within the limits of the policy. */
-export const readPayload = ({ payload }: Parts, { policy }: Rules): Result.Result<JsonObject, Reason> => {
+export const readPayload = ({ payload }: Parts, { policy }: Rules): Result.Result<Json, Reason> => {
   const bytes = decodeCanonical(payload)
   return bytes === undefined
     ? Result.fail(malformed("payload", "encoding"))
@@ -82,7 +88,7 @@ export const parseToken = (
   if (Result.isFailure(signature)) return Result.fail(signature.failure)
   const payload = readPayload(parts.success, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
-  const members = payload.success
+  const { bytes: size, object: members } = payload.success
   const registered = readRegistered(members, rules.policy.maxAudiences)
   if (Result.isFailure(registered)) return Result.fail(registered.failure)
   const issuer = rules.issuers.get(registered.success.iss)
@@ -93,6 +99,7 @@ export const parseToken = (
     header: header.success,
     members,
     registered: registered.success,
+    size,
     issuer
   })
 }

@@ -25,7 +25,8 @@ const examineForm = (
   findings.hold("algorithm", ["header"], header, (header) => algorithmProblem(header, rules))
   findings.hold("type", ["header"], header, (header) => typeProblem(header, rules))
   const signature = findings.read("signatureEncoding", ["form"], parts, readSignature)
-  const members = findings.read("payload", ["form"], parts, (parts) => readPayload(parts, rules))
+  const payload = findings.read("payload", ["form"], parts, (parts) => readPayload(parts, rules))
+  const members = payload?.object
   findings.claims = members
   const registered = findings.read(
     "registeredClaims",
@@ -43,7 +44,7 @@ const examineForm = (
   return {
     alg: header?.alg,
     claimed,
-    parsed: isComplete ? { parts, signature, header, ...claimed, issuer } : undefined
+    parsed: isComplete ? { parts, signature, header, ...claimed, size: payload?.bytes ?? 0, issuer } : undefined
   }
 }
 
