@@ -10,7 +10,7 @@ import type { Held } from "./held.ts"
 interface Failures {
   /** Those that asked the server. */
   count: number
-  /** Those that a breaker rejected as well. */
+  /** Those that a breaker rejected, and defects of the source, as well. */
   setbacks: number
   last: ErrorCode.ErrorCode | undefined
   error: TokenError | undefined
@@ -80,20 +80,26 @@ export class Engine {
     retryAfter: Duration.Duration | undefined,
     at: Instant.Instant
   ): boolean {
-    const { failureDelay, maxFailureDelay } = this.policy
-    const { failures } = this
+    const { failures, policy: { escalateAfter, maxFailureDelay } } = this
     if (!isRejection) failures.count++
-    const grown = Duration.times(failureDelay, 2 ** Math.min(failures.setbacks, 30))
-    const delay = Duration.min(Duration.max(grown, retryAfter ?? Duration.zero), maxFailureDelay)
-    failures.setbacks++
     failures.last = error.code
     failures.error = error
-    failures.retryAt = Instant.after(at, Duration.toMillis(delay))
     // A breaker rejects by itself, and knows best until when.
     failures.notBefore = retryAfter === undefined || isRejection
       ? undefined
       : Instant.after(at, Duration.toMillis(Duration.min(retryAfter, maxFailureDelay)))
-    return !isRejection && failures.count === this.policy.escalateAfter
+    this.putOff(at, retryAfter)
+    return !isRejection && failures.count === escalateAfter
+  }
+  /** Nothing is acquired ahead of time for a while, which grows each time. */
+  putOff(at: Instant.Instant, retryAfter: Duration.Duration = Duration.zero): void {
+    const { failures, policy: { failureDelay, maxFailureDelay } } = this
+    const grown = Duration.times(failureDelay, 2 ** Math.min(failures.setbacks, 30))
+    failures.setbacks++
+    failures.retryAt = Instant.after(
+      at,
+      Duration.toMillis(Duration.min(Duration.max(grown, retryAfter), maxFailureDelay))
+    )
   }
   get isEscalated(): boolean {
     return this.failures.count >= this.policy.escalateAfter

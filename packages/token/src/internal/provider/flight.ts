@@ -1,5 +1,5 @@
 import { Breaker, Instant, Metrics, SingleFlight } from "@keelson/core"
-import { Clock, type Duration, Effect, Result, type Scope } from "effect"
+import { Clock, type Duration, Effect, Exit, Result, type Scope } from "effect"
 import type { TokenEnvelope } from "../../TokenEnvelope.ts"
 import { type TokenError, TokenRefreshFailed } from "../../TokenError.ts"
 import type { Cause } from "../../TokenEvent.ts"
@@ -117,12 +117,13 @@ export const makeFlight = Effect.fnUntraced(function*<R>(
   let cause: Cause = "lookup"
   const shared = yield* SingleFlight.make(Effect.suspend(() => {
     engine.isUnderWay = true
-    return Effect.ensuring(
-      run(parts, cause),
-      Effect.sync(() => {
-        engine.isUnderWay = false
-      })
-    )
+    return Effect.onExit(run(parts, cause), (exit) =>
+      Effect.clockWith((clock) =>
+        Effect.sync(() => {
+          engine.isUnderWay = false
+          if (Exit.hasDies(exit)) engine.putOff(Instant.now(clock))
+        })
+      ))
   }))
   const join = (wanted: Cause) =>
     Effect.suspend(() => {
