@@ -1,6 +1,7 @@
 /** docs/reference/configuration.md, from the schemas of the options. */
 import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
 import type { Schema } from "effect"
+import { callerSections } from "./referenceCallerOptions.ts"
 import { commentsOf } from "./referenceComments.ts"
 import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
@@ -72,7 +73,7 @@ const policySections: ReadonlyArray<Section> = [
 ]
 
 /** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [...policySections, ...keySections]
+export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...callerSections]
 
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
@@ -150,5 +151,6 @@ export const configurationPage = (): string =>
     "Options in code only. What happens while Redis is down is told in [operations.md](../guides/operations.md).",
     table(head, redisOptions.map(row)),
     ...keySections.flatMap(blocks),
-    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))])
+    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
+    ...callerSections.flatMap(blocks)
   ])

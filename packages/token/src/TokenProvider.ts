@@ -9,11 +9,12 @@ import {
   BreakerStore,
   Configuration,
   type ErrorCode,
+  Field,
   type KeelsonError,
   Resilience,
   ResiliencePolicy
 } from "@keelson/core"
-import { Context, Effect, Layer, Option, Random, Schema, type Scope, Stream } from "effect"
+import { Context, Effect, Layer, Option, Random, type Scope, Stream } from "effect"
 import { Engine, registerLookups } from "./internal/provider/engine.ts"
 import { makeFlight } from "./internal/provider/flight.ts"
 import { makeJournal } from "./internal/provider/journal.ts"
@@ -106,11 +107,7 @@ export interface Options<R = never> {
 /** The tokens of one server. For several there are `TokenGuard` and `TokenManagers`. */
 export class TokenProvider extends Context.Service<TokenProvider, Shape>()("@keelson/token/TokenProvider") {}
 
-const Name = Schema.String.check(
-  Schema.isMinLength(1, { expected: "text from 1 to 200 characters" }),
-  Schema.isMaxLength(200, { expected: "text from 1 to 200 characters" })
-)
-const decodeName = Configuration.decode(Name, ["name"])
+const decodeName = Configuration.decode(Field.text(1, 200), ["name"])
 
 /** An acquisition that hangs must end some time: nothing else is acquired meanwhile. */
 const withDeadline = (options: ResiliencePolicy.Options = {}): ResiliencePolicy.Options =>

@@ -80,7 +80,7 @@ const sourcesAt = Effect.fnUntraced(function*(port: number) {
     tokenEndpoint: `http://127.0.0.1:${port}/token?key=${secrets.query}`,
     clientId: "client",
     allowLocalhost: true,
-    requestTimeout: "100 millis"
+    requestTimeout: "1 second"
   } as const
   const custom: TokenSource.Input = Effect.fail(new CustomError({ message: secrets.custom, token: secrets.custom }))
   const refresh = (): TokenSource.Input =>
@@ -120,7 +120,12 @@ describe("token secrets", () => {
           script.answer = answer
           yield* Effect.scoped(Effect.gen(function*() {
             const policy = { escalateAfter: 2 }
-            const provider = yield* TokenProvider.make({ name: "idp", source: make(), policy, resilience: { retry } })
+            const provider = yield* TokenProvider.make({
+              name: "idp",
+              source: make(),
+              policy,
+              resilience: { retry, attemptTimeout: "40 millis" }
+            })
             const listening = Stream.runForEach(
               provider.events,
               (event) => Effect.sync(() => output.push(inspect(event, { depth: 10 }), JSON.stringify(event)))
@@ -129,7 +134,7 @@ describe("token secrets", () => {
             for (const call of [provider.get, provider.refresh, provider.get]) {
               const exit = yield* Effect.exit(call)
               output.push(...shown(exit), inspect(exit, { depth: 10 }))
-              if (exit._tag === "Success") output.push(JSON.stringify(exit.value), String(exit.value))
+              if (exit._tag === "Success") output.push(JSON.stringify(exit.value))
             }
             output.push(inspect(yield* provider.status, { depth: 10 }))
           }))

@@ -158,8 +158,8 @@ describe("RefreshPolicy", () => {
       it(`[S2-06] ${JSON.stringify(options)} is refused, naming ${path}`, () => {
         const error = errorOf(() => RefreshPolicy.make(options))
         assert.strictEqual(error?.[0], "INVALID_CONFIG")
-        assert.include(String(error?.[1]), path)
-        assert.include(String(error?.[2]), expected)
+        assert.include(JSON.stringify(error?.[1]), path)
+        assert.include(JSON.stringify(error?.[2]), expected)
       })
     }
 

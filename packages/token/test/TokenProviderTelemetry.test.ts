@@ -18,7 +18,8 @@ const retry = { maxAttempts: 2, strategy: "fixed", initialDelay: "3 seconds", ji
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 /** Without what differs from run to run. */
-const plain = ({ attemptId: _, spanId: _s, traceId: _t, ...event }: TokenEvent.TokenEvent) => event
+const plain = (event: TokenEvent.TokenEvent) =>
+  Object.fromEntries(Object.entries(event).filter(([name]) => !["attemptId", "spanId", "traceId"].includes(name)))
 
 /** Runs it while time passes. */
 const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
