@@ -6,6 +6,7 @@ import { commentsOf } from "./referenceComments.ts"
 import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
 import { type OptionInfo, type Options, optionsOf } from "./referenceOptions.ts"
+import { tokenSections } from "./referenceTokenOptions.ts"
 
 export interface Section {
   readonly title: string
@@ -73,12 +74,13 @@ const policySections: ReadonlyArray<Section> = [
 ]
 
 /** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...callerSections]
+export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...tokenSections, ...callerSections]
 
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
   breaker: "[BreakerPolicy](#breakerpolicy)",
-  budget: "[RetryBudget](#retrybudget)"
+  budget: "[RetryBudget](#retrybudget)",
+  jwks: "[JwksOptions](#jwksoptions)"
 }
 
 /** What stands in the column of defaults. */
@@ -152,5 +154,6 @@ export const configurationPage = (): string =>
     table(head, redisOptions.map(row)),
     ...keySections.flatMap(blocks),
     ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
+    ...tokenSections.flatMap(blocks),
     ...callerSections.flatMap(blocks)
   ])

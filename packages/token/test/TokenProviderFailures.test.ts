@@ -4,7 +4,7 @@ import { Clock, Context, Data, Effect, Exit, Fiber, Layer, Redacted, Scope } fro
 import { TestClock } from "effect/testing"
 import { skewedClock } from "../../core/test/support.ts"
 import { metric } from "../../jwks/test/observe.ts"
-import { TokenError, TokenProvider } from "../src/index.ts"
+import { TokenProvider, TokenProviderError } from "../src/index.ts"
 import { detailsOf, down, failure, hanging, inTurn, living, providerOf, slow, textOf } from "./tokenSupport.ts"
 
 class HsmUnreachable extends Data.TaggedError("HsmUnreachable")<{ readonly message: string }> {}
@@ -53,7 +53,7 @@ describe("TokenProvider failures", () => {
       Effect.gen(function*() {
         const { provider } = yield* providerOf(down, { policy: { escalateAfter: 1 } })
         const error = yield* Effect.flip(provider.get)
-        assert.instanceOf(error, TokenError.TokenRefreshFailed)
+        assert.instanceOf(error, TokenProviderError.TokenRefreshFailed)
         assert.strictEqual(error.severity, "CRITICAL")
         assert.strictEqual(error.lastFailure, "NETWORK_ERROR")
         assert.deepStrictEqual(detailsOf(error), {

@@ -2,8 +2,8 @@ import { type ErrorCode, Instant, Metrics } from "@keelson/core"
 import { type Clock, Duration, Effect, Redacted, type Scope } from "effect"
 import type { RefreshPolicy } from "../../RefreshPolicy.ts"
 import type { TokenEnvelope } from "../../TokenEnvelope.ts"
-import type { TokenError } from "../../TokenError.ts"
 import type { State, Status } from "../../TokenProvider.ts"
+import type { TokenProviderError } from "../../TokenProviderError.ts"
 import type { Held } from "./held.ts"
 
 /** How the acquisitions since the last success failed. */
@@ -13,7 +13,7 @@ interface Failures {
   /** Those that a breaker rejected, and defects of the source, as well. */
   setbacks: number
   last: ErrorCode.ErrorCode | undefined
-  error: TokenError | undefined
+  error: TokenProviderError | undefined
   /** Until when nothing is acquired ahead of time. */
   retryAt: Instant.Instant | undefined
   /** Until when the server asked to be left alone, up to the policy's limit. */
@@ -75,7 +75,7 @@ export class Engine {
   }
   /** Whether this failure escalates: the first time that there are as many in a row. */
   failed(
-    error: TokenError,
+    error: TokenProviderError,
     isRejection: boolean,
     retryAfter: Duration.Duration | undefined,
     at: Instant.Instant
