@@ -1,1 +1,9 @@
-// Planned: see the README of this package. Nothing is exported yet.
+/**
+ * JWT validation and OAuth tokens.
+ */
+export * as RefreshPolicy from "./RefreshPolicy.ts"
+export * as TokenEnvelope from "./TokenEnvelope.ts"
+export * as TokenError from "./TokenError.ts"
+export * as TokenEvent from "./TokenEvent.ts"
+export * as TokenProvider from "./TokenProvider.ts"
+export * as TokenSource from "./TokenSource.ts"
