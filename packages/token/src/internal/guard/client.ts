@@ -1,0 +1,77 @@
+import { ErrorCode, type KeelsonError, type Resilience, Retry } from "@keelson/core"
+import { Context, Data, Effect, Result } from "effect"
+import { FetchHttpClient, HttpClient, type HttpClientError } from "effect/http"
+import type { TokenError } from "../../TokenError.ts"
+import type * as TokenProvider from "../../TokenProvider.ts"
+import { carry, sending, type Tokens } from "./carry.ts"
+import { follow } from "./redirects.ts"
+import { refused, type Scopes, targetOf } from "./target.ts"
+
+/** How sending may fail: there is no answer, or a rule says no. */
+type SendError = HttpClientError.HttpClientError | KeelsonError.NetworkError
+
+/** How a guarded request may fail. */
+export type GuardError = Resilience.Failure<SendError | TokenError>
+
+export interface Wiring {
+  readonly client: HttpClient.HttpClient
+  readonly provider: TokenProvider.Shape
+  readonly scopes: Scopes
+  readonly maxRedirects: number
+  readonly resilience: Resilience.Resilience | undefined
+}
+
+/** `fetch` would follow redirects by itself, where nobody sees them. */
+const manually: Effect.Effect<globalThis.RequestInit> = Effect.map(
+  Effect.context<never>(),
+  (context) => ({ ...Context.getOrUndefined(context, FetchHttpClient.RequestInit), redirect: "manual" })
+)
+
+/** A client whose requests go to the scopes, and carry a token there. */
+const attached = <E>(
+  { client, maxRedirects, scopes }: Wiring,
+  tokens: Tokens<E>
+): HttpClient.HttpClient.With<SendError | E> =>
+  HttpClient.makeWith<HttpClientError.HttpClientError, never, SendError | E, never>(
+    Effect.flatMap((request) => {
+      const target = targetOf(request, scopes)
+      if (Result.isFailure(target)) return Effect.fail(refused(target.failure, 0))
+      return Effect.provideServiceEffect(
+        Effect.andThen(sending, follow(target.success, scopes, maxRedirects, carry(client.postprocess, tokens))),
+        FetchHttpClient.RequestInit,
+        manually
+      )
+    }),
+    client.preprocess
+  )
+
+/** That there is no token says nothing about the called service, and was retried already where it may be. */
+class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenError }> {
+  get code(): ErrorCode.ErrorCode {
+    const code = ErrorCode.codeOf(this.error)
+    return code === undefined || ErrorCode.codeInfo[code].retryable ? "TOKEN_ACQUISITION_FAILED" : code
+  }
+}
+
+const wrap = (error: TokenError) => new NoToken({ error })
+
+const unwrap = (error: Resilience.Failure<SendError | NoToken>): GuardError => {
+  if (error instanceof NoToken) return error.error
+  if (!(error instanceof Retry.RetryExhausted)) return error
+  const { attempts, error: last, stoppedBy } = error
+  return last instanceof NoToken ? last.error : new Retry.RetryExhausted({ error: last, attempts, stoppedBy })
+}
+
+/** The same, each request under the resilience where there is one. */
+export const guarded = (wiring: Wiring): HttpClient.HttpClient.With<GuardError> => {
+  const { provider, resilience } = wiring
+  if (resilience === undefined) return attached<GuardError>(wiring, provider)
+  const tokens = {
+    get: Effect.mapError(provider.get, wrap),
+    replace: (...args: Parameters<typeof provider.replace>) => Effect.mapError(provider.replace(...args), wrap)
+  }
+  return HttpClient.transformResponse(
+    resilience.http(attached(wiring, tokens), { ignore: (error) => error instanceof NoToken }),
+    Effect.mapError(unwrap)
+  )
+}
