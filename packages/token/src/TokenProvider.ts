@@ -5,13 +5,24 @@
  * authorization server is down. One acquisition is under way at a time, in the provider's scope: who waits for it and is
  * interrupted disturbs nobody.
  */
-import type { ErrorCode, KeelsonError, ResiliencePolicy } from "@keelson/core"
-import { Context, Effect, Layer, type Scope, type Stream } from "effect"
-import type * as RefreshPolicy from "./RefreshPolicy.ts"
+import {
+  BreakerStore,
+  Configuration,
+  type ErrorCode,
+  type KeelsonError,
+  Resilience,
+  ResiliencePolicy
+} from "@keelson/core"
+import { Context, Effect, Layer, Option, Random, Schema, type Scope, Stream } from "effect"
+import { Engine, registerLookups } from "./internal/provider/engine.ts"
+import { makeFlight } from "./internal/provider/flight.ts"
+import { makeJournal } from "./internal/provider/journal.ts"
+import { makeGet, replace } from "./internal/provider/lookups.ts"
+import * as RefreshPolicy from "./RefreshPolicy.ts"
 import type { TokenEnvelope } from "./TokenEnvelope.ts"
 import type { TokenError } from "./TokenError.ts"
 import type { TokenEvent } from "./TokenEvent.ts"
-import type * as TokenSource from "./TokenSource.ts"
+import * as TokenSource from "./TokenSource.ts"
 
 /**
  * - `Active`: a token is held and valid. `Refreshing`: one is being acquired, whether or not a valid one is held.
@@ -95,15 +106,70 @@ export interface Options<R = never> {
 /** The tokens of one server. For several there are `TokenGuard` and `TokenManagers`. */
 export class TokenProvider extends Context.Service<TokenProvider, Shape>()("@keelson/token/TokenProvider") {}
 
+const Name = Schema.String.check(
+  Schema.isMinLength(1, { expected: "text from 1 to 200 characters" }),
+  Schema.isMaxLength(200, { expected: "text from 1 to 200 characters" })
+)
+const decodeName = Configuration.decode(Name, ["name"])
+
+/** An acquisition that hangs must end some time: nothing else is acquired meanwhile. */
+const withDeadline = (options: ResiliencePolicy.Options = {}): ResiliencePolicy.Options =>
+  options.deadline === undefined && options.attemptTimeout === undefined
+    ? { ...options, deadline: "1 minute" }
+    : options
+
+const breakerStore = Effect.flatMap(
+  Effect.serviceOption(BreakerStore.BreakerStore),
+  Option.match({
+    onNone: () =>
+      Effect.map(Layer.build(BreakerStore.layerMemory), (context) => Context.get(context, BreakerStore.BreakerStore)),
+    onSome: Effect.succeed
+  })
+)
+
 /**
  * A provider that lives in the scope. Nothing is acquired before it is asked for. Its circuit is kept in the `BreakerStore`
  * in context, else in one of its own.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  */
-export const make = <R = never>(
-  _options: Options<R>
-): Effect.Effect<Shape, KeelsonError.ConfigurationError, R | Scope.Scope> => Effect.die("not built yet")
+export const make = Effect.fnUntraced(function*<R = never>(
+  options: Options<R>
+): Effect.fn.Return<Shape, KeelsonError.ConfigurationError, R | Scope.Scope> {
+  const server = yield* decodeName(options.name)
+  const policy = yield* RefreshPolicy.decode(options.policy ?? {})
+  const resilience = yield* Effect.provideService(
+    Resilience.make(server, yield* ResiliencePolicy.decode(withDeadline(options.resilience))),
+    BreakerStore.BreakerStore,
+    yield* breakerStore
+  )
+  const engine = new Engine(server, policy)
+  yield* registerLookups(engine)
+  const journal = yield* makeJournal(server)
+  yield* Effect.addFinalizer(() => Effect.sync(() => engine.close()))
+  const flight = yield* makeFlight({
+    engine,
+    source: TokenSource.from(options.source),
+    resilience,
+    journal,
+    validate: options.validate,
+    random: yield* Random.next
+  })
+  return {
+    server,
+    get: makeGet(engine, flight),
+    refresh: flight.join("forced"),
+    replace: (refused) => replace(engine, flight, refused),
+    invalidate: (envelope) =>
+      Effect.sync(() => {
+        const isCurrent = engine.isCurrent(envelope)
+        if (isCurrent) engine.drop()
+        return isCurrent
+      }),
+    status: Effect.clockWith((clock) => Effect.sync(() => engine.status(clock))),
+    events: Stream.fromPubSub(journal.events)
+  }
+})
 
 /** `make` as a layer. */
 export const layer = <R = never>(
