@@ -1,9 +1,12 @@
 /**
  * JWT validation and OAuth tokens.
  */
+export * as GuardOptions from "./GuardOptions.ts"
 export * as RefreshPolicy from "./RefreshPolicy.ts"
 export * as TokenEnvelope from "./TokenEnvelope.ts"
 export * as TokenError from "./TokenError.ts"
 export * as TokenEvent from "./TokenEvent.ts"
+export * as TokenGuard from "./TokenGuard.ts"
 export * as TokenProvider from "./TokenProvider.ts"
 export * as TokenSource from "./TokenSource.ts"
+export * as UrlScope from "./UrlScope.ts"

@@ -46,32 +46,41 @@ const attached = <E>(
   )
 
 /** That there is no token says nothing about the called service, and was retried already where it may be. */
-class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenError }> {
+export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenError }> {
   get code(): ErrorCode.ErrorCode {
     const code = ErrorCode.codeOf(this.error)
     return code === undefined || ErrorCode.codeInfo[code].retryable ? "TOKEN_ACQUISITION_FAILED" : code
   }
 }
 
+/** The same, where it can be told who failed. */
+export type RawError = Resilience.Failure<SendError | NoToken>
+export type Raw = HttpClient.HttpClient.With<RawError>
+
 const wrap = (error: TokenError) => new NoToken({ error })
 
-const unwrap = (error: Resilience.Failure<SendError | NoToken>): GuardError => {
+/** The error as callers see it. */
+export const unwrap = (error: RawError): GuardError => {
   if (error instanceof NoToken) return error.error
   if (!(error instanceof Retry.RetryExhausted)) return error
   const { attempts, error: last, stoppedBy } = error
   return last instanceof NoToken ? last.error : new Retry.RetryExhausted({ error: last, attempts, stoppedBy })
 }
 
-/** The same, each request under the resilience where there is one. */
-export const guarded = (wiring: Wiring): HttpClient.HttpClient.With<GuardError> => {
+/** Each request under the resilience, where there is one. */
+export const makeRaw = (wiring: Wiring): Raw => {
   const { provider, resilience } = wiring
-  if (resilience === undefined) return attached<GuardError>(wiring, provider)
-  const tokens = {
+  const tokens: Tokens<NoToken> = {
     get: Effect.mapError(provider.get, wrap),
-    replace: (...args: Parameters<typeof provider.replace>) => Effect.mapError(provider.replace(...args), wrap)
+    replace: (envelope) => Effect.mapError(provider.replace(envelope), wrap)
   }
-  return HttpClient.transformResponse(
-    resilience.http(attached(wiring, tokens), { ignore: (error) => error instanceof NoToken }),
-    Effect.mapError(unwrap)
-  )
+  return resilience === undefined
+    ? attached<RawError>(wiring, tokens)
+    : resilience.http(attached(wiring, tokens), { ignore: (error) => error instanceof NoToken })
 }
+
+/** The client for callers. */
+export const makeClient = (wiring: Wiring, raw: Raw): HttpClient.HttpClient.With<GuardError> =>
+  wiring.resilience === undefined
+    ? attached<GuardError>(wiring, wiring.provider)
+    : HttpClient.transformResponse(raw, Effect.mapError(unwrap))

@@ -31,7 +31,7 @@ export const makeEnvelopes = <A, E>(
   const made = new Map<string, A>()
   const oneByOne = Semaphore.makeUnsafe(1)
   const add = (key: string, grant: Grant) =>
-    Effect.suspend(() => {
+    Effect.suspend((): Effect.Effect<A, E | KeelsonError.ConfigurationError> => {
       const known = made.get(key)
       if (known !== undefined) return Effect.succeed(known)
       if (made.size >= capacity) return Effect.fail(tooMany())
