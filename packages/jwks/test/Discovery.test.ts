@@ -103,7 +103,7 @@ describe("Discovery", () => {
           const metadata = yield* discovery.metadata
           assert.deepStrictEqual(metadata, {
             issuer,
-            jwksUri,
+            endpoint: jwksUri,
             document: { issuer, jwks_uri: jwksUri, more: [1] }
           })
           assert.deepEqual(requests, [
@@ -193,7 +193,7 @@ describe("Discovery", () => {
     it.effect("[S1-20] with a jwks_uri on another host are fine where hosts are not listed", () =>
       Effect.gen(function*() {
         const { discovery } = yield* discoveryOf(documentOf(metadataOf({ jwks_uri: "https://keys.example/" })))
-        assert.strictEqual((yield* discovery.metadata).jwksUri, "https://keys.example/")
+        assert.strictEqual((yield* discovery.metadata).endpoint, "https://keys.example/")
       }))
 
     const answers: ReadonlyArray<readonly [name: string, answer: Answer, code: string]> = [
@@ -212,7 +212,7 @@ describe("Discovery", () => {
           const error = yield* Effect.flip(discovery.metadata)
           assert.strictEqual(error.code, code)
           provider.answer = documentOf(metadataOf())
-          assert.strictEqual((yield* discovery.metadata).jwksUri, jwksUri)
+          assert.strictEqual((yield* discovery.metadata).endpoint, jwksUri)
           assert.strictEqual(provider.requests.length, 2)
         }))
     }
@@ -322,7 +322,7 @@ describe("Discovery", () => {
           // What was refused left no trace: the validator is that of what is held.
           assert.strictEqual(requests[3]?.headers?.["if-none-match"], etag)
           provider.answer = documentOf(metadataOf({ jwks_uri: "https://idp.example/new" }))
-          assert.strictEqual((yield* discovery.metadata).jwksUri, "https://idp.example/new")
+          assert.strictEqual((yield* discovery.metadata).endpoint, "https://idp.example/new")
         }))
     }
 
@@ -356,7 +356,7 @@ describe("Discovery", () => {
         assert.strictEqual(requests.length, 2)
         discovery.expire()
         provider.answer = documentOf(metadataOf({ jwks_uri: "https://idp.example/new" }))
-        assert.strictEqual((yield* discovery.metadata).jwksUri, "https://idp.example/new")
+        assert.strictEqual((yield* discovery.metadata).endpoint, "https://idp.example/new")
       }))
 
     it.effect("`expire` has the next one asked for past all caches, once it succeeds", () =>

@@ -2,11 +2,11 @@
  * A token with what is known of it, as callers get it.
  */
 import { Instant } from "@keelson/core"
-import { Duration, Inspectable, Redacted, Schema } from "effect"
+import { Duration, Inspectable, type Redacted, Schema } from "effect"
 
 /** What is known of a token. */
 export interface Members {
-  readonly value: Redacted.Redacted<string>
+  readonly value: Redacted.Redacted
   /** When it was asked for, which is before the server made it. */
   readonly issuedAt: Instant.Instant
   readonly expiresAt: Instant.Instant
@@ -18,7 +18,7 @@ export interface Members {
 
 /** A token. Neither its text nor its JSON has the value. */
 export class TokenEnvelope {
-  readonly value: Redacted.Redacted<string>
+  readonly value: Redacted.Redacted
   readonly issuedAt: Instant.Instant
   readonly expiresAt: Instant.Instant
   readonly scope: string | undefined

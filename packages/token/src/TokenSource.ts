@@ -6,7 +6,7 @@ import { type Duration, Effect, Predicate, type Redacted } from "effect"
 
 /** A new token. */
 export interface TokenResponse {
-  readonly accessToken: Redacted.Redacted<string>
+  readonly accessToken: Redacted.Redacted
   /** How long it lives. Left out where that is not known: the policy's `defaultLifetime` holds. */
   readonly expiresIn?: Duration.Duration | undefined
   /** What it is for, space-separated (RFC 6749, 3.3), where that is known. */

@@ -1,4 +1,4 @@
-import { Breaker, Deadline, ErrorCode, KeelsonError, Retry, RetryAfter } from "@keelson/core"
+import { Breaker, type Deadline, ErrorCode, KeelsonError, Retry, RetryAfter } from "@keelson/core"
 import { Data, Duration, Predicate } from "effect"
 
 /** How one attempt may fail, as it is shown. */

@@ -1,4 +1,3 @@
-import type { ErrorCode } from "@keelson/core"
 import { Clock, Duration, Effect, Option, PubSub, type Scope } from "effect"
 import type { Origin, TokenEvent } from "../../TokenEvent.ts"
 
@@ -24,7 +23,7 @@ const levels = {
   "refresh.escalated": "Fatal"
 } as const satisfies Record<TokenEvent["_tag"], string>
 
-const written = (value: Duration.Duration | ErrorCode.ErrorCode | string | number | boolean | undefined) =>
+const written = (value: Duration.Duration | string | number | boolean | undefined) =>
   Duration.isDuration(value) ? Duration.toMillis(value) : value
 
 /** An event's members as annotations of a log entry. */
