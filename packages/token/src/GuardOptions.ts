@@ -43,14 +43,21 @@ const said: Record<UrlScope.Reason, string> = {
   path: "a URL whose path can be read in one way only"
 }
 
-const areScopes = Schema.makeFilter(
-  ({ allowLoopback, origins }: { readonly origins: ReadonlyArray<string>; readonly allowLoopback: boolean }) => {
-    for (const [index, origin] of origins.entries()) {
-      const parsed = UrlScope.parse(origin, { allowLoopback })
-      if (Result.isFailure(parsed)) return { path: ["origins", index], issue: said[parsed.failure] }
-    }
-    return true
+/** What is wrong with URLs that are to be scopes, each with its path: the first that is none, and what it has to be. */
+export const scopeIssue = (
+  urls: ReadonlyArray<readonly [path: ReadonlyArray<string | number>, url: string]>,
+  options: UrlScope.Options
+): { readonly path: ReadonlyArray<string | number>; readonly issue: string } | undefined => {
+  for (const [path, url] of urls) {
+    const parsed = UrlScope.parse(url, options)
+    if (Result.isFailure(parsed)) return { path, issue: said[parsed.failure] }
   }
+  return undefined
+}
+
+const areScopes = Schema.makeFilter(
+  ({ allowLoopback, origins }: { readonly origins: ReadonlyArray<string>; readonly allowLoopback: boolean }) =>
+    scopeIssue(origins.map((origin, index) => [["origins", index], origin]), { allowLoopback }) ?? true
 )
 
 /** Checked options. */

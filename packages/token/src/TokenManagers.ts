@@ -5,9 +5,11 @@
  * URL has it below: by origin and whole path segments, the longest first.
  */
 import { Configuration, type KeelsonError } from "@keelson/core"
-import { Context, Effect, Exit, Layer, Schema, Scope, Semaphore } from "effect"
+import { Context, Effect, Exit, Layer, Schema, Scope, Semaphore, Struct } from "effect"
 import { HttpClient } from "effect/http"
 import { makeServers, type Server } from "./internal/guard/servers.ts"
+import * as OAuthClient from "./OAuthClient.ts"
+import * as ServerOptions from "./ServerOptions.ts"
 import * as TokenGuard from "./TokenGuard.ts"
 
 export type { Server } from "./internal/guard/servers.ts"
@@ -20,11 +22,13 @@ export interface Options extends Omit<TokenGuard.Options, "name" | "origins"> {
   readonly origins?: ReadonlyArray<string> | undefined
 }
 
-/** A server's name, which is the label `server` of its metrics. */
-export const ServerName = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9_.-]{1,64}$/, { expected: "1 to 64 of A-Z, a-z, 0-9, _, . and -" })
+const decodeName = Configuration.decode(ServerOptions.ServerName, ["server"])
+
+/** The same as a server's options are checked, so that an error names the option that it is about. */
+const Places = Schema.Struct(Struct.pick(ServerOptions.fields, ["url", "origins", "allowLoopback"])).check(
+  ServerOptions.areScopes
 )
-const decodeName = Configuration.decode(ServerName, ["server"])
+const decodePlaces = Configuration.decode(Places)
 
 /** The tokens of several servers. */
 export class TokenManagers extends Context.Service<TokenManagers, {
@@ -60,6 +64,7 @@ export const make: Effect.Effect<TokenManagers["Service"], never, HttpClient.Htt
 
     const register = Effect.fnUntraced(function*(name: string, { origins = [], url, ...options }: Options) {
       const server = yield* decodeName(name)
+      yield* decodePlaces({ url, origins, allowLoopback: options.allowLoopback })
       const own = yield* Scope.fork(scope)
       const guard = yield* TokenGuard.make({ ...options, name: server, origins: [url, ...origins] }).pipe(
         Effect.provideService(HttpClient.HttpClient, client),
@@ -93,3 +98,52 @@ export const make: Effect.Effect<TokenManagers["Service"], never, HttpClient.Htt
 
 /** `make` as a layer. */
 export const layer: Layer.Layer<TokenManagers, never, HttpClient.HttpClient> = Layer.effect(TokenManagers, make)
+
+/** Registers servers as a configuration has them. */
+const registerAll = Effect.fnUntraced(function*(servers: ServerOptions.Servers) {
+  const managers = yield* make
+  for (const [server, { client, ...options }] of Object.entries(servers)) {
+    yield* managers.register(server, { ...options, source: yield* OAuthClient.sourcesFromOptions(client) })
+  }
+  return managers
+})
+
+const from = <R>(
+  servers: Effect.Effect<ServerOptions.Servers, KeelsonError.ConfigurationError, R>
+): Layer.Layer<TokenManagers, KeelsonError.ConfigurationError, HttpClient.HttpClient | Exclude<R, Scope.Scope>> =>
+  Layer.effect(TokenManagers, Effect.flatMap(servers, registerAll))
+
+/**
+ * With these servers to begin with, from code.
+ *
+ * Fails with `ConfigurationError`: `INVALID_CONFIG` naming the option and its bound; `KEY_INVALID` for a private key that is
+ * of no use.
+ */
+export const layerWith = (servers: {
+  readonly [server: string]: ServerOptions.Options
+}): Layer.Layer<TokenManagers, KeelsonError.ConfigurationError, HttpClient.HttpClient> =>
+  from(Configuration.decode(ServerOptions.Servers)(servers))
+
+/**
+ * With the servers of a section of JSON or YAML text, each under its name; see `Configuration.decodeText`.
+ *
+ * Fails as `layerWith` does; with `CONFIG_MISSING` where there is no such section, `CONFIG_VARIABLE_MISSING` for a `${VAR}`
+ * that is not set.
+ */
+export const layerText = (
+  text: Configuration.Text
+): Layer.Layer<TokenManagers, KeelsonError.ConfigurationError, HttpClient.HttpClient> =>
+  from(ServerOptions.decodeServers(text))
+
+/**
+ * With servers from the environment, each below a path of its own: `{ billing: ["billing"] }` reads `BILLING_URL`,
+ * `BILLING_CLIENT_CLIENT_ID` and so on; see `Configuration.fromEnvironment`. Fails as `layerText` does.
+ */
+export const layerConfig = (servers: {
+  readonly [server: string]: Configuration.Path
+}): Layer.Layer<TokenManagers, KeelsonError.ConfigurationError, HttpClient.HttpClient> =>
+  from(Effect.map(
+    Effect.forEach(Object.entries(servers), ([server, path]) =>
+      Effect.map(ServerOptions.config(path), (options) => [server, options] as const)),
+    Object.fromEntries
+  ))

@@ -22,14 +22,14 @@ describe("TokenManagers", () => {
       yield* register("orders", { url: "https://api.example/orders/", source: orders.source })
       assert.strictEqual(get("billing"), guard)
       assert.strictEqual(get("nobody"), undefined)
-      for (const url of ["https://api.example/billing/1", new URL("https://api.example/orders?x")]) {
+      for (const url of ["https://api.example/billing/1", new URL("https://api.example/orders?x=1")]) {
         yield* find(url)?.guard.get(url) ?? Effect.die("not found")
       }
       yield* guard.get("/2")
       assert.deepStrictEqual(tokensOf(api.received), ["billing-1", "orders-1", "billing-1"])
       assert.deepStrictEqual(api.received.map(({ url }) => url), [
         "https://api.example/billing/1",
-        "https://api.example/orders?x",
+        "https://api.example/orders?x=1",
         "https://api.example/billing/2"
       ])
       assert.deepStrictEqual(servers().map(({ server, url }) => [server, url]), [
@@ -95,8 +95,8 @@ describe("TokenManagers", () => {
         ["b", { url: "https://c.example", source, origins: ["https://b.example"] }, "url"],
         ["", { url: "https://c.example", source }, "server"],
         ["a b", { url: "https://c.example", source }, "server"],
-        ["b", { url: "http://c.example", source }, "origins.0"],
-        ["b", { url: "https://c.example", source, origins: ["x"] }, "origins.1"]
+        ["b", { url: "http://c.example", source }, "url"],
+        ["b", { url: "https://c.example", source, origins: ["x"] }, "origins.0"]
       ]
       for (const [server, options, path] of cases) {
         const error = yield* Effect.flip(register(server, options))

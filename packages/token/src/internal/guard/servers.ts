@@ -70,7 +70,7 @@ export const makeServers = (): Servers => {
     list: () => [...byName.values()],
     conflict: (server, scopes) => {
       if (byName.has(server)) return taken("server", "a name that no other server has")
-      const urls = new Set(byName.values().flatMap(({ guard }) => guard.scopes.map(UrlScope.format)))
+      const urls = new Set([...byName.values()].flatMap(({ guard }) => guard.scopes.map(UrlScope.format)))
       return scopes.some((scope) => urls.has(UrlScope.format(scope)))
         ? taken("url", "a URL that no other server has")
         : undefined
