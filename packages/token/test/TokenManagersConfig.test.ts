@@ -160,7 +160,7 @@ describe("TokenManagers configuration", () => {
       for (const [input, code, member, value] of cases) {
         const error = yield* errorOf(input)
         assert.strictEqual(error.code, code, value)
-        assert.include(String(error.details[member]), value)
+        assert.include(JSON.stringify(error.details[member]), value)
         assert.notInclude(JSON.stringify(error) + String(error) + String(error.stack), secret)
       }
       const unset = yield* errorOf(text(), {})

@@ -22,8 +22,8 @@ export interface Wiring {
 }
 
 /** `fetch` would follow redirects by itself, where nobody sees them. */
-const manually: Effect.Effect<globalThis.RequestInit> = Effect.map(
-  Effect.context<never>(),
+const manually: Effect.Effect<RequestInit> = Effect.map(
+  Effect.context(),
   (context) => ({ ...Context.getOrUndefined(context, FetchHttpClient.RequestInit), redirect: "manual" })
 )
 

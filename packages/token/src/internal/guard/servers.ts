@@ -1,5 +1,5 @@
 import { KeelsonError } from "@keelson/core"
-import { Effect, Result } from "effect"
+import { type Effect, Result } from "effect"
 import type { TokenGuard } from "../../TokenGuard.ts"
 import * as UrlScope from "../../UrlScope.ts"
 
