@@ -1,5 +1,5 @@
 /** A source of tokens that answers by a script, in virtual time, and providers over it. */
-import { KeelsonError } from "@keelson/core"
+import { KeelsonError, Problem } from "@keelson/core"
 import { Clock, Duration, Effect, Redacted, type Scope } from "effect"
 import { TokenProvider, type TokenSource } from "../src/index.ts"
 
@@ -79,3 +79,6 @@ export const providerOf = (
 
 /** The token's text. */
 export const textOf = ({ value }: { readonly value: Redacted.Redacted }): string => Redacted.value(value)
+
+/** What an error tells a machine. */
+export const detailsOf = (error: unknown): Problem.Details => Problem.encode(error).details
