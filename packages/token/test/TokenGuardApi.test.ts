@@ -3,8 +3,9 @@ import { KeelsonError } from "@keelson/core"
 import { Clock, Effect, Predicate, Redacted, type Scope } from "effect"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { quiet } from "../../jwks/test/observe.ts"
 import { TokenGuardApi } from "../src/index.ts"
-import { makeSource, quietly, type Reply, tokensOf } from "./guardSupport.ts"
+import { makeSource, type Reply, tokensOf } from "./guardSupport.ts"
 import { type Answered, secret, sidecar } from "./sidecarServer.ts"
 
 const always = (status: number, headers: Record<string, string> = {}): Reply => () =>
@@ -17,7 +18,7 @@ const record = (u: unknown): Readonly<Record<string, unknown>> => Predicate.isOb
 const retry = { maxAttempts: 3, initialDelay: "1 millis", maxDelay: "1 millis", retryAfterCeiling: "0 millis" } as const
 
 /** Real sockets. */
-const live = (title: string, test: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => quietly(test))
+const live = (title: string, test: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => quiet(test))
 
 describe("TokenGuardApi", () => {
   describe("POST /sdk/token/ensure", () => {

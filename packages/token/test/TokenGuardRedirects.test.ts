@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { FetchHttpClient, HttpBody, type HttpClient, HttpClientRequest } from "effect/http"
 import { type Answer, httpOrigin } from "../../core/test/httpOrigin.ts"
+import { quiet } from "../../jwks/test/observe.ts"
 import { TokenGuard } from "../src/index.ts"
-import { guardOver, makeSource, origin, quietly, type Reply, scripted, tokensOf } from "./guardSupport.ts"
+import { guardOver, makeSource, origin, type Reply, scripted, tokensOf } from "./guardSupport.ts"
 
 const to = (location: string, status = 302): Answer => ({ status, headers: { location } })
 
@@ -48,7 +49,7 @@ describe("TokenGuard redirects", () => {
           assert.notProperty(received[0]?.headers, "cookie")
           assert.notProperty(received[0]?.headers, "proxy-authorization")
         }
-      }).pipe(Effect.provide(layer), quietly))
+      }).pipe(Effect.provide(layer), quiet))
   }
 
   it.live("[R12] none is followed where none is allowed, also over a fetch that would", () =>
@@ -64,7 +65,7 @@ describe("TokenGuard redirects", () => {
       })
       assert.strictEqual((yield* guard.get("/")).status, 302)
       assert.deepStrictEqual(foreign.received, [])
-    }).pipe(Effect.provide(FetchHttpClient.layer), quietly))
+    }).pipe(Effect.provide(FetchHttpClient.layer), quiet))
 
   it.effect("[R12] a 401 after a redirect has that request sent again, not the one before", () =>
     Effect.gen(function*() {

@@ -1,6 +1,6 @@
 /** Sources of tokens that are told apart, and guards over clients that answer by a script or over real sockets. */
 import { KeelsonError } from "@keelson/core"
-import { Duration, Effect, Redacted, References } from "effect"
+import { Duration, Effect, Redacted } from "effect"
 import { HttpClient, type HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TokenGuard, type TokenSource } from "../src/index.ts"
 
@@ -78,6 +78,3 @@ export const guardOver = (
   { client }: Scripted,
   { name = "api", origins = [origin], ...options }: Partial<TokenGuard.Options> & Pick<TokenGuard.Options, "source">
 ) => Effect.provideService(TokenGuard.make({ name, origins, ...options }), HttpClient.HttpClient, client)
-
-/** Without the log, which real time writes out. */
-export const quietly = Effect.provideService(References.MinimumLogLevel, "None")
