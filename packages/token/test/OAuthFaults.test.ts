@@ -118,7 +118,7 @@ describe("OAuthClient at a server that misbehaves", () => {
         assert.deepStrictEqual([failure.code, failure.requests], [code, requests])
         assert.strictEqual(failure.details["attempts"], requests)
         assert.strictEqual(failure.details["server"], "idp")
-        assert.match(String(failure.details["endpoint"]), /^http:\/\/127\.0\.0\.1:\d+\/token$/)
+        assert.match(JSON.stringify(failure.details["endpoint"]), /^"http:\/\/127\.0\.0\.1:\d+\/token"$/)
       }).pipe(Effect.scoped, quiet))
   }
 

@@ -184,7 +184,7 @@ describe("TokenProvider", () => {
 
     it.effect("knows a token by its value, since a server may give the same one again", () =>
       Effect.gen(function*() {
-        const { provider } = yield* providerOf((_) => living("1 hour")(1))
+        const { provider } = yield* providerOf(() => living("1 hour")(1))
         const first = yield* provider.get
         yield* provider.refresh
         assert.isTrue(yield* provider.invalidate(first))
@@ -251,7 +251,11 @@ describe("TokenProvider", () => {
       Effect.gen(function*() {
         const { provider } = yield* providerOf(living("1 hour"))
         const first = yield* provider.get
-        const other = new TokenEnvelope.TokenEnvelope({ ...first, value: Redacted.make("elsewhere") })
+        const other = new TokenEnvelope.TokenEnvelope({
+          value: Redacted.make("elsewhere"),
+          issuedAt: first.issuedAt,
+          expiresAt: first.expiresAt
+        })
         assert.isFalse(yield* provider.invalidate(other))
         assert.strictEqual(yield* provider.replace(other), first)
       }).pipe(Effect.scoped))

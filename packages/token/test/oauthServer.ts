@@ -1,5 +1,5 @@
 /** A real authorization server on a loopback port: its clients, the refresh tokens it gave, and what it was asked. */
-import { Effect, Predicate, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type { JWK } from "jose"
 import * as Http from "node:http"
 import { createRequire } from "node:module"
@@ -200,7 +200,7 @@ export const oauthServer = Effect.fnUntraced(function*(
       })
   )
   const address = server.address()
-  const port = Predicate.isObject(address) ? address.port : 0
+  const port = typeof address === "object" && address !== null ? address.port : 0
   const issuer = `http://127.0.0.1:${port}`
   const provider = new Provider(issuer, configuration(yield* signingKey("ES256", "server"), options))
   handle = provider.callback()

@@ -6,7 +6,7 @@ import type { Cause } from "../../TokenEvent.ts"
 import type { TokenResponse, TokenSource } from "../../TokenSource.ts"
 import { AttemptFailed, type CallFailure, retryAfterOf, toAcquisitionError, toCallFailure } from "./acquisitionError.ts"
 import type { Engine } from "./engine.ts"
-import { type Held, makeHeld } from "./held.ts"
+import { type Held, isDiverged, makeHeld } from "./held.ts"
 import type { Journal } from "./journal.ts"
 
 /** What an acquisition is made with. */
@@ -52,36 +52,48 @@ const check = <R>(
       issuedAt,
       (envelope) => engine.isUnderWay && engine.held?.envelope === envelope
     )
-    if (Instant.hasCome(held.usableUntil, yield* Clock.Clock)) {
-      return yield* new KeelsonError.TokenAcquisitionError({
-        code: "TOKEN_EXPIRED",
-        message: "The token had expired when it came"
-      })
-    }
     if (validate !== undefined) {
       yield* Effect.mapError(validate(held.envelope), (error) => toAcquisitionError(error, {}, "VALIDATION_FAILED"))
     }
     return held
   })
 
-/** One attempt; a token's age counts from before it was asked for. */
-const attempt = <R>(parts: Parts<R>): Effect.Effect<Held, AttemptFailed, R> =>
-  Effect.flatMap(Clock.Clock, (clock) => {
+const expired = () =>
+  new KeelsonError.TokenAcquisitionError({
+    code: "TOKEN_EXPIRED",
+    message: "The token had expired when it came"
+  })
+
+/**
+ * Asks for a token, whose age counts from before. One that has expired when it comes is no use; where that is because the
+ * clock was set meanwhile, another one is asked for at once.
+ */
+const ask = <R>(parts: Parts<R>, clock: Clock.Clock): Effect.Effect<Held, unknown, R> =>
+  Effect.suspend(() => {
     const issuedAt = Instant.now(clock)
     parts.engine.lastAttemptAt = issuedAt.wall
     return parts.source.acquire.pipe(
       Effect.flatMap((response) => check(parts, response, issuedAt)),
-      Effect.mapError((cause) => {
-        const error = toAcquisitionError(cause, {})
-        return new AttemptFailed({
-          code: error.code,
-          error,
-          isRetryable: parts.source.isRetryable(cause),
-          retryAfter: retryAfterOf(cause, clock.currentTimeMillisUnsafe())
-        })
+      Effect.flatMap((held): Effect.Effect<Held, unknown, R> => {
+        if (!Instant.hasCome(held.usableUntil, clock)) return Effect.succeed(held)
+        const { monotonic, wall } = Instant.now(clock)
+        return isDiverged(held, monotonic, wall) ? ask(parts, clock) : Effect.fail(expired())
       })
     )
   })
+
+/** One attempt. */
+const attempt = <R>(parts: Parts<R>): Effect.Effect<Held, AttemptFailed, R> =>
+  Effect.flatMap(Clock.Clock, (clock) =>
+    Effect.mapError(ask(parts, clock), (cause) => {
+      const error = toAcquisitionError(cause, {})
+      return new AttemptFailed({
+        code: error.code,
+        error,
+        isRetryable: parts.source.isRetryable(cause),
+        retryAfter: retryAfterOf(cause, clock.currentTimeMillisUnsafe())
+      })
+    }))
 
 /** One acquisition with all its attempts; tells of what happens in it. */
 export const acquire = Effect.fnUntraced(function*<R>(

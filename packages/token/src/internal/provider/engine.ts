@@ -79,9 +79,10 @@ export class Engine {
     this.isClosed = true
     this.drop()
   }
-  accept(held: Held): void {
-    this.held = held
+  /** A token came, which ends all failures: it is used, unless all before was declared void. */
+  accept(held: Held, isDiscarded: boolean): void {
     this.failures = none()
+    if (!isDiscarded) this.held = held
   }
   /** Whether this failure escalates: the first time that there are as many in a row. */
   failed(

@@ -36,7 +36,7 @@ const succeeded = Effect.fnUntraced(function*<R>(
 ) {
   const discarded = engine.epoch !== epoch
   engine.counts.acquisitions++
-  if (!discarded) engine.accept(held)
+  engine.accept(held, discarded)
   yield* count(engine.server, "success", elapsed)
   yield* journal.tell(id, {
     _tag: "refresh.success",
