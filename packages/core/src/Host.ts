@@ -25,8 +25,8 @@ export const canonical = (text: string): string | undefined => {
 
 /** The host name of a parsed URL without the dot at its end. `undefined` where a label is empty. */
 export const withoutDot = (hostname: string): string | undefined => {
-  const host = hostname.replace(/\.$/, "")
-  return host.split(".").includes("") ? undefined : host
+  const host = hostname.endsWith(".") ? hostname.slice(0, -1) : hostname
+  return host === "" || host.startsWith(".") || host.endsWith(".") || host.includes("..") ? undefined : host
 }
 
 /** The address that a canonical host is, where it is one. */

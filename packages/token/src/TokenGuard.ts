@@ -88,9 +88,8 @@ const clientOf = (
 
 /** The scopes of options that were checked. */
 const scopesOf = ({ allowLoopback, origins }: GuardOptions.GuardOptions): Scopes => {
-  const [first, ...others] = origins.map((origin) => Result.getOrThrow(UrlScope.parse(origin, { allowLoopback })))
-  if (first === undefined) throw new Error("no origin")
-  return { list: [first, ...others], allowLoopback }
+  const list = origins.map((origin) => Result.getOrThrow(UrlScope.parse(origin, { allowLoopback })))
+  return { list, base: list.slice(0, 1).map(UrlScope.format).join(), allowLoopback }
 }
 
 const partsOf = Effect.fnUntraced(function*(server: string, options: GuardOptions.GuardOptions) {

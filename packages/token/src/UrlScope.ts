@@ -33,16 +33,17 @@ export interface Options {
  * https, or http to this machine where that is allowed, and has no user name or password.
  */
 export const checkUrl = (input: string | URL, options?: Options): Result.Result<URL, Reason> => {
-  if (!URL.canParse(String(input))) return Result.fail("url")
-  const url = new URL(input)
+  const url = URL.parse(String(input))
+  if (url === null) return Result.fail("url")
   if (url.protocol !== "https:" && url.protocol !== "http:") return Result.fail("scheme")
   const host = Host.withoutDot(url.hostname)
   if (host === undefined) return Result.fail("host")
   const isLocalHttp = options?.allowLoopback === true && Host.isLocal(host)
   if (url.protocol === "http:" && !isLocalHttp) return Result.fail("scheme")
   if (url.username !== "" || url.password !== "") return Result.fail("credentials")
-  url.hostname = host
-  url.hash = ""
+  // Each of these has the URL parsed again.
+  if (host !== url.hostname) url.hostname = host
+  if (url.hash !== "" || url.href.endsWith("#")) url.hash = ""
   return Result.succeed(url)
 }
 

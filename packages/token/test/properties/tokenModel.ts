@@ -1,7 +1,7 @@
 /** What may happen to a provider, and what must hold after each of it. */
 import { assert } from "@effect/vitest"
 import { Instant } from "@keelson/core"
-import { Clock, Duration, Effect, type Exit, Fiber, Redacted, Scope } from "effect"
+import { type Clock, Duration, Effect, type Exit, Fiber, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import type { TokenEnvelope, TokenProvider } from "../../src/index.ts"

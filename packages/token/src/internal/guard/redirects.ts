@@ -24,8 +24,9 @@ const withoutCredentials = (request: HttpClientRequest.HttpClientRequest) =>
 
 /** The URL that a redirect leads to: not from https to http, nor from elsewhere to this machine. */
 const redirectUrl = (from: URL, location: string, scopes: Scopes): Result.Result<URL, Reason> => {
-  if (!URL.canParse(location, from.href)) return Result.fail("redirect")
-  return Result.flatMap(UrlScope.checkUrl(new URL(location, from), scopes), (url): Result.Result<URL, Reason> => {
+  const to = URL.parse(location, from)
+  if (to === null) return Result.fail("redirect")
+  return Result.flatMap(UrlScope.checkUrl(to, scopes), (url): Result.Result<URL, Reason> => {
     if (from.protocol === "https:" && url.protocol !== "https:") return Result.fail("scheme")
     return Host.isLocal(url.hostname) && !Host.isLocal(from.hostname) ? Result.fail("address") : Result.succeed(url)
   })

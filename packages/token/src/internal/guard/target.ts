@@ -3,9 +3,10 @@ import { Result } from "effect"
 import { HttpClientRequest } from "effect/http"
 import * as UrlScope from "../../UrlScope.ts"
 
-/** The scopes of a guard, and which of them a path alone is below: the first. */
+/** The scopes of a guard, and what a path alone is below: the first of them. */
 export interface Scopes extends Required<UrlScope.Options> {
-  readonly list: readonly [UrlScope.UrlScope, ...ReadonlyArray<UrlScope.UrlScope>]
+  readonly list: ReadonlyArray<UrlScope.UrlScope>
+  readonly base: string
 }
 
 /** A request as it is to be sent, its URL checked. */
@@ -42,7 +43,7 @@ export const targetOf = (
 ): Result.Result<Target, Reason> => {
   const whole = absolute.test(request.url)
     ? request
-    : HttpClientRequest.prependUrl(request, UrlScope.format(scopes.list[0]))
+    : HttpClientRequest.prependUrl(request, scopes.base)
   return Result.flatMap(UrlScope.checkUrl(whole.url, scopes), (url) =>
     isIn(url, scopes)
       ? Result.succeed({ request: HttpClientRequest.setUrl(whole, url.href), url, isOwn: true })
