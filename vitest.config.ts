@@ -35,7 +35,8 @@ export default defineConfig({
       reportsDirectory: "coverage",
       thresholds: {
         "packages/core/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
-        "packages/jwks/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 }
+        "packages/jwks/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
+        "packages/token/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 }
       }
     }
   }

@@ -1,10 +1,12 @@
 /** docs/reference/configuration.md, from the schemas of the options. */
 import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
 import type { Schema } from "effect"
+import { callerSections } from "./referenceCallerOptions.ts"
 import { commentsOf } from "./referenceComments.ts"
 import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
 import { type OptionInfo, type Options, optionsOf } from "./referenceOptions.ts"
+import { tokenSections } from "./referenceTokenOptions.ts"
 
 export interface Section {
   readonly title: string
@@ -72,12 +74,13 @@ const policySections: ReadonlyArray<Section> = [
 ]
 
 /** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [...policySections, ...keySections]
+export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...tokenSections, ...callerSections]
 
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
   breaker: "[BreakerPolicy](#breakerpolicy)",
-  budget: "[RetryBudget](#retrybudget)"
+  budget: "[RetryBudget](#retrybudget)",
+  jwks: "[JwksOptions](#jwksoptions)"
 }
 
 /** What stands in the column of defaults. */
@@ -150,5 +153,7 @@ export const configurationPage = (): string =>
     "Options in code only. What happens while Redis is down is told in [operations.md](../guides/operations.md).",
     table(head, redisOptions.map(row)),
     ...keySections.flatMap(blocks),
-    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))])
+    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
+    ...tokenSections.flatMap(blocks),
+    ...callerSections.flatMap(blocks)
   ])

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigProvider, Duration, Effect, Redacted, Result, Schema } from "effect"
 import { inspect } from "node:util"
 import * as Configuration from "../src/Configuration.ts"
+import * as Field from "../src/Field.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
 import * as ResiliencePolicy from "../src/ResiliencePolicy.ts"
@@ -24,6 +25,20 @@ const expected = (options: RetryPolicy.MakeOptions) => Configuration.decodeUnsaf
 describe("Configuration", () => {
   describe("decodeResult", () => {
     const decode = Configuration.decodeResult(RetryPolicy.Options, ["app", "retry"])
+
+    it("[S3-32] what is wrong within a list is named at its place, also where the list has a bound and a default", () => {
+      const names = Schema.Array(Schema.NonEmptyString).check(
+        Schema.isMaxLength(2, { expected: "a list of at most 2 names" })
+      )
+      const decode = Configuration.decodeResult(Schema.Struct({ names: Field.defaulted(names, []) }))
+      const expectedOf = (input: object) => {
+        const { details } = Result.getOrThrow(Result.flip(decode(input)))
+        return [details["path"], details["expected"]]
+      }
+      assert.strictEqual(expectedOf({ names: ["a", ""] })[0], "names.1")
+      assert.deepStrictEqual(expectedOf({ names: ["a", "b", "c"] }), ["names", "a list of at most 2 names"])
+      assert.deepStrictEqual(expectedOf({ names: "a" }), ["names", "a list of at most 2 names"])
+    })
 
     it("[S3-32] a schema failure is INVALID_CONFIG (CFG-002), with the path from the root", () => {
       const result = decode({ maxAttempts: 0 })

@@ -5,12 +5,7 @@ import { Configuration, Field, type KeelsonError } from "@keelson/core"
 import { Duration, type Effect, type Redacted, Schema } from "effect"
 import { isEndpoint, isIssuer } from "./internal/oauth/endpoints.ts"
 
-const text = (maximum: number) => {
-  const expected = `text from 1 to ${maximum} characters`
-  return Schema.String.check(Schema.isMinLength(1, { expected }), Schema.isMaxLength(maximum, { expected }))
-}
-
-const secret = (label: string, maximum: number) => Schema.RedactedFromValue(text(maximum), { label })
+const secret = (label: string, maximum: number) => Schema.RedactedFromValue(Field.text(1, maximum), { label })
 
 /** The fields about the server and what is asked of it. */
 export const requestFields = {
@@ -18,22 +13,25 @@ export const requestFields = {
    * The issuer, in whose metadata the token endpoint is looked up, character by character; also the audience of client
    * assertions. Needed where there is no `tokenEndpoint`. From 1 to 2048 characters. Default none.
    */
-  issuer: Schema.optionalKey(text(2048)),
-  /** The URL of the token endpoint. From 1 to 2048 characters. Default that of the issuer's metadata. */
-  tokenEndpoint: Schema.optionalKey(text(2048)),
+  issuer: Schema.optionalKey(Field.text(1, 2048)),
+  /**
+   * The URL of the token endpoint. Without it, that of the issuer's
+   * metadata. From 1 to 2048 characters. Default none.
+   */
+  tokenEndpoint: Schema.optionalKey(Field.text(1, 2048)),
   /**
    * Where the metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). Has no effect with a
    * `tokenEndpoint`. Default oidc.
    */
   discovery: Field.defaulted(Schema.Literals(["oidc", "oauth2"]), "oidc"),
   /** The client's id. From 1 to 1024 characters. Required. */
-  clientId: text(1024),
+  clientId: Field.text(1, 1024),
   /** What is asked for, space-separated (RFC 6749, 3.3). From 1 to 4096 characters. Default none. */
-  scope: Schema.optionalKey(text(4096)),
+  scope: Schema.optionalKey(Field.text(1, 4096)),
   /** The API that the token is for, as some servers want it. From 1 to 2048 characters. Default none. */
-  audience: Schema.optionalKey(text(2048)),
+  audience: Schema.optionalKey(Field.text(1, 2048)),
   /** The API that the token is for (RFC 8707). From 1 to 2048 characters. Default none. */
-  resource: Schema.optionalKey(text(2048)),
+  resource: Schema.optionalKey(Field.text(1, 2048)),
   /** How long one request may take, its body included. From 100 millis to 5 minutes. Default 30 seconds. */
   requestTimeout: Field.defaulted(Field.duration("100 millis", "5 minutes"), Duration.seconds(30)),
   /** The most bytes of a response, decompressed. From 1024 to 1048576. Default 65536. */
@@ -53,12 +51,12 @@ export const authFields = {
   clientSecret: Schema.optionalKey(secret("clientSecret", 4096)),
   /** The client's private key, for the third: PEM (PKCS #8) or a JWK. From 1 to 16384 characters. Default none. */
   privateKey: Schema.optionalKey(secret("privateKey", 16_384)),
-  /** The algorithm that it signs with. Default that of the JWK. */
+  /** The algorithm that it signs with. Without it, that of the JWK. Default none. */
   privateKeyAlgorithm: Schema.optionalKey(
     Schema.Literals(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"])
   ),
-  /** The id under which the server knows the key. From 1 to 256 characters. Default that of the JWK. */
-  privateKeyId: Schema.optionalKey(text(256))
+  /** The id under which the server knows the key. Without it, that of the JWK. From 1 to 256 characters. Default none. */
+  privateKeyId: Schema.optionalKey(Field.text(1, 256))
 }
 
 const Requests = Schema.Struct(requestFields)

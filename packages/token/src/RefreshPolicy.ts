@@ -11,8 +11,8 @@ import { Duration, type Effect, Result, Schema } from "effect"
 /** The fields of a policy. */
 export const fields = {
   /**
-   * How much of a token remains when it is refreshed. A token that lives shorter than that is refused. Not with a `buffer`.
-   * From 1 milli to 24 hours. Default the lesser of 2 minutes and a fifth of the lifetime.
+   * How much of a token remains when it is refreshed; a token that lives shorter than that is refused. Without it and
+   * without a `buffer` it is the lesser of 2 minutes and a fifth of the lifetime. From 1 milli to 24 hours. Default none.
    */
   threshold: Schema.optionalKey(Field.duration("1 millis", "24 hours")),
   /**

@@ -15,8 +15,8 @@ import { type Dispatch, makeDispatch } from "./internal/guard/dispatch.ts"
 import { type Grant, makeEnvelopes } from "./internal/guard/envelopes.ts"
 import type { Scopes } from "./internal/guard/target.ts"
 import type { TokenEnvelope } from "./TokenEnvelope.ts"
-import type { TokenError } from "./TokenError.ts"
 import * as TokenProvider from "./TokenProvider.ts"
+import type { TokenProviderError } from "./TokenProviderError.ts"
 import type * as TokenSource from "./TokenSource.ts"
 import * as UrlScope from "./UrlScope.ts"
 
@@ -29,7 +29,7 @@ export type { Grant } from "./internal/guard/envelopes.ts"
  *
  * A path alone is below the first origin. A request elsewhere is not sent: it fails with `NetworkError` (`EGRESS_REFUSED`,
  * its `reason` being `origin` where the URL is good but not one of the guard's). Where there is no token it fails with
- * `TokenError`. Answers of any status are handed on, a 401 after its replay too; `HttpClient.filterStatusOk` and all other
+ * `TokenProviderError`. Answers of any status are handed on, a 401 after its replay too; `HttpClient.filterStatusOk` and all other
  * combinators work on it.
  */
 export interface TokenGuard extends HttpClient.HttpClient.With<GuardError> {
@@ -46,8 +46,8 @@ export interface TokenGuard extends HttpClient.HttpClient.With<GuardError> {
    * Fails with `ConfigurationError` (`INVALID_CONFIG`) where the `source` is not a function of the grant, and above 100.
    */
   readonly scoped: (grant: Grant) => Effect.Effect<TokenGuard, KeelsonError.ConfigurationError>
-  /** Sends named operations. It exists only with a valid token: without one this fails with `TokenError`. */
-  readonly dispatch: Effect.Effect<Dispatch, TokenError>
+  /** Sends named operations. It exists only with a valid token: without one this fails with `TokenProviderError`. */
+  readonly dispatch: Effect.Effect<Dispatch, TokenProviderError>
 }
 
 /** What `make` takes: where the token may go, and where tokens come from. */

@@ -9,11 +9,12 @@ import {
   BreakerStore,
   Configuration,
   type ErrorCode,
+  Field,
   type KeelsonError,
   Resilience,
   ResiliencePolicy
 } from "@keelson/core"
-import { Context, Effect, Layer, Random, Schema, type Scope, Stream } from "effect"
+import { Context, Effect, Layer, Random, type Scope, Stream } from "effect"
 import { breakerStore } from "./internal/breakerStore.ts"
 import { Engine, registerLookups } from "./internal/provider/engine.ts"
 import { makeFlight } from "./internal/provider/flight.ts"
@@ -21,8 +22,8 @@ import { makeJournal } from "./internal/provider/journal.ts"
 import { makeGet, replace } from "./internal/provider/lookups.ts"
 import * as RefreshPolicy from "./RefreshPolicy.ts"
 import type { TokenEnvelope } from "./TokenEnvelope.ts"
-import type { TokenError } from "./TokenError.ts"
 import type { TokenEvent } from "./TokenEvent.ts"
+import type { TokenProviderError } from "./TokenProviderError.ts"
 import * as TokenSource from "./TokenSource.ts"
 
 /**
@@ -63,22 +64,22 @@ export interface Shape {
   readonly server: string
   /**
    * A valid token. The one held is answered at once, and refreshed in the background where that is due; without one it
-   * waits for the acquisition that all wait for. Fails with `TokenError`.
+   * waits for the acquisition that all wait for. Fails with `TokenProviderError`.
    */
-  readonly get: Effect.Effect<TokenEnvelope, TokenError>
+  readonly get: Effect.Effect<TokenEnvelope, TokenProviderError>
   /**
    * Acquires a token now, or joins the acquisition under way, whatever the cooldown says. Where it fails, the token that
-   * is held stays in use. Fails with `TokenError`.
+   * is held stays in use. Fails with `TokenProviderError`.
    */
-  readonly refresh: Effect.Effect<TokenEnvelope, TokenError>
+  readonly refresh: Effect.Effect<TokenEnvelope, TokenProviderError>
   /**
    * A token in place of one that a server refused with a 401: the newer one where there is one, else a new one, the refused
    * one being invalidated at once.
    *
    * `undefined` where the refused one is the current one, and a token was replaced within the policy's `refusalCooldown` (30
-   * seconds): a new one would be refused as well, so that the answer of the server stands. Fails with `TokenError`.
+   * seconds): a new one would be refused as well, so that the answer of the server stands. Fails with `TokenProviderError`.
    */
-  readonly replace: (refused: TokenEnvelope) => Effect.Effect<TokenEnvelope | undefined, TokenError>
+  readonly replace: (refused: TokenEnvelope) => Effect.Effect<TokenEnvelope | undefined, TokenProviderError>
   /**
    * Drops a token if it is the current one, and with it what an acquisition under way will bring: its waiters get a token
    * that was asked for afterwards. Whether it was the current one.
@@ -109,11 +110,7 @@ export interface Options<R = never> {
 /** The tokens of one server. For several there are `TokenGuard` and `TokenManagers`. */
 export class TokenProvider extends Context.Service<TokenProvider, Shape>()("@keelson/token/TokenProvider") {}
 
-const Name = Schema.String.check(
-  Schema.isMinLength(1, { expected: "text from 1 to 200 characters" }),
-  Schema.isMaxLength(200, { expected: "text from 1 to 200 characters" })
-)
-const decodeName = Configuration.decode(Name, ["name"])
+const decodeName = Configuration.decode(Field.text(1, 200), ["name"])
 
 /** An acquisition that hangs must end some time: nothing else is acquired meanwhile. */
 const withDeadline = (options: ResiliencePolicy.Options = {}): ResiliencePolicy.Options =>

@@ -5,6 +5,7 @@ import { configuration } from "./catalogue/configuration.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
+import { validation } from "./catalogue/validation.ts"
 
 /** Name to entry. Neither an id nor a name is ever used again for another meaning. */
 export const catalogue = {
@@ -12,6 +13,7 @@ export const catalogue = {
   ...authentication,
   ...network,
   ...keys,
+  ...validation,
   ...authorization,
   ...internal
 } as const satisfies Record<string, CodeInfo>

@@ -20,6 +20,21 @@ const boundOf = (ast: SchemaAST.AST): string | undefined => {
   return typeof expected === "string" ? expected : undefined
 }
 
+/** Whether an issue is about a place within a value. */
+const isWithin = (issue: SchemaIssue.Issue): boolean => {
+  switch (issue._tag) {
+    case "Pointer":
+      return true
+    case "Composite":
+      return issue.issues.some(isWithin)
+    case "Encoding":
+    case "Filter":
+      return isWithin(issue.issue)
+    default:
+      return false
+  }
+}
+
 /** Names the bound where a value has the wrong type or form too: `a whole number from 1 to 100`, not `number`. */
 const named = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
   switch (issue._tag) {
@@ -31,6 +46,10 @@ const named = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
     }
     case "Encoding":
     case "InvalidType": {
+      // Of a list or section whose own form is right, the place within it says more than the bound of the whole.
+      if (issue._tag === "Encoding" && isWithin(issue.issue)) {
+        return new SchemaIssue.Encoding(issue.ast, named(issue.issue))
+      }
       const expected = boundOf(issue.ast)
       if (expected !== undefined) return new SchemaIssue.InvalidValue({ expected })
       return issue._tag === "Encoding" ? new SchemaIssue.Encoding(issue.ast, named(issue.issue)) : issue

@@ -176,6 +176,55 @@ export const definitions = {
     description: "By how much the provider's clock is ahead of ours, by its Date header.",
     combine: "max"
   },
+  tokenValidations: {
+    name: "token_validations_total",
+    kind: "counter",
+    unit: "tokens",
+    labels: ["validator", "result"],
+    description: "Tokens that were validated, by result: `accepted`, or the id of the code that they were refused with."
+  },
+  tokenCacheHits: {
+    name: "token_cache_hits_total",
+    kind: "counter",
+    unit: "tokens",
+    labels: ["validator"],
+    description: "Tokens whose signature and claims were remembered."
+  },
+  tokenCacheMisses: {
+    name: "token_cache_misses_total",
+    kind: "counter",
+    unit: "tokens",
+    labels: ["validator"],
+    description: "Tokens that were not remembered, whatever became of them."
+  },
+  tokenCacheEntries: {
+    name: "token_cache_entries",
+    kind: "gauge",
+    unit: "tokens",
+    labels: ["validator"],
+    description: "Tokens that are remembered."
+  },
+  tokenCacheBytes: {
+    name: "token_cache_bytes",
+    kind: "gauge",
+    unit: "bytes",
+    labels: ["validator"],
+    description: "Memory that the remembered tokens take, as estimated."
+  },
+  revocationEntries: {
+    name: "revocation_entries",
+    kind: "gauge",
+    unit: "entries",
+    labels: ["store"],
+    description: "Revocations that this process holds, by where the list is kept (memory, redis)."
+  },
+  revocationStoreFailures: {
+    name: "revocation_store_failures_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["operation"],
+    description: "Calls to the shared list of revocations that failed or were late, by operation (check, revoke)."
+  },
   httpRequests: {
     name: "http_requests_total",
     kind: "counter",

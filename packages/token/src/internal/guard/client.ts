@@ -1,8 +1,8 @@
 import { ErrorCode, type KeelsonError, type Resilience, Retry } from "@keelson/core"
 import { Context, Data, Effect, Result } from "effect"
 import { FetchHttpClient, HttpClient, type HttpClientError } from "effect/http"
-import type { TokenError } from "../../TokenError.ts"
 import type * as TokenProvider from "../../TokenProvider.ts"
+import type { TokenProviderError } from "../../TokenProviderError.ts"
 import { carry, sending, type Tokens } from "./carry.ts"
 import { follow } from "./redirects.ts"
 import { refused, type Scopes, targetOf } from "./target.ts"
@@ -11,7 +11,7 @@ import { refused, type Scopes, targetOf } from "./target.ts"
 type SendError = HttpClientError.HttpClientError | KeelsonError.NetworkError
 
 /** How a guarded request may fail. */
-export type GuardError = Resilience.Failure<SendError | TokenError>
+export type GuardError = Resilience.Failure<SendError | TokenProviderError>
 
 export interface Wiring {
   readonly client: HttpClient.HttpClient
@@ -46,7 +46,7 @@ const attached = <E>(
   )
 
 /** That there is no token says nothing about the called service, and was retried already where it may be. */
-export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenError }> {
+export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenProviderError }> {
   get code(): ErrorCode.ErrorCode {
     const code = ErrorCode.codeOf(this.error)
     return code === undefined || ErrorCode.codeInfo[code].retryable ? "TOKEN_ACQUISITION_FAILED" : code
@@ -57,7 +57,7 @@ export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: Token
 export type RawError = Resilience.Failure<SendError | NoToken>
 export type Raw = HttpClient.HttpClient.With<RawError>
 
-const wrap = (error: TokenError) => new NoToken({ error })
+const wrap = (error: TokenProviderError) => new NoToken({ error })
 
 /** The error as callers see it. */
 export const unwrap = (error: RawError): GuardError => {

@@ -1,6 +1,6 @@
 import { Deadline, ErrorCode, KeelsonError } from "@keelson/core"
 import { Data, type Duration, Effect, Predicate, Stream } from "effect"
-import { FetchHttpClient, type HttpClientRequest, type HttpClientResponse } from "effect/http"
+import { FetchHttpClient, HttpClient, type HttpClientRequest, type HttpClientResponse } from "effect/http"
 import { TokenHttp } from "../../TokenHttp.ts"
 
 /** An answer that was read to its end. Any status is one. */
@@ -79,25 +79,42 @@ const readBody = Effect.fnUntraced(function*(response: HttpClientResponse.HttpCl
 /** Nothing of a browser's session goes along, and a redirect is an answer: a 307 would send the secret elsewhere. */
 const init: RequestInit = { redirect: "manual", credentials: "omit", cache: "no-store" }
 
+const answerOf = (response: HttpClientResponse.HttpClientResponse, maxBytes: number): Effect.Effect<Answer, unknown> =>
+  response.status === 0 || (response.status >= 300 && response.status < 400 && response.status !== 304)
+    ? Effect.fail(failed("EGRESS_REFUSED", { reason: "redirect", status: response.status }))
+    : Effect.map(readBody(response, maxBytes), (body) => ({
+      status: response.status,
+      headers: response.headers,
+      body
+    }))
+
 /**
  * One request, by the client of token requests, bounded in time and size. It is never sent again, and no redirect is
  * followed: that one came is `EGRESS_REFUSED`.
+ *
+ * The span is one of ours, which tells method, host and status: the client's own has the request and the response in it.
  */
 export const exchange = (
   request: HttpClientRequest.HttpClientRequest,
   { maxBytes, timeout }: Limits
 ): Effect.Effect<Answer, ExchangeFailed> =>
-  Effect.flatMap(TokenHttp, (client) => client.execute(request)).pipe(
-    Effect.provideService(FetchHttpClient.RequestInit, init),
-    Effect.flatMap((response) =>
-      response.status === 0 || (response.status >= 300 && response.status < 400 && response.status !== 304)
-        ? Effect.fail(failed("EGRESS_REFUSED", { reason: "redirect", status: response.status }))
-        : Effect.map(readBody(response, maxBytes), (body): Answer => ({
-          status: response.status,
-          headers: response.headers,
-          body
-        }))
-    ),
-    Deadline.within(timeout, { detach: true }),
-    Effect.mapError((error) => error instanceof Deadline.DeadlineExceeded ? failed("TIMEOUT") : toFailed(error))
-  )
+  Effect.suspend(() => {
+    let received: Answer | undefined
+    const sent = Effect.flatMap(TokenHttp, (client) => client.execute(request)).pipe(
+      Effect.provideService(FetchHttpClient.RequestInit, init),
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+      Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
+      Effect.flatMap((response) => answerOf(response, maxBytes)),
+      Deadline.within(timeout, { detach: true }),
+      Effect.mapError((error) => error instanceof Deadline.DeadlineExceeded ? failed("TIMEOUT") : toFailed(error)),
+      Effect.map((answer) => {
+        received = answer
+      }),
+      Effect.withSpan("TokenHttp.request", {
+        kind: "client",
+        attributes: { "http.request.method": request.method, "server.address": new URL(request.url).host }
+      }, { captureStackTrace: false })
+    )
+    return Effect.flatMap(sent, () =>
+      received === undefined ? Effect.fail(failed("NETWORK_ERROR")) : Effect.succeed(received))
+  })

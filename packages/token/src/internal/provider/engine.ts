@@ -2,18 +2,18 @@ import { type ErrorCode, Instant, Metrics } from "@keelson/core"
 import { type Clock, Duration, Effect, Redacted, type Scope } from "effect"
 import type { RefreshPolicy } from "../../RefreshPolicy.ts"
 import type { TokenEnvelope } from "../../TokenEnvelope.ts"
-import type { TokenError } from "../../TokenError.ts"
 import type { State, Status } from "../../TokenProvider.ts"
+import type { TokenProviderError } from "../../TokenProviderError.ts"
 import type { Held } from "./held.ts"
 
 /** How the acquisitions since the last success failed. */
 interface Failures {
   /** Those that asked the server. */
   count: number
-  /** Those that a breaker rejected as well. */
+  /** Those that a breaker rejected, and defects of the source, as well. */
   setbacks: number
   last: ErrorCode.ErrorCode | undefined
-  error: TokenError | undefined
+  error: TokenProviderError | undefined
   /** Until when nothing is acquired ahead of time. */
   retryAt: Instant.Instant | undefined
   /** Until when the server asked to be left alone, up to the policy's limit. */
@@ -86,25 +86,31 @@ export class Engine {
   }
   /** Whether this failure escalates: the first time that there are as many in a row. */
   failed(
-    error: TokenError,
+    error: TokenProviderError,
     isRejection: boolean,
     retryAfter: Duration.Duration | undefined,
     at: Instant.Instant
   ): boolean {
-    const { failureDelay, maxFailureDelay } = this.policy
-    const { failures } = this
+    const { failures, policy: { escalateAfter, maxFailureDelay } } = this
     if (!isRejection) failures.count++
-    const grown = Duration.times(failureDelay, 2 ** Math.min(failures.setbacks, 30))
-    const delay = Duration.min(Duration.max(grown, retryAfter ?? Duration.zero), maxFailureDelay)
-    failures.setbacks++
     failures.last = error.code
     failures.error = error
-    failures.retryAt = Instant.after(at, Duration.toMillis(delay))
     // A breaker rejects by itself, and knows best until when.
     failures.notBefore = retryAfter === undefined || isRejection
       ? undefined
       : Instant.after(at, Duration.toMillis(Duration.min(retryAfter, maxFailureDelay)))
-    return !isRejection && failures.count === this.policy.escalateAfter
+    this.putOff(at, retryAfter)
+    return !isRejection && failures.count === escalateAfter
+  }
+  /** Nothing is acquired ahead of time for a while, which grows each time. */
+  putOff(at: Instant.Instant, retryAfter: Duration.Duration = Duration.zero): void {
+    const { failures, policy: { failureDelay, maxFailureDelay } } = this
+    const grown = Duration.times(failureDelay, 2 ** Math.min(failures.setbacks, 30))
+    failures.setbacks++
+    failures.retryAt = Instant.after(
+      at,
+      Duration.toMillis(Duration.min(Duration.max(grown, retryAfter), maxFailureDelay))
+    )
   }
   get isEscalated(): boolean {
     return this.failures.count >= this.policy.escalateAfter

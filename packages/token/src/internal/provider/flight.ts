@@ -1,8 +1,8 @@
 import { Breaker, Instant, Metrics, SingleFlight } from "@keelson/core"
-import { Clock, type Duration, Effect, Result, type Scope } from "effect"
+import { Clock, type Duration, Effect, Exit, Result, type Scope } from "effect"
 import type { TokenEnvelope } from "../../TokenEnvelope.ts"
-import { type TokenError, TokenRefreshFailed } from "../../TokenError.ts"
 import type { Cause } from "../../TokenEvent.ts"
+import { type TokenProviderError, TokenRefreshFailed } from "../../TokenProviderError.ts"
 import { acquire, type Acquired, elapsedSince, type Parts } from "./acquisition.ts"
 import type { CallFailure } from "./acquisitionError.ts"
 import { attemptId } from "./attemptId.ts"
@@ -13,7 +13,7 @@ export interface Flight {
   /** Starts one, unless one is under way, and does not wait for it. */
   readonly start: (cause: Cause) => void
   /** Waits for the one that is under way, or starts one. */
-  readonly join: (cause: Cause) => Effect.Effect<TokenEnvelope, TokenError>
+  readonly join: (cause: Cause) => Effect.Effect<TokenEnvelope, TokenProviderError>
 }
 
 const count = (server: string, status: "success" | "failure", elapsed: Duration.Duration): Effect.Effect<void> =>
@@ -57,13 +57,13 @@ const failed = Effect.fnUntraced(function*<R>(
   acquired: Acquired,
   { error, retryAfter }: CallFailure,
   elapsed: Duration.Duration
-): Effect.fn.Return<TokenError> {
+): Effect.fn.Return<TokenProviderError> {
   const isRejection = error instanceof Breaker.CircuitOpen
   const errorKind = error.code
   const isFirst = engine.failed(error, isRejection, retryAfter, Instant.now(yield* Clock.Clock))
   const consecutiveFailures = engine.failures.count
   engine.counts.failures++
-  const shown: TokenError = isRejection || !engine.isEscalated ? error : new TokenRefreshFailed({
+  const shown: TokenProviderError = isRejection || !engine.isEscalated ? error : new TokenRefreshFailed({
     server: engine.server,
     consecutiveFailures,
     lastFailure: errorKind,
@@ -88,7 +88,7 @@ const failed = Effect.fnUntraced(function*<R>(
 const run = Effect.fn("TokenProvider.acquire")(function*<R>(
   parts: Parts<R>,
   first: Cause
-): Effect.fn.Return<TokenEnvelope, TokenError, R> {
+): Effect.fn.Return<TokenEnvelope, TokenProviderError, R> {
   const { engine } = parts
   yield* Effect.annotateCurrentSpan({ server: engine.server, cause: first })
   let cause = first
@@ -118,12 +118,13 @@ export const makeFlight = Effect.fnUntraced(function*<R>(
   let cause: Cause = "lookup"
   const shared = yield* SingleFlight.make(Effect.suspend(() => {
     engine.isUnderWay = true
-    return Effect.ensuring(
-      run(parts, cause),
-      Effect.sync(() => {
-        engine.isUnderWay = false
-      })
-    )
+    return Effect.onExit(run(parts, cause), (exit) =>
+      Effect.clockWith((clock) =>
+        Effect.sync(() => {
+          engine.isUnderWay = false
+          if (Exit.hasDies(exit)) engine.putOff(Instant.now(clock))
+        })
+      ))
   }))
   const join = (wanted: Cause) =>
     Effect.suspend(() => {

@@ -1,8 +1,8 @@
 import { Instant } from "@keelson/core"
 import { Clock, Effect, type Fiber } from "effect"
 import type { TokenEnvelope } from "../../TokenEnvelope.ts"
-import type { TokenError } from "../../TokenError.ts"
 import type { Cause } from "../../TokenEvent.ts"
+import type { TokenProviderError } from "../../TokenProviderError.ts"
 import type { Engine } from "./engine.ts"
 import type { Flight } from "./flight.ts"
 import { type Held, isDiverged } from "./held.ts"
@@ -14,7 +14,7 @@ const refreshAhead = ({ failures, isUnderWay }: Engine, flight: Flight, clock: C
 }
 
 /** Waits for a token, unless the server asked to be left alone. */
-const wait = (engine: Engine, flight: Flight, clock: Clock.Clock): Effect.Effect<TokenEnvelope, TokenError> => {
+const wait = (engine: Engine, flight: Flight, clock: Clock.Clock): Effect.Effect<TokenEnvelope, TokenProviderError> => {
   engine.counts.misses++
   const { error, notBefore } = engine.failures
   const isPutOff = error !== undefined && notBefore !== undefined && !Instant.hasCome(notBefore, clock)
@@ -22,7 +22,7 @@ const wait = (engine: Engine, flight: Flight, clock: Clock.Clock): Effect.Effect
 }
 
 /** Answers from memory. What is held is looked at again only where a refresh may be due. */
-export const makeGet = (engine: Engine, flight: Flight): Effect.Effect<TokenEnvelope, TokenError> => {
+export const makeGet = (engine: Engine, flight: Flight): Effect.Effect<TokenEnvelope, TokenProviderError> => {
   const later = (held: Held, clock: Clock.Clock, isAhead: boolean) => {
     if (Instant.hasCome(held.usableUntil, clock)) return wait(engine, flight, clock)
     engine.counts.hits++
@@ -47,8 +47,8 @@ export const replace = (
   engine: Engine,
   flight: Flight,
   refused: TokenEnvelope
-): Effect.Effect<TokenEnvelope | undefined, TokenError> =>
-  Effect.clockWith((clock): Effect.Effect<TokenEnvelope | undefined, TokenError> => {
+): Effect.Effect<TokenEnvelope | undefined, TokenProviderError> =>
+  Effect.clockWith((clock): Effect.Effect<TokenEnvelope | undefined, TokenProviderError> => {
     const held = engine.usable(clock)
     if (held !== undefined && !engine.isCurrent(refused)) {
       engine.counts.hits++

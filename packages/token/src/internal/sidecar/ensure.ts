@@ -1,17 +1,17 @@
 import { ErrorCode, Instant } from "@keelson/core"
 import { Clock, Effect, Redacted, Result } from "effect"
 import * as TokenEnvelope from "../../TokenEnvelope.ts"
-import { type TokenError, TokenRefreshFailed } from "../../TokenError.ts"
 import type * as TokenProvider from "../../TokenProvider.ts"
+import { type TokenProviderError, TokenRefreshFailed } from "../../TokenProviderError.ts"
 import type { EnsureFailed, Fresh, Refreshed } from "./contract.ts"
 
 /** Whether asking again may help, without anybody having changed something. */
-const isPassing = (error: TokenError): boolean => {
+const isPassing = (error: TokenProviderError): boolean => {
   const code = error instanceof TokenRefreshFailed ? error.lastFailure : error.code
   return code === "CIRCUIT_OPEN" || code === "SHUTTING_DOWN" || ErrorCode.codeInfo[code].retryable
 }
 
-const failureOf = (error: TokenError, { lastAttemptAt }: TokenProvider.Status): EnsureFailed => ({
+const failureOf = (error: TokenProviderError, { lastAttemptAt }: TokenProvider.Status): EnsureFailed => ({
   error_code: isPassing(error) ? "refresh_failed" : "non_retriable",
   message: error.message,
   last_attempt_at: lastAttemptAt ?? null

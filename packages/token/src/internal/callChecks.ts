@@ -1,0 +1,57 @@
+import { Effect, Predicate, Redacted } from "effect"
+import { base64url } from "jose"
+import type { Reason } from "../TokenError.ts"
+import type { ValidateOptions } from "../TokenValidator.ts"
+import { missingClaim } from "./claimChecks.ts"
+import { audienceMismatch, missingMember } from "./reasons.ts"
+import type { Rules } from "./rules.ts"
+import { own } from "./strictJson.ts"
+import type { Entry } from "./tokenCache.ts"
+
+const issuerRejected: Reason = { _tag: "ClaimRejected", claim: "iss" }
+const nonceRejected: Reason = { _tag: "ClaimRejected", claim: "nonce" }
+const hashRejected: Reason = { _tag: "ClaimRejected", claim: "at_hash" }
+
+type Checked = Pick<Entry<unknown>, "alg" | "members" | "registered">
+
+/** The nonce of the authentication request that an ID token answers (OpenID Connect Core 1.0, 3.1.3.7, 11). */
+const nonceProblem = (
+  { members }: Checked,
+  expected: string | undefined,
+  { policy }: Rules
+): Reason | undefined => {
+  if (expected === undefined) {
+    return policy.profile === "idToken" && policy.nonce === "required" ? nonceRejected : undefined
+  }
+  const nonce = own(members, "nonce")
+  if (nonce === undefined) return missingMember("nonce")
+  return nonce === expected ? undefined : nonceRejected
+}
+
+/** What one call asks for beyond the policy, which it can narrow and not widen. */
+export const callProblem = (token: Checked, options: ValidateOptions, rules: Rules): Reason | undefined => {
+  const { audience, issuer, nonce, requiredClaims = [] } = options
+  if (audience !== undefined && !token.registered.aud.includes(audience)) return audienceMismatch
+  if (issuer !== undefined && token.registered.iss !== issuer) return issuerRejected
+  return missingClaim(token.members, requiredClaims) ?? nonceProblem(token, nonce, rules)
+}
+
+/** The hash that an algorithm is named for; Ed25519's is SHA-512 (RFC 8032, 5.1). */
+const hashOf = (alg: string): string => alg.startsWith("Ed") ? "SHA-512" : `SHA-${alg.slice(-3)}`
+
+const encoder = new TextEncoder()
+
+/** Whether `at_hash` fits an access token: the left half of its hash (OpenID Connect Core 1.0, 3.1.3.6). */
+export const accessTokenProblem = (
+  { alg, members }: Checked,
+  accessToken: string | Redacted.Redacted
+): Effect.Effect<Reason | undefined> => {
+  const expected = own(members, "at_hash")
+  if (expected === undefined) return Effect.succeed(missingMember("at_hash"))
+  const text = Predicate.isString(accessToken) ? accessToken : Redacted.value(accessToken)
+  return Effect.map(
+    Effect.promise(() => crypto.subtle.digest(hashOf(alg), encoder.encode(text))),
+    (digest) =>
+      base64url.encode(new Uint8Array(digest, 0, digest.byteLength / 2)) === expected ? undefined : hashRejected
+  )
+}

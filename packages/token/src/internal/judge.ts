@@ -1,0 +1,130 @@
+import type { KeySource } from "@keelson/jwks"
+import { type Clock, Effect, Result } from "effect"
+import type { Reason } from "../TokenError.ts"
+import type { Validated } from "../TokenValidator.ts"
+import { makeHeaderReader } from "./joseHeader.ts"
+import { type Parsed, parseToken } from "./parseToken.ts"
+import { keysUnsettled, signatureInvalid } from "./reasons.ts"
+import { timeProblem } from "./timeChecks.ts"
+import { type Entry, type IsStillSo, isUsable, type TokenCache } from "./tokenCache.ts"
+import { findKeys, judge, type Verifier, type VerifyingKey, verifyingKey } from "./verifyToken.ts"
+
+/** What became of a token. */
+export type Outcome<C> = Result.Result<Entry<Validated<C>>, Reason>
+
+/** A token that is not remembered. */
+export interface Unknown {
+  readonly text: string
+  /** Under which it is remembered; `undefined` for one that is not to be. */
+  readonly hash: string | undefined
+  readonly skipExpiry: boolean
+}
+
+/** How often keys may change while a signature is verified with them, before the token can't be judged now. */
+const maxRounds = 3
+
+/** Judges tokens that are not remembered: one signature check for all who send the same one at the same time. */
+export class Judge<C> {
+  readonly #verifier: Verifier<C>
+  readonly #cache: TokenCache<Validated<C>> | undefined
+  readonly #readHeader = makeHeaderReader()
+  readonly #underWay = new Map<string, Promise<Outcome<C>>>()
+  /** Grows when everything is forgotten. */
+  #epoch = 0
+
+  constructor(verifier: Verifier<C>, cache: TokenCache<Validated<C>> | undefined) {
+    this.#verifier = verifier
+    this.#cache = cache
+  }
+
+  judge(token: Unknown, clock: Clock.Clock, round = 1): Effect.Effect<Outcome<C>> {
+    return Effect.flatMap(this.#joinOrStart(token, clock), (outcome) => {
+      if (Result.isFailure(outcome) || isSettled(outcome.success, token, clock)) return Effect.succeed(outcome)
+      // The keys were replaced while they were verified with, or its time came: nothing is known of the token any more.
+      return round < maxRounds ? this.judge(token, clock, round + 1) : Effect.succeed(Result.fail(keysUnsettled))
+    })
+  }
+
+  /** Forgets what is remembered, and what is being found out. */
+  forget(): void {
+    this.#epoch++
+    this.#underWay.clear()
+    this.#cache?.clear()
+  }
+
+  #joinOrStart(token: Unknown, clock: Clock.Clock): Effect.Effect<Outcome<C>> {
+    const joined = this.#running(token)
+    if (joined !== undefined) return Effect.promise(() => joined)
+    const parsed = parseToken(token.text, this.#verifier.rules, this.#readHeader)
+    if (Result.isFailure(parsed)) return Effect.succeed(Result.fail(parsed.failure))
+    return Effect.matchEffect(findKeys(this.#verifier, parsed.success), {
+      onFailure: (reason) => Effect.succeed(Result.fail(reason)),
+      // Somebody with the same token may have been faster to find its keys.
+      onSuccess: (keys) =>
+        Effect.promise(() =>
+          this.#running(token) ?? this.#start(token, this.#verify(token, parsed.success, keys, clock))
+        )
+    })
+  }
+  #running({ hash }: Unknown): Promise<Outcome<C>> | undefined {
+    return hash === undefined ? undefined : this.#underWay.get(hash)
+  }
+  /** It goes on whoever waits for it: a signature check can't be interrupted, and others may have joined. */
+  #start({ hash }: Unknown, running: Promise<Outcome<C>>): Promise<Outcome<C>> {
+    if (hash !== undefined) this.#underWay.set(hash, running)
+    return running
+  }
+
+  async #verify(
+    { hash, skipExpiry }: Unknown,
+    parsed: Parsed,
+    candidates: ReadonlyArray<KeySource.Candidate>,
+    clock: Clock.Clock
+  ): Promise<Outcome<C>> {
+    const epoch = this.#epoch
+    try {
+      const place = await verifyingKey(this.#verifier, parsed, candidates)
+      const key = candidates[place]
+      const outcome = key === undefined
+        ? Result.fail(signatureInvalid)
+        : judge(this.#verifier, parsed, verifying(key, place, candidates), clock, skipExpiry)
+      // What everybody was told to forget meanwhile is not remembered.
+      if (hash !== undefined && epoch === this.#epoch) this.#remember(hash, outcome, parsed, candidates, clock)
+      return outcome
+    } finally {
+      if (hash !== undefined && epoch === this.#epoch) this.#underWay.delete(hash)
+    }
+  }
+  #remember(
+    hash: string,
+    outcome: Outcome<C>,
+    { registered }: Parsed,
+    candidates: ReadonlyArray<KeySource.Candidate>,
+    clock: Clock.Clock
+  ): void {
+    if (Result.isSuccess(outcome)) this.#cache?.set(hash, outcome.success)
+    else {
+      const { failure } = outcome
+      const trusts = [...new Set(candidates.map(({ trust }) => trust))]
+      const { rules } = this.#verifier
+      const atFirst = timeProblem(registered, rules, clock.currentTimeMillisUnsafe())
+      const isStillSo: IsStillSo = beforeTime.has(failure._tag)
+        ? always
+        : (now) => timeProblem(registered, rules, now) === atFirst
+      this.#cache?.refuse(hash, failure, trusts, clock, isStillSo)
+    }
+  }
+}
+
+const verifying = (
+  { trust }: KeySource.Candidate,
+  index: number,
+  { length: candidates }: ReadonlyArray<KeySource.Candidate>
+): VerifyingKey => ({ trust, place: index + 1, candidates })
+
+/** What is looked at before time; the reasons of all else depend on it. */
+const beforeTime: ReadonlySet<Reason["_tag"]> = new Set(["SignatureInvalid", "AudienceMismatch"])
+const always: IsStillSo = () => true
+
+const isSettled = (entry: Entry<unknown>, { skipExpiry }: Unknown, clock: Clock.Clock): boolean =>
+  skipExpiry ? entry.trust.holds(clock) : isUsable(entry, clock)

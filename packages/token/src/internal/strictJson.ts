@@ -1,0 +1,112 @@
+import { Predicate, Result } from "effect"
+import type { Problem } from "../TokenError.ts"
+
+/** What a JSON object may have at most. */
+export interface JsonLimits {
+  /** Levels, the object itself being the first. */
+  readonly maxDepth: number
+  /** Members of all objects together. Elements of lists are bounded by the size of the token alone. */
+  readonly maxMembers: number
+}
+
+/** An object as JSON has it. Its prototype's members are none of its own: ask with `Object.hasOwn`, or read by `own`. */
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** A member of an object itself; `undefined` for what it would inherit. */
+export const own = (object: JsonObject, name: string): unknown => Object.hasOwn(object, name) ? object[name] : undefined
+
+/** A leading byte order mark is kept, so that it is refused: it is no JSON (RFC 8259, 8.1). */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const quote = 0x22
+const backslash = 0x5C
+const colon = 0x3A
+
+/** Whether a quote belongs to the string that it stands in: an odd number of backslashes is before it. */
+const isEscaped = (text: string, at: number): boolean => {
+  let first = at
+  while (text.charCodeAt(first - 1) === backslash) first--
+  return (at - first) % 2 === 1
+}
+
+/** Where a string ends whose opening quote is at a place, in a text that is JSON. */
+const endOfString = (text: string, open: number): number => {
+  let close = text.indexOf("\"", open + 1)
+  while (isEscaped(text, close)) close = text.indexOf("\"", close + 1)
+  return close
+}
+
+/** How many members are written in a text that is JSON: the colons outside of strings. */
+const writtenMembers = (text: string): number => {
+  let count = 0
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at)
+    if (char === colon) count++
+    else if (char === quote) at = endOfString(text, at)
+  }
+  return count
+}
+
+/** What was counted of a tree. */
+interface Count {
+  members: number
+}
+
+/** Walks a tree no deeper and no further than the limits. */
+const measure = (node: object, depth: number, limits: JsonLimits, count: Count): Problem | undefined => {
+  if (depth > limits.maxDepth) return "depth"
+  const children: ReadonlyArray<unknown> = Object.values(node)
+  if (!Array.isArray(node)) count.members += children.length
+  if (count.members > limits.maxMembers) return "members"
+  for (const child of children) {
+    if (typeof child === "number") {
+      if (!Number.isFinite(child)) return "number"
+    } else if (typeof child === "object" && child !== null) {
+      const problem = measure(child, depth + 1, limits, count)
+      if (problem !== undefined) return problem
+    }
+  }
+  return undefined
+}
+
+/** Half a surrogate pair comes of an escape alone: UTF-8 has none. */
+const surrogateEscape = /\\u[dD][89a-fA-F]/
+
+/** Whether all texts of a tree, names too, are Unicode: as UTF-8, halves of surrogate pairs are all one (RFC 7493, 2.1). */
+const isWellFormed = (node: unknown): boolean => {
+  if (typeof node === "string") return node.isWellFormed()
+  if (typeof node !== "object" || node === null) return true
+  return Object.entries(node).every(([name, child]) => name.isWellFormed() && isWellFormed(child))
+}
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * One JSON object of UTF-8 bytes, within limits, no member twice, all of its numbers finite and its texts Unicode.
+ *
+ * `JSON.parse` keeps the last of two members with one name, where others keep the first. So as many members have to be in
+ * the object as were written: two that became one are missing, however they were spelt.
+ *
+ * @see RFC 7515, 4; RFC 7519, 4; RFC 8725, 2.4
+ */
+export const parseObject = (bytes: Uint8Array, limits: JsonLimits): Result.Result<JsonObject, Problem> => {
+  let text: string
+  try {
+    text = utf8.decode(bytes)
+  } catch {
+    return Result.fail("encoding")
+  }
+  const tree = parse(text)
+  if (!Predicate.isObject(tree)) return Result.fail("json")
+  const count: Count = { members: 0 }
+  const problem = measure(tree, 1, limits, count)
+  if (problem !== undefined) return Result.fail(problem)
+  if (surrogateEscape.test(text) && !isWellFormed(tree)) return Result.fail("encoding")
+  return count.members === writtenMembers(text) ? Result.succeed(tree) : Result.fail("duplicate")
+}

@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { base64url } from "jose"
+import { Claims, TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { goodClaims, issuer, keysOf, pairOf, reasonOf, sign } from "./support.ts"
+
+class Logins extends TokenValidator.Service<Logins>()("test/Logins", { claims: Claims.IdToken }) {}
+
+const policy = ValidationPolicy.idToken({
+  issuers: [issuer],
+  audiences: ["web"],
+  algorithms: ["ES256", "EdDSA", "RS256"]
+})
+
+const scene = Effect.fnUntraced(
+  function*(more: Partial<ValidationPolicy.Options> = {}, alg: "ES256" | "EdDSA" = "ES256") {
+    const pair = yield* pairOf(alg)
+    const logins = Context.get(
+      yield* Layer.build(Layer.provide(Logins.layer({ ...policy, ...more }), keysOf([pair]))),
+      Logins
+    )
+    const claims = yield* goodClaims
+    const signed = (changes: Readonly<Record<string, unknown>> = {}, typ: string | undefined = "JWT") =>
+      sign(pair, { ...claims, aud: "web", nonce: "n-1", ...changes }, { typ })
+    return { logins, signed }
+  }
+)
+
+describe("ID tokens", () => {
+  it.effect("[K-08] a nonce has to be asked for, and to be the one that is expected", () =>
+    Effect.gen(function*() {
+      const { logins, signed } = yield* scene()
+      const token = yield* signed()
+      assert.strictEqual((yield* logins.validateWith(token, { nonce: "n-1" })).claims.nonce, "n-1")
+      const rejected = { _tag: "ClaimRejected", claim: "nonce" } as const
+      assert.deepStrictEqual(yield* reasonOf(logins.validate(token)), rejected)
+      assert.deepStrictEqual(yield* reasonOf(logins.validateWith(token, {})), rejected)
+      assert.deepStrictEqual(yield* reasonOf(logins.validateWith(token, { nonce: "n-2" })), rejected)
+      const without = yield* signed({ nonce: undefined })
+      assert.deepStrictEqual(
+        yield* reasonOf(logins.validateWith(without, { nonce: "n-1" })),
+        { _tag: "ClaimMissing", claim: "nonce" }
+      )
+    }))
+
+  it.effect("[K-08] where it is optional, one that is expected is still checked", () =>
+    Effect.gen(function*() {
+      const { logins, signed } = yield* scene({ nonce: "optional" })
+      const token = yield* signed()
+      assert.strictEqual((yield* logins.validate(token)).claims.sub, "user-1")
+      assert.strictEqual((yield* logins.validate(yield* signed({ nonce: undefined }))).claims.sub, "user-1")
+      assert.strictEqual((yield* reasonOf(logins.validateWith(token, { nonce: "n-2" })))._tag, "ClaimRejected")
+    }))
+
+  it.effect("[K-08] azp is this client where it is there, and has to be there beside several audiences", () =>
+    Effect.gen(function*() {
+      const { logins, signed } = yield* scene({ nonce: "optional" })
+      const rejected = { _tag: "ClaimRejected", claim: "azp" } as const
+      assert.strictEqual((yield* logins.validate(yield* signed({ azp: "web" }))).claims.azp, "web")
+      assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({ azp: "other" }))), rejected)
+      assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({ azp: ["web"] }))), rejected)
+      const several = { aud: ["web", "other"] }
+      assert.deepStrictEqual(
+        yield* reasonOf(logins.validate(yield* signed(several))),
+        { _tag: "ClaimMissing", claim: "azp" }
+      )
+      assert.strictEqual((yield* logins.validate(yield* signed({ ...several, azp: "web" }))).claims.azp, "web")
+      assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({ ...several, azp: "other" }))), rejected)
+    }))
+
+  it.effect("[K-08] at_hash has to fit the access token that came with it", () =>
+    Effect.gen(function*() {
+      for (const [alg, hash] of [["ES256", "SHA-256"], ["EdDSA", "SHA-512"]] as const) {
+        const { logins, signed } = yield* scene({ nonce: "optional" }, alg)
+        const accessToken = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"
+        const digest = yield* Effect.promise(() => crypto.subtle.digest(hash, new TextEncoder().encode(accessToken)))
+        const half = base64url.encode(new Uint8Array(digest).subarray(0, digest.byteLength / 2))
+        // The example of OpenID Connect Core 1.0, A.3.
+        if (hash === "SHA-256") assert.strictEqual(half, "77QmUPtjPfzWtF2AnpK9RQ")
+        const token = yield* signed({ at_hash: half })
+        const found = yield* logins.validateWith(token, { accessToken: Redacted.make(accessToken) })
+        assert.strictEqual(found.claims.at_hash, half)
+        assert.deepStrictEqual(
+          yield* reasonOf(logins.validateWith(token, { accessToken: `${accessToken}x` })),
+          { _tag: "ClaimRejected", claim: "at_hash" }
+        )
+        assert.deepStrictEqual(
+          yield* reasonOf(logins.validateWith(yield* signed(), { accessToken })),
+          { _tag: "ClaimMissing", claim: "at_hash" }
+        )
+      }
+    }))
+
+  it.effect("[K-08] an access token is no ID token, nor is a logout token; typ may be left out", () =>
+    Effect.gen(function*() {
+      const { logins, signed } = yield* scene({ nonce: "optional" })
+      for (const typ of ["at+jwt", "application/at+jwt", "logout+jwt", "dpop+jwt", ""]) {
+        assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({}, typ))), { _tag: "TypeMismatch" })
+      }
+      for (const typ of ["JWT", "jwt", "application/JWT"]) {
+        assert.strictEqual((yield* logins.validate(yield* signed({}, typ))).claims.sub, "user-1")
+      }
+    }))
+})

@@ -1,0 +1,205 @@
+/** Validators over a cache of an issuer's keys: outages, rotations, withdrawals. */
+import { assert, describe, it } from "@effect/vitest"
+import { KeySource } from "@keelson/jwks"
+import { Clock, Duration, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { errorOf, skewedClock } from "../../core/test/support.ts"
+import { cacheOf, down, hanging, jwk, keysOf } from "../../jwks/test/support.ts"
+import { ValidationPolicy } from "../src/index.ts"
+import { SignatureVerifier } from "../src/internal/signature.ts"
+import { audience, goodClaims, issuer, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
+
+const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["EdDSA"] })
+
+/** A cache whose keys come without threads, and a validator to which every signature is good. */
+const scene = Effect.fnUntraced(function*(answer = keysOf("a"), options: Parameters<typeof cacheOf>[1] = {}) {
+  let checks = 0
+  const { cache, provider } = yield* cacheOf(answer, options)
+  const tokens = yield* Effect.provideService(
+    validatorOf(policy, Layer.succeed(KeySource.KeySource, cache.keySource)),
+    SignatureVerifier,
+    async () => {
+      checks++
+      return true
+    }
+  )
+  const pair = yield* pairOf("EdDSA")
+  const claims = yield* goodClaims
+  const signed = (kid = "a") => sign({ ...pair, kid }, { ...claims, exp: 100_000 })
+  return { cache, provider, tokens, signed, checks: () => checks }
+})
+
+describe("TokenValidator over a key set cache", () => {
+  it.effect("[K-03] [T6] [S4-38] an issuer that is down is a 503 that says when to come back, and never a 401", () =>
+    Effect.gen(function*() {
+      const { provider, signed, tokens } = yield* scene(down)
+      const fiber = yield* Effect.forkChild(Effect.exit(tokens.validate(yield* signed())), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      const error = errorOf(yield* Fiber.join(fiber))
+      assert.strictEqual(error.status, 503)
+      assert.strictEqual(error.code, "JWKS_UNAVAILABLE")
+      assert.isFalse(error.isRefusal)
+      const again = errorOf(yield* Effect.exit(tokens.validate(yield* signed())))
+      assert.isTrue(Duration.isGreaterThan(again.retryAfter, Duration.zero))
+      provider.answer = keysOf("a")
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual((yield* tokens.validate(yield* signed())).claims.sub, "user-1")
+    }))
+
+  it.effect("[K-03] [T6] remembered tokens go on through an outage, and end with the stale window", () =>
+    Effect.gen(function*() {
+      const { provider, signed, tokens } = yield* scene(keysOf("a"), { ttl: "10 minutes", staleWindow: "5 minutes" })
+      yield* TestClock.adjust("1 second")
+      const token = yield* signed()
+      yield* tokens.validate(token)
+      provider.answer = down
+      yield* TestClock.adjust("14 minutes")
+      yield* tokens.validate(token)
+      yield* TestClock.adjust("2 minutes")
+      const exit = yield* Effect.exit(tokens.validate(token))
+      assert.strictEqual(errorOf(exit).reason._tag, "KeysUnavailable")
+    }))
+
+  it.effect("[K-04] [T3] [S4-37] a key that is withdrawn ends the tokens that it verified, with the next set", () =>
+    Effect.gen(function*() {
+      const { cache, checks, provider, signed, tokens } = yield* scene(keysOf("a", "b"))
+      yield* TestClock.adjust("1 second")
+      const [first, second] = [yield* signed("a"), yield* signed("b")]
+      yield* tokens.validate(first)
+      yield* tokens.validate(second)
+      provider.answer = keysOf("b")
+      yield* cache.refresh
+      assert.deepStrictEqual(yield* reasonOf(tokens.validate(first)), { _tag: "KeyNotFound", reason: "unknown" })
+      yield* tokens.validate(second)
+      assert.strictEqual(checks(), 3)
+    }))
+
+  it.effect("[K-04] [T3] an invalidated key set ends what was remembered at once", () =>
+    Effect.gen(function*() {
+      const { cache, provider, signed, tokens } = yield* scene()
+      yield* TestClock.adjust("1 second")
+      const token = yield* signed()
+      yield* tokens.validate(token)
+      provider.answer = keysOf("b")
+      yield* cache.invalidate
+      assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "KeyNotFound", reason: "unknown" })
+    }))
+
+  it.effect("[K-04] [T3] keys that are withdrawn while they verify do not count", () =>
+    Effect.gen(function*() {
+      const { cache, provider } = yield* cacheOf(keysOf("a"))
+      yield* TestClock.adjust("1 second")
+      let finish: (isGood: boolean) => void = () => {}
+      const tokens = yield* Effect.provideService(
+        validatorOf(policy, Layer.succeed(KeySource.KeySource, cache.keySource)),
+        SignatureVerifier,
+        () => new Promise<boolean>((resolve) => finish = resolve)
+      )
+      const token = yield* sign({ ...yield* pairOf("EdDSA"), kid: "a" }, yield* goodClaims)
+      const fiber = yield* Effect.forkChild(Effect.exit(tokens.validate(token)), { startImmediately: true })
+      yield* Effect.yieldNow
+      provider.answer = keysOf("b")
+      yield* cache.refresh
+      finish(true)
+      assert.deepStrictEqual(errorOf(yield* Fiber.join(fiber)).reason, { _tag: "KeyNotFound", reason: "unknown" })
+    }))
+
+  it.effect("[R5] an unknown key is a 401 while the issuer answers, and a 503 while it does not", () =>
+    Effect.gen(function*() {
+      const { provider, signed, tokens } = yield* scene()
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(
+        yield* reasonOf(tokens.validate(yield* signed("x"))),
+        { _tag: "KeyNotFound", reason: "unknown" }
+      )
+      yield* TestClock.adjust("1 minute")
+      provider.answer = down
+      const fiber = yield* Effect.forkChild(Effect.exit(tokens.validate(yield* signed("y"))), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(errorOf(yield* Fiber.join(fiber)).status, 503)
+    }))
+
+  it.effect("[R4] more keys than four to try are not tried", () =>
+    Effect.gen(function*() {
+      const keys = Array.from({ length: 5 }, (_, index) => jwk(`key-${index}`))
+      const { checks, tokens } = yield* scene(() =>
+        Effect.succeed({ status: 200, body: JSON.stringify({ keys: keys.map(({ kid: _kid, ...key }) => key) }) })
+      )
+      yield* TestClock.adjust("1 second")
+      const token = yield* sign(yield* pairOf("EdDSA"), yield* goodClaims, { kid: undefined })
+      assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "KeyNotFound", reason: "ambiguous" })
+      assert.strictEqual(checks(), 0)
+    }))
+
+  it.effect("[R23] a wall clock that goes back does not make a remembered token live longer without a look at it", () =>
+    Effect.gen(function*() {
+      const { clock, skew } = yield* skewedClock
+      yield* Effect.gen(function*() {
+        let checks = 0
+        const keys = Layer.succeed(KeySource.KeySource, {
+          find: (_issuer: string, { alg, kid }: KeySource.JoseHeader) =>
+            Effect.succeed([{
+              kid,
+              alg,
+              key: {
+                type: "public",
+                extractable: false,
+                usages: ["verify"],
+                algorithm: { name: "x" }
+              } satisfies CryptoKey,
+              issuer: undefined,
+              trust: { generation: 1, holds: () => true, staleDeadline: () => undefined }
+            }])
+        })
+        const tokens = yield* Effect.provideService(
+          validatorOf(policy, keys),
+          SignatureVerifier,
+          async () => ++checks > 0
+        )
+        const now = Math.floor(clock.currentTimeMillisUnsafe() / 1000)
+        const token = yield* sign(yield* pairOf("EdDSA"), { ...yield* goodClaims, iat: now, exp: now + 60 })
+        yield* tokens.validate(token)
+        yield* TestClock.adjust("80 seconds")
+        skew.millis = -60_000
+        yield* tokens.validate(token)
+        assert.strictEqual(checks, 1)
+        yield* TestClock.adjust("10 seconds")
+        yield* tokens.validate(token)
+        assert.strictEqual(checks, 2)
+        skew.millis = 0
+        assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "TokenExpired" })
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    }))
+
+  it.effect("[T3] who is interrupted while a signature is verified disturbs nobody else", () =>
+    Effect.gen(function*() {
+      let finish: (isGood: boolean) => void = () => {}
+      let checks = 0
+      const { cache } = yield* cacheOf(keysOf("a"))
+      yield* TestClock.adjust("1 second")
+      const tokens = yield* Effect.provideService(
+        validatorOf(policy, Layer.succeed(KeySource.KeySource, cache.keySource)),
+        SignatureVerifier,
+        () => {
+          checks++
+          return new Promise<boolean>((resolve) => finish = resolve)
+        }
+      )
+      const token = yield* sign({ ...yield* pairOf("EdDSA"), kid: "a" }, yield* goodClaims)
+      const run = Effect.forkChild(tokens.validate(token), { startImmediately: true })
+      const [first, second, third] = [yield* run, yield* run, yield* run]
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(first)
+      finish(true)
+      assert.strictEqual(yield* Fiber.join(second), yield* Fiber.join(third))
+      assert.strictEqual(checks, 1)
+    }))
+
+  it.effect("[S4-38] building a validator waits for no issuer", () =>
+    Effect.gen(function*() {
+      const { tokens } = yield* scene(hanging)
+      assert.isDefined(tokens)
+    }))
+})

@@ -1,0 +1,45 @@
+/** The sections of docs/reference/configuration.md about tokens. */
+import { ValidationPolicy, ValidatorOptions } from "@keelson/token"
+import { Schema } from "effect"
+import type { Section } from "./referenceConfiguration.ts"
+
+const policy = { issuers: ["https://idp.example"], audiences: ["api"], algorithms: ["RS256"] }
+const keys = [{ algorithm: "RS256", path: "key.pem" }]
+const { jwks, keys: staticKeys } = ValidatorOptions.fields
+
+export const tokenSections: ReadonlyArray<Section> = [
+  {
+    title: "ValidationPolicy",
+    schema: ValidationPolicy.ValidationPolicy,
+    modules: ["token/ValidationPolicy"],
+    sample: policy,
+    intro: [
+      "For the `layer` of a `TokenValidator`, by way of `ValidationPolicy.accessToken`, `idToken` or `jwt`. The guide is",
+      "[validating-tokens.md](../guides/validating-tokens.md)."
+    ].join("\n"),
+    rules: []
+  },
+  {
+    title: "ValidatorOptions",
+    schema: Schema.Struct({ keys: staticKeys, jwks }),
+    checked: ValidatorOptions.ValidatorOptions,
+    modules: ["token/ValidatorOptions"],
+    sample: { ...policy, keys },
+    intro: "For the `layerConfig` of a `TokenValidator`, beside all of [ValidationPolicy](#validationpolicy).",
+    rules: [
+      { text: "Exactly one of `keys` and `jwks` is there.", broken: { ...policy, keys, jwks: {} } },
+      {
+        text: "`jwks` stands beside one issuer.",
+        broken: { ...policy, issuers: ["https://a.example", "https://b.example"], jwks: {} }
+      },
+      {
+        text: "The algorithm of each of `keys` is one of `algorithms`.",
+        broken: { ...policy, keys: [{ algorithm: "ES256", path: "key.pem" }] }
+      },
+      {
+        text: "`algorithms` has no secret's (`HS256` and so on) beside `jwks`.",
+        broken: { ...policy, algorithms: ["HS256"], jwks: {} }
+      }
+    ]
+  }
+]
