@@ -6,26 +6,26 @@ import { type Effect, Result, Schema } from "effect"
 import * as RefreshPolicy from "./RefreshPolicy.ts"
 import * as UrlScope from "./UrlScope.ts"
 
-const expectedOrigins = "a list of 1 to 100 URLs, each https with a host, and a path at most"
+const expectedOrigins = "a list of 1 to 100 URLs"
 
 /** The fields of a guard's options. */
 export const fields = {
   /**
    * Where the token may go: origins, or URLs that have what is below their path. It is attached nowhere else, on no
-   * redirect either. What a request gives as a path alone is below the first. Required.
+   * redirect either. What a request gives as a path alone is below the first. From 1 to 100 URLs. Required.
    */
   origins: Schema.Array(Schema.NonEmptyString).check(
     Schema.isMinLength(1, { expected: expectedOrigins }),
     Schema.isMaxLength(100, { expected: expectedOrigins })
   ),
   /** Whether origins may be http on this machine: `localhost` and loopback addresses. Default false. */
-  allowLoopback: Field.defaulted(Schema.Boolean, false),
+  allowLocalhost: Field.defaulted(Schema.Boolean, false),
   /**
    * The most redirects that are followed; with none their answers are the caller's. To another origin a request goes
    * without credentials, and only as GET or HEAD. From 0 to 10. Default 3.
    */
   maxRedirects: Field.defaulted(Field.int(0, 10), 3),
-  /** When tokens are refreshed, see the options of a refresh policy. Default those of the policy. */
+  /** When tokens are refreshed, see the options of a refresh policy. Default none. */
   policy: Schema.optionalKey(RefreshPolicy.RefreshPolicy),
   /** What stands between the provider and the authorization server: no retry and no breaker unless they are given. Default none. */
   acquisition: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy),
@@ -36,7 +36,7 @@ export const fields = {
 /** What is wrong with an origin. */
 const said: Record<UrlScope.Reason, string> = {
   url: "a URL with scheme and host",
-  scheme: "an https URL; http is for this machine only, with allowLoopback",
+  scheme: "an https URL; http is for this machine only, with allowLocalhost",
   credentials: "a URL without user name and password",
   host: "a URL whose host has no empty label",
   query: "a URL without query and fragment",
@@ -56,8 +56,8 @@ export const scopeIssue = (
 }
 
 const areScopes = Schema.makeFilter(
-  ({ allowLoopback, origins }: { readonly origins: ReadonlyArray<string>; readonly allowLoopback: boolean }) =>
-    scopeIssue(origins.map((origin, index) => [["origins", index], origin]), { allowLoopback }) ?? true
+  ({ allowLocalhost, origins }: { readonly origins: ReadonlyArray<string>; readonly allowLocalhost: boolean }) =>
+    scopeIssue(origins.map((origin, index) => [["origins", index], origin]), { allowLocalhost }) ?? true
 )
 
 /** Checked options. */
@@ -67,7 +67,7 @@ export type GuardOptions = typeof GuardOptions.Type
 /** What `make` takes. All but `origins` may be left out. */
 export interface Options {
   readonly origins: ReadonlyArray<string>
-  readonly allowLoopback?: boolean | undefined
+  readonly allowLocalhost?: boolean | undefined
   readonly maxRedirects?: number | undefined
   readonly policy?: RefreshPolicy.Options | undefined
   readonly acquisition?: ResiliencePolicy.Options | undefined

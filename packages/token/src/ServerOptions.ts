@@ -13,27 +13,27 @@ export const ServerName = Schema.String.check(
 
 /** The fields of a server. */
 export const fields = {
-  /** Where it is: its token goes there and below, and nowhere else. Required. */
-  url: Schema.NonEmptyString,
+  /** Where it is: its token goes there and below, and nowhere else. From 1 to 2048 characters. Required. */
+  url: Field.text(1, 2048),
   /** Where its token may go besides: origins, or URLs that have what is below their path. Default none. */
   origins: Field.defaulted(Schema.Array(Schema.NonEmptyString), []),
   /** How tokens are acquired, see the options of an OAuth client. Required. */
-  client: OAuthOptions.OAuthOptions,
+  client: OAuthOptions.OAuthOptions.annotate({ title: "OAuthOptions" }),
   ...Struct.omit(GuardOptions.fields, ["origins"])
 }
 
 interface Places {
   readonly url: string
   readonly origins: ReadonlyArray<string>
-  readonly allowLoopback: boolean
+  readonly allowLocalhost: boolean
 }
 
 /** All URLs of a server can be scopes. */
-export const areScopes = Schema.makeFilter(({ allowLoopback, origins, url }: Places) =>
+export const areScopes = Schema.makeFilter(({ allowLocalhost, origins, url }: Places) =>
   GuardOptions.scopeIssue([
     [["url"], url],
     ...origins.map((origin, index) => [["origins", index], origin] as const)
-  ], { allowLoopback }) ?? true
+  ], { allowLocalhost }) ?? true
 )
 
 /** Checked options of one server. */

@@ -87,9 +87,9 @@ const clientOf = (
 }
 
 /** The scopes of options that were checked. */
-const scopesOf = ({ allowLoopback, origins }: GuardOptions.GuardOptions): Scopes => {
-  const list = origins.map((origin) => Result.getOrThrow(UrlScope.parse(origin, { allowLoopback })))
-  return { list, base: list.slice(0, 1).map(UrlScope.format).join(), allowLoopback }
+const scopesOf = ({ allowLocalhost, origins }: GuardOptions.GuardOptions): Scopes => {
+  const list = origins.map((origin) => Result.getOrThrow(UrlScope.parse(origin, { allowLocalhost })))
+  return { list, base: list.slice(0, 1).map(UrlScope.format).join(), allowLocalhost }
 }
 
 const partsOf = Effect.fnUntraced(function*(server: string, options: GuardOptions.GuardOptions) {

@@ -32,7 +32,7 @@ export const fields = {
     ),
     { label: "secret" }
   ),
-  /** The names that requests are sent under. Default discover_ingest_host, get_scoped_token, open_channel, append_rows. */
+  /** The names that requests are sent under. Each from 1 to 64 characters. Default discover_ingest_host, get_scoped_token, open_channel, append_rows. */
   operations: Field.defaulted(
     Schema.Array(Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/, { expected: expectedOperation }))),
     ["discover_ingest_host", "get_scoped_token", "open_channel", "append_rows"]

@@ -25,7 +25,7 @@ export interface Options extends Omit<TokenGuard.Options, "name" | "origins"> {
 const decodeName = Configuration.decode(ServerOptions.ServerName, ["server"])
 
 /** The same as a server's options are checked, so that an error names the option that it is about. */
-const Places = Schema.Struct(Struct.pick(ServerOptions.fields, ["url", "origins", "allowLoopback"])).check(
+const Places = Schema.Struct(Struct.pick(ServerOptions.fields, ["url", "origins", "allowLocalhost"])).check(
   ServerOptions.areScopes
 )
 const decodePlaces = Configuration.decode(Places)
@@ -64,7 +64,7 @@ export const make: Effect.Effect<TokenManagers["Service"], never, HttpClient.Htt
 
     const register = Effect.fnUntraced(function*(name: string, { origins = [], url, ...options }: Options) {
       const server = yield* decodeName(name)
-      yield* decodePlaces({ url, origins, allowLoopback: options.allowLoopback })
+      yield* decodePlaces({ url, origins, allowLocalhost: options.allowLocalhost })
       const own = yield* Scope.fork(scope)
       const guard = yield* TokenGuard.make({ ...options, name: server, origins: [url, ...origins] }).pipe(
         Effect.provideService(HttpClient.HttpClient, client),

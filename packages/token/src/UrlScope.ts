@@ -25,7 +25,7 @@ export type Reason = "url" | "scheme" | "credentials" | "host" | "query" | "path
 
 export interface Options {
   /** Whether http will do for this machine: `localhost` and loopback addresses. Default false. */
-  readonly allowLoopback?: boolean | undefined
+  readonly allowLocalhost?: boolean | undefined
 }
 
 /**
@@ -38,7 +38,7 @@ export const checkUrl = (input: string | URL, options?: Options): Result.Result<
   if (url.protocol !== "https:" && url.protocol !== "http:") return Result.fail("scheme")
   const host = Host.withoutDot(url.hostname)
   if (host === undefined) return Result.fail("host")
-  const isLocalHttp = options?.allowLoopback === true && Host.isLocal(host)
+  const isLocalHttp = options?.allowLocalhost === true && Host.isLocal(host)
   if (url.protocol === "http:" && !isLocalHttp) return Result.fail("scheme")
   if (url.username !== "" || url.password !== "") return Result.fail("credentials")
   // Each of these has the URL parsed again.

@@ -284,7 +284,7 @@ describe("TokenGuard", () => {
           assert.match(JSON.stringify(error), /"path":"origins/, origins.join())
           assert.notInclude(JSON.stringify(error), "user@")
         }
-        yield* guardOver(api, { source: makeSource().source, origins: ["http://localhost:1"], allowLoopback: true })
+        yield* guardOver(api, { source: makeSource().source, origins: ["http://localhost:1"], allowLocalhost: true })
         assert.deepInclude((yield* refusal({ maxRedirects: 11 })).details, { path: "maxRedirects" })
       }))
   })

@@ -45,7 +45,7 @@ describe("TokenGuard at real servers", () => {
       const api = yield* makeApi(async (token) => (await Effect.runPromise(server.find(token))) !== undefined)
       class Api extends TokenGuard.Service<Api>()("app/Api", {
         origins: [api.url],
-        allowLoopback: true,
+        allowLocalhost: true,
         source: OAuthClient.clientCredentials({
           issuer: server.issuer,
           clientId: "signer",
@@ -76,7 +76,7 @@ describe("TokenGuard at real servers", () => {
       const guard = yield* TokenGuard.make({
         name: "api",
         origins: [api.url],
-        allowLoopback: true,
+        allowLocalhost: true,
         source: OAuthClient.clientCredentials({
           issuer: server.issuer,
           clientId: "post",
@@ -107,7 +107,7 @@ describe("TokenGuard at real servers", () => {
         const api = yield* httpOrigin(401, 200)
         class Api extends TokenGuard.Service<Api>()("app/Api", {
           origins: [api.url],
-          allowLoopback: true,
+          allowLocalhost: true,
           source: OAuthClient.clientCredentials({
             tokenEndpoint: `${idp.url}token`,
             clientId: "app",

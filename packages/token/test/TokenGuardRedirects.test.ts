@@ -34,7 +34,7 @@ describe("TokenGuard redirects", () => {
         const guard = yield* TokenGuard.make({
           name: "api",
           origins: [first.url, second.url],
-          allowLoopback: true,
+          allowLocalhost: true,
           source: makeSource().source
         })
         const response = yield* guard.get("/start", { headers: credentials })
@@ -59,7 +59,7 @@ describe("TokenGuard redirects", () => {
       const guard = yield* TokenGuard.make({
         name: "api",
         origins: [first.url],
-        allowLoopback: true,
+        allowLocalhost: true,
         maxRedirects: 0,
         source: makeSource().source
       })
@@ -127,7 +127,7 @@ describe("TokenGuard redirects", () => {
         [`${origin}/none`]: [302, "https://"],
         [`${origin}/loop`]: [302, "/loop"]
       }))
-      const guard = yield* guardOver(api, { source: makeSource().source, allowLoopback: true })
+      const guard = yield* guardOver(api, { source: makeSource().source, allowLocalhost: true })
       for (
         const [path, reason, hop] of [
           ["http", "scheme", 1],

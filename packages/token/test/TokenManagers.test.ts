@@ -46,7 +46,7 @@ describe("TokenManagers", () => {
       yield* register("a", { url: "https://host/a", source })
       yield* register("a-b", { url: "https://host/a/b", source, origins: ["https://cdn.example"] })
       yield* register("port", { url: "https://host:8443", source })
-      yield* register("local", { url: "http://localhost:3000", source, allowLoopback: true })
+      yield* register("local", { url: "http://localhost:3000", source, allowLocalhost: true })
       for (
         const [url, server] of [
           ["https://host", "all"],

@@ -10,7 +10,7 @@ const has = (text: string, url: string, options?: UrlScope.Options): boolean =>
   })
 const reason = (result: Result.Result<unknown, UrlScope.Reason>) =>
   Result.match(result, { onFailure: (found) => found, onSuccess: () => "none" })
-const local = { allowLoopback: true }
+const local = { allowLocalhost: true }
 
 describe("UrlScope", () => {
   describe("contains", () => {

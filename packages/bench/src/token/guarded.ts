@@ -60,7 +60,7 @@ export const guarded: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.gen(
   const guard = yield* TokenGuard.make({
     name: "bench",
     origins: [url],
-    allowLoopback: true,
+    allowLocalhost: true,
     source: Effect.succeed({ accessToken: Redacted.make("token"), expiresIn: Duration.hours(1) })
   })
   const bare = client.get(url, { headers: { authorization: "Bearer token" } })

@@ -63,7 +63,7 @@ export const makeServers = (): Servers => {
     get: (server) => byName.get(server),
     find: (input) => {
       // Whether http will do was said where the scope was made: none but those that may be http are.
-      const url = UrlScope.checkUrl(input, { allowLoopback: true })
+      const url = UrlScope.checkUrl(input, { allowLocalhost: true })
       if (Result.isFailure(url)) return undefined
       return UrlScope.matching(byOrigin.get(url.success.origin) ?? [], url.success)[0]?.entry
     },
