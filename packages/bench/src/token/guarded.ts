@@ -7,8 +7,8 @@ import type { Figures, Finding } from "../figures.ts"
 import { spread } from "../measure.ts"
 
 const concurrency = 64
-const requests = 2_000
-const rounds = 15
+const requests = 1_000
+const rounds = 31
 const group = `${concurrency} requests at once`
 
 /** Answers those that carry the token. */
