@@ -31,7 +31,7 @@ export const makeSource = (prefix = "token", lifetime: Duration.Input = "1 hour"
 }
 
 /** One request that reached a scripted client. */
-export interface Received {
+interface Received {
   readonly method: string
   readonly url: string
   readonly authorization: string | undefined

@@ -15,25 +15,15 @@ const identified = <S extends Schema.Top>(identifier: string, schema: S): S["Reb
   schema.annotate({ identifier })
 
 /** What is wrong with a request before anything is done for it. */
-export const Refusal = identified(
-  "Refusal",
-  Schema.Struct({
-    error_code: Schema.Literals(["invalid_request", "unauthenticated", "forbidden", "unknown_server"]),
-    message: Schema.String
-  })
-)
-export type Refusal = typeof Refusal.Type
-
-const refusal = <const Code extends Refusal["error_code"]>(status: number, code: Code) =>
-  Schema.Struct({ error_code: Schema.Literal(code), message: Schema.String }).annotate({
-    identifier: `Refusal_${code}`
-  })
+const refusal = <const Code extends string>(status: number, code: Code) =>
+  Schema.Struct({ error_code: Schema.Literal(code), message: Schema.String })
+    .annotate({ identifier: `Refused_${code}` })
     .pipe(HttpApiSchema.status(status))
 
-export const InvalidRequest = refusal(400, "invalid_request")
-export const Unauthenticated = refusal(401, "unauthenticated")
-export const Forbidden = refusal(403, "forbidden")
-export const UnknownServer = refusal(404, "unknown_server")
+const InvalidRequest = refusal(400, "invalid_request")
+const Unauthenticated = refusal(401, "unauthenticated")
+const Forbidden = refusal(403, "forbidden")
+const UnknownServer = refusal(404, "unknown_server")
 
 /** Lets in who is on this machine and has the secret. */
 export class Entrance extends HttpApiMiddleware.Service<Entrance>()("@keelson/token/SidecarEntrance", {
@@ -156,9 +146,9 @@ const notSent = <const Code extends string>(status: number, code: Code) =>
     .annotate({ identifier: `Failed_${code}` })
     .pipe(HttpApiSchema.status(status))
 
-export const SendUnauthorized = notSent(401, "unauthorized")
-export const SendExhausted = notSent(429, "retry_budget_spent")
-export const SendFailed = notSent(500, "non_retriable")
+const SendUnauthorized = notSent(401, "unauthorized")
+const SendExhausted = notSent(429, "retry_budget_spent")
+const SendFailed = notSent(500, "non_retriable")
 
 /** The endpoints of the sidecar. */
 export const Tokens = HttpApiGroup.make("tokens", { topLevel: true }).add(
