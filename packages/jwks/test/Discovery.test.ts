@@ -15,6 +15,7 @@ const metadataOf = (members: Readonly<Record<string, unknown>> = {}) =>
 
 interface Settings {
   readonly kind?: Discovery.Kind
+  readonly endpoint?: Discovery.Endpoint
   readonly issuer?: string
   readonly rules?: Rules
   readonly ttl?: Duration.Duration
@@ -110,6 +111,19 @@ describe("Discovery", () => {
             { url: `${issuer}/.well-known/${url}`, headers: { accept: "application/json" }, rules }
           ])
         }
+      }))
+
+    it.effect("give another endpoint where that is wanted, and need no key set then", () =>
+      Effect.gen(function*() {
+        const tokenEndpoint = "https://idp.example/token"
+        const document = JSON.stringify({ issuer, token_endpoint: tokenEndpoint })
+        const { discovery } = yield* discoveryOf(documentOf(document), { endpoint: "token_endpoint" })
+        assert.strictEqual((yield* discovery.metadata).endpoint, tokenEndpoint)
+        const other = yield* failureOf(documentOf(metadataOf()), { endpoint: "token_endpoint" })
+        assert.deepStrictEqual([other.code, other.message], [
+          "DISCOVERY_INVALID",
+          "The metadata have no `token_endpoint`"
+        ])
       }))
 
     it.effect("of an issuer that is no URL are never asked for", () =>

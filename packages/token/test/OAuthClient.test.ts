@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { decodeJwt, exportJWK, generateKeyPair } from "jose"
 import { quiet } from "../../jwks/test/observe.ts"
-import { ClientAuth, OAuthClient, OAuthOptions, TokenProvider, type TokenSource } from "../src/index.ts"
+import { ClientAuth, OAuthClient, OAuthOptions, TokenHttp, TokenProvider, type TokenSource } from "../src/index.ts"
 import { clientSecret, oauthServer } from "./oauthServer.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 
@@ -150,6 +152,38 @@ describe("OAuthClient at a real authorization server", () => {
         assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "signer")
       }).pipe(Effect.scoped, quiet))
   })
+})
+
+describe("OAuthClient", () => {
+  it.effect("[R29] assertions live by Effect's clock", () =>
+    Effect.gen(function*() {
+      const { key } = yield* keyPair("ES256", "one")
+      const bodies: Array<string> = []
+      const server = HttpClient.make((request) => {
+        if (request.body._tag === "Uint8Array") bodies.push(new TextDecoder().decode(request.body.body))
+        return Effect.succeed(
+          HttpClientResponse.fromWeb(
+            request,
+            Response.json({ access_token: "a", token_type: "bearer", expires_in: 600 })
+          )
+        )
+      })
+      yield* TestClock.setTime(86_400_500)
+      const source = OAuthClient.clientCredentials({
+        tokenEndpoint: "https://idp.example/token",
+        clientId: "signer",
+        auth: ClientAuth.privateKeyJwt(key)
+      })
+      const provider = yield* Effect.provideService(providerOver(source), TokenHttp.TokenHttp, server)
+      assert.strictEqual((yield* provider.get).issuedAt.wall, 86_400_500)
+      const { aud, exp, iat, nbf } = decodeJwt(new URLSearchParams(bodies[0]).get("client_assertion") ?? "")
+      assert.deepStrictEqual({ aud, exp, iat, nbf }, {
+        aud: "https://idp.example/token",
+        iat: 86_400,
+        nbf: 86_400,
+        exp: 86_460
+      })
+    }).pipe(Effect.scoped, quiet))
 })
 
 const header = (jwt: string | null): { readonly kid?: string } =>

@@ -80,6 +80,41 @@ describe("OAuthClient at a server that misbehaves", () => {
       assert.strictEqual(elsewhere.connections(), 0)
     }).pipe(Effect.scoped, quiet))
 
+  it.live("an endpoint that is gone is looked up again, and one that is slow is not", () =>
+    Effect.gen(function*() {
+      const script: { path: string; isHanging: boolean } = { path: "/old", isHanging: false }
+      const origin = yield* keyOrigin((request, response) => {
+        const issuer = `http://127.0.0.1:${origin.port}`
+        if (request.method === "GET") {
+          response.writeHead(200, { "cache-control": "max-age=3600" })
+          response.end(JSON.stringify({ issuer, token_endpoint: issuer + script.path }))
+        } else if (request.url !== script.path) response.writeHead(404).end()
+        else if (!script.isHanging) response.writeHead(200, json).end(token())
+      })
+      const provider = yield* TokenProvider.make({
+        name: "idp",
+        source: OAuthClient.clientCredentials({
+          issuer: `http://127.0.0.1:${origin.port}`,
+          clientId: "client",
+          auth: ClientAuth.secretBasic(Redacted.make("secret")),
+          allowLocalhost: true,
+          requestTimeout: "200 millis"
+        })
+      })
+      const lookups = () => origin.requests.filter((request) => request.startsWith("GET")).length
+      yield* provider.refresh
+      script.path = "/new"
+      assert.strictEqual((yield* Effect.flip(provider.refresh)).code, "TOKEN_ACQUISITION_FAILED")
+      assert.strictEqual(lookups(), 1)
+      yield* provider.refresh
+      assert.strictEqual(lookups(), 2)
+      script.isHanging = true
+      assert.strictEqual((yield* Effect.flip(provider.refresh)).code, "TIMEOUT")
+      script.isHanging = false
+      yield* provider.refresh
+      assert.strictEqual(lookups(), 2)
+    }).pipe(Effect.scoped, quiet))
+
   it.live("metadata of another issuer are refused, though they only differ by a slash", () =>
     Effect.gen(function*() {
       const origin = yield* keyOrigin((_, response) => {

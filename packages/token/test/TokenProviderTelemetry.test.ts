@@ -123,7 +123,7 @@ describe("TokenProvider telemetry", () => {
         ): { readonly message: string; readonly level: string; readonly annotations: unknown } => JSON.parse(line))
         assert.deepStrictEqual(logged.map(({ level, message }) => [message, level]), [
           ["refresh.start", "DEBUG"],
-          ["refresh.success", "INFO"],
+          ["refresh.success", "DEBUG"],
           ["retry.outcome", "DEBUG"],
           ["refresh.start", "DEBUG"],
           ["refresh.failure", "ERROR"],

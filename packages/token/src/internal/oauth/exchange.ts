@@ -76,8 +76,15 @@ const readBody = Effect.fnUntraced(function*(response: HttpClientResponse.HttpCl
   return body
 })
 
-/** Nothing of a browser's session goes along, and a redirect is an answer: a 307 would send the secret elsewhere. */
-const init: RequestInit = { redirect: "manual", credentials: "omit", cache: "no-store" }
+/**
+ * A redirect is an answer: a 307 would send the secret elsewhere. Nothing of a browser's session goes along; not every
+ * platform has these options, and some throw at one that they lack.
+ */
+const init = (): RequestInit => ({
+  redirect: "manual",
+  ...("credentials" in Request.prototype ? { credentials: "omit" } : undefined),
+  ...("cache" in Request.prototype ? { cache: "no-store" } : undefined)
+})
 
 const answerOf = (response: HttpClientResponse.HttpClientResponse, maxBytes: number): Effect.Effect<Answer, unknown> =>
   response.status === 0 || (response.status >= 300 && response.status < 400 && response.status !== 304)
@@ -101,7 +108,7 @@ export const exchange = (
   Effect.suspend(() => {
     let received: Answer | undefined
     const sent = Effect.flatMap(TokenHttp, (client) => client.execute(request)).pipe(
-      Effect.provideService(FetchHttpClient.RequestInit, init),
+      Effect.provideService(FetchHttpClient.RequestInit, init()),
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
       Effect.flatMap((response) => answerOf(response, maxBytes)),

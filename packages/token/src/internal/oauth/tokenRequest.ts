@@ -54,6 +54,13 @@ const unsent = (error: KeelsonError.NetworkError | KeelsonError.ConfigurationErr
   new RequestFailed({ error, fate: "unsent" })
 
 /**
+ * Whether nothing takes token requests at an address. A server that is slow is still there: looking for it again would make
+ * each attempt take twice as long.
+ */
+const isGone = ({ answer, failure }: Seen): boolean =>
+  failure?.isUnsent === true || (answer !== undefined && [404, 405, 410].includes(answer.status))
+
+/**
  * One token request: a client assertion is signed anew for each. Nothing in it is repeated.
  *
  * @see RFC 6749, 4.4 and 6
@@ -81,7 +88,7 @@ export const tokenRequest = Effect.fnUntraced(function*(
   }).pipe(
     Effect.tapError(() =>
       Effect.sync(() => {
-        if (seen.answer === undefined || seen.answer.status === 404) endpoint.onGone()
+        if (isGone(seen)) endpoint.onGone()
       })
     ),
     Effect.flatMap((token) =>

@@ -17,7 +17,7 @@ export interface Journal {
 const levels = {
   "refresh.start": "Debug",
   "refresh.retry": "Warn",
-  "refresh.success": "Info",
+  "refresh.success": "Debug",
   "refresh.failure": "Error",
   "retry.outcome": "Debug",
   "refresh.escalated": "Fatal"
