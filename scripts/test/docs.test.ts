@@ -57,14 +57,18 @@ describe("Documentation", () => {
     for (const page of pages) assert.deepStrictEqual(links(page).filter(isMissing), [], page)
   })
 
-  it("[R22] no README and no guide uses an insecure option; the one example that does is a server of its own", () => {
+  it("[R22] no README and no guide uses an insecure option; the examples that do have servers of their own", () => {
     const insecure = /allowLocalhost|unverifiedAddresses|skipExpiry/
     const guides = pages.filter((page) => /^README|\/README|getting-started|guides\//.test(page.replaceAll("\\", "/")))
     assert.isAtLeast(guides.length, 17)
     for (const page of guides) assert.notMatch(read(page), insecure, page)
     const examples = globSync("examples/src/**/*.ts", { cwd: root }).filter((path) => insecure.test(read(path)))
-    assert.deepStrictEqual(examples, [join("examples", "src", "jwks-cache.ts")])
+    assert.deepStrictEqual(
+      examples.toSorted(),
+      ["calling-apis.ts", "jwks-cache.ts"].map((name) => join("examples", "src", name))
+    )
     assert.include(read("examples/src/jwks/provider.ts"), `host: "127.0.0.1"`)
+    assert.include(read("examples/src/tokens/listen.ts"), `server.listen(0, "127.0.0.1"`)
   })
 
   it("no guide and no example turns a protection off", () => {
