@@ -1,7 +1,9 @@
 /** docs/reference/configuration.md, from the schemas of the options. */
 import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
 import type { Schema } from "effect"
+import { callerSections } from "./referenceCallerOptions.ts"
 import { commentsOf } from "./referenceComments.ts"
+import { guardSections } from "./referenceGuardOptions.ts"
 import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
 import { type OptionInfo, type Options, optionsOf } from "./referenceOptions.ts"
@@ -73,14 +75,24 @@ const policySections: ReadonlyArray<Section> = [
 ]
 
 /** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...tokenSections]
+export const sections: ReadonlyArray<Section> = [
+  ...policySections,
+  ...keySections,
+  ...tokenSections,
+  ...callerSections,
+  ...guardSections
+]
 
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
   breaker: "[BreakerPolicy](#breakerpolicy)",
   budget: "[RetryBudget](#retrybudget)",
   jwks: "[JwksOptions](#jwksoptions)",
-  cookie: "[Cookie](#cookie)"
+  cookie: "[Cookie](#cookie)",
+  policy: "[RefreshPolicy](#refreshpolicy)",
+  acquisition: "[ResiliencePolicy](#resiliencepolicy)",
+  resilience: "[ResiliencePolicy](#resiliencepolicy)",
+  client: "[OAuthOptions](#oauthoptions)"
 }
 
 /** What stands in the column of defaults. */
@@ -154,5 +166,7 @@ export const configurationPage = (): string =>
     table(head, redisOptions.map(row)),
     ...keySections.flatMap(blocks),
     ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
-    ...tokenSections.flatMap(blocks)
+    ...tokenSections.flatMap(blocks),
+    ...callerSections.flatMap(blocks),
+    ...guardSections.flatMap(blocks)
   ])
