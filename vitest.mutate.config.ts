@@ -1,10 +1,10 @@
 import { defineConfig } from "vitest/config"
 
-/** The tests that mutants of core and jwks are run against: one flat project, and the same cases for every mutant. */
+/** The tests that mutants are run against: one flat project, and the same cases for every mutant. */
 export default defineConfig({
   test: {
     isolate: false,
-    include: ["packages/core/test/**/*.test.ts", "packages/jwks/test/**/*.test.ts"],
+    include: ["packages/core/test/**/*.test.ts", "packages/jwks/test/**/*.test.ts", "packages/token/test/**/*.test.ts"],
     exclude: [
       // Slow, and about modules that are not mutated.
       "packages/core/test/{BreakerStore,Redaction,Secrets,OpenTelemetry}.test.ts",

@@ -79,7 +79,8 @@ const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
   breaker: "[BreakerPolicy](#breakerpolicy)",
   budget: "[RetryBudget](#retrybudget)",
-  jwks: "[JwksOptions](#jwksoptions)"
+  jwks: "[JwksOptions](#jwksoptions)",
+  cookie: "[Cookie](#cookie)"
 }
 
 /** What stands in the column of defaults. */

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { build, type Rolldown } from "vite"
 import type { Size, Sizes } from "./budget.ts"
+import { inOrder } from "./run.ts"
 
 interface Entry {
   readonly code: string
@@ -51,13 +52,13 @@ const sizeOf = (chunks: ReadonlyArray<Rolldown.OutputChunk>): Size => {
   }
 }
 
-export const measure = async (project: string): Promise<Sizes> => {
-  const sizes: Record<string, Size> = {}
-  for (const [name, { code, withEffect }] of Object.entries(entries)) {
-    sizes[name] = sizeOf(await bundle(project, code, withEffect ? [] : [/^effect(?:\/|$)/]))
-  }
-  return sizes
-}
+export const measure = async (project: string): Promise<Sizes> =>
+  Object.fromEntries(
+    await inOrder(Object.entries(entries), async ([name, { code, withEffect }]) => {
+      const chunks = await bundle(project, code, withEffect ? [] : [/^effect(?:\/|$)/])
+      return [name, sizeOf(chunks)] as const
+    })
+  )
 
 /** Modules of Node.js that a bundle of these modules, with all they depend on, imports: none where they are neutral. */
 export const nodeImports = async (

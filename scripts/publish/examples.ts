@@ -39,7 +39,9 @@ export const notInstalled = (
   programs: ReadonlyArray<Program>,
   installed: ReadonlyArray<string>
 ): ReadonlyArray<string> => {
-  const used = programs.flatMap(({ code }) => importsIn(code)).map(({ from }) => from).filter((name) => !/^(?:node:|\.)/.test(name))
+  const used = programs.flatMap(({ code }) => importsIn(code)).map(({ from }) => from).filter((name) =>
+    !/^(?:node:|\.)/.test(name)
+  )
   return [...new Set(used.map(packageOf))].filter((name) => !installed.includes(name))
 }
 

@@ -9,7 +9,9 @@ import type { Tarball } from "./tarballs.ts"
 const publintProblems = async ({ packed, path }: Tarball): Promise<ReadonlyArray<string>> => {
   const { buffer } = new Uint8Array(readFileSync(path))
   const { messages, pkg } = await publint({ pack: { tarball: buffer }, strict: true })
-  return messages.map((message) => `publint: ${formatMessage(message, pkg) ?? `${message.code} ${packed.manifest.name}`}`)
+  return messages.map((message) =>
+    `publint: ${formatMessage(message, pkg) ?? `${message.code} ${packed.manifest.name}`}`
+  )
 }
 
 /** Packages of ES modules alone: TypeScript's resolution of before `exports` finds nothing, and `require` gets a module. */

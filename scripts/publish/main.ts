@@ -13,6 +13,7 @@ import { nodeOf } from "./nodes.ts"
 import { isNeutral, packedProblems, publicModules } from "./packed.ts"
 import { install, type Project, runAll, typeCheck, write } from "./project.ts"
 import { type Reader, readingOf } from "./readers.ts"
+import { inOrder } from "./run.ts"
 import { build, pack, type Tarball } from "./tarballs.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -59,8 +60,7 @@ const partsOf = (project: Project, about: ReadonlyArray<Tarball>): ReadonlyArray
   const isWhole = about.length > 1
   const tsc = join(root, "node_modules/.bin/tsc")
   const installed = (version: string): Part => onNode(version, "npm install", (node) => install(project, node))
-  const works = (version: string): Part =>
-    onNode(version, "modules and examples", (node) => runAll(project, node))
+  const works = (version: string): Part => onNode(version, "modules and examples", (node) => runAll(project, node))
   const [first = "", ...others] = isWhole ? installedOn : [...new Set([...installedOn, ...about.map(floorOf)])]
   return [
     installed(first),
@@ -71,14 +71,19 @@ const partsOf = (project: Project, about: ReadonlyArray<Tarball>): ReadonlyArray
   ]
 }
 
-/** Later parts need what the earlier ones made. */
+/** What follows a part that failed has nothing to work on. */
 const follow = async (reader: Reader, all: ReadonlyArray<Tarball>): Promise<void> => {
   const { problems: left, project } = readingOf(reader, all, join(work, "projects", reader.name))
-  if (!await step(`${reader.name}: README`, () => Promise.resolve(left))) return
-  write(project)
-  for (const [name, part] of partsOf(project, reader.about)) {
-    if (!await step(`${reader.name}: ${name}`, async () => (await part(), []))) return
-  }
+  const parts: ReadonlyArray<Part> = [
+    ["files", () => Promise.resolve(write(project))],
+    ...partsOf(project, reader.about)
+  ]
+  const complete = await step(`${reader.name}: README`, () => Promise.resolve(left))
+  await parts.reduce(
+    async (before, [name, part]) =>
+      await before && step(`${reader.name}: ${name}`, () => part().then((): ReadonlyArray<string> => [])),
+    Promise.resolve(complete)
+  )
 }
 
 const neutral = async (project: string, { packed }: Tarball): Promise<ReadonlyArray<string>> => {
@@ -97,36 +102,36 @@ const sizes = async (project: string): Promise<ReadonlyArray<string>> => {
   return []
 }
 
-const packAll = async (): Promise<ReadonlyArray<Tarball>> => {
-  const tarballs: Array<Tarball> = []
-  for (const folder of folders) tarballs.push(await pack(root, folder, join(work, "tarballs")))
-  return tarballs
+const lookInto = async (tarball: Tarball): Promise<void> => {
+  await step(`${tarball.folder}: contents`, () => Promise.resolve(packedProblems(tarball.packed)))
+  await step(`${tarball.folder}: publint and attw`, () => linterProblems(tarball))
 }
 
-const followEach = async (all: ReadonlyArray<Tarball>): Promise<void> => {
-  for (const tarball of all) {
-    const readme = readText(`packages/${tarball.folder}/README.md`)
-    await follow({ name: tarball.folder, readme, about: [tarball] }, all)
-  }
-}
+const readers = (all: ReadonlyArray<Tarball>): ReadonlyArray<Reader> =>
+  all.map((tarball) => ({
+    name: tarball.folder,
+    readme: readText(`packages/${tarball.folder}/README.md`),
+    about: [tarball]
+  }))
 
 const main = async (): Promise<void> => {
   mkdirSync(join(work, "tarballs"), { recursive: true })
   let all: ReadonlyArray<Tarball> = []
-  const made = await step("build", async () => (await build(root, folders), [])) &&
-    await step("pack", async () => (all = await packAll(), []))
-  if (!made) return
-  for (const tarball of all) {
-    await step(`${tarball.folder}: contents`, () => Promise.resolve(packedProblems(tarball.packed)))
-    await step(`${tarball.folder}: publint and attw`, () => linterProblems(tarball))
+  await step("build and pack", async () => {
+    await build(root, folders)
+    all = await inOrder(folders, (folder) => pack(root, folder, join(work, "tarballs")))
+    return []
+  })
+  await inOrder(all, lookInto)
+  if (all.length > 0) {
+    const project = join(work, "projects", whole)
+    await Promise.all([
+      follow({ name: whole, readme: readText("README.md"), about: all }, all),
+      inOrder(readers(all), (reader) => follow(reader, all))
+    ])
+    await inOrder(all, (tarball) => step(`${tarball.folder}: neutral modules`, () => neutral(project, tarball)))
+    await step("sizes", () => sizes(project))
   }
-  await Promise.all([
-    follow({ name: whole, readme: readText("README.md"), about: all }, all),
-    followEach(all)
-  ])
-  const project = join(work, "projects", whole)
-  for (const tarball of all) await step(`${tarball.folder}: neutral modules`, () => neutral(project, tarball))
-  await step("sizes", () => sizes(project))
   for (const problem of problems) console.error(`\n${problem}`)
   if (problems.length > 0) process.exitCode = 1
 }

@@ -88,7 +88,8 @@ export const manifestProblems = (manifest: Manifest): ReadonlyArray<string> => {
     "type module": manifest.type === "module",
     "sideEffects: []": Array.isArray(manifest.sideEffects) && manifest.sideEffects.length === 0,
     "engines.node": /^>=\d+\.\d+\.\d+$/.test(engines?.node ?? ""),
-    "repository with url and directory": /^git\+https:/.test(repository?.url ?? "") && repository?.directory === folder,
+    "repository with url and directory": (repository?.url ?? "").startsWith("git+https:") &&
+      repository?.directory === folder,
     "public access with provenance": publishConfig?.access === "public" && publishConfig.provenance === true,
     "exports with types, and internal modules closed": JSON.stringify(exports) === JSON.stringify(wantedExports)
   }

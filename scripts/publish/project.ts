@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assertModule, declarations, loader, type Program } from "./examples.ts"
-import { run } from "./run.ts"
+import { inOrder, run } from "./run.ts"
 
 export interface Project {
   readonly path: string
@@ -23,7 +23,13 @@ export type Resolution = "nodenext" | "bundler"
 
 /** The two ways in which TypeScript finds modules today. The first also writes the JavaScript that is then run. */
 const compilers: Readonly<Record<Resolution, object>> = {
-  nodenext: { ...compilerOptions, module: "NodeNext", rootDir: "src", outDir: "out", rewriteRelativeImportExtensions: true },
+  nodenext: {
+    ...compilerOptions,
+    module: "NodeNext",
+    rootDir: "src",
+    outDir: "out",
+    rewriteRelativeImportExtensions: true
+  },
   bundler: {
     ...compilerOptions,
     module: "ESNext",
@@ -67,5 +73,8 @@ export const typeCheck = async ({ path }: Project, tsc: string, resolution: Reso
 /** Loads every module, and runs the examples that `typeCheck` compiled. */
 export const runAll = async ({ path, programs }: Project, node: string): Promise<void> => {
   await run(node, ["load.mjs"], { cwd: path, node })
-  for (const { file } of programs) await run(node, [`out/${file.replace(/\.ts$/, ".js")}`], { cwd: path, node })
+  await inOrder(
+    programs,
+    ({ file }) => run(node, [`out/${file.replace(/\.ts$/, ".js")}`], { cwd: path, node })
+  )
 }

@@ -36,3 +36,13 @@ export const run = (
       else reject(new Error(`${[program, ...args].join(" ")} ended with ${code}\n${printed.trim()}`))
     })
   })
+
+/** One after the other: what comes later needs what earlier ones made, or the machine for itself. */
+export const inOrder = <A, B>(
+  items: ReadonlyArray<A>,
+  work: (item: A) => Promise<B>
+): Promise<ReadonlyArray<B>> =>
+  items.reduce<Promise<ReadonlyArray<B>>>(
+    async (before, item) => [...await before, await work(item)],
+    Promise.resolve([])
+  )

@@ -57,14 +57,20 @@ describe("Documentation", () => {
     for (const page of pages) assert.deepStrictEqual(links(page).filter(isMissing), [], page)
   })
 
-  it("[R22] no README and no guide uses an insecure option; the one example that does is a server of its own", () => {
+  it("[R22] no snippet of a README or guide uses an insecure option; examples that do reach servers of their own", () => {
     const insecure = /allowLocalhost|unverifiedAddresses|skipExpiry/
     const guides = pages.filter((page) => /^README|\/README|getting-started|guides\//.test(page.replaceAll("\\", "/")))
     assert.isAtLeast(guides.length, 17)
-    for (const page of guides) assert.notMatch(read(page), insecure, page)
+    const snippets = (page: string) => (read(page).match(/^```[\s\S]*?^```/gm) ?? []).join("\n")
+    for (const page of guides) assert.notMatch(snippets(page), insecure, page)
     const examples = globSync("examples/src/**/*.ts", { cwd: root }).filter((path) => insecure.test(read(path)))
-    assert.deepStrictEqual(examples, [join("examples", "src", "jwks-cache.ts")])
+    assert.deepStrictEqual(examples.toSorted(), [
+      join("examples", "src", "jwks-cache.ts"),
+      join("examples", "src", "protected-api", "server.ts")
+    ])
     assert.include(read("examples/src/jwks/provider.ts"), `host: "127.0.0.1"`)
+    assert.include(read("examples/src/protected-api/server.ts"), `host: "127.0.0.1"`)
+    assert.include(read("examples/src/protected-api/issuer.ts"), `server.listen(0, "127.0.0.1"`)
   })
 
   it("no guide and no example turns a protection off", () => {

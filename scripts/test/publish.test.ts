@@ -6,9 +6,9 @@ import {
   isNeutral,
   type Manifest,
   manifestProblems,
+  packageOf,
   type Packed,
   packedProblems,
-  packageOf,
   publicModules
 } from "../publish/packed.ts"
 import { openOf, readingOf } from "../publish/readers.ts"
@@ -172,7 +172,11 @@ describe("publish", () => {
 
     it("is a reader who installs tarballs, and finds packages below them that no registry has", () => {
       const jwks = { folder: "jwks", path: "/jwks.tgz", packed }
-      const core = { folder: "core", path: "/core.tgz", packed: { ...packed, manifest: { ...manifest, name: "@keelson/core" } } }
+      const core = {
+        folder: "core",
+        path: "/core.tgz",
+        packed: { ...packed, manifest: { ...manifest, name: "@keelson/core" } }
+      }
       const { problems, project } = readingOf({ name: "jwks", readme, about: [jwks] }, [core, jwks], "/project")
       assert.deepStrictEqual(problems, [])
       assert.deepStrictEqual(project.install, ["file:/jwks.tgz", "effect"])

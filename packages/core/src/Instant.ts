@@ -37,6 +37,10 @@ export const later = (a: Instant, b: Instant): Instant => a.monotonic < b.monoto
 export const hasCome = (moment: Instant, clock: Clock.Clock): boolean =>
   clock.monotonicTimeNanosUnsafe() >= moment.monotonic || clock.currentTimeMillisUnsafe() >= moment.wall
 
+/** Whether a moment has come on both clocks: for what must not end before its time, whichever of them is wrong. */
+export const hasComeOnBoth = (moment: Instant, clock: Clock.Clock): boolean =>
+  clock.monotonicTimeNanosUnsafe() >= moment.monotonic && clock.currentTimeMillisUnsafe() >= moment.wall
+
 /** Milliseconds until a moment on the clock that reaches it first; zero once it has come. */
 export const until = (moment: Instant, at: Instant): number =>
   Math.max(0, Math.min(Number(moment.monotonic - at.monotonic) / 1_000_000, moment.wall - at.wall))

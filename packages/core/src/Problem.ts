@@ -24,6 +24,22 @@ export const Problem = Schema.Struct({
 })
 export type Problem = typeof Problem.Type
 
+/** RFC 9457 problem details as they are written, for an `HttpApi` that declares them. */
+export const Body = Schema.Struct({
+  /** Where the error is documented. */
+  type: Schema.String,
+  title: Schema.String,
+  status: Schema.Int,
+  detail: Schema.String,
+  instance: Schema.optionalKey(Schema.String),
+  /** The id of the catalogue, as in `JWK-005`. */
+  code: Schema.String,
+  category: ErrorCode.Category,
+  severity: ErrorCode.Severity,
+  details: Schema.Record(Schema.String, Schema.Json)
+}).annotate({ identifier: "Problem", description: "Problem details, RFC 9457" })
+export type Body = typeof Body.Type
+
 const isMembers = (json: Schema.Json): json is Details => Predicate.isObject(json)
 
 /** Redacted, bounded JSON of the facts given. */
@@ -82,7 +98,7 @@ export const encode = (error: unknown): Problem => {
  *
  * @see RFC 9457, section 3
  */
-export const toProblemDetails = (error: unknown, instance?: string): ProblemDetails.ProblemDetails => {
+export const toProblemDetails = (error: unknown, instance?: string): Body => {
   const problem = encode(error)
   const { attempts: _, ...outside } = problem.details
   return {
@@ -102,14 +118,18 @@ export const toProblemDetails = (error: unknown, instance?: string): ProblemDeta
 const retryAfterOf = (error: unknown): Duration.Duration =>
   Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter) ? error.retryAfter : Duration.zero
 
+/** Whole seconds until a call may be made again, as `Retry-After` has them; `undefined` where the error does not say. */
+export const retryAfterSeconds = (error: unknown): number | undefined => {
+  const seconds = Math.ceil(Duration.toSeconds(read(() => retryAfterOf(error), Duration.zero)))
+  return seconds > 0 && Number.isFinite(seconds) ? seconds : undefined
+}
+
 /**
  * An `HttpServerResponse` of `application/problem+json` with the error's status, and a `Retry-After` where the error says
  * when to come back. Errors of this package answer a route with it by themselves.
  */
 export const toResponse = (error: unknown, instance?: string): HttpServerResponse.HttpServerResponse => {
   const response = ProblemDetails.toResponse(toProblemDetails(error, instance))
-  const seconds = Math.ceil(Duration.toSeconds(read(() => retryAfterOf(error), Duration.zero)))
-  return seconds > 0 && Number.isFinite(seconds)
-    ? HttpServerResponse.setHeader(response, "retry-after", String(seconds))
-    : response
+  const seconds = retryAfterSeconds(error)
+  return seconds === undefined ? response : HttpServerResponse.setHeader(response, "retry-after", String(seconds))
 }

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { after, hasCome, now, offset, until } from "../src/Instant.ts"
+import { after, hasCome, hasComeOnBoth, now, offset, until } from "../src/Instant.ts"
 import { skewedClock } from "./support.ts"
 
 describe("Instant", () => {
@@ -20,6 +20,21 @@ describe("Instant", () => {
       assert.isFalse(hasCome(later, clock))
       skew.millis += 1
       assert.isTrue(hasCome(later, clock))
+    }))
+
+  it.effect("[R23] a moment has come on both clocks once the later one is there, and not a nanosecond before", () =>
+    Effect.gen(function*() {
+      const { clock, skew } = yield* skewedClock
+      const moment = after(now(clock), 1000)
+      skew.millis = 3_600_000
+      yield* TestClock.adjust("999999 micros")
+      assert.isFalse(hasComeOnBoth(moment, clock))
+      yield* TestClock.adjust("1 micros")
+      assert.isTrue(hasComeOnBoth(moment, clock))
+      skew.millis = -1
+      assert.isFalse(hasComeOnBoth(moment, clock))
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(hasComeOnBoth(moment, clock))
     }))
 
   it.effect("[R23] the time until a moment is that of the clock which is there first", () =>

@@ -83,6 +83,13 @@ export const definitions = {
     labels: ["server"],
     description: "Attempts after the first one of a call."
   },
+  retryBudgetSpent: {
+    name: "retry_budget_spent_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Calls that failed without a further attempt, because the budget for retries was spent."
+  },
   jwksRequests: {
     name: "jwks_cache_requests_total",
     kind: "counter",
@@ -203,6 +210,20 @@ export const definitions = {
     unit: "bytes",
     labels: ["validator"],
     description: "Memory that the remembered tokens take, as estimated."
+  },
+  revocationEntries: {
+    name: "revocation_entries",
+    kind: "gauge",
+    unit: "entries",
+    labels: ["store"],
+    description: "Revocations that this process holds, by where the list is kept (memory, redis)."
+  },
+  revocationStoreFailures: {
+    name: "revocation_store_failures_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["operation"],
+    description: "Calls to the shared list of revocations that failed or were late, by operation (check, revoke)."
   },
   httpRequests: {
     name: "http_requests_total",

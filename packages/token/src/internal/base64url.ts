@@ -1,25 +1,25 @@
+import { Result } from "effect"
 import { base64url } from "jose"
+import { type MakeBytes, makeBytes } from "./platform.ts"
 
-/** Six bits of each character, by its code; 64 where it is not of the alphabet (RFC 4648, 5). */
-const values = new Uint8Array(128).fill(64)
-for (const [value, char] of Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_").entries()) {
-  values[char.charCodeAt(0)] = value
+/** The bytes of a text; `undefined` for one that has none. */
+export type Decode = (text: string) => Uint8Array<ArrayBuffer> | undefined
+
+const decodeWeb = (text: string): Uint8Array<ArrayBuffer> | undefined => {
+  const bytes = Result.getOrUndefined(Result.try(() => new Uint8Array(base64url.decode(text))))
+  return bytes !== undefined && base64url.encode(bytes) === text ? bytes : undefined
 }
 
-/** Bits of the last character that carry nothing, by the length's remainder: they have to be zero. */
-const unused = [0, 0, 0b1111, 0b11]
-
-const alphabet = /^[\w-]*$/
+/** Decodes with the platform's bytes, or as the web does. */
+export const decoderOf = (platform: MakeBytes | undefined): Decode =>
+  platform === undefined ? decodeWeb : (text) => {
+    const bytes = platform.from(text, "base64url")
+    return bytes.toString("base64url") === text ? bytes : undefined
+  }
 
 /**
- * Whether a text is canonical base64url: no padding, no white space, no unused bits set. Decoders are lenient about these,
- * and one signature would have many spellings (RFC 7515, 2; RFC 4648, 3.5).
+ * The bytes of a text that is canonical base64url: no padding, no white space, no unused bits set. Decoders are lenient
+ * about these, and one signature would have many spellings (RFC 7515, 2; RFC 4648, 3.5). So the bytes are encoded again,
+ * and have to give the text.
  */
-export const isCanonical = (text: string): boolean => {
-  const rest = text.length % 4
-  if (rest === 1 || !alphabet.test(text)) return false
-  return rest === 0 || ((values[text.charCodeAt(text.length - 1)] ?? 0) & (unused[rest] ?? 0)) === 0
-}
-
-/** The bytes of a text that is canonical. */
-export const decodeCanonical = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(base64url.decode(text))
+export const decodeCanonical: Decode = decoderOf(makeBytes)

@@ -1,14 +1,14 @@
 import type { Registered } from "../Claims.ts"
 import type { Reason } from "../TokenError.ts"
 import { audienceMismatch, missingMember } from "./reasons.ts"
-import { normalizedType, type Rules } from "./rules.ts"
+import type { Rules } from "./rules.ts"
 import { type JsonObject, own } from "./strictJson.ts"
 
 const azpRejected: Reason = { _tag: "ClaimRejected", claim: "azp" }
 
-/** Whether `typ` is one that is expected (RFC 8725, 3.11). */
+/** Whether a `typ`, as `normalizedType` gives it, is one that is expected (RFC 8725, 3.11). */
 export const isExpectedType = (typ: string | undefined, { requireType, types }: Rules): boolean =>
-  typ === undefined ? !requireType : types.has(normalizedType(typ))
+  typ === undefined ? !requireType : types.has(typ)
 
 /** One audience of the token has to be one of the policy's (RFC 7519, 4.1.3). */
 export const audienceProblem = ({ aud }: Registered, { audiences }: Rules): Reason | undefined =>

@@ -11,15 +11,21 @@ const isFreezable = (value: unknown): value is object => {
     Schema.isSchema(value.constructor)
 }
 
-const freeze = (value: unknown, seen: Set<object>): void => {
-  if (!isFreezable(value) || seen.has(value)) return
-  seen.add(value)
+/** `seen` is made for the first value within another: claims often have none. */
+const freeze = (value: object, seen?: Set<object>): void => {
   Object.freeze(value)
-  for (const child of Object.values(value)) freeze(child, seen)
+  let known = seen
+  for (const child of Object.values(value)) {
+    if (!isFreezable(child)) continue
+    known ??= new Set([value])
+    if (known.has(child)) continue
+    known.add(child)
+    freeze(child, known)
+  }
 }
 
 /** Freezes a value with all that it holds: everybody who sends the same token gets the same object. */
 export const deepFreeze = <A>(value: A): A => {
-  freeze(value, new Set())
+  if (isFreezable(value)) freeze(value)
   return value
 }

@@ -1,14 +1,16 @@
 import { Result } from "effect"
 import { LRUCache } from "lru-cache"
 import type { Reason } from "../TokenError.ts"
-import { decodeCanonical, isCanonical } from "./base64url.ts"
+import { decodeCanonical } from "./base64url.ts"
 import { malformed } from "./reasons.ts"
+import { normalizedType } from "./rules.ts"
 import { own, parseObject } from "./strictJson.ts"
 
 /** What is looked at of a JOSE header. Whatever else is in it selects no key, and is followed nowhere. */
 export interface TokenHeader {
   readonly alg: string
   readonly kid: string | undefined
+  /** In small letters, and without `application/`. */
   readonly typ: string | undefined
 }
 
@@ -17,10 +19,11 @@ const limits = { maxDepth: 4, maxMembers: 64 }
 const isText = (value: unknown): value is string | undefined => value === undefined || typeof value === "string"
 
 const read = (segment: string): Result.Result<TokenHeader, Reason> => {
-  if (!isCanonical(segment)) return Result.fail(malformed("header", "encoding"))
-  const parsed = parseObject(decodeCanonical(segment), limits)
+  const bytes = decodeCanonical(segment)
+  if (bytes === undefined) return Result.fail(malformed("header", "encoding"))
+  const parsed = parseObject(bytes, limits)
   if (Result.isFailure(parsed)) return Result.fail(malformed("header", parsed.failure))
-  const members = parsed.success
+  const members = parsed.success.object
   // No extension is understood here. `b64` is one too, which is only valid where `crit` names it (RFC 7797, 6).
   if (own(members, "crit") !== undefined || own(members, "b64") !== undefined) {
     return Result.fail(malformed("header", "critical"))
@@ -29,7 +32,7 @@ const read = (segment: string): Result.Result<TokenHeader, Reason> => {
   const kid = own(members, "kid")
   const typ = own(members, "typ")
   if (typeof alg !== "string" || !isText(kid) || !isText(typ)) return Result.fail(malformed("header", "member"))
-  return Result.succeed({ alg, kid, typ })
+  return Result.succeed({ alg, kid, typ: typ === undefined ? undefined : normalizedType(typ) })
 }
 
 /** Longer headers are read each time, so that what is kept stays small. */

@@ -107,9 +107,10 @@ export class Judge<C> {
       const { failure } = outcome
       const trusts = [...new Set(candidates.map(({ trust }) => trust))]
       const { rules } = this.#verifier
-      const isStillSo: IsStillSo = timeTags.has(failure._tag)
-        ? (now) => timeProblem(registered, rules, now)?._tag === failure._tag
-        : always
+      const atFirst = timeProblem(registered, rules, clock.currentTimeMillisUnsafe())
+      const isStillSo: IsStillSo = beforeTime.has(failure._tag)
+        ? always
+        : (now) => timeProblem(registered, rules, now) === atFirst
       this.#cache?.refuse(hash, failure, trusts, clock, isStillSo)
     }
   }
@@ -121,7 +122,8 @@ const verifying = (
   { length: candidates }: ReadonlyArray<KeySource.Candidate>
 ): VerifyingKey => ({ trust, place: index + 1, candidates })
 
-const timeTags: ReadonlySet<Reason["_tag"]> = new Set(["TokenExpired", "TokenNotYetValid", "TokenTooOld"])
+/** What is looked at before time; the reasons of all else depend on it. */
+const beforeTime: ReadonlySet<Reason["_tag"]> = new Set(["SignatureInvalid", "AudienceMismatch"])
 const always: IsStillSo = () => true
 
 const isSettled = (entry: Entry<unknown>, { skipExpiry }: Unknown, clock: Clock.Clock): boolean =>

@@ -48,23 +48,23 @@ const split = (scope: string): ReadonlyArray<string> => scope.split(" ").filter(
  * The claims that are looked at, whatever the claims schema says of them; before any key is looked for, so that a date
  * that is absurd costs no signature check.
  *
- * Fails with the first that is missing or has the wrong shape: `iss`, `aud` and `exp` have to be there.
+ * They are frozen. Fails with the first that is missing or has the wrong shape: `iss`, `aud` and `exp` have to be there.
  */
 export const readRegistered = (members: JsonObject, maxAudiences: number): Result.Result<Registered, Reason> => {
   const reader = new Reader(members)
-  const scopes = reader.texts("scope") ?? reader.texts("scp")
-  const registered: Registered = {
+  const scope = (reader.texts("scope") ?? reader.texts("scp"))?.join(" ")
+  const registered: Registered = Object.freeze({
     iss: reader.required("iss", reader.text("iss"), ""),
     sub: reader.text("sub"),
-    aud: reader.required("aud", reader.texts("aud", maxAudiences), []),
+    aud: Object.freeze(reader.required("aud", reader.texts("aud", maxAudiences), [])),
     exp: reader.required("exp", reader.date("exp"), 0),
     nbf: reader.date("nbf"),
     iat: reader.date("iat"),
     jti: reader.text("jti"),
     sid: reader.text("sid"),
     client_id: reader.text("client_id"),
-    scope: scopes?.join(" "),
-    scopes: scopes?.flatMap(split) ?? []
-  }
+    scope,
+    scopes: Object.freeze(scope === undefined ? [] : split(scope))
+  })
   return reader.reason === undefined ? Result.succeed(registered) : Result.fail(reader.reason)
 }

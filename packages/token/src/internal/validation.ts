@@ -1,9 +1,9 @@
-import { Clock, Effect, Predicate, Redacted, Result } from "effect"
+import { Clock, Effect, type Fiber, Predicate, Redacted, Result, Tracer } from "effect"
 import type { Revocation } from "../Revocation.ts"
 import { type Code, codeOf, type Reason, type TokenError } from "../TokenError.ts"
 import type { Validated, ValidateOptions } from "../TokenValidator.ts"
 import { accessTokenProblem, callProblem } from "./callChecks.ts"
-import { Judge } from "./judge.ts"
+import { Judge, type Unknown } from "./judge.ts"
 import type { HashText } from "./platform.ts"
 import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
 import { type Entry, TokenCache } from "./tokenCache.ts"
@@ -31,7 +31,7 @@ interface Counts {
 const noOptions: ValidateOptions = {}
 
 /** What is no text at all is as good as an empty one. */
-const textOf = (token: Token): string => {
+export const textOf = (token: Token): string => {
   try {
     const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
     return Predicate.isString(text) ? text : ""
@@ -72,7 +72,7 @@ export class Validation<C> {
       const text = textOf(token)
       const hash = this.#hashOf(text)
       return this.#hit(hash, clock) ??
-        Effect.flatMap(this.#miss(text, hash, clock, false), (entry) => this.#admit(entry))
+        Effect.flatMap(this.#miss({ text, hash, skipExpiry: false }, fiber), (entry) => this.#admit(entry))
     })
   }
 
@@ -84,7 +84,7 @@ export class Validation<C> {
       const skipExpiry = options.skipExpiry === true
       const hash = skipExpiry ? undefined : this.#hashOf(text)
       const known = this.#known(hash, clock)
-      const checked = known === undefined ? this.#miss(text, hash, clock, skipExpiry) : Effect.succeed(known)
+      const checked = known === undefined ? this.#miss({ text, hash, skipExpiry }, fiber) : Effect.succeed(known)
       return Effect.flatMap(checked, (entry) => {
         const admitted = this.#admitTo(entry, options)
         return skipExpiry && clock.currentTimeMillisUnsafe() >= entry.window.ends
@@ -113,29 +113,27 @@ export class Validation<C> {
     const entry = this.#known(hash, clock)
     return entry === undefined ? undefined : this.#admit(entry)
   }
-  #miss(
-    text: string,
-    hash: string | undefined,
-    clock: Clock.Clock,
-    skipExpiry: boolean
-  ): Effect.Effect<Checked<C>, TokenError> {
+  #miss(token: Unknown, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Checked<C>, TokenError> {
     this.counts.misses++
-    const known = hash === undefined ? undefined : this.cache?.refusal(hash, clock)
+    const clock = fiber.getRef(Clock.Clock)
+    const known = token.hash === undefined ? undefined : this.cache?.refusal(token.hash, clock)
     if (known !== undefined) return this.#refuse(known)
-    // A span is given how its effect ended, and claims are no business of a tracer's.
-    let entry: Checked<C> | undefined
-    const judged = Effect.flatMap(this.#judge.judge({ text, hash, skipExpiry }, clock), (outcome) => {
+    const judged = Effect.flatMap(this.#judge.judge(token, clock), (outcome) => {
       if (Result.isFailure(outcome)) return this.#refused(outcome.failure)
-      entry = outcome.success
-      return entry.key.candidates > 1 ? logKey(entry) : Effect.void
+      const entry = outcome.success
+      return entry.key.candidates > 1 ? Effect.as(logKey(entry), entry) : Effect.succeed(entry)
     })
-    const traced = Effect.withSpan(judged, "TokenValidator.validate", {
+    // Nobody sees the spans of Effect's own tracer, and one takes as long as parsing a token.
+    return fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer ? judged : this.#traced(judged)
+  }
+  /** A tracer is given how an effect ended: it gets to see that there is an entry, and not what is in it. */
+  #traced(judged: Effect.Effect<Checked<C>, TokenError>): Effect.Effect<Checked<C>, TokenError> {
+    const hidden = Effect.withSpan(Effect.map(judged, (entry) => () => entry), "TokenValidator.validate", {
       attributes: { validator: this.parts.id },
       captureStackTrace: false
     })
-    return Effect.flatMap(traced, () => entry === undefined ? Effect.die("not reached") : Effect.succeed(entry))
+    return Effect.map(hidden, (reveal) => reveal())
   }
-
   #refused(reason: Reason): Effect.Effect<never, TokenError> {
     const refused = this.#refuse(reason)
     if (reason !== issuerUnserved || this.#hasWarned) return refused

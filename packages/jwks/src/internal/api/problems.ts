@@ -1,5 +1,5 @@
 import { ErrorCode, KeelsonError, Problem } from "@keelson/core"
-import { Duration, Predicate, Schema, SchemaTransformation } from "effect"
+import { Schema, SchemaTransformation } from "effect"
 import { HttpServerResponse, ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
 
@@ -12,22 +12,7 @@ const statuses: { readonly [Code in ErrorCode.ErrorCode]?: number } = { INVALID_
 /** The HTTP status with which the control plane reports an error. */
 const statusOf = ({ code }: Coded): number => statuses[code] ?? ErrorCode.codeInfo[code].status
 
-/** RFC 9457 problem details, as they are written. */
-const ProblemBody = Schema.Struct({
-  /** Where the error is documented. */
-  type: Schema.String,
-  title: Schema.String,
-  status: Schema.Int,
-  detail: Schema.String,
-  /** The id of the catalogue, as in `JWK-005`. */
-  code: Schema.String,
-  category: ErrorCode.Category,
-  severity: ErrorCode.Severity,
-  details: Schema.Record(Schema.String, Schema.Json)
-}).annotate({ identifier: "Problem", description: "Problem details, RFC 9457" })
-type ProblemBody = typeof ProblemBody.Type
-
-const encode = (error: Coded): ProblemBody => {
+const encode = (error: Coded): Problem.Body => {
   const { category, details, error_code, message, severity } = Problem.encode(error)
   return {
     type: ErrorCode.documentationUrl(error.code),
@@ -41,12 +26,12 @@ const encode = (error: Coded): ProblemBody => {
   }
 }
 
-const decode = ({ code, detail, details, severity }: ProblemBody): Coded =>
+const decode = ({ code, detail, details, severity }: Problem.Body): Coded =>
   KeelsonError.make({ code: ErrorCode.fromId(code) ?? "INTERNAL_ERROR", message: detail, details, severity })
 
 /** Errors that are reported with one status: as problem details on the wire, as the error itself for who calls. */
 export const problem = (status: number) =>
-  ProblemBody.pipe(
+  Problem.Body.pipe(
     Schema.decodeTo(
       Schema.declare((u: unknown): u is Coded => u instanceof KeelsonError.Coded && statusOf(u) === status, {
         expected: `an error of status ${status}`
@@ -60,8 +45,6 @@ export const problem = (status: number) =>
 /** The response that reports an error, with a `Retry-After` where the error says when to come back. */
 export const respond = (error: Coded): HttpServerResponse.HttpServerResponse => {
   const response = ProblemDetails.toResponse(encode(error))
-  const seconds = Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter)
-    ? Math.ceil(Duration.toSeconds(error.retryAfter))
-    : 0
-  return seconds > 0 ? HttpServerResponse.setHeader(response, "retry-after", String(seconds)) : response
+  const seconds = Problem.retryAfterSeconds(error)
+  return seconds === undefined ? response : HttpServerResponse.setHeader(response, "retry-after", String(seconds))
 }

@@ -1,0 +1,114 @@
+import { Instant } from "@keelson/core"
+import type { Clock } from "effect"
+import type { Identity } from "../../Revocation.ts"
+import { Endings } from "./endings.ts"
+import { type Entry, isMeant, type Kind, kinds } from "./entry.ts"
+
+export interface ListLimits {
+  readonly maxEntries: number
+  readonly maxBytes: number
+}
+
+/** An entry on the list; a later revocation of the same extends it. */
+interface Held {
+  issuedUntil: number
+  ends: Instant.Instant
+}
+
+/** Where an entry is. */
+interface Place {
+  readonly issuer: string
+  readonly kind: Kind
+  readonly id: string
+  readonly held: Held
+}
+
+type Lists = Readonly<Record<Kind, Map<string, Held>>>
+
+/** About what an entry takes in memory beside its texts. */
+const overhead = 256
+
+const sizeOf = ({ id, issuer }: Pick<Place, "id" | "issuer">): number => overhead + 2 * (issuer.length + id.length)
+
+/**
+ * What was revoked in this process. An entry stays until its end has come on both clocks: a wall clock that is ahead for a
+ * while ends none before its time. One that is past its end means nothing any more, and goes when something is added.
+ */
+export class LocalList {
+  readonly #limits: ListLimits
+  readonly #issuers = new Map<string, Lists>()
+  readonly #endings = new Endings<Place>()
+  #entries = 0
+  #bytes = 0
+
+  constructor(limits: ListLimits) {
+    this.#limits = limits
+  }
+
+  /** How many there are, once those that have ended are gone. */
+  entries(clock: Clock.Clock): number {
+    this.#forgetEnded(clock)
+    return this.#entries
+  }
+
+  /** Whether one of the entries means a token. */
+  has(token: Identity, clock: Clock.Clock): boolean {
+    const lists = this.#issuers.get(token.iss)
+    return lists !== undefined && kinds.some((kind) => {
+      const id = token[kind]
+      const held = id === undefined ? undefined : lists[kind].get(id)
+      return held !== undefined && isMeant(held.issuedUntil, token) && !Instant.hasComeOnBoth(held.ends, clock)
+    })
+  }
+
+  /** Adds an entry; `false` where there is no room. None goes before its end to make any. */
+  add({ id, issuedUntil, issuer, kind, life }: Entry, clock: Clock.Clock): boolean {
+    if (life <= 0) return true
+    this.#forgetEnded(clock)
+    const ends = Instant.after(Instant.now(clock), life)
+    const known = this.#issuers.get(issuer)?.[kind].get(id)
+    if (known !== undefined) {
+      const isOver = Instant.hasComeOnBoth(known.ends, clock)
+      known.issuedUntil = isOver ? issuedUntil : Math.max(known.issuedUntil, issuedUntil)
+      known.ends = isOver ? ends : laterOnEach(known.ends, ends)
+      return true
+    }
+    const held: Held = { issuedUntil, ends }
+    const place: Place = { issuer, kind, id, held }
+    const size = sizeOf(place)
+    if (this.#entries >= this.#limits.maxEntries || this.#bytes + size > this.#limits.maxBytes) return false
+    this.#listsOf(issuer)[kind].set(id, held)
+    this.#endings.push(ends.wall, place)
+    this.#entries++
+    this.#bytes += size
+    return true
+  }
+
+  #listsOf(issuer: string): Lists {
+    const known = this.#issuers.get(issuer)
+    if (known !== undefined) return known
+    const lists: Lists = { jti: new Map(), sid: new Map(), sub: new Map() }
+    this.#issuers.set(issuer, lists)
+    return lists
+  }
+  #forgetEnded(clock: Clock.Clock): void {
+    const now = Instant.now(clock)
+    this.#endings.takeUntil(now.wall, ({ held: { ends } }) => lastOf(ends, now), (place) => this.#forget(place))
+  }
+  #forget(place: Place): void {
+    const lists = this.#issuers.get(place.issuer)
+    lists?.[place.kind].delete(place.id)
+    if (lists !== undefined && kinds.every((kind) => lists[kind].size === 0)) this.#issuers.delete(place.issuer)
+    this.#entries--
+    this.#bytes -= sizeOf(place)
+  }
+}
+
+const laterOnEach = (a: Instant.Instant, b: Instant.Instant): Instant.Instant => ({
+  monotonic: a.monotonic < b.monotonic ? b.monotonic : a.monotonic,
+  wall: Math.max(a.wall, b.wall)
+})
+
+/** When a moment will have come on both clocks, on the wall clock as it goes now. */
+const lastOf = (moment: Instant.Instant, now: Instant.Instant): number =>
+  Math.max(moment.wall, now.wall + Number(moment.monotonic - now.monotonic) / 1_000_000)

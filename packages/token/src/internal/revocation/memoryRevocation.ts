@@ -1,0 +1,37 @@
+import { Metrics } from "@keelson/core"
+import { Clock, Duration, Effect, type Scope } from "effect"
+import type { Revocation } from "../../Revocation.ts"
+import type { MemoryOptions } from "../../RevocationOptions.ts"
+import { entryOf } from "./entry.ts"
+import { LocalList } from "./localList.ts"
+import { listFull } from "./revocationUnavailable.ts"
+
+const isRevoked = Effect.succeed(true)
+const isNotRevoked = Effect.succeed(false)
+
+/** A list in this process, its entries counted. */
+export const makeLocalList = Effect.fnUntraced(
+  function*(options: MemoryOptions, store: "memory" | "redis"): Effect.fn.Return<LocalList, never, Scope.Scope> {
+    const list = new LocalList(options)
+    const clock = yield* Clock.Clock
+    yield* Metrics.register("revocationEntries", { store }, () => list.entries(clock))
+    return list
+  }
+)
+
+/** Revocations in this process alone: nothing waits, and only what is full fails. */
+export const makeMemoryRevocation = Effect.fnUntraced(
+  function*(options: MemoryOptions): Effect.fn.Return<Revocation["Service"], never, Scope.Scope> {
+    const list = yield* makeLocalList(options, "memory")
+    const tolerance = Duration.toMillis(options.clockTolerance)
+    return {
+      isRevoked: (token) =>
+        Effect.withFiber((fiber) => list.has(token, fiber.getRef(Clock.Clock)) ? isRevoked : isNotRevoked),
+      revoke: (subject, until) =>
+        Effect.withFiber((fiber) => {
+          const clock = fiber.getRef(Clock.Clock)
+          return list.add(entryOf(subject, until, tolerance, clock), clock) ? Effect.void : listFull
+        })
+    }
+  }
+)

@@ -1,0 +1,196 @@
+import { assert, it } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { HttpSecurity } from "../src/index.ts"
+import {
+  badRequest,
+  invalid,
+  malformed,
+  missing,
+  problemOf,
+  protectedServer,
+  several,
+  tokenWith
+} from "./HttpSecuritySuite.ts"
+import { bearer, type Variant } from "./protectedServer.ts"
+
+const redacted = HttpSecurity.layerRedaction()
+const inQuery = { queryParameter: "access_token" }
+const cookie = { name: "__Host-token", origins: ["https://app.example", "http://localhost:3000"] }
+const otherOrigin = {
+  status: 403,
+  challenge: missing.challenge,
+  code: "AUTH-002",
+  type: "application/problem+json",
+  cache: "no-store"
+}
+
+/** How every way to protect an API has to find tokens in a request. */
+export const httpSecuritySourcesSuite = (variant: Variant): void => {
+  const test = (title: string, body: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => body)
+
+  test(
+    "[R7] [K-27] takes the scheme in any case and after any number of spaces, as RFC 9110 has it",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const token = yield* tokenWith()
+      for (const value of [`Bearer ${token}`, `bearer ${token}`, `BEARER   ${token}`, `  Bearer ${token}  `]) {
+        assert.strictEqual((yield* send("GET /me", `Authorization:${value}`)).status, 200, value)
+      }
+      assert.strictEqual((yield* send("GET /me", `aUTHORIZATION: Bearer ${token}`)).status, 200)
+    })
+  )
+
+  test(
+    "[R7] [K-27] refuses with 400 what is no token, or more than one, in Authorization",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const token = yield* tokenWith()
+      const forms = [
+        "Bearer",
+        "Bearer ",
+        `Bearer\t${token}`,
+        `Bearer ${token} ${token}`,
+        `Bearer ${token},`,
+        `Bearer ${token}, Bearer ${token}`,
+        `Bearer ${token}, Basic abc`,
+        `Bearer "${token}"`,
+        `Bearer token=${token}`,
+        `Bearer ${token}=x`,
+        `Bearer: ${token}`,
+        `Bearer ${token}\u00e9`,
+        `,Bearer ${token}`,
+        "Bearer ="
+      ]
+      for (const value of forms) {
+        assert.deepStrictEqual(problemOf(yield* send("GET /me", `Authorization: ${value}`)), malformed, value)
+      }
+    })
+  )
+
+  test(
+    "[R7] [K-27] refuses two Authorization headers with 400, whichever is good",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const good = bearer(yield* tokenWith())
+      for (const second of [good, "authorization: Basic abc", "AUTHORIZATION: ", "Authorization: Bearer x"]) {
+        assert.deepStrictEqual(problemOf(yield* send("GET /me", good, second)), several)
+        assert.deepStrictEqual(problemOf(yield* send("GET /me", second, good)), several)
+      }
+    })
+  )
+
+  test(
+    "[R7] [K-27] takes other schemes, and a header without value, for no credentials",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const token = yield* tokenWith()
+      for (
+        const value of ["Basic dTpw", `DPoP ${token}`, "", "  ", token, `BearerX ${token}`, `Basic a, Bearer ${token}`]
+      ) {
+        assert.deepStrictEqual(problemOf(yield* send("GET /me", `Authorization: ${value}`)), missing, value)
+      }
+    })
+  )
+
+  test(
+    "[R7] [K-27] looks into neither URL nor cookies by default",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const token = yield* tokenWith()
+      const elsewhere = [
+        `GET /me?access_token=${token}&token=${token}`,
+        `Cookie: access_token=${token}; ${cookie.name}=${token}`
+      ]
+      const [line = "", header = ""] = elsewhere
+      assert.deepStrictEqual(problemOf(yield* send(line, header)), missing)
+      // What is not looked at is no second token either.
+      const received = yield* send(line, header, bearer(token))
+      assert.deepStrictEqual([received.status, received.headers["cache-control"]], [200, undefined])
+    })
+  )
+
+  test(
+    "[R7] takes a token from the URL with GET alone, and lets nobody keep what it gives",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant, inQuery, redacted)
+      const token = yield* tokenWith()
+      const good = yield* send(`GET /me?a=b&access_token=${token}#x`)
+      assert.deepStrictEqual([good.status, good.headers["cache-control"]], [200, "private, no-store"])
+      const kept = { cache: "private, no-store" }
+      assert.deepStrictEqual(problemOf(yield* send("GET /me?access_token=a.b.c")), { ...invalid, ...kept })
+      const forGet = { ...badRequest("An access token in the query is for GET only"), ...kept }
+      assert.deepStrictEqual(problemOf(yield* send(`POST /me?access_token=${token}`)), forGet)
+      const head = yield* send(`HEAD /me?access_token=${token}`)
+      assert.deepStrictEqual([head.status, head.headers["cache-control"]], [400, "private, no-store"])
+      assert.deepStrictEqual(problemOf(yield* send("GET /me?access_token=")), { ...malformed, ...kept })
+      const denied = yield* send(`GET /admin?access_token=${token}`)
+      assert.deepStrictEqual([denied.status, denied.headers["cache-control"]], [403, "private, no-store"])
+      assert.deepStrictEqual(problemOf(yield* send("GET /me?ACCESS_TOKEN=a.b.c")), missing)
+    })
+  )
+
+  test(
+    "[R7] refuses two tokens at once with 400: of two sources, or two of one",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant, { ...inQuery, cookie }, redacted)
+      const token = yield* tokenWith()
+      const asCookie = `Cookie: ${cookie.name}=${token}`
+      const query = `GET /me?access_token=${token}`
+      const kept = { ...several, cache: "private, no-store" }
+      assert.deepStrictEqual(problemOf(yield* send(`${query}&access_token=${token}`)), kept)
+      assert.deepStrictEqual(problemOf(yield* send(query, bearer(token))), kept)
+      assert.deepStrictEqual(problemOf(yield* send(query, "Authorization: Bearer")), kept)
+      assert.deepStrictEqual(problemOf(yield* send(query, asCookie)), kept)
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", asCookie, bearer(token))), several)
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `${asCookie}; ${cookie.name}=a`)), several)
+      assert.strictEqual((yield* send("GET /me", asCookie, "Authorization: Basic abc")).status, 200)
+    })
+  )
+
+  test(
+    "[R7] takes a token from the cookie that is named, and has shared caches keep away from the answer",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant, { cookie })
+      const token = yield* tokenWith()
+      for (const value of [`${cookie.name}=${token}`, `a=b;${cookie.name} = ${token};c`]) {
+        const { headers, status } = yield* send("GET /me", `Cookie: ${value}`)
+        assert.deepStrictEqual([status, headers["cache-control"], headers["vary"]], [200, "private", "cookie"])
+      }
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `Cookie: ${cookie.name}=`)), missing)
+      assert.deepStrictEqual(
+        problemOf(yield* send("GET /me", `Cookie: other=${token}; X${cookie.name}=${token}`)),
+        missing
+      )
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `Cookie: ${cookie.name}=a b`)), malformed)
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `Cookie: ${cookie.name}=a.b.c`)), invalid)
+    })
+  )
+
+  test(
+    "[R7] takes a cookie with a method that may change something from listed origins alone",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant, { cookie })
+      const asCookie = `Cookie: ${cookie.name}=${yield* tokenWith()}`
+      for (const origin of cookie.origins) {
+        assert.strictEqual((yield* send("POST /me", asCookie, `Origin: ${origin}`)).status, 200)
+      }
+      const others = [
+        "X: y",
+        "Origin: null",
+        "Origin: https://app.example.evil.example",
+        "Origin: http://app.example",
+        "Origin: https://app.example:444",
+        "Origin: https://app.example, https://evil.example",
+        "Referer: https://app.example/"
+      ]
+      for (const origin of others) {
+        assert.deepStrictEqual(problemOf(yield* send("POST /me", asCookie, origin)), otherOrigin, origin)
+      }
+      const socket = ["Upgrade: websocket", "Connection: upgrade", "Origin: https://evil.example"]
+      assert.strictEqual((yield* send("GET /me", asCookie, "Origin: https://evil.example")).status, 200)
+      assert.strictEqual((yield* send("GET /me", asCookie, ...socket)).status, 403)
+      // A token that no browser sends by itself needs no origin.
+      assert.strictEqual((yield* send("POST /me", bearer(yield* tokenWith()))).status, 200)
+    })
+  )
+}

@@ -1,0 +1,204 @@
+import { assert, it } from "@effect/vitest"
+import { JwksError } from "@keelson/jwks"
+import { Duration, Effect, Layer, References, type Scope } from "effect"
+import type { HttpSecurityOptions } from "../src/index.ts"
+import { bearer, keysDown, type Received, serve, tokensOf, type Variant } from "./protectedServer.ts"
+import { goodClaims, keysOf, pairOf, sign } from "./support.ts"
+
+/** A problem as it came: what tests compare of it. */
+export const problemOf = ({ headers, json, status }: Received) => ({
+  status,
+  challenge: headers["www-authenticate"],
+  code: typeof json === "object" && json !== null && "code" in json ? json.code : undefined,
+  type: headers["content-type"],
+  cache: headers["cache-control"]
+})
+
+const problem = (status: number, code: string, challenge?: string) => ({
+  status,
+  challenge,
+  code,
+  type: "application/problem+json",
+  cache: "no-store"
+})
+
+export const missing = problem(401, "TOK-008", "Bearer realm=\"api\"")
+export const invalid = problem(
+  401,
+  "AUTH-001",
+  "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is not accepted\""
+)
+export const badRequest = (description: string) =>
+  problem(400, "JWT-011", `Bearer realm="api", error="invalid_request", error_description="${description}"`)
+export const several = badRequest("The request has more than one access token")
+export const malformed = badRequest("The access token is not sent in a proper form")
+
+/** A token that a good key signed, with claims of its own. */
+export const tokenWith = Effect.fnUntraced(function*(claims: Readonly<Record<string, unknown>> = {}) {
+  return yield* sign(yield* pairOf("ES256"), { ...(yield* goodClaims), ...claims })
+})
+
+/** Without the log of the server. */
+export const quiet = Layer.succeed(References.MinimumLogLevel, "None")
+
+/** A server whose keys are there. */
+export const protectedServer = Effect.fnUntraced(function*(
+  variant: Variant,
+  options?: HttpSecurityOptions.Options,
+  around: Layer.Layer<never> = Layer.empty
+) {
+  return yield* serve(variant, tokensOf(keysOf([yield* pairOf("ES256")])), options, Layer.merge(quiet, around))
+})
+
+/** How every way to protect an API has to behave. */
+export const httpSecuritySuite = (variant: Variant): void => {
+  const test = (title: string, body: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => body)
+
+  test(
+    "[K-26] lets in a good token, whose claims the handler gets by its own tag",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const token = yield* tokenWith({ scope: "a reports:read", roles: ["admin"] })
+      const { json, status } = yield* send("GET /me", bearer(token))
+      assert.deepStrictEqual([status, json], [
+        200,
+        { client: "client-1", scopes: ["a", "reports:read"], roles: ["admin"] }
+      ])
+    })
+  )
+
+  test(
+    "[S3-06] answers a request without a token with 401 and a challenge that tells no error",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const received = yield* send("GET /me")
+      assert.deepStrictEqual(problemOf(received), missing)
+      assert.deepInclude(received.json, {
+        title: "The request carries no token.",
+        status: 401,
+        category: "AUTHENTICATION",
+        details: {}
+      })
+      assert.strictEqual((yield* send("GET /health")).status, 204)
+    })
+  )
+
+  test(
+    "[S0-25] tells an expired token from all others, and nothing of why others are refused",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const refused = yield* Effect.all([
+        tokenWith({ iss: "https://other.example" }),
+        tokenWith({ aud: "another" }),
+        tokenWith({ exp: 1, iss: "https://other.example" }),
+        tokenWith({ nbf: 4_000_000_000 }),
+        tokenWith({ client_id: 7 }),
+        Effect.map(tokenWith(), (token) => `${token.slice(0, -20)}${"A".repeat(20)}`),
+        Effect.flatMap(
+          goodClaims,
+          (claims) => Effect.flatMap(pairOf("ES256", "unknown"), (pair) => sign(pair, claims))
+        ),
+        Effect.succeed("no.jwt.here")
+      ])
+      const answers = yield* Effect.forEach(refused, (token) => send("GET /me", bearer(token)))
+      for (const answer of answers) {
+        assert.deepStrictEqual(problemOf(answer), invalid)
+        assert.strictEqual(answer.text, answers[0]?.text)
+      }
+      const expired = yield* send("GET /me", bearer(yield* tokenWith({ exp: 1_000_000_000 })))
+      assert.deepStrictEqual(
+        problemOf(expired),
+        problem(
+          401,
+          "TOK-002",
+          "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is past its expiry\""
+        )
+      )
+    })
+  )
+
+  test(
+    "[T6] [K-03] answers 503 with Retry-After while keys can't be had, and never 401",
+    Effect.gen(function*() {
+      const down = (retryAfter?: Duration.Duration) =>
+        serve(variant, tokensOf(keysDown(new JwksError.JwksUnavailable({ retryAfter }))), {}, quiet)
+      const token = yield* tokenWith()
+      const known = yield* (yield* down(Duration.millis(6500))).send("GET /me", bearer(token))
+      assert.deepStrictEqual(problemOf(known), problem(503, "AUTH-003"))
+      assert.strictEqual(known.headers["retry-after"], "7")
+      const unknown = yield* (yield* down()).send("GET /me", bearer(token))
+      assert.deepStrictEqual([unknown.status, unknown.headers["retry-after"]], [503, undefined])
+    })
+  )
+
+  test(
+    "answers a lack of scopes with 403 and their names, and a lack of roles or a predicate without",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const refusal = (description: string, scope?: string) =>
+        problem(
+          403,
+          "AUTH-002",
+          `Bearer realm="api", error="insufficient_scope", error_description="${description}"${
+            scope === undefined ? "" : `, scope="${scope}"`
+          }`
+        )
+      const lacking = "The access token lacks a scope that this needs"
+      const weak = bearer(yield* tokenWith({ scope: "reports:write reports:rea" }))
+      const report = yield* send("POST /reports", weak)
+      assert.deepStrictEqual(problemOf(report), refusal(lacking, "reports:read reports:write"))
+      assert.deepInclude(report.json, { details: { scopes: ["reports:read", "reports:write"] } })
+      assert.deepStrictEqual(problemOf(yield* send("GET /reports", weak)), refusal(lacking, "reports:read"))
+      for (const path of ["/admin", "/audit", "/web"]) {
+        assert.deepStrictEqual(problemOf(yield* send(`GET ${path}`, weak)), refusal("The caller may not do this"))
+      }
+    })
+  )
+
+  test(
+    "lets in who has the scopes, a scope of several, the role, a role of several, or what the predicate wants",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const strong = bearer(
+        yield* tokenWith({ scope: "reports:write reports:read", roles: ["admin"], client_id: "web" })
+      )
+      for (const line of ["POST /reports", "GET /reports", "GET /admin", "GET /audit", "GET /web"]) {
+        assert.strictEqual((yield* send(line, strong)).status, 200, line)
+      }
+      const auditor = bearer(yield* tokenWith({ scope: "reports:admin", roles: ["auditor"] }))
+      assert.strictEqual((yield* send("GET /audit", auditor)).status, 200)
+      assert.strictEqual((yield* send("GET /reports", auditor)).status, 200)
+      assert.strictEqual((yield* send("GET /admin", auditor)).status, 403)
+    })
+  )
+
+  test(
+    "asks for a token before it says anything else of a protected path, HEAD included",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const head = yield* send("HEAD /me")
+      assert.deepStrictEqual([head.status, head.headers["www-authenticate"], head.text], [401, missing.challenge, ""])
+      const good = yield* send("HEAD /me", bearer(yield* tokenWith()))
+      assert.deepStrictEqual([good.status, good.text], [200, ""])
+      assert.strictEqual((yield* send("POST /reports")).status, 401)
+      assert.strictEqual((yield* send("OPTIONS /me")).status, 404)
+    })
+  )
+
+  test(
+    "names realm and metadata in each challenge, quoted as RFC 9110 has it",
+    Effect.gen(function*() {
+      const resourceMetadata = "https://api.example/.well-known/oauth-protected-resource"
+      const { send } = yield* protectedServer(variant, { realm: String.raw`a "b" \ c`, resourceMetadata })
+      const received = yield* send("GET /me")
+      const realm = String.raw`Bearer realm="a \"b\" \\ c"`
+      assert.strictEqual(received.headers["www-authenticate"], `${realm}, resource_metadata="${resourceMetadata}"`)
+      const denied = yield* send("GET /admin", bearer(yield* tokenWith()))
+      assert.strictEqual(
+        denied.headers["www-authenticate"],
+        `${realm}, error="insufficient_scope", error_description="The caller may not do this", ` +
+          `resource_metadata="${resourceMetadata}"`
+      )
+    })
+  )
+}

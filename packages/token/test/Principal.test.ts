@@ -1,0 +1,139 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Logger } from "effect"
+import { inspect } from "node:util"
+import { errorOf } from "../../core/test/support.ts"
+import { type Claims, HttpSecurityError, Principal } from "../src/index.ts"
+
+interface MyClaims {
+  readonly tenant: string
+  readonly roles?: unknown
+}
+
+class Caller extends Principal.Service<Caller, MyClaims>()("test/PrincipalCaller") {}
+class RealmCaller
+  extends Principal.Service<RealmCaller, { readonly realm_access: { readonly roles: ReadonlyArray<string> } }>()(
+    "test/RealmCaller",
+    { roles: ({ realm_access: { roles } }) => roles }
+  )
+{}
+
+const registered: Claims.Registered = {
+  iss: "https://idp.example",
+  sub: "user-1",
+  aud: ["api"],
+  exp: 2_000_000_000,
+  nbf: undefined,
+  iat: undefined,
+  jti: "jti-1",
+  sid: undefined,
+  client_id: "web",
+  scope: "a b",
+  scopes: ["a", "b"]
+}
+
+const callerOf = (roles?: unknown) => Caller.fromValidated({ claims: { tenant: "t", roles }, registered })
+
+describe("Principal", () => {
+  it("[K-26] has typed claims, and what the registered ones say", () => {
+    const caller = callerOf(["admin"])
+    assert.strictEqual(caller.claims.tenant, "t")
+    assert.deepStrictEqual([caller.issuer, caller.subject, caller.clientId], ["https://idp.example", "user-1", "web"])
+    assert.deepStrictEqual([...caller.scopes], ["a", "b"])
+    assert.isTrue(caller.hasScope("a"))
+    assert.isFalse(caller.hasScope("A"))
+    assert.isFalse(caller.hasScope("a b"))
+    assert.isTrue(caller.hasRole("admin"))
+  })
+
+  it("is not changed by who changes the set of scopes that it gave", () => {
+    const caller = callerOf()
+    const scopes = caller.scopes
+    if (scopes instanceof Set) scopes.add("c")
+    assert.isFalse(caller.hasScope("c"))
+    assert.isFalse(caller.scopes.has("c"))
+  })
+
+  it("takes roles from the claim of that name where it is a list of text, or from where the tag says", () => {
+    for (const roles of [undefined, "admin", { admin: true }, ["admin", 1], null]) {
+      assert.deepStrictEqual(callerOf(roles).roles, [])
+    }
+    const caller = RealmCaller.fromValidated({ claims: { realm_access: { roles: ["admin"] } }, registered })
+    assert.isTrue(caller.hasRole("admin"))
+  })
+
+  it("[R21] [T5] shows nothing of itself in text, JSON or a log", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const caller = callerOf(["admin"])
+      yield* Effect.log(caller, { caller }).pipe(
+        Effect.annotateLogs({ caller }),
+        Effect.provide(Logger.layer([
+          Logger.map(Logger.formatJson, (line) => {
+            lines.push(line)
+          }),
+          Logger.map(Logger.formatLogFmt, (line) => {
+            lines.push(line)
+          })
+        ]))
+      )
+      assert.strictEqual(lines.length, 2)
+      for (const text of [...lines, inspect(caller, { depth: 9 }), JSON.stringify(caller)]) {
+        for (const secret of ["user-1", "jti-1", "admin", "idp.example"]) assert.notInclude(text, secret)
+      }
+    }).pipe(Effect.runPromise))
+
+  it.effect("gives the principal to who passes a guard, and Forbidden to who does not", () =>
+    Effect.gen(function*() {
+      const caller = callerOf(["admin", "auditor"])
+      const passes = <E>(guard: Effect.Effect<Principal.Principal<MyClaims>, E, Caller>) =>
+        Effect.match(Effect.provideService(guard, Caller, caller), {
+          onSuccess: (it) => it === caller,
+          onFailure: (error) => error instanceof HttpSecurityError.Forbidden ? false : "something else"
+        })
+      assert.deepStrictEqual(
+        yield* Effect.all([
+          passes(Caller.requireScopes("a", "b")),
+          passes(Caller.requireScopes("a", "c")),
+          passes(Caller.requireAnyScope("c", "a")),
+          passes(Caller.requireAnyScope("c", "d")),
+          passes(Caller.requireRoles("admin", "auditor")),
+          passes(Caller.requireRoles("admin", "owner")),
+          passes(Caller.requireAnyRole("owner", "auditor")),
+          passes(Caller.requireAnyRole("owner")),
+          passes(Caller.require(({ claims }) => claims.tenant === "t")),
+          passes(Caller.require(({ claims }) => claims.tenant === "u"))
+        ]),
+        [true, false, true, false, true, false, true, false, true, false]
+      )
+    }))
+
+  it.effect("names lacking scopes, and nothing of roles and predicates", () =>
+    Effect.gen(function*() {
+      const caller = callerOf()
+      const refused = <E>(self: Effect.Effect<unknown, E, Caller>) =>
+        Effect.map(Effect.exit(Effect.provideService(self, Caller, caller)), errorOf)
+      const scopes = yield* refused(Caller.requireScopes("a", "c"))
+      assert.deepInclude(scopes, {
+        code: "FORBIDDEN",
+        status: 403,
+        scopes: ["a", "c"],
+        details: { scopes: ["a", "c"] }
+      })
+      const any = yield* refused(Caller.requireAnyScope("c", "d"))
+      assert.deepStrictEqual(any.scopes, ["c"])
+      const role = yield* refused(Caller.requireRoles("owner"))
+      assert.deepInclude(role, { scopes: [], details: {} })
+      assert.notInclude(JSON.stringify(role) + role.challenge, "owner")
+      assert.deepInclude(yield* refused(caller.deny), { message: "The caller may not do this" })
+    }))
+
+  it("refuses scopes that no token can have, where a guard is made", () => {
+    for (const scope of ["", "a b", "a\"b", "x".repeat(257)]) {
+      assert.throws(() => Caller.requireScopes(scope), TypeError)
+      assert.throws(() => Caller.requireAnyScope("a", scope), TypeError)
+    }
+    const many = Array.from({ length: 65 }, (_, index) => `s${index}`)
+    assert.throws(() => Caller.requireScopes("a", ...many.slice(1)), TypeError)
+    assert.doesNotThrow(() => Caller.requireScopes("a", ...many.slice(2)))
+  })
+})

@@ -1,0 +1,69 @@
+import { assert, describe, it } from "@effect/vitest"
+import { KeySource } from "@keelson/jwks"
+import { Context, Effect, Layer } from "effect"
+import { algorithmCases } from "./algorithms.ts"
+import type { Case } from "./case.ts"
+import { claimMutations } from "./claims.ts"
+import { controlOf, Corpus, issuer, keysOf, makeKeys, neighbour, policy } from "./control.ts"
+import { encodingCases } from "./encodings.ts"
+import { formCases } from "./forms.ts"
+import { harmless } from "./harmless.ts"
+import { headerMutations } from "./headers.ts"
+import { jsonCases } from "./json.ts"
+import { isFor, mismatches, refused } from "./run.ts"
+import { signatureCases } from "./signatures.ts"
+import { type Alg, algorithms } from "./signer.ts"
+
+let made: ReturnType<typeof makeKeys> | undefined
+const keys = Effect.promise(() => made ??= makeKeys())
+
+/** The control of an algorithm, and the one validator of all. */
+const setUp = Effect.fnUntraced(function*(alg: Alg) {
+  const all = yield* keys
+  const source = KeySource.firstOf(
+    keysOf(issuer, Object.values(all.own)),
+    keysOf(neighbour, Object.values(all.others))
+  )
+  const context = yield* Layer.build(Layer.provide(Corpus.layer(policy), source))
+  return { control: yield* Effect.promise(() => controlOf(all, alg)), validator: Context.get(context, Corpus) }
+})
+
+const groups: ReadonlyArray<readonly [title: string, cases: ReadonlyArray<Case>]> = [
+  ["[S4-36] [T1] [T2] refuses every other algorithm than the key's, and public keys as secrets", algorithmCases],
+  ["[S4-36] [T1] refuses every signature that is missing, cut, swapped or forged", signatureCases],
+  ["[T2] [R3] [R4] [S4-37] lets no header bring a key, an extension, a type or a name of its own", headerMutations],
+  ["[R1] [T2] refuses every other spelling of the same bytes", encodingCases],
+  ["[R2] refuses every form but three parts of at most 16 KiB", formCases],
+  ["[R2] [K-08] refuses every payload and header that is not one plain JSON object", jsonCases],
+  ["[K-08] [R2] [R3] [T1] refuses claims of the wrong shape, time, issuer and audience", claimMutations]
+]
+
+describe("The hostile corpus", () => {
+  for (const [title, cases] of groups) {
+    for (const alg of algorithms) {
+      it.effect(`${title}, with ${alg}; and shows nothing of them [R21] [T5]`, () =>
+        Effect.gen(function*() {
+          const { control, validator } = yield* setUp(alg)
+          assert.deepStrictEqual(yield* mismatches(validator, cases, control), [])
+        }))
+    }
+  }
+
+  for (const alg of algorithms) {
+    it.effect(`[R2] [K-08] [S4-36] accepts what is just within every bound that the corpus is past, with ${alg}`, () =>
+      Effect.gen(function*() {
+        const { control, validator } = yield* setUp(alg)
+        assert.deepStrictEqual(yield* refused(validator, harmless, control), [])
+      }))
+  }
+
+  it("has at least 250 mutations, and more than 2000 tokens of them", () => {
+    const all = groups.flatMap(([, cases]) => cases)
+    const tokens = algorithms.flatMap((alg) => all.filter((one) => isFor(one, { alg })))
+    console.log(`${all.length} mutations, ${tokens.length} hostile tokens`)
+    const names = all.map(({ name }) => name)
+    assert.deepStrictEqual(names.filter((name, at) => names.indexOf(name) !== at), [])
+    assert.isAtLeast(all.length, 250)
+    assert.isAtLeast(tokens.length, 2000)
+  })
+})

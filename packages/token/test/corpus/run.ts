@@ -1,0 +1,98 @@
+/** Runs cases against what they are mutations of. */
+import { Effect, Exit } from "effect"
+import { TestClock } from "effect/testing"
+import { inspect } from "node:util"
+import { errorOf } from "../../../core/test/support.ts"
+import type { TokenError, TokenValidator } from "../../src/index.ts"
+import type { Case } from "./case.ts"
+import { canary, type Control, now } from "./control.ts"
+
+/** Names a mismatch, so that one run tells of all. */
+export interface Mismatch {
+  readonly name: string
+  readonly got: unknown
+}
+
+const windowLength = 12
+
+/** Whether a text shows what the token's author wrote: one of its values, or a piece of the token itself. */
+export const shows = (text: string, token: string): boolean => {
+  if (text.includes(canary)) return true
+  const windows = new Set<string>()
+  for (let at = 0; at + windowLength <= text.length; at++) windows.add(text.slice(at, at + windowLength))
+  for (let at = 0; at + windowLength <= Math.min(token.length, 20_000); at++) {
+    if (windows.has(token.slice(at, at + windowLength))) return true
+  }
+  return false
+}
+
+/** Everything that an error shows, to whoever logs it in whatever way. */
+export const shownBy = (error: TokenError.TokenError): string =>
+  [
+    error.message,
+    String(error),
+    JSON.stringify(error),
+    JSON.stringify(error.details),
+    inspect(error, { depth: 10 }).replaceAll(/^ +at .*$/gm, "")
+  ].join("\n")
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+/** What became of one case, where it is not what it should be. */
+const judge = <C>(
+  validator: TokenValidator.TokenValidator<C>,
+  { mutate, name, reason }: Case,
+  control: Control
+): Effect.Effect<ReadonlyArray<Mismatch>> =>
+  Effect.gen(function*() {
+    const token = yield* Effect.promise(async () => mutate(control))
+    if (token === control.token) return [{ name, got: "the control itself" }]
+    const exit = yield* Effect.exit(validator.validate(token))
+    if (Exit.isSuccess(exit)) return [{ name, got: "accepted" }]
+    if (Exit.hasDies(exit)) return [{ name, got: exit.cause }]
+    const error = errorOf(exit)
+    if (!isSame(error.reason, reason)) return [{ name, got: error.reason }]
+    if (!error.isRefusal) return [{ name, got: error.code }]
+    return shows(shownBy(error), token) ? [{ name, got: shownBy(error) }] : []
+  })
+
+/** Whether a case makes sense for an algorithm. */
+export const isFor = ({ on }: Case, { alg }: Pick<Control, "alg">): boolean => on === undefined || on.includes(alg)
+
+/**
+ * Runs the cases that make sense for a control: those that did not end as they should. The control is accepted before and
+ * after all of them.
+ */
+export const mismatches = <C>(
+  validator: TokenValidator.TokenValidator<C>,
+  cases: ReadonlyArray<Case>,
+  control: Control
+): Effect.Effect<ReadonlyArray<Mismatch>> =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(now * 1000)
+    const accepted = Effect.orDie(validator.validate(control.token))
+    yield* accepted
+    const found = yield* Effect.forEach(cases.filter((one) => isFor(one, control)), (one) =>
+      judge(validator, one, control), {
+      concurrency: 16
+    })
+    yield* accepted
+    return found.flat()
+  })
+
+/** Which of some mutations that leave a token good were refused. */
+export const refused = <C>(
+  validator: TokenValidator.TokenValidator<C>,
+  mutations: Readonly<Record<string, (control: Control) => string | Promise<string>>>,
+  control: Control
+): Effect.Effect<ReadonlyArray<Mismatch>> =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(now * 1000)
+    const found = yield* Effect.forEach(Object.entries(mutations), ([name, mutate]) =>
+      Effect.gen(function*() {
+        const token = yield* Effect.promise(async () => mutate(control))
+        const exit = yield* Effect.exit(validator.validate(token))
+        return Exit.isSuccess(exit) ? [] : [{ name, got: errorOf(exit).reason }]
+      }))
+    return found.flat()
+  })

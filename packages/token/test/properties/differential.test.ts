@@ -1,0 +1,98 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit } from "effect"
+import { TestClock } from "effect/testing"
+import fc from "fast-check"
+import { type JWTHeaderParameters, jwtVerify } from "jose"
+import { errorOf, forAllEffect } from "../../../core/test/support.ts"
+import type { TokenError } from "../../src/index.ts"
+import { audience, issuer } from "../support.ts"
+import { Hostile, type Input, now, secret, trusted } from "./hostile.ts"
+import { hostileValidator } from "./oracle.ts"
+
+const [{ kid: hmac }, { kid: eddsa, publicKey }] = trusted
+
+/** The key of a header, by its algorithm and name, or by its algorithm alone. */
+const keyOf = ({ alg, kid }: JWTHeaderParameters) => {
+  if (alg === "HS256" && (kid === undefined || kid === hmac)) return Buffer.from(secret)
+  if (alg === "EdDSA" && (kid === undefined || kid === eddsa) && publicKey !== undefined) return publicKey
+  throw new Error("no key")
+}
+
+/** Whether jose accepts a token by the same requirements. */
+const isAcceptedByJose = ({ token }: Input): Effect.Effect<boolean> =>
+  Effect.isSuccess(Effect.tryPromise(() =>
+    jwtVerify(token, keyOf, {
+      issuer,
+      audience,
+      algorithms: ["HS256", "EdDSA"],
+      typ: "at+jwt",
+      clockTolerance: 30,
+      requiredClaims: ["sub", "client_id", "iat", "jti", "exp"],
+      currentDate: new Date(now * 1000)
+    })
+  ))
+
+/**
+ * What jose accepts and Keelson does not:
+ *
+ * - segments that are not canonical base64url (R1), and texts with half a surrogate pair;
+ * - a member twice, of which it takes the last; more members, levels or audiences than allowed (R2);
+ * - `1e999`, which is infinite, and other numbers that are;
+ * - `b64` that `crit` does not name; a kid that is no text;
+ * - claims of another shape than RFC 7519 or RFC 9068 has, as a `sub` that is a number, or an `exp` in milliseconds;
+ * - an `iat` to come, where no maximum age is asked for.
+ */
+const leniencies: ReadonlySet<string> = new Set([
+  "header critical",
+  "header duplicate",
+  "header encoding",
+  "header member",
+  "header number",
+  "payload depth",
+  "payload duplicate",
+  "payload encoding",
+  "payload number",
+  "signature encoding",
+  "ClaimInvalid",
+  "ClaimMissing",
+  "TokenNotYetValid iat"
+])
+
+const nameOf = (reason: TokenError.Reason): string => {
+  if (reason._tag === "TokenMalformed") return `${reason.part} ${reason.problem}`
+  return reason._tag === "TokenNotYetValid" ? `${reason._tag} ${reason.claim}` : reason._tag
+}
+
+describe("Differential", () => {
+  it("[T1] [K-08] never accepts what jose refuses by the same requirements, and refuses more only as it says", async (context) => {
+    const counts = { both: 0, neither: 0, jose: 0 }
+    const seen = new Set<string>()
+    await forAllEffect(context, 100, fc.integer(), (seed) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(now * 1000)
+        const tokens = yield* hostileValidator()
+        const hostile = new Hostile(seed)
+        for (let count = 0; count < 100; count++) {
+          const input = hostile.next()
+          const exit = yield* Effect.exit(tokens.validate(input.token))
+          const isAccepted = yield* isAcceptedByJose(input)
+          if (Exit.isSuccess(exit)) {
+            assert.isTrue(isAccepted, input.token)
+            counts.both++
+          } else if (isAccepted) {
+            const name = nameOf(errorOf(exit).reason)
+            assert.isTrue(leniencies.has(name), `${name}: ${input.token}`)
+            seen.add(name)
+            counts.jose++
+          } else counts.neither++
+        }
+      }))
+    console.log(
+      `Both accepted ${counts.both}, neither ${counts.neither}, jose alone ${counts.jose}: ${
+        [...seen].sort().join(", ")
+      }`
+    )
+    assert.isAbove(counts.both, 200)
+    assert.isAbove(counts.jose, 100)
+  })
+})
