@@ -1,6 +1,7 @@
 /** docs/reference/configuration.md, from the schemas of the options. */
 import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
 import type { Schema } from "effect"
+import { callerSections } from "./referenceCallerOptions.ts"
 import { commentsOf } from "./referenceComments.ts"
 import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
@@ -73,7 +74,7 @@ const policySections: ReadonlyArray<Section> = [
 ]
 
 /** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...tokenSections]
+export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...tokenSections, ...callerSections]
 
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
@@ -154,5 +155,6 @@ export const configurationPage = (): string =>
     table(head, redisOptions.map(row)),
     ...keySections.flatMap(blocks),
     ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
-    ...tokenSections.flatMap(blocks)
+    ...tokenSections.flatMap(blocks),
+    ...callerSections.flatMap(blocks)
   ])

@@ -18,12 +18,7 @@ const intro = [
   "URL, a key id, a token or a subject. The guide is [observability.md](../guides/observability.md)."
 ].join("\n")
 
-const planned = [
-  "The metrics of tokens and of the cache of tokens are defined and count nothing yet: the package that will count them",
-  "is planned. The Prometheus endpoint shows such a family with its help text and no series."
-].join("\n")
-
 const head = ["Name", "Kind", "Unit", "Labels", "Meaning"]
 
 export const metricsPage = (): string =>
-  page("Metrics", [intro, table(head, Object.values(Metrics.definitions).map(row)), planned])
+  page("Metrics", [intro, table(head, Object.values(Metrics.definitions).map(row))])

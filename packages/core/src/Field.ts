@@ -36,6 +36,12 @@ export const number = (minimum: number, maximum: number) => {
   )
 }
 
+/** Text of a length, both ends included. */
+export const text = (minimum: number, maximum: number) => {
+  const expected = `text from ${minimum} to ${maximum} characters`
+  return Schema.String.check(Schema.isMinLength(minimum, { expected }), Schema.isMaxLength(maximum, { expected }))
+}
+
 /** A duration of a range, both ends included; written with its unit. */
 export const duration = (minimum: DurationInput, maximum: DurationInput) => {
   const least = Duration.fromInputUnsafe(minimum)

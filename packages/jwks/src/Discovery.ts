@@ -1,5 +1,6 @@
 /**
- * An issuer's metadata, from which the URL of its key set comes: OpenID Connect Discovery 1.0 and RFC 8414.
+ * An issuer's metadata, from which the URL of its key set or of its token endpoint comes: OpenID Connect Discovery 1.0 and
+ * RFC 8414.
  *
  * The issuer in the metadata has to equal the configured one, character by character: otherwise whoever answers could
  * have its keys trusted for another's tokens.
@@ -8,7 +9,7 @@ import type { KeelsonError } from "@keelson/core"
 import { Effect } from "effect"
 import { makeMetadata, type Metadata, type Options } from "./internal/metadata.ts"
 
-export { type Kind, type Metadata, type Options, wellKnownUrl } from "./internal/metadata.ts"
+export { type Endpoint, type Kind, type Metadata, type Options, wellKnownUrl } from "./internal/metadata.ts"
 
 /** Finds an issuer's metadata, and keeps them as long as their response says. */
 export interface Discovery {

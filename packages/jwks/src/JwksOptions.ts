@@ -5,11 +5,6 @@ import { Configuration, Field, type KeelsonError } from "@keelson/core"
 import { Duration, type Effect, Schema } from "effect"
 import * as EgressOptions from "./EgressOptions.ts"
 
-const text = (minimum: number, maximum: number) => {
-  const expected = `text from ${minimum} to ${maximum} characters`
-  return Schema.String.check(Schema.isMinLength(minimum, { expected }), Schema.isMaxLength(maximum, { expected }))
-}
-
 /** The pattern of ids (tenant and provider), with the message that names it. */
 const id = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
@@ -33,12 +28,12 @@ export type Names = typeof Names.Type
 /** The fields that say where the key set is, and how it may be fetched. */
 export const originFields = {
   /** The issuer (`iss`) whose tokens the keys verify, character by character. From 1 to 2048 characters. Required. */
-  issuer: text(1, 2048),
+  issuer: Field.text(1, 2048),
   /**
    * The URL of the key set. Without it the URL is taken from the issuer's metadata; see `discovery`. From 1 to 2048
    * characters. Default none.
    */
-  url: Schema.optionalKey(text(1, 2048)),
+  url: Schema.optionalKey(Field.text(1, 2048)),
   /**
    * Where the metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). Has no effect with a
    * `url`. Default oidc.

@@ -15,6 +15,7 @@ const metadataOf = (members: Readonly<Record<string, unknown>> = {}) =>
 
 interface Settings {
   readonly kind?: Discovery.Kind
+  readonly endpoint?: Discovery.Endpoint
   readonly issuer?: string
   readonly rules?: Rules
   readonly ttl?: Duration.Duration
@@ -103,13 +104,26 @@ describe("Discovery", () => {
           const metadata = yield* discovery.metadata
           assert.deepStrictEqual(metadata, {
             issuer,
-            jwksUri,
+            endpoint: jwksUri,
             document: { issuer, jwks_uri: jwksUri, more: [1] }
           })
           assert.deepEqual(requests, [
             { url: `${issuer}/.well-known/${url}`, headers: { accept: "application/json" }, rules }
           ])
         }
+      }))
+
+    it.effect("give another endpoint where that is wanted, and need no key set then", () =>
+      Effect.gen(function*() {
+        const tokenEndpoint = "https://idp.example/token"
+        const document = JSON.stringify({ issuer, token_endpoint: tokenEndpoint })
+        const { discovery } = yield* discoveryOf(documentOf(document), { endpoint: "token_endpoint" })
+        assert.strictEqual((yield* discovery.metadata).endpoint, tokenEndpoint)
+        const other = yield* failureOf(documentOf(metadataOf()), { endpoint: "token_endpoint" })
+        assert.deepStrictEqual([other.code, other.message], [
+          "DISCOVERY_INVALID",
+          "The metadata have no `token_endpoint`"
+        ])
       }))
 
     it.effect("of an issuer that is no URL are never asked for", () =>
@@ -193,7 +207,7 @@ describe("Discovery", () => {
     it.effect("[S1-20] with a jwks_uri on another host are fine where hosts are not listed", () =>
       Effect.gen(function*() {
         const { discovery } = yield* discoveryOf(documentOf(metadataOf({ jwks_uri: "https://keys.example/" })))
-        assert.strictEqual((yield* discovery.metadata).jwksUri, "https://keys.example/")
+        assert.strictEqual((yield* discovery.metadata).endpoint, "https://keys.example/")
       }))
 
     const answers: ReadonlyArray<readonly [name: string, answer: Answer, code: string]> = [
@@ -212,7 +226,7 @@ describe("Discovery", () => {
           const error = yield* Effect.flip(discovery.metadata)
           assert.strictEqual(error.code, code)
           provider.answer = documentOf(metadataOf())
-          assert.strictEqual((yield* discovery.metadata).jwksUri, jwksUri)
+          assert.strictEqual((yield* discovery.metadata).endpoint, jwksUri)
           assert.strictEqual(provider.requests.length, 2)
         }))
     }
@@ -322,7 +336,7 @@ describe("Discovery", () => {
           // What was refused left no trace: the validator is that of what is held.
           assert.strictEqual(requests[3]?.headers?.["if-none-match"], etag)
           provider.answer = documentOf(metadataOf({ jwks_uri: "https://idp.example/new" }))
-          assert.strictEqual((yield* discovery.metadata).jwksUri, "https://idp.example/new")
+          assert.strictEqual((yield* discovery.metadata).endpoint, "https://idp.example/new")
         }))
     }
 
@@ -356,7 +370,7 @@ describe("Discovery", () => {
         assert.strictEqual(requests.length, 2)
         discovery.expire()
         provider.answer = documentOf(metadataOf({ jwks_uri: "https://idp.example/new" }))
-        assert.strictEqual((yield* discovery.metadata).jwksUri, "https://idp.example/new")
+        assert.strictEqual((yield* discovery.metadata).endpoint, "https://idp.example/new")
       }))
 
     it.effect("`expire` has the next one asked for past all caches, once it succeeds", () =>

@@ -1,14 +1,26 @@
 /**
- * Tokens: validating those that come in, and protecting APIs with them.
+ * Tokens: validating those that come in and protecting APIs with them, and holding those that calls to others need.
  */
 export * as Claims from "./Claims.ts"
+export * as ClientAuth from "./ClientAuth.ts"
 export * as HttpSecurity from "./HttpSecurity.ts"
 export * as HttpSecurityError from "./HttpSecurityError.ts"
 export * as HttpSecurityOptions from "./HttpSecurityOptions.ts"
+export * as OAuthClient from "./OAuthClient.ts"
+export * as OAuthOptions from "./OAuthOptions.ts"
 export * as Principal from "./Principal.ts"
+export * as RefreshPolicy from "./RefreshPolicy.ts"
+export * as RefreshTokens from "./RefreshTokens.ts"
 export * as Revocation from "./Revocation.ts"
 export * as RevocationOptions from "./RevocationOptions.ts"
+export * as SelfSignedJwt from "./SelfSignedJwt.ts"
+export * as TokenEnvelope from "./TokenEnvelope.ts"
 export * as TokenError from "./TokenError.ts"
+export * as TokenEvent from "./TokenEvent.ts"
+export * as TokenHttp from "./TokenHttp.ts"
+export * as TokenProvider from "./TokenProvider.ts"
+export * as TokenProviderError from "./TokenProviderError.ts"
+export * as TokenSource from "./TokenSource.ts"
 export * as TokenValidator from "./TokenValidator.ts"
 export * as ValidationPolicy from "./ValidationPolicy.ts"
 export * as ValidatorOptions from "./ValidatorOptions.ts"

@@ -26,6 +26,13 @@ export const definitions = {
     labels: ["server"],
     description: "How long acquiring a token took."
   },
+  tokenEscalations: {
+    name: "token_refresh_escalations_total",
+    kind: "counter",
+    unit: "escalations",
+    labels: ["server"],
+    description: "How often failures in a row to acquire a token were escalated."
+  },
   cacheHits: {
     name: "cache_hits_total",
     kind: "counter",

@@ -10,10 +10,14 @@ import { kept, merged } from "./validators.ts"
 /** Where metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). */
 export type Kind = "oidc" | "oauth2"
 
+/** Which URL is wanted of the metadata. */
+export type Endpoint = "jwks_uri" | "token_endpoint"
+
 /** What is read of the metadata. All other members are kept as they came. */
 export interface Metadata {
   readonly issuer: string
-  readonly jwksUri: string
+  /** The URL that is wanted. */
+  readonly endpoint: string
   /** The whole document. */
   readonly document: Readonly<Record<string, unknown>>
 }
@@ -39,16 +43,16 @@ export const wellKnownUrl = (issuer: string, kind: Kind): Result.Result<string, 
 
 const invalid = (message: string): FetchFailed => failed(failure("DISCOVERY_INVALID", message))
 
-const read = (issuer: string, body: string): Result.Result<Metadata, FetchFailed> =>
+const read = (issuer: string, wanted: Endpoint, body: string): Result.Result<Metadata, FetchFailed> =>
   Result.try({ try: (): unknown => JSON.parse(body), catch: () => invalid("The metadata are not JSON") }).pipe(
     Result.flatMap((json): Result.Result<Metadata, FetchFailed> => {
       if (!Predicate.isObject(json)) return Result.fail(invalid("The metadata are not an object"))
       const document: Readonly<Record<string, unknown>> = { ...json }
       if (document["issuer"] !== issuer) return Result.fail(invalid("The metadata are of another issuer"))
-      const { jwks_uri: jwksUri } = document
-      return Predicate.isString(jwksUri)
-        ? Result.succeed({ issuer, jwksUri, document })
-        : Result.fail(invalid("The metadata have no `jwks_uri`"))
+      const endpoint = document[wanted]
+      return Predicate.isString(endpoint)
+        ? Result.succeed({ issuer, endpoint, document })
+        : Result.fail(invalid(`The metadata have no \`${wanted}\``))
     })
   )
 
@@ -56,6 +60,8 @@ const read = (issuer: string, body: string): Result.Result<Metadata, FetchFailed
 export interface Options {
   readonly issuer: string
   readonly kind: Kind
+  /** Default `jwks_uri`. */
+  readonly endpoint?: Endpoint | undefined
   readonly egress: Egress["Service"]
   readonly rules: Rules
   /** The lifetime where a response says nothing, and its bounds. */
@@ -100,11 +106,14 @@ export const makeMetadata = (options: Options): MetadataSource => {
       invalid: "DISCOVERY_INVALID"
     })
     const { headers, metadata } = answer._tag === "Document"
-      ? { headers: kept(answer.headers), metadata: yield* Effect.fromResult(read(options.issuer, answer.body)) }
+      ? {
+        headers: kept(answer.headers),
+        metadata: yield* Effect.fromResult(read(options.issuer, options.endpoint ?? "jwks_uri", answer.body))
+      }
       : { headers: merged(held?.headers ?? {}, answer.headers), metadata: held?.metadata }
     // A 304 only comes to a conditional request, which was made of what is held.
     if (metadata === undefined) return yield* Effect.fail(invalid("A 304 came where nothing is held"))
-    yield* Effect.mapError(egress.check(metadata.jwksUri, rules), (error) => failed(error))
+    yield* Effect.mapError(egress.check(metadata.endpoint, rules), (error) => failed(error))
     const fresh = Duration.toMillis(lifetime(headers, answer.receivedAt, options))
     held = { metadata, headers, expiresAt: after(answer.sentAt, fresh) }
     isExpired = false

@@ -26,6 +26,6 @@ export const makeOrigin = (
   }
   return Result.map(wellKnownUrl(options.issuer, options.discovery), (configured) => {
     const { expire, metadata } = makeMetadata({ ...options, kind: options.discovery, egress, rules: rulesOf(options) })
-    return { configured, url: Effect.map(metadata, ({ jwksUri }) => jwksUri), onGone: expire }
+    return { configured, url: Effect.map(metadata, ({ endpoint }) => endpoint), onGone: expire }
   })
 }

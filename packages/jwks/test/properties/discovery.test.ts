@@ -107,7 +107,7 @@ describe("Discovery", () => {
           const isAsked = provider.requests.length > before
           assert.isAtMost(provider.requests.length, before + 1)
           if (isAsked && good !== undefined) {
-            assert.strictEqual(Result.getOrThrow(result).jwksUri, good)
+            assert.strictEqual(Result.getOrThrow(result).endpoint, good)
           } else if (last === undefined) {
             assert.isTrue(isAsked && Result.isFailure(result))
           } else {

@@ -82,7 +82,7 @@ const sizeOf = ({ registered, size }: Parsed): number => entryBytes + size + sco
 export const judge = <C>(
   verifier: Verifier<C>,
   parsed: Parsed,
-  { trust, ...key }: VerifyingKey,
+  { candidates, place, trust }: VerifyingKey,
   clock: Clock.Clock,
   skipExpiry = false
 ): Result.Result<Entry<Validated<C>>, Reason> => {
@@ -103,7 +103,7 @@ export const judge = <C>(
       members,
       alg: header.alg,
       trust,
-      key,
+      key: { place, candidates },
       window,
       endsAt: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(left),
       size: sizeOf(parsed)

@@ -1,0 +1,127 @@
+import { Deadline, ErrorCode, KeelsonError } from "@keelson/core"
+import { Data, type Duration, Effect, Predicate, Stream } from "effect"
+import { FetchHttpClient, HttpClient, type HttpClientRequest, type HttpClientResponse } from "effect/http"
+import { TokenHttp } from "../../TokenHttp.ts"
+
+/** An answer that was read to its end. Any status is one. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array<ArrayBuffer>
+}
+
+/** No answer, or none that may be read. */
+export class ExchangeFailed extends Data.TaggedError("ExchangeFailed")<{
+  readonly error: KeelsonError.NetworkError
+  /** Whether it is certain that the server got nothing. */
+  readonly isUnsent: boolean
+}> {}
+
+export interface Limits {
+  /** For all of it, the body included. */
+  readonly timeout: Duration.Duration
+  /** Of the body, decompressed. */
+  readonly maxBytes: number
+}
+
+const failed = (code: KeelsonError.CodeOf<"NETWORK">, details: Readonly<Record<string, unknown>> = {}) =>
+  new ExchangeFailed({ error: new KeelsonError.NetworkError({ code, details }), isUnsent: false })
+
+/** Failures of name resolution and of connecting: nothing was sent. */
+const unsent =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|ENODATA|E(?:HOST|NET)UNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT)$/
+
+/** Each error in a chain of causes; Effect's `HttpClientError` has its own in its reason. */
+const causes = (error: unknown, depth = 0): ReadonlyArray<object> => {
+  if (!Predicate.isObject(error) || depth > 8) return []
+  const reason = Predicate.hasProperty(error, "reason") ? causes(error.reason, depth + 1) : []
+  const cause = Predicate.hasProperty(error, "cause") ? causes(error.cause, depth + 1) : []
+  return [error, ...reason, ...cause]
+}
+
+const network = new Set<ErrorCode.ErrorCode>(["TIMEOUT", "NETWORK_ERROR", "TLS_FAILED"])
+
+const isTransport = (code: ErrorCode.ErrorCode | undefined): code is "TIMEOUT" | "NETWORK_ERROR" | "TLS_FAILED" =>
+  code !== undefined && network.has(code)
+
+/** Whatever an HTTP client fails with says that the network failed; its message names hosts, and is not kept. */
+const toFailed = (error: unknown): ExchangeFailed => {
+  if (error instanceof ExchangeFailed) return error
+  const chain = causes(error)
+  const codes = chain.map((cause) => ErrorCode.codeOf(cause)).filter(isTransport)
+  const code = codes.find((found) => found !== "NETWORK_ERROR") ?? "NETWORK_ERROR"
+  const isUnsent = code === "TLS_FAILED" ||
+    chain.some((cause) => Predicate.hasProperty(cause, "code") && unsent.test(String(cause.code)))
+  return new ExchangeFailed({ error: new KeelsonError.NetworkError({ code }), isUnsent })
+}
+
+/** Statuses without a body, whose stream is an error. */
+const bodiless = new Set([204, 205, 304])
+
+const readBody = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse, maxBytes: number) {
+  const chunks: Array<Uint8Array> = []
+  let size = 0
+  if (bodiless.has(response.status) || response.headers["content-length"] === "0") return new Uint8Array(0)
+  yield* Stream.runForEach(response.stream, (chunk) => {
+    size += chunk.byteLength
+    chunks.push(chunk)
+    return size > maxBytes ? Effect.fail(failed("RESPONSE_TOO_LARGE", { status: response.status })) : Effect.void
+  })
+  const body = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    body.set(chunk, at)
+    at += chunk.byteLength
+  }
+  return body
+})
+
+/**
+ * A redirect is an answer: a 307 would send the secret elsewhere. Nothing of a browser's session goes along; not every
+ * platform has these options, and some throw at one that they lack.
+ */
+const init = (): RequestInit => ({
+  redirect: "manual",
+  ...("credentials" in Request.prototype ? { credentials: "omit" } : undefined),
+  ...("cache" in Request.prototype ? { cache: "no-store" } : undefined)
+})
+
+const answerOf = (response: HttpClientResponse.HttpClientResponse, maxBytes: number): Effect.Effect<Answer, unknown> =>
+  response.status === 0 || (response.status >= 300 && response.status < 400 && response.status !== 304)
+    ? Effect.fail(failed("EGRESS_REFUSED", { reason: "redirect", status: response.status }))
+    : Effect.map(readBody(response, maxBytes), (body) => ({
+      status: response.status,
+      headers: response.headers,
+      body
+    }))
+
+/**
+ * One request, by the client of token requests, bounded in time and size. It is never sent again, and no redirect is
+ * followed: that one came is `EGRESS_REFUSED`.
+ *
+ * The span is one of ours, which tells method, host and status: the client's own has the request and the response in it.
+ */
+export const exchange = (
+  request: HttpClientRequest.HttpClientRequest,
+  { maxBytes, timeout }: Limits
+): Effect.Effect<Answer, ExchangeFailed> =>
+  Effect.suspend(() => {
+    let received: Answer | undefined
+    const sent = Effect.flatMap(TokenHttp, (client) => client.execute(request)).pipe(
+      Effect.provideService(FetchHttpClient.RequestInit, init()),
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+      Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
+      Effect.flatMap((response) => answerOf(response, maxBytes)),
+      Deadline.within(timeout, { detach: true }),
+      Effect.mapError((error) => error instanceof Deadline.DeadlineExceeded ? failed("TIMEOUT") : toFailed(error)),
+      Effect.map((answer) => {
+        received = answer
+      }),
+      Effect.withSpan("TokenHttp.request", {
+        kind: "client",
+        attributes: { "http.request.method": request.method, "server.address": new URL(request.url).host }
+      }, { captureStackTrace: false })
+    )
+    return Effect.flatMap(sent, () =>
+      received === undefined ? Effect.fail(failed("NETWORK_ERROR")) : Effect.succeed(received))
+  })

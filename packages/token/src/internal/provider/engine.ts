@@ -1,0 +1,132 @@
+import { type ErrorCode, Instant, Metrics } from "@keelson/core"
+import { type Clock, Duration, Effect, Redacted, type Scope } from "effect"
+import type { RefreshPolicy } from "../../RefreshPolicy.ts"
+import type { TokenEnvelope } from "../../TokenEnvelope.ts"
+import type { State, Status } from "../../TokenProvider.ts"
+import type { TokenProviderError } from "../../TokenProviderError.ts"
+import type { Held } from "./held.ts"
+
+/** How the acquisitions since the last success failed. */
+interface Failures {
+  /** Those that asked the server. */
+  count: number
+  /** Those that a breaker rejected, and defects of the source, as well. */
+  setbacks: number
+  last: ErrorCode.ErrorCode | undefined
+  error: TokenProviderError | undefined
+  /** Until when nothing is acquired ahead of time. */
+  retryAt: Instant.Instant | undefined
+  /** Until when the server asked to be left alone, up to the policy's limit. */
+  notBefore: Instant.Instant | undefined
+}
+
+const none = (): Failures => ({
+  count: 0,
+  setbacks: 0,
+  last: undefined,
+  error: undefined,
+  retryAt: undefined,
+  notBefore: undefined
+})
+
+/** Everything that is kept of one provider. Steps are synchronous: nothing else runs within one. */
+export class Engine {
+  readonly server: string
+  readonly policy: RefreshPolicy
+  held: Held | undefined
+  /** How often all that was asked for before was declared void. */
+  epoch = 0
+  isUnderWay = false
+  isClosed = false
+  failures = none()
+  lastAttemptAt: number | undefined
+  readonly counts = { hits: 0, misses: 0, acquisitions: 0, failures: 0, escalations: 0 }
+
+  constructor(server: string, policy: RefreshPolicy) {
+    this.server = server
+    this.policy = policy
+  }
+
+  /** The token that may be handed out at a moment. */
+  usable(clock: Clock.Clock): Held | undefined {
+    const { held } = this
+    return held === undefined || Instant.hasCome(held.usableUntil, clock) ? undefined : held
+  }
+  /** Whether a token is the one that is held: by its value, since a server may give the same one again. */
+  isCurrent(envelope: TokenEnvelope): boolean {
+    const { held } = this
+    return held !== undefined &&
+      (held.envelope === envelope || Redacted.value(held.envelope.value) === Redacted.value(envelope.value))
+  }
+  /** Drops the token, and has what an acquisition under way brings be dropped too. */
+  drop(): void {
+    this.held = undefined
+    this.epoch++
+  }
+  /** Holds nothing any more. */
+  close(): void {
+    this.isClosed = true
+    this.drop()
+  }
+  /** A token came, which ends all failures: it is used, unless all before was declared void. */
+  accept(held: Held, isDiscarded: boolean): void {
+    this.failures = none()
+    if (!isDiscarded) this.held = held
+  }
+  /** Whether this failure escalates: the first time that there are as many in a row. */
+  failed(
+    error: TokenProviderError,
+    isRejection: boolean,
+    retryAfter: Duration.Duration | undefined,
+    at: Instant.Instant
+  ): boolean {
+    const { failures, policy: { escalateAfter, maxFailureDelay } } = this
+    if (!isRejection) failures.count++
+    failures.last = error.code
+    failures.error = error
+    // A breaker rejects by itself, and knows best until when.
+    failures.notBefore = retryAfter === undefined || isRejection
+      ? undefined
+      : Instant.after(at, Duration.toMillis(Duration.min(retryAfter, maxFailureDelay)))
+    this.putOff(at, retryAfter)
+    return !isRejection && failures.count === escalateAfter
+  }
+  /** Nothing is acquired ahead of time for a while, which grows each time. */
+  putOff(at: Instant.Instant, retryAfter: Duration.Duration = Duration.zero): void {
+    const { failures, policy: { failureDelay, maxFailureDelay } } = this
+    const grown = Duration.times(failureDelay, 2 ** Math.min(failures.setbacks, 30))
+    failures.setbacks++
+    failures.retryAt = Instant.after(
+      at,
+      Duration.toMillis(Duration.min(Duration.max(grown, retryAfter), maxFailureDelay))
+    )
+  }
+  get isEscalated(): boolean {
+    return this.failures.count >= this.policy.escalateAfter
+  }
+  state(clock: Clock.Clock): State {
+    if (this.isUnderWay) return "Refreshing"
+    return this.usable(clock) === undefined ? "Invalid" : "Active"
+  }
+  status(clock: Clock.Clock): Status {
+    return {
+      server: this.server,
+      state: this.state(clock),
+      envelope: this.usable(clock)?.envelope,
+      refreshInProgress: this.isUnderWay,
+      consecutiveFailures: this.failures.count,
+      lastFailure: this.failures.last,
+      escalated: this.isEscalated,
+      lastAttemptAt: this.lastAttemptAt,
+      counts: { ...this.counts }
+    }
+  }
+}
+
+/** The lookups of a provider, for as long as its scope is open. */
+export const registerLookups = ({ counts, server }: Engine): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.all([
+    Metrics.register("cacheHits", { server }, () => counts.hits),
+    Metrics.register("cacheMisses", { server }, () => counts.misses),
+    Metrics.register("tokenEscalations", { server }, () => counts.escalations)
+  ], { discard: true })

@@ -1,0 +1,64 @@
+import { Instant } from "@keelson/core"
+import { Clock, Duration, Effect, type Fiber } from "effect"
+import type { TokenEnvelope } from "../../TokenEnvelope.ts"
+import type { Cause } from "../../TokenEvent.ts"
+import type { TokenProviderError } from "../../TokenProviderError.ts"
+import type { Engine } from "./engine.ts"
+import type { Flight } from "./flight.ts"
+import { type Held, isDiverged } from "./held.ts"
+
+/** Begins a refresh that is due, unless one is under way, or failed a moment ago. */
+const refreshAhead = ({ failures, isUnderWay }: Engine, flight: Flight, clock: Clock.Clock, cause: Cause): void => {
+  if (isUnderWay || (failures.retryAt !== undefined && !Instant.hasCome(failures.retryAt, clock))) return
+  flight.start(cause)
+}
+
+/** Waits for a token, unless the server asked to be left alone. */
+const wait = (engine: Engine, flight: Flight, clock: Clock.Clock): Effect.Effect<TokenEnvelope, TokenProviderError> => {
+  engine.counts.misses++
+  const { error, notBefore } = engine.failures
+  const isPutOff = error !== undefined && notBefore !== undefined && !Instant.hasCome(notBefore, clock)
+  return isPutOff && !engine.isUnderWay && !engine.isClosed ? Effect.fail(error) : flight.join("lookup")
+}
+
+/** Answers from memory. What is held is looked at again only where a refresh may be due. */
+export const makeGet = (engine: Engine, flight: Flight): Effect.Effect<TokenEnvelope, TokenProviderError> => {
+  const later = (held: Held, clock: Clock.Clock, isAhead: boolean) => {
+    if (Instant.hasCome(held.usableUntil, clock)) return wait(engine, flight, clock)
+    engine.counts.hits++
+    refreshAhead(engine, flight, clock, isAhead ? "clock" : "due")
+    return held.found
+  }
+  return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
+    const { held } = engine
+    const clock = fiber.getRef(Clock.Clock)
+    if (held === undefined) return wait(engine, flight, clock)
+    const monotonic = clock.monotonicTimeNanosUnsafe()
+    const wall = clock.currentTimeMillisUnsafe()
+    const isDue = monotonic >= held.refreshAt.monotonic || wall >= held.refreshAt.wall
+    if (isDue || isDiverged(held, monotonic, wall)) return later(held, clock, !isDue)
+    engine.counts.hits++
+    return held.found
+  })
+}
+
+/** A token in place of one that a server refused; `undefined` where the refused one is current and too young. */
+export const replace = (
+  engine: Engine,
+  flight: Flight,
+  refused: TokenEnvelope
+): Effect.Effect<TokenEnvelope | undefined, TokenProviderError> =>
+  Effect.clockWith((clock): Effect.Effect<TokenEnvelope | undefined, TokenProviderError> => {
+    const held = engine.usable(clock)
+    if (held !== undefined && !engine.isCurrent(refused)) {
+      engine.counts.hits++
+      return held.found
+    }
+    if (held !== undefined) {
+      const settled = Instant.after(held.envelope.issuedAt, Duration.toMillis(engine.policy.refusalCooldown))
+      if (!Instant.hasCome(settled, clock)) return Effect.succeed(undefined)
+      engine.drop()
+    }
+    engine.counts.misses++
+    return flight.join("refused")
+  })

@@ -1,0 +1,354 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Redacted } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import { eventually } from "../../core/test/eventually.ts"
+import {
+  dripping,
+  failing,
+  hanging,
+  keyOrigin,
+  redirecting,
+  resetting,
+  sending,
+  sendingMebibytes
+} from "../../jwks/test/keyOrigin.ts"
+import { quiet } from "../../jwks/test/observe.ts"
+import { ClientAuth, OAuthClient, TokenHttp, TokenProvider } from "../src/index.ts"
+import { detailsOf, textOf } from "./tokenSupport.ts"
+
+type Handle = Parameters<typeof keyOrigin>[0]
+
+const retry = { maxAttempts: 3, strategy: "fixed", initialDelay: "1 millis", jitter: "none" } as const
+const json = { "content-type": "application/json" }
+
+/** Answers with a token response that has these members besides, or instead. */
+const token = (members: Readonly<Record<string, unknown>> = {}): string =>
+  JSON.stringify({ access_token: "good", token_type: "Bearer", expires_in: 600, ...members })
+
+const setUp = Effect.fnUntraced(function*(
+  answer: Handle,
+  options: Partial<OAuthClient.Options> = {},
+  more: Partial<TokenProvider.Options> = {}
+) {
+  const origin = yield* keyOrigin(answer)
+  const tokenEndpoint = `http://127.0.0.1:${origin.port}/token?tenant=one`
+  const source = OAuthClient.clientCredentials({
+    tokenEndpoint,
+    clientId: "client",
+    auth: ClientAuth.secretBasic(Redacted.make("a secret of the client")),
+    allowLocalhost: true,
+    ...options
+  })
+  const provider = yield* TokenProvider.make({ name: "idp", source, ...more })
+  return { origin, provider, endpoint: `http://127.0.0.1:${origin.port}/token` }
+})
+
+/** How the first lookup fails, and how many requests that took. */
+const failureOf = (answer: Handle, options?: Partial<OAuthClient.Options>) =>
+  Effect.gen(function*() {
+    const { origin, provider } = yield* setUp(answer, options, { resilience: { retry } })
+    const error = yield* Effect.flip(provider.get)
+    return { code: error.code, details: detailsOf(error), requests: origin.requests.length }
+  })
+
+describe("OAuthClient at a server that misbehaves", () => {
+  it.live("[R11] a redirect is never followed, and the secret goes nowhere else", () =>
+    Effect.gen(function*() {
+      const elsewhere = yield* keyOrigin(sending(token(), json))
+      for (const status of [301, 302, 303, 307, 308]) {
+        const { code, details, requests } = yield* failureOf((_, response) => {
+          response.writeHead(status, { location: `http://127.0.0.1:${elsewhere.port}/token` }).end()
+        })
+        assert.deepStrictEqual([code, details["reason"], details["status"]], ["EGRESS_REFUSED", "redirect", status])
+        assert.strictEqual(requests, 1)
+      }
+      assert.strictEqual(elsewhere.connections(), 0)
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[R11] nor is that of the issuer's metadata", () =>
+    Effect.gen(function*() {
+      const elsewhere = yield* keyOrigin(sending("{}"))
+      const origin = yield* keyOrigin(redirecting(`http://127.0.0.1:${elsewhere.port}/`))
+      const source = OAuthClient.clientCredentials({
+        issuer: `http://127.0.0.1:${origin.port}`,
+        clientId: "client",
+        auth: ClientAuth.secretBasic(Redacted.make("secret")),
+        allowLocalhost: true
+      })
+      const provider = yield* TokenProvider.make({ name: "idp", source })
+      assert.strictEqual((yield* Effect.flip(provider.get)).code, "EGRESS_REFUSED")
+      assert.strictEqual(elsewhere.connections(), 0)
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("an endpoint that is gone is looked up again, and one that is slow is not", () =>
+    Effect.gen(function*() {
+      const script: { path: string; isHanging: boolean } = { path: "/old", isHanging: false }
+      const origin = yield* keyOrigin((request, response) => {
+        const issuer = `http://127.0.0.1:${origin.port}`
+        if (request.method === "GET") {
+          response.writeHead(200, { "cache-control": "max-age=3600" })
+          response.end(JSON.stringify({ issuer, token_endpoint: issuer + script.path }))
+        } else if (request.url !== script.path) response.writeHead(404).end()
+        else if (!script.isHanging) response.writeHead(200, json).end(token())
+      })
+      const provider = yield* TokenProvider.make({
+        name: "idp",
+        source: OAuthClient.clientCredentials({
+          issuer: `http://127.0.0.1:${origin.port}`,
+          clientId: "client",
+          auth: ClientAuth.secretBasic(Redacted.make("secret")),
+          allowLocalhost: true,
+          requestTimeout: "200 millis"
+        })
+      })
+      const lookups = () => origin.requests.filter((request) => request.startsWith("GET")).length
+      yield* provider.refresh
+      script.path = "/new"
+      assert.strictEqual((yield* Effect.flip(provider.refresh)).code, "TOKEN_ACQUISITION_FAILED")
+      assert.strictEqual(lookups(), 1)
+      yield* provider.refresh
+      assert.strictEqual(lookups(), 2)
+      script.isHanging = true
+      assert.strictEqual((yield* Effect.flip(provider.refresh)).code, "TIMEOUT")
+      script.isHanging = false
+      yield* provider.refresh
+      assert.strictEqual(lookups(), 2)
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("metadata of another issuer are refused, though they only differ by a slash", () =>
+    Effect.gen(function*() {
+      const origin = yield* keyOrigin((_, response) => {
+        const issuer = `http://127.0.0.1:${origin.port}/`
+        response.end(JSON.stringify({ issuer, token_endpoint: `${issuer}token` }))
+      })
+      const source = OAuthClient.clientCredentials({
+        issuer: `http://127.0.0.1:${origin.port}`,
+        clientId: "client",
+        auth: ClientAuth.secretBasic(Redacted.make("secret")),
+        allowLocalhost: true
+      })
+      const provider = yield* TokenProvider.make({ name: "idp", source })
+      assert.strictEqual((yield* Effect.flip(provider.get)).code, "DISCOVERY_INVALID")
+      assert.strictEqual(origin.requests.length, 1)
+    }).pipe(Effect.scoped, quiet))
+
+  const attempts: ReadonlyArray<readonly [string, Handle, string, number]> = [
+    ["a reset connection", resetting, "NETWORK_ERROR", 3],
+    ["no answer in time", hanging, "TIMEOUT", 3],
+    ["an answer that drips in", dripping, "TIMEOUT", 3],
+    ["429", failing(429), "RATE_LIMITED", 3],
+    ["502", failing(502), "UPSTREAM_UNAVAILABLE", 3],
+    ["503", failing(503), "UPSTREAM_UNAVAILABLE", 3],
+    ["504", failing(504), "TIMEOUT", 3],
+    ["500", failing(500), "UPSTREAM_UNAVAILABLE", 1],
+    ["501", failing(501), "UPSTREAM_UNAVAILABLE", 1],
+    ["404", failing(404), "TOKEN_ACQUISITION_FAILED", 1],
+    ["403", failing(403), "TOKEN_ACQUISITION_FAILED", 1],
+    ["a body that is too large", sendingMebibytes(2), "RESPONSE_TOO_LARGE", 1]
+  ]
+  for (const [what, answer, code, requests] of attempts) {
+    it.live(`[R15] [S3-33] ${what} is ${code}, asked ${requests === 1 ? "once" : `${requests} times`}`, () =>
+      Effect.gen(function*() {
+        const failure = yield* failureOf(answer, { requestTimeout: "150 millis" })
+        assert.deepStrictEqual([failure.code, failure.requests], [code, requests])
+        assert.strictEqual(failure.details["attempts"], requests)
+        assert.strictEqual(failure.details["server"], "idp")
+        assert.match(JSON.stringify(failure.details["endpoint"]), /^"http:\/\/127\.0\.0\.1:\d+\/token"$/)
+      }).pipe(Effect.scoped, quiet))
+  }
+
+  it.live("[S3-33] a server that is not there is NETWORK_ERROR", () =>
+    Effect.gen(function*() {
+      const { code } = yield* failureOf(hanging, { tokenEndpoint: "http://127.0.0.1:1/token" })
+      assert.strictEqual(code, "NETWORK_ERROR")
+    }).pipe(Effect.scoped, quiet))
+
+  const errors: ReadonlyArray<readonly [number, string, string, number, unknown]> = [
+    [400, "invalid_scope", "TOKEN_ACQUISITION_FAILED", 1, "invalid_scope"],
+    [429, "invalid_client", "TOKEN_ACQUISITION_FAILED", 1, "invalid_client"],
+    [503, "invalid_client", "TOKEN_ACQUISITION_FAILED", 1, "invalid_client"],
+    [400, "secret of the server", "TOKEN_ACQUISITION_FAILED", 1, "unregistered"],
+    // A gateway's own body.
+    [503, "Service Unavailable", "UPSTREAM_UNAVAILABLE", 3, undefined],
+    [429, "too_many_requests", "RATE_LIMITED", 3, undefined]
+  ]
+  for (const [status, error, code, requests, shown] of errors) {
+    it.live(`[R15] [R21] ${status} with the error \`${error}\` is ${code}`, () =>
+      Effect.gen(function*() {
+        const failure = yield* failureOf((_, response) => {
+          response.writeHead(status, json).end(JSON.stringify({ error, error_description: "private" }))
+        })
+        assert.deepStrictEqual([failure.code, failure.requests, failure.details["error"]], [code, requests, shown])
+      }).pipe(Effect.scoped, quiet))
+  }
+
+  it.live("[S3-26] an unwell server is left alone by its Retry-After", () =>
+    Effect.gen(function*() {
+      const { origin, provider } = yield* setUp((_, response) => {
+        response.writeHead(429, { "retry-after": "7" }).end()
+      })
+      const first = yield* Effect.flip(provider.get)
+      assert.strictEqual(detailsOf(first)["retry_after_ms"], 7000)
+      assert.strictEqual((yield* Effect.flip(provider.get)).code, "RATE_LIMITED")
+      assert.strictEqual(origin.requests.length, 1)
+    }).pipe(Effect.scoped, quiet))
+
+  const garbage: ReadonlyArray<readonly [string, string, string]> = [
+    ["a login page", "<html><body>Sign in</body></html>", "OAUTH_PARSE_ERROR"],
+    ["nothing", "", "OAUTH_PARSE_ERROR"],
+    ["a list", "[]", "OAUTH_INVALID_RESPONSE"],
+    ["no access_token", token({ access_token: undefined }), "OAUTH_INVALID_RESPONSE"],
+    ["an access_token that is a number", token({ access_token: 7 }), "OAUTH_INVALID_RESPONSE"],
+    ["an empty access_token", token({ access_token: "" }), "OAUTH_INVALID_RESPONSE"],
+    ["no token_type", token({ token_type: undefined }), "OAUTH_INVALID_RESPONSE"],
+    ["a scope that is a list", token({ scope: ["a"] }), "OAUTH_INVALID_RESPONSE"]
+  ]
+  for (const [what, body, error] of garbage) {
+    it.live(`200 with ${what} is TOKEN_RESPONSE_INVALID`, () =>
+      Effect.gen(function*() {
+        const failure = yield* failureOf(sending(body, json))
+        assert.deepStrictEqual([failure.code, failure.details["error"]], ["TOKEN_RESPONSE_INVALID", error])
+        assert.strictEqual(failure.requests, 1)
+      }).pipe(Effect.scoped, quiet))
+  }
+
+  const wrong: ReadonlyArray<readonly [string, string, string]> = [
+    ["mac", "TOKEN_RESPONSE_INVALID", ""],
+    ["DPoP", "TOKEN_RESPONSE_INVALID", "token_type"],
+    ["N_A", "TOKEN_RESPONSE_INVALID", ""]
+  ]
+  for (const [type, code] of wrong) {
+    it.live(`a token_type of ${type} is ${code}`, () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* failureOf(sending(token({ token_type: type }), json))).code, code)
+      }).pipe(Effect.scoped, quiet))
+  }
+
+  it.live("an access token that cannot stand in a header is refused", () =>
+    Effect.gen(function*() {
+      for (const access of ["a b", "a\r\nx: y", "ä", "x".repeat(16_385)]) {
+        const { code, details } = yield* failureOf(sending(token({ access_token: access }), json))
+        assert.deepStrictEqual([code, details["reason"]], ["TOKEN_RESPONSE_INVALID", "access_token"])
+      }
+    }).pipe(Effect.scoped, quiet))
+
+  const lifetimes: ReadonlyArray<readonly [unknown, number | string]> = [
+    [600, 600],
+    [600.5, 600.5],
+    ["600", 600],
+    [undefined, 3600],
+    [31_536_000, 86_400],
+    [1e300, 86_400],
+    [-1, "TOKEN_RESPONSE_INVALID"],
+    ["600s", "TOKEN_RESPONSE_INVALID"],
+    ["soon", "TOKEN_RESPONSE_INVALID"],
+    ["", "TOKEN_RESPONSE_INVALID"],
+    ["-600", "TOKEN_RESPONSE_INVALID"],
+    ["1e3", "TOKEN_RESPONSE_INVALID"],
+    [null, "TOKEN_RESPONSE_INVALID"],
+    [[600], "TOKEN_RESPONSE_INVALID"],
+    [true, "TOKEN_RESPONSE_INVALID"],
+    [0, "INVALID_CONFIG"],
+    [59, "INVALID_CONFIG"],
+    [60, 60]
+  ]
+  for (const [expiresIn, expected] of lifetimes) {
+    it.live(`[S2-04] expires_in ${JSON.stringify(expiresIn) ?? "left out"}: ${expected}`, () =>
+      Effect.gen(function*() {
+        const { provider } = yield* setUp(sending(token({ expires_in: expiresIn }), json))
+        const lifetime = yield* Effect.match(provider.get, {
+          onFailure: ({ code }) => code,
+          onSuccess: ({ expiresAt, issuedAt }) => (expiresAt.wall - issuedAt.wall) / 1000
+        })
+        assert.strictEqual(lifetime, expected)
+      }).pipe(Effect.scoped, quiet))
+  }
+
+  it.live("expires_in 1e999 and one beyond all numbers are TOKEN_RESPONSE_INVALID", () =>
+    Effect.gen(function*() {
+      const body = "{\"access_token\":\"a\",\"token_type\":\"bearer\",\"expires_in\":1e999}"
+      assert.strictEqual((yield* failureOf(sending(body, json))).code, "TOKEN_RESPONSE_INVALID")
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("a response with a wrong content type is read, since servers in use send it", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* setUp(sending(token(), { "content-type": "text/plain" }))
+      assert.strictEqual(textOf(yield* provider.get), "good")
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("an ID token that comes along is not looked at", () =>
+    Effect.gen(function*() {
+      const { provider } = yield* setUp(sending(token({ id_token: "not.a.token" }), json))
+      assert.strictEqual(textOf(yield* provider.get), "good")
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("sends scope, audience, resource and more parameters, and its own client", () =>
+    Effect.gen(function*() {
+      const bodies: Array<string> = []
+      const answer: Handle = (request, response) => {
+        request.setEncoding("utf8").on("data", (chunk: string) => bodies.push(chunk))
+        request.on("end", () => response.writeHead(200, json).end(token()))
+      }
+      const { provider } = yield* setUp(answer, {
+        scope: "a b",
+        audience: "api",
+        resource: "https://api.example",
+        parameters: { tenant: "t/1" }
+      })
+      yield* provider.get
+      assert.deepStrictEqual(Object.fromEntries(new URLSearchParams(bodies.join(""))), {
+        grant_type: "client_credentials",
+        scope: "a b",
+        audience: "api",
+        resource: "https://api.example",
+        tenant: "t/1"
+      })
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[R12] nothing that the application adds to its requests is on a token request", () =>
+    Effect.gen(function*() {
+      const { origin, provider } = yield* setUp(sending(token(), json))
+      const guarded = HttpClient.mapRequest(
+        yield* HttpClient.HttpClient,
+        HttpClientRequest.setHeader("authorization", "Bearer the-applications-own")
+      )
+      yield* Effect.provideService(provider.get, HttpClient.HttpClient, guarded)
+      assert.match(String(origin.headers[0]?.authorization), /^Basic /)
+    }).pipe(Effect.scoped, quiet, Effect.provide(Layer.effect(HttpClient.HttpClient, TokenHttp.TokenHttp))))
+
+  it.live("goes by another client where it is given one", () =>
+    Effect.gen(function*() {
+      const urls: Array<string> = []
+      const counting = Layer.effect(
+        HttpClient.HttpClient,
+        Effect.map(
+          TokenHttp.TokenHttp,
+          HttpClient.mapRequest((request) => {
+            urls.push(request.url)
+            return request
+          })
+        )
+      )
+      yield* Effect.gen(function*() {
+        const { provider } = yield* setUp(sending(token(), json))
+        yield* provider.get
+      }).pipe(Effect.provide(TokenHttp.layer(counting)))
+      assert.strictEqual(urls.length, 1)
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[R28] closing fails who waits at once, and closes the connection", () =>
+    Effect.gen(function*() {
+      const origin = yield* keyOrigin(hanging)
+      const waiting = yield* Effect.scoped(Effect.gen(function*() {
+        const { provider } = yield* setUp(hanging, {
+          tokenEndpoint: `http://127.0.0.1:${origin.port}/token`,
+          requestTimeout: "1 minute"
+        })
+        const fiber = yield* Effect.forkDetach(Effect.flip(provider.get), { startImmediately: true })
+        yield* eventually(() => origin.requests.length === 1)
+        return fiber
+      }))
+      assert.strictEqual((yield* Fiber.join(waiting)).code, "SHUTTING_DOWN")
+      yield* eventually(() => origin.open() === 0)
+    }).pipe(Effect.scoped, quiet))
+})

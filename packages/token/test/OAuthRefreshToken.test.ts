@@ -1,0 +1,149 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Redacted } from "effect"
+import { quiet } from "../../jwks/test/observe.ts"
+import { ClientAuth, OAuthClient, RefreshTokens, TokenProvider } from "../src/index.ts"
+import { clientSecret, type OAuthServer, oauthServer } from "./oauthServer.ts"
+import { detailsOf, textOf } from "./tokenSupport.ts"
+
+const retry = { maxAttempts: 4, strategy: "fixed", initialDelay: "1 millis", jitter: "none" } as const
+
+/** A store that keeps all that it ever held, and fails while it is told to. */
+const storeOf = (first: string) => {
+  const saved: Array<string> = []
+  const script = { isDown: false }
+  const memory = RefreshTokens.memory(Redacted.make(first))
+  const store: RefreshTokens.RefreshTokens = {
+    load: memory.load,
+    save: (token) =>
+      Effect.suspend(() => {
+        if (script.isDown) return Effect.fail("the store is down")
+        saved.push(Redacted.value(token))
+        return memory.save(token)
+      })
+  }
+  return { store, saved, script }
+}
+
+const sourceOf = (server: OAuthServer, store: RefreshTokens.RefreshTokens, rotates?: boolean) =>
+  OAuthClient.refreshToken({
+    issuer: server.issuer,
+    clientId: "web",
+    auth: ClientAuth.secretBasic(Redacted.make(clientSecret)),
+    allowLocalhost: true,
+    store,
+    rotates
+  })
+
+/** A provider over a real server, and all that a test looks at. */
+const setUp = Effect.fnUntraced(function*(options: { readonly rotates?: boolean } = {}) {
+  const server = yield* oauthServer(options)
+  const first = yield* server.refreshToken
+  const kept = storeOf(first)
+  const source = sourceOf(server, kept.store, options.rotates)
+  const provider = yield* TokenProvider.make({ name: "idp", source, resilience: { retry } })
+  const sent = () => server.requests.map(({ body }) => body.get("refresh_token"))
+  return { server, first, source, provider, sent, ...kept }
+})
+
+describe("OAuthClient.refreshToken at a real authorization server", () => {
+  it.live("[R14] sends each refresh token once, and stores the next one before the access token is handed out", () =>
+    Effect.gen(function*() {
+      const { first, provider, saved, sent, server } = yield* setUp()
+      const envelope = yield* provider.get
+      assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "web")
+      assert.strictEqual(saved.length, 1)
+      yield* provider.refresh
+      assert.deepStrictEqual(sent(), [first, saved[0] ?? null])
+      assert.strictEqual(new Set([first, ...saved]).size, 3)
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("a refresh token that does not rotate is used again, and retried", () =>
+    Effect.gen(function*() {
+      const { first, provider, saved, sent, server } = yield* setUp({ rotates: false })
+      yield* provider.get
+      server.fault = (response, number) => number === 2 && response.writeHead(502).end() === response
+      yield* provider.refresh
+      assert.deepStrictEqual(sent(), [first, first, first])
+      assert.deepStrictEqual(saved, [])
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[R14] after an answer that was lost it is not sent again, by no retry and no other caller", () =>
+    Effect.gen(function*() {
+      const { first, provider, sent, server } = yield* setUp()
+      server.losesAnswers = true
+      assert.strictEqual((yield* Effect.flip(provider.get)).code, "NETWORK_ERROR")
+      server.losesAnswers = false
+      const error = yield* Effect.flip(provider.get)
+      assert.strictEqual(error.code, "TOKEN_REFRESH_FAILED")
+      assert.strictEqual(detailsOf(error)["reason"], "ambiguous")
+      assert.deepStrictEqual(sent(), [first])
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[R14] `resend` sends it again; a server that had used it turns it down, for good", () =>
+    Effect.gen(function*() {
+      const { first, provider, sent, server, source } = yield* setUp()
+      server.losesAnswers = true
+      yield* Effect.flip(provider.get)
+      server.losesAnswers = false
+      yield* source.resend
+      assert.strictEqual(detailsOf(yield* Effect.flip(provider.get))["error"], "invalid_grant")
+      const error = yield* Effect.flip(provider.get)
+      assert.strictEqual(error.code, "TOKEN_REFRESH_FAILED")
+      assert.strictEqual(detailsOf(error)["reason"], "refused")
+      assert.deepStrictEqual(sent(), [first, first])
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("another refresh token in the store ends the doubt", () =>
+    Effect.gen(function*() {
+      const { provider, server, store } = yield* setUp()
+      server.losesAnswers = true
+      yield* Effect.flip(provider.get)
+      server.losesAnswers = false
+      yield* store.save(Redacted.make(yield* server.refreshToken))
+      assert.strictEqual((yield* server.find(textOf(yield* provider.get)))?.clientId, "web")
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[R14] where the new one cannot be stored, no token is handed out, and it is stored before anything else", () =>
+    Effect.gen(function*() {
+      const { first, provider, saved, script, sent } = yield* setUp()
+      script.isDown = true
+      for (let i = 0; i < 2; i++) {
+        const error = yield* Effect.flip(provider.get)
+        assert.strictEqual(error.code, "TOKEN_REFRESH_FAILED")
+        assert.strictEqual(detailsOf(error)["reason"], "store")
+      }
+      assert.deepStrictEqual(sent(), [first])
+      script.isDown = false
+      yield* provider.get
+      assert.deepStrictEqual(sent(), [first, saved[0] ?? null])
+      assert.strictEqual(saved.length, 2)
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[R14] two providers of one source never refresh at the same time", () =>
+    Effect.gen(function*() {
+      const { first, saved, sent, source } = yield* setUp()
+      const providers = yield* Effect.all([1, 2, 3].map((n) => TokenProvider.make({ name: `p${n}`, source })))
+      const fibers = yield* Effect.forEach(providers, ({ get }) => Effect.forkChild(get))
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual(sent(), [first, ...saved.slice(0, 2)])
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("a server that got nothing, or said so, has not used it", () =>
+    Effect.gen(function*() {
+      const { first, provider, sent, server } = yield* setUp()
+      server.fault = (response, number) => number < 3 && response.writeHead(number === 1 ? 429 : 503).end() === response
+      assert.strictEqual((yield* Effect.flip(provider.get)).code, "RATE_LIMITED")
+      assert.strictEqual((yield* Effect.flip(provider.get)).code, "UPSTREAM_UNAVAILABLE")
+      yield* provider.get
+      assert.deepStrictEqual(sent(), [first, first, first])
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("without a refresh token nothing is sent", () =>
+    Effect.gen(function*() {
+      const server = yield* oauthServer()
+      const source = sourceOf(server, { load: Effect.succeed(undefined), save: () => Effect.void })
+      const provider = yield* TokenProvider.make({ name: "idp", source })
+      assert.strictEqual(detailsOf(yield* Effect.flip(provider.get))["reason"], "missing")
+      assert.strictEqual(server.requests.length, 0)
+    }).pipe(Effect.scoped, quiet))
+})

@@ -1,0 +1,318 @@
+import { assert, describe, it } from "@effect/vitest"
+import { BreakerStore, Metrics, SingleFlight } from "@keelson/core"
+import { Clock, Context, Data, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { skewedClock } from "../../core/test/support.ts"
+import { metric } from "../../jwks/test/observe.ts"
+import { TokenProvider, TokenProviderError } from "../src/index.ts"
+import { detailsOf, down, failure, hanging, inTurn, living, providerOf, slow, textOf } from "./tokenSupport.ts"
+
+class HsmUnreachable extends Data.TaggedError("HsmUnreachable")<{ readonly message: string }> {}
+
+const begin = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.forkChild(self, { startImmediately: true })
+
+const retry = { maxAttempts: 3, strategy: "fixed", initialDelay: "1 second", jitter: "none" } as const
+
+/** Runs it while time passes. */
+const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const fiber = yield* begin(self)
+    yield* TestClock.adjust("2 minutes")
+    return yield* Fiber.join(fiber)
+  })
+
+describe("TokenProvider failures", () => {
+  describe("escalation", () => {
+    it.effect("[S2-14] the third failure in a row escalates, once, until a token comes", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(down)
+        const codes: Array<string> = []
+        for (let i = 0; i < 5; i++) codes.push((yield* Effect.flip(provider.get)).code)
+        assert.deepStrictEqual(codes, [
+          "NETWORK_ERROR",
+          "NETWORK_ERROR",
+          "TOKEN_REFRESH_FAILED",
+          "TOKEN_REFRESH_FAILED",
+          "TOKEN_REFRESH_FAILED"
+        ])
+        assert.strictEqual((yield* provider.status).counts.escalations, 1)
+        server.answer = living("60 seconds")
+        yield* provider.get
+        const status = yield* provider.status
+        assert.deepStrictEqual([status.consecutiveFailures, status.escalated, status.lastFailure], [
+          0,
+          false,
+          undefined
+        ])
+        server.answer = down
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Effect.flip(provider.get)).code, "NETWORK_ERROR")
+      }).pipe(Effect.scoped))
+
+    it.effect("[S2-14] its error is typed, and tells what the last failure was", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(down, { policy: { escalateAfter: 1 } })
+        const error = yield* Effect.flip(provider.get)
+        assert.instanceOf(error, TokenProviderError.TokenRefreshFailed)
+        assert.strictEqual(error.severity, "CRITICAL")
+        assert.strictEqual(error.lastFailure, "NETWORK_ERROR")
+        assert.deepStrictEqual(detailsOf(error), {
+          server: "billing",
+          attempts: 1,
+          consecutive_failures: 1,
+          last_failure: "NET-002"
+        })
+      }).pipe(Effect.scoped))
+
+    it.effect("[S2-23] is counted", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(down, { policy: { escalateAfter: 1 } })
+        yield* Effect.flip(provider.get)
+        yield* Effect.flip(provider.get)
+        assert.strictEqual(yield* metric("token_refresh_escalations_total", "server=\"billing\""), 1)
+      }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+  })
+
+  describe("errors", () => {
+    it.effect("[S3-33] time-outs are NET-001, connections NET-002, all else TOK-001, with server, attempts and error", () =>
+      Effect.gen(function*() {
+        const cases = [
+          [() => Effect.fail(failure("TIMEOUT")), "TIMEOUT", { server: "billing", attempts: 1 }],
+          [down, "NETWORK_ERROR", { server: "billing", attempts: 1 }],
+          [
+            () => Effect.fail(new HsmUnreachable({ message: "pin 1234" })),
+            "TOKEN_ACQUISITION_FAILED",
+            { error: "HsmUnreachable", server: "billing", attempts: 1 }
+          ],
+          [() => Effect.fail("no"), "TOKEN_ACQUISITION_FAILED", { server: "billing", attempts: 1 }]
+        ] as const
+        for (const [answer, code, details] of cases) {
+          const { provider } = yield* providerOf(answer)
+          const error = yield* Effect.flip(provider.get)
+          assert.strictEqual(error.code, code)
+          assert.deepStrictEqual(detailsOf(error), details)
+        }
+      }).pipe(Effect.scoped))
+
+    it.effect("a defect of the source passes as one, and the next caller asks again", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(inTurn(() => Effect.die("broken"), living("300 seconds")))
+        const exit = yield* Effect.exit(provider.get)
+        assert.isTrue(Exit.hasDies(exit))
+        assert.strictEqual(textOf(yield* provider.get), "token-2")
+      }).pipe(Effect.scoped))
+
+    it.effect("a source that is broken is not asked again and again while a valid token is held", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(inTurn(living("300 seconds"), () => Effect.die("broken")))
+        yield* provider.get
+        yield* TestClock.adjust("240 seconds")
+        for (let i = 0; i < 10; i++) yield* provider.get
+        assert.strictEqual(server.times.length, 2)
+        yield* TestClock.adjust("1 second")
+        for (let i = 0; i < 10; i++) yield* provider.get
+        assert.strictEqual(server.times.length, 3)
+      }).pipe(Effect.scoped))
+
+    it.effect("[S3-35] a token is validated before it is used", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(living("300 seconds"), {
+          validate: (envelope) => textOf(envelope) === "token-1" ? Effect.fail("unknown signer") : Effect.void
+        })
+        assert.strictEqual((yield* Effect.flip(provider.get)).code, "VALIDATION_FAILED")
+        assert.strictEqual((yield* provider.status).envelope, undefined)
+        assert.strictEqual(textOf(yield* provider.get), "token-2")
+      }).pipe(Effect.scoped))
+
+    it.effect("a token that has expired when it comes is no token", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(slow(living("60 seconds"), "54 seconds"))
+        assert.strictEqual((yield* inTime(Effect.flip(provider.get))).code, "TOKEN_EXPIRED")
+      }).pipe(Effect.scoped))
+
+    it.effect("a name that is empty or too long is refused", () =>
+      Effect.gen(function*() {
+        for (const name of ["", "x".repeat(201)]) {
+          const error = yield* Effect.flip(TokenProvider.make({ name, source: Effect.never }))
+          assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", "name"])
+        }
+      }).pipe(Effect.scoped))
+  })
+
+  describe("retry and breaker", () => {
+    it.effect("[S3-26] [S3-33] with retries the third attempt gives the token; the failures are in no count", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(inTurn(down, down, living("300 seconds")), {
+          resilience: { retry }
+        })
+        assert.strictEqual(textOf(yield* inTime(provider.get)), "token-3")
+        assert.deepStrictEqual(server.times, [0, 1000, 2000])
+        assert.strictEqual((yield* provider.status).consecutiveFailures, 0)
+      }).pipe(Effect.scoped))
+
+    it.effect("[S3-27] [R15] retries time-outs and connection errors, and no others", () =>
+      Effect.gen(function*() {
+        const cases = [
+          [() => Effect.fail(failure("TIMEOUT")), 3],
+          [down, 3],
+          [() => Effect.fail(failure("RATE_LIMITED", { status: 429 })), 3],
+          [() => Effect.fail(failure("UPSTREAM_UNAVAILABLE", { status: 503 })), 3],
+          [() => Effect.fail(failure("UPSTREAM_UNAVAILABLE", { status: 500 })), 1],
+          [() => Effect.fail(failure("TLS_FAILED")), 1],
+          [() => Effect.fail("no"), 1]
+        ] as const
+        for (const [answer, attempts] of cases) {
+          const { provider, server } = yield* providerOf(answer, { resilience: { retry } })
+          yield* inTime(Effect.flip(provider.get))
+          assert.strictEqual(server.times.length, attempts)
+        }
+      }).pipe(Effect.scoped))
+
+    it.effect("[S3-26] two acquisitions that failed open the circuit; the third fails fast", () =>
+      Effect.gen(function*() {
+        const resilience = { retry, breaker: { failureThreshold: 2, openDuration: "10 minutes" } } as const
+        const { provider, server } = yield* providerOf(down, { resilience })
+        yield* inTime(Effect.flip(provider.get))
+        yield* inTime(Effect.flip(provider.get))
+        assert.strictEqual(server.times.length, 6)
+        assert.strictEqual((yield* Effect.flip(provider.get)).code, "CIRCUIT_OPEN")
+        assert.strictEqual(server.times.length, 6)
+        // It asked the server for nothing.
+        assert.strictEqual((yield* provider.status).consecutiveFailures, 2)
+        server.answer = living("300 seconds")
+        yield* TestClock.adjust("10 minutes")
+        assert.strictEqual(textOf(yield* provider.get), "token-7")
+      }).pipe(Effect.scoped))
+
+    it.effect("[S3-26] the circuit is kept in the store in context, so that providers of one name share it", () =>
+      Effect.gen(function*() {
+        const resilience = { breaker: { failureThreshold: 1 } } as const
+        const one = yield* providerOf(down, { resilience })
+        const other = yield* providerOf(living("300 seconds"), { resilience })
+        yield* Effect.flip(one.provider.get)
+        assert.strictEqual((yield* Effect.flip(other.provider.get)).code, "CIRCUIT_OPEN")
+      }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory)))
+
+    it.effect("a valid token is handed out while the circuit is open", () =>
+      Effect.gen(function*() {
+        const resilience = { breaker: { failureThreshold: 1 } } as const
+        const { provider } = yield* providerOf(inTurn(living("300 seconds"), down), { resilience })
+        const first = yield* provider.get
+        assert.strictEqual((yield* Effect.flip(provider.refresh)).code, "NETWORK_ERROR")
+        assert.strictEqual((yield* Effect.flip(provider.refresh)).code, "CIRCUIT_OPEN")
+        assert.strictEqual(yield* provider.get, first)
+      }).pipe(Effect.scoped))
+
+    it.effect("a Retry-After is a floor for the delay between attempts", () =>
+      Effect.gen(function*() {
+        const busy = () => Effect.fail(failure("RATE_LIMITED", { status: 429, retry_after_ms: 20_000 }))
+        const { provider, server } = yield* providerOf(inTurn(busy, living("300 seconds")), { resilience: { retry } })
+        yield* inTime(provider.get)
+        assert.isAtLeast(server.times[1] ?? 0, 20_000)
+        assert.isAtMost(server.times[1] ?? 0, 22_000)
+      }).pipe(Effect.scoped))
+
+    it.effect("options of a policy that are out of range are refused", () =>
+      Effect.gen(function*() {
+        const make = (resilience: TokenProvider.Options["resilience"]) =>
+          Effect.flip(TokenProvider.make({ name: "x", source: Effect.never, resilience }))
+        assert.strictEqual((yield* make({ retry: { maxAttempts: 0 } })).code, "INVALID_CONFIG")
+        const error = yield* Effect.flip(TokenProvider.make({ name: "x", source: Effect.never, policy: { jitter: 1 } }))
+        assert.strictEqual(error.details["path"], "jitter")
+      }).pipe(Effect.scoped))
+  })
+
+  describe("clocks", () => {
+    it.effect("[R23] a wall clock that goes ahead by more than 30 s causes a refresh, and no failure", () =>
+      Effect.gen(function*() {
+        const { clock, skew } = yield* skewedClock
+        yield* Effect.gen(function*() {
+          const { provider, server } = yield* providerOf(inTurn(living("1 hour"), slow(living("1 hour"), "1 second")))
+          const first = yield* provider.get
+          skew.millis += 30_000
+          assert.strictEqual(yield* provider.get, first)
+          assert.strictEqual(server.times.length, 1)
+          skew.millis += 1
+          assert.strictEqual(yield* provider.get, first)
+          assert.strictEqual(server.times.length, 2)
+          yield* TestClock.adjust("1 second")
+          const second = yield* provider.get
+          assert.strictEqual(textOf(second), "token-2")
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(yield* provider.get, second)
+          assert.strictEqual(server.times.length, 2)
+        }).pipe(Effect.provideService(Clock.Clock, clock))
+      }).pipe(Effect.scoped))
+
+    it.effect("[R23] a machine that slept does not hand out a token that expired meanwhile", () =>
+      Effect.gen(function*() {
+        const { clock, skew } = yield* skewedClock
+        yield* Effect.gen(function*() {
+          const { provider } = yield* providerOf(living("1 hour"))
+          yield* provider.get
+          skew.millis += 3_600_000
+          assert.strictEqual((yield* provider.status).state, "Invalid")
+          assert.strictEqual(textOf(yield* provider.get), "token-2")
+        }).pipe(Effect.provideService(Clock.Clock, clock))
+      }).pipe(Effect.scoped))
+
+    it.effect("[R23] a wall clock that is set back changes nothing", () =>
+      Effect.gen(function*() {
+        const { clock, skew } = yield* skewedClock
+        yield* Effect.gen(function*() {
+          const { provider, server } = yield* providerOf(living("300 seconds"))
+          const first = yield* provider.get
+          skew.millis -= 86_400_000
+          assert.strictEqual(yield* provider.get, first)
+          yield* TestClock.adjust("270 seconds")
+          assert.strictEqual(textOf(yield* provider.get), "token-2")
+          assert.strictEqual(server.times.length, 2)
+        }).pipe(Effect.provideService(Clock.Clock, clock))
+      }).pipe(Effect.scoped))
+
+    it.effect("[R23] a token is asked for again where the clock made it old on its way", () =>
+      Effect.gen(function*() {
+        const { clock, skew } = yield* skewedClock
+        yield* Effect.gen(function*() {
+          const { provider, server } = yield* providerOf(
+            inTurn(slow(living("60 seconds"), "1 second"), living("60 seconds"))
+          )
+          const fiber = yield* begin(provider.get)
+          skew.millis += 600_000
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual(textOf(yield* Fiber.join(fiber)), "token-2")
+          assert.strictEqual(server.times.length, 2)
+        }).pipe(Effect.provideService(Clock.Clock, clock))
+      }).pipe(Effect.scoped))
+  })
+
+  describe("the end of the scope", () => {
+    it.effect("[R28] fails who waits at once with a typed error, and all who come later", () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const { provider, server } = yield* Scope.provide(providerOf(inTurn(living("1 hour"), hanging)), scope)
+        const first = yield* provider.get
+        const waiting = yield* begin(Effect.flip(provider.refresh))
+        yield* Scope.close(scope, Exit.void)
+        assert.instanceOf(yield* Fiber.join(waiting), SingleFlight.Closed)
+        for (const call of [provider.get, provider.refresh, provider.replace(first)]) {
+          assert.strictEqual((yield* Effect.flip(call)).code, "SHUTTING_DOWN")
+        }
+        assert.isFalse(yield* provider.invalidate(first))
+        assert.strictEqual((yield* provider.status).state, "Invalid")
+        assert.strictEqual(server.underWay(), 0)
+      }))
+
+    it.effect("as a layer, a provider is built and closed with it", () =>
+      Effect.gen(function*() {
+        const source = Effect.succeed({ accessToken: Redacted.make("of-the-layer") })
+        const layer = TokenProvider.layer({ name: "billing", source })
+        const provider = yield* Effect.scoped(Effect.gen(function*() {
+          const provider = Context.get(yield* Layer.build(layer), TokenProvider.TokenProvider)
+          assert.strictEqual(textOf(yield* provider.get), "of-the-layer")
+          return provider
+        }))
+        assert.strictEqual((yield* Effect.flip(provider.get)).code, "SHUTTING_DOWN")
+      }))
+  })
+})

@@ -1,0 +1,179 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Metrics, PrometheusEndpoint } from "@keelson/core"
+import { Duration, Effect, Fiber, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { metric, recording } from "../../jwks/test/observe.ts"
+import type { TokenEvent, TokenProvider } from "../src/index.ts"
+import { down, inTurn, living, providerOf, slow } from "./tokenSupport.ts"
+
+/** The events of a provider from now on. */
+const eventsOf = Effect.fnUntraced(function*({ events }: TokenProvider.Shape) {
+  const seen: Array<TokenEvent.TokenEvent> = []
+  const listening = Stream.runForEach(events, (event) => Effect.sync(() => seen.push(event)))
+  yield* Effect.forkScoped(listening, { startImmediately: true })
+  return seen
+})
+
+const retry = { maxAttempts: 2, strategy: "fixed", initialDelay: "3 seconds", jitter: "none" } as const
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+/** Without what differs from run to run. */
+const plain = (event: TokenEvent.TokenEvent) =>
+  Object.fromEntries(Object.entries(event).filter(([name]) => !["attemptId", "spanId", "traceId"].includes(name)))
+
+/** Runs it while time passes. */
+const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+    yield* TestClock.adjust("10 seconds")
+    return yield* Fiber.join(fiber)
+  })
+
+describe("TokenProvider telemetry", () => {
+  describe("events", () => {
+    it.effect("[S2-13] [S2-22] tell of a success with its retries, under one attempt id", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(inTurn(down, living("300 seconds")), { resilience: { retry } })
+        const events = yield* eventsOf(provider)
+        yield* inTime(provider.get)
+        const server = "billing"
+        assert.deepStrictEqual(events.map(plain), [
+          { _tag: "refresh.start", cause: "lookup", server, at: 0 },
+          {
+            _tag: "refresh.retry",
+            outcome: "Retrying",
+            attempt: 1,
+            delay: Duration.seconds(3),
+            errorKind: "NETWORK_ERROR",
+            server,
+            at: 0
+          },
+          {
+            _tag: "refresh.success",
+            outcome: "Success",
+            attempts: 2,
+            issuedAt: 3000,
+            expiresAt: 303_000,
+            discarded: false,
+            server,
+            at: 3000
+          },
+          {
+            _tag: "retry.outcome",
+            operation: "get_scoped_token",
+            success: true,
+            attempts: 2,
+            elapsed: Duration.nanos(3_000_000_000n),
+            server,
+            at: 3000
+          }
+        ])
+        assert.strictEqual(new Set(events.map(({ attemptId }) => attemptId)).size, 1)
+        assert.match(events[0]?.attemptId ?? "", uuid)
+      }).pipe(Effect.scoped))
+
+    it.effect("[S2-14] [S2-22] tell of failures, and of the escalation once", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(down, { policy: { escalateAfter: 2 } })
+        const events = yield* eventsOf(provider)
+        for (let i = 0; i < 3; i++) yield* Effect.flip(provider.get)
+        const tags = ["refresh.start", "refresh.failure", "retry.outcome"]
+        assert.deepStrictEqual(events.map(({ _tag }) => _tag), [...tags, ...tags, "refresh.escalated", ...tags])
+        assert.deepInclude(plain(events[4]!), {
+          _tag: "refresh.failure",
+          outcome: "Failed",
+          attempts: 1,
+          errorKind: "NETWORK_ERROR",
+          consecutiveFailures: 2
+        })
+        assert.strictEqual(new Set(events.map(({ attemptId }) => attemptId)).size, 3)
+      }).pipe(Effect.scoped))
+
+    it.effect("[S2-22] tell why a token was acquired, and whether it was discarded", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(living("300 seconds"))
+        const events = yield* eventsOf(provider)
+        const first = yield* provider.get
+        yield* TestClock.adjust("240 seconds")
+        yield* provider.get
+        yield* provider.refresh
+        server.answer = slow(living("300 seconds"), "1 second")
+        yield* TestClock.adjust("31 seconds")
+        yield* Effect.forkChild(provider.replace(yield* provider.get), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        const current = yield* provider.get
+        yield* Effect.forkChild(provider.refresh, { startImmediately: true })
+        yield* provider.invalidate(current)
+        yield* TestClock.adjust("2 seconds")
+        assert.isFalse(yield* provider.invalidate(first))
+        const causes = events.flatMap((event) => event._tag === "refresh.start" ? [event.cause] : [])
+        assert.deepStrictEqual(causes, ["lookup", "due", "forced", "refused", "forced", "refused"])
+        const discarded = events.flatMap((event) => event._tag === "refresh.success" ? [event.discarded] : [])
+        assert.deepStrictEqual(discarded, [false, false, false, false, true, false])
+      }).pipe(Effect.scoped))
+
+    it.effect("[S2-22] [S2-23] are logged with the ids of trace and span", () => {
+      const { lines, record, spans } = recording()
+      return Effect.gen(function*() {
+        const { provider } = yield* providerOf(inTurn(living("300 seconds"), down), { policy: { escalateAfter: 1 } })
+        yield* provider.get
+        yield* Effect.flip(provider.refresh)
+        const logged = lines.map((
+          line
+        ): { readonly message: string; readonly level: string; readonly annotations: unknown } => JSON.parse(line))
+        assert.deepStrictEqual(logged.map(({ level, message }) => [message, level]), [
+          ["refresh.start", "DEBUG"],
+          ["refresh.success", "DEBUG"],
+          ["retry.outcome", "DEBUG"],
+          ["refresh.start", "DEBUG"],
+          ["refresh.failure", "ERROR"],
+          ["retry.outcome", "DEBUG"],
+          ["refresh.escalated", "FATAL"]
+        ])
+        const [first, second] = spans.filter(({ name }) => name === "TokenProvider.acquire")
+        assert.deepInclude(logged[0]?.annotations, {
+          traceId: first?.traceId,
+          spanId: first?.spanId,
+          server: "billing"
+        })
+        assert.deepInclude(logged[3]?.annotations, {
+          traceId: second?.traceId,
+          spanId: second?.spanId,
+          cause: "forced"
+        })
+        assert.strictEqual(first?.attributes.get("cause"), "lookup")
+      }).pipe(Effect.scoped, record)
+    })
+  })
+
+  describe("metrics", () => {
+    it.effect("[S3-28] [S3-34] the first lookup is a miss, the next ones hits, and the duration is observed", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(slow(living("300 seconds"), "2 seconds"))
+        yield* inTime(provider.get)
+        yield* provider.get
+        yield* provider.get
+        const server = "server=\"billing\""
+        assert.strictEqual(yield* metric("cache_misses_total", server), 1)
+        assert.strictEqual(yield* metric("cache_hits_total", server), 2)
+        assert.strictEqual(yield* metric("token_acquisitions_total", `${server},status="success"`), 1)
+        assert.strictEqual(yield* metric("token_acquisition_duration_seconds_count", server), 1)
+        assert.strictEqual(yield* metric("token_acquisition_duration_seconds_sum", server), 2)
+      }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+    it.effect("[S3-28] [S3-33] failures, retries and rejections are counted, each once", () =>
+      Effect.gen(function*() {
+        const resilience = { retry, breaker: { failureThreshold: 1 } } as const
+        const { provider } = yield* providerOf(down, { resilience })
+        yield* inTime(Effect.flip(provider.get))
+        yield* Effect.flip(provider.get)
+        const server = "server=\"billing\""
+        assert.strictEqual(yield* metric("token_acquisitions_total", `${server},status="failure"`), 1)
+        assert.strictEqual(yield* metric("token_acquisition_duration_seconds_count", server), 1)
+        assert.strictEqual(yield* metric("retry_attempts_total", server), 1)
+        assert.strictEqual(yield* metric("circuit_breaker_rejections_total", server), 1)
+        assert.strictEqual(yield* metric("circuit_breaker_state", server), 1)
+        assert.include(yield* PrometheusEndpoint.format, "error_code=\"NET-002\"")
+      }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+  })
+})

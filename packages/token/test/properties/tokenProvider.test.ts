@@ -1,0 +1,20 @@
+import { describe, it } from "@effect/vitest"
+import { Clock, Effect } from "effect"
+import fc from "fast-check"
+import { forAllEffect, skewedClock } from "../../../core/test/support.ts"
+import { quiet } from "../../../jwks/test/observe.ts"
+import { command, runAll } from "./tokenModel.ts"
+
+describe("TokenProvider", () => {
+  it("[T4] [R13] [R23] [R28] [S2-05] [S2-14] holds its laws whatever callers, clocks and the server do", (context) =>
+    forAllEffect(
+      context,
+      1000,
+      fc.array(command, { minLength: 5, maxLength: 40 }),
+      (commands) =>
+        Effect.flatMap(
+          skewedClock,
+          (skewed) => quiet(Effect.provideService(runAll(commands, skewed), Clock.Clock, skewed.clock))
+        )
+    ))
+})

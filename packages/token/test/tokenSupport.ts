@@ -1,0 +1,84 @@
+/** A source of tokens that answers by a script, in virtual time, and providers over it. */
+import { KeelsonError, Problem } from "@keelson/core"
+import { Clock, Duration, Effect, Redacted, type Scope } from "effect"
+import { TokenProvider, type TokenSource } from "../src/index.ts"
+
+/** What the server does with a request; `number` counts from 1. */
+export type Answer = (number: number) => Effect.Effect<TokenSource.TokenResponse, unknown>
+
+export interface Server {
+  /** When each request came, in milliseconds of the monotonic clock. */
+  readonly times: ReadonlyArray<number>
+  readonly underWay: () => number
+  /** The most that were under way at once. */
+  readonly most: () => number
+  /** What it does with the requests from now on. */
+  answer: Answer
+}
+
+/** The text of the n-th token. */
+export const tokenText = (number: number): string => `token-${number}`
+
+/** Answers with a new token each time, that lives so long. */
+export const living = (lifetime: Duration.Input | undefined, scope?: string): Answer => (number) =>
+  Effect.succeed({
+    accessToken: Redacted.make(tokenText(number)),
+    expiresIn: lifetime === undefined ? undefined : Duration.fromInputUnsafe(lifetime),
+    scope
+  })
+
+export const failure = (
+  code: KeelsonError.CodeOf<"NETWORK">,
+  details: Readonly<Record<string, unknown>> = {}
+): KeelsonError.NetworkError => new KeelsonError.NetworkError({ code, details })
+
+/** Answers like a server that is not there. */
+export const down: Answer = () => Effect.fail(failure("NETWORK_ERROR"))
+
+export const hanging: Answer = () => Effect.never
+
+/** Answers after a while. */
+export const slow = (answer: Answer, delay: Duration.Input): Answer => (number) =>
+  Effect.delay(Effect.suspend(() => answer(number)), delay)
+
+/** Answers by the number of the request, the last answer for all that follow. */
+export const inTurn = (...answers: ReadonlyArray<Answer>): Answer => (number) =>
+  (answers[Math.min(number, answers.length) - 1] ?? down)(number)
+
+export const makeServer = (answer: Answer): { readonly server: Server; readonly source: TokenSource.Input } => {
+  const times: Array<number> = []
+  let underWay = 0
+  let most = 0
+  const server: Server = { times, underWay: () => underWay, most: () => most, answer }
+  const source = Effect.flatMap(Clock.Clock, (clock) => {
+    times.push(Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000)
+    underWay++
+    most = Math.max(most, underWay)
+    return Effect.ensuring(server.answer(times.length), Effect.sync(() => underWay--))
+  })
+  return { server, source }
+}
+
+/** A provider in the scope, without jitter, over a server that answers by a script. */
+export const providerOf = (
+  answer: Answer,
+  options: Partial<TokenProvider.Options> = {}
+): Effect.Effect<
+  { readonly provider: TokenProvider.Shape; readonly server: Server },
+  KeelsonError.ConfigurationError,
+  Scope.Scope
+> =>
+  Effect.suspend(() => {
+    const { server, source } = makeServer(answer)
+    const policy = { jitter: 0, ...options.policy }
+    return Effect.map(TokenProvider.make({ name: "billing", source, ...options, policy }), (provider) => ({
+      provider,
+      server
+    }))
+  })
+
+/** The token's text. */
+export const textOf = ({ value }: { readonly value: Redacted.Redacted }): string => Redacted.value(value)
+
+/** What an error tells a machine. */
+export const detailsOf = (error: unknown): Problem.Details => Problem.encode(error).details
