@@ -2,7 +2,7 @@ import { Effect, Predicate, Redacted } from "effect"
 import { base64url } from "jose"
 import type { Reason } from "../TokenError.ts"
 import type { ValidateOptions } from "../TokenValidator.ts"
-import { missingClaim } from "./claimChecks.ts"
+import { audiencesOf, missingClaim } from "./claimChecks.ts"
 import { audienceMismatch, missingMember } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import { own } from "./strictJson.ts"
@@ -15,8 +15,12 @@ const hashRejected: Reason = { _tag: "ClaimRejected", claim: "at_hash" }
 type Checked = Pick<Entry<unknown>, "members" | "registered">
 
 /** The audience that a call asks for has to be one of the token's. */
-export const callAudienceProblem = ({ registered }: Checked, { audience }: ValidateOptions): Reason | undefined =>
-  audience === undefined || registered.aud.includes(audience) ? undefined : audienceMismatch
+export const callAudienceProblem = (
+  { registered }: Checked,
+  { audience }: ValidateOptions,
+  rules: Rules
+): Reason | undefined =>
+  audience === undefined || audiencesOf(registered, rules).includes(audience) ? undefined : audienceMismatch
 
 /** The issuer that a call asks for has to be the token's. */
 export const callIssuerProblem = ({ registered }: Checked, { issuer }: ValidateOptions): Reason | undefined =>
@@ -41,7 +45,7 @@ export const nonceProblem = (
 
 /** What one call asks for beyond the policy, which it can narrow and not widen. */
 export const callProblem = (token: Checked, options: ValidateOptions, rules: Rules): Reason | undefined =>
-  callAudienceProblem(token, options) ?? callIssuerProblem(token, options) ??
+  callAudienceProblem(token, options, rules) ?? callIssuerProblem(token, options) ??
     missingClaim(token.members, options.requiredClaims ?? []) ?? nonceProblem(token, options, rules)
 
 /** The hash that an algorithm is named for; Ed25519's is SHA-512 (RFC 8032, 5.1). */

@@ -32,7 +32,7 @@ const examineForm = (
     "registeredClaims",
     ["payload"],
     members,
-    (members) => readRegistered(members, rules.policy.maxAudiences)
+    (members) => readRegistered(members, rules.policy)
   )
   const issuer = findings.read("issuer", ["registeredClaims"], registered, ({ iss }) => {
     const trusted = rules.issuers.get(iss)
