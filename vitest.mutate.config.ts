@@ -1,10 +1,10 @@
 import { defineConfig } from "vitest/config"
 
-/** The tests that mutants of core and jwks are run against: one flat project, and the same cases for every mutant. */
+/** The tests that mutants are run against: one flat project, and the same cases for every mutant. */
 export default defineConfig({
   test: {
     isolate: false,
-    include: ["packages/core/test/**/*.test.ts", "packages/jwks/test/**/*.test.ts"],
+    include: ["packages/core/test/**/*.test.ts", "packages/jwks/test/**/*.test.ts", "packages/token/test/**/*.test.ts"],
     exclude: [
       // Slow, and about modules that are not mutated.
       "packages/core/test/{BreakerStore,Redaction,Secrets,OpenTelemetry}.test.ts",
@@ -12,9 +12,10 @@ export default defineConfig({
       "packages/jwks/test/properties/{staticKeys,snapshots,registry,stateMachine}.test.ts",
       "packages/jwks/test/SimulatedDay.test.ts",
       // They read the sources, which mutants have instruments in.
-      "packages/*/test/rules.test.ts",
+      "packages/*/test/{rules,callerRules}.test.ts",
       // Real sockets, TLS and peers; `FetchEgress` has some too, which are fast, and alone in reading bodies.
       "packages/jwks/test/{NodeEgress,Real}*.test.ts",
+      "packages/token/test/TokenGuard{Api,Load,Real,Secrets}.test.ts",
       "**/node_modules/**"
     ],
     env: { KEELSON_SEED: "20260101" }

@@ -88,6 +88,7 @@ const anchors: Readonly<Record<string, string>> = {
   breaker: "[BreakerPolicy](#breakerpolicy)",
   budget: "[RetryBudget](#retrybudget)",
   jwks: "[JwksOptions](#jwksoptions)",
+  cookie: "[Cookie](#cookie)",
   policy: "[RefreshPolicy](#refreshpolicy)",
   acquisition: "[ResiliencePolicy](#resiliencepolicy)",
   resilience: "[ResiliencePolicy](#resiliencepolicy)",

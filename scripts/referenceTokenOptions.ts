@@ -1,5 +1,5 @@
 /** The sections of docs/reference/configuration.md about tokens. */
-import { ValidationPolicy, ValidatorOptions } from "@keelson/token"
+import { HttpSecurityOptions, ValidationPolicy, ValidatorOptions } from "@keelson/token"
 import { Schema } from "effect"
 import type { Section } from "./referenceConfiguration.ts"
 
@@ -41,5 +41,23 @@ export const tokenSections: ReadonlyArray<Section> = [
         broken: { ...policy, algorithms: ["HS256"], jwks: {} }
       }
     ]
+  },
+  {
+    title: "HttpSecurityOptions",
+    schema: HttpSecurityOptions.HttpSecurityOptions,
+    modules: ["token/HttpSecurityOptions"],
+    intro: [
+      "For `HttpSecurity.layer` and `HttpSecurity.middleware`, beside `validator` and `principal`, which are tags. The guide is",
+      "[protecting-apis.md](../guides/protecting-apis.md)."
+    ].join("\n"),
+    rules: []
+  },
+  {
+    title: "Cookie",
+    schema: HttpSecurityOptions.Cookie,
+    modules: ["token/HttpSecurityOptions"],
+    sample: { name: "__Host-token", origins: ["https://app.example"] },
+    intro: "For the section `cookie` of [HttpSecurityOptions](#httpsecurityoptions).",
+    rules: []
   }
 ]

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { spawn } from "node:child_process"
+import { get } from "node:http"
 import { join } from "node:path"
 
 const root = join(import.meta.dirname, "../..")
@@ -20,6 +21,15 @@ const run = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =>
     child.stderr.on("data", (text) => err += String(text))
     child.once("error", reject)
     child.once("close", (code) => resolve({ code, out, err }))
+  })
+
+/** The status of an answer to a request that names a host. */
+const statusOf = (url: string, host: string): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    get(url, { headers: { host }, agent: false }, (response) => {
+      response.resume()
+      resolve(response.statusCode)
+    }).once("error", reject)
   })
 
 const Summary = Schema.fromJsonString(Schema.Struct({
@@ -107,4 +117,60 @@ describe("examples", () => {
     assert.deepStrictEqual([code, out], [2, ""])
     assert.match(err, /^--seconds must be a number from 1 to 600\nnpx -y pnpm@12 start /)
   })
+
+  it("[T6] [K-03] protected-api shows each kind of answer of a protected API, and ends by itself", async () => {
+    const { code, err, out } = await run("protected-api.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const steps = out.trim().split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
+    assert.deepStrictEqual(steps.map(([status]) => status), [
+      "503",
+      "200",
+      "401",
+      "401",
+      "400",
+      "403",
+      "201",
+      "200",
+      "403",
+      "204"
+    ])
+    assert.match(steps[0]?.[1] ?? "", /^retry-after: [1-9]$/)
+    assert.strictEqual(steps[2]?.[1], "www-authenticate: Bearer realm=\"reports\"")
+    assert.match(steps[3]?.[1] ?? "", /error="invalid_token"/)
+    assert.match(steps[4]?.[1] ?? "", /error="invalid_request"/)
+    assert.match(steps[5]?.[1] ?? "", /error="insufficient_scope", .*, scope="reports:write"$/)
+    assert.strictEqual(steps[7]?.[1], "[{\"title\":\"Figures of May\"}]")
+  }, 30_000)
+
+  it(
+    "[R22] [K-27] protected-api --serve listens on 127.0.0.1, answers to no other host, and stops when it is told to",
+    async () => {
+      const child = spawn(process.execPath, [join(root, "examples/src/protected-api.ts"), "--serve"], { cwd: root })
+      const ended = new Promise((resolve) => {
+        child.once("close", resolve)
+      })
+      try {
+        const out = await new Promise<string>((resolve) => {
+          let text = ""
+          child.stdout.on("data", (chunk) => {
+            text += String(chunk)
+            if (text.includes("/token")) resolve(text)
+          })
+        })
+        const urls = out.match(/http:\/\/[^\s,]+/g) ?? []
+        assert.deepStrictEqual(urls.map((url) => new URL(url).hostname), Array.from(urls, () => "127.0.0.1"))
+        const servers = [urls[0] ?? "", urls.at(-1) ?? ""]
+        const foreign = await Promise.all(servers.map((url) => statusOf(url, "evil.example")))
+        assert.deepStrictEqual(foreign, [421, 421])
+        const own = await Promise.all(servers.map((url) => statusOf(url, new URL(url).host)))
+        assert.notInclude(own, 421)
+        const document = await fetch(new URL("/openapi.json", urls[0]))
+        assert.include(await document.text(), "\"security\":[{\"bearer\":[\"reports:write\"]}]")
+      } finally {
+        child.kill("SIGINT")
+        await ended
+      }
+    },
+    30_000
+  )
 })

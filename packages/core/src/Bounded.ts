@@ -1,7 +1,7 @@
 /**
  * Waiting for a call to a store only so long, whatever the store does.
  */
-import { type Duration, Effect, Fiber, Option } from "effect"
+import { type Duration, Effect, type Exit, Fiber, Option } from "effect"
 
 /**
  * Runs a call to a store, and waits for it only so long: `None` where it has not ended by then.
@@ -19,6 +19,7 @@ export const bounded = <A, E, R>(
       Effect.forkDetach(Effect.interruptible(call), { startImmediately: true }),
       (running) =>
         restore(Effect.timeoutOption(Fiber.await(running), limit)).pipe(
+          Effect.flatMap((exit) => exit._tag === "Some" ? Effect.succeed(exit) : lastLook(running)),
           Effect.ensuring(Effect.sync(() => running.interruptUnsafe())),
           Effect.flatMap((exit): Effect.Effect<Option.Option<A>, E> =>
             exit._tag === "Some" ? Effect.map(exit.value, Option.some) : Effect.succeedNone
@@ -26,3 +27,10 @@ export const bounded = <A, E, R>(
         )
     )
   )
+
+/**
+ * How a call has ended once what had come in by the limit was read. A process that was paused, as by a collection of
+ * garbage, sees its timers first and its sockets after them: the store answered in time, and would be blamed.
+ */
+const lastLook = <A, E>(running: Fiber.Fiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
+  Effect.map(Effect.yieldNow, () => Option.fromUndefinedOr(running.pollUnsafe()))

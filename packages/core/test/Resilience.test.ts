@@ -170,6 +170,27 @@ describe("Resilience", () => {
   )
 
   test(
+    "[K-17] counts the calls that a spent budget ends, and no others",
+    Effect.gen(function*() {
+      const budget = RetryBudget.make({ ratio: 0, minPerSecond: 0.1, window: "10 seconds" })
+      const { call } = yield* script()
+      const spent = Effect.map(
+        Metric.snapshot,
+        (metrics) =>
+          metrics.filter(({ id }) => id === "keelson_retry_budget_spent_total").map(({ attributes, state }) => [
+            attributes,
+            state
+          ])
+      )
+      yield* runOut((yield* make({ retry })).execute(call))
+      assert.deepStrictEqual(yield* spent, [])
+      const resilience = yield* make({ retry }, { budget })
+      yield* runOut(resilience.execute(call))
+      assert.deepStrictEqual(yield* spent, [[{ server: "billing" }, { count: 1, incremental: true }]])
+    })
+  )
+
+  test(
     "retries, failures and their codes are counted by the name of the service",
     Effect.gen(function*() {
       const { call } = yield* script()

@@ -49,8 +49,13 @@ class Forgetful {
   readonly destroy = async (): Promise<void> => {}
 }
 
+/** How tokens of an algorithm are signed: by a published key, or by the secret that the resource server knows too. */
+const signingOf = (alg: string, secret: string | undefined) =>
+  alg.startsWith("HS") ? { alg, key: Buffer.from(secret ?? ""), kid: "key" } : { alg }
+
 /** The resource's path is the algorithm of its tokens. */
-const configuration = (keys: ReadonlyArray<SigningKey>) => ({
+const configuration = (keys: ReadonlyArray<SigningKey>, secret: string | undefined) => ({
+  enabledJWA: { idTokenSigningAlgValues: [...new Set(["RS256", ...keys.map(({ alg }) => alg)])] },
   jwks: { keys },
   adapter: Forgetful,
   scopes: ["read"],
@@ -71,7 +76,7 @@ const configuration = (keys: ReadonlyArray<SigningKey>) => ({
       getResourceServerInfo: (_: unknown, indicator: string) => ({
         scope: "read",
         accessTokenFormat: "jwt",
-        jwt: { sign: { alg: indicator.slice(resource.length) } }
+        jwt: { sign: signingOf(indicator.slice(resource.length), secret) }
       })
     }
   }
@@ -83,7 +88,7 @@ const tokenFrom = (issuer: string, alg: string) =>
     const response = await fetch(`${issuer}/token`, {
       method: "POST",
       headers: { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}` },
-      body: new URLSearchParams({ grant_type: "client_credentials", resource: `${resource}${alg}` })
+      body: new URLSearchParams({ grant_type: "client_credentials", scope: "read", resource: `${resource}${alg}` })
     })
     const answer: unknown = await response.json()
     if (Predicate.hasProperty(answer, "access_token") && Predicate.isString(answer.access_token)) {
@@ -92,9 +97,10 @@ const tokenFrom = (issuer: string, alg: string) =>
     throw new Error(`No token: ${JSON.stringify(answer)}`)
   })
 
-/** A provider that runs, with these keys. */
+/** A provider that runs, with these keys; and with a secret for the tokens of HS algorithms. */
 export const oidcProvider = Effect.fnUntraced(function*(
-  keys: ReadonlyArray<SigningKey>
+  keys: ReadonlyArray<SigningKey>,
+  secret?: string
 ): Effect.fn.Return<OidcProvider, never, Scope.Scope> {
   const requests: Array<string> = []
   const sockets = new Set<Socket>()
@@ -122,7 +128,7 @@ export const oidcProvider = Effect.fnUntraced(function*(
   const issuer = `http://127.0.0.1:${port}`
   const rotate = (next: ReadonlyArray<SigningKey>) =>
     Effect.sync(() => {
-      handle = new Provider(issuer, configuration(next)).callback()
+      handle = new Provider(issuer, configuration(next, secret)).callback()
     })
   yield* rotate(keys)
   return { issuer, requests, rotate, token: (alg) => tokenFrom(issuer, alg), kill, start: listen(port) }

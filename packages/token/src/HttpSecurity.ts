@@ -55,8 +55,8 @@ export const Service = <Self, P>() => <const Id extends string>(id: Id): Service
  *
  * Throws a `TypeError` for what can't be a scope (RFC 6749, 3.3).
  */
-export const requireScopes = <I extends HttpApiMiddleware.AnyId, S>(
-  middleware: Context.Key<I, S>,
+export const requireScopes = <I extends HttpApiMiddleware.AnyId, P>(
+  middleware: Context.Key<I, Security<P>>,
   ...scopes: NonEmpty
 ) => withScopes(middleware, scopes)
 

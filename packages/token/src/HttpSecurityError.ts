@@ -18,7 +18,7 @@ export interface ChallengeOptions<Code extends ErrorCode.ErrorCode> extends Keel
 
 /** An error that asks for other credentials. */
 abstract class Challenged<Code extends ErrorCode.ErrorCode> extends KeelsonError.Coded<Code> {
-  /** The value of `WWW-Authenticate` (RFC 6750, 3). */
+  /** The value of `WWW-Authenticate` (RFC 6750, 3); empty for a client that may not see the header. */
   readonly challenge: string
   /** What callers do wrong is no failure of this process. */
   override readonly [ErrorReporter.ignore] = true

@@ -9,7 +9,8 @@ import { type Effect, Schema } from "effect"
 const matching = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
 /** A name of a cookie or parameter: RFC 9110, 5.6.2. */
-const name = matching(/^[!#$%&'*+.^_`|~\w-]{1,128}$/, "a name of 1 to 128 characters, without spaces and separators")
+const nameText = () =>
+  matching(/^[!#$%&'*+.^_`|~\w-]{1,128}$/, "text from 1 to 128 characters, without spaces and separators")
 
 const parsed = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 
@@ -22,8 +23,11 @@ const origin = Schema.String.check(
 
 /** The cookie that has a token. */
 export const Cookie = Schema.Struct({
-  /** Its name; one that begins with `__Host-` can't be set by other hosts of the domain. From 1 to 128 characters. Required. */
-  name,
+  /**
+   * Its name. One that begins with `__Host-` can't be set by other hosts of the domain. From 1 to 128 characters, without
+   * spaces and separators. Required.
+   */
+  name: nameText(),
   /**
    * The origins whose pages may send it with requests that are not `GET`, `HEAD` or `OPTIONS`, or that open a WebSocket.
    * From 1 to 64 origins. Required.
@@ -38,8 +42,8 @@ export type Cookie = typeof Cookie.Type
 /** Fields of the options. */
 export const fields = {
   /** What challenges call the API (RFC 9110, 11.5). From 1 to 256 characters of ASCII. Default api. */
-  realm: Field.defaulted(matching(/^[\x20-\x7e]{1,256}$/, "text of 1 to 256 characters of ASCII"), "api"),
-  /** Where the API's metadata are, which challenges then name (RFC 9728, 5.1): an https URL. Default none. */
+  realm: Field.defaulted(matching(/^[\x20-\x7e]{1,256}$/, "text from 1 to 256 characters of ASCII"), "api"),
+  /** Where the API's metadata are, which challenges then name (RFC 9728, 5.1). Default none. */
   resourceMetadata: Schema.optionalKey(
     Schema.String.check(
       Schema.makeFilter((text: string) => parsed(text)?.protocol === "https:" && /^[\x21-\x7e]{1,2048}$/.test(text), {
@@ -49,9 +53,10 @@ export const fields = {
   ),
   /**
    * The parameter of the URL that may have a token too, with `GET` (RFC 6750, 2.3). URLs end in histories, logs and
-   * `Referer`: it is for where no header can be set. `HttpSecurity.layerRedaction` has to know its name. Default none.
+   * `Referer`: it is for where no header can be set. `HttpSecurity.layerRedaction` has to know its name. From 1 to 128
+   * characters, without spaces and separators. Default none.
    */
-  queryParameter: Schema.optionalKey(name),
+  queryParameter: Schema.optionalKey(nameText()),
   /** The cookie that may have a token too, and who may send it. Default none. */
   cookie: Schema.optionalKey(Cookie)
 }

@@ -11,6 +11,8 @@ import { defaultProtection, isScope, type Protection } from "./internal/http/cha
 import { denied, scopesLacking } from "./internal/http/refusals.ts"
 import type { Validated } from "./TokenValidator.ts"
 
+export type { Protection } from "./internal/http/challenge.ts"
+
 /** What a principal is made of. */
 export interface Parts<C> extends Validated<C> {
   readonly roles: ReadonlyArray<string>
@@ -120,29 +122,42 @@ export const checkedScopes = (scopes: NonEmpty): NonEmpty => {
 type Check<C> = (principal: Principal<C>) => boolean
 type Refuse<C> = (principal: Principal<C>) => Effect.Effect<never, Forbidden>
 
+const guard = <Self, C>(
+  tag: Context.Service<Self, Principal<C>>,
+  allows: Check<C>,
+  refuse: Refuse<C> = ({ deny }) => deny
+): Effect.Effect<Principal<C>, Forbidden, Self> =>
+  Effect.flatMap(tag, (caller) => allows(caller) ? Effect.succeed(caller) : refuse(caller))
+
 /**
  * The tag of a principal with claims of one type: `class Caller extends Principal.Service<Caller, MyClaims>()("app/Caller") {}`.
  */
 export const Service =
   <Self, C>() =>
-  <const Id extends string>(id: Id, { roles = rolesClaim }: ServiceOptions<C> = {}): ServiceClass<Self, Id, C> => {
+  <const Id extends string>(id: Id, { roles = rolesClaim }: ServiceOptions<C> = {}): ServiceClass<Self, Id, C> =>
     class Tag extends Context.Service<Self, Principal<C>>()(id) {
       static readonly fromValidated = (validated: Validated<C>, protection: Protection = defaultProtection) =>
         new Principal({ ...validated, roles: roles(validated.claims), protection })
       static readonly requireScopes = (...scopes: NonEmpty) => {
         const all = checkedScopes(scopes)
-        return guard((caller) => all.every((scope) => caller.hasScope(scope)), (caller) => caller.denyScopes(...all))
+        return guard(
+          Tag,
+          (caller) => all.every((scope) => caller.hasScope(scope)),
+          (caller) => caller.denyScopes(...all)
+        )
       }
       static readonly requireAnyScope = (...scopes: NonEmpty) => {
         const any = checkedScopes(scopes)
         // A challenge lists what is needed all together (RFC 6750, 3): the first choice is named.
-        return guard((caller) => any.some((scope) => caller.hasScope(scope)), (caller) => caller.denyScopes(any[0]))
+        return guard(
+          Tag,
+          (caller) => any.some((scope) => caller.hasScope(scope)),
+          (caller) => caller.denyScopes(any[0])
+        )
       }
-      static readonly requireRoles = (...all: NonEmpty) => guard((caller) => all.every((role) => caller.hasRole(role)))
-      static readonly requireAnyRole = (...any: NonEmpty) => guard((caller) => any.some((role) => caller.hasRole(role)))
-      static readonly require = (predicate: Check<C>) => guard(predicate)
+      static readonly requireRoles = (...all: NonEmpty) =>
+        guard(Tag, (caller) => all.every((role) => caller.hasRole(role)))
+      static readonly requireAnyRole = (...any: NonEmpty) =>
+        guard(Tag, (caller) => any.some((role) => caller.hasRole(role)))
+      static readonly require = (predicate: Check<C>) => guard(Tag, predicate)
     }
-    const guard = (allows: Check<C>, refuse: Refuse<C> = ({ deny }) => deny) =>
-      Effect.flatMap(Tag, (caller) => allows(caller) ? Effect.succeed(caller) : refuse(caller))
-    return Tag
-  }

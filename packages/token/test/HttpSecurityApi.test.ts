@@ -1,8 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KeelsonError } from "@keelson/core"
+import { KeelsonError, Metrics, PrometheusEndpoint } from "@keelson/core"
 import { JwksError } from "@keelson/jwks"
 import { Context, Duration, Effect, Exit, Layer, Schema } from "effect"
-import { HttpClient, HttpClientRequest, HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import {
+  HttpClient,
+  HttpClientRequest,
+  HttpClientResponse,
+  HttpMiddleware,
+  HttpRouter,
+  HttpServer,
+  HttpServerResponse
+} from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiClient, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { errorOf } from "../../core/test/support.ts"
 import { Claims, HttpSecurity, HttpSecurityError, Principal, TokenValidator } from "../src/index.ts"
@@ -88,6 +96,38 @@ describe("HttpSecurity of an HttpApi", () => {
       assert.deepStrictEqual(known.retryAfter, Duration.seconds(30))
       assert.deepInclude(yield* down(), { _tag: "Unavailable", retryAfter: Duration.zero })
     }))
+
+  it.live("gives a client in a page of another origin the errors too, though it may not see the headers", () =>
+    Effect.gen(function*() {
+      const { client } = yield* protectedServer(asHttpApi)
+      const hiding = HttpClient.transformResponse(
+        client,
+        Effect.map((response) =>
+          HttpClientResponse.fromWeb(
+            response.request,
+            new Response(response.status === 401 ? unauthorized : null, {
+              status: response.status,
+              headers: { "content-type": response.headers["content-type"] ?? "" }
+            })
+          )
+        )
+      )
+      const unauthorized = yield* client.get("/me").pipe(Effect.flatMap(({ text }) => text))
+      const api = yield* HttpApiClient.makeWith(Api, { httpClient: hiding })
+      const error = errorOf(yield* Effect.exit(api.endpoints.me()))
+      assert.instanceOf(error, HttpSecurityError.Unauthorized)
+      assert.deepInclude(error, { code: "TOKEN_MISSING", challenge: "" })
+    }))
+
+  it.live("validates once where group and endpoint both have the middleware", () =>
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(asHttpApi)
+      yield* send("POST /reports", bearer(yield* tokenWith({ scope: "reports:read reports:write" })))
+      const accepted = (yield* PrometheusEndpoint.format).split("\n").find((line) =>
+        line.startsWith("keelson_token_validations_total") && line.includes("accepted")
+      )
+      assert.strictEqual(accepted?.split(" ").at(-1), "1")
+    }).pipe(Effect.provide(Metrics.layerIsolated)))
 
   it.live("leaves preflights to CORS, which comes first, and whose headers refusals get too", () =>
     Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { Headers, HttpRouter, HttpServerResponse, UrlParams } from "effect/http"
 import * as Http from "node:http"
 import { HttpSecurity, TokenError, type TokenValidator } from "../src/index.ts"
 import { invalid, problemOf, protectedServer, quiet, tokenWith } from "./HttpSecuritySuite.ts"
@@ -99,5 +99,55 @@ describe("HttpSecurity", () => {
       const received = yield* send("GET /denied", bearer(yield* tokenWith()))
       assert.strictEqual(received.status, 403)
       assert.include(received.headers["www-authenticate"] ?? "", "realm=\"own\"")
+    }))
+
+  it.live("[R7] keeps what a handler says of caches with a cookie, and nothing of it with a token in the URL", () =>
+    Effect.gen(function*() {
+      const said = { "cache-control": "public, max-age=60", vary: "Origin" }
+      const options = {
+        queryParameter: "access_token",
+        cookie: { name: "token", origins: ["https://app.example"] }
+      }
+      const routes = () =>
+        Layer.mergeAll(
+          HttpRouter.add("GET", "/said", HttpServerResponse.empty({ headers: said })),
+          HttpRouter.add("GET", "/all", HttpServerResponse.empty({ headers: { vary: "*" } })),
+          HttpRouter.add("GET", "/cookie", HttpServerResponse.empty({ headers: { vary: "Accept, Cookie" } }))
+        ).pipe(
+          Layer.provide(HttpSecurity.middleware({ validator: Tokens, principal: Caller, ...options }).layer)
+        )
+      const { send } = yield* protectedServer(routes, {}, HttpSecurity.layerRedaction())
+      const token = yield* tokenWith()
+      const headersOf = (path: string, ...headers: ReadonlyArray<string>) =>
+        Effect.map(send(`GET ${path}`, ...headers), (received) => [
+          received.status,
+          received.headers["cache-control"],
+          received.headers["vary"]
+        ])
+      const cookie = `Cookie: token=${token}`
+      assert.deepStrictEqual(yield* headersOf("/said", cookie), [204, "public, max-age=60", "Origin, cookie"])
+      assert.deepStrictEqual(yield* headersOf("/all", cookie), [204, "private", "*"])
+      assert.deepStrictEqual(yield* headersOf("/cookie", cookie), [204, "private", "Accept, Cookie"])
+      assert.deepStrictEqual(yield* headersOf("/cookie", "Cookie: token=a.b.c"), [401, "no-store", "cookie"])
+      assert.deepStrictEqual(yield* headersOf("/said", bearer(token)), [204, "public, max-age=60", "Origin"])
+      const inUrl = yield* headersOf(`/said?access_token=${token}`)
+      assert.deepStrictEqual(inUrl, [204, "private, no-store", "Origin"])
+    }))
+
+  it.effect("[R7] adds to the names that spans leave out already, and takes none away", () =>
+    Effect.gen(function*() {
+      const own = Layer.merge(
+        Layer.succeed(UrlParams.CurrentRedactedNames, ["own"]),
+        Layer.succeed(Headers.CurrentRedactedNames, ["x-own"])
+      )
+      const names = Effect.all([UrlParams.CurrentRedactedNames, Headers.CurrentRedactedNames])
+      const [parameters, headers] = yield* Effect.provide(
+        names,
+        HttpSecurity.layerRedaction("ticket").pipe(Layer.provide(own))
+      )
+      assert.includeMembers([...parameters], ["own", "ticket", "access_token", "id_token", "refresh_token"])
+      assert.includeMembers([...headers], ["x-own", "dpop"])
+      const [, defaults] = yield* Effect.provide(names, HttpSecurity.layerRedaction())
+      assert.includeMembers([...defaults], ["authorization", "cookie", "dpop"])
     }))
 })

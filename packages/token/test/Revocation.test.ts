@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
+import { type KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
 import { Clock, ConfigProvider, DateTime, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { errorOf, skewedClock } from "../../core/test/support.ts"

@@ -35,30 +35,34 @@ export interface Origin {
   readonly requests: () => number
 }
 
-/** Answers every request with the document, which is fresh for an hour. */
-export const makeOrigin: Effect.Effect<Origin, never, Scope.Scope> = Effect.suspend(() => {
-  let requests = 0
-  const server = createServer((_, response) => {
-    requests++
-    response.writeHead(200, { "content-type": "application/jwk-set+json", "cache-control": "max-age=3600" })
-    response.end(document)
+/** Answers every request with a document, which is fresh for an hour. */
+export const originOf = (served: string): Effect.Effect<Origin, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    let requests = 0
+    const server = createServer((_, response) => {
+      requests++
+      response.writeHead(200, { "content-type": "application/jwk-set+json", "cache-control": "max-age=3600" })
+      response.end(served)
+    })
+    return Effect.acquireRelease(
+      Effect.callback<Origin>((resume) => {
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          const port = typeof address === "object" && address !== null ? address.port : 0
+          const domain = `http://127.0.0.1:${port}`
+          resume(Effect.succeed({ domain, url: `${domain}/jwks.json`, requests: () => requests }))
+        })
+      }),
+      () =>
+        Effect.callback<void>((resume) => {
+          server.close(() => resume(Effect.void))
+          server.closeAllConnections()
+        })
+    )
   })
-  return Effect.acquireRelease(
-    Effect.callback<Origin>((resume) => {
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = typeof address === "object" && address !== null ? address.port : 0
-        const domain = `http://127.0.0.1:${port}`
-        resume(Effect.succeed({ domain, url: `${domain}/jwks.json`, requests: () => requests }))
-      })
-    }),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  )
-})
+
+/** An origin of the one key. */
+export const makeOrigin: Effect.Effect<Origin, never, Scope.Scope> = originOf(document)
 
 /** As in production, but for the address. */
 export const egress: Layer.Layer<Egress.Egress> = Layer.orDie(

@@ -1,16 +1,16 @@
-/** Tokens for callers: what is measured. */
-import { Effect, References, type Scope } from "effect"
-import { type Figures, merge } from "../figures.ts"
-import { guarded } from "./guarded.ts"
-import { simulatedHour } from "./hour.ts"
-import { lookups } from "./lookups.ts"
+/** Validating tokens: what is measured. */
+import { Effect, type Scope } from "effect"
+import { type Figures, type Finding, merge } from "../figures.ts"
+import { memory } from "./memory.ts"
+import { rejections } from "./rejections.ts"
+import { shares } from "./requests.ts"
+import { onMainThread, remembered, verified } from "./verification.ts"
 
-/** One after the other. Fails with what went wrong. */
-export const tokens: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
-  Effect.all([
-    lookups,
-    guarded,
-    Effect.map(simulatedHour, (findings) => ({ comparisons: [], nanoseconds: [], findings }))
-  ]),
+const only = <E, R>(findings: Effect.Effect<ReadonlyArray<Finding>, E, R>): Effect.Effect<Figures, E, R> =>
+  Effect.map(findings, (found) => ({ comparisons: [], nanoseconds: [], findings: found }))
+
+/** One after the other, memory first: the heap is small and tidy then. Fails with what went wrong. */
+export const validation: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
+  Effect.all([only(memory), verified, only(onMainThread), remembered, only(rejections), only(shares)]),
   merge
-).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
+)

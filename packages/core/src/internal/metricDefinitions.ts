@@ -90,6 +90,13 @@ export const definitions = {
     labels: ["server"],
     description: "Attempts after the first one of a call."
   },
+  retryBudgetSpent: {
+    name: "retry_budget_spent_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Calls that failed without a further attempt, because the budget for retries was spent."
+  },
   jwksRequests: {
     name: "jwks_cache_requests_total",
     kind: "counter",

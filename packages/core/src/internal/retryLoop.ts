@@ -127,6 +127,9 @@ const resume = Effect.fnUntraced(function*<A, E, R, R2>(
     }
     const next = yield* plan(failed.number, now, error)
     if (typeof next === "string") {
+      if (next === "budget" && options?.server !== undefined) {
+        yield* Metrics.increment("retryBudgetSpent", { server: options.server })
+      }
       return yield* new RetryExhausted({
         error,
         stoppedBy: next,

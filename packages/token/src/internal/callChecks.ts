@@ -12,29 +12,37 @@ const issuerRejected: Reason = { _tag: "ClaimRejected", claim: "iss" }
 const nonceRejected: Reason = { _tag: "ClaimRejected", claim: "nonce" }
 const hashRejected: Reason = { _tag: "ClaimRejected", claim: "at_hash" }
 
-type Checked = Pick<Entry<unknown>, "alg" | "members" | "registered">
+type Checked = Pick<Entry<unknown>, "members" | "registered">
+
+/** The audience that a call asks for has to be one of the token's. */
+export const callAudienceProblem = ({ registered }: Checked, { audience }: ValidateOptions): Reason | undefined =>
+  audience === undefined || registered.aud.includes(audience) ? undefined : audienceMismatch
+
+/** The issuer that a call asks for has to be the token's. */
+export const callIssuerProblem = ({ registered }: Checked, { issuer }: ValidateOptions): Reason | undefined =>
+  issuer === undefined || registered.iss === issuer ? undefined : issuerRejected
+
+/** Whether a nonce is looked at: where the call gives one, or the policy wants it to. */
+export const isNonceAsked = ({ nonce }: ValidateOptions, { policy }: Rules): boolean =>
+  nonce !== undefined || (policy.profile === "idToken" && policy.nonce === "required")
 
 /** The nonce of the authentication request that an ID token answers (OpenID Connect Core 1.0, 3.1.3.7, 11). */
-const nonceProblem = (
-  { members }: Checked,
-  expected: string | undefined,
-  { policy }: Rules
+export const nonceProblem = (
+  { members }: Pick<Checked, "members">,
+  options: ValidateOptions,
+  rules: Rules
 ): Reason | undefined => {
-  if (expected === undefined) {
-    return policy.profile === "idToken" && policy.nonce === "required" ? nonceRejected : undefined
-  }
+  if (!isNonceAsked(options, rules)) return undefined
+  if (options.nonce === undefined) return nonceRejected
   const nonce = own(members, "nonce")
   if (nonce === undefined) return missingMember("nonce")
-  return nonce === expected ? undefined : nonceRejected
+  return nonce === options.nonce ? undefined : nonceRejected
 }
 
 /** What one call asks for beyond the policy, which it can narrow and not widen. */
-export const callProblem = (token: Checked, options: ValidateOptions, rules: Rules): Reason | undefined => {
-  const { audience, issuer, nonce, requiredClaims = [] } = options
-  if (audience !== undefined && !token.registered.aud.includes(audience)) return audienceMismatch
-  if (issuer !== undefined && token.registered.iss !== issuer) return issuerRejected
-  return missingClaim(token.members, requiredClaims) ?? nonceProblem(token, nonce, rules)
-}
+export const callProblem = (token: Checked, options: ValidateOptions, rules: Rules): Reason | undefined =>
+  callAudienceProblem(token, options) ?? callIssuerProblem(token, options) ??
+    missingClaim(token.members, options.requiredClaims ?? []) ?? nonceProblem(token, options, rules)
 
 /** The hash that an algorithm is named for; Ed25519's is SHA-512 (RFC 8032, 5.1). */
 const hashOf = (alg: string): string => alg.startsWith("Ed") ? "SHA-512" : `SHA-${alg.slice(-3)}`
@@ -43,7 +51,7 @@ const encoder = new TextEncoder()
 
 /** Whether `at_hash` fits an access token: the left half of its hash (OpenID Connect Core 1.0, 3.1.3.6). */
 export const accessTokenProblem = (
-  { alg, members }: Checked,
+  { alg, members }: Pick<Entry<unknown>, "alg" | "members">,
   accessToken: string | Redacted.Redacted
 ): Effect.Effect<Reason | undefined> => {
   const expected = own(members, "at_hash")

@@ -1,3 +1,4 @@
+import { Predicate } from "effect"
 import type { Registered } from "../Claims.ts"
 import type { Reason } from "../TokenError.ts"
 import { audienceMismatch, missingMember } from "./reasons.ts"
@@ -16,7 +17,7 @@ export const audienceProblem = ({ aud }: Registered, { audiences }: Rules): Reas
 
 /** The first claim that has to be there and is not. */
 export const missingClaim = (members: JsonObject, names: ReadonlyArray<string>): Reason | undefined => {
-  const claim = names.find((name) => own(members, name) === undefined || own(members, name) === null)
+  const claim = names.find((name) => Predicate.isNullish(own(members, name)))
   return claim === undefined ? undefined : missingMember(claim)
 }
 

@@ -23,7 +23,7 @@ const read = (segment: string): Result.Result<TokenHeader, Reason> => {
   if (bytes === undefined) return Result.fail(malformed("header", "encoding"))
   const parsed = parseObject(bytes, limits)
   if (Result.isFailure(parsed)) return Result.fail(malformed("header", parsed.failure))
-  const members = parsed.success
+  const members = parsed.success.object
   // No extension is understood here. `b64` is one too, which is only valid where `crit` names it (RFC 7797, 6).
   if (own(members, "crit") !== undefined || own(members, "b64") !== undefined) {
     return Result.fail(malformed("header", "critical"))

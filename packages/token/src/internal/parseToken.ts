@@ -7,7 +7,7 @@ import type { TokenHeader } from "./joseHeader.ts"
 import { algorithmUnsupported, issuerUntrusted, malformed, typeMismatch } from "./reasons.ts"
 import { readRegistered } from "./registered.ts"
 import type { Rules, TrustedIssuer } from "./rules.ts"
-import { type JsonObject, parseObject } from "./strictJson.ts"
+import { type Json, type JsonObject, parseObject } from "./strictJson.ts"
 
 /** The three parts of a compact JWS. */
 export interface Parts {
@@ -18,13 +18,19 @@ export interface Parts {
   readonly signed: string
 }
 
+/** What a payload says. */
+export interface Payload {
+  readonly members: JsonObject
+  readonly registered: Registered
+  /** Bytes of the members in memory, as estimated. */
+  readonly size: number
+}
+
 /** A token that has the right form and is of a trusted issuer, as it says. */
-export interface Parsed {
+export interface Parsed extends Payload {
   readonly parts: Parts
   readonly signature: Uint8Array<ArrayBuffer>
   readonly header: TokenHeader
-  readonly members: JsonObject
-  readonly registered: Registered
   readonly issuer: TrustedIssuer
 }
 
@@ -44,23 +50,26 @@ export const splitToken = (token: string, maxLength: number): Result.Result<Part
   })
 }
 
-/** What the header says, held against the policy (RFC 8725, 3.1 and 3.11). */
-export const headerProblem = ({ alg, typ }: TokenHeader, rules: Rules): Reason | undefined => {
-  if (!rules.algorithms.has(alg)) return algorithmUnsupported
-  return isExpectedType(typ, rules) ? undefined : typeMismatch
+/** The algorithm that a header names has to be one of the policy's (RFC 8725, 3.1). */
+export const algorithmProblem = ({ alg }: TokenHeader, { algorithms }: Rules): Reason | undefined =>
+  algorithms.has(alg) ? undefined : algorithmUnsupported
+
+/** So has the `typ` (RFC 8725, 3.11). */
+export const typeProblem = ({ typ }: TokenHeader, rules: Rules): Reason | undefined =>
+  isExpectedType(typ, rules) ? undefined : typeMismatch
+
+/** The bytes of a signature, which are written in one way only. */
+export const readSignature = ({ signature }: Parts): Result.Result<Uint8Array<ArrayBuffer>, Reason> => {
+  const bytes = decodeCanonical(signature)
+  return bytes === undefined ? Result.fail(malformed("signature", "encoding")) : Result.succeed(bytes)
 }
 
-/** The claims of a payload, within the limits of the policy. */
-export const readPayload = (
-  payload: string,
-  { policy }: Rules
-): Result.Result<{ readonly members: JsonObject; readonly registered: Registered }, Reason> => {
+/** The members of a payload, within the limits of the policy. */
+export const readPayload = ({ payload }: Parts, { policy }: Rules): Result.Result<Json, Reason> => {
   const bytes = decodeCanonical(payload)
-  if (bytes === undefined) return Result.fail(malformed("payload", "encoding"))
-  const parsed = parseObject(bytes, policy)
-  if (Result.isFailure(parsed)) return Result.fail(malformed("payload", parsed.failure))
-  const members = parsed.success
-  return Result.map(readRegistered(members, policy.maxAudiences), (registered) => ({ members, registered }))
+  return bytes === undefined
+    ? Result.fail(malformed("payload", "encoding"))
+    : Result.mapError(parseObject(bytes, policy), (problem) => malformed("payload", problem))
 }
 
 /** All that can be said of a token without a key, which is looked for only where nothing is wrong so far. */
@@ -73,14 +82,24 @@ export const parseToken = (
   if (Result.isFailure(parts)) return Result.fail(parts.failure)
   const header = readHeader(parts.success.header)
   if (Result.isFailure(header)) return Result.fail(header.failure)
-  const problem = headerProblem(header.success, rules)
+  const problem = algorithmProblem(header.success, rules) ?? typeProblem(header.success, rules)
   if (problem !== undefined) return Result.fail(problem)
-  const signature = decodeCanonical(parts.success.signature)
-  if (signature === undefined) return Result.fail(malformed("signature", "encoding"))
-  const payload = readPayload(parts.success.payload, rules)
+  const signature = readSignature(parts.success)
+  if (Result.isFailure(signature)) return Result.fail(signature.failure)
+  const payload = readPayload(parts.success, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
-  const { members, registered } = payload.success
-  const issuer = rules.issuers.get(registered.iss)
+  const { bytes: size, object: members } = payload.success
+  const registered = readRegistered(members, rules.policy.maxAudiences)
+  if (Result.isFailure(registered)) return Result.fail(registered.failure)
+  const issuer = rules.issuers.get(registered.success.iss)
   if (issuer === undefined) return Result.fail(issuerUntrusted)
-  return Result.succeed({ parts: parts.success, signature, header: header.success, members, registered, issuer })
+  return Result.succeed({
+    parts: parts.success,
+    signature: signature.success,
+    header: header.success,
+    members,
+    registered: registered.success,
+    size,
+    issuer
+  })
 }

@@ -23,20 +23,31 @@ const future: Reason = { _tag: "TokenNotYetValid", claim: "iat" }
 const old: Reason = { _tag: "TokenTooOld" }
 const undated = missingMember("iat")
 
-/**
- * What time says against a token: at `exp` it is expired, before `nbf` it is early, an `iat` to come is wrong, and past
- * `maxAge` it is too old (RFC 7519, 4.1.4 to 4.1.6). `skipExpiry` passes over the first alone.
- */
-export const timeProblem = (
-  { exp, iat, nbf }: Registered,
-  { maxAge, tolerance }: Rules,
-  now: number,
-  skipExpiry = false
-): Reason | undefined => {
-  if (!skipExpiry && now >= exp * 1000 + tolerance) return expired
-  if (nbf !== undefined && now < nbf * 1000 - tolerance) return early
-  if (iat !== undefined && now < iat * 1000 - tolerance) return future
+/** At `exp` a token is expired (RFC 7519, 4.1.4). */
+export const expiryProblem = ({ exp }: Registered, { tolerance }: Rules, now: number): Reason | undefined =>
+  now >= exp * 1000 + tolerance ? expired : undefined
+
+/** Before `nbf` it is early (RFC 7519, 4.1.5). */
+export const notBeforeProblem = ({ nbf }: Registered, { tolerance }: Rules, now: number): Reason | undefined =>
+  nbf !== undefined && now < nbf * 1000 - tolerance ? early : undefined
+
+/** An `iat` to come is wrong (RFC 7519, 4.1.6). */
+export const issuedAtProblem = ({ iat }: Registered, { tolerance }: Rules, now: number): Reason | undefined =>
+  iat !== undefined && now < iat * 1000 - tolerance ? future : undefined
+
+/** Past `maxAge` it is too old. */
+export const ageProblem = ({ iat }: Registered, { maxAge, tolerance }: Rules, now: number): Reason | undefined => {
   if (maxAge === undefined) return undefined
   if (iat === undefined) return undated
   return now >= iat * 1000 + maxAge + tolerance ? old : undefined
 }
+
+/** What time says against a token. `skipExpiry` passes over its expiry alone. */
+export const timeProblem = (
+  registered: Registered,
+  rules: Rules,
+  now: number,
+  skipExpiry = false
+): Reason | undefined =>
+  (skipExpiry ? undefined : expiryProblem(registered, rules, now)) ?? notBeforeProblem(registered, rules, now) ??
+    issuedAtProblem(registered, rules, now) ?? ageProblem(registered, rules, now)

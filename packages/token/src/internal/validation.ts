@@ -31,7 +31,7 @@ interface Counts {
 const noOptions: ValidateOptions = {}
 
 /** What is no text at all is as good as an empty one. */
-const textOf = (token: Token): string => {
+export const textOf = (token: Token): string => {
   try {
     const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
     return Predicate.isString(text) ? text : ""

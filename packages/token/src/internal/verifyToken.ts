@@ -69,10 +69,11 @@ export interface VerifyingKey {
   readonly candidates: number
 }
 
-/** About what an entry takes beside the text of its claims, which is there in one form as members, in another as claims. */
-const entryOverhead = 1536
+/** Measured: what an entry takes beside its claims, and each of its scopes. */
+const entryBytes = 512
+const scopeBytes = 48
 
-const sizeOf = (payload: string): number => entryOverhead + 3 * payload.length
+const sizeOf = ({ registered, size }: Parsed): number => entryBytes + size + scopeBytes * registered.scopes.length
 
 /**
  * What a token with a good signature is worth: what its claims are held against that no call can change, and their shape.
@@ -80,12 +81,13 @@ const sizeOf = (payload: string): number => entryOverhead + 3 * payload.length
  */
 export const judge = <C>(
   verifier: Verifier<C>,
-  { header, members, parts, registered }: Parsed,
-  { trust, ...key }: VerifyingKey,
+  parsed: Parsed,
+  { candidates, place, trust }: VerifyingKey,
   clock: Clock.Clock,
   skipExpiry = false
 ): Result.Result<Entry<Validated<C>>, Reason> => {
   const { rules } = verifier
+  const { header, members, registered } = parsed
   const wall = clock.currentTimeMillisUnsafe()
   const problem = audienceProblem(registered, rules) ?? timeProblem(registered, rules, wall, skipExpiry) ??
     missingClaim(members, rules.requiredClaims) ?? partyProblem(members, registered, rules)
@@ -101,10 +103,10 @@ export const judge = <C>(
       members,
       alg: header.alg,
       trust,
-      key,
+      key: { place, candidates },
       window,
       endsAt: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(left),
-      size: sizeOf(parts.payload)
+      size: sizeOf(parsed)
     }
   })
 }

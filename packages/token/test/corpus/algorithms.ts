@@ -22,7 +22,7 @@ const pem = (signer: Signer): string => publicKey(signer).export({ type: "spki",
 const body = (signer: Signer): string => pem(signer).replaceAll(/-----[^-]+-----|\n/g, "")
 
 /** What somebody who knows only the public key may take for a secret (CVE-2015-9235, CVE-2022-23541, CVE-2026-34950). */
-const publicForms: Readonly<Record<string, (signer: Signer) => string | Uint8Array>> = {
+export const publicForms: Readonly<Record<string, (signer: Signer) => string | Uint8Array>> = {
   PEM: pem,
   "PEM without the last line break": (signer) => pem(signer).trimEnd(),
   "PEM with CRLF": (signer) => pem(signer).replaceAll("\n", "\r\n"),
@@ -38,7 +38,11 @@ const publicForms: Readonly<Record<string, (signer: Signer) => string | Uint8Arr
   "kid": ({ kid }) => kid
 }
 
-const hmacToken = async ({ claims, header }: Control, secret: string | Uint8Array, kid?: string): Promise<string> =>
+export const hmacToken = async (
+  { claims, header }: Control,
+  secret: string | Uint8Array,
+  kid?: string
+): Promise<string> =>
   signTexts(
     { alg: "HS256", privateKey: await hmacKey(secret), kid: "", jwk: {}, secret: "" },
     JSON.stringify({ ...header, alg: "HS256", kid }),
@@ -61,7 +65,7 @@ const confusion: ReadonlyArray<Case> = Object.entries(publicForms).flatMap(([for
 ])
 
 /** Every spelling of `none` in capitals and small letters. */
-const nones = Array.from(
+export const nones = Array.from(
   { length: 16 },
   (_, bits) => Array.from("none", (char, at) => (bits >> at) & 1 ? char.toUpperCase() : char).join("")
 )

@@ -27,7 +27,7 @@ export const shows = (text: string, token: string): boolean => {
 }
 
 /** Everything that an error shows, to whoever logs it in whatever way. */
-const shownBy = (error: TokenError.TokenError): string =>
+export const shownBy = (error: TokenError.TokenError): string =>
   [
     error.message,
     String(error),

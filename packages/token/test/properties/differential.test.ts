@@ -70,7 +70,7 @@ describe("Differential", () => {
     await forAllEffect(context, 100, fc.integer(), (seed) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(now * 1000)
-        const tokens = yield* hostileValidator
+        const tokens = yield* hostileValidator()
         const hostile = new Hostile(seed)
         for (let count = 0; count < 100; count++) {
           const input = hostile.next()

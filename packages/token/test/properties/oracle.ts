@@ -37,14 +37,19 @@ export const objections = ({ isSigned, token }: Input): ReadonlyArray<string> =>
   return checks.flatMap(([name, holds]) => holds ? [] : [name])
 }
 
+const keys = StaticKeys.layer({
+  issuers: [issuer],
+  keys: [
+    { id: "h", algorithm: "HS256", secret: Redacted.make(secret) },
+    { id: "e", algorithm: "EdDSA", jwk: trusted[1].publicKey?.export({ format: "jwk" }) ?? {} }
+  ]
+})
+
 /** A validator that trusts the keys of hostile inputs. */
-export const hostileValidator = validatorOf(
-  ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["HS256", "EdDSA"] }),
-  StaticKeys.layer({
+export const hostileValidator = (
+  policy: ValidationPolicy.Options = ValidationPolicy.accessToken({
     issuers: [issuer],
-    keys: [
-      { id: "h", algorithm: "HS256", secret: Redacted.make(secret) },
-      { id: "e", algorithm: "EdDSA", jwk: trusted[1].publicKey?.export({ format: "jwk" }) ?? {} }
-    ]
+    audiences: [audience],
+    algorithms: ["HS256", "EdDSA"]
   })
-)
+) => validatorOf(policy, keys)

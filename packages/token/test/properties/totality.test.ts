@@ -50,7 +50,7 @@ describe("Totality", () => {
       Effect.gen(function*() {
         yield* TestClock.setTime(now * 1000)
         const verify = counting(counts, yield* SignatureVerifier)
-        const tokens = yield* Effect.provideService(hostileValidator, SignatureVerifier, verify)
+        const tokens = yield* Effect.provideService(hostileValidator(), SignatureVerifier, verify)
         const hostile = new Hostile(seed)
         const inputs = Array.from({ length: perCase }, () => hostile.next())
         const exits = yield* Effect.forEach(inputs, ({ token }) => Effect.exit(tokens.validate(token)), {

@@ -2,17 +2,15 @@ import { Predicate } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { type Found, malformed, none, several } from "./found.ts"
 
-/**
- * All values of `Authorization`. Node keeps the first of several and drops the others, except from the list of what it
- * received; other servers join them with commas.
- */
-const valuesOf = ({ headers, source }: HttpServerRequest.HttpServerRequest): ReadonlyArray<string> => {
-  const value = headers["authorization"]
-  if (value === undefined) return []
-  if (!Predicate.hasProperty(source, "rawHeaders") || !Array.isArray(source.rawHeaders)) return [value]
-  const raw: ReadonlyArray<unknown> = source.rawHeaders
-  const times = raw.filter((name, index) => index % 2 === 0 && String(name).toLowerCase() === "authorization").length
-  return times > 1 ? [value, value] : [value]
+/** Whether the header is there more than once: Node keeps the first, and shows the others where it lists what it received. */
+const isRepeated = (source: object): boolean => {
+  if (!Predicate.hasProperty(source, "rawHeaders") || !Array.isArray(source.rawHeaders)) return false
+  let times = 0
+  for (let index = 0; index < source.rawHeaders.length; index += 2) {
+    const name: unknown = source.rawHeaders[index]
+    if (Predicate.isString(name) && name.length === 13 && name.toLowerCase() === "authorization") times++
+  }
+  return times > 1
 }
 
 const schemeName = /^[!#$%&'*+.^_`|~\w-]+$/
@@ -32,9 +30,10 @@ const credentialsOf = (value: string): Found => {
   return isBearerToken(text) ? { _tag: "Token", source: "header", text } : malformed
 }
 
-/** The token in `Authorization: Bearer`. */
-export const inHeader = (request: HttpServerRequest.HttpServerRequest): Found => {
-  const [value, second] = valuesOf(request)
-  if (second !== undefined) return several
-  return value === undefined || value === "" ? none : credentialsOf(value)
+/** The token in `Authorization: Bearer`. Servers other than Node's join headers of one name with commas, as no token has. */
+export const inHeader = ({ headers, source }: HttpServerRequest.HttpServerRequest): Found => {
+  const value = headers["authorization"]
+  if (value === undefined) return none
+  if (isRepeated(source)) return several
+  return value === "" ? none : credentialsOf(value)
 }

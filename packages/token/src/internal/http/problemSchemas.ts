@@ -13,9 +13,12 @@ const body = (status: number, name: string) =>
 
 const noStore = { "cache-control": "no-store" }
 
+/** Optional, since pages of another origin see no header that CORS does not expose. */
 const challenged = {
-  "www-authenticate": Schema.String.annotate({ description: "A challenge for a bearer token: RFC 6750, section 3" }),
-  "cache-control": Schema.String
+  "www-authenticate": Schema.optionalKey(
+    Schema.String.annotate({ description: "A challenge for a bearer token: RFC 6750, section 3" })
+  ),
+  "cache-control": Schema.optionalKey(Schema.String)
 }
 
 /** What an error's answer has in common with all others. */
@@ -34,7 +37,7 @@ const Unauthorized401 = Schema.instanceOf(Unauthorized).pipe(HttpApiSchema.encod
     new Unauthorized({
       code: unauthorizedCodes.find((one) => ErrorCode.codeInfo[one].id === code) ?? "UNAUTHORIZED",
       message: detail,
-      challenge: headers["www-authenticate"]
+      challenge: headers["www-authenticate"] ?? ""
     }),
   encode: pairOf
 })).annotate({ description: "There is no token, or it is not accepted" })
@@ -47,7 +50,7 @@ const Forbidden403 = Schema.instanceOf(Forbidden).pipe(HttpApiSchema.encodeToWit
     new Forbidden({
       message: detail,
       scopes: Array.isArray(details["scopes"]) ? details["scopes"].map(String) : [],
-      challenge: headers["www-authenticate"]
+      challenge: headers["www-authenticate"] ?? ""
     }),
   encode: pairOf
 })).annotate({ description: "The caller may not do this" })
@@ -57,7 +60,11 @@ const InvalidRequest400 = Schema.instanceOf(InvalidRequest).pipe(HttpApiSchema.e
   headers: challenged
 }, {
   decode: ({ body: { detail }, headers }) =>
-    new InvalidRequest({ code: "TOKEN_REQUEST_INVALID", message: detail, challenge: headers["www-authenticate"] }),
+    new InvalidRequest({
+      code: "TOKEN_REQUEST_INVALID",
+      message: detail,
+      challenge: headers["www-authenticate"] ?? ""
+    }),
   encode: pairOf
 })).annotate({ description: "The token is sent in a way that is not allowed" })
 
@@ -68,7 +75,7 @@ const secondsOf = (text: string | undefined): Duration.Duration =>
 const Unavailable503 = Schema.instanceOf(Unavailable).pipe(HttpApiSchema.encodeToWithHeaders({
   body: body(503, "Unavailable"),
   headers: {
-    "cache-control": Schema.String,
+    "cache-control": Schema.optionalKey(Schema.String),
     "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "Seconds until it may be tried again" }))
   }
 }, {

@@ -2,6 +2,7 @@ import { bounded } from "@keelson/core/Bounded"
 import type { Sender } from "@keelson/core/RedisConnection"
 import { type Duration, Effect, Option } from "effect"
 import type { Identity } from "../../Revocation.ts"
+import { hashText } from "../platform.ts"
 import { type Entry, isMeant } from "./entry.ts"
 import { makeNames } from "./redisNames.ts"
 
@@ -59,7 +60,7 @@ export const makeRedisList = (
   redis: Sender,
   { prefix, timeout }: { readonly prefix: string; readonly timeout: Duration.Duration }
 ) => {
-  const { nameOf, namesOf } = makeNames(prefix)
+  const { nameOf, namesOf } = makeNames(prefix, hashText)
   const run = <A>(
     script: string,
     names: ReadonlyArray<string>,

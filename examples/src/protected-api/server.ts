@@ -1,0 +1,85 @@
+/** The server of the API: handlers, validator, keys from the issuer's metadata; on 127.0.0.1 and for that host alone. */
+import { NodeHttpServer } from "@effect/platform-node"
+import { KeySource } from "@keelson/jwks"
+import * as NodeEgress from "@keelson/jwks/NodeEgress"
+import { HttpSecurity, TokenValidator, ValidationPolicy } from "@keelson/token"
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { createServer } from "node:http"
+import { Api, Authenticated, Caller, type Report, ReportClaims } from "./api.ts"
+
+/** Who the tokens are for. */
+export const audience = "https://reports.example"
+
+class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", { claims: ReportClaims }) {}
+
+/** `allowLocalhost` is for this example only: keys of production are fetched with https, and from no private address. */
+const tokensOf = (issuer: string) =>
+  Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })).pipe(
+    Layer.provide(KeySource.oidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
+    Layer.provide(NodeEgress.layerWith({ allowLocalhost: true }))
+  )
+
+/** Each tenant sees its own reports: the claims say which one calls. */
+const handlers = HttpApiBuilder.group(Api, "reports", (group) => {
+  const reports = new Map<string, ReadonlyArray<typeof Report.Type>>()
+  const ofTenant = (tenant: string) => reports.get(tenant) ?? []
+  return group.handleAll({
+    list: () => Effect.map(Caller, ({ claims }) => ofTenant(claims.tenant)),
+    add: ({ payload }) =>
+      Effect.map(Caller, ({ claims }) => {
+        reports.set(claims.tenant, [...ofTenant(claims.tenant), payload])
+        return payload
+      }),
+    clear: () =>
+      Effect.map(Caller.requireRoles("admin"), ({ claims }) => {
+        reports.delete(claims.tenant)
+      })
+  })
+})
+
+const health = HttpApiBuilder.group(Api, "health", (group) => group.handle("health", () => Effect.void))
+
+/** A page of another site could otherwise reach this server by a name of its own that resolves to 127.0.0.1. */
+const ownHostOnly = HttpRouter.middleware(
+  Effect.map(
+    HttpServer.HttpServer,
+    (server) => (httpEffect) =>
+      Effect.flatMap(
+        HttpServerRequest.HttpServerRequest,
+        ({ headers }) =>
+          headers["host"] === new URL(HttpServer.formatAddress(server.address)).host
+            ? httpEffect
+            : Effect.succeed(HttpServerResponse.empty({ status: 421 }))
+      )
+  ),
+  { global: true }
+)
+
+const routes = (issuer: string) =>
+  Layer.mergeAll(
+    HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+      Layer.provide([handlers, health]),
+      Layer.provide(
+        HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller, realm: "reports" })
+      ),
+      Layer.provide(tokensOf(issuer))
+    ),
+    HttpApiScalar.layer(Api, { path: "/docs" }),
+    ownHostOnly
+  )
+
+/** Serves until the scope closes: the URL of the API. */
+export const serve = Effect.fnUntraced(function*(issuer: string) {
+  const served = HttpRouter.serve(routes(issuer), { disableListenLog: true, disableLogger: true }).pipe(
+    Layer.provideMerge(NodeHttpServer.layer(createServer, {
+      port: 0,
+      host: "127.0.0.1",
+      gracefulShutdownTimeout: "100 millis"
+    })),
+    Layer.provide(HttpSecurity.layerRedaction())
+  )
+  const context = yield* Layer.build(served)
+  return HttpServer.formatAddress(Context.get(context, HttpServer.HttpServer).address)
+})

@@ -1,0 +1,138 @@
+/** What validation is of a request to an `HttpApi`: the server's thread is measured, not the clock. */
+import { NodeHttpServer } from "@effect/platform-node"
+import { StaticKeys } from "@keelson/jwks"
+import { Claims, HttpSecurity, Principal, TokenValidator, ValidationPolicy } from "@keelson/token"
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { createServer } from "node:http"
+import { Worker } from "node:worker_threads"
+import type { Finding } from "../figures.ts"
+import { each, spread } from "../measure.ts"
+import type { Answer, Order } from "./client.ts"
+import { audience, issuer, jwkOf, poolOf, signerOf } from "./issuer.ts"
+import { cacheEntries } from "./validators.ts"
+
+const group = "validation in a request, RS256"
+const requests = 400
+const rounds = 25
+
+class Remembering extends TokenValidator.Service<Remembering>()("bench/Remembering", { claims: Claims.AccessToken }) {}
+class Verifying extends TokenValidator.Service<Verifying>()("bench/Verifying", { claims: Claims.AccessToken }) {}
+class Caller extends Principal.Service<Caller, Claims.AccessToken>()("bench/Caller") {}
+class Remembered extends HttpSecurity.Service<Remembered, Caller>()("bench/Remembered") {}
+class Verified extends HttpSecurity.Service<Verified, Caller>()("bench/Verified") {}
+
+const Who = Schema.Struct({ client: Schema.String, subject: Schema.String })
+
+const Api = HttpApi.make("bench").add(
+  HttpApiGroup.make("open").add(HttpApiEndpoint.get("who", "/open", { success: Who })),
+  HttpApiGroup.make("remembered").add(HttpApiEndpoint.get("who", "/remembered", { success: Who })).middleware(
+    Remembered
+  ),
+  HttpApiGroup.make("verified").add(HttpApiEndpoint.get("who", "/verified", { success: Who })).middleware(Verified)
+)
+
+const who = Effect.map(Caller, ({ claims }) => ({ client: claims.client_id, subject: claims.sub }))
+
+const handlers = Layer.mergeAll(
+  HttpApiBuilder.group(
+    Api,
+    "open",
+    (endpoints) =>
+      endpoints.handle("who", () => Effect.succeed({ client: "s6BhdRkqt3-web-frontend", subject: "nobody" }))
+  ),
+  HttpApiBuilder.group(Api, "remembered", (endpoints) => endpoints.handle("who", () => who)),
+  HttpApiBuilder.group(Api, "verified", (endpoints) => endpoints.handle("who", () => who))
+)
+
+const signer = signerOf("RS256")
+
+const policy = (entries: number) =>
+  ValidationPolicy.accessToken({
+    issuers: [issuer],
+    audiences: [audience],
+    algorithms: [signer.alg],
+    cacheEntries: entries
+  })
+
+const keys = StaticKeys.layer({
+  issuers: [issuer],
+  keys: [{ id: signer.kid, algorithm: signer.alg, jwk: jwkOf(signer) }]
+})
+
+const security = Layer.mergeAll(
+  HttpSecurity.layer(Remembered, { validator: Remembering, principal: Caller }),
+  HttpSecurity.layer(Verified, { validator: Verifying, principal: Caller })
+).pipe(
+  Layer.provide(Layer.merge(Remembering.layer(policy(cacheEntries)), Verifying.layer(policy(0)))),
+  Layer.provide(keys)
+)
+
+const api = HttpApiBuilder.layer(Api).pipe(Layer.provide(handlers), Layer.provide(security))
+
+/** The port of the server, which is there as long as the scope is. */
+const served = Effect.map(
+  Layer.build(
+    HttpRouter.serve(api, { disableListenLog: true, disableLogger: true }).pipe(
+      Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
+    )
+  ),
+  (context) => {
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    return "port" in address ? address.port : 0
+  }
+)
+
+const client = Effect.acquireRelease(
+  Effect.sync(() => new Worker(new URL("client.ts", import.meta.url))),
+  (worker) => Effect.promise(() => worker.terminate())
+)
+
+const send = (worker: Worker, order: Order): Effect.Effect<void, string> =>
+  Effect.callback((resume) => {
+    worker.once("message", (answer: Answer) => {
+      resume(answer === order.requests ? Effect.void : Effect.fail(`${order.path}: ${answer} of ${order.requests}`))
+    })
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has none
+    worker.postMessage(order)
+  })
+
+/** Microseconds of this thread for each request. */
+const timed = (worker: Worker, order: Order): Effect.Effect<number, string> =>
+  Effect.suspend(() => {
+    const began = process.threadCpuUsage()
+    return Effect.map(send(worker, order), () => {
+      const { system, user } = process.threadCpuUsage(began)
+      return (system + user) / order.requests
+    })
+  })
+
+const paths = ["/open", "/remembered", "/verified"] as const
+
+export const shares: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.Scope> = Effect.gen(function*() {
+  const port = yield* served
+  const worker = yield* client
+  const tokens = poolOf(signer, requests)
+  const found = paths.map((path) => ({ path, times: new Array<number>() }))
+  // The first rounds warm the machine up.
+  for (let round = -5; round < rounds; round++) {
+    for (const { path, times } of found) {
+      const micros = yield* timed(worker, { path, port, tokens, requests })
+      if (round >= 0) times.push(micros)
+    }
+  }
+  const [open = [], ...validated] = found.map(({ times }) => times)
+  const percent = (what: string, times: ReadonlyArray<number>): Finding => ({
+    group,
+    what,
+    value: spread(each(times, open, (all, without) => 100 * (all - without) / all)).median,
+    unit: "%"
+  })
+  return [
+    { group, what: "a request without it, on the server's thread", value: spread(open).median, unit: "µs" },
+    ...validated.map((times, index) =>
+      percent(["share of a token seen before", "share of a token that is verified"][index] ?? "", times)
+    )
+  ]
+})

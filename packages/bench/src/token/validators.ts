@@ -1,0 +1,144 @@
+/** Validators of one issuer's tokens: what is compared, each with the same rules and configured at its best. */
+import { KeySource } from "@keelson/jwks"
+import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
+import { JwtVerifier } from "aws-jwt-verify"
+import { Effect, Layer, type Scope } from "effect"
+import { createVerifier } from "fast-jwt"
+import { createRemoteJWKSet, jwtVerify, type JWTVerifyOptions } from "jose"
+import jsonwebtoken from "jsonwebtoken"
+import { egress, type Origin } from "../jwks/origin.ts"
+import { type Alg, audience, issuer, jwkOf, pemOf, type Signer } from "./issuer.ts"
+
+/** Validates one token: an effect, a promise, or at once. It fails, rejects or throws where it refuses. */
+export type Validator =
+  | { readonly kind: "effect"; readonly validate: (token: string) => Effect.Effect<unknown, unknown> }
+  | { readonly kind: "promise"; readonly validate: (token: string) => Promise<unknown> }
+  | { readonly kind: "sync"; readonly validate: (token: string) => unknown }
+
+/** `make` gives a validator of its own; `algs` are those that it has. */
+export interface Contestant {
+  readonly name: string
+  readonly algs: ReadonlyArray<Alg>
+  readonly make: (signer: Signer, origin: Origin) => Effect.Effect<Validator, unknown, Scope.Scope>
+}
+
+const every: ReadonlyArray<Alg> = ["RS256", "ES256", "EdDSA"]
+const hour = 3_600_000
+const type = "at+jwt"
+const requiredClaims = ["iss", "aud", "exp", "sub", "client_id", "iat", "jti"]
+/** What fits in a cache of tokens, for all who have one. */
+export const cacheEntries = 20_000
+
+/** Access tokens, whose claims decode to their schema; the keys come from the origin. */
+export const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptions>): Contestant => ({
+  name,
+  algs: every,
+  make: ({ alg }, { url }) => {
+    const policy = ValidationPolicy.accessToken({
+      issuers: [issuer],
+      audiences: [audience],
+      algorithms: [alg],
+      ...options
+    })
+    const keys = Layer.provide(KeySource.jwks({ issuer, url, prefetch: false }), egress)
+    return Effect.gen(function*() {
+      const context = yield* Layer.build(keys)
+      const { validate } = yield* Effect.provide(
+        TokenValidator.make("bench", { claims: Claims.AccessToken }, policy),
+        context
+      )
+      return { kind: "effect", validate }
+    })
+  }
+})
+
+/** Without a cache of tokens: each is verified, whatever came before. */
+export const uncached = keelsonWith("Keelson", { cacheEntries: 0 })
+/** With one that is always too small: each token is new to it, is put in, and puts another out. */
+export const alwaysNew = keelsonWith("Keelson, caching", { cacheEntries: 128 })
+export const cached = keelsonWith("Keelson", { cacheEntries })
+
+const joseOptions = (alg: Alg): JWTVerifyOptions => ({
+  issuer,
+  audience,
+  algorithms: [alg],
+  typ: type,
+  requiredClaims,
+  clockTolerance: 30
+})
+
+const joseRemote: Contestant = {
+  name: "jose, remote set",
+  algs: every,
+  make: ({ alg }, { url }) =>
+    Effect.sync(() => {
+      const options = joseOptions(alg)
+      const keys = createRemoteJWKSet(new URL(url), { cacheMaxAge: hour })
+      return { kind: "promise", validate: (token) => jwtVerify(token, keys, options) }
+    })
+}
+
+const joseLocal: Contestant = {
+  name: "jose, local key",
+  algs: every,
+  make: (signer) =>
+    Effect.promise(async () => {
+      const options = joseOptions(signer.alg)
+      const key = await crypto.subtle.importKey("jwk", jwkOf(signer), importedAs[signer.alg], false, ["verify"])
+      return { kind: "promise", validate: (token) => jwtVerify(token, key, options) }
+    })
+}
+
+const importedAs = {
+  RS256: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" },
+  ES256: { name: "ECDSA", namedCurve: "P-256" },
+  EdDSA: { name: "Ed25519" }
+} as const
+
+const fastJwtWith = (name: string, cache: number | false): Contestant => ({
+  name,
+  algs: every,
+  make: (signer) =>
+    Effect.sync(() => {
+      const verify = createVerifier({
+        key: pemOf(signer),
+        algorithms: [signer.alg],
+        allowedIss: issuer,
+        allowedAud: audience,
+        requiredClaims,
+        checkTyp: type,
+        clockTolerance: 30_000,
+        cache
+      })
+      return { kind: "sync", validate: (token): unknown => verify(token) }
+    })
+})
+
+export const fastJwt = fastJwtWith("fast-jwt", false)
+export const fastJwtCached = fastJwtWith("fast-jwt, caching", cacheEntries)
+
+/** It fetches from https only, and is given the key set. */
+const aws: Contestant = {
+  name: "aws-jwt-verify",
+  algs: every,
+  make: (signer, { url }) =>
+    Effect.sync(() => {
+      const verifier = JwtVerifier.create({ issuer, audience, jwksUri: url, graceSeconds: 30 })
+      verifier.cacheJwks({ keys: [jwkOf(signer)] })
+      return { kind: "promise", validate: (token) => verifier.verify(token) }
+    })
+}
+
+const jsonWebToken: Contestant = {
+  name: "jsonwebtoken",
+  algs: ["RS256", "ES256"],
+  make: ({ alg, publicKey }) =>
+    Effect.sync(() => {
+      if (alg === "EdDSA") throw new Error("jsonwebtoken has no EdDSA")
+      const options = { issuer, audience, algorithms: [alg], clockTolerance: 30 }
+      return { kind: "sync", validate: (token): unknown => jsonwebtoken.verify(token, publicKey, options) }
+    })
+}
+
+/** Peers that verify each token. */
+export const peers: ReadonlyArray<Contestant> = [joseRemote, joseLocal, fastJwt, aws, jsonWebToken]

@@ -1,0 +1,120 @@
+/** Validating tokens whose signature has to be verified, and tokens that were verified before. */
+import { Effect, type Scope } from "effect"
+import type { Comparison, Figures, Finding } from "../figures.ts"
+import { merge } from "../figures.ts"
+import { originOf } from "../jwks/origin.ts"
+import { each, mainThread, measure, spread, type Stopwatch, type Times } from "../measure.ts"
+import { forgeriesOf } from "./forgeries.ts"
+import { type Alg, algs, jwkOf, poolOf as tokensOf, type Signer, signerOf } from "./issuer.ts"
+import { accepts, poolOf } from "./pool.ts"
+import { alwaysNew, cached, type Contestant, fastJwtCached, peers, uncached, type Validator } from "./validators.ts"
+
+const poolSize = 1024
+/** Long enough that the pool's filling and draining does not show. */
+const sampleMillis = 40
+
+/** Fails unless a validator accepts good tokens and refuses forged ones. */
+const trusted = Effect.fnUntraced(function*(
+  { name }: Contestant,
+  validator: Validator,
+  signer: Signer,
+  good: ReadonlyArray<string>
+) {
+  for (const token of good.slice(0, 3)) {
+    if (!(yield* accepts(validator, token))) return yield* Effect.fail(`${name}, ${signer.alg}: refuses a good token`)
+  }
+  for (const [what, token] of forgeriesOf(signer)) {
+    // Twice: what a cache remembers must not be accepted either.
+    if ((yield* accepts(validator, token)) || (yield* accepts(validator, token))) {
+      return yield* Effect.fail(`${name}, ${signer.alg}: accepts a token with ${what}`)
+    }
+  }
+})
+
+/** How long each takes of the validators of one signer's tokens, by name, once they have shown what they refuse. */
+const timesOf = Effect.fnUntraced(function*(
+  contestants: ReadonlyArray<Contestant>,
+  alg: Alg,
+  stopwatch?: Stopwatch
+): Effect.fn.Return<ReadonlyMap<string, Times>, unknown, Scope.Scope> {
+  const signer = signerOf(alg)
+  const tokens = tokensOf(signer, poolSize)
+  const origin = yield* originOf(JSON.stringify({ keys: [jwkOf(signer)] }))
+  const entrants = contestants.filter(({ algs }) => algs.includes(alg))
+  const validators = yield* Effect.forEach(
+    entrants,
+    (contestant) =>
+      Effect.tap(contestant.make(signer, origin), (validator) => trusted(contestant, validator, signer, tokens))
+  )
+  const loops = validators.map((validator) => poolOf(validator, tokens, "accepted"))
+  const times = yield* Effect.promise(() =>
+    measure(loops, { sampleMillis, ...(stopwatch === undefined ? {} : { stopwatch }) })
+  )
+  return new Map(entrants.map(({ name }, index) => [name, times[index] ?? []]))
+})
+
+const beside = (
+  times: ReadonlyMap<string, Times>,
+  group: string,
+  own: string,
+  other: string,
+  target: number | undefined
+): Comparison => ({
+  group,
+  measure: "time",
+  other,
+  ratio: spread(each(times.get(own) ?? [], times.get(other) ?? [], (a, b) => a / b)),
+  target
+})
+
+const nanosecondsOf = (what: string, times: ReadonlyMap<string, Times>): Figures["nanoseconds"] =>
+  Array.from(times, ([contestant, found]) => ({ what, contestant, median: Math.round(spread(found).median) }))
+
+/** The most that Keelson's time may be of a peer's. */
+const targetOf = (alg: Alg, { name }: Contestant): number | undefined => {
+  if (name.startsWith("jose")) return 1.1
+  return alg === "RS256" && name === "fast-jwt" ? 0.6 : undefined
+}
+
+/** Every token is verified; with a cache that has never seen it, and with none. */
+export const verified: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
+  Effect.forEach(algs, (alg) =>
+    Effect.map(timesOf([uncached, alwaysNew, ...peers], alg), (times): Figures => ({
+      comparisons: [uncached, alwaysNew].flatMap((own) =>
+        peers.filter(({ algs }) => algs.includes(alg)).map((peer) =>
+          beside(
+            times,
+            `verified, ${alg}, ${own === uncached ? "no cache" : "cache misses"}`,
+            own.name,
+            peer.name,
+            targetOf(alg, peer)
+          )
+        )
+      ),
+      nanoseconds: nanosecondsOf(`verified, ${alg}`, times),
+      findings: []
+    }))),
+  merge
+)
+
+/** Every token was verified before, and is answered from memory. */
+export const remembered: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
+  timesOf([cached, fastJwtCached], "RS256"),
+  (times) => ({
+    comparisons: [beside(times, "remembered, RS256", cached.name, fastJwtCached.name, 0.8)],
+    nanoseconds: nanosecondsOf("remembered, RS256", times),
+    findings: []
+  })
+)
+
+/** What verifying leaves for the thread on which everything else of an application waits. */
+export const onMainThread: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.Scope> = Effect.map(
+  timesOf([uncached, ...peers], "RS256", mainThread),
+  (times) =>
+    Array.from(times, ([name, found]): Finding => ({
+      group: "verified, RS256, on the main thread",
+      what: name,
+      value: spread(found).median / 1000,
+      unit: "µs"
+    }))
+)

@@ -1,0 +1,119 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { inspect } from "node:util"
+import * as Explain from "../src/Explain.ts"
+import { Revocation, ValidationPolicy } from "../src/index.ts"
+import { audience, goodClaims, issuer, keysOf, pairOf, sign, Tokens } from "./support.ts"
+
+const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
+
+/** Explains a token with these claims, signed by a trusted key. */
+const explain = Effect.fnUntraced(function*(
+  changes: Readonly<Record<string, unknown>>,
+  options: Explain.Options = {},
+  header: Readonly<Record<string, unknown>> = {}
+) {
+  yield* TestClock.setTime(1_800_000_000_000)
+  const pair = yield* pairOf("ES256")
+  const token = yield* sign(pair, { ...yield* goodClaims, ...changes }, header)
+  const tokens = Layer.provide(Tokens.layerRevocable(policy), Layer.merge(keysOf([pair]), Revocation.layerMemory()))
+  const explanation = yield* Effect.provide(Explain.explain(Tokens, token, options), tokens)
+  const [head = "", payload = "", signature = ""] = token.split(".")
+  return { explanation, text: Explain.render(explanation), parts: [head, payload, signature], signature }
+})
+
+const secrets = {
+  iss: "https://SecretIssuer.example",
+  aud: ["SecretAudience"],
+  sub: "SecretSubject",
+  client_id: "SecretClient",
+  jti: "SecretId",
+  sid: "SecretSession",
+  exp: 1_234_567_890,
+  nbf: 9_234_567_890,
+  SecretName: "SecretValue",
+  roles: "SecretRole"
+}
+
+describe("Explain", () => {
+  describe("values", () => {
+    it.effect("[R8] [R21] are hidden by default, those of the header too", () =>
+      Effect.gen(function*() {
+        for (const claims of [secrets, { ...secrets, iss: issuer }, { SecretName: 1 }]) {
+          const { explanation, parts, text } = yield* explain(claims, {}, { kid: "SecretKid", typ: "SecretType" })
+          const shown = inspect(explanation, { depth: 10 }) + JSON.stringify(explanation) + text
+          assert.notMatch(shown, /Secret|1234567890|9234567890/)
+          for (const part of parts) assert.notInclude(shown, part.slice(0, 20))
+        }
+      }))
+
+    it.effect("[R8] show where that is asked for, each beside the check that looks at it, and never the signature", () =>
+      Effect.gen(function*() {
+        const { explanation, signature, text } = yield* explain(secrets, { showValues: true }, {
+          kid: "SecretKid",
+          typ: "SecretType"
+        })
+        const values = Object.fromEntries(
+          explanation.checks.flatMap((check) => "values" in check ? [[check.name, check.values]] : [])
+        )
+        assert.deepInclude(values, {
+          algorithm: { alg: "ES256" },
+          issuer: { iss: secrets.iss },
+          audience: { aud: secrets.aud },
+          expiry: { exp: secrets.exp },
+          notBefore: { nbf: secrets.nbf },
+          schema: { roles: "SecretRole" }
+        })
+        assert.match(text, /FAIL +issuer +\S+ TOKEN_ISSUER_UNTRUSTED: .* \["iss": "https:\/\/SecretIssuer\.example"\]/)
+        for (const shown of [inspect(explanation, { depth: 10 }), text]) {
+          assert.notInclude(shown, signature.slice(0, 20))
+        }
+        assert.notMatch(text, /SecretValue/)
+      }))
+
+    it.effect("[R8] that are no claims of the token itself don't show", () =>
+      Effect.gen(function*() {
+        const { explanation } = yield* explain({ kid: "claimed" }, { showValues: true }, { kid: undefined })
+        const key = explanation.checks.find(({ name }) => name === "key")
+        assert.deepStrictEqual(key, { name: "key", status: "pass" })
+        assert.isTrue(explanation.accepted)
+      }))
+  })
+
+  describe("render", () => {
+    it.effect("[R8] tells the verdict, and every check with what it means", () =>
+      Effect.gen(function*() {
+        const { text } = yield* explain({ exp: 0, aud: "others" })
+        const lines = text.split("\n")
+        assert.strictEqual(lines[0], "refused: TOKEN_AUDIENCE_MISMATCH")
+        assert.match(text, /^pass {2}signature {10}is the key's$/m)
+        assert.match(text, /^FAIL {2}expiry +TOK-002 TOKEN_EXPIRED: .*$/m)
+        const good = yield* explain({})
+        assert.strictEqual(good.text.split("\n")[0], "accepted")
+        assert.lengthOf(good.text.split("\n"), good.explanation.checks.length + 1)
+      }))
+
+    it.effect("[R8] says that anybody may have written a token that no key verified", () =>
+      Effect.gen(function*() {
+        const warning = /anybody may have written/
+        assert.match((yield* explain({ iss: "https://other.example" })).text, warning)
+        assert.match((yield* explain({}, {}, { kid: "other" })).text, warning)
+        assert.notMatch((yield* explain({ exp: 0 })).text, warning)
+      }))
+
+    it.effect("[R8] escapes and cuts what comes out of a token: it can't pass for a line of its own", () =>
+      Effect.gen(function*() {
+        const sub = "a\nFAIL  \u001b[2J\u009b1m\u202e\u2028\u{1f511}\"]"
+        const { explanation, text } = yield* explain(
+          { sub, jti: "x".repeat(5_000), aud: [audience, "\u0000"] },
+          { showValues: true }
+        )
+        assert.match(text, /^[\n -~]*$/)
+        assert.lengthOf(text.split("\n"), explanation.checks.length + 1)
+        assert.include(text, "\"sub\": \"a\\nFAIL  \\u001b[2J\\u009b1m\\u202e\\u2028\\ud83d\\udd11\\\"]\"")
+        assert.include(text, "... (5002 characters)")
+        assert.isBelow(text.length, 4_000)
+      }))
+  })
+})
