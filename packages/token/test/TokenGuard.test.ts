@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Redacted } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { TokenGuard } from "../src/index.ts"
+import { ClientAuth, OAuthClient, TokenGuard } from "../src/index.ts"
 import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
 const plain: Reply = statuses()
@@ -233,6 +233,17 @@ describe("TokenGuard", () => {
         const api = scripted(plain)
         const fixed = yield* guardOver(api, { source: makeSource().source })
         assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), { code: "INVALID_CONFIG" })
+        const picky = yield* guardOver(api, {
+          source: ({ scope = "read" }) =>
+            OAuthClient.clientCredentials({
+              issuer: "https://idp.example",
+              clientId: "app",
+              auth: ClientAuth.secretBasic(Redacted.make("secret")),
+              scope
+            })
+        })
+        const error = yield* Effect.flip(picky.scoped({ scope: "x".repeat(5000) }))
+        assert.deepInclude(error.details, { path: "scope" })
         const guard = yield* guardOver(api, { source: () => makeSource().source })
         const all = Array.from({ length: 99 }, (_, index) => guard.scoped({ scope: `s${index}` }))
         yield* Effect.all(all, { concurrency: "unbounded" })
