@@ -58,11 +58,8 @@ export const measure = async (
   const contestants = []
   for (const loop of loops) {
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-    contestants.push({
-      loop,
-      times: await calibrate(loop, { sampleMillis, stopwatch, warmUpMillis }),
-      found: new Array<number>()
-    })
+    const times = await calibrate(loop, { sampleMillis, stopwatch, warmUpMillis })
+    contestants.push({ loop, times, found: new Array<number>() })
   }
   for (let round = 0; round < rounds; round++) {
     const first = round % contestants.length
