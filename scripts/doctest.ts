@@ -25,15 +25,22 @@ const statement = (line: string): ReadonlyArray<string> => {
   return name === undefined ? [assert] : [`${indent}const ${name} = ${expression}`, assert]
 }
 
-/** The Vitest file of one example: its imports on top, the rest as the body of a test. */
-export const render = (label: string, code: string): string => {
+/** The imports of an example, and the rest with its arrows as assertions. */
+export const partsOf = (
+  code: string
+): { readonly imports: ReadonlyArray<string>; readonly body: ReadonlyArray<string> } => {
   const lines = code.split("\n").map((line) => line.replace(/^export /, ""))
   const isImport = (line: string) => /^import\b/.test(line)
-  const body = lines.filter((line) => !isImport(line)).flatMap(statement)
+  return { imports: lines.filter(isImport), body: lines.filter((line) => !isImport(line)).flatMap(statement) }
+}
+
+/** The Vitest file of one example: its imports on top, the rest as the body of a test. */
+export const render = (label: string, code: string): string => {
+  const { body, imports } = partsOf(code)
   return [
     `import * as Assert from "@effect/vitest/utils"`,
     `import { test } from "vitest"`,
-    ...lines.filter(isImport),
+    ...imports,
     "",
     `test(${JSON.stringify(label)}, async () => {`,
     ...body.map((line) => line === "" ? "" : `  ${line}`),
@@ -42,14 +49,26 @@ export const render = (label: string, code: string): string => {
   ].join("\n")
 }
 
+export interface Fence {
+  readonly line: number
+  readonly name: string
+  readonly code: string
+}
+
+/** The marked fences of a text. */
+export const fencesIn = (text: string): ReadonlyArray<Fence> =>
+  [...text.matchAll(fence)].map((match) => ({
+    line: text.slice(0, match.index).split("\n").length,
+    name: match[2] === undefined ? "" : ` ${match[2]}`,
+    code: (match[3] ?? "").split("\n").map((l) => l.replace(/^[ \t]*\* ?/, "")).join("\n").trimEnd()
+  }))
+
 /** The examples of one file, as the name and text of the test files they become. */
 export const examplesIn = (path: string, text: string): ReadonlyArray<readonly [file: string, code: string]> =>
-  [...text.matchAll(fence)].map((match) => {
-    const line = text.slice(0, match.index).split("\n").length
-    const name = match[2] === undefined ? "" : ` ${match[2]}`
-    const code = (match[3] ?? "").split("\n").map((l) => l.replace(/^[ \t]*\* ?/, "")).join("\n").trimEnd()
-    return [`${path.replaceAll("/", "__")}.${line}.test.ts`, render(`${path}:${line}${name}`, code)]
-  })
+  fencesIn(text).map(({ code, line, name }) => [
+    `${path.replaceAll("/", "__")}.${line}.test.ts`,
+    render(`${path}:${line}${name}`, code)
+  ])
 
 /** Brings `.doctest/` up to date. Files that stay the same are not touched, so that running tests do not lose theirs. */
 export const generate = (): number => {

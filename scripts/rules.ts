@@ -16,13 +16,14 @@ export const withoutComments = (source: string): string =>
     (token) => token.startsWith("/") ? token.replaceAll(/[^\n]/g, " ") : token
   )
 
-interface Import {
+export interface Import {
   readonly names: string
   readonly from: string
   readonly line: number
 }
 
-const importsIn = (code: string): ReadonlyArray<Import> =>
+/** What code without comments imports or re-exports from. */
+export const importsIn = (code: string): ReadonlyArray<Import> =>
   [...code.matchAll(/(?:\b(?:import|export)\b([^"'`;]*?)\bfrom\s*|\bimport\s*\(?\s*)["']([^"']+)["']/g)].map((
     match
   ) => ({

@@ -139,7 +139,43 @@ describe("TokenProvider failures", () => {
       }).pipe(Effect.scoped))
   })
 
+  describe("status", () => {
+    it.effect("[S2-05] counts lookups and acquisitions, and tells when one was begun last", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(living("300 seconds"))
+        assert.deepStrictEqual((yield* provider.status).counts, {
+          hits: 0,
+          misses: 0,
+          acquisitions: 0,
+          failures: 0,
+          escalations: 0
+        })
+        const first = yield* provider.get
+        yield* provider.get
+        yield* TestClock.adjust("240 seconds")
+        yield* provider.get
+        yield* provider.replace(first)
+        server.answer = down
+        yield* Effect.flip(provider.refresh)
+        const { counts, lastAttemptAt, lastFailure, state } = yield* provider.status
+        assert.deepStrictEqual(counts, { hits: 3, misses: 1, acquisitions: 2, failures: 1, escalations: 0 })
+        assert.deepStrictEqual([state, lastAttemptAt, lastFailure], ["Active", 240_000, "NETWORK_ERROR"])
+      }).pipe(Effect.scoped))
+  })
+
   describe("retry and breaker", () => {
+    it.effect("an attempt timeout or a deadline of one's own takes the place of the minute", () =>
+      Effect.gen(function*() {
+        for (const resilience of [{ deadline: "90 seconds" }, { attemptTimeout: "90 seconds" }] as const) {
+          const { provider } = yield* providerOf(hanging, { resilience })
+          const fiber = yield* begin(Effect.flip(provider.get))
+          yield* TestClock.adjust("89 seconds")
+          assert.strictEqual(fiber.pollUnsafe(), undefined)
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual((yield* Fiber.join(fiber)).code, "TIMEOUT")
+        }
+      }).pipe(Effect.scoped))
+
     it.effect("[S3-26] [S3-33] with retries the third attempt gives the token; the failures are in no count", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(inTurn(down, down, living("300 seconds")), {

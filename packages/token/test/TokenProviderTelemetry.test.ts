@@ -79,6 +79,7 @@ describe("TokenProvider telemetry", () => {
         for (let i = 0; i < 3; i++) yield* Effect.flip(provider.get)
         const tags = ["refresh.start", "refresh.failure", "retry.outcome"]
         assert.deepStrictEqual(events.map(({ _tag }) => _tag), [...tags, ...tags, "refresh.escalated", ...tags])
+        assert.deepInclude(plain(events[2]!), { _tag: "retry.outcome", success: false, attempts: 1 })
         assert.deepInclude(plain(events[4]!), {
           _tag: "refresh.failure",
           outcome: "Failed",
@@ -111,6 +112,18 @@ describe("TokenProvider telemetry", () => {
         const discarded = events.flatMap((event) => event._tag === "refresh.success" ? [event.discarded] : [])
         assert.deepStrictEqual(discarded, [false, false, false, false, true, false])
       }).pipe(Effect.scoped))
+
+    it.effect("a lifetime that was cut is warned of", () => {
+      const { lines, record } = recording()
+      return Effect.gen(function*() {
+        const { provider } = yield* providerOf(living("30 days"))
+        yield* provider.get
+        const [warning, ...others] = lines.filter((line) => line.includes("\"WARN\""))
+        assert.include(warning, "maxLifetime")
+        assert.include(warning, "billing")
+        assert.isEmpty(others)
+      }).pipe(Effect.scoped, record)
+    })
 
     it.effect("[S2-22] [S2-23] are logged with the ids of trace and span", () => {
       const { lines, record, spans } = recording()

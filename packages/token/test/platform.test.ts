@@ -27,6 +27,7 @@ describe("hashText", () => {
 describe("makeBytes", () => {
   it("is the Buffer of the buffer module, and there are none without it", () => {
     assert.strictEqual<unknown>(makeBytes, Buffer)
+    assert.strictEqual<unknown>(bytesOf({ Buffer }), Buffer)
     for (const module of [undefined, null, {}, { Buffer: undefined }, { Buffer: {} }, { Buffer: { from: "text" } }]) {
       assert.isUndefined(bytesOf(module))
     }
@@ -44,6 +45,7 @@ describe("encodeText", () => {
 
   it("uses the platform's bytes where there are some", () => {
     assert.isTrue(Buffer.isBuffer(encodeText("a")))
+    assert.isTrue(Buffer.isBuffer(encoderOf(bytesOf({ Buffer }))("a")))
     assert.isFalse(Buffer.isBuffer(encoderOf(undefined)("a")))
   })
 })

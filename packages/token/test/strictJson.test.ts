@@ -52,6 +52,9 @@ describe("parseObject", () => {
       }
     }
     assert.deepStrictEqual(objectOf("{\"a\":\"\\ud83d\\ude00\"}"), { a: "😀" })
+    const beside = (text: string) => `{"a":null,"b":1,"c":[true,{"d":"\\ud83d\\ude00"}],"e":"${text}"}`
+    assert.deepStrictEqual(objectOf(beside("f")), { a: null, b: 1, c: [true, { d: "😀" }], e: "f" })
+    assert.strictEqual(problemOf(beside("\\ud83d")), "encoding")
     assert.deepStrictEqual(objectOf("{\"a\":\"\\\\ud83d\"}"), { a: "\\ud83d" })
   })
 })

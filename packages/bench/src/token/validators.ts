@@ -30,7 +30,7 @@ const requiredClaims = ["iss", "aud", "exp", "sub", "client_id", "iat", "jti"]
 export const cacheEntries = 20_000
 
 /** Access tokens, whose claims decode to their schema; the keys come from the origin. */
-export const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptions>): Contestant => ({
+const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptions>): Contestant => ({
   name,
   algs: every,
   make: ({ alg }, { url }) => {
@@ -114,7 +114,7 @@ const fastJwtWith = (name: string, cache: number | false): Contestant => ({
     })
 })
 
-export const fastJwt = fastJwtWith("fast-jwt", false)
+const fastJwt = fastJwtWith("fast-jwt", false)
 export const fastJwtCached = fastJwtWith("fast-jwt, caching", cacheEntries)
 
 /** It fetches from https only, and is given the key set. */

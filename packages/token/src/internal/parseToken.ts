@@ -19,7 +19,7 @@ export interface Parts {
 }
 
 /** What a payload says. */
-export interface Payload {
+interface Payload {
   readonly members: JsonObject
   readonly registered: Registered
   /** Bytes of the members in memory, as estimated. */

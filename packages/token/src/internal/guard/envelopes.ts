@@ -13,7 +13,7 @@ export interface Grant {
 const capacity = 100
 
 /** One grant in one form: scopes once each, in order. */
-export const normalized = ({ audience, scope }: Grant): Grant => {
+const normalized = ({ audience, scope }: Grant): Grant => {
   const scopes = Array.from(new Set((scope ?? "").split(" ").filter((one) => one !== ""))).toSorted().join(" ")
   return { ...(scopes === "" ? undefined : { scope: scopes }), ...(audience === undefined ? undefined : { audience }) }
 }
