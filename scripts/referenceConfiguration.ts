@@ -3,6 +3,7 @@ import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keel
 import type { Schema } from "effect"
 import { callerSections } from "./referenceCallerOptions.ts"
 import { commentsOf } from "./referenceComments.ts"
+import { guardSections } from "./referenceGuardOptions.ts"
 import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
 import { type OptionInfo, type Options, optionsOf } from "./referenceOptions.ts"
@@ -74,14 +75,24 @@ const policySections: ReadonlyArray<Section> = [
 ]
 
 /** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [...policySections, ...keySections, ...tokenSections, ...callerSections]
+export const sections: ReadonlyArray<Section> = [
+  ...policySections,
+  ...keySections,
+  ...tokenSections,
+  ...callerSections,
+  ...guardSections
+]
 
 const anchors: Readonly<Record<string, string>> = {
   retry: "[RetryPolicy](#retrypolicy)",
   breaker: "[BreakerPolicy](#breakerpolicy)",
   budget: "[RetryBudget](#retrybudget)",
   jwks: "[JwksOptions](#jwksoptions)",
-  cookie: "[Cookie](#cookie)"
+  cookie: "[Cookie](#cookie)",
+  policy: "[RefreshPolicy](#refreshpolicy)",
+  acquisition: "[ResiliencePolicy](#resiliencepolicy)",
+  resilience: "[ResiliencePolicy](#resiliencepolicy)",
+  client: "[OAuthOptions](#oauthoptions)"
 }
 
 /** What stands in the column of defaults. */
@@ -156,5 +167,6 @@ export const configurationPage = (): string =>
     ...keySections.flatMap(blocks),
     ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
     ...tokenSections.flatMap(blocks),
-    ...callerSections.flatMap(blocks)
+    ...callerSections.flatMap(blocks),
+    ...guardSections.flatMap(blocks)
   ])

@@ -1,5 +1,5 @@
 /** The sections of docs/reference/configuration.md about tokens. */
-import { HttpSecurityOptions, ValidationPolicy, ValidatorOptions } from "@keelson/token"
+import { HttpSecurityOptions, RevocationOptions, ValidationPolicy, ValidatorOptions } from "@keelson/token"
 import { Schema } from "effect"
 import type { Section } from "./referenceConfiguration.ts"
 
@@ -58,6 +58,23 @@ export const tokenSections: ReadonlyArray<Section> = [
     modules: ["token/HttpSecurityOptions"],
     sample: { name: "__Host-token", origins: ["https://app.example"] },
     intro: "For the section `cookie` of [HttpSecurityOptions](#httpsecurityoptions).",
+    rules: []
+  },
+  {
+    title: "Revocation.layerMemory",
+    schema: RevocationOptions.MemoryOptions,
+    modules: ["token/RevocationOptions"],
+    intro: "For a list of revocations in one process. The guide is [revocation.md](../guides/revocation.md).",
+    rules: []
+  },
+  {
+    title: "Revocation.layerRedis",
+    schema: RevocationOptions.RedisOptions,
+    modules: ["token/RevocationOptions"],
+    intro: [
+      "For a list that processes share, beside `redis`, the `Layer` of the connection: it is made in the background, and again",
+      "when it is lost. `layerRedisConfig` takes the connection as its second argument."
+    ].join("\n"),
     rules: []
   }
 ]

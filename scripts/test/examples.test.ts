@@ -93,6 +93,25 @@ describe("examples", () => {
     assert.strictEqual(Number(hits) + Number(misses), Number(lookups))
   }, 30_000)
 
+  it(
+    "[K-10] [S2-26] [S3-08] calling-apis shows what reaches the API and the authorization server, and ends by itself",
+    async () => {
+      const { code, err, out } = await run("calling-apis.ts")
+      assert.deepStrictEqual([code, err], [0, ""])
+      const steps = out.trim().split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
+      assert.deepStrictEqual(steps, [
+        ["100 x 200", "at the API: 100 of reporter; token requests: 1"],
+        ["100 x 200", "at the API: 100 of reporter; token requests: 0"],
+        ["10 x 200", "at the API: 10 of nobody, 10 of reporter; token requests: 1"],
+        ["10 x 200", "at the API: 10 of reporter; token requests: 1"],
+        ["1 x EGRESS_REFUSED", "at the API: none; token requests: 0"],
+        ["1 x 200", "at the API: 1 of ledger; token requests: 1"]
+      ])
+      assert.include(out, "/ledger/1 is ledger, /ledgers is nobody's")
+    },
+    30_000
+  )
+
   it("start says how it is used where an option is wrong", async () => {
     const { code, err, out } = await run("start.ts", "--seconds", "0")
     assert.deepStrictEqual([code, out], [2, ""])

@@ -12,7 +12,7 @@ export class Authenticated extends HttpSecurity.Service<Authenticated, Caller>()
 
 export const Report = Schema.Struct({ title: Schema.NonEmptyString }).annotate({ identifier: "Report" })
 
-export const Reports = HttpApiGroup.make("reports").add(
+const Reports = HttpApiGroup.make("reports").add(
   HttpApiEndpoint.get("list", "/reports", { success: Schema.Array(Report) }).pipe(
     HttpSecurity.requireScopes(Authenticated, "reports:read")
   ),
@@ -22,7 +22,7 @@ export const Reports = HttpApiGroup.make("reports").add(
   HttpApiEndpoint.delete("clear", "/reports")
 ).middleware(Authenticated)
 
-export const Health = HttpApiGroup.make("health").add(HttpApiEndpoint.get("health", "/health"))
+const Health = HttpApiGroup.make("health").add(HttpApiEndpoint.get("health", "/health"))
 
 export const Api = HttpApi.make("reports").add(Reports, Health).annotateMerge(
   OpenApi.annotations({ title: "Reports", description: "An example of an API that Keelson protects" })

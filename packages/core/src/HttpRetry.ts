@@ -9,7 +9,7 @@ import { retryLoop } from "./internal/retryLoop.ts"
 import type { RetryExhausted } from "./RetryExhausted.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-export { type HttpOptions as Options, isIdempotent, isReplayable } from "./internal/httpAttempt.ts"
+export { discard, type HttpOptions as Options, isIdempotent, isReplayable } from "./internal/httpAttempt.ts"
 
 /**
  * A client that repeats a request while the policy allows it, after a transport failure, a time-out, or a response whose

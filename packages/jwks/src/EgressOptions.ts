@@ -3,10 +3,9 @@
  *
  * There is none that turns certificate verification off.
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
+import { Configuration, Field, Host as HostName, type KeelsonError } from "@keelson/core"
 import { type Effect, Result, Schema } from "effect"
 import { IpNetwork } from "effect/net"
-import { canonicalHost } from "./internal/egress/hosts.ts"
 
 /** The base64 of the SHA-256 digest of a public key (SPKI, RFC 7469, 2.4): 32 bytes, padded, with no unused bit set. */
 export const Pin = Schema.String.check(
@@ -16,7 +15,7 @@ export type Pin = typeof Pin.Type
 
 /** A host name, or an address with or without brackets: what a list of allowed hosts is made of. */
 export const Host = Schema.String.check(
-  Schema.makeFilter((host: string) => canonicalHost(host) !== undefined, {
+  Schema.makeFilter((host: string) => HostName.canonical(host) !== undefined, {
     expected: "a host name or address, without pattern, scheme and port"
   })
 )

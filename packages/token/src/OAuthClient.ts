@@ -5,7 +5,7 @@
  * Retries and the breaker are the provider's, around the whole of a request, so that each attempt signs a new assertion.
  */
 import { Configuration, type KeelsonError } from "@keelson/core"
-import { Effect, Predicate, Schema } from "effect"
+import { Effect, Predicate, Schema, Struct } from "effect"
 import * as ClientAuth from "./ClientAuth.ts"
 import { endpointOf } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
@@ -99,23 +99,51 @@ export const refreshToken = ({ rotates = true, store, ...options }: RefreshOptio
   return { ...fromEffect(acquire, rotates ? () => false : isTransient), resend }
 }
 
-/**
- * `clientCredentials` from checked options, as they are read from a file or the environment (`OAuthOptions`).
- *
- * Fails with `ConfigurationError` (`KEY_INVALID`) where the private key is of no use.
- */
-export const fromOptions = Effect.fnUntraced(function*(
-  { authMethod, clientSecret, privateKey, privateKeyAlgorithm, privateKeyId, ...options }: OAuthOptions.OAuthOptions
-): Effect.fn.Return<TokenSource, KeelsonError.ConfigurationError> {
-  const request = { options, endpoint: endpointOf(options), parameters: {} }
+/** What a token is for, in place of what the options say. */
+export interface Narrowed {
+  /** Space-separated (RFC 6749, 3.3). */
+  readonly scope?: string | undefined
+  /** The API that it is for: the `resource` where the options have one, else the `audience`. */
+  readonly audience?: string | undefined
+}
+
+const narrow = (options: OAuthOptions.RequestOptions, { audience, scope }: Narrowed): OAuthOptions.RequestOptions => ({
+  ...options,
+  ...(scope === undefined ? undefined : { scope }),
+  ...(audience === undefined ? undefined : { [options.resource === undefined ? "audience" : "resource"]: audience })
+})
+
+const authOf = Effect.fnUntraced(function*(
+  { authMethod, clientSecret, privateKey, privateKeyAlgorithm, privateKeyId }: OAuthOptions.OAuthOptions
+): Effect.fn.Return<ClientAuth.ClientAuth, KeelsonError.ConfigurationError> {
   if (Predicate.isNotUndefined(privateKey)) {
     const key = yield* ClientAuth.importKey({ text: privateKey, alg: privateKeyAlgorithm, kid: privateKeyId })
-    return clientCredentialsOf({ ...request, auth: ClientAuth.privateKeyJwt(key) })
+    return ClientAuth.privateKeyJwt(key)
   }
   // The options have one of the two.
   if (clientSecret === undefined) return yield* Effect.die(new Error("OAuthOptions without a secret"))
-  const auth = authMethod === "client_secret_post"
+  return authMethod === "client_secret_post"
     ? ClientAuth.secretPost(clientSecret)
     : ClientAuth.secretBasic(clientSecret)
-  return clientCredentialsOf({ ...request, auth })
 })
+
+/**
+ * `clientCredentials` from checked options, as they are read from a file or the environment (`OAuthOptions`), for any scope
+ * and audience: they share the key and the metadata, and each is a source of its own.
+ *
+ * Fails with `ConfigurationError` (`KEY_INVALID`) where the private key is of no use.
+ */
+export const sourcesFromOptions = (
+  input: OAuthOptions.OAuthOptions
+): Effect.Effect<(narrowed: Narrowed) => TokenSource, KeelsonError.ConfigurationError> =>
+  Effect.map(authOf(input), (auth) => {
+    const options = Struct.omit(input, Struct.keys(OAuthOptions.authFields))
+    const endpoint = endpointOf(options)
+    return (narrowed) => clientCredentialsOf({ auth, endpoint, parameters: {}, options: narrow(options, narrowed) })
+  })
+
+/** One of these sources, for the scope and audience of the options. Fails as `sourcesFromOptions` does. */
+export const fromOptions = (
+  options: OAuthOptions.OAuthOptions
+): Effect.Effect<TokenSource, KeelsonError.ConfigurationError> =>
+  Effect.map(sourcesFromOptions(options), (sourceOf) => sourceOf({}))

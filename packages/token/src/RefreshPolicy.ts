@@ -52,8 +52,8 @@ export const fields = {
   /** The longest that it grows to, and that a `Retry-After` may make it. From 100 millis to 24 hours. Default 1 minute. */
   maxFailureDelay: Field.defaulted(Field.duration("100 millis", "24 hours"), Duration.seconds(60)),
   /**
-   * For how long after it was acquired a token that a server refuses is not replaced, so that a server that refuses every
-   * token does not cause a request for one each time. From 0 millis to 1 hour. Default 30 seconds.
+   * For how long after a token was replaced, since a server refused it, no other one is replaced for that: a server that
+   * refuses every token does not cause a request for one each time. From 0 millis to 1 hour. Default 30 seconds.
    */
   refusalCooldown: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(30)),
   /** How many failures in a row escalate. From 1 to 1000. Default 3. */

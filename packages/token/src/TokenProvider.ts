@@ -14,7 +14,8 @@ import {
   Resilience,
   ResiliencePolicy
 } from "@keelson/core"
-import { Context, Effect, Layer, Option, Random, type Scope, Stream } from "effect"
+import { Context, Effect, Layer, Random, type Scope, Stream } from "effect"
+import { breakerStore } from "./internal/breakerStore.ts"
 import { Engine, registerLookups } from "./internal/provider/engine.ts"
 import { makeFlight } from "./internal/provider/flight.ts"
 import { makeJournal } from "./internal/provider/journal.ts"
@@ -45,6 +46,8 @@ export interface Status {
   readonly escalated: boolean
   /** When an acquisition was begun last: wall clock, milliseconds since 1970. */
   readonly lastAttemptAt: number | undefined
+  /** How many attempts the acquisition made that ended last. */
+  readonly lastAttempts: number
   /** Lookups answered from memory, and others; acquisitions that succeeded and failed; escalations. */
   readonly counts: {
     readonly hits: number
@@ -73,8 +76,8 @@ export interface Shape {
    * A token in place of one that a server refused with a 401: the newer one where there is one, else a new one, the refused
    * one being invalidated at once.
    *
-   * `undefined` where the refused one is the current one and younger than the policy's `refusalCooldown` (30 seconds): a new
-   * one would be refused as well, so that the answer of the server stands. Fails with `TokenProviderError`.
+   * `undefined` where the refused one is the current one, and a token was replaced within the policy's `refusalCooldown` (30
+   * seconds): a new one would be refused as well, so that the answer of the server stands. Fails with `TokenProviderError`.
    */
   readonly replace: (refused: TokenEnvelope) => Effect.Effect<TokenEnvelope | undefined, TokenProviderError>
   /**
@@ -114,15 +117,6 @@ const withDeadline = (options: ResiliencePolicy.Options = {}): ResiliencePolicy.
   options.deadline === undefined && options.attemptTimeout === undefined
     ? { ...options, deadline: "1 minute" }
     : options
-
-const breakerStore = Effect.flatMap(
-  Effect.serviceOption(BreakerStore.BreakerStore),
-  Option.match({
-    onNone: () =>
-      Effect.map(Layer.build(BreakerStore.layerMemory), (context) => Context.get(context, BreakerStore.BreakerStore)),
-    onSome: Effect.succeed
-  })
-)
 
 /**
  * A provider that lives in the scope. Nothing is acquired before it is asked for. Its circuit is kept in the `BreakerStore`

@@ -70,6 +70,9 @@ describe("Explain", () => {
           assert.notInclude(shown, signature.slice(0, 20))
         }
         assert.notMatch(text, /SecretValue/)
+        assert.include(text, "[\"exp\": 1234567890 (2009-02-13T23:31:30.000Z)]")
+        const odd = yield* explain({ exp: 1e300, nbf: "1" }, { showValues: true })
+        assert.include(odd.text, "[\"exp\": 1e+300]")
       }))
 
     it.effect("[R8] that are no claims of the token itself don't show", () =>

@@ -39,10 +39,10 @@ const statusOf = (error: unknown): HttpClientResponse.HttpClientResponse | undef
     : undefined
 
 /**
- * Reading and interrupting frees the connection at once. The stream, not the buffer: where the client's requests belong
+ * Gives up a response whose body nobody reads. Reading and interrupting frees the connection at once. The stream, not the buffer: where the client's requests belong
  * to a scope, only a stream that is given up cancels the body.
  */
-const cancel = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
+export const discard = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
   Effect.flatMap(
     Effect.forkDetach(Stream.runDrain(response.stream), { startImmediately: true }),
     Fiber.interrupt
@@ -84,7 +84,7 @@ export const prepareHttp = <E, R>(
     retryAfter: (error, now) => RetryAfter.parse(statusOf(error)?.headers["retry-after"], now),
     discard(error) {
       const response = statusOf(error)
-      return response === undefined ? Effect.void : cancel(response)
+      return response === undefined ? Effect.void : discard(response)
     }
   }
   return { attempt, loop }

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Host } from "@keelson/core"
 import { Result } from "effect"
 import { IpNetwork, NetAddress } from "effect/net"
 import fc from "fast-check"
 import { forAll } from "../../../core/test/support.ts"
 import * as EgressOptions from "../../src/EgressOptions.ts"
 import { isReachable } from "../../src/internal/egress/addresses.ts"
-import { canonicalHost, isListed } from "../../src/internal/egress/hosts.ts"
+import { isListed } from "../../src/internal/egress/hosts.ts"
 import { checkUrl, serviceRules } from "../../src/internal/egress/rules.ts"
 
 const none = { networks: [], loopback: false }
@@ -140,7 +141,7 @@ describe("Egress rules", () => {
       ),
       ({ as, entry, host, list }) => {
         const expected = list.some((one) => host === one || host.endsWith(`.${one}`))
-        assert.strictEqual(canonicalHost(as), host)
+        assert.strictEqual(Host.canonical(as), host)
         assert.strictEqual(isListed(host, [entry, ...list.slice(1)]), expected)
         const rules = serviceRules(EgressOptions.make({ allowedHosts: [entry, ...list.slice(1)] }))
         assert.strictEqual(Result.isSuccess(checkUrl(`https://${as}/`, rules, undefined)), expected)

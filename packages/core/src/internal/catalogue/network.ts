@@ -88,9 +88,9 @@ export const network = {
     description:
       "The rules for outgoing requests do not allow the URL, a redirect, the address behind its host, or its certificate.",
     troubleshooting: [
-      "`reason` in the details names the rule: `url`, `scheme`, `credentials`, `host`, `address`, `redirect`, `header` or `pin`.",
+      "`reason` in the details names the rule: `url`, `scheme`, `credentials`, `host`, `address`, `redirect`, `header` or `pin`; for a guarded request also `origin`, a URL that is none of the guard's.",
       "If the host is meant to be reached, allow it in the egress options; a private address needs its network allowed.",
-      "For `scheme`: key material is fetched by https only; for a provider on this machine see `allowLocalhost`."
+      "For `scheme`: only https is used; for a server on this machine see `allowLocalhost`."
     ]
   },
   RESPONSE_TOO_LARGE: {

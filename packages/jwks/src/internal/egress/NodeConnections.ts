@@ -1,9 +1,9 @@
+import { Host } from "@keelson/core"
 import { type LookupFunction, Socket } from "node:net"
 import type { SecureContext } from "node:tls"
 import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici"
 import { pinnedIdentity } from "./NodePins.ts"
 import type { Proxy } from "./NodeProxy.ts"
-import { isLocal } from "./rules.ts"
 
 /** What connections are made with. */
 export interface Settings {
@@ -53,7 +53,7 @@ export const openConnections = ({ lookup, proxy, trust }: Settings, pins: Readon
   })
   const destroy = (dispatcher: Dispatcher) => void dispatcher.destroy().catch(() => {})
   return {
-    dispatcherOf: (url) => isLocal(url.hostname) ? direct : proxied,
+    dispatcherOf: (url) => Host.isLocal(url.hostname) ? direct : proxied,
     close: () => {
       for (const socket of sockets) socket.destroy()
       destroy(direct)

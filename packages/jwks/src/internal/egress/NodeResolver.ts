@@ -1,9 +1,9 @@
+import { Host } from "@keelson/core"
 import { Context, Result } from "effect"
 import { NetAddress } from "effect/net"
 import { lookup, type LookupAddress } from "node:dns"
 import type { LookupFunction } from "node:net"
 import { isReachable } from "./addresses.ts"
-import { canonicalHost } from "./hosts.ts"
 import { Refusal } from "./refusal.ts"
 import { reachOf, type ServiceRules } from "./rules.ts"
 
@@ -26,7 +26,7 @@ const wanted = (family: unknown): ReadonlyArray<number> =>
  * what it connects to, so that a name that is resolved again, to another address, is checked again.
  */
 export const guardedLookup = (resolve: Resolve, rules: ServiceRules): LookupFunction => (hostname, options, done) => {
-  const reach = reachOf(canonicalHost(hostname) ?? hostname, rules)
+  const reach = reachOf(Host.canonical(hostname) ?? hostname, rules)
   const isAllowed = ({ address }: LookupAddress): boolean => {
     const parsed = NetAddress.ipFromString(address)
     return Result.isSuccess(parsed) && isReachable(parsed.success, reach)

@@ -1,10 +1,9 @@
+import { Host } from "@keelson/core"
 import { IpNetwork, NetAddress } from "effect/net"
 
 const blocks = (...cidrs: ReadonlyArray<string>) => cidrs.map((cidr) => IpNetwork.fromStringUnsafe(cidr))
 const isIn = (address: NetAddress.IpAddress, list: ReadonlyArray<IpNetwork.IpNetwork>): boolean =>
   list.some((block) => IpNetwork.contains(block, address))
-
-const loopback = blocks("127.0.0.0/8", "::1/128")
 
 /** Not the address of any one host elsewhere; connecting to the unspecified one reaches this machine. */
 const never = blocks("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "ff00::/8")
@@ -48,17 +47,8 @@ const deciding = (address: NetAddress.IpAddress): ReadonlyArray<NetAddress.IpAdd
   return carrier === undefined ? [address] : carrier[1](NetAddress.ipv6ToOctets(address))
 }
 
-const mapped = blocks("::ffff:0:0/96")
-
-/**
- * Whether an address is one of this machine's own, also as IPv4 mapped into IPv6. One that a gateway or a tunnel would
- * unpack is not: the connection leaves this machine.
- */
-export const isLoopback = (address: NetAddress.IpAddress): boolean =>
-  isIn(address, loopback) || (isIn(address, mapped) && deciding(address).every((one) => isIn(one, loopback)))
-
 const isPublic = (address: NetAddress.IpAddress): boolean =>
-  !isIn(address, loopback) && !isIn(address, special) &&
+  !Host.isLoopbackAddress(address) && !isIn(address, special) &&
   (NetAddress.isIpv4Address(address) || isIn(address, globalUnicast))
 
 /** What may be reached besides public addresses. */
@@ -72,5 +62,5 @@ export interface Reach {
 export const isReachable = (address: NetAddress.IpAddress, reach: Reach): boolean =>
   deciding(address).every((one) =>
     !isIn(one, never) &&
-    (isPublic(one) || (reach.loopback && isLoopback(address)) || isIn(one, reach.networks))
+    (isPublic(one) || (reach.loopback && Host.isLoopbackAddress(address)) || isIn(one, reach.networks))
   )

@@ -1,9 +1,10 @@
+import { Host } from "@keelson/core"
 import { Result } from "effect"
 import { IpNetwork } from "effect/net"
 import type { RefusalReason, Rules } from "../../Egress.ts"
 import type { EgressOptions } from "../../EgressOptions.ts"
-import { isLoopback, isReachable, type Reach } from "./addresses.ts"
-import { isListed, literalOf, withoutDot } from "./hosts.ts"
+import { isReachable, type Reach } from "./addresses.ts"
+import { isListed } from "./hosts.ts"
 
 /** The rules of the service, ready for use. */
 export interface ServiceRules extends EgressOptions {
@@ -19,21 +20,15 @@ export const serviceRules = (options: EgressOptions): ServiceRules => ({
 export const narrowed = (limit: number, rule: number | undefined): number =>
   rule !== undefined && rule < limit ? rule : limit
 
-/** Whether a canonical host is this machine by its name, or by the address that it is. */
-export const isLocal = (host: string): boolean => {
-  const literal = literalOf(host)
-  return literal === undefined ? host === "localhost" : isLoopback(literal)
-}
-
 /** What a canonical host's addresses may be. */
 export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules): Reach => ({
   networks,
-  loopback: allowLocalhost && isLocal(host)
+  loopback: allowLocalhost && Host.isLocal(host)
 })
 
 /** Whether the addresses of a host can be accepted at all, by its name alone or by the address that it is. */
 const isAddressable = (host: string, rules: ServiceRules): boolean => {
-  const literal = literalOf(host)
+  const literal = Host.literal(host)
   const reach = reachOf(host, rules)
   if (literal !== undefined) return isReachable(literal, reach)
   // Names below localhost are loopback addresses too (RFC 6761, 6.3), and none of those that are allowed.
@@ -48,8 +43,8 @@ export const checkUrl = (
 ): Result.Result<URL, RefusalReason> => {
   if (!URL.canParse(String(input))) return Result.fail("url")
   const url = new URL(input)
-  const host = withoutDot(url.hostname)
-  const isLocalHttp = url.protocol === "http:" && host !== undefined && service.allowLocalhost && isLocal(host)
+  const host = Host.withoutDot(url.hostname)
+  const isLocalHttp = url.protocol === "http:" && host !== undefined && service.allowLocalhost && Host.isLocal(host)
   if (url.protocol !== "https:" && !isLocalHttp) return Result.fail("scheme")
   if (url.username !== "" || url.password !== "") return Result.fail("credentials")
   if (host === undefined || !isListed(host, service.allowedHosts) || !isListed(host, rules?.allowedHosts ?? [])) {
@@ -77,7 +72,9 @@ export const checkRedirect = (
   if (!URL.canParse(location, from.href)) return Result.fail("redirect")
   return Result.flatMap(checkUrl(new URL(location, from), service, rules), (to) => {
     if (from.protocol === "https:" && to.protocol !== "https:") return Result.fail("scheme" as const)
-    return isLocal(to.hostname) && !isLocal(from.hostname) ? Result.fail("address" as const) : Result.succeed(to)
+    return Host.isLocal(to.hostname) && !Host.isLocal(from.hostname)
+      ? Result.fail("address" as const)
+      : Result.succeed(to)
   })
 }
 

@@ -1,4 +1,6 @@
 import { ErrorCode } from "@keelson/core"
+import { DateTime } from "effect"
+import { maxNumericDate } from "../../Claims.ts"
 import type { Check, CheckName, Explanation, Values } from "../../Explain.ts"
 import { TokenError } from "../../TokenError.ts"
 
@@ -42,10 +44,19 @@ const quoted = (value: unknown): string => {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength)}... (${text.length} characters)`
 }
 
-const listed = (values: Values | undefined): string =>
-  values === undefined
-    ? ""
-    : ` [${Object.entries(values).map(([name, value]) => `${quoted(name)}: ${quoted(value)}`).join(", ")}]`
+/** The claims that are seconds since 1970, told as people read them too. */
+const dates: ReadonlySet<string> = new Set(["exp", "nbf", "iat"])
+
+const dated = (name: string, value: unknown): string =>
+  dates.has(name) && typeof value === "number" && value >= 0 && value <= maxNumericDate
+    ? ` (${DateTime.formatIso(DateTime.makeUnsafe(value * 1000))})`
+    : ""
+
+const listed = (values: Values | undefined): string => {
+  if (values === undefined) return ""
+  const all = Object.entries(values).map(([name, value]) => `${quoted(name)}: ${quoted(value)}${dated(name, value)}`)
+  return ` [${all.join(", ")}]`
+}
 
 const told = (check: Check): string => {
   switch (check.status) {

@@ -1,5 +1,5 @@
 /** Where in a request a token is. */
-export type Source = "header" | "query" | "cookie"
+type Source = "header" | "query" | "cookie"
 
 /** What a request has of a token. */
 export type Found =

@@ -40,6 +40,9 @@ export class Engine {
   isClosed = false
   failures = none()
   lastAttemptAt: number | undefined
+  lastAttempts = 0
+  /** When a token was replaced last because a server refused it. */
+  replacedAt: Instant.Instant | undefined
   readonly counts = { hits: 0, misses: 0, acquisitions: 0, failures: 0, escalations: 0 }
 
   constructor(server: string, policy: RefreshPolicy) {
@@ -57,6 +60,14 @@ export class Engine {
     const { held } = this
     return held !== undefined &&
       (held.envelope === envelope || Redacted.value(held.envelope.value) === Redacted.value(envelope.value))
+  }
+  /** Whether a token that is refused may be replaced: not again so soon after another one was. Takes the turn. */
+  mayReplace(clock: Clock.Clock): boolean {
+    const { policy: { refusalCooldown }, replacedAt } = this
+    const settled = replacedAt && Instant.after(replacedAt, Duration.toMillis(refusalCooldown))
+    if (settled !== undefined && !Instant.hasCome(settled, clock)) return false
+    this.replacedAt = Instant.now(clock)
+    return true
   }
   /** Drops the token, and has what an acquisition under way brings be dropped too. */
   drop(): void {
@@ -118,6 +129,7 @@ export class Engine {
       lastFailure: this.failures.last,
       escalated: this.isEscalated,
       lastAttemptAt: this.lastAttemptAt,
+      lastAttempts: this.lastAttempts,
       counts: { ...this.counts }
     }
   }

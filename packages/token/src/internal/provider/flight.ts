@@ -98,6 +98,7 @@ const run = Effect.fn("TokenProvider.acquire")(function*<R>(
     const { epoch } = engine
     const id = yield* attemptId
     const acquired = yield* acquire(parts, id, cause)
+    engine.lastAttempts = acquired.attempts
     const elapsed = elapsedSince(began, clock)
     if (Result.isFailure(acquired.result)) {
       return yield* Effect.fail(yield* failed(parts, id, acquired, acquired.result.failure, elapsed))

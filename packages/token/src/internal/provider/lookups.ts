@@ -1,5 +1,5 @@
 import { Instant } from "@keelson/core"
-import { Clock, Duration, Effect, type Fiber } from "effect"
+import { Clock, Effect, type Fiber } from "effect"
 import type { TokenEnvelope } from "../../TokenEnvelope.ts"
 import type { Cause } from "../../TokenEvent.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
@@ -42,7 +42,7 @@ export const makeGet = (engine: Engine, flight: Flight): Effect.Effect<TokenEnve
   })
 }
 
-/** A token in place of one that a server refused; `undefined` where the refused one is current and too young. */
+/** A token in place of one that a server refused; `undefined` where the refused one is current and another one was replaced a moment ago. */
 export const replace = (
   engine: Engine,
   flight: Flight,
@@ -55,8 +55,7 @@ export const replace = (
       return held.found
     }
     if (held !== undefined) {
-      const settled = Instant.after(held.envelope.issuedAt, Duration.toMillis(engine.policy.refusalCooldown))
-      if (!Instant.hasCome(settled, clock)) return Effect.succeed(undefined)
+      if (!engine.mayReplace(clock)) return Effect.succeed(undefined)
       engine.drop()
     }
     engine.counts.misses++

@@ -92,5 +92,3 @@ export const makeRedisList = (
         ))
   }
 }
-
-export type RedisList = ReturnType<typeof makeRedisList>

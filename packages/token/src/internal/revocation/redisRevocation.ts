@@ -73,7 +73,7 @@ export const makeRedisRevocation = Effect.fnUntraced(
         own.add(entry, clock)
         const answer = yield* shared.add(entry)
         yield* watch("revoke", answer)
-        if (answer._tag !== "answer") yield* storeFailed
+        if (answer._tag !== "answer") return yield* storeFailed
       })
     }
   }

@@ -1,0 +1,106 @@
+/**
+ * Calls to an API with tokens of a real authorization server, both on 127.0.0.1: `node examples/src/calling-apis.ts`. It
+ * ends by itself after about a second.
+ *
+ * `allowLocalhost` is for these servers only: what is not on this machine is https.
+ */
+import { NodeHttpClient, NodeRuntime } from "@effect/platform-node"
+import { ClientAuth, OAuthClient, TokenGuard, TokenManagers } from "@keelson/token"
+import { ConfigProvider, Console, Context, Effect, Layer, Redacted, References, type Scope } from "effect"
+import { type Api, makeApi } from "./tokens/api.ts"
+import { type AuthorizationServer, makeAuthorizationServer } from "./tokens/authorizationServer.ts"
+
+const counted = (what: ReadonlyArray<string>): string =>
+  Array.from(new Set(what), (one) => `${what.filter((other) => other === one).length} x ${one}`).join("; ")
+
+const outcome = (guard: TokenGuard.TokenGuard, path: string): Effect.Effect<string> =>
+  Effect.match(guard.get(path), {
+    onSuccess: ({ status }) => String(status),
+    onFailure: (error) => "code" in error ? error.code : error._tag
+  })
+
+const makeReport = (server: AuthorizationServer, api: Api) => {
+  return Effect.fnUntraced(function*(title: string, outcomes: ReadonlyArray<string>) {
+    const seen = Object.entries(api.takeRequests()).map(([who, count]) => `${count} of ${who}`)
+    yield* Console.log(
+      `${title}\n  ${counted(outcomes)}\n  at the API: ${
+        seen.join(", ") || "none"
+      }; token requests: ${server.takeRequests()}\n`
+    )
+  })
+}
+
+/** A guard of its own, by a client secret. */
+const bySecret = Effect.fnUntraced(function*(server: AuthorizationServer, api: Api) {
+  class Reports extends TokenGuard.Service<Reports>()("app/Reports", {
+    origins: [api.url],
+    allowLocalhost: true,
+    source: OAuthClient.clientCredentials({
+      issuer: server.issuer,
+      clientId: "reporter",
+      auth: ClientAuth.secretBasic(Redacted.make(server.clientSecret)),
+      scope: "invoices",
+      allowLocalhost: true
+    })
+  }) {}
+  const guard = Context.get(yield* Layer.build(Reports.layer), Reports)
+  const report = makeReport(server, api)
+  const calls = (count: number, path = "/invoices") =>
+    Effect.all(Array.from({ length: count }, () => outcome(guard, path)), { concurrency: "unbounded" })
+
+  yield* report("100 calls at once, with no token yet", yield* calls(100))
+  yield* report("100 more", yield* calls(100))
+
+  api.refuseKnown()
+  yield* report("The API takes the token no more: each call is sent again, with one new token", yield* calls(10))
+
+  server.isDown = true
+  const refresh = yield* Effect.match(guard.provider.refresh, {
+    onSuccess: () => "a token",
+    onFailure: ({ code }) => code
+  })
+  yield* report(`The authorization server is down (${refresh}): the token goes on`, yield* calls(10))
+  server.isDown = false
+
+  yield* report("A call to somewhere else is not sent", yield* calls(1, "http://127.0.0.1:9/invoices"))
+})
+
+/** Servers of a configuration, by a private key that the environment has. */
+const byKey = Effect.fnUntraced(function*(server: AuthorizationServer, api: Api) {
+  const text = `
+servers:
+  ledger:
+    url: ${api.url}/ledger
+    allowLocalhost: true
+    client:
+      issuer: ${server.issuer}
+      allowLocalhost: true
+      clientId: ledger
+      authMethod: private_key_jwt
+      privateKey: \${LEDGER_KEY}
+      privateKeyAlgorithm: ES256
+      privateKeyId: "1"
+      scope: ledger
+`
+  const environment = ConfigProvider.fromEnv({ env: { LEDGER_KEY: server.privateKey } })
+  const servers = TokenManagers.layerText({ format: "yaml", text, section: "servers" })
+  const managers = Context.get(
+    yield* Effect.provideService(Layer.build(servers), ConfigProvider.ConfigProvider, environment),
+    TokenManagers.TokenManagers
+  )
+  const report = makeReport(server, api)
+  const found = [`${api.url}/ledger/1`, `${api.url}/ledgers`].map((url) => managers.find(url)?.server ?? "nobody's")
+  const ledger = managers.get("ledger")
+  const outcomes = ledger === undefined ? [] : [yield* outcome(ledger, "/1")]
+  yield* report(`Servers of a file, by private_key_jwt: /ledger/1 is ${found[0]}, /ledgers is ${found[1]}`, outcomes)
+})
+
+const main: Effect.Effect<void, unknown, Scope.Scope> = Effect.gen(function*() {
+  const server = yield* makeAuthorizationServer
+  const api = yield* makeApi(server.clientOf)
+  yield* bySecret(server, api)
+  yield* byKey(server, api)
+}).pipe(Effect.provide(NodeHttpClient.layerUndici))
+
+// The log of the outage would tear the report apart.
+NodeRuntime.runMain(Effect.provideService(Effect.scoped(main), References.MinimumLogLevel, "None"))

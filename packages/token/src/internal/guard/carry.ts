@@ -1,0 +1,55 @@
+import { HttpRetry } from "@keelson/core"
+import { Context, Effect, Redacted } from "effect"
+import { type HttpClient, type HttpClientError, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import type { TokenEnvelope } from "../../TokenEnvelope.ts"
+import type { Target } from "./target.ts"
+
+/** Counts the requests of one call, retries and replays among them. */
+export const Sent = Context.Reference<{ count: number } | undefined>("@keelson/token/Sent", {
+  defaultValue: () => undefined
+})
+
+/** One more of them. */
+export const sending: Effect.Effect<void> = Effect.map(Sent, (sent) => {
+  if (sent !== undefined) sent.count++
+})
+
+/** A token to send, and another one in place of one that was refused. */
+export interface Tokens<out E> {
+  readonly get: Effect.Effect<TokenEnvelope, E>
+  readonly replace: (refused: TokenEnvelope) => Effect.Effect<TokenEnvelope | undefined, E>
+}
+
+const withToken = ({ request }: Target, { value }: TokenEnvelope) =>
+  HttpClientRequest.setHeader(request, "authorization", `Bearer ${Redacted.value(value)}`)
+
+/**
+ * Sends the requests of one call, redirects included, each to an origin of its own with a valid token. A 401 has the
+ * token replaced and the request sent again, once, if it can be. Where no new token is to be had the call fails: that the
+ * authorization server is away does not mean that the caller may not do this.
+ */
+export const carry = <E>(
+  send: HttpClient.HttpClient["postprocess"],
+  { get, replace }: Tokens<E>
+): (target: Target) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
+  let isReplayed = false
+  return (target) => {
+    if (!target.isOwn) return send(Effect.succeed(target.request))
+    const attempt = (envelope: TokenEnvelope) => send(Effect.succeed(withToken(target, envelope)))
+    return Effect.flatMap(get, (envelope) =>
+      Effect.flatMap(attempt(envelope), (response) => {
+        if (response.status !== 401 || isReplayed || !HttpRetry.isReplayable(target.request)) {
+          return Effect.succeed(response)
+        }
+        isReplayed = true
+        return replace(envelope).pipe(
+          Effect.onError(() => HttpRetry.discard(response)),
+          Effect.flatMap((newer) =>
+            newer === undefined
+              ? Effect.succeed(response)
+              : Effect.andThen(HttpRetry.discard(response), Effect.andThen(sending, attempt(newer)))
+          )
+        )
+      }))
+  }
+}

@@ -1,0 +1,291 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
+import { TestClock } from "effect/testing"
+import { TokenGuard } from "../src/index.ts"
+import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
+
+const plain: Reply = statuses()
+
+describe("TokenGuard", () => {
+  describe("attaching", () => {
+    it.effect("[S2-01] [S2-03] sees to a valid token before every request, and asks for one once", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted(plain)
+        const guard = yield* guardOver(api, { source })
+        assert.strictEqual(asked(), 0)
+        yield* guard.get("/a")
+        yield* guard.post(`${origin}/b`, { body: HttpBody.text("x") })
+        yield* guard.execute(HttpClientRequest.put("c?d=e"))
+        assert.deepStrictEqual(api.received.map(({ method, url }) => `${method} ${url}`), [
+          "GET https://api.example/a",
+          "POST https://api.example/b",
+          "PUT https://api.example/c?d=e"
+        ])
+        assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-1", "token-1"])
+        assert.strictEqual(asked(), 1)
+      }))
+
+    it.effect("[S2-09] concurrent requests without a token share one acquisition", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted(plain)
+        const guard = yield* guardOver(api, { source: Effect.delay(source, "1 second") })
+        const fiber = yield* Effect.forkChild(
+          Effect.all(Array.from({ length: 100 }, () => guard.get("/")), { concurrency: "unbounded" })
+        )
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(fiber)
+        assert.strictEqual(asked(), 1)
+        assert.deepStrictEqual(new Set(tokensOf(api.received)), new Set(["token-1"]))
+      }))
+
+    it.effect("[R12] sends nothing to another origin, and says why", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted(plain)
+        const guard = yield* guardOver(api, { source, origins: [`${origin}/v1`, "https://upload.example"] })
+        for (
+          const [url, reason] of [
+            ["https://api.example/v1/../v2", "origin"],
+            ["https://api.example/v10", "origin"],
+            ["https://api.example/v1/..%2fv2", "origin"],
+            ["https://api.example.evil/v1", "origin"],
+            ["https://api.example:444/v1", "origin"],
+            ["https://api.example@evil.example/v1", "credentials"],
+            ["http://api.example/v1", "scheme"],
+            ["file:///etc/passwd", "scheme"],
+            ["https://", "url"]
+          ] as const
+        ) {
+          const error = yield* Effect.flip(guard.get(url))
+          assert.deepInclude(error, { _tag: "NetworkError", code: "EGRESS_REFUSED", details: { reason, hop: 0 } }, url)
+        }
+        assert.deepStrictEqual(api.received, [])
+        assert.strictEqual(asked(), 0)
+        yield* guard.get("https://upload.example/v2/x")
+        yield* guard.get("//evil.example/x")
+        assert.deepStrictEqual(api.received.map(({ url }) => url), [
+          "https://upload.example/v2/x",
+          "https://api.example/v1//evil.example/x"
+        ])
+      }))
+
+    it.effect("[R12] what the application's client makes of a URL is looked at, not what was given", () =>
+      Effect.gen(function*() {
+        const { source } = makeSource()
+        const api = scripted(plain)
+        const mapped = HttpClient.mapRequest(api.client, HttpClientRequest.prependUrl("https://proxy.example/to"))
+        const guard = yield* guardOver({ ...api, client: mapped }, { source })
+        const error = yield* Effect.flip(guard.get("/x"))
+        assert.deepInclude(error, { code: "EGRESS_REFUSED" })
+        assert.deepStrictEqual(api.received, [])
+      }))
+
+    it.effect("takes the place of an Authorization that a caller sets", () =>
+      Effect.gen(function*() {
+        const api = scripted(plain)
+        const guard = yield* guardOver(api, { source: makeSource().source })
+        yield* guard.get("/", { headers: { authorization: "Basic b3duOm93bg==" } })
+        assert.deepStrictEqual(tokensOf(api.received), ["token-1"])
+      }))
+
+    it.effect("works with the combinators of HttpClient", () =>
+      Effect.gen(function*() {
+        const api = scripted(statuses(404))
+        const guard = yield* guardOver(api, { source: makeSource().source })
+        const client = guard.pipe(
+          HttpClient.mapRequest(HttpClientRequest.prependUrl("/items")),
+          HttpClient.filterStatusOk
+        )
+        const error = yield* Effect.flip(client.get("1"))
+        assert.strictEqual(error._tag, "HttpClientError")
+        assert.strictEqual(api.received[0]?.url, "https://api.example/items/1")
+      }))
+  })
+
+  describe("a 401", () => {
+    it.effect("[S2-18] [K-10] has the token replaced and the request sent again, once", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted(statuses(401, 200))
+        const guard = yield* guardOver(api, { source })
+        const response = yield* guard.post("/", { body: HttpBody.text("body") })
+        assert.strictEqual(response.status, 200)
+        assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-2"])
+        assert.strictEqual(asked(), 2)
+      }))
+
+    it.effect("[S2-18] [R13] is surfaced where the new token is refused too, which is replaced 30 seconds later at the soonest", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted(() => Effect.sync(() => new Response(null, { status: 401 })))
+        const guard = yield* guardOver(api, { source })
+        const statusOf = Effect.map(guard.get("/"), ({ status }) => status)
+        assert.strictEqual(yield* statusOf, 401)
+        assert.deepStrictEqual([asked(), api.received.length], [2, 2])
+        for (let i = 0; i < 20; i++) assert.strictEqual(yield* statusOf, 401)
+        yield* TestClock.adjust("29999 millis")
+        assert.strictEqual(yield* statusOf, 401)
+        assert.deepStrictEqual([asked(), api.received.length], [2, 23])
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* statusOf, 401)
+        assert.deepStrictEqual([asked(), api.received.length], [3, 25])
+      }))
+
+    it.effect("[S2-18] [R13] of many at once with one old token costs one acquisition, and all are sent again with the new one", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted((request) =>
+          Effect.delay(
+            Effect.sync(() =>
+              new Response(null, { status: request.headers["authorization"] === "Bearer token-1" ? 401 : 200 })
+            ),
+            "100 millis"
+          )
+        )
+        const guard = yield* guardOver(api, { source: Effect.delay(source, "1 second") })
+        const fiber = yield* Effect.forkChild(
+          Effect.all(Array.from({ length: 50 }, () => guard.get("/")), { concurrency: "unbounded" })
+        )
+        yield* TestClock.adjust("10 seconds")
+        const responses = yield* Fiber.join(fiber)
+        assert.deepStrictEqual(new Set(responses.map(({ status }) => status)), new Set([200]))
+        assert.strictEqual(asked(), 2)
+        assert.strictEqual(api.received.length, 100)
+      }))
+
+    it.effect("[R13] of a request whose body is a stream is surfaced: it cannot be sent again", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted(statuses(401))
+        const guard = yield* guardOver(api, { source })
+        const body = HttpBody.raw(new ReadableStream())
+        assert.strictEqual((yield* guard.post("/", { body })).status, 401)
+        assert.deepStrictEqual([asked(), api.received.length], [1, 1])
+      }))
+
+    it.effect("[K-10] fails as the acquisition does where no new token is to be had, and has no request sent meanwhile", () =>
+      Effect.gen(function*() {
+        const source = makeSource()
+        const api = scripted(statuses(200, 401))
+        const guard = yield* guardOver(api, { source: source.source })
+        yield* guard.get("/")
+        source.isDown = true
+        assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "NetworkError", code: "NETWORK_ERROR" })
+        assert.strictEqual(api.received.length, 2)
+        assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "NetworkError", code: "NETWORK_ERROR" })
+        assert.strictEqual(api.received.length, 2)
+      }))
+
+    it.effect("a caller that is interrupted while a token is replaced disturbs nobody else", () =>
+      Effect.gen(function*() {
+        const { asked, source } = makeSource()
+        const api = scripted((request) =>
+          Effect.sync(() =>
+            new Response(null, { status: request.headers["authorization"] === "Bearer token-1" ? 401 : 200 })
+          )
+        )
+        const guard = yield* guardOver(api, { source: Effect.delay(source, "1 second") })
+        const first = yield* Effect.forkChild(guard.get("/first"))
+        const second = yield* Effect.forkChild(guard.get("/second"))
+        yield* TestClock.adjust("1500 millis")
+        yield* Fiber.interrupt(first)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Fiber.join(second)).status, 200)
+        assert.strictEqual(asked(), 2)
+      }))
+  })
+
+  describe("tokens of their own", () => {
+    it.effect("are kept apart by scope and audience, and shared by equal ones", () =>
+      Effect.gen(function*() {
+        const sources = new Map<string, ReturnType<typeof makeSource>>()
+        const api = scripted(plain)
+        const guard = yield* guardOver(api, {
+          source: ({ audience, scope }) => {
+            const made = makeSource(`${scope ?? "all"}@${audience ?? "any"}`.replaceAll(" ", "+"))
+            sources.set(`${scope} ${audience}`, made)
+            return made.source
+          }
+        })
+        const read = yield* guard.scoped({ scope: "read" })
+        const both = yield* guard.scoped({ scope: "write read" })
+        const same = yield* guard.scoped({ scope: "read  write read" })
+        const other = yield* guard.scoped({ scope: "read", audience: "https://other.example" })
+        for (const client of [guard, read, both, same, other]) yield* client.get("/")
+        assert.deepStrictEqual(tokensOf(api.received), [
+          "all@any-1",
+          "read@any-1",
+          "read+write@any-1",
+          "read+write@any-1",
+          "read@https://other.example-1"
+        ])
+        assert.strictEqual(sources.size, 4)
+        yield* read.provider.invalidate(yield* read.provider.get)
+        yield* Effect.all([read.get("/"), both.get("/")])
+        assert.deepStrictEqual(tokensOf(api.received.slice(5)), ["read@any-2", "read+write@any-1"])
+      }))
+
+    it.effect("are refused where the source has one scope only, and above 100", () =>
+      Effect.gen(function*() {
+        const api = scripted(plain)
+        const fixed = yield* guardOver(api, { source: makeSource().source })
+        assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), { code: "INVALID_CONFIG" })
+        const guard = yield* guardOver(api, { source: () => makeSource().source })
+        const all = Array.from({ length: 99 }, (_, index) => guard.scoped({ scope: `s${index}` }))
+        yield* Effect.all(all, { concurrency: "unbounded" })
+        assert.deepInclude(yield* Effect.flip(guard.scoped({ scope: "one-more" })), { code: "INVALID_CONFIG" })
+        yield* guard.scoped({ scope: "s7" })
+      }))
+
+    it.effect("[K-26] several guards live in one application, each with its own token, and none is the HttpClient", () => {
+      class Billing extends TokenGuard.Service<Billing>()("app/Billing", {
+        origins: ["https://billing.example"],
+        source: makeSource("billing").source
+      }) {}
+      class Orders extends TokenGuard.Service<Orders>()("app/Orders", {
+        origins: ["https://orders.example"],
+        source: makeSource("orders").source
+      }) {}
+      const api = scripted(plain)
+      const client = Layer.succeed(HttpClient.HttpClient, api.client)
+      return Effect.gen(function*() {
+        const billing = yield* Billing
+        yield* billing.get("/invoices")
+        yield* (yield* Orders).get("/orders")
+        assert.deepStrictEqual(tokensOf(api.received), ["billing-1", "orders-1"])
+        assert.strictEqual(billing.server, "app/Billing")
+        yield* HttpClient.get("https://billing.example/plain")
+        assert.strictEqual(api.received.at(-1)?.authorization, undefined)
+      }).pipe(Effect.provide(Layer.provideMerge(Layer.merge(Billing.layer, Orders.layer), client)))
+    })
+  })
+
+  describe("options", () => {
+    it.effect("[R12] origins are mandatory, https, and without anything that is no origin or path", () =>
+      Effect.gen(function*() {
+        const api = scripted(plain)
+        const refusal = (options: Partial<TokenGuard.Options>) =>
+          Effect.flip(guardOver(api, { source: makeSource().source, ...options }))
+        for (
+          const origins of [
+            [],
+            [""],
+            ["http://api.example"],
+            ["https://api.example", "https://user@api.example"],
+            ["https://api.example?x"],
+            ["http://localhost:1"]
+          ]
+        ) {
+          const error = yield* refusal({ origins })
+          assert.strictEqual(error.code, "INVALID_CONFIG", origins.join())
+          assert.match(JSON.stringify(error), /"path":"origins/, origins.join())
+          assert.notInclude(JSON.stringify(error), "user@")
+        }
+        yield* guardOver(api, { source: makeSource().source, origins: ["http://localhost:1"], allowLocalhost: true })
+        assert.deepInclude((yield* refusal({ maxRedirects: 11 })).details, { path: "maxRedirects" })
+      }))
+  })
+})

@@ -1,0 +1,169 @@
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Layer } from "effect"
+import { FetchHttpClient, HttpBody, type HttpClient, HttpClientRequest } from "effect/http"
+import { type Answer, httpOrigin } from "../../core/test/httpOrigin.ts"
+import { quiet } from "../../jwks/test/observe.ts"
+import { TokenGuard } from "../src/index.ts"
+import { guardOver, makeSource, origin, type Reply, scripted, tokensOf } from "./guardSupport.ts"
+
+const to = (location: string, status = 302): Answer => ({ status, headers: { location } })
+
+/** Answers by URL; anything else with 200. */
+const byUrl = (table: Readonly<Record<string, readonly [status: number, location: string]>>): Reply => (request) =>
+  Effect.sync(() => {
+    const [status, location] = table[request.url] ?? [200, undefined]
+    return new Response(null, { status, headers: location === undefined ? {} : { location } })
+  })
+
+const clients: ReadonlyArray<readonly [string, Layer.Layer<HttpClient.HttpClient>]> = [
+  ["fetch", FetchHttpClient.layer],
+  ["undici", NodeHttpClient.layerUndici],
+  ["node:http", NodeHttpClient.layerNodeHttp]
+]
+
+const credentials = { cookie: "session=1", "proxy-authorization": "Basic eDp5", "x-request-id": "7" }
+
+describe("TokenGuard redirects", () => {
+  for (const [name, layer] of clients) {
+    it.live(`[R12] over ${name}, the token goes along to a guarded origin and to no other`, () =>
+      Effect.gen(function*() {
+        const foreign = yield* httpOrigin({ status: 200, body: "from elsewhere" })
+        const second = yield* httpOrigin(to(`${foreign.url}file?signature=s`))
+        const first = yield* httpOrigin(to("/next", 307), to(`${second.url}there`, 308))
+        const guard = yield* TokenGuard.make({
+          name: "api",
+          origins: [first.url, second.url],
+          allowLocalhost: true,
+          source: makeSource().source
+        })
+        const response = yield* guard.get("/start", { headers: credentials })
+        assert.strictEqual(yield* response.text, "from elsewhere")
+        const tokens = [...first.received, ...second.received, ...foreign.received].map((one) =>
+          one.headers.authorization
+        )
+        assert.deepStrictEqual(tokens, ["Bearer token-1", "Bearer token-1", "Bearer token-1", undefined])
+        assert.deepInclude(first.received[1]?.headers, credentials)
+        for (const { received } of [second, foreign]) {
+          assert.deepInclude(received[0]?.headers, { "x-request-id": "7" })
+          assert.notProperty(received[0]?.headers, "cookie")
+          assert.notProperty(received[0]?.headers, "proxy-authorization")
+        }
+      }).pipe(Effect.provide(layer), quiet))
+  }
+
+  it.live("[R12] none is followed where none is allowed, also over a fetch that would", () =>
+    Effect.gen(function*() {
+      const foreign = yield* httpOrigin()
+      const first = yield* httpOrigin(to(foreign.url))
+      const guard = yield* TokenGuard.make({
+        name: "api",
+        origins: [first.url],
+        allowLocalhost: true,
+        maxRedirects: 0,
+        source: makeSource().source
+      })
+      assert.strictEqual((yield* guard.get("/")).status, 302)
+      assert.deepStrictEqual(foreign.received, [])
+    }).pipe(Effect.provide(FetchHttpClient.layer), quiet))
+
+  it.effect("[R12] a 401 after a redirect has that request sent again, not the one before", () =>
+    Effect.gen(function*() {
+      const api = scripted((_, number) =>
+        Effect.sync(() =>
+          number === 1
+            ? new Response(null, { status: 303, headers: { location: "/result" } })
+            : new Response(null, { status: number === 2 ? 401 : 200 })
+        )
+      )
+      const guard = yield* guardOver(api, { source: makeSource().source })
+      const response = yield* guard.post("/order", { body: HttpBody.text("one") })
+      assert.strictEqual(response.status, 200)
+      assert.deepStrictEqual(api.received.map(({ method, url }) => `${method} ${url}`), [
+        "POST https://api.example/order",
+        "GET https://api.example/result",
+        "GET https://api.example/result"
+      ])
+      assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-1", "token-2"])
+    }))
+
+  it.effect("the method changes as RFC 9110 has it", () =>
+    Effect.gen(function*() {
+      for (
+        const [status, method, expected] of [
+          [301, "POST", "GET"],
+          [302, "POST", "GET"],
+          [303, "PUT", "GET"],
+          [303, "HEAD", "HEAD"],
+          [301, "PUT", "PUT"],
+          [307, "POST", "POST"],
+          [308, "PATCH", "PATCH"]
+        ] as const
+      ) {
+        const bodies: Array<string> = []
+        const api = scripted((request, number) =>
+          Effect.sync(() => {
+            bodies.push(request.body._tag)
+            return number === 1
+              ? new Response(null, { status, headers: { location: "/b" } })
+              : new Response(null, { status: 200 })
+          })
+        )
+        const guard = yield* guardOver(api, { source: makeSource().source })
+        const body = method === "HEAD" ? HttpBody.empty : HttpBody.text("x", "text/plain")
+        yield* guard.execute(HttpClientRequest.setBody(HttpClientRequest.make(method)("/a"), body))
+        assert.strictEqual(api.received[1]?.method, expected, `${status} ${method}`)
+        assert.strictEqual(bodies[1], expected === "GET" || expected === "HEAD" ? "Empty" : bodies[0])
+      }
+    }))
+
+  it.effect("[R12] one that may not be followed fails, and says why", () =>
+    Effect.gen(function*() {
+      const api = scripted(byUrl({
+        [`${origin}/http`]: [302, "http://api.example/x"],
+        [`${origin}/user`]: [302, "https://me@api.example/x"],
+        [`${origin}/machine`]: [302, "https://127.0.0.1/x"],
+        [`${origin}/file`]: [302, "file:///etc/passwd"],
+        [`${origin}/none`]: [302, "https://"],
+        [`${origin}/loop`]: [302, "/loop"]
+      }))
+      const guard = yield* guardOver(api, { source: makeSource().source, allowLocalhost: true })
+      for (
+        const [path, reason, hop] of [
+          ["http", "scheme", 1],
+          ["user", "credentials", 1],
+          ["machine", "address", 1],
+          ["file", "scheme", 1],
+          ["none", "redirect", 1],
+          ["loop", "redirect", 4]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(guard.get(path))
+        assert.deepInclude(error, { code: "EGRESS_REFUSED", details: { reason, hop } }, path)
+      }
+    }))
+
+  it.effect("[R12] nothing but GET and HEAD goes to another place, and no stream goes twice", () =>
+    Effect.gen(function*() {
+      const api = scripted(byUrl({
+        [`${origin}/v1/away`]: [307, "https://elsewhere.example/x"],
+        [`${origin}/v1/up`]: [307, "/v2/x"],
+        [`${origin}/v1/same`]: [307, "/v1/x"]
+      }))
+      const guard = yield* guardOver(api, { source: makeSource().source, origins: [`${origin}/v1`] })
+      const refusedOf = (path: string, body: HttpBody.HttpBody) => Effect.flip(guard.post(path, { body }))
+      const refused = { code: "EGRESS_REFUSED" as const, details: { reason: "redirect", hop: 1 } }
+      assert.deepInclude(yield* refusedOf("away", HttpBody.text("x")), refused)
+      assert.deepInclude(yield* refusedOf("up", HttpBody.text("x")), refused)
+      assert.deepInclude(yield* refusedOf("same", HttpBody.raw(new ReadableStream())), refused)
+      assert.strictEqual(api.received.length, 3)
+      yield* guard.get("away")
+      yield* guard.get("up")
+      assert.deepStrictEqual(api.received.slice(3).map(({ authorization, url }) => [url, authorization]), [
+        [`${origin}/v1/away`, "Bearer token-1"],
+        ["https://elsewhere.example/x", undefined],
+        [`${origin}/v1/up`, "Bearer token-1"],
+        [`${origin}/v2/x`, undefined]
+      ])
+    }))
+})

@@ -1,0 +1,203 @@
+import { assert, describe, it } from "@effect/vitest"
+import { BreakerStore, Metrics } from "@keelson/core"
+import { Duration, Effect, Fiber, Metric } from "effect"
+import { HttpBody, HttpClientError, HttpClientRequest } from "effect/http"
+import { TestClock } from "effect/testing"
+import { runOut } from "../../core/test/support.ts"
+import type { TokenGuard } from "../src/index.ts"
+import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
+
+const retry = { maxAttempts: 4, initialDelay: "200 millis", multiplier: 1.8, maxDelay: "5 seconds" } as const
+
+const broken: Reply = (request) =>
+  Effect.fail(
+    new HttpClientError.HttpClientError({
+      reason: new HttpClientError.TransportError({ request, description: "reset" })
+    })
+  )
+
+/** Answers by the number of the request, the last one for all after it. */
+const inTurn = (...replies: ReadonlyArray<Reply>): Reply => (request, number) =>
+  replies[Math.min(number, replies.length) - 1]?.(request, number) ?? Effect.never
+
+describe("TokenGuard resilience", () => {
+  it.effect("[S3-25] there is neither retry nor breaker nor time limit unless they are configured", () =>
+    Effect.gen(function*() {
+      const api = scripted(statuses(503, 503, 503))
+      const source = makeSource()
+      const guard = yield* guardOver(api, { source: source.source })
+      for (let i = 0; i < 3; i++) assert.strictEqual((yield* guard.get("/")).status, 503)
+      assert.strictEqual(api.received.length, 3)
+      assert.deepStrictEqual([...(yield* Metric.MetricRegistry).keys()].filter((key) => key.includes("circuit")), [])
+      source.isDown = true
+      const fresh = yield* guardOver(api, { source: source.source })
+      const before = source.asked()
+      for (let i = 0; i < 10; i++) yield* Effect.flip(fresh.get("/"))
+      assert.strictEqual(source.asked() - before, 10)
+    }).pipe(Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[S2-12] [S2-20] requests are retried under one policy, each attempt with a valid token", () =>
+    Effect.gen(function*() {
+      const api = scripted(inTurn(statuses(503), broken, statuses(0, 0, 401), statuses(), statuses()))
+      const guard = yield* guardOver(api, { source: makeSource().source, resilience: { retry } })
+      const { exit } = yield* runOut(guard.get("/"))
+      assert.strictEqual(exit._tag === "Success" ? exit.value.status : exit._tag, 200)
+      assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-1", "token-1", "token-2"])
+    }))
+
+  it.effect("[S3-26] [S3-27] acquisitions are retried inside a breaker: two that fail open it, and the third fails at once", () =>
+    Effect.gen(function*() {
+      const source = makeSource()
+      source.isDown = true
+      const api = scripted(statuses())
+      const guard = yield* guardOver(api, {
+        source: source.source,
+        acquisition: { retry: { maxAttempts: 3, initialDelay: "100 millis" }, breaker: { failureThreshold: 2 } }
+      })
+      const first = yield* runOut(Effect.flip(guard.get("/")), "1 minute")
+      assert.deepInclude(first.exit, { _tag: "Success" })
+      assert.strictEqual(source.asked(), 3)
+      yield* runOut(Effect.flip(guard.get("/")), "1 second")
+      assert.strictEqual(source.asked(), 6)
+      assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "CircuitOpen" })
+      assert.strictEqual(source.asked(), 6)
+      assert.deepStrictEqual(api.received, [])
+    }))
+
+  it.effect("[S3-26] a token that comes with the third attempt is used", () =>
+    Effect.gen(function*() {
+      const source = makeSource()
+      source.isDown = true
+      const api = scripted(statuses())
+      const guard = yield* guardOver(api, {
+        source: source.source,
+        acquisition: { retry: { maxAttempts: 3, initialDelay: "100 millis", jitter: "none" } }
+      })
+      const fiber = yield* Effect.forkChild(guard.get("/"))
+      yield* TestClock.adjust("150 millis")
+      source.isDown = false
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
+      assert.deepStrictEqual(tokensOf(api.received), ["token-3"])
+    }))
+
+  it.effect("[S3-27] that no token is to be had neither retries the request nor counts against the called service", () =>
+    Effect.gen(function*() {
+      const source = makeSource()
+      const api = scripted(statuses())
+      const guard = yield* guardOver(api, {
+        source: source.source,
+        resilience: { retry, breaker: { failureThreshold: 1 } }
+      })
+      source.isDown = true
+      const errors = yield* Effect.all(Array.from({ length: 5 }, () => Effect.flip(guard.get("/"))))
+      assert.deepStrictEqual(errors.map(({ _tag }) => _tag), [
+        "NetworkError",
+        "NetworkError",
+        "TokenRefreshFailed",
+        "TokenRefreshFailed",
+        "TokenRefreshFailed"
+      ])
+      assert.strictEqual(source.asked(), 5)
+      source.isDown = false
+      assert.strictEqual((yield* guard.get("/")).status, 200)
+    }))
+
+  it.effect("[S3-27] the circuit of the requests is not that of the acquisitions, also in one store", () =>
+    Effect.gen(function*() {
+      const source = makeSource()
+      const api = scripted(statuses(503))
+      const breaker = { failureThreshold: 1 }
+      const options = { source: source.source, resilience: { breaker }, acquisition: { breaker } }
+      const guard = yield* guardOver(api, { ...options, resilience: { breaker, retry: { maxAttempts: 1 } } })
+      yield* Effect.flip(guard.get("/"))
+      assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "CircuitOpen", server: "api/requests" })
+      yield* guard.provider.refresh
+      assert.strictEqual(source.asked(), 2)
+    }).pipe(Effect.provide(BreakerStore.layerMemory)))
+
+  describe("dispatch", () => {
+    const outcomeOf = (
+      reply: Reply,
+      options: Partial<TokenGuard.Options> = {},
+      request = HttpClientRequest.get("/")
+    ) =>
+      Effect.gen(function*() {
+        const api = scripted(reply)
+        const guard = yield* guardOver(api, { source: makeSource().source, ...options })
+        const { send } = yield* guard.dispatch
+        const { exit } = yield* runOut(send("append_rows", request))
+        if (exit._tag === "Failure") return yield* exit
+        return exit.value
+      })
+
+    it.effect("[S2-20] does not exist without a valid token", () =>
+      Effect.gen(function*() {
+        const source = makeSource()
+        source.isDown = true
+        const guard = yield* guardOver(scripted(statuses()), { source: source.source })
+        assert.deepInclude(yield* Effect.flip(guard.dispatch), { code: "NETWORK_ERROR" })
+      }))
+
+    it.effect("[S2-13] [S2-21] tells operation, attempts, success and time spent", () =>
+      Effect.gen(function*() {
+        const api = scripted(
+          inTurn((request, number) => Effect.delay(statuses(503)(request, number), "1 second"), statuses(0, 204))
+        )
+        const guard = yield* guardOver(api, {
+          source: makeSource().source,
+          resilience: { retry: { ...retry, jitter: "none" } }
+        })
+        const { send } = yield* guard.dispatch
+        const { exit } = yield* runOut(send("open_channel", HttpClientRequest.put("/channels/1")))
+        assert.strictEqual(exit._tag, "Success")
+        if (exit._tag === "Failure") return
+        const { response, ...outcome } = exit.value
+        assert.deepStrictEqual(outcome, {
+          operation: "open_channel",
+          attempts: 2,
+          success: true,
+          kind: "success",
+          elapsed: Duration.nanos(1_200_000_000n),
+          error: undefined
+        })
+        assert.strictEqual(response?.status, 204)
+      }))
+
+    it.effect("[S2-12] [S2-17] tells apart what is forwarded, refused, exhausted, and not to be retried", () =>
+      Effect.gen(function*() {
+        const always = (status: number): Reply => () => Effect.sync(() => new Response(null, { status }))
+        const post = HttpClientRequest.post("/", { body: HttpBody.text("row") })
+        const kinds = [
+          [yield* outcomeOf(always(200)), "success", 1],
+          [yield* outcomeOf(always(304)), "success", 1],
+          [yield* outcomeOf(always(404)), "forwarded", 1],
+          [yield* outcomeOf(always(401)), "unauthorized", 2],
+          [yield* outcomeOf(always(500)), "non_retriable", 1],
+          [yield* outcomeOf(always(429)), "exhausted", 1],
+          [yield* outcomeOf(always(503), { resilience: { retry } }), "exhausted", 4],
+          [yield* outcomeOf(always(503), { resilience: { retry } }, post), "forwarded", 1],
+          [yield* outcomeOf(broken, { resilience: { retry } }), "exhausted", 4],
+          [yield* outcomeOf(broken, { resilience: { retry } }, post), "non_retriable", 1],
+          [yield* outcomeOf(broken), "exhausted", 1],
+          [yield* outcomeOf(() => Effect.never, { resilience: { deadline: "1 second" } }), "exhausted", 1],
+          [yield* outcomeOf(always(200), {}, HttpClientRequest.get("https://elsewhere.example")), "non_retriable", 0]
+        ] as const
+        for (const [index, [outcome, kind, attempts]] of kinds.entries()) {
+          assert.deepInclude(outcome, { kind, attempts, success: kind === "success" }, String(index))
+        }
+      }))
+
+    it.effect("[S2-17] [S2-18] tells that no token was to be had", () =>
+      Effect.gen(function*() {
+        const source = makeSource()
+        const api = scripted(statuses(401))
+        const guard = yield* guardOver(api, { source: source.source, resilience: { retry, breaker: {} } })
+        const { send } = yield* guard.dispatch
+        source.isDown = true
+        const outcome = yield* send("discover_ingest_host", HttpClientRequest.get(`${origin}/host`))
+        assert.deepInclude(outcome, { kind: "unauthorized", attempts: 1, success: false })
+        assert.deepInclude(outcome.error, { code: "NETWORK_ERROR" })
+      }))
+  })
+})

@@ -1,0 +1,98 @@
+/** The token sidecar at a real server, over servers whose tokens and answers are scripted. */
+import { NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { HttpClient, HttpRouter, HttpServer } from "effect/http"
+import { NetAddress } from "effect/net"
+import * as Http from "node:http"
+import type { TokenGuard } from "../src/index.ts"
+import { TokenGuardApi, TokenManagers } from "../src/index.ts"
+import { makeSource, type Reply, scripted, type Source, statuses } from "./guardSupport.ts"
+
+export const secret = "a-secret-of-the-sidecar-0123456789"
+
+export interface Answered {
+  readonly status: number
+  readonly headers: Http.IncomingHttpHeaders
+  readonly text: string
+  readonly json: unknown
+}
+
+interface Sent {
+  readonly body?: unknown
+  readonly headers?: Http.OutgoingHttpHeaders
+  readonly method?: string
+}
+
+/** By `node:http`, which sends whatever headers it is told to. */
+const request = (
+  to: Http.RequestOptions,
+  path: string,
+  { body = {}, headers = {}, method = "POST" }: Sent
+): Effect.Effect<Answered> =>
+  Effect.callback((resume) => {
+    const text = typeof body === "string" ? body : JSON.stringify(body)
+    const outgoing = Http.request({
+      ...to,
+      path,
+      method,
+      agent: false,
+      headers: { authorization: `Bearer ${secret}`, "content-type": "application/json", ...headers }
+    }, (response) => {
+      let all = ""
+      response.on("data", (chunk) => all += String(chunk))
+      response.once("end", () => {
+        const json: unknown = all.startsWith("{") ? JSON.parse(all) : undefined
+        resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text: all, json }))
+      })
+    })
+    outgoing.once("error", (error) => resume(Effect.die(error)))
+    outgoing.end(method === "POST" ? text : undefined)
+  })
+
+/** A sidecar in the scope with one server, `api`, at `https://api.example/v1`. */
+export const sidecar = Effect.fnUntraced(function*(
+  settings: {
+    readonly reply?: Reply
+    readonly source?: Source
+    readonly server?: Partial<TokenGuard.Options>
+    readonly options?: Partial<TokenGuardApi.Options>
+    readonly listen?: { readonly host: string; readonly port: number } | { readonly path: string }
+  } = {}
+) {
+  const source = settings.source ?? makeSource("secret-token")
+  const api = scripted(settings.reply ?? statuses())
+  const listen = settings.listen ?? { host: "127.0.0.1", port: 0 }
+  const served = HttpRouter.serve(TokenGuardApi.layer({ secret: Redacted.make(secret), ...settings.options }), {
+    disableListenLog: true,
+    disableLogger: true
+  }).pipe(
+    Layer.provideMerge(Layer.provide(TokenManagers.layer, Layer.succeed(HttpClient.HttpClient, api.client))),
+    Layer.provideMerge(NodeHttpServer.layer(Http.createServer, listen))
+  )
+  const context = yield* Layer.build(served)
+  const managers = Context.get(context, TokenManagers.TokenManagers)
+  const { address } = Context.get(context, HttpServer.HttpServer)
+  const guard = yield* managers.register("api", {
+    url: "https://api.example/v1",
+    source: source.source,
+    ...settings.server
+  })
+  const to = NetAddress.isInetAddress(address)
+    ? { host: "127.0.0.1", port: address.port }
+    : { socketPath: address.path }
+  return {
+    api,
+    source,
+    guard,
+    managers,
+    to,
+    call: (path: string, sent: Sent = {}) => request(to, path, sent),
+    ensure: (body: unknown = {}, headers?: Http.OutgoingHttpHeaders) =>
+      request(to, "/sdk/token/ensure", { body, headers: headers ?? {} }),
+    send: (body: Readonly<Record<string, unknown>> = {}, headers?: Http.OutgoingHttpHeaders) =>
+      request(to, "/sdk/request/send", {
+        body: { operation: "append_rows", method: "GET", url: "https://api.example/v1/rows", ...body },
+        headers: headers ?? {}
+      })
+  }
+})
