@@ -77,6 +77,10 @@ describe("Principal", () => {
         ]))
       )
       assert.strictEqual(lines.length, 2)
+      assert.deepStrictEqual([JSON.stringify(caller), inspect(caller)], [
+        "{\"_id\":\"Principal\"}",
+        "{ _id: 'Principal' }"
+      ])
       for (const text of [...lines, inspect(caller, { depth: 9 }), JSON.stringify(caller)]) {
         for (const secret of ["user-1", "jti-1", "admin", "idp.example"]) assert.notInclude(text, secret)
       }
