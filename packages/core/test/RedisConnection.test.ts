@@ -10,8 +10,8 @@ const over = Effect.fnUntraced(function*(answer: Effect.Effect<unknown, Redis.Re
   const made = { times: 0 }
   const layer = Layer.unwrap(Effect.sync(() => {
     made.times++
-    // oxlint-disable-next-line no-unsafe-type-assertion -- a client is believed what it gives
     return Layer.mock(Redis.Redis, {
+      // oxlint-disable-next-line no-unsafe-type-assertion -- a client is believed what it gives
       send: <A>() => answer as Effect.Effect<A, Redis.RedisError>,
       eval: () => () => Effect.die("not asked here")
     })
