@@ -131,10 +131,11 @@ describe("Principal", () => {
       assert.deepInclude(yield* refused(caller.deny), { message: "The caller may not do this" })
     }))
 
-  it("refuses scopes that no token can have, where a guard is made", () => {
-    for (const scope of ["", "a b", "a\"b", "x".repeat(257)]) {
+  it("[K-26] refuses scopes that no token can have, where a guard is made", () => {
+    for (const scope of ["", "a b", "a\"b", "a\r\nx: y", "\u00e9", "x".repeat(257)]) {
       assert.throws(() => Caller.requireScopes(scope), TypeError)
       assert.throws(() => Caller.requireAnyScope("a", scope), TypeError)
+      assert.throws(() => callerOf().denyScopes("a", scope), TypeError)
     }
     const many = Array.from({ length: 65 }, (_, index) => `s${index}`)
     assert.throws(() => Caller.requireScopes("a", ...many.slice(1)), TypeError)

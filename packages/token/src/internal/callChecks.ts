@@ -1,4 +1,4 @@
-import { Effect, Predicate, Redacted } from "effect"
+import { Effect } from "effect"
 import { base64url } from "jose"
 import type { Reason } from "../TokenError.ts"
 import type { ValidateOptions } from "../TokenValidator.ts"
@@ -6,6 +6,7 @@ import { audiencesOf, missingClaim } from "./claimChecks.ts"
 import { audienceMismatch, missingMember } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import { own } from "./strictJson.ts"
+import { textOf, type Token } from "./textOf.ts"
 import type { Entry } from "./tokenCache.ts"
 
 const issuerRejected: Reason = { _tag: "ClaimRejected", claim: "iss" }
@@ -56,13 +57,12 @@ const encoder = new TextEncoder()
 /** Whether `at_hash` fits an access token: the left half of its hash (OpenID Connect Core 1.0, 3.1.3.6). */
 export const accessTokenProblem = (
   { alg, members }: Pick<Entry<unknown>, "alg" | "members">,
-  accessToken: string | Redacted.Redacted
+  accessToken: Token
 ): Effect.Effect<Reason | undefined> => {
   const expected = own(members, "at_hash")
   if (expected === undefined) return Effect.succeed(missingMember("at_hash"))
-  const text = Predicate.isString(accessToken) ? accessToken : Redacted.value(accessToken)
   return Effect.map(
-    Effect.promise(() => crypto.subtle.digest(hashOf(alg), encoder.encode(text))),
+    Effect.promise(() => crypto.subtle.digest(hashOf(alg), encoder.encode(textOf(accessToken)))),
     (digest) =>
       base64url.encode(new Uint8Array(digest, 0, digest.byteLength / 2)) === expected ? undefined : hashRejected
   )
