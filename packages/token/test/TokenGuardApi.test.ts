@@ -300,6 +300,22 @@ describe("TokenGuardApi", () => {
         assert.strictEqual((yield* send({ url: "https://api.example/v1/large" })).status, 500)
       })
     )
+
+    live(
+      "reads an answer that comes octet by octet in a time that grows with its length",
+      Effect.gen(function*() {
+        let left = 100_000
+        const body = new ReadableStream<Uint8Array>({
+          pull: (controller) => left-- > 0 ? controller.enqueue(new Uint8Array([97])) : controller.close()
+        })
+        const { send } = yield* sidecar({
+          reply: () => Effect.sync(() => new Response(body)),
+          options: { showResponses: true }
+        })
+        const { json } = yield* send()
+        assert.deepNestedInclude(json, { "response.body": "a".repeat(100_000) })
+      })
+    )
   })
 
   describe("entrance", () => {
