@@ -25,8 +25,8 @@ const withToken = ({ request }: Target, { value }: TokenEnvelope) =>
 
 /**
  * Sends the requests of one call, redirects included, each to an origin of its own with a valid token. A 401 has the
- * token replaced, also for the requests that follow, and the request sent again, once, if it can be. Where no new token is to be had the call fails: that the
- * authorization server is away does not mean that the caller may not do this.
+ * token replaced, also for the requests that follow, and the request sent again, once, if it can be. Where no new token is
+ * to be had the call fails: that the authorization server is away does not mean that the caller may not do this.
  */
 export const carry = <E>(
   send: HttpClient.HttpClient["postprocess"],
