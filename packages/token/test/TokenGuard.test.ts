@@ -156,14 +156,18 @@ describe("TokenGuard", () => {
         assert.strictEqual(api.received.length, 100)
       }))
 
-    it.effect("[R13] of a request whose body is a stream is surfaced: it cannot be sent again", () =>
+    it.effect("[S2-18] [R13] of a request whose body is a stream is surfaced: it cannot be sent again, and the next has a new token", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
-        const api = scripted(statuses(401))
+        const api = scripted(statuses(401, 200, 401, 401))
         const guard = yield* guardOver(api, { source })
-        const body = HttpBody.raw(new ReadableStream())
-        assert.strictEqual((yield* guard.post("/", { body })).status, 401)
-        assert.deepStrictEqual([asked(), api.received.length], [1, 1])
+        const upload = Effect.suspend(() => guard.post("/", { body: HttpBody.raw(new ReadableStream()) }))
+        assert.strictEqual((yield* upload).status, 401)
+        assert.deepStrictEqual([asked(), api.received.length], [2, 1])
+        assert.strictEqual((yield* upload).status, 200)
+        assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-2"])
+        yield* Effect.repeat(upload, { times: 1 })
+        assert.strictEqual(asked(), 2)
       }))
 
     it.effect("[K-10] fails as the acquisition does where no new token is to be had, and has no request sent meanwhile", () =>
