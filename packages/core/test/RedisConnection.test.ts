@@ -26,19 +26,30 @@ describe("connectLater", () => {
     Effect.gen(function*() {
       for (const answer of [Effect.fail(new Redis.RedisError({ cause: new Error("no") })), Effect.never]) {
         const { connection, made } = yield* over(answer)
-        const call = Effect.exit(bounded(connection.send("PING"), Duration.millis(200)))
-        for (let time = 0; time < 4; time++) {
-          const waiting = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        const call = Effect.gen(function*() {
+          const waiting = yield* Effect.forkChild(bounded(connection.send("PING"), Duration.millis(200)), {
+            startImmediately: true
+          })
           yield* TestClock.adjust(200)
-          yield* Fiber.join(waiting)
-        }
+          yield* Fiber.await(waiting)
+          yield* TestClock.adjust(0)
+        })
+        yield* Effect.repeat(call, { times: 3 })
         assert.strictEqual(made.times, 1)
-        const waiting = yield* Effect.forkChild(call, { startImmediately: true })
-        yield* TestClock.adjust(200)
-        yield* Fiber.join(waiting)
-        yield* TestClock.adjust(0)
+        yield* call
         assert.strictEqual(made.times, 2)
       }
+    }))
+
+  it.effect("[R10] makes it anew once in a second at most, however many calls a server refuses", () =>
+    Effect.gen(function*() {
+      const { connection, made } = yield* over(Effect.fail(new Redis.RedisError({ cause: new Error("LOADING") })))
+      for (let call = 0; call < 1000; call++) {
+        yield* Effect.exit(bounded(connection.send("PING"), Duration.millis(200)))
+        yield* TestClock.adjust(2)
+      }
+      assert.strictEqual(made.times, 2)
     }))
 
   it.effect("[R10] keeps the connection however many callers go away before it answers", () =>
