@@ -123,7 +123,7 @@ export const makeFlight = Effect.fnUntraced(function*<R>(
       Effect.clockWith((clock) =>
         Effect.sync(() => {
           engine.isUnderWay = false
-          if (Exit.hasDies(exit)) engine.putOff(Instant.now(clock))
+          if (Exit.hasDies(exit) || Exit.hasInterrupts(exit)) engine.putOff(Instant.now(clock))
         })
       ))
   }))
