@@ -63,15 +63,14 @@ const live = (settings: Settings) =>
     Layer.succeed(References.MinimumLogLevel, "None")
   )
 
-const list = Effect.flatMap(
-  Reports,
-  (guard) => Effect.flatMap(HttpClient.filterStatusOk(guard).get("/reports"), ({ json }) => json)
+const list = Reports.use((guard) =>
+  Effect.flatMap(HttpClient.filterStatusOk(guard).get("/reports"), ({ json }) => json)
 )
 
 export const openKeelson = async (settings: Settings): Promise<Keelson> => {
   const { close, reload, run } = await makeRunner(live, settings)
   return {
-    validate: (token) => run(Effect.flatMap(Tokens, ({ validate }) => validate(token))),
+    validate: (token) => run(Tokens.use((tokens) => tokens.validate(token))),
     reports: () => run(list),
     reload,
     close
