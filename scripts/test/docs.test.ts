@@ -72,10 +72,10 @@ describe("Documentation", () => {
       join("examples", "src", "protected-api", "server.ts"),
       join("examples", "src", "redis", "instance.ts")
     ])
+    assert.include(read("examples/src/tokens/listen.ts"), `server.listen(0, "127.0.0.1"`)
     assert.include(read("examples/src/jwks/provider.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/server.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/issuer.ts"), `server.listen(0, "127.0.0.1"`)
-    assert.include(read("examples/src/tokens/listen.ts"), `server.listen(0, "127.0.0.1"`)
   })
 
   it("no guide and no example turns a protection off", () => {

@@ -4,6 +4,7 @@
 import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { bounded } from "./Bounded.ts"
+import { isTelling } from "./internal/unanswered.ts"
 
 /** What is needed of a connection. */
 export type Sender = Pick<Redis.Redis["Service"], "send">
@@ -63,6 +64,8 @@ export const connectLater = Effect.fnUntraced(
           const connection = current
           if (connection === undefined) return Effect.fail(notConnected)
           return Effect.onExit(connection.sender.send<A>(command, ...args), (exit) => {
+            // Else whoever hangs up often enough would cut everybody off.
+            if (!isTelling(exit)) return Effect.void
             connection.failures = Exit.isSuccess(exit) ? 0 : connection.failures + 1
             return connection.failures < brokenAfter ? Effect.void : Deferred.succeed(connection.broken, undefined)
           })
