@@ -53,6 +53,12 @@ export const IssuerTemplate = Schema.Struct({
 })
 export type IssuerTemplate = typeof IssuerTemplate.Type
 
+/** What `iss` may be by one of `issuers`. */
+export const issuersOf = (issuer: string | IssuerTemplate): ReadonlyArray<string> =>
+  typeof issuer === "string"
+    ? [issuer]
+    : issuer.tenants.map((tenant) => issuer.template.replace(placeholder, () => tenant))
+
 /** The kinds of tokens. */
 export const profiles = ["jwt", "accessToken", "idToken"] as const
 export type Profile = (typeof profiles)[number]
@@ -66,9 +72,14 @@ export const fields = {
   profile: Field.defaulted(Schema.Literals(profiles), "jwt"),
   /**
    * The issuers (`iss`) that are trusted, compared character by character; or a template with its tenants. From 1 to 1000
-   * issuers. Required.
+   * issuers, each once. Required.
    */
-  issuers: list(Schema.Union([text(2048), IssuerTemplate]), 1000, "issuers"),
+  issuers: list(Schema.Union([text(2048), IssuerTemplate]), 1000, "issuers").check(
+    Schema.makeFilter((issuers: ReadonlyArray<string | IssuerTemplate>) => {
+      const names = issuers.flatMap(issuersOf)
+      return new Set(names).size === names.length
+    }, { expected: "a list of 1 to 1000 issuers, each once" })
+  ),
   /**
    * Who the tokens are for: one of these has to be in `aud`. For ID tokens the client's id. From 1 to 64 audiences.
    * Required.
@@ -110,7 +121,10 @@ export const fields = {
   maxMembers: Field.defaulted(Field.int(8, 4096), 256),
   /** The most audiences of a token. From 1 to 1024. Default 64. */
   maxAudiences: Field.defaulted(Field.int(1, 1024), 64),
-  /** The most tokens whose signature is remembered; 0 verifies each every time. From 0 to 1000000. Default 20000. */
+  /**
+   * The most tokens whose signature is remembered. 0 verifies each every time, also the same one at the same time, and remembers
+   * no refusals either. From 0 to 1000000. Default 20000.
+   */
   cacheEntries: Field.defaulted(Field.int(0, 1_000_000), 20_000),
   /** The most bytes that they take, as estimated. From 65536 to 1073741824. Default 33554432. */
   cacheBytes: Field.defaulted(Field.int(65_536, 1_073_741_824), 33_554_432)
