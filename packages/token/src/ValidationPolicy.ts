@@ -6,6 +6,7 @@
  * @see RFC 8725; RFC 9068, 4; OpenID Connect Core 1.0, 3.1.3.7
  */
 import { Configuration, Field, type KeelsonError } from "@keelson/core"
+import { Algorithm as Algorithms } from "@keelson/jwks"
 import { Duration, type Effect, Schema } from "effect"
 
 const text = (maximum: number) => {
@@ -19,22 +20,7 @@ const list = <S extends Schema.Constraint>(item: S, maximum: number, what: strin
 }
 
 /** Algorithms of public keys (RFC 7518, 3.3 to 3.5; RFC 8037, 3.1; RFC 9864, 2.2) and of secrets (RFC 7518, 3.2). Never `none`. */
-export const Algorithm = Schema.Literals([
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-  "Ed25519",
-  "HS256",
-  "HS384",
-  "HS512"
-])
+export const Algorithm = Schema.Literals(Algorithms.algorithms)
 export type Algorithm = typeof Algorithm.Type
 
 /** What stands for the tenant in an issuer of many. */
