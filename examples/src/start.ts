@@ -1,6 +1,6 @@
 /**
  * See it survive: a real OpenID provider, an API that is protected with its tokens, and a client that calls the API, all on
- * 127.0.0.1. `npx -y pnpm@12 start` plays a script of 44 seconds in which keys are rotated and withdrawn, bad tokens come in by
+ * 127.0.0.1. `npx -y pnpm@12 start` plays a script of 45 seconds in which keys are rotated and withdrawn, bad tokens come in by
  * the hundred, the provider goes down and the API fails. It ends by itself, with exit code 0 where all that Keelson promises
  * was kept, and 1 where it was not.
  *
@@ -41,7 +41,7 @@ const survive = Effect.fnUntraced(function*({ config, json, phase, seconds, serv
   yield* Console.log(json ? JSON.stringify(summary, undefined, 2) : `\n${format(summary)}`)
   if (summary.promises.some(({ kept }) => !kept)) process.exitCode = 1
   if (page === undefined) return
-  yield* Console.error(`\nCalls go on until you stop them. Metrics: ${page}`)
+  yield* (json ? Console.error : Console.log)(`\nCalls go on until you stop them. Metrics: ${page}`)
   yield* runCallers(guard, stage, Infinity, () => {})
 })
 

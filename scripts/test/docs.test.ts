@@ -67,8 +67,11 @@ describe("Documentation", () => {
     assert.deepStrictEqual(examples.toSorted(), [
       join("examples", "src", "calling-apis.ts"),
       join("examples", "src", "jwks-cache.ts"),
-      join("examples", "src", "protected-api", "server.ts")
+      join("examples", "src", "protected-api", "server.ts"),
+      join("examples", "src", "survival", "server.ts")
     ])
+    assert.include(read("examples/src/survival/server.ts"), `host: "127.0.0.1"`)
+    assert.include(read("examples/src/survival/metricsPage.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/jwks/provider.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/server.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/issuer.ts"), `server.listen(0, "127.0.0.1"`)

@@ -15,7 +15,7 @@ export interface Call {
   readonly failed: string | undefined
 }
 
-export const perSecond = 25
+const perSecond = 25
 
 /** A guard as `TokenManagers` makes one of the same options. */
 export const makeGuard = Effect.fnUntraced(function*(

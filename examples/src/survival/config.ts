@@ -6,7 +6,6 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 
 const Survival = Schema.Struct({ api: ValidatorOptions.ValidatorOptions, client: ServerOptions.ServerOptions })
-export type Survival = typeof Survival.Type
 
 const usual = join(import.meta.dirname, "../../survival.yaml")
 

@@ -1,6 +1,6 @@
 /** What Keelson promises, and whether it was kept. */
 import type { Tally } from "./figures.ts"
-import { type Act, downtime, isWhole, type PhaseName } from "./script.ts"
+import { type Act, downtime, type PhaseName } from "./script.ts"
 import type { PhaseSummary, Summary } from "./summary.ts"
 
 export interface Promised {
@@ -95,7 +95,7 @@ const isCalm = (figures: Figures): boolean => Object.keys(of(figures, "flaky")?.
 
 /** The promises about what was played. */
 export const promises = (acts: ReadonlyArray<Act>, figures: Figures): ReadonlyArray<Promised> => {
-  const played = new Set(acts.filter(isWhole).map(({ name }) => name))
+  const played = new Set(acts.filter(({ isWhole }) => isWhole).map(({ name }) => name))
   return list.filter((promise) => promise.of.every((name) => played.has(name))).map(({ isKept, text }) => ({
     text,
     kept: isKept(figures)

@@ -5,16 +5,10 @@
 import { Effect, type Scope } from "effect"
 import { exportJWK, generateKeyPair, type JWK } from "jose"
 import type { RequestListener, ServerResponse } from "node:http"
-import { createRequire } from "node:module"
+import { Forgetful, Provider as OidcProvider } from "../oidcProvider.ts"
 import { listen } from "../tokens/listen.ts"
 import type { PhaseName } from "./script.ts"
 import type { Stage } from "./stage.ts"
-
-/** What is used of the package, which has no types. */
-interface OidcProviderModule {
-  readonly Provider: new(issuer: string, configuration: object) => { readonly callback: () => RequestListener }
-}
-const { Provider: OidcProvider }: OidcProviderModule = createRequire(import.meta.url)("oidc-provider")
 
 export interface SigningKey extends JWK {
   readonly kid: string
@@ -41,14 +35,7 @@ export interface Provider {
   isDown: boolean
 }
 
-export const audience = "https://orders.example"
-
-/** Keeps nothing: JWTs need no store. */
-class Forgetful {
-  readonly upsert = async (): Promise<void> => {}
-  readonly find = async (): Promise<undefined> => {}
-  readonly destroy = async (): Promise<void> => {}
-}
+const audience = "https://orders.example"
 
 const makeKey = Effect.promise(async (): Promise<SigningKey> => {
   const { privateKey } = await generateKeyPair("ES256", { extractable: true })

@@ -37,21 +37,29 @@ const totals = ({ api, failed, forged, keys, newcomers, requests, tokens, withdr
     ["calls", `${requests}, ${failed} failed for their caller`],
     ["bad tokens", `${forged.sent} sent, ${forged.accepted} accepted`],
     ["keys", `${share(keys)}, ${keys.stale} of them past their lifetime`],
-    ["", `${keys.refreshes} refreshes, ${keys.refreshFailures} failed`],
+    ["", `${keys.heldBack} lookups of unknown keys asked nobody`],
+    ["", `${keys.refreshes} refreshes, ${keys.refreshFailures} more failed`],
     ["client's tokens", share(tokens)],
-    ["", `${tokens.refreshes} refreshes, ${tokens.refreshFailures} failed`],
+    ["", `${tokens.refreshes} refreshes, ${tokens.refreshFailures} more failed`],
     ["API's faults", `${api.limited} x 429, ${api.tooSoon} retried too soon; ${api.unavailable} x 503`],
     ["newcomers", `their tokens were answered ${counted(newcomers)}`],
     ["withdrawn key", `its token was answered ${counted(withdrawn)}`]
   ]).split("\n").slice(2).join("\n")
 
-const circuits = ({ transitions }: Summary): string =>
-  transitions.length === 0
-    ? "no circuit opened"
-    : columns(
-      ["circuit", "at", "change"],
-      transitions.map(({ at, circuit, from, to }) => [circuit, `${(at / 1000).toFixed(1)} s`, `${from} > ${to}`])
-    )
+const time = (millis: number | undefined): string =>
+  millis === undefined ? "the end" : `${(millis / 1000).toFixed(1)} s`
+
+/** One line for each time that a circuit was open: until a probe closed it. */
+const circuits = ({ transitions }: Summary): string => {
+  const rows = transitions.flatMap((opened, index) => {
+    if (opened.from !== "CLOSED") return []
+    const after = transitions.slice(index).filter(({ circuit }) => circuit === opened.circuit)
+    const closed = after.find(({ to }) => to === "CLOSED")
+    const probes = after.filter(({ at, to }) => to === "HALF_OPEN" && at <= (closed?.at ?? Infinity))
+    return [[opened.circuit, time(opened.at), time(closed?.at), String(probes.length)]]
+  })
+  return rows.length === 0 ? "none opened" : columns(["circuit", "open from", "to", "probes"], rows)
+}
 
 const promised = ({ promises }: Summary): string =>
   promises.map(({ kept, text }) => `${kept ? green("kept  ") : red("BROKEN")}  ${text}`).join("\n")

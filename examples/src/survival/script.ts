@@ -22,7 +22,13 @@ export const script = [
   { name: "rotation", seconds: 3, says: "the provider signs with a new key, and the client has a token of it" },
   { name: "flood", seconds: 5, says: "520 bad tokens of 13 kinds come in beside the calls" },
   { name: "outage", seconds: 4, isDown: true, says: "the provider is down: neither keys nor tokens are to be had" },
-  { name: "limited", seconds: 4, isDown: true, api: "limited", says: "the API tells a third of the calls: 429, 1 s" },
+  {
+    name: "limited",
+    seconds: 4,
+    isDown: true,
+    api: "limited",
+    says: "the API answers a third of the calls with 429 and Retry-After: 1"
+  },
   { name: "flaky", seconds: 5, isDown: true, api: "flaky", says: "half of the time the API answers 503" },
   {
     name: "stale",
@@ -31,7 +37,7 @@ export const script = [
     isDown: true,
     says: "the provider is still down, and the lifetime of the keys ends"
   },
-  { name: "back", seconds: 3, says: "the provider is back" },
+  { name: "back", seconds: 4, says: "the provider is back" },
   { name: "revoked", seconds: 3, says: "the key is withdrawn: its tokens are good no more, the client's too" },
   { name: "recovery", seconds: 2, says: "all is well again" }
 ] as const satisfies ReadonlyArray<Phase>
@@ -43,6 +49,8 @@ export interface Act extends Phase {
   readonly name: PhaseName
   readonly from: number
   readonly until: number
+  /** Whether it is played to its end. */
+  readonly isWhole: boolean
 }
 
 const first = script[0]
@@ -59,7 +67,7 @@ export const actsOf = (phase: PhaseName | undefined, seconds: number | undefined
   const acts = chosen.map((one) => {
     const from = at
     at += 1000 * (phase === undefined ? one.seconds : one.alone ?? one.seconds)
-    return { ...one, from, until: at }
+    return { ...one, from, until: at, isWhole: seconds === undefined || at <= seconds * 1000 }
   })
   const end = seconds === undefined ? at : seconds * 1000
   return acts.filter(({ from }) => from < end).map((act, index, kept) => ({
@@ -73,7 +81,3 @@ export const length = script.reduce((sum, { seconds }) => sum + seconds, 0)
 
 /** The phases in which the provider is down. */
 export const downtime = script.filter((phase) => "isDown" in phase)
-
-/** Whether a phase was played to its end. */
-export const isWhole = ({ from, name, until }: Act): boolean =>
-  script.some((phase) => phase.name === name && until - from >= phase.seconds * 1000)

@@ -21,7 +21,7 @@ export interface PhaseSummary {
   readonly p99: number
 }
 
-export interface ForgedSummary {
+interface ForgedSummary {
   readonly kind: string
   readonly sent: number
   readonly accepted: number
@@ -29,13 +29,19 @@ export interface ForgedSummary {
   readonly answers: Tally
 }
 
+interface Refreshes {
+  readonly refreshes: number
+  readonly refreshFailures: number
+}
+
 export interface Summary {
   readonly requests: number
   readonly failed: number
   readonly phases: ReadonlyArray<PhaseSummary>
   readonly forged: { readonly sent: number; readonly accepted: number; readonly kinds: ReadonlyArray<ForgedSummary> }
-  readonly keys: Lookups & { readonly stale: number; readonly refreshes: number; readonly refreshFailures: number }
-  readonly tokens: Lookups & { readonly refreshes: number; readonly refreshFailures: number }
+  /** `stale`: hits past the lifetime; `heldBack`: unknown keys for which nobody was asked. */
+  readonly keys: Lookups & Refreshes & { readonly stale: number; readonly heldBack: number }
+  readonly tokens: Lookups & Refreshes
   /** What the API answered in place of orders. */
   readonly api: Faults["answers"] & { readonly tooSoon: number }
   /** How often each status was answered to tokens that came while the provider was down, of callers not seen before. */
@@ -92,6 +98,7 @@ export const summarize = Effect.fnUntraced(function*(
     keys: {
       ...lookups(metrics.hits, metrics.misses),
       stale: metrics.stale,
+      heldBack: metrics.floodLimited,
       refreshes: metrics.refreshes - metrics.errors,
       refreshFailures: metrics.errors
     },
