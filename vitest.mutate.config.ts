@@ -12,9 +12,14 @@ export default defineConfig({
       "packages/jwks/test/properties/{staticKeys,snapshots,registry,stateMachine}.test.ts",
       "packages/jwks/test/SimulatedDay.test.ts",
       // They read the sources, which mutants have instruments in.
-      "packages/*/test/rules.test.ts",
+      "packages/*/test/{rules,callerRules}.test.ts",
       // Real sockets, TLS and peers; `FetchEgress` has some too, which are fast, and alone in reading bodies.
       "packages/jwks/test/{NodeEgress,Real}*.test.ts",
+      "packages/token/test/TokenGuard{Api,Load,Real,Secrets}.test.ts",
+      "packages/token/test/{Interop,OAuth*,RevocationRedis,RevocableTokens,SecurityPage,Vectors}.test.ts",
+      // Thousands of tokens each: they notice more than a run for each mutant has time for.
+      "packages/token/test/corpus/**",
+      "packages/token/test/properties/{acceptance,cache,differential,explain,explainHostile,laws,tokenProvider,totality}.test.ts",
       "**/node_modules/**"
     ],
     env: { KEELSON_SEED: "20260101" }

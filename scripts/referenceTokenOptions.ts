@@ -25,7 +25,7 @@ export const tokenSections: ReadonlyArray<Section> = [
     checked: ValidatorOptions.ValidatorOptions,
     modules: ["token/ValidatorOptions"],
     sample: { ...policy, keys },
-    intro: "For the `layerConfig` of a `TokenValidator`, beside all of [ValidationPolicy](#validationpolicy).",
+    intro: "For `ValidatorOptions.layer` and `layerConfig`, beside all of [ValidationPolicy](#validationpolicy).",
     rules: [
       { text: "Exactly one of `keys` and `jwks` is there.", broken: { ...policy, keys, jwks: {} } },
       {

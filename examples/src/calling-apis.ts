@@ -7,11 +7,9 @@
 import { NodeHttpClient, NodeRuntime } from "@effect/platform-node"
 import { ClientAuth, OAuthClient, TokenGuard, TokenManagers } from "@keelson/token"
 import { ConfigProvider, Console, Context, Effect, Layer, Redacted, References, type Scope } from "effect"
+import { counted } from "./text.ts"
 import { type Api, makeApi } from "./tokens/api.ts"
 import { type AuthorizationServer, makeAuthorizationServer } from "./tokens/authorizationServer.ts"
-
-const counted = (what: ReadonlyArray<string>): string =>
-  Array.from(new Set(what), (one) => `${what.filter((other) => other === one).length} x ${one}`).join("; ")
 
 const outcome = (guard: TokenGuard.TokenGuard, path: string): Effect.Effect<string> =>
   Effect.match(guard.get(path), {

@@ -10,6 +10,7 @@ import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { Console, Data, Effect, Layer, References } from "effect"
 import { decodeProtectedHeader, jwtVerify } from "jose"
 import { makeProvider, type Provider } from "./jwks/provider.ts"
+import { counted } from "./text.ts"
 
 class InvalidToken extends Data.TaggedError("InvalidToken")<{ readonly cause: unknown }> {}
 
@@ -35,9 +36,6 @@ const outcome = (provider: Provider, token: string) =>
     onSuccess: ({ payload }) => `verified, of ${payload.sub ?? "nobody"}`,
     onFailure: (error) => "status" in error ? `${error._tag}, a ${error.status}` : error._tag
   })
-
-const counted = (outcomes: ReadonlyArray<string>): string =>
-  Array.from(new Set(outcomes), (one) => `${outcomes.filter((other) => other === one).length} x ${one}`).join("; ")
 
 const demo = Effect.fnUntraced(function*(provider: Provider) {
   const cache = yield* JwksCache.JwksCache

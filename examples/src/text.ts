@@ -6,3 +6,7 @@ export const columns = (head: ReadonlyArray<string>, rows: ReadonlyArray<Readonl
     row.map((text, index) => text.padEnd(widths[index] ?? 0)).join("  ").trimEnd()
   return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n")
 }
+
+/** How often there is each of some texts, as in `99 x 200; 1 x 503`. */
+export const counted = (texts: ReadonlyArray<string>): string =>
+  Array.from(new Set(texts), (one) => `${texts.filter((other) => other === one).length} x ${one}`).join("; ")

@@ -1,7 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { root, run, statusOf } from "./exampleProcess.ts"
+
+/** What the steps of a report say below their titles. */
+const stepsOf = (out: string): ReadonlyArray<ReadonlyArray<string>> =>
+  out.trim().split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
+
+const hasRedis = process.env["KEELSON_REQUIRE_REDIS"] === "1" ||
+  spawnSync("redis-server", ["--version"]).error === undefined
 
 describe("examples", () => {
   it("[K-22] retry-schedules shows the delays of every preset, and what jitter does at a cap", async () => {
@@ -22,7 +29,7 @@ describe("examples", () => {
   it("[L1] [L3] [K-03] jwks-cache shows what reaches the provider, and ends by itself", async () => {
     const { code, err, out } = await run("jwks-cache.ts")
     assert.deepStrictEqual([code, err], [0, ""])
-    const steps = out.split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
+    const steps = stepsOf(out)
     assert.deepStrictEqual(steps.slice(0, -1), [
       ["100 x verified, of alice", "requests: metadata 200, key set 200; Ready, ok"],
       ["100 x verified, of alice", "requests: none; Ready, ok"],
@@ -43,7 +50,7 @@ describe("examples", () => {
     async () => {
       const { code, err, out } = await run("calling-apis.ts")
       assert.deepStrictEqual([code, err], [0, ""])
-      const steps = out.trim().split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
+      const steps = stepsOf(out)
       assert.deepStrictEqual(steps, [
         ["100 x 200", "at the API: 100 of reporter; token requests: 1"],
         ["100 x 200", "at the API: 100 of reporter; token requests: 0"],
@@ -57,10 +64,75 @@ describe("examples", () => {
     30_000
   )
 
+  it(
+    "[S1-28] [L5] multi-tenant lets the tokens of 51 issuers in while customers come and go, and ends by itself",
+    async () => {
+      const { code, err, out } = await run("multi-tenant.ts")
+      assert.deepStrictEqual([code, err], [0, ""])
+      assert.deepStrictEqual(stepsOf(out), [
+        ["49 x let in", "49 issuers; key sets fetched: 49"],
+        ["49 x let in", "49 issuers; key sets fetched: 0"],
+        ["1 x TOKEN_ISSUER_UNTRUSTED, a 401", "49 issuers; key sets fetched: 0"],
+        ["1 x let in", "50 issuers; key sets fetched: 1"],
+        ["50 x TOKEN_SIGNATURE_INVALID, a 401", "50 issuers; key sets fetched: 0"],
+        ["49 x let in; 1 x TOKEN_ISSUER_UNTRUSTED, a 401", "49 issuers; key sets fetched: 0"],
+        ["50 x let in", "50 issuers; key sets fetched: 1"],
+        ["2 x let in; 1 x TOKEN_ISSUER_UNTRUSTED, a 401", "51 issuers; key sets fetched: 1"]
+      ])
+    },
+    30_000
+  )
+
+  it("[K-06] [R10] redis shows what processes share, also after Redis was killed, and ends by itself", async () => {
+    const { code, err, out } = await run("redis.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    if (!hasRedis) {
+      assert.match(out, /^redis-server is not installed/)
+      return
+    }
+    const alone = "3 x UPSTREAM_UNAVAILABLE, a 502; 2 x CIRCUIT_OPEN, a 503; the ledger was called 3 times"
+    const open = "5 x CIRCUIT_OPEN, a 503; the ledger was called 0 times"
+    assert.deepStrictEqual(stepsOf(out), [
+      ["let in; requests: 2"],
+      ["2 x let in"],
+      ["before: let in", "after: TOKEN_REVOKED, a 401"],
+      [alone],
+      [open],
+      ["AUTHORIZATION_UNAVAILABLE, a 503"],
+      ["TOKEN_REVOKED, a 401"],
+      [alone, alone],
+      ["a good token: let in", "the list: TOKEN_REVOKED, a 401"],
+      [open]
+    ])
+  }, 60_000)
+
+  it(
+    "[T6] existing-node-app answers the same in Fastify and Express, is reloaded under load, and leaves nothing",
+    async () => {
+      const { code, err, out } = await run("existing-node-app.ts")
+      assert.deepStrictEqual([code, err], [0, ""])
+      const both = (text: string) => [`fastify: ${text}`, `express: ${text}`]
+      const good = both("200, {\"caller\":\"reader\",\"reports\":[{\"title\":\"Figures of May\"}]}")
+      const realm = "Bearer realm=\"app\""
+      assert.deepStrictEqual(stepsOf(out).slice(1), [
+        both("503, 1"),
+        good,
+        both(`401, ${realm}`),
+        both(`401, ${realm}, error="invalid_token"`),
+        both(`403, ${realm}, error="insufficient_scope", scope="reports:write"`),
+        ["200 x 200"],
+        ["ConfigurationError: Invalid configuration: issuer must be an https URL without user, query and fragment"],
+        good,
+        ["nothing"]
+      ])
+    },
+    30_000
+  )
+
   it("[T6] [K-03] protected-api shows each kind of answer of a protected API, and ends by itself", async () => {
     const { code, err, out } = await run("protected-api.ts")
     assert.deepStrictEqual([code, err], [0, ""])
-    const steps = out.trim().split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
+    const steps = stepsOf(out)
     assert.deepStrictEqual(steps.map(([status]) => status), [
       "503",
       "200",

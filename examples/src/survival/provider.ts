@@ -79,7 +79,7 @@ const places = new Map<string | undefined, Asked["what"]>([
 /** The package says nothing about how long its key set is good. Issuers that rotate often say little more than this. */
 const sayLifetime = (response: ServerResponse): void => void response.setHeader("cache-control", "max-age=30")
 
-/** Answers until its scope closes. A request for another host than this one is refused. */
+/** Answers until its scope closes. */
 export const makeProvider = Effect.fnUntraced(function*(
   stage: Stage
 ): Effect.fn.Return<Provider, never, Scope.Scope> {
@@ -88,7 +88,6 @@ export const makeProvider = Effect.fnUntraced(function*(
   let keys: readonly [SigningKey, ...ReadonlyArray<SigningKey>] = [yield* makeKey]
   let handle: RequestListener = () => {}
   const url = yield* listen((request, response) => {
-    if (request.headers.host !== new URL(url).host) return void response.writeHead(421).end()
     const what = places.get(request.url)
     if (what !== undefined) asked.push({ what, phase: stage.phase })
     if (provider.isDown) return void request.socket.destroy()

@@ -1,6 +1,6 @@
 /**
  * Keelson beside its peers, in one process and in turns. `--json` writes the figures to `results.json` and their tables
- * to `docs/benchmarks.md`; `policies`, `jwks`, `validation` or `callers` runs that part alone, and writes nothing.
+ * to `docs/benchmarks.md`; `policies`, `jwks`, `validation` or `tokens` runs that part alone, and writes nothing.
  *
  * It fails only where a contestant does not do what it should: a time depends on the machine, and fails nothing.
  */
@@ -11,7 +11,7 @@ import { merge } from "./figures.ts"
 import { keySets } from "./jwks/suite.ts"
 import { comparisonTable, findingsTable, nanosecondsTable, write } from "./report.ts"
 import { groups, problemsIn, run } from "./suite.ts"
-import { callers } from "./token/callers.ts"
+import { tokens } from "./token/calls.ts"
 import { validation } from "./token/suite.ts"
 
 const policies = Effect.gen(function*() {
@@ -24,13 +24,13 @@ const policies = Effect.gen(function*() {
   return merge(found)
 })
 
-const parts = { policies, jwks: keySets, validation, callers }
+const parts = { policies, jwks: keySets, validation, tokens }
 const chosen = Object.entries(parts).filter(([name]) => process.argv.includes(name))
 // Key sets first: their memory is measured in a process that has done nothing else yet.
 const program = chosen.length === 0
   ? Effect.map(
-    Effect.all([keySets, validation, policies, callers]),
-    ([ofKeySets, ofValidation, ofPolicies, ofCallers]) => merge([ofPolicies, ofKeySets, ofValidation, ofCallers])
+    Effect.all([keySets, validation, policies, tokens]),
+    ([ofKeySets, ofValidation, ofPolicies, ofTokens]) => merge([ofPolicies, ofKeySets, ofValidation, ofTokens])
   )
   : Effect.map(Effect.all(chosen.map(([, part]) => part)), merge)
 

@@ -3,7 +3,6 @@ import { setImmediate } from "node:timers/promises"
 import type { Loop } from "./contestant.ts"
 
 const rounds = 25
-const warmUpMillis = 120
 
 /** Nanoseconds per call, one figure a round. */
 export type Times = ReadonlyArray<number>
@@ -24,6 +23,8 @@ export const mainThread: Stopwatch = () => millisOf(process.threadCpuUsage())
 /** How it is measured. */
 export interface How {
   readonly sampleMillis?: number
+  /** How long each loop runs before: long code takes long to be compiled. */
+  readonly warmUpMillis?: number
   readonly stopwatch?: Stopwatch
 }
 
@@ -37,7 +38,7 @@ const timed = async (loop: Loop, times: number, stopwatch: Stopwatch): Promise<n
 }
 
 /** Warms a loop up and finds how many calls make a sample. */
-const calibrate = async (loop: Loop, { sampleMillis, stopwatch }: Required<How>): Promise<number> => {
+const calibrate = async (loop: Loop, { sampleMillis, stopwatch, warmUpMillis }: Required<How>): Promise<number> => {
   let times = 1
   const end = performance.now() + warmUpMillis
   let millis = await timed(loop, times, stopwatch)
@@ -52,12 +53,13 @@ const calibrate = async (loop: Loop, { sampleMillis, stopwatch }: Required<How>)
 /** Each round runs every loop once, beginning with another one each time. */
 export const measure = async (
   loops: ReadonlyArray<Loop>,
-  { sampleMillis = 10, stopwatch = wall }: How = {}
+  { sampleMillis = 10, stopwatch = wall, warmUpMillis = 120 }: How = {}
 ): Promise<ReadonlyArray<Times>> => {
   const contestants = []
   for (const loop of loops) {
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-    contestants.push({ loop, times: await calibrate(loop, { sampleMillis, stopwatch }), found: new Array<number>() })
+    const times = await calibrate(loop, { sampleMillis, stopwatch, warmUpMillis })
+    contestants.push({ loop, times, found: new Array<number>() })
   }
   for (let round = 0; round < rounds; round++) {
     const first = round % contestants.length

@@ -2,6 +2,7 @@
  * Waiting for a call to a store only so long, whatever the store does.
  */
 import { type Duration, Effect, type Exit, Fiber, Option } from "effect"
+import { unanswered } from "./internal/unanswered.ts"
 
 /**
  * Runs a call to a store, and waits for it only so long: `None` where it has not ended by then.
@@ -29,8 +30,13 @@ export const bounded = <A, E, R>(
   )
 
 /**
- * How a call has ended once what had come in by the limit was read. A process that was paused, as by a collection of
- * garbage, sees its timers first and its sockets after them: the store answered in time, and would be blamed.
+ * How a call has ended once what had come in by the limit was read; one that has not is told to. A process that was
+ * paused, as by a collection of garbage, sees its timers first and its sockets after them: the store answered in time,
+ * and would be blamed.
  */
 const lastLook = <A, E>(running: Fiber.Fiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
-  Effect.map(Effect.yieldNow, () => Option.fromUndefinedOr(running.pollUnsafe()))
+  Effect.map(Effect.yieldNow, () => {
+    const exit = running.pollUnsafe()
+    if (exit === undefined) running.interruptUnsafe(undefined, unanswered)
+    return Option.fromUndefinedOr(exit)
+  })

@@ -1,9 +1,10 @@
 /**
  * A connection to Redis that is made in the background, for stores that may be down.
  */
-import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { bounded } from "./Bounded.ts"
+import { isTelling } from "./internal/unanswered.ts"
 
 /** What is needed of a connection. */
 export type Sender = Pick<Redis.Redis["Service"], "send">
@@ -11,10 +12,22 @@ export type Sender = Pick<Redis.Redis["Service"], "send">
 /** Calls that fail in a row, after which the connection is given up and made anew: a client may have closed for good. */
 const brokenAfter = 5
 
+/** How long it is kept at least: a server that refuses calls, as while it loads its data, must not get a new one for each few. */
+const keptFor = Duration.toNanosUnsafe(Duration.seconds(1))
+
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
 /** How long closing a connection may hold up the end of the scope: it waits for replies that may never come. */
 const closeLimit = Duration.seconds(1)
+
+interface Connection {
+  readonly sender: Sender
+  readonly broken: Deferred.Deferred<void>
+  /** The monotonic nanosecond before which it is not given up. */
+  readonly keptUntil: bigint
+  /** In a row. */
+  failures: number
+}
 
 const notConnected = new Redis.RedisError({ cause: new Error("Not connected") })
 
@@ -31,14 +44,16 @@ export const connectLater = Effect.fnUntraced(
     warning: string
   ): Effect.fn.Return<Sender, never, Scope.Scope> {
     const tried = Latch.makeUnsafe()
-    let current: { readonly sender: Sender; readonly broken: Deferred.Deferred<void>; failures: number } | undefined
+    const clock = yield* Clock.Clock
+    let current: Connection | undefined
 
     const session = Effect.gen(function*() {
       const scope = yield* Scope.make()
       yield* Effect.addFinalizer(() => Effect.ignore(bounded(Scope.close(scope, Exit.void), closeLimit)))
       const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
       const sender = yield* Effect.provideContext(Redis.Redis, context)
-      current = { sender, broken: yield* Deferred.make<void>(), failures: 0 }
+      const keptUntil = clock.monotonicTimeNanosUnsafe() + keptFor
+      current = { sender, broken: yield* Deferred.make<void>(), keptUntil, failures: 0 }
       tried.openUnsafe()
       yield* Deferred.await(current.broken)
     }).pipe(
@@ -63,8 +78,12 @@ export const connectLater = Effect.fnUntraced(
           const connection = current
           if (connection === undefined) return Effect.fail(notConnected)
           return Effect.onExit(connection.sender.send<A>(command, ...args), (exit) => {
+            // Else whoever hangs up often enough would cut everybody off.
+            if (!isTelling(exit)) return Effect.void
             connection.failures = Exit.isSuccess(exit) ? 0 : connection.failures + 1
-            return connection.failures < brokenAfter ? Effect.void : Deferred.succeed(connection.broken, undefined)
+            return connection.failures < brokenAfter || clock.monotonicTimeNanosUnsafe() < connection.keptUntil
+              ? Effect.void
+              : Deferred.succeed(connection.broken, undefined)
           })
         })
     }

@@ -26,7 +26,8 @@ describe("fetchKeySet", () => {
     Effect.gen(function*() {
       const { cache } = yield* cacheOf(hanging, lazy)
       const fiber = yield* Effect.forkChild(Effect.exit(cache.refresh), { startImmediately: true })
-      yield* TestClock.adjust("8 seconds")
+      // A second past the deadline, which falls between two ticks of a delay that was drawn.
+      yield* TestClock.adjust("9 seconds")
       const error = errorOf(yield* Fiber.join(fiber))
       assert.deepInclude(error, { code: "TIMEOUT", message: "The provider did not answer in time" })
     }).pipe(Effect.scoped, quiet))

@@ -66,7 +66,7 @@ const lifetime = 60
 
 /**
  * An assertion that the client signs, a new one for each request (OpenID Connect Core 1.0, 9; RFC 7523). Its `iat` increases
- * strictly from one to the next, and it lives a minute by Effect's clock.
+ * strictly from one to the next, up to 11 in one second, and it lives a minute by Effect's clock.
  *
  * - `keys`: the key, or an effect that is run for each assertion, so that the client's key may be rotated: from the moment
  *   it gives another key, that one signs.

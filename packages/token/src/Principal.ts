@@ -67,9 +67,10 @@ export class Principal<C> {
   get deny(): Effect.Effect<never, Forbidden> {
     return Effect.suspend(() => Effect.fail(denied(this.#parts.protection)))
   }
-  /** Refuses the caller for want of scopes, which are named to it: a 403. */
+  /** Refuses the caller for want of scopes, which are named to it: a 403. Throws a `TypeError` for what can't be a scope. */
   denyScopes(...scopes: NonEmpty): Effect.Effect<never, Forbidden> {
-    return Effect.suspend(() => Effect.fail(scopesLacking(this.#parts.protection, scopes)))
+    const all = checkedScopes(scopes)
+    return Effect.suspend(() => Effect.fail(scopesLacking(this.#parts.protection, all)))
   }
   /** Nothing: claims are personal, and logs are not the place for them. */
   toJSON(): unknown {

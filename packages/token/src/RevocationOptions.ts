@@ -8,7 +8,7 @@ import { Duration, type Effect, Schema } from "effect"
 const listFields = {
   /**
    * How far an issuer's clock may be ahead: a subject's tokens that were issued so long after its revocation, as they say,
-   * count as issued before. From 0 millis to 5 minutes. Default 30 seconds.
+   * count as issued before. Not less than that of the policies that ask the list. From 0 millis to 5 minutes. Default 30 seconds.
    */
   clockTolerance: Field.defaulted(Field.duration("0 millis", "5 minutes"), Duration.seconds(30)),
   /** The most entries that this process holds. From 1 to 10000000. Default 100000. */

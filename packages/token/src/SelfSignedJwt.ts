@@ -62,8 +62,8 @@ const unusable = () =>
   })
 
 /**
- * A source of tokens that are signed here (RFC 7519): `iat` increases strictly from one to the next, `exp` is `lifetime`
- * later, and each has a `jti`. Use it with `RefreshPolicy.selfSigned`.
+ * A source of tokens that are signed here (RFC 7519): `iat` increases strictly from one to the next, up to 11 in one
+ * second, `exp` is `lifetime` later, and each has a `jti`. Use it with `RefreshPolicy.selfSigned`.
  *
  * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. An acquisition fails with
  * `ConfigurationError` (`KEY_INVALID`) where the key is not readable, or of no use.

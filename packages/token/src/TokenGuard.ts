@@ -106,6 +106,16 @@ const partsOf = Effect.fnUntraced(function*(server: string, options: GuardOption
 const isGranted = <R>(source: Options<R>["source"]): source is (grant: Grant) => TokenSource.Input<R> =>
   !Effect.isEffect(source) && typeof source === "function"
 
+/** What makes a source checks its options, and throws what is wrong with them. */
+const sourceFor = <R>(
+  source: Options<R>["source"],
+  grant: Grant
+): Effect.Effect<TokenSource.Input<R>, KeelsonError.ConfigurationError> =>
+  Effect.catch(
+    Effect.try({ try: () => isGranted(source) ? source(grant) : source, catch: (cause) => cause }),
+    (cause) => cause instanceof KeelsonError.ConfigurationError ? Effect.fail(cause) : Effect.die(cause)
+  )
+
 const notGranted = new KeelsonError.ConfigurationError({
   code: "INVALID_CONFIG",
   message: "The source of the guard has one scope only: give a function of the scope and audience",
@@ -123,17 +133,13 @@ export const make = Effect.fnUntraced(function*<R = never>(
   const options = yield* GuardOptions.decode(data)
   const parts = yield* partsOf(name, options)
   const context = yield* Effect.context<R | Scope.Scope>()
-  const scoped = makeEnvelopes((grant) => {
-    const input = isGranted(source) ? source(grant) : source
-    const provider = TokenProvider.make({
-      name,
-      source: input,
-      policy: options.policy,
-      resilience: options.acquisition,
-      validate
+  const scoped = makeEnvelopes((grant) =>
+    Effect.flatMap(sourceFor(source, grant), (own) => {
+      const { acquisition: resilience, policy } = options
+      const provider = TokenProvider.make({ name, source: own, policy, resilience, validate })
+      return Effect.map(Effect.provideContext(provider, context), (made) => clientOf(parts, made, narrowed))
     })
-    return Effect.map(Effect.provideContext(provider, context), (made) => clientOf(parts, made, narrowed))
-  })
+  )
   const narrowed: TokenGuard["scoped"] = (grant) => isGranted(source) ? scoped(grant) : Effect.fail(notGranted)
   return yield* scoped({})
 })

@@ -6,9 +6,9 @@
  *
  * @see RFC 7515, 5.2; RFC 7519, 7.2; RFC 8725
  */
-import type { Configuration, KeelsonError } from "@keelson/core"
-import { type Egress, KeySource } from "@keelson/jwks"
-import { Context, Effect, type FileSystem, Layer, type Redacted, type Scope } from "effect"
+import type { KeelsonError } from "@keelson/core"
+import { KeySource } from "@keelson/jwks"
+import { Context, Effect, Layer, type Redacted, type Scope } from "effect"
 import type * as Claims from "./Claims.ts"
 import { type ClaimsSchema, makeClaimsDecoder } from "./internal/claimsDecoder.ts"
 import { explainable } from "./internal/explainable.ts"
@@ -20,7 +20,6 @@ import { countValidations } from "./internal/validationMetrics.ts"
 import { Revocation } from "./Revocation.ts"
 import type { TokenError } from "./TokenError.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
-import * as ValidatorOptions from "./ValidatorOptions.ts"
 
 /** A token that was accepted. It is frozen, with all that it holds. */
 export interface Validated<C> {
@@ -88,15 +87,6 @@ export interface ServiceClass<Self, Id extends string, S extends ClaimsSchema>
   readonly layerRevocable: (
     policy: Policy
   ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | Revocation>
-  /**
-   * A validator with its keys, from one section of the environment; see `ValidatorOptions`.
-   *
-   * Fails with `ConfigurationError` (`CONFIG_MISSING`, `INVALID_CONFIG`, or for a key as `StaticKeys.make` does), and with
-   * `NetworkError` (`EGRESS_REFUSED`) for a URL that may not be fetched.
-   */
-  readonly layerConfig: (
-    path: Configuration.Path
-  ) => Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem>
 }
 
 /** A validator by a checked policy, with a list of what is revoked or without. */
@@ -156,9 +146,4 @@ export const Service = <Self>() =>
       policy: Policy
     ): Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | Revocation> =>
       Layer.effect(Tag, Effect.flatMap(Revocation, (revocation) => makeFrom(id, claims, policy, revocation)))
-    static readonly layerConfig = (
-      path: Configuration.Path
-    ): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
-      Layer.unwrap(Effect.map(ValidatorOptions.config(path), (options) =>
-        Layer.provide(Tag.layer(ValidatorOptions.policyOf(options)), ValidatorOptions.keySource(options))))
   }

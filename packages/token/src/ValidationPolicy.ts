@@ -74,6 +74,11 @@ export const fields = {
    * Required.
    */
   audiences: list(text(2048), 64, "audiences"),
+  /**
+   * The claim that says who a token is for. Some issuers' access tokens have no `aud` and are for the client in `client_id`, as
+   * those of Amazon Cognito. Default aud.
+   */
+  audienceClaim: Field.defaulted(Schema.Literals(["aud", "client_id"]), "aud"),
   /** The algorithms that may have signed them. From 1 to 14 algorithms. Required. */
   algorithms: list(Algorithm, 14, "algorithms"),
   /**

@@ -6,7 +6,7 @@
  */
 import { Configuration, type KeelsonError } from "@keelson/core"
 import { type Egress, JwksCache, JwksOptions, KeySource, StaticKeys } from "@keelson/jwks"
-import { type Effect, type FileSystem, Layer, Schema, Struct } from "effect"
+import { Effect, type FileSystem, Layer, Schema, Struct } from "effect"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 
 /** What is said of a key set here; its issuer is the one of the policy. */
@@ -91,3 +91,29 @@ export const keySource = (
   const [issuer = ""] = names
   return Layer.provide(KeySource.fromCache, JwksCache.layer({ ...jwks, issuer }))
 }
+
+/** The tag of a validator, which takes a policy. */
+type Tag<Self> = {
+  readonly layer: (
+    policy: ValidationPolicy.ValidationPolicy
+  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource>
+}
+
+/** A validator with its keys: `ValidatorOptions.layer(Tokens, options)`. Fails as `keySource` does. */
+export const layer = <Self>(
+  tag: Tag<Self>,
+  options: ValidatorOptions
+): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
+  Layer.provide(tag.layer(policyOf(options)), keySource(options))
+
+/**
+ * A validator with its keys, from one section of the environment: `ValidatorOptions.layerConfig(Tokens, ["app", "auth"])`.
+ *
+ * Fails with `ConfigurationError` (`CONFIG_MISSING`, `INVALID_CONFIG`, or for a key as `StaticKeys.make` does), and with
+ * `NetworkError` (`EGRESS_REFUSED`) for a URL that may not be fetched.
+ */
+export const layerConfig = <Self>(
+  tag: Tag<Self>,
+  path: Configuration.Path
+): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
+  Layer.unwrap(Effect.map(config(path), (options) => layer(tag, options)))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KeelsonError, Metrics, PrometheusEndpoint } from "@keelson/core"
+import { KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
 import { JwksError } from "@keelson/jwks"
 import { Context, Duration, Effect, Exit, Layer, Schema } from "effect"
 import {
@@ -95,6 +95,29 @@ describe("HttpSecurity of an HttpApi", () => {
       assert.instanceOf(known, HttpSecurityError.Unavailable)
       assert.deepStrictEqual(known.retryAfter, Duration.seconds(30))
       assert.deepInclude(yield* down(), { _tag: "Unavailable", retryAfter: Duration.zero })
+    }))
+
+  it.effect("[T6] gives a client an error whatever a server writes where scopes are to be", () =>
+    Effect.gen(function*() {
+      const body = { ...Problem.toProblemDetails(new KeelsonError.AuthorizationError({ code: "FORBIDDEN" })) }
+      const answers = (scopes: unknown) =>
+        HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(
+            request,
+            new Response(JSON.stringify({ ...body, details: { scopes } }), {
+              status: 403,
+              headers: { "content-type": "application/problem+json" }
+            })
+          ))
+        )
+      for (const scopes of [["a", { toString: 1 }, null, 2], "a", { 0: "a" }, null]) {
+        const api = yield* withToken(
+          HttpClient.mapRequest(answers(scopes), HttpClientRequest.prependUrl("http://a")),
+          "x"
+        )
+        const error = errorOf(yield* Effect.exit(api.endpoints.me()))
+        assert.deepInclude(error, { _tag: "Forbidden", scopes: Array.isArray(scopes) ? ["a"] : [] })
+      }
     }))
 
   it.live("gives a client in a page of another origin the errors too, though it may not see the headers", () =>

@@ -54,7 +54,8 @@ const sendAll = (
       send(`GET /me?a=b&access%5Ftoken=${token}&access_token=${token}`),
       send(`POST /me?ACCESS_TOKEN=${token}&access_token=${token}`),
       send(`GET /missing?access_token=${token}&id_token=${token}`),
-      send(`HEAD /me?access_token=${token}`)
+      send(`HEAD /me?access_token=${token}`),
+      send("GET /me", bearer(token), `Referer: https://app.example/?access_token=${token}`)
     ]))
 
 const tokensFor = Effect.gen(function*() {

@@ -80,6 +80,15 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
+    "[R7] [K-27] counts no header of another name for a second one, however long it is and whatever it says",
+    Effect.gen(function*() {
+      const { send } = yield* protectedServer(variant)
+      const others = ["X-Header-1234: a", "X-Header-1234: b", "Accept: authorization", "Accept: authorization"]
+      assert.strictEqual((yield* send("GET /me", bearer(yield* tokenWith()), ...others)).status, 200)
+    })
+  )
+
+  test(
     "[R7] [K-27] takes other schemes, and a header without value, for no credentials",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)

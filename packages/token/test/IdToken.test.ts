@@ -84,6 +84,12 @@ describe("ID tokens", () => {
           yield* reasonOf(logins.validateWith(token, { accessToken: `${accessToken}x` })),
           { _tag: "ClaimRejected", claim: "at_hash" }
         )
+        const wiped = Redacted.make(accessToken)
+        Redacted.wipeUnsafe(wiped)
+        assert.deepStrictEqual(
+          yield* reasonOf(logins.validateWith(token, { accessToken: wiped })),
+          { _tag: "ClaimRejected", claim: "at_hash" }
+        )
         assert.deepStrictEqual(
           yield* reasonOf(logins.validateWith(yield* signed(), { accessToken })),
           { _tag: "ClaimMissing", claim: "at_hash" }

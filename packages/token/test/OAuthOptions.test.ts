@@ -34,6 +34,12 @@ describe("OAuthOptions", () => {
       }
     }))
 
+  it.effect("[S3-35] one request may take 30 seconds, unless it is told otherwise", () =>
+    Effect.map(
+      OAuthOptions.decode(base),
+      ({ requestTimeout }) => assert.deepStrictEqual(requestTimeout, Duration.seconds(30))
+    ))
+
   const wrong: ReadonlyArray<readonly [object, string]> = [
     [{ clientId: "client", clientSecret: "s" }, "issuer"],
     [{ ...base, issuer: "http://idp.example" }, "issuer"],

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
+import { HttpClient, HttpClientError } from "effect/http"
 import { quiet } from "../../jwks/test/observe.ts"
-import { ClientAuth, OAuthClient, RefreshTokens, TokenProvider } from "../src/index.ts"
+import { ClientAuth, OAuthClient, RefreshTokens, TokenHttp, TokenProvider } from "../src/index.ts"
 import { clientSecret, type OAuthServer, oauthServer } from "./oauthServer.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 
@@ -137,6 +138,43 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       yield* provider.get
       assert.deepStrictEqual(sent(), [first, first, first])
     }).pipe(Effect.scoped, quiet))
+
+  for (
+    const [what, code, fields, isDoubtful] of [
+      ["refused", "NETWORK_ERROR", { code: "ECONNREFUSED", syscall: "connect" }, false],
+      ["not possible for want of a route", "NETWORK_ERROR", { code: "EHOSTUNREACH", syscall: "connect" }, false],
+      ["ended for a certificate", "TLS_FAILED", { code: "ERR_TLS_CERT_ALTNAME_INVALID" }, false],
+      ["ended for an issuer", "TLS_FAILED", { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" }, false],
+      ["lost for want of a route", "NETWORK_ERROR", { code: "EHOSTUNREACH", syscall: "read" }, true],
+      ["reset", "NETWORK_ERROR", { code: "ECONNRESET", syscall: "read" }, true],
+      ["broken in its TLS", "TLS_FAILED", { code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC" }, true],
+      ["ended by an alert", "TLS_FAILED", { code: "EPROTO", syscall: "read" }, true]
+    ] as const
+  ) {
+    it.live(`[R14] after a connection that was ${what} it is ${isDoubtful ? "in doubt" : "sent again"}`, () =>
+      Effect.gen(function*() {
+        const sent: Array<string> = []
+        const lost = HttpClient.make((request) => {
+          sent.push(request.url)
+          const cause = Object.assign(new Error("lost"), fields)
+          return Effect.fail(
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+          )
+        })
+        const source = OAuthClient.refreshToken({
+          tokenEndpoint: "https://idp.example/token",
+          clientId: "web",
+          auth: ClientAuth.secretBasic(Redacted.make(clientSecret)),
+          store: RefreshTokens.memory(Redacted.make("first"))
+        })
+        const { get } = yield* TokenProvider.make({ name: "idp", source }).pipe(
+          Effect.provideService(TokenHttp.TokenHttp, lost)
+        )
+        assert.strictEqual((yield* Effect.flip(get)).code, code)
+        assert.strictEqual((yield* Effect.flip(get)).code, isDoubtful ? "TOKEN_REFRESH_FAILED" : code)
+        assert.strictEqual(sent.length, isDoubtful ? 1 : 2)
+      }).pipe(Effect.scoped, quiet))
+  }
 
   it.live("without a refresh token nothing is sent", () =>
     Effect.gen(function*() {

@@ -77,6 +77,10 @@ describe("Principal", () => {
         ]))
       )
       assert.strictEqual(lines.length, 2)
+      assert.deepStrictEqual([JSON.stringify(caller), inspect(caller)], [
+        "{\"_id\":\"Principal\"}",
+        "{ _id: 'Principal' }"
+      ])
       for (const text of [...lines, inspect(caller, { depth: 9 }), JSON.stringify(caller)]) {
         for (const secret of ["user-1", "jti-1", "admin", "idp.example"]) assert.notInclude(text, secret)
       }
@@ -127,10 +131,11 @@ describe("Principal", () => {
       assert.deepInclude(yield* refused(caller.deny), { message: "The caller may not do this" })
     }))
 
-  it("refuses scopes that no token can have, where a guard is made", () => {
-    for (const scope of ["", "a b", "a\"b", "x".repeat(257)]) {
+  it("[K-26] refuses scopes that no token can have, where a guard is made", () => {
+    for (const scope of ["", "a b", "a\"b", "a\r\nx: y", "\u00e9", "x".repeat(257)]) {
       assert.throws(() => Caller.requireScopes(scope), TypeError)
       assert.throws(() => Caller.requireAnyScope("a", scope), TypeError)
+      assert.throws(() => callerOf().denyScopes("a", scope), TypeError)
     }
     const many = Array.from({ length: 65 }, (_, index) => `s${index}`)
     assert.throws(() => Caller.requireScopes("a", ...many.slice(1)), TypeError)

@@ -45,6 +45,25 @@ describe("Revocation.layerMemory", () => {
       }))
     }))
 
+  it.effect("[R10] [R23] gives the room of what has ended back, also after a wall clock that was ahead for a while", () =>
+    Effect.gen(function*() {
+      const { clock, skew } = yield* skewedClock
+      yield* Effect.provideService(Clock.Clock, clock)(Effect.gen(function*() {
+        const list = yield* memory({ maxEntries: 2 })
+        yield* revoke(list, { issuer, jti: "a" }, hour)
+        skew.millis = 1000 * hour
+        yield* revoke(list, { issuer, jti: "b" }, 0)
+        skew.millis = 0
+        yield* TestClock.adjust(2 * hour)
+        assert.isFalse(yield* isRevoked(list, "a"))
+        yield* revoke(list, { issuer, jti: "c" }, hour)
+        assert.isTrue(yield* isRevoked(list, "b"), "its tokens are not expired by the wall clock")
+        skew.millis = 1000 * hour
+        yield* TestClock.adjust(2 * 60_000)
+        yield* revoke(list, { issuer, jti: "d" }, hour)
+      }))
+    }))
+
   it.effect("[R10] a full list refuses what is new, lets nothing go before its end, and has room after it", () =>
     Effect.gen(function*() {
       const list = yield* memory({ maxEntries: 3 })

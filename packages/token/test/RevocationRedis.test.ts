@@ -91,6 +91,19 @@ describe.skipIf(skipReason !== undefined)(
         assert.isAbove(yield* left, 8_000_000_000_000_000)
       }))
 
+    it.live("[R23] an entry that somebody made to stay for good is not ended by a later revocation", () =>
+      Effect.gen(function*() {
+        const server = yield* redisServer
+        const list = yield* over(server)
+        const redis = yield* sender(server)
+        yield* revoke(list, { issuer, sub: "a" })
+        const key = yield* onlyKey(redis)
+        yield* redis.send("SET", key, "1")
+        yield* revoke(list, { issuer, sub: "a" })
+        assert.strictEqual(yield* redis.send("PTTL", key), -1)
+        assert.isAbove(Number(yield* redis.send<string>("GET", key)), 1)
+      }))
+
     it.live("[K-04] a check is one call, and none where a token has no name that could be revoked", () =>
       Effect.gen(function*() {
         const server = yield* redisServer

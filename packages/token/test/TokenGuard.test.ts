@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Redacted } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { TokenGuard } from "../src/index.ts"
+import { ClientAuth, OAuthClient, TokenGuard } from "../src/index.ts"
 import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
 const plain: Reply = statuses()
@@ -156,14 +156,18 @@ describe("TokenGuard", () => {
         assert.strictEqual(api.received.length, 100)
       }))
 
-    it.effect("[R13] of a request whose body is a stream is surfaced: it cannot be sent again", () =>
+    it.effect("[S2-18] [R13] of a request whose body is a stream is surfaced: it cannot be sent again, and the next has a new token", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
-        const api = scripted(statuses(401))
+        const api = scripted(statuses(401, 200, 401, 401))
         const guard = yield* guardOver(api, { source })
-        const body = HttpBody.raw(new ReadableStream())
-        assert.strictEqual((yield* guard.post("/", { body })).status, 401)
-        assert.deepStrictEqual([asked(), api.received.length], [1, 1])
+        const upload = Effect.suspend(() => guard.post("/", { body: HttpBody.raw(new ReadableStream()) }))
+        assert.strictEqual((yield* upload).status, 401)
+        assert.deepStrictEqual([asked(), api.received.length], [2, 1])
+        assert.strictEqual((yield* upload).status, 200)
+        assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-2"])
+        yield* Effect.repeat(upload, { times: 1 })
+        assert.strictEqual(asked(), 2)
       }))
 
     it.effect("[K-10] fails as the acquisition does where no new token is to be had, and has no request sent meanwhile", () =>
@@ -233,6 +237,17 @@ describe("TokenGuard", () => {
         const api = scripted(plain)
         const fixed = yield* guardOver(api, { source: makeSource().source })
         assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), { code: "INVALID_CONFIG" })
+        const picky = yield* guardOver(api, {
+          source: ({ scope = "read" }) =>
+            OAuthClient.clientCredentials({
+              issuer: "https://idp.example",
+              clientId: "app",
+              auth: ClientAuth.secretBasic(Redacted.make("secret")),
+              scope
+            })
+        })
+        const error = yield* Effect.flip(picky.scoped({ scope: "x".repeat(5000) }))
+        assert.deepInclude(error.details, { path: "scope" })
         const guard = yield* guardOver(api, { source: () => makeSource().source })
         const all = Array.from({ length: 99 }, (_, index) => guard.scoped({ scope: `s${index}` }))
         yield* Effect.all(all, { concurrency: "unbounded" })

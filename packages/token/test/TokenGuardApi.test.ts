@@ -53,6 +53,24 @@ describe("TokenGuardApi", () => {
     )
 
     live(
+      "[S2-15] tells how many attempts it took",
+      Effect.gen(function*() {
+        let asked = 0
+        const slowly = Effect.suspend(() =>
+          ++asked < 3
+            ? Effect.fail(new KeelsonError.NetworkError({ code: "NETWORK_ERROR" }))
+            : Effect.succeed({ accessToken: Redacted.make("third") })
+        )
+        const { ensure } = yield* sidecar({
+          server: { source: slowly, acquisition: { retry: { maxAttempts: 4, initialDelay: "1 millis" } } }
+        })
+        const { json, status } = yield* ensure()
+        assert.strictEqual(status, 202)
+        assert.deepInclude(json, { refresh_applied: true, attempts: 3 })
+      })
+    )
+
+    live(
       "[S2-10] [R13] a forced refresh is made for one token once in 30 seconds",
       Effect.gen(function*() {
         const { ensure, source } = yield* sidecar()
@@ -300,6 +318,22 @@ describe("TokenGuardApi", () => {
         assert.strictEqual((yield* send({ url: "https://api.example/v1/large" })).status, 500)
       })
     )
+
+    live(
+      "reads an answer that comes octet by octet in a time that grows with its length",
+      Effect.gen(function*() {
+        let left = 100_000
+        const body = new ReadableStream<Uint8Array>({
+          pull: (controller) => left-- > 0 ? controller.enqueue(new Uint8Array([97])) : controller.close()
+        })
+        const { send } = yield* sidecar({
+          reply: () => Effect.sync(() => new Response(body)),
+          options: { showResponses: true }
+        })
+        const { json } = yield* send()
+        assert.deepNestedInclude(json, { "response.body": "a".repeat(100_000) })
+      })
+    )
   })
 
   describe("entrance", () => {
@@ -407,7 +441,7 @@ describe("TokenGuardApi", () => {
     live(
       "says what is wrong with a request in general, and repeats nothing of it",
       Effect.gen(function*() {
-        const { call, ensure } = yield* sidecar()
+        const { call } = yield* sidecar()
         for (
           const body of ["", "{", "[]", "null", "{\"force\":\"hidden\"}", "{\"hidden\":1}", "{\"server\":\"hidden!\"}"]
         ) {
@@ -416,7 +450,26 @@ describe("TokenGuardApi", () => {
           assert.deepInclude(answer.json, { error_code: "invalid_request" })
           assert.notInclude(answer.text, "hidden")
         }
-        assert.include([400, 413], (yield* ensure({ scope: "x".repeat(2_000_000) })).status)
+      })
+    )
+
+    live(
+      "[R20] reads no request above 1 MiB, and nothing but JSON",
+      Effect.gen(function*() {
+        const { api, ensure, send } = yield* sidecar()
+        assert.strictEqual((yield* send({ method: "POST", body: "x".repeat(1_000_000) })).status, 202)
+        assert.strictEqual((yield* send({ method: "POST", body: "x".repeat(1_100_000) })).status, 413)
+        assert.strictEqual(api.received.length, 1)
+        assert.strictEqual((yield* ensure({}, { "content-type": "text/plain" })).status, 415)
+      })
+    )
+
+    live(
+      "[R20] is for this machine, also behind a proxy that names its callers",
+      Effect.gen(function*() {
+        const { ensure } = yield* sidecar({ isBehindProxy: true })
+        assert.strictEqual((yield* ensure({}, { "x-forwarded-for": "127.0.0.7" })).status, 202)
+        assert.strictEqual((yield* ensure({}, { "x-forwarded-for": "203.0.113.7" })).status, 403)
       })
     )
   })

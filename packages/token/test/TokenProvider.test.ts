@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted } from "effect"
+import { Effect, Fiber, Layer, Logger, Redacted, References } from "effect"
 import { TestClock } from "effect/testing"
 import { TokenEnvelope } from "../src/index.ts"
 import { down, failure, hanging, inTurn, living, providerOf, slow, textOf } from "./tokenSupport.ts"
@@ -205,6 +205,25 @@ describe("TokenProvider", () => {
         assert.strictEqual(textOf(yield* Fiber.join(waiting)), "token-3")
         assert.strictEqual(textOf(yield* Fiber.join(other)), "token-3")
         assert.strictEqual(server.most(), 1)
+      }).pipe(Effect.scoped))
+
+    it.effect("[T4] as soon as a token is told of, its waiters get a later one", () =>
+      Effect.gen(function*() {
+        const at = { monotonic: 0n, wall: 0 }
+        const refused = new TokenEnvelope.TokenEnvelope({
+          value: Redacted.make("token-1"),
+          issuedAt: at,
+          expiresAt: at
+        })
+        let drop: Effect.Effect<unknown> = Effect.void
+        const logger = Logger.make(({ message }) => {
+          if (String(message) === "refresh.success") Effect.runSync(drop)
+        })
+        const logging = Effect.provide([Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All")])
+        const { provider } = yield* logging(providerOf(living("1 hour")))
+        drop = provider.invalidate(refused)
+        assert.strictEqual(textOf(yield* provider.get), "token-2")
+        assert.strictEqual(textOf(yield* provider.get), "token-2")
       }).pipe(Effect.scoped))
   })
 

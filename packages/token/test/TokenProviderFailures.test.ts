@@ -102,17 +102,19 @@ describe("TokenProvider failures", () => {
         assert.strictEqual(textOf(yield* provider.get), "token-2")
       }).pipe(Effect.scoped))
 
-    it.effect("a source that is broken is not asked again and again while a valid token is held", () =>
-      Effect.gen(function*() {
-        const { provider, server } = yield* providerOf(inTurn(living("300 seconds"), () => Effect.die("broken")))
-        yield* provider.get
-        yield* TestClock.adjust("240 seconds")
-        for (let i = 0; i < 10; i++) yield* provider.get
-        assert.strictEqual(server.times.length, 2)
-        yield* TestClock.adjust("1 second")
-        for (let i = 0; i < 10; i++) yield* provider.get
-        assert.strictEqual(server.times.length, 3)
-      }).pipe(Effect.scoped))
+    for (const [what, broken] of [["dies", Effect.die("broken")], ["interrupts itself", Effect.interrupt]] as const) {
+      it.effect(`[K-10] a source that ${what} is not asked again and again while a valid token is held`, () =>
+        Effect.gen(function*() {
+          const { provider, server } = yield* providerOf(inTurn(living("300 seconds"), () => broken))
+          yield* provider.get
+          yield* TestClock.adjust("240 seconds")
+          for (let i = 0; i < 10; i++) yield* provider.get
+          assert.strictEqual(server.times.length, 2)
+          yield* TestClock.adjust("1 second")
+          for (let i = 0; i < 10; i++) yield* provider.get
+          assert.strictEqual(server.times.length, 3)
+        }).pipe(Effect.scoped))
+    }
 
     it.effect("[S3-35] a token is validated before it is used", () =>
       Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { ValidationPolicy } from "../src/index.ts"
+import { TokenValidator, ValidationPolicy } from "../src/index.ts"
 import { SignatureVerifier } from "../src/internal/signature.ts"
 import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
 
@@ -90,6 +90,43 @@ describe("TokenValidator", () => {
         assert.deepInclude(yield* scopesOf({ scp: "a b" }), { scope: "a b", scopes: ["a", "b"] })
         assert.deepInclude(yield* scopesOf({ scope: "c", scp: "a b" }), { scope: "c", scopes: ["c"] })
         assert.deepInclude(yield* scopesOf({}), { scope: undefined, scopes: [] })
+      }))
+
+    it.effect("[S0-22] a scope in a list stays one, though it has a space", () =>
+      Effect.gen(function*() {
+        const { signed, tokens } = yield* scene()
+        const { registered } = yield* tokens.validate(yield* signed({ scp: ["read admin", "write"] }))
+        assert.deepStrictEqual(registered.scopes, ["read admin", "write"])
+      }))
+
+    it.effect("[T1] [K-08] where the policy says so, client_id says who a token is for, and has to", () =>
+      Effect.gen(function*() {
+        const policy = {
+          profile: "jwt",
+          types: ["at+jwt"],
+          audienceClaim: "client_id",
+          audiences: ["client-1"]
+        } as const
+        const pair = yield* pairOf("ES256")
+        const validator = yield* TokenValidator.make(
+          "test/Cognito",
+          { claims: Schema.Struct({ sub: Schema.String }) },
+          { issuers: [issuer], algorithms: ["ES256"], ...policy }
+        ).pipe(Effect.provide(keysOf([pair])))
+        const { aud: _, ...claims } = yield* goodClaims
+        const found = yield* validator.validate(yield* sign(pair, claims))
+        assert.deepStrictEqual([found.registered.aud, found.registered.client_id], [[], "client-1"])
+        const reason = (changes: object) =>
+          Effect.flatMap(sign(pair, { ...claims, ...changes }), (token) => reasonOf(validator.validate(token)))
+        assert.deepStrictEqual(yield* reason({ client_id: "client-2" }), { _tag: "AudienceMismatch" })
+        assert.deepStrictEqual(yield* reason({ client_id: "client-2", aud: "client-1" }), { _tag: "AudienceMismatch" })
+        assert.deepStrictEqual(yield* reason({ client_id: undefined }), { _tag: "ClaimMissing", claim: "client_id" })
+        const token = yield* sign(pair, claims)
+        assert.strictEqual((yield* validator.validateWith(token, { audience: "client-1" })).claims.sub, "user-1")
+        assert.deepStrictEqual(
+          yield* reasonOf(validator.validateWith(token, { audience: "client-2" })),
+          { _tag: "AudienceMismatch" }
+        )
       }))
 
     it.effect("[T1] [S0-23] each check refuses by itself, for a reason of its own", () =>

@@ -4,7 +4,7 @@ import { KeySource } from "@keelson/jwks"
 import { Clock, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { errorOf, skewedClock } from "../../core/test/support.ts"
-import { cacheOf, down, hanging, jwk, keysOf } from "../../jwks/test/support.ts"
+import { cacheOf, documentOf, down, hanging, jwk, keysOf } from "../../jwks/test/support.ts"
 import { ValidationPolicy } from "../src/index.ts"
 import { SignatureVerifier } from "../src/internal/signature.ts"
 import { audience, goodClaims, issuer, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
@@ -102,6 +102,32 @@ describe("TokenValidator over a key set cache", () => {
       yield* cache.refresh
       finish(true)
       assert.deepStrictEqual(errorOf(yield* Fiber.join(fiber)).reason, { _tag: "KeyNotFound", reason: "unknown" })
+    }))
+
+  it.effect("[T3] who joins a check with keys that were replaced since it began is not refused for them", () =>
+    Effect.gen(function*() {
+      const { cache, provider } = yield* cacheOf(keysOf("a"))
+      yield* TestClock.adjust("1 second")
+      const finish: Array<(isGood: boolean) => void> = []
+      const tokens = yield* Effect.provideService(
+        validatorOf(policy, Layer.succeed(KeySource.KeySource, cache.keySource)),
+        SignatureVerifier,
+        () => new Promise<boolean>((resolve) => finish.push(resolve))
+      )
+      const token = yield* sign({ ...yield* pairOf("EdDSA"), kid: "a" }, yield* goodClaims)
+      const run = Effect.forkChild(tokens.validate(token), { startImmediately: true })
+      const first = yield* run
+      yield* Effect.yieldNow
+      provider.answer = documentOf(JSON.stringify({ keys: [jwk("a", { x: jwk("other").x })] }))
+      yield* cache.refresh
+      const second = yield* run
+      yield* Effect.yieldNow
+      finish[0]?.(false)
+      yield* Effect.promise(() => new Promise((resolve) => queueMicrotask(() => resolve(undefined))))
+      yield* Effect.repeat(Effect.yieldNow, { until: () => finish.length > 1 })
+      finish[1]?.(true)
+      assert.strictEqual((yield* Fiber.join(second)).claims.sub, "user-1")
+      assert.strictEqual((yield* Fiber.join(first)).claims.sub, "user-1")
     }))
 
   it.effect("[R5] an unknown key is a 401 while the issuer answers, and a 503 while it does not", () =>

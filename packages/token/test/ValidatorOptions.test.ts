@@ -160,7 +160,7 @@ describe("ValidatorOptions", () => {
         APP_AUTH_ALGORITHMS: "ES256",
         APP_AUTH_KEYS: JSON.stringify([{ id: pair.kid, algorithm: "ES256", jwk: pair.publicJwk }])
       }
-      const layer = Layer.provide(Tokens.layerConfig(["app", "auth"]), [noEgress, NodeServices.layer])
+      const layer = Layer.provide(ValidatorOptions.layerConfig(Tokens, ["app", "auth"]), [noEgress, NodeServices.layer])
       const context = yield* Effect.provideService(
         Layer.build(layer),
         ConfigProvider.ConfigProvider,

@@ -33,13 +33,13 @@ interface OidcProviderModule {
 const { Provider }: OidcProviderModule = createRequire(import.meta.url)("oidc-provider")
 
 /** One token request, as it came. */
-export interface TokenRequest {
+interface TokenRequest {
   readonly headers: Http.IncomingHttpHeaders
   readonly body: URLSearchParams
 }
 
 /** What stands before the server: whether it answered by itself, so that the server sees nothing of the request. */
-export type Fault = (response: Http.ServerResponse, number: number) => boolean
+type Fault = (response: Http.ServerResponse, number: number) => boolean
 
 export interface OAuthServer {
   readonly issuer: string

@@ -1,7 +1,8 @@
 /** The token sidecar at a real server, over servers whose tokens and answers are scripted. */
 import { NodeHttpServer } from "@effect/platform-node"
+import { Host } from "@keelson/core"
 import { Context, Effect, Layer, Redacted } from "effect"
-import { HttpClient, HttpRouter, HttpServer } from "effect/http"
+import { HttpClient, HttpMiddleware, HttpRouter, HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import * as Http from "node:http"
 import type { TokenGuard } from "../src/index.ts"
@@ -57,6 +58,7 @@ export const sidecar = Effect.fnUntraced(function*(
     readonly server?: Partial<TokenGuard.Options>
     readonly options?: Partial<TokenGuardApi.Options>
     readonly listen?: { readonly host: string; readonly port: number } | { readonly path: string }
+    readonly isBehindProxy?: boolean
   } = {}
 ) {
   const source = settings.source ?? makeSource("secret-token")
@@ -64,7 +66,10 @@ export const sidecar = Effect.fnUntraced(function*(
   const listen = settings.listen ?? { host: "127.0.0.1", port: 0 }
   const served = HttpRouter.serve(TokenGuardApi.layer({ secret: Redacted.make(secret), ...settings.options }), {
     disableListenLog: true,
-    disableLogger: true
+    disableLogger: true,
+    ...(settings.isBehindProxy === true
+      ? { middleware: HttpMiddleware.xForwardedHeaders({ trustedProxies: Host.isLoopbackAddress }) }
+      : undefined)
   }).pipe(
     Layer.provideMerge(Layer.provide(TokenManagers.layer, Layer.succeed(HttpClient.HttpClient, api.client))),
     Layer.provideMerge(NodeHttpServer.layer(Http.createServer, listen))

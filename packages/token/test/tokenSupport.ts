@@ -17,7 +17,7 @@ export interface Server {
 }
 
 /** The text of the n-th token. */
-export const tokenText = (number: number): string => `token-${number}`
+const tokenText = (number: number): string => `token-${number}`
 
 /** Answers with a new token each time, that lives so long. */
 export const living = (lifetime: Duration.Input | undefined, scope?: string): Answer => (number) =>
@@ -45,7 +45,7 @@ export const slow = (answer: Answer, delay: Duration.Input): Answer => (number) 
 export const inTurn = (...answers: ReadonlyArray<Answer>): Answer => (number) =>
   (answers[Math.min(number, answers.length) - 1] ?? down)(number)
 
-export const makeServer = (answer: Answer): { readonly server: Server; readonly source: TokenSource.Input } => {
+const makeServer = (answer: Answer): { readonly server: Server; readonly source: TokenSource.Input } => {
   const times: Array<number> = []
   let underWay = 0
   let most = 0

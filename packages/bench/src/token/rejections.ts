@@ -47,7 +47,9 @@ export const rejections: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.Sc
     ({ expected, tokens }) =>
       Effect.map(cached.make(signer, origin), (validator) => poolOf(validator, tokens, expected))
   )
-  const times = yield* Effect.promise(() => measure(loops, { sampleMillis: 20, stopwatch: processor }))
+  const times = yield* Effect.promise(() =>
+    measure(loops, { sampleMillis: 20, warmUpMillis: 400, stopwatch: processor })
+  )
   return stages.map(({ what }, index): Finding => ({
     group,
     what,

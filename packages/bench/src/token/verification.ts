@@ -12,6 +12,7 @@ import { alwaysNew, cached, type Contestant, fastJwtCached, peers, uncached, typ
 const poolSize = 1024
 /** Long enough that the pool's filling and draining does not show. */
 const sampleMillis = 40
+const warmUpMillis = 800
 
 /** Fails unless a validator accepts good tokens and refuses forged ones. */
 const trusted = Effect.fnUntraced(function*(
@@ -48,7 +49,7 @@ const timesOf = Effect.fnUntraced(function*(
   )
   const loops = validators.map((validator) => poolOf(validator, tokens, "accepted"))
   const times = yield* Effect.promise(() =>
-    measure(loops, { sampleMillis, ...(stopwatch === undefined ? {} : { stopwatch }) })
+    measure(loops, { sampleMillis, warmUpMillis, ...(stopwatch === undefined ? {} : { stopwatch }) })
   )
   return new Map(entrants.map(({ name }, index) => [name, times[index] ?? []]))
 })

@@ -1,11 +1,12 @@
-import { Effect, Predicate, Redacted } from "effect"
+import { Effect } from "effect"
 import { base64url } from "jose"
 import type { Reason } from "../TokenError.ts"
 import type { ValidateOptions } from "../TokenValidator.ts"
-import { missingClaim } from "./claimChecks.ts"
+import { audiencesOf, missingClaim } from "./claimChecks.ts"
 import { audienceMismatch, missingMember } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import { own } from "./strictJson.ts"
+import { textOf, type Token } from "./textOf.ts"
 import type { Entry } from "./tokenCache.ts"
 
 const issuerRejected: Reason = { _tag: "ClaimRejected", claim: "iss" }
@@ -15,8 +16,12 @@ const hashRejected: Reason = { _tag: "ClaimRejected", claim: "at_hash" }
 type Checked = Pick<Entry<unknown>, "members" | "registered">
 
 /** The audience that a call asks for has to be one of the token's. */
-export const callAudienceProblem = ({ registered }: Checked, { audience }: ValidateOptions): Reason | undefined =>
-  audience === undefined || registered.aud.includes(audience) ? undefined : audienceMismatch
+export const callAudienceProblem = (
+  { registered }: Checked,
+  { audience }: ValidateOptions,
+  rules: Rules
+): Reason | undefined =>
+  audience === undefined || audiencesOf(registered, rules).includes(audience) ? undefined : audienceMismatch
 
 /** The issuer that a call asks for has to be the token's. */
 export const callIssuerProblem = ({ registered }: Checked, { issuer }: ValidateOptions): Reason | undefined =>
@@ -41,7 +46,7 @@ export const nonceProblem = (
 
 /** What one call asks for beyond the policy, which it can narrow and not widen. */
 export const callProblem = (token: Checked, options: ValidateOptions, rules: Rules): Reason | undefined =>
-  callAudienceProblem(token, options) ?? callIssuerProblem(token, options) ??
+  callAudienceProblem(token, options, rules) ?? callIssuerProblem(token, options) ??
     missingClaim(token.members, options.requiredClaims ?? []) ?? nonceProblem(token, options, rules)
 
 /** The hash that an algorithm is named for; Ed25519's is SHA-512 (RFC 8032, 5.1). */
@@ -52,13 +57,12 @@ const encoder = new TextEncoder()
 /** Whether `at_hash` fits an access token: the left half of its hash (OpenID Connect Core 1.0, 3.1.3.6). */
 export const accessTokenProblem = (
   { alg, members }: Pick<Entry<unknown>, "alg" | "members">,
-  accessToken: string | Redacted.Redacted
+  accessToken: Token
 ): Effect.Effect<Reason | undefined> => {
   const expected = own(members, "at_hash")
   if (expected === undefined) return Effect.succeed(missingMember("at_hash"))
-  const text = Predicate.isString(accessToken) ? accessToken : Redacted.value(accessToken)
   return Effect.map(
-    Effect.promise(() => crypto.subtle.digest(hashOf(alg), encoder.encode(text))),
+    Effect.promise(() => crypto.subtle.digest(hashOf(alg), encoder.encode(textOf(accessToken)))),
     (digest) =>
       base64url.encode(new Uint8Array(digest, 0, digest.byteLength / 2)) === expected ? undefined : hashRejected
   )

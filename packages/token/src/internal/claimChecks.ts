@@ -11,9 +11,15 @@ const azpRejected: Reason = { _tag: "ClaimRejected", claim: "azp" }
 export const isExpectedType = (typ: string | undefined, { requireType, types }: Rules): boolean =>
   typ === undefined ? !requireType : types.has(typ)
 
+/** Who a token is for: `aud`, or `client_id` where the policy says so. */
+export const audiencesOf = (
+  { aud, client_id }: Registered,
+  { policy }: Pick<Rules, "policy">
+): ReadonlyArray<string> => policy.audienceClaim === "aud" ? aud : [client_id ?? ""]
+
 /** One audience of the token has to be one of the policy's (RFC 7519, 4.1.3). */
-export const audienceProblem = ({ aud }: Registered, { audiences }: Rules): Reason | undefined =>
-  aud.some((audience) => audiences.has(audience)) ? undefined : audienceMismatch
+export const audienceProblem = (registered: Registered, rules: Rules): Reason | undefined =>
+  audiencesOf(registered, rules).some((audience) => rules.audiences.has(audience)) ? undefined : audienceMismatch
 
 /** The first claim that has to be there and is not. */
 export const missingClaim = (members: JsonObject, names: ReadonlyArray<string>): Reason | undefined => {

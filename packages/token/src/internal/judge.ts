@@ -12,6 +12,15 @@ import { findKeys, judge, type Verifier, type VerifyingKey, verifyingKey } from 
 /** What became of a token. */
 export type Outcome<C> = Result.Result<Entry<Validated<C>>, Reason>
 
+/** The same, with the trust in each of the keys that were tried for it. */
+interface Verdict<C> {
+  readonly outcome: Outcome<C>
+  readonly trusts: ReadonlyArray<KeySource.KeyTrust>
+}
+
+/** What no key was needed for. */
+const withoutKeys = (reason: Reason): Verdict<never> => ({ outcome: Result.fail(reason), trusts: [] })
+
 /** A token that is not remembered. */
 export interface Unknown {
   readonly text: string
@@ -28,7 +37,7 @@ export class Judge<C> {
   readonly #verifier: Verifier<C>
   readonly #cache: TokenCache<Validated<C>> | undefined
   readonly #readHeader = makeHeaderReader()
-  readonly #underWay = new Map<string, Promise<Outcome<C>>>()
+  readonly #underWay = new Map<string, Promise<Verdict<C>>>()
   /** Grows when everything is forgotten. */
   #epoch = 0
 
@@ -38,8 +47,9 @@ export class Judge<C> {
   }
 
   judge(token: Unknown, clock: Clock.Clock, round = 1): Effect.Effect<Outcome<C>> {
-    return Effect.flatMap(this.#joinOrStart(token, clock), (outcome) => {
-      if (Result.isFailure(outcome) || isSettled(outcome.success, token, clock)) return Effect.succeed(outcome)
+    return Effect.flatMap(this.#joinOrStart(token, clock), (verdict) => {
+      const { outcome } = verdict
+      if (isSettled(verdict, token, clock)) return Effect.succeed(outcome)
       // The keys were replaced while they were verified with, or its time came: nothing is known of the token any more.
       return round < maxRounds ? this.judge(token, clock, round + 1) : Effect.succeed(Result.fail(keysUnsettled))
     })
@@ -52,13 +62,13 @@ export class Judge<C> {
     this.#cache?.clear()
   }
 
-  #joinOrStart(token: Unknown, clock: Clock.Clock): Effect.Effect<Outcome<C>> {
+  #joinOrStart(token: Unknown, clock: Clock.Clock): Effect.Effect<Verdict<C>> {
     const joined = this.#running(token)
     if (joined !== undefined) return Effect.promise(() => joined)
     const parsed = parseToken(token.text, this.#verifier.rules, this.#readHeader)
-    if (Result.isFailure(parsed)) return Effect.succeed(Result.fail(parsed.failure))
+    if (Result.isFailure(parsed)) return Effect.succeed(withoutKeys(parsed.failure))
     return Effect.matchEffect(findKeys(this.#verifier, parsed.success), {
-      onFailure: (reason) => Effect.succeed(Result.fail(reason)),
+      onFailure: (reason) => Effect.succeed(withoutKeys(reason)),
       // Somebody with the same token may have been faster to find its keys.
       onSuccess: (keys) =>
         Effect.promise(() =>
@@ -66,11 +76,11 @@ export class Judge<C> {
         )
     })
   }
-  #running({ hash }: Unknown): Promise<Outcome<C>> | undefined {
+  #running({ hash }: Unknown): Promise<Verdict<C>> | undefined {
     return hash === undefined ? undefined : this.#underWay.get(hash)
   }
   /** It goes on whoever waits for it: a signature check can't be interrupted, and others may have joined. */
-  #start({ hash }: Unknown, running: Promise<Outcome<C>>): Promise<Outcome<C>> {
+  #start({ hash }: Unknown, running: Promise<Verdict<C>>): Promise<Verdict<C>> {
     if (hash !== undefined) this.#underWay.set(hash, running)
     return running
   }
@@ -80,8 +90,9 @@ export class Judge<C> {
     parsed: Parsed,
     candidates: ReadonlyArray<KeySource.Candidate>,
     clock: Clock.Clock
-  ): Promise<Outcome<C>> {
+  ): Promise<Verdict<C>> {
     const epoch = this.#epoch
+    const trusts = [...new Set(candidates.map(({ trust }) => trust))]
     try {
       const place = await verifyingKey(this.#verifier, parsed, candidates)
       const key = candidates[place]
@@ -89,23 +100,21 @@ export class Judge<C> {
         ? Result.fail(signatureInvalid)
         : judge(this.#verifier, parsed, verifying(key, place, candidates), clock, skipExpiry)
       // What everybody was told to forget meanwhile is not remembered.
-      if (hash !== undefined && epoch === this.#epoch) this.#remember(hash, outcome, parsed, candidates, clock)
-      return outcome
+      if (hash !== undefined && epoch === this.#epoch) this.#remember(hash, { outcome, trusts }, parsed, clock)
+      return { outcome, trusts }
     } finally {
       if (hash !== undefined && epoch === this.#epoch) this.#underWay.delete(hash)
     }
   }
   #remember(
     hash: string,
-    outcome: Outcome<C>,
+    { outcome, trusts }: Verdict<C>,
     { registered }: Parsed,
-    candidates: ReadonlyArray<KeySource.Candidate>,
     clock: Clock.Clock
   ): void {
     if (Result.isSuccess(outcome)) this.#cache?.set(hash, outcome.success)
     else {
       const { failure } = outcome
-      const trusts = [...new Set(candidates.map(({ trust }) => trust))]
       const { rules } = this.#verifier
       const atFirst = timeProblem(registered, rules, clock.currentTimeMillisUnsafe())
       const isStillSo: IsStillSo = beforeTime.has(failure._tag)
@@ -126,5 +135,8 @@ const verifying = (
 const beforeTime: ReadonlySet<Reason["_tag"]> = new Set(["SignatureInvalid", "AudienceMismatch"])
 const always: IsStillSo = () => true
 
-const isSettled = (entry: Entry<unknown>, { skipExpiry }: Unknown, clock: Clock.Clock): boolean =>
-  skipExpiry ? entry.trust.holds(clock) : isUsable(entry, clock)
+/** Whether what was found out still holds: the keys that were tried, and for a token that is good its time. */
+const isSettled = <C>({ outcome, trusts }: Verdict<C>, { skipExpiry }: Unknown, clock: Clock.Clock): boolean => {
+  if (Result.isFailure(outcome)) return trusts.every((trust) => trust.holds(clock))
+  return skipExpiry ? outcome.success.trust.holds(clock) : isUsable(outcome.success, clock)
+}

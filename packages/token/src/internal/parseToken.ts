@@ -89,7 +89,7 @@ export const parseToken = (
   const payload = readPayload(parts.success, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
   const { bytes: size, object: members } = payload.success
-  const registered = readRegistered(members, rules.policy.maxAudiences)
+  const registered = readRegistered(members, rules.policy)
   if (Result.isFailure(registered)) return Result.fail(registered.failure)
   const issuer = rules.issuers.get(registered.success.iss)
   if (issuer === undefined) return Result.fail(issuerUntrusted)

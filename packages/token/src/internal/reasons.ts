@@ -1,14 +1,17 @@
 import { Duration, Effect } from "effect"
 import { type Part, type Problem, type Reason, TokenError } from "../TokenError.ts"
 
-/** One object for each key, made at its first use; for keys of which there are few. */
+/** The most keys: a call may ask for claims of any name. */
+const maxMade = 1000
+
+/** One object for each key, made at its first use; keys beyond the most get a new one each time. */
 const memoized = <K extends string>(make: (key: K) => Reason): (key: K) => Reason => {
   const made = new Map<K, Reason>()
   return (key) => {
     const known = made.get(key)
     if (known !== undefined) return known
     const reason = make(key)
-    made.set(key, reason)
+    if (made.size < maxMade) made.set(key, reason)
     return reason
   }
 }

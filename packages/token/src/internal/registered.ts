@@ -1,6 +1,7 @@
 import { Result } from "effect"
 import { maxNumericDate, type Registered } from "../Claims.ts"
 import type { Reason } from "../TokenError.ts"
+import type { ValidationPolicy } from "../ValidationPolicy.ts"
 import { invalidMember, missingMember } from "./reasons.ts"
 import { type JsonObject, own } from "./strictJson.ts"
 
@@ -33,6 +34,11 @@ class Reader {
     if (isTexts(value) && value.length <= most) return value
     return this.#refuse(invalidMember(name))
   }
+  /** Scopes of a text are apart by spaces (RFC 6749, 3.3); those of a list are as they are, whatever is in them. */
+  scopes(name: string): ReadonlyArray<string> | undefined {
+    const value = own(this.#members, name)
+    return typeof value === "string" ? value.split(" ").filter((part) => part !== "") : this.texts(name)
+  }
   required<A>(name: string, value: A | undefined, otherwise: A): A {
     if (value === undefined) this.#refuse(missingMember(name))
     return value ?? otherwise
@@ -42,29 +48,33 @@ class Reader {
   }
 }
 
-const split = (scope: string): ReadonlyArray<string> => scope.split(" ").filter((part) => part !== "")
-
 /**
  * The claims that are looked at, whatever the claims schema says of them; before any key is looked for, so that a date
  * that is absurd costs no signature check.
  *
- * They are frozen. Fails with the first that is missing or has the wrong shape: `iss`, `aud` and `exp` have to be there.
+ * They are frozen. Fails with the first that is missing or has the wrong shape: `iss`, `exp` and the claim that has the
+ * audience have to be there.
  */
-export const readRegistered = (members: JsonObject, maxAudiences: number): Result.Result<Registered, Reason> => {
+export const readRegistered = (
+  members: JsonObject,
+  { audienceClaim, maxAudiences }: Pick<ValidationPolicy, "audienceClaim" | "maxAudiences">
+): Result.Result<Registered, Reason> => {
   const reader = new Reader(members)
-  const scope = (reader.texts("scope") ?? reader.texts("scp"))?.join(" ")
+  const written = reader.texts("scope") ?? reader.texts("scp")
+  const aud = reader.texts("aud", maxAudiences)
+  const clientId = reader.text("client_id")
   const registered: Registered = Object.freeze({
     iss: reader.required("iss", reader.text("iss"), ""),
     sub: reader.text("sub"),
-    aud: Object.freeze(reader.required("aud", reader.texts("aud", maxAudiences), [])),
+    aud: Object.freeze(audienceClaim === "aud" ? reader.required("aud", aud, []) : aud ?? []),
     exp: reader.required("exp", reader.date("exp"), 0),
     nbf: reader.date("nbf"),
     iat: reader.date("iat"),
     jti: reader.text("jti"),
     sid: reader.text("sid"),
-    client_id: reader.text("client_id"),
-    scope,
-    scopes: Object.freeze(scope === undefined ? [] : split(scope))
+    client_id: audienceClaim === "client_id" ? reader.required("client_id", clientId, "") : clientId,
+    scope: written?.join(" "),
+    scopes: Object.freeze(reader.scopes("scope") ?? reader.scopes("scp") ?? [])
   })
   return reader.reason === undefined ? Result.succeed(registered) : Result.fail(reader.reason)
 }

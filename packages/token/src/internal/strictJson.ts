@@ -21,6 +21,10 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const quote = 0x22
 const backslash = 0x5C
 const colon = 0x3A
+const openBracket = 0x5B
+const closeBracket = 0x5D
+const openBrace = 0x7B
+const closeBrace = 0x7D
 
 /** Whether a quote belongs to the string that it stands in: an odd number of backslashes is before it. */
 const isEscaped = (text: string, at: number): boolean => {
@@ -29,22 +33,30 @@ const isEscaped = (text: string, at: number): boolean => {
   return (at - first) % 2 === 1
 }
 
-/** Where a string ends whose opening quote is at a place, in a text that is JSON. */
+/** Where a string ends whose opening quote is at a place; the end of the text for one that does not. */
 const endOfString = (text: string, open: number): number => {
   let close = text.indexOf("\"", open + 1)
-  while (isEscaped(text, close)) close = text.indexOf("\"", close + 1)
-  return close
+  while (close !== -1 && isEscaped(text, close)) close = text.indexOf("\"", close + 1)
+  return close === -1 ? text.length : close
 }
 
-/** How many members are written in a text that is JSON: the colons outside of strings. */
-const writtenMembers = (text: string): number => {
+/**
+ * How many members are written in a text that may be JSON: the colons outside of strings. Or what is too much in it, which
+ * is known before a tree is made: making one of thousands of levels costs as much as many signature checks.
+ */
+const writtenMembers = (text: string, { maxDepth, maxMembers }: JsonLimits): Result.Result<number, Problem> => {
   let count = 0
+  let depth = 0
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
-    if (char === colon) count++
-    else if (char === quote) at = endOfString(text, at)
+    if (char === quote) at = endOfString(text, at)
+    else if (char === colon) {
+      if (++count > maxMembers) return Result.fail("members")
+    } else if (char === openBrace || char === openBracket) {
+      if (++depth > maxDepth) return Result.fail("depth")
+    } else if (char === closeBrace || char === closeBracket) depth--
   }
-  return count
+  return Result.succeed(count)
 }
 
 /** What was counted of a tree. */
@@ -63,20 +75,18 @@ const memberBytes = 112
 const elementBytes = 32
 const stringBytes = 32
 
-/** Walks a tree no deeper and no further than the limits. */
-const measure = (node: object, depth: number, limits: JsonLimits, count: Count): Problem | undefined => {
-  if (depth > limits.maxDepth) return "depth"
+/** Walks a tree that is within the limits. */
+const measure = (node: object, count: Count): Problem | undefined => {
   const children: ReadonlyArray<unknown> = Object.values(node)
   const isList = Array.isArray(node)
   if (!isList) count.members += children.length
-  if (count.members > limits.maxMembers) return "members"
   count.bytes += containerBytes + (isList ? elementBytes : memberBytes) * children.length
   for (const child of children) {
     if (typeof child === "string") count.bytes += stringBytes
     else if (typeof child === "number") {
       if (!Number.isFinite(child)) return "number"
     } else if (typeof child === "object" && child !== null) {
-      const problem = measure(child, depth + 1, limits, count)
+      const problem = measure(child, count)
       if (problem !== undefined) return problem
     }
   }
@@ -122,13 +132,15 @@ export const parseObject = (bytes: Uint8Array, limits: JsonLimits): Result.Resul
   } catch {
     return Result.fail("encoding")
   }
+  const written = writtenMembers(text, limits)
+  if (Result.isFailure(written)) return Result.fail(written.failure)
   const tree = parse(text)
   if (!Predicate.isObject(tree)) return Result.fail("json")
   const count: Count = { members: 0, bytes: 0 }
-  const problem = measure(tree, 1, limits, count)
+  const problem = measure(tree, count)
   if (problem !== undefined) return Result.fail(problem)
   if (surrogateEscape.test(text) && !isWellFormed(tree)) return Result.fail("encoding")
-  if (count.members !== writtenMembers(text)) return Result.fail("duplicate")
+  if (count.members !== written.success) return Result.fail("duplicate")
   // Characters beyond ASCII take two bytes each, and so may those beside them.
   const width = text.length === bytes.length ? 1 : 2
   return Result.succeed({ object: tree, bytes: count.bytes + width * text.length })

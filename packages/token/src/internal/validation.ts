@@ -1,4 +1,4 @@
-import { Clock, Effect, type Fiber, Predicate, Redacted, Result, Tracer } from "effect"
+import { Clock, Effect, type Fiber, Result, Tracer } from "effect"
 import type { Revocation } from "../Revocation.ts"
 import { type Code, codeOf, type Reason, type TokenError } from "../TokenError.ts"
 import type { Validated, ValidateOptions } from "../TokenValidator.ts"
@@ -6,6 +6,7 @@ import { accessTokenProblem, callProblem } from "./callChecks.ts"
 import { Judge, type Unknown } from "./judge.ts"
 import type { HashText } from "./platform.ts"
 import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
+import { textOf, type Token } from "./textOf.ts"
 import { type Entry, TokenCache } from "./tokenCache.ts"
 import type { Verifier } from "./verifyToken.ts"
 
@@ -17,7 +18,6 @@ export interface Parts<C> extends Verifier<C> {
   readonly revocation: Revocation["Service"] | undefined
 }
 
-type Token = string | Redacted.Redacted
 type Checked<C> = Entry<Validated<C>>
 
 /** Plain fields, read when metrics are. */
@@ -29,17 +29,6 @@ interface Counts {
 }
 
 const noOptions: ValidateOptions = {}
-
-/** What is no text at all is as good as an empty one. */
-export const textOf = (token: Token): string => {
-  try {
-    const text: unknown = Redacted.isRedacted(token) ? Redacted.value(token) : token
-    return Predicate.isString(text) ? text : ""
-  } catch {
-    // It was wiped.
-    return ""
-  }
-}
 
 /** Which key it was, by its place alone: its name is the token's. */
 const logKey = ({ key: { candidates, place } }: Checked<unknown>): Effect.Effect<void> =>

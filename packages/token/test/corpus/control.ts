@@ -31,7 +31,7 @@ export interface Control {
   readonly token: string
 }
 
-export const claims: Members = {
+const claims: Members = {
   iss: issuer,
   aud: audience,
   sub: `${canary}-sub`,

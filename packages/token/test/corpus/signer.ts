@@ -22,7 +22,7 @@ const parameters = {
   EdDSA: { name: "Ed25519" }
 } as const
 
-export const bytesOf = (text: string | Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(text))
+const bytesOf = (text: string | Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(text))
 
 /** A key of WebCrypto for HMAC, from any bytes but none: the platform takes no empty one. */
 export const hmacKey = (secret: string | Uint8Array, hash = "SHA-256"): Promise<CryptoKey> =>

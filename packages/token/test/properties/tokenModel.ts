@@ -79,7 +79,7 @@ const answerOf = (mode: Mode): Answer => {
 const numberOf = ({ value }: TokenEnvelope.TokenEnvelope): number => Number(Redacted.value(value).split("-")[1])
 
 /** A provider under test, with all that is known of it from outside. */
-export class World {
+class World {
   readonly provider: TokenProvider.Shape
   readonly server: Server
   readonly clock: Clock.Clock

@@ -5,7 +5,7 @@ import fc from "fast-check"
 import { Revocation, TokenValidator } from "../../src/index.ts"
 import { SignatureVerifier, type VerifySignature } from "../../src/internal/signature.ts"
 
-export const issuer = "i"
+const issuer = "i"
 export const start = 1_800_000_000
 
 const encode = (value: unknown): string =>
@@ -181,7 +181,7 @@ export const makeIssuer = (clock: Clock.Clock) => {
 export type Issuer = ReturnType<typeof makeIssuer>
 
 /** Tells of every signature that is looked at. A signature is good if it names the key's material. */
-export const verifierOf = (check: () => void): VerifySignature => async (_, { algorithm }, signature) => {
+const verifierOf = (check: () => void): VerifySignature => async (_, { algorithm }, signature) => {
   check()
   return Buffer.from(signature).toString() === algorithm.name
 }

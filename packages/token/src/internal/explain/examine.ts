@@ -4,7 +4,8 @@ import { makeHeaderReader } from "../joseHeader.ts"
 import { algorithmProblem, type Parsed, readPayload, readSignature, splitToken, typeProblem } from "../parseToken.ts"
 import { issuerUntrusted, keysUnsettled, signatureInvalid } from "../reasons.ts"
 import { readRegistered } from "../registered.ts"
-import { type Parts, textOf } from "../validation.ts"
+import { textOf } from "../textOf.ts"
+import type { Parts } from "../validation.ts"
 import { findKeys, verifyingKey } from "../verifyToken.ts"
 import { type Claimed, examineCall, examineClaims, examineRevocation } from "./examineClaims.ts"
 import { Findings } from "./findings.ts"
@@ -32,7 +33,7 @@ const examineForm = (
     "registeredClaims",
     ["payload"],
     members,
-    (members) => readRegistered(members, rules.policy.maxAudiences)
+    (members) => readRegistered(members, rules.policy)
   )
   const issuer = findings.read("issuer", ["registeredClaims"], registered, ({ iss }) => {
     const trusted = rules.issuers.get(iss)

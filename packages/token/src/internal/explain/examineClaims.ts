@@ -54,7 +54,7 @@ export const examineCall = Effect.fnUntraced(function*(
 ) {
   const { accessToken, audience, issuer, requiredClaims = [] } = options
   if (audience !== undefined) {
-    findings.hold("callAudience", needs, claimed, (token) => callAudienceProblem(token, options))
+    findings.hold("callAudience", needs, claimed, (token) => callAudienceProblem(token, options, rules))
   }
   if (issuer !== undefined) {
     findings.hold("callIssuer", needs, claimed, (token) => callIssuerProblem(token, options))

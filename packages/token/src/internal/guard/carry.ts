@@ -25,8 +25,8 @@ const withToken = ({ request }: Target, { value }: TokenEnvelope) =>
 
 /**
  * Sends the requests of one call, redirects included, each to an origin of its own with a valid token. A 401 has the
- * token replaced and the request sent again, once, if it can be. Where no new token is to be had the call fails: that the
- * authorization server is away does not mean that the caller may not do this.
+ * token replaced, also for the requests that follow, and the request sent again, once, if it can be. Where no new token is
+ * to be had the call fails: that the authorization server is away does not mean that the caller may not do this.
  */
 export const carry = <E>(
   send: HttpClient.HttpClient["postprocess"],
@@ -38,18 +38,13 @@ export const carry = <E>(
     const attempt = (envelope: TokenEnvelope) => send(Effect.succeed(withToken(target, envelope)))
     return Effect.flatMap(get, (envelope) =>
       Effect.flatMap(attempt(envelope), (response) => {
-        if (response.status !== 401 || isReplayed || !HttpRetry.isReplayable(target.request)) {
-          return Effect.succeed(response)
-        }
+        if (response.status !== 401 || isReplayed) return Effect.succeed(response)
         isReplayed = true
-        return replace(envelope).pipe(
-          Effect.onError(() => HttpRetry.discard(response)),
-          Effect.flatMap((newer) =>
-            newer === undefined
-              ? Effect.succeed(response)
-              : Effect.andThen(HttpRetry.discard(response), Effect.andThen(sending, attempt(newer)))
-          )
-        )
+        const replaced = Effect.onError(replace(envelope), () => HttpRetry.discard(response))
+        return Effect.flatMap(replaced, (newer) =>
+          newer === undefined || !HttpRetry.isReplayable(target.request)
+            ? Effect.succeed(response)
+            : Effect.andThen(HttpRetry.discard(response), Effect.andThen(sending, attempt(newer))))
       }))
   }
 }

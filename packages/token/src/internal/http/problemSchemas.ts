@@ -1,5 +1,5 @@
 import { ErrorCode, Problem } from "@keelson/core"
-import { Duration, Schema } from "effect"
+import { Duration, Predicate, Schema } from "effect"
 import { ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
 import { Forbidden, InvalidRequest, Unauthorized, Unavailable } from "../../HttpSecurityError.ts"
@@ -49,7 +49,7 @@ const Forbidden403 = Schema.instanceOf(Forbidden).pipe(HttpApiSchema.encodeToWit
   decode: ({ body: { detail, details }, headers }) =>
     new Forbidden({
       message: detail,
-      scopes: Array.isArray(details["scopes"]) ? details["scopes"].map(String) : [],
+      scopes: Array.isArray(details["scopes"]) ? details["scopes"].filter(Predicate.isString) : [],
       challenge: headers["www-authenticate"] ?? ""
     }),
   encode: pairOf

@@ -13,8 +13,8 @@ const parameters = [
   "assertion"
 ]
 
-/** Headers that Effect's own list lacks: proofs of possession (RFC 9449), and tokens beside a token. */
-const headers = ["dpop", "proxy-authorization"]
+/** Headers that Effect's own list lacks: proofs of possession (RFC 9449), tokens beside a token, and URLs that had one. */
+const headers = ["dpop", "proxy-authorization", "referer"]
 
 /** Adds names to what spans leave out of URLs and headers. */
 export const layerRedaction = (...names: ReadonlyArray<string>): Layer.Layer<never> =>

@@ -1,14 +1,11 @@
+import { Host } from "@keelson/core"
 import { Option } from "effect"
 
 const parse = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 
-/** This machine, by the names and addresses that never leave it. */
-const isLoopback = (hostname: string): boolean =>
-  hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(hostname)
-
 const isReachable = ({ hash, hostname, password, protocol, username }: URL, allowLocalhost: boolean): boolean =>
   username === "" && password === "" && hash === "" &&
-  (protocol === "https:" || (protocol === "http:" && allowLocalhost && isLoopback(hostname)))
+  (protocol === "https:" || (protocol === "http:" && allowLocalhost && Host.isLocal(hostname)))
 
 /** Whether credentials may be sent to a URL: by https, or to this machine where that is allowed (RFC 6749, 3.2). */
 export const isEndpoint = (text: string, allowLocalhost: boolean): boolean => {

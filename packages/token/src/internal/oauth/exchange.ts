@@ -27,9 +27,14 @@ export interface Limits {
 const failed = (code: KeelsonError.CodeOf<"NETWORK">, details: Readonly<Record<string, unknown>> = {}) =>
   new ExchangeFailed({ error: new KeelsonError.NetworkError({ code, details }), isUnsent: false })
 
-/** Failures of name resolution and of connecting: nothing was sent. */
+/** Failures of name resolution, of connecting, and of the look at the server's certificate: nothing was sent. */
 const unsent =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|ENODATA|E(?:HOST|NET)UNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT)$/
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|ENODATA|E(?:HOST|NET)UNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|(?:ERR_TLS_)?CERT_[A-Z_]+|UNABLE_TO_[A-Z_]+|SELF_SIGNED_[A-Z_]+|DEPTH_ZERO_[A-Z_]+|HOSTNAME_MISMATCH|ERR_SSL_WRONG_VERSION_NUMBER)$/
+
+/** A connection that was there may be lost with some of these codes as well, and other TLS failures come at any time. */
+const isUnsentBy = (cause: object): boolean =>
+  Predicate.hasProperty(cause, "code") && unsent.test(String(cause.code)) &&
+  !(Predicate.hasProperty(cause, "syscall") && (cause.syscall === "read" || cause.syscall === "write"))
 
 /** Each error in a chain of causes; Effect's `HttpClientError` has its own in its reason. */
 const causes = (error: unknown, depth = 0): ReadonlyArray<object> => {
@@ -50,9 +55,7 @@ const toFailed = (error: unknown): ExchangeFailed => {
   const chain = causes(error)
   const codes = chain.map((cause) => ErrorCode.codeOf(cause)).filter(isTransport)
   const code = codes.find((found) => found !== "NETWORK_ERROR") ?? "NETWORK_ERROR"
-  const isUnsent = code === "TLS_FAILED" ||
-    chain.some((cause) => Predicate.hasProperty(cause, "code") && unsent.test(String(cause.code)))
-  return new ExchangeFailed({ error: new KeelsonError.NetworkError({ code }), isUnsent })
+  return new ExchangeFailed({ error: new KeelsonError.NetworkError({ code }), isUnsent: chain.some(isUnsentBy) })
 }
 
 /** Statuses without a body, whose stream is an error. */

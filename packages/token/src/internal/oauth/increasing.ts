@@ -3,7 +3,8 @@ const furthest = 10
 
 /**
  * Seconds that increase strictly from one to the next, of a clock that may stand still or repeat itself. A clock that was set
- * back by more than 10 seconds starts anew: assertions from the future would be refused until it had caught up.
+ * back by more than 10 seconds starts anew, and so does the twelfth within one second: assertions from the future would be
+ * refused until it had caught up.
  */
 export const increasing = (): (now: number) => number => {
   let last = -Infinity

@@ -18,7 +18,7 @@ export const invalidResponse = (
  * The lifetime: a finite number of seconds that is not negative, or whole digits in a text, as some servers send it.
  * `undefined` where there is none, `invalid` for anything else.
  */
-export const lifetimeOf = (value: unknown): Duration.Duration | undefined | "invalid" => {
+const lifetimeOf = (value: unknown): Duration.Duration | undefined | "invalid" => {
   if (value === undefined) return undefined
   const seconds = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value
   return typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0

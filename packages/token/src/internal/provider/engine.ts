@@ -10,7 +10,7 @@ import type { Held } from "./held.ts"
 interface Failures {
   /** Those that asked the server. */
   count: number
-  /** Those that a breaker rejected, and defects of the source, as well. */
+  /** Those that a breaker rejected, and a source that dies or interrupts itself, as well. */
   setbacks: number
   last: ErrorCode.ErrorCode | undefined
   error: TokenProviderError | undefined

@@ -47,7 +47,6 @@ const succeeded = Effect.fnUntraced(function*<R>(
     discarded
   })
   yield* journal.tell(id, outcome(true, acquired, elapsed))
-  return discarded
 })
 
 /** None came. A rejection by the breaker asked the server for nothing, and does not count towards an escalation. */
@@ -104,7 +103,9 @@ const run = Effect.fn("TokenProvider.acquire")(function*<R>(
       return yield* Effect.fail(yield* failed(parts, id, acquired, acquired.result.failure, elapsed))
     }
     const held = acquired.result.success
-    if (!(yield* succeeded(parts, id, acquired, held, epoch, elapsed))) return held.envelope
+    yield* succeeded(parts, id, acquired, held, epoch, elapsed)
+    // Who is told of it, as a logger is, may have invalidated it already.
+    if (engine.epoch === epoch) return held.envelope
     cause = "refused"
   }
 })
@@ -122,7 +123,7 @@ export const makeFlight = Effect.fnUntraced(function*<R>(
       Effect.clockWith((clock) =>
         Effect.sync(() => {
           engine.isUnderWay = false
-          if (Exit.hasDies(exit)) engine.putOff(Instant.now(clock))
+          if (Exit.hasDies(exit) || Exit.hasInterrupts(exit)) engine.putOff(Instant.now(clock))
         })
       ))
   }))

@@ -2,7 +2,7 @@ import { Clock, Duration, Effect, Option, PubSub, type Scope } from "effect"
 import type { Origin, TokenEvent } from "../../TokenEvent.ts"
 
 /** What can happen, without where and when. */
-export type Happened = TokenEvent extends infer E ? E extends unknown ? Omit<E, keyof Origin> : never : never
+type Happened = TokenEvent extends infer E ? E extends unknown ? Omit<E, keyof Origin> : never : never
 
 /** How many events are kept for a subscriber that is slow, before it loses the oldest. */
 const capacity = 1_024

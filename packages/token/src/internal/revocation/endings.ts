@@ -1,4 +1,4 @@
-/** Something, and the millisecond of the wall clock at which its end is looked for. */
+/** Something, and the millisecond at which its end is looked for. */
 interface Node<A> {
   at: number
   readonly item: A

@@ -78,7 +78,7 @@ export class LocalList {
     const size = sizeOf(place)
     if (this.#entries >= this.#limits.maxEntries || this.#bytes + size > this.#limits.maxBytes) return false
     this.#listsOf(issuer)[kind].set(id, held)
-    this.#endings.push(ends.wall, place)
+    this.#endings.push(millis(ends), place)
     this.#entries++
     this.#bytes += size
     return true
@@ -93,7 +93,7 @@ export class LocalList {
   }
   #forgetEnded(clock: Clock.Clock): void {
     const now = Instant.now(clock)
-    this.#endings.takeUntil(now.wall, ({ held: { ends } }) => lastOf(ends, now), (place) => this.#forget(place))
+    this.#endings.takeUntil(millis(now), ({ held: { ends } }) => lookAgain(ends, now), (place) => this.#forget(place))
   }
   #forget(place: Place): void {
     const lists = this.#issuers.get(place.issuer)
@@ -109,6 +109,12 @@ const laterOnEach = (a: Instant.Instant, b: Instant.Instant): Instant.Instant =>
   wall: Math.max(a.wall, b.wall)
 })
 
-/** When a moment will have come on both clocks, on the wall clock as it goes now. */
-const lastOf = (moment: Instant.Instant, now: Instant.Instant): number =>
-  Math.max(moment.wall, now.wall + Number(moment.monotonic - now.monotonic) / 1_000_000)
+/** The monotonic milliseconds of a moment: those of the wall clock jump, and what was looked for by them would be lost. */
+const millis = ({ monotonic }: Instant.Instant): number => Number(monotonic) / 1_000_000
+
+/** The most milliseconds until an entry is looked at again whose end has come on the monotonic clock alone. */
+const patience = 60_000
+
+/** When to look whether a moment has come on both clocks: now, where it has. */
+const lookAgain = (moment: Instant.Instant, now: Instant.Instant): number =>
+  Math.max(millis(moment), millis(now) + Math.min(Math.max(0, moment.wall - now.wall), patience))

@@ -21,7 +21,8 @@ return found`
 
 /**
  * Sets a key to the last second of `iat` that is meant, for so many milliseconds: both the greater of what is there and
- * what is given, so that no revocation shortens another. What is not one of ours stays, and is told by 0.
+ * what is given, so that no revocation shortens another, nor ends one that somebody made to stay for good. What is not
+ * one of ours stays, and is told by 0.
  */
 const writeScript = `
 local issuedUntil, life = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -30,7 +31,12 @@ if type(known) == 'table' then return 0 end
 if known then
   if #known > 12 or not string.find(known, '^%d+$') then return 0 end
   issuedUntil = math.max(issuedUntil, tonumber(known))
-  life = math.max(life, redis.call('PTTL', KEYS[1]))
+  local left = redis.call('PTTL', KEYS[1])
+  if left < 0 then
+    redis.call('SET', KEYS[1], string.format('%.0f', issuedUntil))
+    return 1
+  end
+  life = math.max(life, left)
 end
 redis.call('SET', KEYS[1], string.format('%.0f', issuedUntil), 'PX', string.format('%.0f', life))
 return 1`

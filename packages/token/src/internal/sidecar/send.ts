@@ -41,10 +41,12 @@ const answerOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effec
   response.stream.pipe(
     Stream.runFoldEffect(
       () => ({ size: 0, chunks: new Array<Uint8Array>() }),
-      ({ chunks, size }, chunk) =>
-        size + chunk.length > maxAnswer
-          ? Effect.fail("too long")
-          : Effect.succeed({ size: size + chunk.length, chunks: [...chunks, chunk] })
+      ({ chunks, size }, chunk) => {
+        if (size + chunk.length > maxAnswer) return Effect.fail("too long")
+        // Not copied: a body may come in a million chunks.
+        chunks.push(chunk)
+        return Effect.succeed({ size: size + chunk.length, chunks })
+      }
     ),
     Effect.map(({ chunks }) => ({
       status: response.status,

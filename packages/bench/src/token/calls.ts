@@ -6,7 +6,7 @@ import { simulatedHour } from "./hour.ts"
 import { lookups } from "./lookups.ts"
 
 /** One after the other. Fails with what went wrong. */
-export const callers: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
+export const tokens: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
   Effect.all([
     lookups,
     guarded,
