@@ -55,8 +55,11 @@ const main = (options: SurvivalOptions) =>
       (error) => error instanceof KeelsonError.ConfigurationError,
       ({ message }) => Effect.sync(() => refuse(message))
     ),
-    Effect.provide(Layer.merge(NodeHttpClient.layerUndici, Telemetry.layer("keelson-survival"))),
-    Effect.provide(Metrics.layerIsolated)
+    Effect.provide(
+      Layer.merge(NodeHttpClient.layerUndici, Telemetry.layer("keelson-survival")).pipe(
+        Layer.provideMerge(Metrics.layerIsolated)
+      )
+    )
   )
 
 const options = Result.try({ try: () => parseOptions(process.argv.slice(2)), catch: (cause) => cause })
