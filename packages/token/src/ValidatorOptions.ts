@@ -7,6 +7,7 @@
 import { Configuration, type KeelsonError } from "@keelson/core"
 import { Algorithm, type Egress, JwksCache, JwksOptions, KeySource, StaticKeys } from "@keelson/jwks"
 import { Effect, type FileSystem, Layer, Schema, Struct } from "effect"
+import type { Revocation } from "./Revocation.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 
 /** What is said of a key set here; its issuer is the one of the policy. */
@@ -93,10 +94,13 @@ export const keySource = (
 }
 
 /** The tag of a validator, which takes a policy. */
-type Tag<Self> = {
+interface Tag<Self> {
   readonly layer: (
     policy: ValidationPolicy.ValidationPolicy
   ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource>
+  readonly layerRevocable: (
+    policy: ValidationPolicy.ValidationPolicy
+  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | Revocation>
 }
 
 /** A validator with its keys: `ValidatorOptions.layer(Tokens, options)`. Fails as `keySource` does. */
@@ -105,6 +109,13 @@ export const layer = <Self>(
   options: ValidatorOptions
 ): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
   Layer.provide(tag.layer(policyOf(options)), keySource(options))
+
+/** The same, which asks on every use of a token whether it was revoked. */
+export const layerRevocable = <Self>(
+  tag: Tag<Self>,
+  options: ValidatorOptions
+): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem | Revocation> =>
+  Layer.provide(tag.layerRevocable(policyOf(options)), keySource(options))
 
 /**
  * A validator with its keys, from one section of the environment: `ValidatorOptions.layerConfig(Tokens, ["app", "auth"])`.

@@ -1,14 +1,14 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import type { Egress } from "@keelson/jwks"
-import { ConfigProvider, Context, Duration, Effect, Layer } from "effect"
+import { Clock, ConfigProvider, Context, DateTime, Duration, Effect, Layer } from "effect"
 import { exportSPKI, importJWK, SignJWT } from "jose"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { errorOf } from "../../core/test/support.ts"
 import { documentOf, makeProvider } from "../../jwks/test/support.ts"
-import { Claims, TokenValidator, ValidatorOptions } from "../src/index.ts"
+import { Claims, Revocation, TokenValidator, ValidatorOptions } from "../src/index.ts"
 import { goodClaims, type Pair, pairOf, reasonOf, sign } from "./support.ts"
 
 class Tokens extends TokenValidator.Service<Tokens>()("test/Configured", { claims: Claims.Jwt }) {}
@@ -150,6 +150,31 @@ describe("ValidatorOptions", () => {
         assert.strictEqual(errorOf(yield* build(path)).code, "KEY_INVALID")
       }))
   })
+
+  it.effect("[K-04] a validator with its keys also asks for what is revoked", () =>
+    Effect.gen(function*() {
+      const pair = yield* pairOf("ES256")
+      const options = yield* ValidatorOptions.decode({
+        issuers: ["https://idp.example"],
+        audiences: ["api"],
+        algorithms: ["ES256"],
+        keys: [{ id: pair.kid, algorithm: "ES256", jwk: pair.publicJwk }]
+      })
+      const layer = ValidatorOptions.layerRevocable(Tokens, options).pipe(
+        Layer.provideMerge(Revocation.layerMemory()),
+        Layer.provide([noEgress, NodeServices.layer])
+      )
+      const context = yield* Layer.build(layer)
+      const token = yield* sign(pair, yield* goodClaims, { typ: undefined })
+      const tokens = Context.get(context, Tokens)
+      yield* tokens.validate(token)
+      const until = DateTime.makeUnsafe((yield* Clock.currentTimeMillis) + 3_600_000)
+      yield* Context.get(context, Revocation.Revocation).revoke(
+        { issuer: "https://idp.example", jti: "token-1" },
+        until
+      )
+      assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "TokenRevoked" })
+    }))
 
   it.effect("the environment has a whole validator, with its keys in JSON", () =>
     Effect.gen(function*() {

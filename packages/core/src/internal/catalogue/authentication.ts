@@ -9,7 +9,7 @@ export const authentication = {
     status: 401,
     retryable: false,
     breaker: "failure",
-    description: "No token could be acquired from the authorization server.",
+    description: "No token could be acquired from the authorization server, or from whatever else gives tokens.",
     troubleshooting: [
       "Check the client credentials and that the client may use the grant.",
       "Look at the authorization server's own log for the request."
