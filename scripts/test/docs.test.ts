@@ -70,9 +70,11 @@ describe("Documentation", () => {
       join("examples", "src", "jwks-cache.ts"),
       join("examples", "src", "multi-tenant.ts"),
       join("examples", "src", "protected-api", "server.ts"),
-      join("examples", "src", "redis", "instance.ts")
+      join("examples", "src", "redis", "instance.ts"),
+      join("examples", "src", "survival", "server.ts")
     ])
-    assert.include(read("examples/src/tokens/listen.ts"), `server.listen(0, "127.0.0.1"`)
+    assert.include(read("examples/src/survival/server.ts"), `host: "127.0.0.1"`)
+    assert.include(read("examples/src/survival/metricsPage.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/jwks/provider.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/server.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/issuer.ts"), `server.listen(0, "127.0.0.1"`)

@@ -1,36 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
 import { spawn, spawnSync } from "node:child_process"
-import { get } from "node:http"
 import { join } from "node:path"
-
-const root = join(import.meta.dirname, "../..")
-
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-const run = (file: string, ...args: ReadonlyArray<string>): Promise<Ended> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, "examples/src", file), ...args], { cwd: root })
-    let out = ""
-    let err = ""
-    child.stdout.on("data", (text) => out += String(text))
-    child.stderr.on("data", (text) => err += String(text))
-    child.once("error", reject)
-    child.once("close", (code) => resolve({ code, out, err }))
-  })
-
-/** The status of an answer to a request that names a host. */
-const statusOf = (url: string, host: string): Promise<number | undefined> =>
-  new Promise((resolve, reject) => {
-    get(url, { headers: { host }, agent: false }, (response) => {
-      response.resume()
-      resolve(response.statusCode)
-    }).once("error", reject)
-  })
+import { root, run, statusOf } from "./exampleProcess.ts"
 
 /** What the steps of a report say below their titles. */
 const stepsOf = (out: string): ReadonlyArray<ReadonlyArray<string>> =>
@@ -38,17 +9,6 @@ const stepsOf = (out: string): ReadonlyArray<ReadonlyArray<string>> =>
 
 const hasRedis = process.env["KEELSON_REQUIRE_REDIS"] === "1" ||
   spawnSync("redis-server", ["--version"]).error === undefined
-
-const Summary = Schema.fromJsonString(Schema.Struct({
-  seconds: Schema.Number,
-  seed: Schema.Number,
-  requests: Schema.Number,
-  failed: Schema.Number,
-  reachedServer: Schema.Number,
-  retries: Schema.Number,
-  phases: Schema.Array(Schema.Struct({ phase: Schema.String, requests: Schema.Number })),
-  promises: Schema.Array(Schema.Struct({ text: Schema.String, kept: Schema.Boolean }))
-}))
 
 describe("examples", () => {
   it("[K-22] retry-schedules shows the delays of every preset, and what jitter does at a cap", async () => {
@@ -65,21 +25,6 @@ describe("examples", () => {
     assert.match(full ?? "", / 900 ms \|#/)
     assert.notInclude(full ?? "", "1000 ms")
   })
-
-  it("start ends by itself with what the callers and the server counted, every promise kept", async () => {
-    const { code, err, out } = await run("start.ts", "--seconds", "2", "--seed", "7", "--json")
-    assert.deepStrictEqual([code, err], [0, ""])
-    const summary = Schema.decodeUnknownSync(Summary)(out)
-    assert.deepInclude(summary, { seconds: 2, seed: 7, requests: 80 })
-    assert.deepStrictEqual(
-      summary.phases.map(({ phase }) => phase),
-      ["steady", "flaky", "limited", "hangs", "down", "recovery"]
-    )
-    assert.isAtLeast(summary.promises.length, 5)
-    assert.deepStrictEqual(summary.promises.filter(({ kept }) => !kept), [])
-    assert.isAbove(summary.retries, 0)
-    assert.isAbove(summary.reachedServer, 0)
-  }, 30_000)
 
   it("[L1] [L3] [K-03] jwks-cache shows what reaches the provider, and ends by itself", async () => {
     const { code, err, out } = await run("jwks-cache.ts")
@@ -184,12 +129,6 @@ describe("examples", () => {
     },
     30_000
   )
-
-  it("start says how it is used where an option is wrong", async () => {
-    const { code, err, out } = await run("start.ts", "--seconds", "0")
-    assert.deepStrictEqual([code, out], [2, ""])
-    assert.match(err, /^--seconds must be a number from 1 to 600\nnpx -y pnpm@12 start /)
-  })
 
   it("[T6] [K-03] protected-api shows each kind of answer of a protected API, and ends by itself", async () => {
     const { code, err, out } = await run("protected-api.ts")

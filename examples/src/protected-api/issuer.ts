@@ -2,15 +2,8 @@
 import { Effect, Predicate, type Scope } from "effect"
 import { exportJWK, generateKeyPair } from "jose"
 import { createServer, type RequestListener } from "node:http"
-import { createRequire } from "node:module"
+import { Forgetful, Provider } from "../oidcProvider.ts"
 import { audience } from "./server.ts"
-
-/** What is used of the package, which has no types. */
-interface OidcProviderModule {
-  readonly Provider: new(issuer: string, configuration: object) => { readonly callback: () => RequestListener }
-}
-
-const { Provider }: OidcProviderModule = createRequire(import.meta.url)("oidc-provider")
 
 export interface Issuer {
   readonly url: string
@@ -30,13 +23,6 @@ export type Client = keyof typeof clients
 const scopes = "reports:read reports:write"
 
 const isClient = (id: unknown): id is Client => Predicate.isString(id) && Object.hasOwn(clients, id)
-
-/** Keeps nothing: JWTs need no store. */
-class Forgetful {
-  readonly upsert = async (): Promise<void> => {}
-  readonly find = async (): Promise<undefined> => {}
-  readonly destroy = async (): Promise<void> => {}
-}
 
 const configuration = Effect.promise(async () => {
   const { privateKey } = await generateKeyPair("ES256", { extractable: true })

@@ -4,9 +4,10 @@ import { KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { HttpSecurity, TokenValidator, ValidationPolicy } from "@keelson/token"
 import { Context, Effect, Layer } from "effect"
-import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { createServer } from "node:http"
+import { ownHostOnly } from "../ownHost.ts"
 import { Api, Authenticated, Caller, type Report, ReportClaims } from "./api.ts"
 
 /** Who the tokens are for. */
@@ -40,22 +41,6 @@ const handlers = HttpApiBuilder.group(Api, "reports", (group) => {
 })
 
 const health = HttpApiBuilder.group(Api, "health", (group) => group.handle("health", () => Effect.void))
-
-/** A page of another site could otherwise reach this server by a name of its own that resolves to 127.0.0.1. */
-const ownHostOnly = HttpRouter.middleware(
-  Effect.map(
-    HttpServer.HttpServer,
-    (server) => (httpEffect) =>
-      Effect.flatMap(
-        HttpServerRequest.HttpServerRequest,
-        ({ headers }) =>
-          headers["host"] === new URL(HttpServer.formatAddress(server.address)).host
-            ? httpEffect
-            : Effect.succeed(HttpServerResponse.empty({ status: 421 }))
-      )
-  ),
-  { global: true }
-)
 
 const routes = (issuer: string) =>
   Layer.mergeAll(

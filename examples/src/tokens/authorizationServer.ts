@@ -2,17 +2,8 @@
 import { Effect, type Scope } from "effect"
 import { exportJWK, exportPKCS8, generateKeyPair } from "jose"
 import type * as Http from "node:http"
-import { createRequire } from "node:module"
+import { Provider } from "../oidcProvider.ts"
 import { listen } from "./listen.ts"
-
-/** What is used of the package, which has no types. */
-interface Provider {
-  readonly callback: () => Http.RequestListener
-  readonly ClientCredentials: { readonly find: (token: string) => Promise<{ readonly clientId: string } | undefined> }
-}
-const { Provider }: { readonly Provider: new(issuer: string, configuration: object) => Provider } = createRequire(
-  import.meta.url
-)("oidc-provider")
 
 export interface AuthorizationServer {
   readonly issuer: string

@@ -13,6 +13,9 @@ import type * as JwksOptions from "./JwksOptions.ts"
 
 export { type Candidate, type JoseHeader, KeySource, type KeyTrust, type LookupError } from "./internal/keySource.ts"
 
+/** How many candidates a source gives at most: with more to try, each hostile token would cost as many signature checks. */
+export { maxCandidates } from "./internal/keySelection.ts"
+
 /** What a key source of a provider may fail with when it is built. */
 export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
 

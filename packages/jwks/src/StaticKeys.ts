@@ -6,7 +6,7 @@
  */
 import { Configuration, KeelsonError } from "@keelson/core"
 import { Effect, type FileSystem, Layer, type Redacted, Schema } from "effect"
-import { type PublicAlgorithm, type SecretAlgorithm, staticAlgorithms } from "./internal/static/algorithm.ts"
+import { algorithms, type PublicAlgorithm, type SecretAlgorithm } from "./Algorithm.ts"
 import { answersOf, type StaticKey } from "./internal/static/answers.ts"
 import { importKey, type ReadFile } from "./internal/static/importKey.ts"
 import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
@@ -26,7 +26,7 @@ export const Key = Schema.Struct({
   /** The `kid` that tokens name it by; a `jwk` may bring its own. From 1 to 256 characters. Default none. */
   id: Schema.optionalKey(text(256)),
   /** The one algorithm that it verifies. Required. */
-  algorithm: Schema.Literals(staticAlgorithms),
+  algorithm: Schema.Literals(algorithms),
   /** A public key or certificate in PEM. From 1 to 1048576 characters. Default none. */
   pem: Schema.optionalKey(Schema.RedactedFromValue(text(maxFileBytes), { label: "pem" })),
   /** A public JSON Web Key (RFC 7517). Members that are not known are ignored. Default none. */

@@ -1,6 +1,7 @@
 /**
  * The keys that verify tokens: fetched, kept fresh and looked up, from one provider or many.
  */
+export * as Algorithm from "./Algorithm.ts"
 export * as Discovery from "./Discovery.ts"
 export * as Egress from "./Egress.ts"
 export * as EgressOptions from "./EgressOptions.ts"

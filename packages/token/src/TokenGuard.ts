@@ -111,10 +111,13 @@ const sourceFor = <R>(
   source: Options<R>["source"],
   grant: Grant
 ): Effect.Effect<TokenSource.Input<R>, KeelsonError.ConfigurationError> =>
-  Effect.catch(
-    Effect.try({ try: () => isGranted(source) ? source(grant) : source, catch: (cause) => cause }),
-    (cause) => cause instanceof KeelsonError.ConfigurationError ? Effect.fail(cause) : Effect.die(cause)
-  )
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(isGranted(source) ? source(grant) : source)
+    } catch (cause) {
+      return cause instanceof KeelsonError.ConfigurationError ? Effect.fail(cause) : Effect.die(cause)
+    }
+  })
 
 const notGranted = new KeelsonError.ConfigurationError({
   code: "INVALID_CONFIG",

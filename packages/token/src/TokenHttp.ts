@@ -5,9 +5,12 @@
 import { Context, Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 
-/** The platform's `fetch`. Building it has no effect. */
+/** The platform's `fetch`, whatever `Fetch` the application has. Building it has no effect. */
 const platform = (): HttpClient.HttpClient =>
-  Effect.runSync(Effect.provide(Effect.service(HttpClient.HttpClient), FetchHttpClient.layer))
+  HttpClient.transformResponse(
+    Effect.runSync(Effect.provide(Effect.service(HttpClient.HttpClient), FetchHttpClient.layer)),
+    Effect.provideService(FetchHttpClient.Fetch, (input, init) => globalThis.fetch(input, init))
+  )
 
 /** The client that token requests are sent with. Default: the platform's `fetch`. */
 export const TokenHttp = Context.Reference<HttpClient.HttpClient>("@keelson/token/TokenHttp", {

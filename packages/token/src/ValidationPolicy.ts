@@ -6,6 +6,7 @@
  * @see RFC 8725; RFC 9068, 4; OpenID Connect Core 1.0, 3.1.3.7
  */
 import { Configuration, Field, type KeelsonError } from "@keelson/core"
+import { Algorithm as Algorithms } from "@keelson/jwks"
 import { Duration, type Effect, Schema } from "effect"
 
 const text = (maximum: number) => {
@@ -19,22 +20,7 @@ const list = <S extends Schema.Constraint>(item: S, maximum: number, what: strin
 }
 
 /** Algorithms of public keys (RFC 7518, 3.3 to 3.5; RFC 8037, 3.1; RFC 9864, 2.2) and of secrets (RFC 7518, 3.2). Never `none`. */
-export const Algorithm = Schema.Literals([
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-  "Ed25519",
-  "HS256",
-  "HS384",
-  "HS512"
-])
+export const Algorithm = Schema.Literals(Algorithms.algorithms)
 export type Algorithm = typeof Algorithm.Type
 
 /** What stands for the tenant in an issuer of many. */
@@ -53,6 +39,12 @@ export const IssuerTemplate = Schema.Struct({
 })
 export type IssuerTemplate = typeof IssuerTemplate.Type
 
+/** What `iss` may be by one of `issuers`. */
+export const issuersOf = (issuer: string | IssuerTemplate): ReadonlyArray<string> =>
+  typeof issuer === "string"
+    ? [issuer]
+    : issuer.tenants.map((tenant) => issuer.template.replace(placeholder, () => tenant))
+
 /** The kinds of tokens. */
 export const profiles = ["jwt", "accessToken", "idToken"] as const
 export type Profile = (typeof profiles)[number]
@@ -66,9 +58,14 @@ export const fields = {
   profile: Field.defaulted(Schema.Literals(profiles), "jwt"),
   /**
    * The issuers (`iss`) that are trusted, compared character by character; or a template with its tenants. From 1 to 1000
-   * issuers. Required.
+   * issuers, each once. Required.
    */
-  issuers: list(Schema.Union([text(2048), IssuerTemplate]), 1000, "issuers"),
+  issuers: list(Schema.Union([text(2048), IssuerTemplate]), 1000, "issuers").check(
+    Schema.makeFilter((issuers: ReadonlyArray<string | IssuerTemplate>) => {
+      const names = issuers.flatMap(issuersOf)
+      return new Set(names).size === names.length
+    }, { expected: "a list of 1 to 1000 issuers, each once" })
+  ),
   /**
    * Who the tokens are for: one of these has to be in `aud`. For ID tokens the client's id. From 1 to 64 audiences.
    * Required.
@@ -110,7 +107,10 @@ export const fields = {
   maxMembers: Field.defaulted(Field.int(8, 4096), 256),
   /** The most audiences of a token. From 1 to 1024. Default 64. */
   maxAudiences: Field.defaulted(Field.int(1, 1024), 64),
-  /** The most tokens whose signature is remembered; 0 verifies each every time. From 0 to 1000000. Default 20000. */
+  /**
+   * The most tokens whose signature is remembered. 0 verifies each every time, also the same one at the same time, and remembers
+   * no refusals either. From 0 to 1000000. Default 20000.
+   */
   cacheEntries: Field.defaulted(Field.int(0, 1_000_000), 20_000),
   /** The most bytes that they take, as estimated. From 65536 to 1073741824. Default 33554432. */
   cacheBytes: Field.defaulted(Field.int(65_536, 1_073_741_824), 33_554_432)

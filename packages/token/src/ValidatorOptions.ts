@@ -5,7 +5,7 @@
  * a `KeySource` of a `JwksRegistry`, or of several caches (`KeySource.firstOf`).
  */
 import { Configuration, type KeelsonError } from "@keelson/core"
-import { type Egress, JwksCache, JwksOptions, KeySource, StaticKeys } from "@keelson/jwks"
+import { Algorithm, type Egress, JwksCache, JwksOptions, KeySource, StaticKeys } from "@keelson/jwks"
 import { Effect, type FileSystem, Layer, Schema, Struct } from "effect"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 
@@ -32,7 +32,7 @@ const unusedKey = ({ algorithms, keys = [] }: Fields): number =>
   keys.findIndex(({ algorithm }) => !algorithms.includes(algorithm))
 
 const secretAlgorithm = ({ algorithms, jwks }: Fields): number =>
-  jwks === undefined ? -1 : algorithms.findIndex((algorithm) => algorithm.startsWith("HS"))
+  jwks === undefined ? -1 : algorithms.findIndex(Algorithm.isSecretAlgorithm)
 
 /** Checked options. */
 export const ValidatorOptions = Fields.check(

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted } from "effect"
-import { HttpClient, HttpClientRequest } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { eventually } from "../../core/test/eventually.ts"
 import {
   dripping,
@@ -307,14 +307,30 @@ describe("OAuthClient at a server that misbehaves", () => {
 
   it.live("[R12] nothing that the application adds to its requests is on a token request", () =>
     Effect.gen(function*() {
-      const { origin, provider } = yield* setUp(sending(token(), json))
-      const guarded = HttpClient.mapRequest(
-        yield* HttpClient.HttpClient,
-        HttpClientRequest.setHeader("authorization", "Bearer the-applications-own")
+      const authorization = "Bearer the-applications-own"
+      const client = HttpClient.mapRequest(
+        yield* TokenHttp.TokenHttp,
+        HttpClientRequest.setHeader("authorization", authorization)
       )
-      yield* Effect.provideService(provider.get, HttpClient.HttpClient, guarded)
+      const fetch: typeof globalThis.fetch = (input, init) =>
+        globalThis.fetch(input, {
+          ...init,
+          headers: { ...Object.fromEntries(new Headers(init?.headers)), authorization }
+        })
+      // An acquisition runs in the context in which the provider is made.
+      const application = Layer.mergeAll(
+        Layer.succeed(HttpClient.HttpClient, client),
+        Layer.succeed(FetchHttpClient.Fetch, fetch),
+        Layer.succeed(FetchHttpClient.RequestInit, { headers: { authorization, "x-application": "1" } })
+      )
+      const { origin } = yield* Effect.gen(function*() {
+        const made = yield* setUp(sending(token(), json))
+        yield* made.provider.get
+        return made
+      }).pipe(Effect.provide(application))
       assert.match(String(origin.headers[0]?.authorization), /^Basic /)
-    }).pipe(Effect.scoped, quiet, Effect.provide(Layer.effect(HttpClient.HttpClient, TokenHttp.TokenHttp))))
+      assert.notProperty(origin.headers[0], "x-application")
+    }).pipe(Effect.scoped, quiet))
 
   it.live("goes by another client where it is given one", () =>
     Effect.gen(function*() {

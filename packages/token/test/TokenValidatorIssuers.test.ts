@@ -118,6 +118,28 @@ describe("TokenValidator and issuers", () => {
       assert.deepStrictEqual(yield* verdict(shared, template), { _tag: "IssuerUntrusted" })
     }))
 
+  it.effect("[R4] a source of one's own that gives more than four keys has none of them tried", () =>
+    Effect.gen(function*() {
+      const pair = yield* pairOf("ES256")
+      const claims = yield* goodClaims
+      const give = (times: number) =>
+        Effect.gen(function*() {
+          const keys = Context.get(yield* Layer.build(keysOf([pair])), KeySource.KeySource)
+          const many: KeySource.KeySource["Service"] = {
+            find: (issuer, header) =>
+              Effect.map(keys.find(issuer, header), (found) => Array.from({ length: times }, () => found[0]!))
+          }
+          const policy = ValidationPolicy.accessToken({ ...base, issuers: ["https://idp.example"] })
+          return yield* validatorOf(policy, Layer.succeed(KeySource.KeySource, many))
+        })
+      const token = yield* sign(pair, claims)
+      assert.strictEqual((yield* (yield* give(4)).validate(token)).claims.sub, "user-1")
+      assert.deepStrictEqual(
+        yield* reasonOf((yield* give(5)).validate(token)),
+        { _tag: "KeyNotFound", reason: "ambiguous" }
+      )
+    }))
+
   it.effect("[K-26] several validators live in one application, each with its own policy and claims", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")

@@ -77,6 +77,15 @@ describe("ValidationPolicy", () => {
       ])
     }))
 
+  it.effect("[R3] an issuer stands there once, also as a tenant of a template", () =>
+    Effect.gen(function*() {
+      const entra = { template: "https://login.example/{tenantid}/v2.0", tenants: ["a"] }
+      for (const again of ["https://login.example/a/v2.0", entra]) {
+        assert.strictEqual((yield* refusal(withChanges({ issuers: [entra, again] })))[1], "issuers")
+      }
+      yield* ValidationPolicy.decode(withChanges({ issuers: [entra, "https://login.example/b/v2.0"] }))
+    }))
+
   it("make throws what decode fails with", () => {
     assert.strictEqual(ValidationPolicy.make(complete).profile, "jwt")
     assert.throws(

@@ -1,5 +1,5 @@
 import { Duration } from "effect"
-import type { Profile, ValidationPolicy } from "../ValidationPolicy.ts"
+import { issuersOf, type Profile, type ValidationPolicy } from "../ValidationPolicy.ts"
 
 /** An issuer that is trusted: what the key source knows it as, and what a key may say of its own issuer. */
 export interface TrustedIssuer {
@@ -36,14 +36,10 @@ export const normalizedType = (type: string): string =>
   type.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/^application\/(?=[^/]*$)/, "")
 
 const trusted = ({ issuers }: ValidationPolicy): ReadonlyMap<string, TrustedIssuer> =>
-  new Map(issuers.flatMap((issuer): ReadonlyArray<readonly [string, TrustedIssuer]> =>
-    typeof issuer === "string"
-      ? [[issuer, { keysOf: issuer }]]
-      : issuer.tenants.map((tenant) => [
-        issuer.template.replace("{tenantid}", () => tenant),
-        { keysOf: issuer.template }
-      ])
-  ))
+  new Map(issuers.flatMap((issuer) => {
+    const keysOf = typeof issuer === "string" ? issuer : issuer.template
+    return issuersOf(issuer).map((name): readonly [string, TrustedIssuer] => [name, { keysOf }])
+  }))
 
 /** Made once for a validator. */
 export const rulesOf = (policy: ValidationPolicy): Rules => {

@@ -1,4 +1,4 @@
-import type { KeySource } from "@keelson/jwks"
+import { KeySource } from "@keelson/jwks"
 import { type Clock, Duration, Effect, Exit, Result } from "effect"
 import type { Reason } from "../TokenError.ts"
 import type { Validated } from "../TokenValidator.ts"
@@ -31,7 +31,7 @@ const reasonOf = (error: KeySource.LookupError): Reason => {
 }
 
 /**
- * The keys to try: those of the token's own issuer, never another's. A key that names its issuer has to name this one, or
+ * The keys to try, four at most: those of the token's own issuer, never another's. A key that names its issuer has to name this one, or
  * the template that it comes from (R3).
  */
 export const findKeys = <C>(
@@ -44,7 +44,9 @@ export const findKeys = <C>(
       const own = found.every(({ issuer }) => issuer === undefined)
         ? found
         : found.filter(({ issuer }) => issuer === undefined || issuer === iss || issuer === keysOf)
-      return own.length === 0 ? Effect.fail(keyNotFound("mismatched")) : Effect.succeed(own)
+      if (own.length === 0) return Effect.fail(keyNotFound("mismatched"))
+      // A source of one's own may not know how many are allowed.
+      return own.length > KeySource.maxCandidates ? Effect.fail(keyNotFound("ambiguous")) : Effect.succeed(own)
     }
   })
 

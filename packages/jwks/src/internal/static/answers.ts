@@ -1,8 +1,8 @@
 import { Effect } from "effect"
+import { algorithms } from "../../Algorithm.ts"
 import { JwksKeyNotFound, type NotFoundReason } from "../../JwksError.ts"
 import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
 import { select, type Selectable } from "../keySelection.ts"
-import { staticAlgorithms } from "./algorithm.ts"
 
 /** An imported key. What selection looks at is read from the key itself, so that it can't differ from it. */
 export interface StaticKey extends Selectable {
@@ -54,7 +54,7 @@ export const answersOf = (keys: ReadonlyArray<StaticKey>): (header: JoseHeader) 
   }
   const answers = new Map(
     [undefined, ...index.keys()].map((kid) =>
-      [kid, new Map<string, Answer>(staticAlgorithms.map((alg) => [alg, answer(alg, kid)]))] as const
+      [kid, new Map<string, Answer>(algorithms.map((alg) => [alg, answer(alg, kid)]))] as const
     )
   )
   return ({ alg, kid }) => {

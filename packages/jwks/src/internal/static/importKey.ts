@@ -1,6 +1,6 @@
 import { KeelsonError } from "@keelson/core"
 import { Effect, Redacted } from "effect"
-import { isSecretAlgorithm, type PublicAlgorithm, type StaticAlgorithm } from "./algorithm.ts"
+import { type Algorithm, isSecretAlgorithm, type PublicAlgorithm } from "../../Algorithm.ts"
 import { describeKey, type StaticKey } from "./answers.ts"
 import { fromJwk, fromPem } from "./publicKey.ts"
 import { type Encoding, fromSecret } from "./secretKey.ts"
@@ -10,7 +10,7 @@ type Jwk = Readonly<Record<string, unknown>>
 /** Checked options of one key, of which exactly one of `pem`, `jwk`, `path` and `secret` is there. */
 interface KeyOptions {
   readonly id?: string
-  readonly algorithm: StaticAlgorithm
+  readonly algorithm: Algorithm
   readonly pem?: Redacted.Redacted
   readonly jwk?: Redacted.Redacted<Jwk>
   readonly path?: string

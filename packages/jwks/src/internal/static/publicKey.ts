@@ -1,8 +1,8 @@
 import { Effect, Predicate, Result } from "effect"
 import { importJWK, importSPKI, importX509, type JWK } from "jose"
+import type { PublicAlgorithm } from "../../Algorithm.ts"
 import { isBound, maxKidLength } from "../keySelection.ts"
 import { privateMembers } from "../privateMembers.ts"
-import type { PublicAlgorithm } from "./algorithm.ts"
 import { spkiFromPkcs1 } from "./der.ts"
 import { formatPem, parsePem, type Pem, privateKey } from "./pem.ts"
 

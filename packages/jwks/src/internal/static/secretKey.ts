@@ -1,6 +1,6 @@
 import { Effect, Option, Redacted, Result } from "effect"
 import { Base64, Base64Url } from "effect/encoding"
-import type { SecretAlgorithm } from "./algorithm.ts"
+import type { SecretAlgorithm } from "../../Algorithm.ts"
 import { isKeyMaterial } from "./publicForm.ts"
 
 /** How a secret is written: as text, whose UTF-8 bytes it is, or as bytes in one of two alphabets. */
