@@ -30,15 +30,19 @@ export type Request = Raw | Paired
 const rawHeadersOf = (request: Request): ReadonlyArray<string> =>
   "rawHeaders" in request ? request.rawHeaders : request.headers.flat()
 
+/** The headers that are looked at. */
+const names = new Set(["authorization", "cookie", "origin", "upgrade"])
+
 /** Headers of one name are joined, as servers join them: RFC 9110, 5.3, and RFC 9113, 8.2.3 for cookies. */
 const joined = (rawHeaders: ReadonlyArray<string>): RequestHead["headers"] => {
-  const headers = new Map<string, string>()
+  const headers: Record<string, string> = {}
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const [name = "", value = ""] = [rawHeaders[index]?.toLowerCase(), rawHeaders[index + 1]]
-    const first = headers.get(name)
-    headers.set(name, first === undefined ? value : `${first}${name === "cookie" ? ";" : ","} ${value}`)
+    const name = rawHeaders[index]?.toLowerCase() ?? ""
+    if (!names.has(name)) continue
+    const [first, value = ""] = [headers[name], rawHeaders[index + 1]]
+    headers[name] = first === undefined ? value : `${first}${name === "cookie" ? ";" : ","} ${value}`
   }
-  return Object.fromEntries(headers)
+  return headers
 }
 
 /** The head of a request of any server. */
