@@ -47,8 +47,8 @@ export const tokenSections: ReadonlyArray<Section> = [
     schema: HttpSecurityOptions.HttpSecurityOptions,
     modules: ["token/HttpSecurityOptions"],
     intro: [
-      "For `HttpSecurity.layer` and `HttpSecurity.middleware`, beside `validator` and `principal`, which are tags. The guide is",
-      "[protecting-apis.md](../guides/protecting-apis.md)."
+      "For `HttpSecurity.layer`, `HttpSecurity.middleware` and `BearerAuthentication.make`, beside `validator` and `principal`, which",
+      "are tags. The guide is [protecting-apis.md](../guides/protecting-apis.md)."
     ].join("\n"),
     rules: []
   },

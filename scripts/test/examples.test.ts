@@ -114,12 +114,13 @@ describe("examples", () => {
       const both = (text: string) => [`fastify: ${text}`, `express: ${text}`]
       const good = both("200, {\"caller\":\"reader\",\"reports\":[{\"title\":\"Figures of May\"}]}")
       const realm = "Bearer realm=\"app\""
+      const lacking = "The access token lacks a scope that this needs"
       assert.deepStrictEqual(stepsOf(out).slice(1), [
         both("503, 1"),
         good,
         both(`401, ${realm}`),
-        both(`401, ${realm}, error="invalid_token"`),
-        both(`403, ${realm}, error="insufficient_scope", scope="reports:write"`),
+        both(`401, ${realm}, error="invalid_token", error_description="The access token is not accepted"`),
+        both(`403, ${realm}, error="insufficient_scope", error_description="${lacking}", scope="reports:write"`),
         ["200 x 200"],
         ["ConfigurationError: Invalid configuration: issuer must be an https URL without user, query and fragment"],
         good,

@@ -1,50 +1,21 @@
-/** Bearer tokens of HTTP requests (RFC 6750), for any framework that has Node's request: no Effect in here. */
+/** Who sends HTTP requests, and what errors are answered with, for any framework that has Node's request: no Effect in here. */
 import { KeelsonError, Problem } from "@keelson/core"
-import { HttpSecurityError, TokenError } from "@keelson/token"
+import { HttpSecurityError } from "@keelson/token"
 import type { IncomingMessage } from "node:http"
 import type { Caller, Keelson } from "./keelson.ts"
-
-const realm = `Bearer realm="app"`
-
-const tokenOf = ({ headersDistinct }: IncomingMessage): string => {
-  const [header = "", second] = headersDistinct["authorization"] ?? []
-  const [, token] = /^Bearer +([\w.~+/-]+=*)$/i.exec(header) ?? []
-  if (second !== undefined) {
-    const challenge = `${realm}, error="invalid_request"`
-    throw new HttpSecurityError.InvalidRequest({ code: "TOKEN_REQUEST_INVALID", challenge })
-  }
-  if (token === undefined) throw new HttpSecurityError.Unauthorized({ code: "TOKEN_MISSING", challenge: realm })
-  return token
-}
-
-/** The caller is told that a token expired, or that it can't be judged now, and nothing else: it might be guessing. */
-const refusalOf = (error: TokenError.TokenError): HttpSecurityError.HttpSecurityError =>
-  error.isRefusal
-    ? new HttpSecurityError.Unauthorized({
-      code: error.code === "TOKEN_EXPIRED" ? "TOKEN_EXPIRED" : "UNAUTHORIZED",
-      cause: error,
-      challenge: `${realm}, error="invalid_token"`
-    })
-    : new HttpSecurityError.Unavailable({ retryAfter: error.retryAfter, cause: error })
 
 const callers = new WeakMap<IncomingMessage, Caller>()
 
 /** Finds out who sent a request. Rejects with an `HttpSecurityError`. */
-export const authenticate = async ({ validate }: Keelson, request: IncomingMessage): Promise<void> => {
-  try {
-    callers.set(request, await validate(tokenOf(request)))
-  } catch (error) {
-    throw error instanceof TokenError.TokenError ? refusalOf(error) : error
-  }
+export const authenticate = async (keelson: Keelson, request: IncomingMessage): Promise<void> => {
+  callers.set(request, await keelson.authenticate(request))
 }
 
 /** Who sent a request, whose token has a scope. Throws an `HttpSecurityError`. */
-export const callerWith = (scope: string, request: IncomingMessage): Caller => {
+export const callerWith = (keelson: Keelson, scope: string, request: IncomingMessage): Caller => {
   const caller = callers.get(request)
-  if (caller === undefined) throw new HttpSecurityError.Unauthorized({ code: "TOKEN_MISSING", challenge: realm })
-  if (caller.registered.scopes.includes(scope)) return caller
-  const challenge = `${realm}, error="insufficient_scope", scope="${scope}"`
-  throw new HttpSecurityError.Forbidden({ scopes: [scope], challenge })
+  if (caller === undefined) throw new Error("Nobody found out who sent the request")
+  return keelson.requireScope(caller, scope)
 }
 
 export interface Answer {
@@ -61,10 +32,8 @@ export const answerOf = (error: unknown): Answer | undefined => {
   const headers = {
     "content-type": "application/problem+json",
     "cache-control": "no-store",
-    ...(HttpSecurityError.isHttpSecurityError(error) && "challenge" in error
-      ? { "www-authenticate": error.challenge }
-      : {}),
-    ...(seconds === undefined ? {} : { "retry-after": String(seconds) })
+    ...(seconds === undefined ? {} : { "retry-after": String(seconds) }),
+    ...(HttpSecurityError.isHttpSecurityError(error) ? error.headers : {})
   }
   return { status: body.status, headers, body }
 }

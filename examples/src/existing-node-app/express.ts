@@ -19,11 +19,11 @@ export const makeExpress = (keelson: Keelson): Express => {
 
   // oxlint-disable-next-line oxc/no-async-endpoint-handlers -- Express 5 hands on what is rejected; Express 4 needs a `catch`
   app.get("/reports", async (request, response) => {
-    const { claims } = callerWith("reports:read", request)
+    const { claims } = callerWith(keelson, "reports:read", request)
     response.json({ caller: claims.client_id, reports: await keelson.reports() })
   })
   app.delete("/reports", (request, response) => {
-    callerWith("reports:write", request)
+    callerWith(keelson, "reports:write", request)
     response.status(204).end()
   })
   return app.use(onError)

@@ -15,11 +15,11 @@ export const makeFastify = (keelson: Keelson): FastifyInstance => {
   })
 
   app.get("/reports", async ({ raw }) => {
-    const { claims } = callerWith("reports:read", raw)
+    const { claims } = callerWith(keelson, "reports:read", raw)
     return { caller: claims.client_id, reports: await keelson.reports() }
   })
   app.delete("/reports", ({ raw }, reply) => {
-    callerWith("reports:write", raw)
+    callerWith(keelson, "reports:write", raw)
     return reply.code(204).send()
   })
   return app

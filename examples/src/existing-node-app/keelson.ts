@@ -2,7 +2,16 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
-import { Claims, ClientAuth, OAuthClient, TokenGuard, TokenValidator, ValidationPolicy } from "@keelson/token"
+import {
+  BearerAuthentication,
+  Claims,
+  ClientAuth,
+  OAuthClient,
+  Principal,
+  TokenGuard,
+  TokenValidator,
+  ValidationPolicy
+} from "@keelson/token"
 import { Context, Effect, Layer, Redacted, References } from "effect"
 import { HttpClient } from "effect/http"
 import { makeRunner } from "./runner.ts"
@@ -17,11 +26,13 @@ export interface Settings {
   readonly clientSecret: string
 }
 
-export type Caller = TokenValidator.Validated<Claims.AccessToken>
+export type Caller = Principal.Principal<Claims.AccessToken>
 
 export interface Keelson {
-  /** Who sent a token. Rejects with a `TokenError`. */
-  readonly validate: (token: string) => Promise<Caller>
+  /** Who sent a request. Rejects with an `HttpSecurityError`. */
+  readonly authenticate: (request: BearerAuthentication.Request) => Promise<Caller>
+  /** The caller, whose token has a scope. Throws an `HttpSecurityError`. */
+  readonly requireScope: (caller: Caller, scope: string) => Caller
   /** The reports of the API, which is called with a token of our own. */
   readonly reports: () => Promise<unknown>
   readonly reload: (settings: Settings) => Promise<void>
@@ -29,6 +40,10 @@ export interface Keelson {
 }
 
 class Tokens extends TokenValidator.Service<Tokens>()("app/Tokens", { claims: Claims.AccessToken }) {}
+class CurrentCaller extends Principal.Service<CurrentCaller, Claims.AccessToken>()("app/CurrentCaller") {}
+class Callers extends Context.Service<Callers, BearerAuthentication.BearerAuthentication<Claims.AccessToken>>()(
+  "app/Callers"
+) {}
 class Reports extends Context.Service<Reports, TokenGuard.TokenGuard>()("app/Reports") {}
 
 // `allowLocalhost` is for this example only: what is not on this machine is https.
@@ -37,6 +52,11 @@ const tokens = ({ audience, issuer }: Settings) =>
     Layer.provide(KeySource.oidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
     Layer.provide(NodeEgress.layerWith({ allowLocalhost: true }))
   )
+
+const callers = Layer.effect(
+  Callers,
+  BearerAuthentication.make({ validator: Tokens, principal: CurrentCaller, realm: "app" })
+)
 
 const reports = ({ api, audience, clientId, clientSecret, issuer }: Settings) =>
   Layer.effect(
@@ -59,7 +79,7 @@ const reports = ({ api, audience, clientId, clientSecret, issuer }: Settings) =>
 // What is logged goes to the console, or to a `Logger` that is provided here. This example shows a report there.
 const live = (settings: Settings) =>
   Layer.provideMerge(
-    Layer.merge(tokens(settings), reports(settings)),
+    Layer.merge(Layer.provide(callers, tokens(settings)), reports(settings)),
     Layer.succeed(References.MinimumLogLevel, "None")
   )
 
@@ -70,7 +90,9 @@ const list = Reports.use((guard) =>
 export const openKeelson = async (settings: Settings): Promise<Keelson> => {
   const { close, reload, run } = await makeRunner(live, settings)
   return {
-    validate: (token) => run(Tokens.use((tokens) => tokens.validate(token))),
+    authenticate: (request) => run(Callers.use(({ authenticate }) => authenticate(request))),
+    requireScope: (caller, scope) =>
+      Effect.runSync(Effect.provideService(CurrentCaller.requireScopes(scope), CurrentCaller, caller)),
     reports: () => run(list),
     reload,
     close

@@ -12,12 +12,13 @@ import { type Context, Effect, Layer, type Types } from "effect"
 import { HttpRouter, HttpServerRespondable, type HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import { type HttpSecurityError, isHttpSecurityError } from "./HttpSecurityError.ts"
+import type { Settings } from "./internal/http/admission.ts"
 import { scopesOf, withScopes } from "./internal/http/endpointScopes.ts"
-import { makeGate, type Settings } from "./internal/http/gate.ts"
+import { makeGate } from "./internal/http/gate.ts"
 import { errors } from "./internal/http/problemSchemas.ts"
 import type { NonEmpty } from "./Principal.ts"
 
-export type { Settings } from "./internal/http/gate.ts"
+export type { Settings } from "./internal/http/admission.ts"
 export { layerRedaction } from "./internal/http/redaction.ts"
 
 const security = { bearer: HttpApiSecurity.bearer }

@@ -26,13 +26,12 @@ abstract class Challenged<Code extends ErrorCode.ErrorCode> extends KeelsonError
     super(options)
     this.challenge = challenge
   }
+  /** What its answer has beside the body. */
+  get headers(): { readonly "www-authenticate": string; readonly "cache-control": string } {
+    return { "www-authenticate": this.challenge, "cache-control": "no-store" }
+  }
   override [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(
-      HttpServerResponse.setHeaders(Problem.toResponse(this), {
-        "www-authenticate": this.challenge,
-        "cache-control": "no-store"
-      })
-    )
+    return Effect.succeed(HttpServerResponse.setHeaders(Problem.toResponse(this), this.headers))
   }
 }
 
@@ -80,8 +79,13 @@ export class Unavailable extends KeelsonError.Coded<"AUTHORIZATION_UNAVAILABLE">
     super({ code: "AUTHORIZATION_UNAVAILABLE", cause: options.cause })
     this.retryAfter = options.retryAfter ?? Duration.zero
   }
+  /** What its answer has beside the body: `retry-after` in whole seconds, where it is known. */
+  get headers(): { readonly "cache-control": string; readonly "retry-after"?: string } {
+    const seconds = Problem.retryAfterSeconds(this)
+    return { "cache-control": "no-store", ...(seconds === undefined ? {} : { "retry-after": String(seconds) }) }
+  }
   override [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(HttpServerResponse.setHeader(Problem.toResponse(this), "cache-control", "no-store"))
+    return Effect.succeed(HttpServerResponse.setHeaders(Problem.toResponse(this), this.headers))
   }
 }
 

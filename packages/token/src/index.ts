@@ -1,6 +1,7 @@
 /**
  * Tokens: validating those that come in and protecting APIs with them, and holding those that calls to others need.
  */
+export * as BearerAuthentication from "./BearerAuthentication.ts"
 export * as Claims from "./Claims.ts"
 export * as ClientAuth from "./ClientAuth.ts"
 export * as GuardOptions from "./GuardOptions.ts"

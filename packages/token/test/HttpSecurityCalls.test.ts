@@ -5,7 +5,7 @@ import { Headers, HttpRouter, HttpServerResponse, UrlParams } from "effect/http"
 import * as Http from "node:http"
 import { HttpSecurity, TokenError, type TokenValidator } from "../src/index.ts"
 import { invalid, problemOf, protectedServer, quiet, tokenWith } from "./HttpSecuritySuite.ts"
-import { asHttpApi, asRoutes, bearer, Caller, serve, Tokens, tokensOf } from "./protectedServer.ts"
+import { bearer, Caller, serve, Tokens, tokensOf, variants } from "./protectedServer.ts"
 import { keysOf, pairOf } from "./support.ts"
 
 /** A validator of the test's own. */
@@ -13,7 +13,7 @@ const scripted = (validate: TokenValidator.TokenValidator<typeof Tokens.claims.T
   Layer.succeed(Tokens, { validate, validateWith: validate, invalidate: Effect.void })
 
 describe("HttpSecurity", () => {
-  for (const [name, variant] of [["an HttpApi", asHttpApi], ["an HttpRouter", asRoutes]] as const) {
+  for (const [name, variant] of variants) {
     it.live(`gives each of many requests at once to ${name} its own principal`, () =>
       Effect.gen(function*() {
         const { send } = yield* protectedServer(variant)

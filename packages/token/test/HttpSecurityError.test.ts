@@ -40,6 +40,7 @@ describe("HttpSecurityError", () => {
         const { body, headers } = encoded[index] ?? {}
         assert.strictEqual(response.status, error.status)
         assert.deepInclude({ ...response.headers }, headers ?? {})
+        assert.deepStrictEqual<object>({ ...error.headers }, headers ?? {})
         const raw = response.body._tag === "Uint8Array" ? new TextDecoder().decode(response.body.body) : ""
         assert.deepStrictEqual(JSON.parse(raw), body)
       }

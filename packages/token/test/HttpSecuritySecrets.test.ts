@@ -15,7 +15,8 @@ import {
   type Received,
   serve,
   tokensOf,
-  type Variant
+  type Variant,
+  variants
 } from "./protectedServer.ts"
 import { goodClaims, keysOf, pairOf, sign } from "./support.ts"
 
@@ -120,7 +121,7 @@ const everything = Effect.fnUntraced(function*(variant: Variant, isDown: boolean
 })
 
 describe("HttpSecurity", () => {
-  for (const [name, variant] of [["an HttpApi", asHttpApi], ["an HttpRouter", asRoutes]] as const) {
+  for (const [name, variant] of variants) {
     for (const isDown of [false, true]) {
       const keys = isDown ? "can't be had" : "are there"
       it.live(`[R21] [T5] [K-27] no token, kid or subject leaves ${name} by log, span, metric or answer, where keys ${keys}`, () =>

@@ -1,14 +1,16 @@
-/** One API twice, as an `HttpApi` and as routes of an `HttpRouter`, at a real server on a free port of 127.0.0.1. */
-import { NodeHttpServer } from "@effect/platform-node"
-import type { KeelsonError } from "@keelson/core"
+/** One API in three variants, at a real server on a free port of 127.0.0.1. */
+import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
+import { type KeelsonError, Problem } from "@keelson/core"
 import { type JwksError, KeySource } from "@keelson/jwks"
 import { Context, Effect, Layer, Schema } from "effect"
-import { HttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpClient, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { connect } from "node:net"
 import {
+  BearerAuthentication,
   Claims,
   HttpSecurity,
+  HttpSecurityError,
   type HttpSecurityOptions,
   Principal,
   TokenValidator,
@@ -90,22 +92,57 @@ export const asHttpApi = (options: Settings) =>
 
 const json = Effect.map(who, (body) => HttpServerResponse.jsonUnsafe(body))
 
+const routes = Layer.mergeAll(
+  HttpRouter.add("GET", "/me", json),
+  HttpRouter.add("POST", "/me", json),
+  HttpRouter.add("POST", "/reports", Effect.andThen(Caller.requireScopes("reports:read", "reports:write"), json)),
+  HttpRouter.add("GET", "/reports", Effect.andThen(readers, json)),
+  HttpRouter.add("GET", "/admin", Effect.andThen(admins, json)),
+  HttpRouter.add("GET", "/audit", Effect.andThen(others, json)),
+  HttpRouter.add("GET", "/web", Effect.andThen(webClient, json))
+)
+
+const health = HttpRouter.add("GET", "/health", HttpServerResponse.empty())
+
 export const asRoutes = (options: Settings) =>
-  Layer.mergeAll(
-    HttpRouter.add("GET", "/me", json),
-    HttpRouter.add("POST", "/me", json),
-    HttpRouter.add("POST", "/reports", Effect.andThen(Caller.requireScopes("reports:read", "reports:write"), json)),
-    HttpRouter.add("GET", "/reports", Effect.andThen(readers, json)),
-    HttpRouter.add("GET", "/admin", Effect.andThen(admins, json)),
-    HttpRouter.add("GET", "/audit", Effect.andThen(others, json)),
-    HttpRouter.add("GET", "/web", Effect.andThen(webClient, json))
-  ).pipe(
-    Layer.provide(HttpSecurity.middleware(settingsOf(options)).layer),
-    Layer.merge(HttpRouter.add("GET", "/health", HttpServerResponse.empty()))
+  Layer.merge(Layer.provide(routes, HttpSecurity.middleware(settingsOf(options)).layer), health)
+
+/** An answer that is made of nothing but what an error says. */
+const answerOf = (error: HttpSecurityError.HttpSecurityError) =>
+  HttpServerResponse.jsonUnsafe(Problem.toProblemDetails(error), {
+    status: error.status,
+    headers: error.headers,
+    contentType: "application/problem+json"
+  })
+
+/** As an application without Effect does it, of which a request is what Node has of it. */
+const foreign = (options: Settings) =>
+  HttpRouter.middleware<{ provides: Caller; handles: HttpSecurityError.HttpSecurityError }>()(
+    Effect.map(
+      BearerAuthentication.make(settingsOf(options)),
+      ({ authenticate, cacheHeaders }) => (httpEffect) =>
+        Effect.gen(function*() {
+          const request = NodeHttpServerRequest.toIncomingMessage(yield* HttpServerRequest.HttpServerRequest)
+          const response = yield* authenticate(request).pipe(
+            Effect.flatMap((caller) => Effect.provideService(httpEffect, Caller, caller)),
+            Effect.catchIf(HttpSecurityError.isHttpSecurityError, (error) => Effect.succeed(answerOf(error)))
+          )
+          return HttpServerResponse.setHeaders(response, cacheHeaders(request, response.headers))
+        })
+    )
   )
 
+const asForeign = (options: Settings) => Layer.merge(Layer.provide(routes, foreign(options).layer), health)
+
 /** What is served of an API. */
-export type Variant = (options: Settings) => ReturnType<typeof asHttpApi> | ReturnType<typeof asRoutes>
+export type Variant = (options: Settings) => ReturnType<typeof asHttpApi | typeof asRoutes | typeof asForeign>
+
+/** All of them. */
+export const variants: ReadonlyArray<readonly [name: string, variant: Variant]> = [
+  ["an HttpApi", asHttpApi],
+  ["an HttpRouter", asRoutes],
+  ["a server without Effect", asForeign]
+]
 
 /** What came back. */
 export interface Received {

@@ -1,6 +1,6 @@
 import { Predicate } from "effect"
-import type { HttpServerRequest } from "effect/http"
 import { type Found, malformed, none, several } from "./found.ts"
+import type { RequestHead } from "./requestHead.ts"
 
 /** Whether the header is there more than once: Node keeps the first, and shows the others where it lists what it received. */
 const isRepeated = (source: object): boolean => {
@@ -31,7 +31,7 @@ const credentialsOf = (value: string): Found => {
 }
 
 /** The token in `Authorization: Bearer`. Servers other than Node's join headers of one name with commas, as no token has. */
-export const inHeader = ({ headers, source }: HttpServerRequest.HttpServerRequest): Found => {
+export const inHeader = ({ headers, source }: RequestHead): Found => {
   const value = headers["authorization"]
   if (value === undefined) return none
   if (isRepeated(source)) return several

@@ -1,6 +1,6 @@
-import type { HttpServerRequest } from "effect/http"
 import { isBearerToken } from "./authorizationHeader.ts"
 import { type Found, malformed, none, otherOrigin, several } from "./found.ts"
+import type { RequestHead } from "./requestHead.ts"
 
 /** The cookie that has the token, and the pages that may send it. */
 export interface CookieSource {
@@ -24,11 +24,11 @@ const safe = new Set(["GET", "HEAD", "OPTIONS"])
  * Browsers send cookies with requests of any page. One that may change something has to come from an origin of the
  * application's own; so has a WebSocket, which pages of any origin may open and read.
  */
-const mayCome = ({ headers, method }: HttpServerRequest.HttpServerRequest, { origins }: CookieSource): boolean =>
+const mayCome = ({ headers, method }: RequestHead, { origins }: CookieSource): boolean =>
   (safe.has(method) && headers["upgrade"] === undefined) || origins.includes(headers["origin"] ?? "")
 
 /** The token in a cookie. */
-export const inCookie = (request: HttpServerRequest.HttpServerRequest, source: CookieSource): Found => {
+export const inCookie = (request: RequestHead, source: CookieSource): Found => {
   const [text, second] = valuesOf(request.headers["cookie"], source.name)
   if (second !== undefined) return several
   if (text === undefined || text === "") return none

@@ -1,8 +1,8 @@
-import type { HttpServerRequest } from "effect/http"
 import { inHeader } from "./authorizationHeader.ts"
 import { type CookieSource, inCookie } from "./cookieToken.ts"
 import { type Found, none, several } from "./found.ts"
 import { inQuery } from "./queryToken.ts"
+import type { RequestHead } from "./requestHead.ts"
 
 /** Where a token may be beside the header. */
 export interface Sources {
@@ -11,10 +11,7 @@ export interface Sources {
 }
 
 /** The one token of a request. Two of them are refused, whatever they are: nobody can tell which one is meant. */
-export const findToken = (
-  request: HttpServerRequest.HttpServerRequest,
-  { cookie, queryParameter }: Sources
-): Found => {
+export const findToken = (request: RequestHead, { cookie, queryParameter }: Sources): Found => {
   const inAuthorization = inHeader(request)
   if (queryParameter === undefined && cookie === undefined) return inAuthorization
   const [first = none, second] = [

@@ -2,7 +2,13 @@ import { ErrorCode, Problem } from "@keelson/core"
 import { Duration, Predicate, Schema } from "effect"
 import { ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
-import { Forbidden, InvalidRequest, Unauthorized, Unavailable } from "../../HttpSecurityError.ts"
+import {
+  Forbidden,
+  type HttpSecurityError,
+  InvalidRequest,
+  Unauthorized,
+  Unavailable
+} from "../../HttpSecurityError.ts"
 
 /** Problem details of one status, under a name of their own: schemas that differ by status alone would get numbers. */
 const body = (status: number, name: string) =>
@@ -10,8 +16,6 @@ const body = (status: number, name: string) =>
     HttpApiSchema.asJson({ contentType: ProblemDetails.contentType }),
     HttpApiSchema.status(status)
   )
-
-const noStore = { "cache-control": "no-store" }
 
 /** Optional, since pages of another origin see no header that CORS does not expose. */
 const challenged = {
@@ -21,10 +25,10 @@ const challenged = {
   "cache-control": Schema.optionalKey(Schema.String)
 }
 
-/** What an error's answer has in common with all others. */
-const pairOf = (error: Unauthorized | Forbidden | InvalidRequest) => ({
+/** What an error's answer is made of, as for all others. */
+const pairOf = (error: HttpSecurityError) => ({
   body: Problem.toProblemDetails(error),
-  headers: { "www-authenticate": error.challenge, ...noStore }
+  headers: error.headers
 })
 
 const unauthorizedCodes = ["TOKEN_MISSING", "TOKEN_EXPIRED"] as const
@@ -80,13 +84,7 @@ const Unavailable503 = Schema.instanceOf(Unavailable).pipe(HttpApiSchema.encodeT
   }
 }, {
   decode: ({ headers }) => new Unavailable({ retryAfter: secondsOf(headers["retry-after"]) }),
-  encode: (error) => {
-    const seconds = Problem.retryAfterSeconds(error)
-    return {
-      body: Problem.toProblemDetails(error),
-      headers: seconds === undefined ? noStore : { ...noStore, "retry-after": String(seconds) }
-    }
-  }
+  encode: pairOf
 })).annotate({ description: "Whether the token is good can't be told now" })
 
 /** What a protected endpoint may fail with beside its own errors. */

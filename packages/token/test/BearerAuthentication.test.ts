@@ -1,0 +1,129 @@
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { KeelsonError } from "@keelson/core"
+import { Effect, Layer } from "effect"
+import type { IncomingMessage } from "node:http"
+import { errorOf } from "../../core/test/support.ts"
+import {
+  BearerAuthentication,
+  type Claims,
+  HttpSecurity,
+  type HttpSecurityOptions,
+  type Principal
+} from "../src/index.ts"
+import { tokenWith } from "./HttpSecuritySuite.ts"
+import { Caller, Tokens, tokensOf } from "./protectedServer.ts"
+import { keysOf, pairOf } from "./support.ts"
+
+const cookie = { name: "token", origins: ["https://app.example"] }
+
+const authentication = Effect.fnUntraced(function*(options: HttpSecurityOptions.Options = {}) {
+  const tokens = tokensOf(keysOf([yield* pairOf("ES256")]))
+  return yield* Effect.provide(
+    BearerAuthentication.make({ validator: Tokens, principal: Caller, ...options }),
+    Layer.merge(tokens, HttpSecurity.layerRedaction())
+  )
+})
+
+/** One request in each form that is taken. */
+const formsOf = (method: string, url: string, ...headers: ReadonlyArray<[string, string]>) => [
+  { method, url, headers },
+  { method, url, rawHeaders: headers.flat() },
+  // Both are there in Node's: `headers` has one of two.
+  { method, url, rawHeaders: headers.flat(), headers: Object.fromEntries(headers) }
+]
+
+const ofWeb = (sent: Record<string, string> | Array<[string, string]>) => {
+  const { headers, method, url } = new Request("http://api.example/me", { headers: sent })
+  return { method, url, headers: [...headers] }
+}
+
+describe("BearerAuthentication", () => {
+  it("takes Node's own request, and no headers of which one may have been dropped", () => {
+    expectTypeOf<IncomingMessage>().toExtend<BearerAuthentication.Request>()
+    expectTypeOf<Pick<IncomingMessage, "method" | "url" | "headers">>().not.toExtend<BearerAuthentication.Request>()
+    expectTypeOf<BearerAuthentication.BearerAuthentication<Claims.AccessToken>["authenticate"]>().returns.toExtend<
+      Effect.Effect<Principal.Principal<Claims.AccessToken>, unknown>
+    >()
+    assert.isFunction(BearerAuthentication.make)
+  })
+
+  it.live("[R7] [K-26] finds the one token in each form of a request", () =>
+    Effect.gen(function*() {
+      const { authenticate } = yield* authentication()
+      const token = yield* tokenWith({ scope: "a" })
+      const value = `Bearer ${token}`
+      const good = [
+        ...formsOf("GET", "/me", ["AUTHORIZATION", value], ["__proto__", "x"], ["constructor", "y"]),
+        ofWeb({ authorization: value })
+      ]
+      for (const request of good) assert.isTrue((yield* authenticate(request)).hasScope("a"))
+      const twice = [
+        ...formsOf("GET", "/me", ["Authorization", value], ["authorization", value]),
+        ...formsOf("GET", "/me", ["Authorization", "Basic abc"], ["X", "y"], ["Authorization", ""]),
+        ofWeb([["authorization", value], ["authorization", value]])
+      ]
+      for (const request of twice) {
+        assert.deepInclude(errorOf(yield* Effect.exit(authenticate(request))), { code: "TOKEN_REQUEST_INVALID" })
+      }
+      for (const request of [{ headers: [] }, { rawHeaders: [] }, ...formsOf("GET", "/", ["__proto__", value])]) {
+        assert.deepInclude(errorOf(yield* Effect.exit(authenticate(request))), { code: "TOKEN_MISSING" })
+      }
+    }))
+
+  it.live("[R7] joins cookies and origins that come apart, and knows a method in any case", () =>
+    Effect.gen(function*() {
+      const { authenticate } = yield* authentication({ cookie })
+      const sent: [string, string] = ["Cookie", `token=${yield* tokenWith()}`]
+      const origin: [string, string] = ["Origin", "https://app.example"]
+      const codeOf = (request: BearerAuthentication.Request) =>
+        Effect.match(authenticate(request), { onFailure: ({ code }) => code, onSuccess: () => "OK" })
+      const table = [
+        ["OK", formsOf("get", "/me", ["Cookie", "a=b"], sent, ["cookie", "c=d"])],
+        ["TOKEN_REQUEST_INVALID", formsOf("GET", "/me", sent, ["cookie", "token=x"])],
+        ["OK", formsOf("POST", "/me", sent, origin)],
+        ["FORBIDDEN", formsOf("POST", "/me", sent)],
+        ["FORBIDDEN", formsOf("POST", "/me", sent, origin, ["origin", "https://app.example"])],
+        // Whatever the method is that nobody tells, it may change something.
+        ["FORBIDDEN", [{ headers: [sent] }]]
+      ] as const
+      for (const [code, requests] of table) {
+        for (const request of requests) assert.strictEqual(yield* codeOf(request), code)
+      }
+    }))
+
+  it.live("[R7] tells what answers to tokens in URLs and cookies have to say to caches, and nothing of others", () =>
+    Effect.gen(function*() {
+      const { cacheHeaders } = yield* authentication({ cookie, queryParameter: "access_token" })
+      const token = yield* tokenWith()
+      for (const request of formsOf("GET", "/me?access_token=x", ["Authorization", `Bearer ${token}`])) {
+        assert.deepStrictEqual(cacheHeaders(request, { "cache-control": "public" }), {
+          "cache-control": "private, no-store"
+        })
+      }
+      for (const request of formsOf("GET", "/me", ["Cookie", `token=${token}`])) {
+        assert.deepStrictEqual(cacheHeaders(request, {}), { "cache-control": "private", vary: "cookie" })
+        assert.deepStrictEqual(
+          cacheHeaders(request, { "cache-control": "public", vary: ["Origin", "Accept"], age: 1 }),
+          {
+            "cache-control": "public",
+            vary: "Origin, Accept, cookie"
+          }
+        )
+      }
+      const [inHeader] = formsOf("GET", "/me", ["Authorization", `Bearer ${token}`])
+      assert.deepStrictEqual(cacheHeaders(inHeader ?? { headers: [] }, { vary: "Origin" }), {})
+      const plain = yield* authentication()
+      for (const request of formsOf("GET", "/me?access_token=x", ["Cookie", `token=${token}`])) {
+        assert.deepStrictEqual(plain.cacheHeaders(request, {}), {})
+      }
+    }))
+
+  it.live("[R7] is not made of options that are wrong, nor for tokens in URLs that spans would show", () =>
+    Effect.gen(function*() {
+      const wrong = errorOf(yield* Effect.exit(authentication({ realm: "" })))
+      assert.instanceOf(wrong, KeelsonError.ConfigurationError)
+      const shown = errorOf(yield* Effect.exit(authentication({ queryParameter: "ticket" })))
+      assert.instanceOf(shown, KeelsonError.ConfigurationError)
+      assert.deepInclude(shown.details, { path: "queryParameter" })
+    }))
+})
