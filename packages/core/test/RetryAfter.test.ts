@@ -107,7 +107,7 @@ describe("RetryAfter", () => {
       assert.deepEqual(RetryAfter.apply(second, Duration.zero, 0.5), second)
     })
 
-    it("accepts the ceiling of 60 s itself, spread above it, and stops beyond it", () => {
+    it("[S2-17] accepts the ceiling of 60 s itself, spread above it, and stops beyond it", () => {
       assert.deepEqual(RetryAfter.apply(second, Duration.minutes(1), 0.5), Duration.seconds(63))
       assert.isUndefined(RetryAfter.apply(second, Duration.millis(60_001), 0.5))
       assert.isUndefined(RetryAfter.apply(second, Duration.days(1), 0))

@@ -14,7 +14,7 @@ describe("RetryBudget", () => {
     assert.deepStrictEqual(take(12n * second), [true, true, false])
   })
 
-  it("allows a share of the calls", () => {
+  it("[S2-17] allows a share of the calls", () => {
     const budget = RetryBudget.make({ ratio: 0.1, minPerSecond: 0 })
     for (let n = 0; n < 50; n++) budget.deposit(0n)
     assert.strictEqual(budget.available(0n), 5)

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Struct } from "effect"
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { RefreshPolicy } from "../src/index.ts"
 
 const root = join(import.meta.dirname, "..")
 const paths = (pattern: string) => globSync(pattern, { cwd: root })
@@ -16,6 +18,16 @@ describe("Rules of tokens for callers", () => {
     for (const rule of rules) {
       assert.match(tests, new RegExp(`(?:it|live)[^\\n]*\\(\\s*(?:"|\`)[^\\n]*\\[${rule}\\]`), rule)
     }
+  })
+
+  it("[S2-26] the guide and the example show guards, and every option of when a token is refreshed", () => {
+    const guide = readFileSync(join(root, "../../docs/guides/calling-apis.md"), "utf8")
+    const reference = readFileSync(join(root, "../../docs/reference/configuration.md"), "utf8")
+    const example = readFileSync(join(root, "../../examples/src/calling-apis.ts"), "utf8")
+    for (const text of [guide, example]) assert.match(text, /TokenGuard\.Service<\w+>\(\)/)
+    const [, section = ""] = /^## RefreshPolicy$([\s\S]*?)^## /m.exec(reference) ?? []
+    for (const name of Struct.keys(RefreshPolicy.RefreshPolicy.fields)) assert.include(section, `| \`${name}\``)
+    for (const name of ["threshold", "cooldown", "maxSkew", "buffer"]) assert.include(guide, `\`${name}\``)
   })
 
   it("[R12] nothing of them provides the HttpClient", () => {

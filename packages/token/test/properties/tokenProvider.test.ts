@@ -6,7 +6,7 @@ import { quiet } from "../../../jwks/test/observe.ts"
 import { command, runAll } from "./tokenModel.ts"
 
 describe("TokenProvider", () => {
-  it("[T4] [R13] [R23] [R28] [S2-05] [S2-14] holds its laws whatever callers, clocks and the server do", (context) =>
+  it("[T4] [R13] [R23] [R28] [S2-05] [S2-14] [S2-25] holds its laws whatever callers, clocks and the server do", (context) =>
     forAllEffect(
       context,
       1000,
