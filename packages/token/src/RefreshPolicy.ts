@@ -53,7 +53,7 @@ export const fields = {
   maxFailureDelay: Field.defaulted(Field.duration("100 millis", "24 hours"), Duration.seconds(60)),
   /**
    * For how long after a token was replaced, since a server refused it, no other one is replaced for that: a server that
-   * refuses every token does not cause a request for one each time. From 0 millis to 1 hour. Default 30 seconds.
+   * refuses every token does not cause a request for one each time, as it would with zero. From 0 millis to 1 hour. Default 30 seconds.
    */
   refusalCooldown: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(30)),
   /** How many failures in a row escalate. From 1 to 1000. Default 3. */
