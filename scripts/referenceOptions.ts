@@ -1,7 +1,7 @@
 /** What an option's schema says of it: read from the syntax tree, where Effect keeps annotations and checks. */
 import { Configuration } from "@keelson/core"
 import { Duration, Result, Schema, SchemaAST } from "effect"
-import { written } from "../packages/core/src/Field.ts"
+import { written } from "../packages/core/src/unstable/Field.ts"
 
 export interface OptionInfo {
   readonly name: string

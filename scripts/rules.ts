@@ -7,7 +7,7 @@ import { basename, join } from "node:path"
 
 const root = join(import.meta.dirname, "..")
 const maxLines = 300
-const effectBreaker = "packages/core/src/internal/effectBreaker.ts"
+const effectBreaker = "packages/core/src/internal/breaker/effectBreaker.ts"
 
 /** Replaces comments with spaces, so that what they mention is not code. Strings and line numbers stay. */
 export const withoutComments = (source: string): string =>

@@ -5,7 +5,7 @@
  * `allowLocalhost` is for these servers only: what is not on this machine is https.
  */
 import { NodeHttpClient, NodeRuntime } from "@effect/platform-node"
-import { ClientAuth, OAuthClient, TokenGuard, TokenManagers } from "@keelson/token"
+import { ClientAuth, OAuthClient, TokenGuard, TokenGuards } from "@keelson/token"
 import { ConfigProvider, Console, Context, Effect, Layer, Redacted, References, type Scope } from "effect"
 import { counted } from "./text.ts"
 import { type Api, makeApi } from "./tokens/api.ts"
@@ -81,10 +81,10 @@ servers:
       scope: ledger
 `
   const environment = ConfigProvider.fromEnv({ env: { LEDGER_KEY: server.privateKey } })
-  const servers = TokenManagers.layerText({ format: "yaml", text, section: "servers" })
+  const servers = TokenGuards.layerText({ format: "yaml", text, section: "servers" })
   const managers = Context.get(
     yield* Effect.provideService(Layer.build(servers), ConfigProvider.ConfigProvider, environment),
-    TokenManagers.TokenManagers
+    TokenGuards.TokenGuards
   )
   const report = makeReport(server, api)
   const found = [`${api.url}/ledger/1`, `${api.url}/ledgers`].map((url) => managers.find(url)?.server ?? "nobody's")

@@ -49,7 +49,7 @@ const manifest: Manifest = {
 const packed: Packed = {
   manifest,
   files,
-  imports: ["./Retry.js", "@keelson/core/Field", "effect", "effect/http", "jose", "node:tls"]
+  imports: ["./Retry.js", "@keelson/core/unstable/Field", "effect", "effect/http", "jose", "node:tls"]
 }
 
 describe("publish", () => {

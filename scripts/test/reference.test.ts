@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Configuration, ErrorCode, Field, Metrics } from "@keelson/core"
+import { Configuration, ErrorCode, Metrics } from "@keelson/core"
+import * as Field from "@keelson/core/unstable/Field"
 import { Result, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"

@@ -32,7 +32,7 @@ describe("rules", () => {
     `const breaker = import("effect/persistence")`
   ])("keeps Effect's breaker to one file: %s", (source) => {
     assert.strictEqual(problemsIn(file, source).length, 1)
-    assert.deepStrictEqual(problemsIn("packages/core/src/internal/effectBreaker.ts", source), [])
+    assert.deepStrictEqual(problemsIn("packages/core/src/internal/breaker/effectBreaker.ts", source), [])
   })
 
   it.each([

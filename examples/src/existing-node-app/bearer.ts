@@ -26,7 +26,7 @@ export interface Answer {
 
 /** What an error of Keelson is answered with (RFC 9457); `undefined` for any other, which is the framework's to answer. */
 export const answerOf = (error: unknown): Answer | undefined => {
-  if (!(error instanceof KeelsonError.Coded)) return undefined
+  if (!(error instanceof KeelsonError.CodedError)) return undefined
   const body = Problem.toProblemDetails(error)
   const seconds = Problem.retryAfterSeconds(error)
   const headers = {

@@ -17,7 +17,7 @@ export interface Call {
 
 const perSecond = 25
 
-/** A guard as `TokenManagers` makes one of the same options. */
+/** A guard as `TokenGuards` makes one of the same options. */
 export const makeGuard = Effect.fnUntraced(function*(
   { client, origins, url, ...options }: ServerOptions.ServerOptions
 ) {

@@ -3,10 +3,14 @@
  *
  * `delay` is pure; `schedule` makes a `Schedule` of the same delays, which works with Effect's own `retry` too.
  */
-import { Duration, Effect, Random, Schedule, Schema } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./Field.ts"
-import { type Band, draw, jitterBand } from "./internal/jitterBand.ts"
+import { type Band, draw, jitterBand } from "./internal/retry/jitterBand.ts"
+import * as Field from "./unstable/Field.ts"
 
 const longest = Duration.hours(24)
 

@@ -6,18 +6,24 @@
  * admitted; its success closes the circuit and its failure opens it again. Retries belong inside a breaker, so that it
  * sees one outcome per call, and so does what cuts a call: an interruption from outside says nothing about the service.
  */
-import { Cause, Effect, Exit, Option, PubSub, type Scope, Stream } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
 import { BreakerStore } from "./BreakerStore.ts"
 import type { CircuitOpen } from "./CircuitOpen.ts"
-import { classify, ignored, type Outcome } from "./internal/breakerOutcome.ts"
-import { makeRecord, type Snapshot, type State, states } from "./internal/breakerRecord.ts"
-import type { Transition as StoreTransition } from "./internal/effectBreaker.ts"
-import { makeGuard } from "./internal/guardCall.ts"
+import type { Transition as StoreTransition } from "./internal/breaker/effectBreaker.ts"
+import { makeExecuteCall } from "./internal/breaker/executeCall.ts"
+import { classify, ignored, type Outcome } from "./internal/breaker/outcome.ts"
+import { makeRecord, type Snapshot, type State, states } from "./internal/breaker/record.ts"
 
 export { CircuitOpen } from "./CircuitOpen.ts"
-export { classify, failure, ignored, type Outcome, success } from "./internal/breakerOutcome.ts"
-export type { Snapshot, State } from "./internal/breakerRecord.ts"
+export { classify, failure, ignored, type Outcome, success } from "./internal/breaker/outcome.ts"
+export type { Snapshot, State } from "./internal/breaker/record.ts"
 
 /** A change of a circuit's state, made by this process. */
 export interface Transition {
@@ -64,7 +70,7 @@ export const make = Effect.fnUntraced(function*(
   const store = yield* BreakerStore
   const record = yield* makeRecord(name, policy)
   const transitions = yield* Effect.acquireRelease(PubSub.sliding<StoreTransition>(128), PubSub.shutdown)
-  const guard = makeGuard(name, policy, store, record, transitions)
+  const guard = makeExecuteCall(name, policy, store, record, transitions)
   const state = Effect.map(Effect.orDie(store.state(name)), (found) => record.seen(states[found._tag]))
   return {
     name,

@@ -1,10 +1,12 @@
 /**
  * When a circuit opens, and for how long: checked data from code, a file or the environment.
  */
-import { Duration, type Effect, Schema } from "effect"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./Field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
+import * as Field from "./unstable/Field.ts"
 
 /** The fields of a policy. */
 export const fields = {

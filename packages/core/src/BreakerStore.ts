@@ -1,14 +1,26 @@
 /**
  * Where the circuits of `Breaker` are kept: in this process, or in Redis, shared by many.
  */
-import { Context, Duration, Effect, Exit, Layer, Schema, Scope } from "effect"
-import type { Redis } from "effect/persistence"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type * as Redis from "effect/persistence/Redis"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./Field.ts"
-import type { Admission, BreakerError, CircuitState, StoreRequest, Transition } from "./internal/effectBreaker.ts"
-import { makeMonotonicStore } from "./internal/monotonicStore.ts"
-import { makeShared, type Shared } from "./internal/sharedStore.ts"
+import type {
+  Admission,
+  BreakerError,
+  CircuitState,
+  StoreRequest,
+  Transition
+} from "./internal/breaker/effectBreaker.ts"
+import { makeMonotonicStore } from "./internal/breaker/monotonicStore.ts"
+import { makeShared, type Shared } from "./internal/breaker/sharedStore.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Field from "./unstable/Field.ts"
 
 /** What a store lets in; `release` ends what it holds for the call, such as the lease of a probe. */
 export interface HeldAdmission extends Admission {

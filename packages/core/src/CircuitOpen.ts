@@ -1,8 +1,12 @@
 /** The error of a call that a circuit breaker did not make. */
-import { Duration, Effect, Inspectable, Schema } from "effect"
-import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Inspectable from "effect/Inspectable"
+import * as Schema from "effect/Schema"
 import { code } from "./ErrorCode.ts"
-import { shownError } from "./internal/shownError.ts"
+import { shownError } from "./internal/errors/shownError.ts"
 import * as Problem from "./Problem.ts"
 
 /**

@@ -4,17 +4,23 @@
  * Unknown keys, wrong types, values out of range and contradictions fail; nothing is replaced silently. The error names
  * the path and the bound, never the value found there, since that may be a secret.
  */
-import { ConfigProvider, Duration, Effect, Predicate, Redacted, Result, Schema } from "effect"
-import { Yaml } from "effect/encoding"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Yaml from "effect/encoding/Yaml"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as EnvSubstitution from "./EnvSubstitution.ts"
-import { toConfigurationError } from "./internal/configurationIssue.ts"
-import { readEnvironment } from "./internal/environment.ts"
+import { readEnvironment } from "./internal/configuration/environment.ts"
+import { toConfigurationError } from "./internal/configuration/issue.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 
 /** Where the options are, segment by segment: `["keelson", "retry"]`. Never empty: nothing owns a whole environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
 
-export type { DurationInput } from "./Field.ts"
+export type { DurationInput } from "./unstable/Field.ts"
 
 const options = { onExcessProperty: "error", errors: "all" } as const
 

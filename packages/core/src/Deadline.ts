@@ -4,14 +4,21 @@
  * It bounds wall time up to the finalizers of the attempt that is cut: Effect waits for them. With `detach` the caller
  * gets the error at the instant itself, and the finalizers end in the background.
  */
-import { Clock, Context, Duration, Effect, Function, Inspectable, Schema } from "effect"
-import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Inspectable from "effect/Inspectable"
+import * as Schema from "effect/Schema"
 import { code } from "./ErrorCode.ts"
-import type { DurationInput } from "./Field.ts"
-import { cut } from "./internal/cut.ts"
+import { shownError } from "./internal/errors/shownError.ts"
 import { left, sooner } from "./internal/instant.ts"
-import { shownError } from "./internal/shownError.ts"
+import { interruptAfter } from "./internal/retry/interruptAfter.ts"
 import * as Problem from "./Problem.ts"
+import type { DurationInput } from "./unstable/Field.ts"
 
 /** What ran out of time: one attempt, or the whole call with its retries and delays. */
 export type Limit = "attempt" | "call"
@@ -98,7 +105,7 @@ export const within: {
     const until = Duration.isFinite(asked) ? sooner(outer, now + Duration.toNanosUnsafe(asked)) : outer
     if (until === undefined) return self
     const after = left(until, now)
-    return cut(
+    return interruptAfter(
       Effect.provideService(self, CurrentDeadline, until),
       after,
       () => new DeadlineExceeded({ limit: "call", after }),

@@ -1,7 +1,8 @@
 /**
  * `${VAR}` in configuration text, taken from the `ConfigProvider` in context (the environment by default).
  */
-import { ConfigProvider, Effect } from "effect"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
 import { ConfigurationError } from "./KeelsonError.ts"
 
 const variable = /\$\$\{|\$\{([^}]*)(\}?)/g

@@ -5,10 +5,12 @@
  * problem documents, logs and metric labels. Whether a code may be retried, and what a circuit breaker makes of it, is
  * written here and nowhere else.
  */
-import { Result, Schema, Struct } from "effect"
-import { firstCode, ownCode } from "./internal/carriedCode.ts"
-import { catalogue } from "./internal/catalogue.ts"
-import { foreignCode } from "./internal/foreignCode.ts"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
+import { firstCode, ownCode } from "./internal/errors/carriedCode.ts"
+import { catalogue } from "./internal/errors/catalogue.ts"
+import { foreignCode } from "./internal/errors/foreignCode.ts"
 
 /** What an error is about; a fixed set, safe as a metric label. */
 export const Category = Schema.Literals(["CONFIGURATION", "AUTHENTICATION", "NETWORK", "AUTHORIZATION", "INTERNAL"])
@@ -77,4 +79,4 @@ export const codeOf = (error: unknown): ErrorCode | undefined =>
 const codeOfOne = (error: object): ErrorCode | undefined => ownCode(error) ?? foreignCode(error)
 
 /** The code of an HTTP response by its status; `undefined` below 400. */
-export { statusCode } from "./internal/foreignCode.ts"
+export { statusCode } from "./internal/errors/foreignCode.ts"

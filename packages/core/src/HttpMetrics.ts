@@ -1,6 +1,11 @@
 /** Counts and times the requests of an `HttpClient`. */
-import { Duration, Effect, Exit, Option } from "effect"
-import { HttpClient, HttpClientError, type HttpClientResponse } from "effect/http"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
 import * as Metrics from "./Metrics.ts"
 import { RetryExhausted } from "./RetryExhausted.ts"
 

@@ -2,14 +2,15 @@
  * Retries for an `HttpClient`: one loop over errors *and* responses, so that `maxAttempts` bounds the calls whatever the
  * mix of statuses, resets and time-outs.
  */
-import { Function } from "effect"
-import { HttpClient, type HttpClientError } from "effect/http"
-import { type HttpOptions, prepareHttp } from "./internal/httpAttempt.ts"
-import { retryLoop } from "./internal/retryLoop.ts"
+import * as Function from "effect/Function"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import { type HttpOptions, prepareHttp } from "./internal/retry/httpAttempt.ts"
+import { retryLoop } from "./internal/retry/retryLoop.ts"
 import type { RetryExhausted } from "./RetryExhausted.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-export { discard, type HttpOptions as Options, isIdempotent, isReplayable } from "./internal/httpAttempt.ts"
+export { discard, type HttpOptions as Options, isIdempotent, isReplayable } from "./internal/retry/httpAttempt.ts"
 
 /**
  * A client that repeats a request while the policy allows it, after a transport failure, a time-out, or a response whose

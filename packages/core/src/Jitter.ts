@@ -6,10 +6,14 @@
  *
  * @see https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
-import { Duration, Effect, Function, Random, Schedule } from "effect"
-import type { DurationInput } from "./Field.ts"
-import { draw, jitterBand, type Kind } from "./internal/jitterBand.ts"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import { draw, jitterBand, type Kind } from "./internal/retry/jitterBand.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
+import type { DurationInput } from "./unstable/Field.ts"
 
 export interface Options {
   /** No delay is above it. Default none. A negative one throws `ConfigurationError` (`INVALID_CONFIG`). */

@@ -3,11 +3,16 @@
  *
  * Message, details and cause pass through `Redaction` when the error is made, so that what an error holds can be shown.
  */
-import { Data, Effect, Inspectable, Schema, SchemaTransformation } from "effect"
-import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Inspectable from "effect/Inspectable"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import { type Category, codeInfo, type ErrorCode, fromId, type Severity } from "./ErrorCode.ts"
-import type { catalogue } from "./internal/catalogue.ts"
-import { shownError } from "./internal/shownError.ts"
+import type { catalogue } from "./internal/errors/catalogue.ts"
+import { shownError } from "./internal/errors/shownError.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
@@ -32,7 +37,7 @@ export interface Options<Code extends ErrorCode> {
 /**
  * What they have in common; the base of errors that other packages add, each with one code and a `_tag` of its own.
  */
-export abstract class Coded<Code extends ErrorCode> extends Data.Error<{
+export abstract class CodedError<Code extends ErrorCode> extends Data.Error<{
   readonly code: Code
   readonly message: string
   readonly details: Problem.Details
@@ -69,31 +74,31 @@ export abstract class Coded<Code extends ErrorCode> extends Data.Error<{
 }
 
 /** A configuration is missing, invalid or contradictory (`CFG-...`). */
-export class ConfigurationError extends Coded<CodeOf<"CONFIGURATION">> {
+export class ConfigurationError extends CodedError<CodeOf<"CONFIGURATION">> {
   readonly _tag = "ConfigurationError"
   override readonly name = "ConfigurationError"
 }
 
 /** A token could not be acquired, or was refused (`TOK-...`). */
-export class TokenAcquisitionError extends Coded<CodeOf<"AUTHENTICATION">> {
-  readonly _tag = "TokenAcquisitionError"
-  override readonly name = "TokenAcquisitionError"
+export class AuthenticationError extends CodedError<CodeOf<"AUTHENTICATION">> {
+  readonly _tag = "AuthenticationError"
+  override readonly name = "AuthenticationError"
 }
 
 /** A call over the network failed (`NET-...`). */
-export class NetworkError extends Coded<CodeOf<"NETWORK">> {
+export class NetworkError extends CodedError<CodeOf<"NETWORK">> {
   readonly _tag = "NetworkError"
   override readonly name = "NetworkError"
 }
 
 /** The caller may not do this, or that cannot be decided (`AUTH-...`). */
-export class AuthorizationError extends Coded<CodeOf<"AUTHORIZATION">> {
+export class AuthorizationError extends CodedError<CodeOf<"AUTHORIZATION">> {
   readonly _tag = "AuthorizationError"
   override readonly name = "AuthorizationError"
 }
 
 /** Something inside failed (`INT-...`). */
-export class InternalError extends Coded<CodeOf<"INTERNAL">> {
+export class InternalError extends CodedError<CodeOf<"INTERNAL">> {
   readonly _tag = "InternalError"
   override readonly name = "InternalError"
 }
@@ -101,7 +106,7 @@ export class InternalError extends Coded<CodeOf<"INTERNAL">> {
 /** Any of the five. */
 export type KeelsonError =
   | ConfigurationError
-  | TokenAcquisitionError
+  | AuthenticationError
   | NetworkError
   | AuthorizationError
   | InternalError
@@ -113,7 +118,7 @@ const isCategory = <C extends Category>(code: ErrorCode, category: C): code is C
 export const make = (options: Options<ErrorCode>): KeelsonError => {
   const { code, ...rest } = options
   if (isCategory(code, "CONFIGURATION")) return new ConfigurationError({ code, ...rest })
-  if (isCategory(code, "AUTHENTICATION")) return new TokenAcquisitionError({ code, ...rest })
+  if (isCategory(code, "AUTHENTICATION")) return new AuthenticationError({ code, ...rest })
   if (isCategory(code, "NETWORK")) return new NetworkError({ code, ...rest })
   if (isCategory(code, "AUTHORIZATION")) return new AuthorizationError({ code, ...rest })
   return new InternalError({ code, ...rest })
@@ -129,9 +134,9 @@ export const fromProblem = (problem: Problem.Problem): KeelsonError =>
   })
 
 /** The errors of this module and their encoded form, for an `HttpApi` or any other boundary. */
-export const Wire = Problem.Problem.pipe(
+export const Codec = Problem.Problem.pipe(
   Schema.decodeTo(
-    Schema.declare((u: unknown): u is KeelsonError => u instanceof Coded, { expected: "a Keelson error" }),
+    Schema.declare((u: unknown): u is KeelsonError => u instanceof CodedError, { expected: "a Keelson error" }),
     SchemaTransformation.transform({ decode: fromProblem, encode: (error) => Problem.encode(error) })
   )
 )

@@ -4,12 +4,17 @@
  * What happens on a hot path is counted in plain fields and read when metrics are read (`register`); everything else is
  * an ordinary Effect metric (`increment`, `observe`). Labels have few values: never a key id, URL or subject.
  */
-import { Context, Duration, Effect, Layer, Metric, type Scope } from "effect"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
 import { codeInfo, codeOf } from "./ErrorCode.ts"
-import { type Definition, definitions, type Labels, type MetricName } from "./internal/metricDefinitions.ts"
-import { addSource } from "./internal/metricSources.ts"
+import { type Definition, definitions, type Labels, type MetricName } from "./internal/metrics/definitions.ts"
+import { addSource } from "./internal/metrics/sources.ts"
 
-export { type Definition, definitions, type Labels, type MetricName } from "./internal/metricDefinitions.ts"
+export { type Definition, definitions, type Labels, type MetricName } from "./internal/metrics/definitions.ts"
 
 /**
  * What every name begins with. Default `keelson_`. Provide it around the whole program: it is read where a layer that

@@ -1,10 +1,13 @@
 /**
  * The encoded forms of an error: the eight members that Keelson puts on the wire, and RFC 9457 problem details.
  */
-import { Duration, Predicate, Schema } from "effect"
-import { HttpServerResponse, ProblemDetails } from "effect/http"
+import * as Duration from "effect/Duration"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as ProblemDetails from "effect/http/ProblemDetails"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
-import { carriedCode } from "./internal/carriedCode.ts"
+import { carriedCode } from "./internal/errors/carriedCode.ts"
 import * as Redaction from "./Redaction.ts"
 
 /** Facts of an error for a machine: JSON, redacted. */

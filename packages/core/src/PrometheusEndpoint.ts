@@ -3,9 +3,11 @@
  *
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
-import { PrometheusMetrics } from "effect/observability"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Metrics from "./Metrics.ts"
 import * as Redaction from "./Redaction.ts"
 

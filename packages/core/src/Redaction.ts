@@ -5,7 +5,9 @@
  * It finds secrets by their form and by the names around them. An unmarked word can't be told from others: what
  * applications log themselves is theirs to keep clean.
  */
-import type { Cause, Logger, Schema } from "effect"
+import type * as Cause from "effect/Cause"
+import type * as Logger from "effect/Logger"
+import type * as Schema from "effect/Schema"
 import { redactError } from "./internal/redaction/error.ts"
 import { redactHeaders } from "./internal/redaction/headers.ts"
 import { redactValue } from "./internal/redaction/json.ts"

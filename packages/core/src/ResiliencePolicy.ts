@@ -1,14 +1,15 @@
 /**
  * One policy for all that stands between a caller and a service: deadline, breaker, retry and attempt timeout.
  */
-import { type Effect, Schema } from "effect"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Backoff from "./Backoff.ts"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
 import * as Configuration from "./Configuration.ts"
-import type * as Field from "./Field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import type * as Field from "./unstable/Field.ts"
 
 /** Checked options. A part that is left out is not there: no retry, no breaker, no deadline. */
 export const ResiliencePolicy = Schema.Struct({

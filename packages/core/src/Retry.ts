@@ -3,9 +3,13 @@
  *
  * Nothing is built before the first failure, so that the happy path costs little more than the effect itself.
  */
-import { type Duration, Effect, Function, type Predicate, Result } from "effect"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
+import type * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import type { DeadlineExceeded } from "./Deadline.ts"
-import { retryLoop } from "./internal/retryLoop.ts"
+import { retryLoop } from "./internal/retry/retryLoop.ts"
 import { RetryExhausted } from "./RetryExhausted.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 

@@ -5,9 +5,16 @@
  *
  * @see RFC 9110, section 10.2.3
  */
-import { Cause, Clock, Duration, Effect, Function, Random, Result, Schedule } from "effect"
-import { Headers } from "effect/http"
-import type { DurationInput } from "./Field.ts"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Function from "effect/Function"
+import * as Headers from "effect/http/Headers"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type { DurationInput } from "./unstable/Field.ts"
 
 export interface Options {
   /** The most that may be asked for; what is added to spread clients comes on top. Default 60 seconds. */

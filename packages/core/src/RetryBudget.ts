@@ -5,9 +5,14 @@
  * Calls deposit and retries withdraw within a sliding window on the monotonic clock; a floor lets a quiet client retry.
  * A retry is reserved before its delay, so that a thousand sleeping retries can't all wake to a budget that is gone.
  */
-import { Clock, Context, Duration, Effect, Layer, Schema } from "effect"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
-import * as Field from "./Field.ts"
+import * as Field from "./unstable/Field.ts"
 
 /** The fields of a budget. */
 export const Policy = Schema.Struct({

@@ -1,7 +1,11 @@
 /**
  * What a retry policy will do, before it does it.
  */
-import { Duration, Effect, Pull, Random, Schedule } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import { type RetryPolicy, toSchedule } from "./RetryPolicy.ts"
 
 /** The delay after one attempt: the interval it is drawn from. */

@@ -1,9 +1,13 @@
 /** The error of a retry that gave up. */
-import { Data, Duration, Effect, Inspectable } from "effect"
-import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Inspectable from "effect/Inspectable"
 import { codeOf, type ErrorCode } from "./ErrorCode.ts"
-import { nameOf } from "./internal/failedAttempt.ts"
-import { shownError } from "./internal/shownError.ts"
+import { shownError } from "./internal/errors/shownError.ts"
+import { nameOf } from "./internal/retry/failedAttempt.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 

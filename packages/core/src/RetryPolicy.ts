@@ -3,13 +3,16 @@
  *
  * A policy is plain data from code, a file or the environment, or it carries any Effect `Schedule` of your own.
  */
-import { Duration, Effect, Schedule, Schema } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Backoff from "./Backoff.ts"
 import * as Configuration from "./Configuration.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
-import * as Field from "./Field.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import * as Field from "./unstable/Field.ts"
 
 /** The fields about time, which a `Resilience` policy has in one place for all its parts. */
 export const timeFields = {

@@ -1,11 +1,19 @@
 /**
  * One run of a piece of work for all who want its result at the same time.
  */
-import { Cause, Deferred, Effect, Exit, Fiber, Inspectable, Schema, type Scope } from "effect"
-import { HttpServerRespondable, type HttpServerResponse } from "effect/http"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Inspectable from "effect/Inspectable"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { CurrentDeadline } from "./Deadline.ts"
 import { code } from "./ErrorCode.ts"
-import { shownError } from "./internal/shownError.ts"
+import { shownError } from "./internal/errors/shownError.ts"
 import * as Problem from "./Problem.ts"
 
 /** The scope in which the work runs was closed before it ended (`SHUTTING_DOWN`). */

@@ -3,7 +3,7 @@ import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Metric, Result, 
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Breaker, type BreakerPolicy, BreakerStore, KeelsonError, Metrics, Retry, RetryPolicy } from "../src/index.ts"
-import { BreakerError, StoreError } from "../src/internal/effectBreaker.ts"
+import { BreakerError, StoreError } from "../src/internal/breaker/effectBreaker.ts"
 import { skewedClock } from "./support.ts"
 
 const boom = KeelsonError.make({ code: "UPSTREAM_UNAVAILABLE" })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Schema } from "effect"
 import * as BreakerPolicy from "../src/BreakerPolicy.ts"
 import * as Configuration from "../src/Configuration.ts"
-import { toTripPolicy } from "../src/internal/guardCall.ts"
+import { toTripPolicy } from "../src/internal/breaker/executeCall.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 
 const duration = Schema.decodeUnknownSync(Schema.DurationFromString)

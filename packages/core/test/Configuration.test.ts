@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigProvider, Duration, Effect, Redacted, Result, Schema } from "effect"
 import { inspect } from "node:util"
 import * as Configuration from "../src/Configuration.ts"
-import * as Field from "../src/Field.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
 import * as ResiliencePolicy from "../src/ResiliencePolicy.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
+import * as Field from "../src/unstable/Field.ts"
 
 const provide = (variables: Record<string, string>) =>
   Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables))

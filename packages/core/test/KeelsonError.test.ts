@@ -8,7 +8,7 @@ import { forAll } from "./support.ts"
 
 const classes = {
   CONFIGURATION: KeelsonError.ConfigurationError,
-  AUTHENTICATION: KeelsonError.TokenAcquisitionError,
+  AUTHENTICATION: KeelsonError.AuthenticationError,
   NETWORK: KeelsonError.NetworkError,
   AUTHORIZATION: KeelsonError.AuthorizationError,
   INTERNAL: KeelsonError.InternalError
@@ -54,10 +54,10 @@ describe("KeelsonError", () => {
   })
 
   it("[S3-05] its severity may be overridden, for itself alone", () => {
-    const loud = new KeelsonError.TokenAcquisitionError({ code: "TOKEN_EXPIRED", severity: "CRITICAL" })
+    const loud = new KeelsonError.AuthenticationError({ code: "TOKEN_EXPIRED", severity: "CRITICAL" })
     assert.strictEqual(loud.severity, "CRITICAL")
     assert.strictEqual(Problem.encode(loud).severity, "CRITICAL")
-    assert.strictEqual(new KeelsonError.TokenAcquisitionError({ code: "TOKEN_EXPIRED" }).severity, "WARNING")
+    assert.strictEqual(new KeelsonError.AuthenticationError({ code: "TOKEN_EXPIRED" }).severity, "WARNING")
   })
 
   it("[S3-05] takes no code of another category", () => {
@@ -77,7 +77,7 @@ describe("KeelsonError", () => {
     }))
 
   it("[R21] message, details and cause hold no token", () => {
-    const error = new KeelsonError.TokenAcquisitionError({
+    const error = new KeelsonError.AuthenticationError({
       code: "TOKEN_INVALID",
       message: `refused ${jwt}`,
       details: {
@@ -153,8 +153,8 @@ describe("KeelsonError", () => {
     })
 
     it("[S3-06] the Wire schema encodes and decodes every error", (context) => {
-      const encode = Schema.encodeSync(KeelsonError.Wire)
-      const decode = Schema.decodeUnknownSync(KeelsonError.Wire)
+      const encode = Schema.encodeSync(KeelsonError.Codec)
+      const decode = Schema.decodeUnknownSync(KeelsonError.Codec)
       forAll(context, 300, errors, (options) => {
         const error = KeelsonError.make(options)
         const decoded = decode(JSON.parse(JSON.stringify(encode(error))))
@@ -175,11 +175,11 @@ describe("KeelsonError", () => {
     })
 
     it("the Wire schema takes no other error, and no other object", () => {
-      assert.throws(() => Schema.encodeUnknownSync(KeelsonError.Wire)(new Error("x")))
+      assert.throws(() => Schema.encodeUnknownSync(KeelsonError.Codec)(new Error("x")))
       for (
         const input of [{}, null, { error_code: "NET-001" }, { ...Problem.encode(new Error("x")), severity: "LOUD" }]
       ) {
-        assert.throws(() => Schema.decodeUnknownSync(KeelsonError.Wire)(input))
+        assert.throws(() => Schema.decodeUnknownSync(KeelsonError.Codec)(input))
       }
     })
 

@@ -5,11 +5,11 @@
  * The issuer in the metadata has to equal the configured one, character by character: otherwise whoever answers could
  * have its keys trusted for another's tokens.
  */
-import type { KeelsonError } from "@keelson/core"
-import { Effect } from "effect"
-import { makeMetadata, type Metadata, type Options } from "./internal/metadata.ts"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import { makeMetadata, type Metadata, type Options } from "./internal/http/metadata.ts"
 
-export { type Endpoint, type Kind, type Metadata, type Options, wellKnownUrl } from "./internal/metadata.ts"
+export { type Endpoint, type Kind, type Metadata, type Options, wellKnownUrl } from "./internal/http/metadata.ts"
 
 /** Finds an issuer's metadata, and keeps them as long as their response says. */
 export interface Discovery {

@@ -3,8 +3,9 @@
  *
  * `NodeEgress` checks the address that is connected to; `FetchEgress` runs on any web platform and cannot.
  */
-import type { KeelsonError } from "@keelson/core"
-import { Context, type Effect } from "effect"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 
 /** Rules of one provider. They narrow those of the service, and never widen them. */
 export interface Rules {

@@ -3,9 +3,14 @@
  *
  * There is none that turns certificate verification off.
  */
-import { Configuration, Field, Host as HostName, type KeelsonError } from "@keelson/core"
-import { type Effect, Result, Schema } from "effect"
-import { IpNetwork } from "effect/net"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as HostName from "@keelson/core/unstable/Host"
+import type * as Effect from "effect/Effect"
+import * as IpNetwork from "effect/net/IpNetwork"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 
 /** The base64 of the SHA-256 digest of a public key (SPKI, RFC 7469, 2.4): 32 bytes, padded, with no unused bit set. */
 export const Pin = Schema.String.check(

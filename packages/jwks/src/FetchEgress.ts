@@ -7,12 +7,16 @@
  * The platform's own limits hold beside the caller's: `fetch` of Node gives up after 300 seconds without a header or
  * without a byte of the body. In browsers a redirect is hidden, and therefore refused.
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { Effect, Layer, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
-import { limitedCodings } from "./internal/egress/codings.ts"
-import { makeEgress, type Open, type Send } from "./internal/egress/hops.ts"
+import { limitedContentCodings } from "./internal/egress/contentCodings.ts"
+import { makeEgress, type Open, type Send } from "./internal/egress/redirects.ts"
 import { refused } from "./internal/egress/refusal.ts"
 import { serviceRules } from "./internal/egress/rules.ts"
 
@@ -47,7 +51,7 @@ const quiet = (): RequestInit => ({
 })
 
 const send: Send = (url, { headers, signal }) =>
-  globalThis.fetch(url, { ...quiet(), ...limitedCodings(), method: "GET", headers, redirect: "manual", signal })
+  globalThis.fetch(url, { ...quiet(), ...limitedContentCodings(), method: "GET", headers, redirect: "manual", signal })
 
 /** Nothing here sees a certificate. */
 const open: Open = (pins) => pins.length > 0 ? Effect.fail(refused("pin")) : Effect.succeed(send)

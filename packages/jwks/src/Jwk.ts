@@ -3,10 +3,12 @@
  *
  * @see RFC 7517, 4 and RFC 7518, 6
  */
-import { Predicate, Result, Schema } from "effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { base64url } from "jose"
-import { isBound, maxKidLength, type Selectable } from "./internal/keySelection.ts"
-import { privateMembers } from "./internal/privateMembers.ts"
+import { isBound, maxKidLength, type Selectable } from "./internal/keys/keySelection.ts"
+import { privateMembers } from "./internal/keys/privateMembers.ts"
 
 /**
  * Why a key was skipped:

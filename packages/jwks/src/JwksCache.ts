@@ -4,22 +4,32 @@
  * Readers whose key is in the set never wait for the network. One request is under way at a time, in the layer's scope:
  * who waits for it and is interrupted disturbs nobody. Unknown keys, failures and the schedule have limits of their own.
  */
-import { Configuration, Field, type KeelsonError, type SingleFlight } from "@keelson/core"
-import { Clock, Context, Effect, Layer, PartitionedSemaphore, PubSub, type Scope, Stream } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as SingleFlight from "@keelson/core/SingleFlight"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PartitionedSemaphore from "effect/PartitionedSemaphore"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
-import { FetchPermits } from "./internal/engine.ts"
-import type { Candidate, JoseHeader, KeySource } from "./internal/keySource.ts"
-import { findIn } from "./internal/lookup.ts"
-import { eventCapacity, makeProvider } from "./internal/provider.ts"
-import type { Refreshed } from "./internal/refresher.ts"
-import { makeScheduler } from "./internal/scheduler.ts"
+import { findIn } from "./internal/cache/lookup.ts"
+import { eventCapacity, makeProvider } from "./internal/cache/provider.ts"
+import { FetchPermits } from "./internal/cache/providerState.ts"
+import type { Refreshed } from "./internal/cache/refresh.ts"
+import { makeScheduler } from "./internal/cache/scheduler.ts"
+import type { Candidate, JoseHeader, KeySource } from "./internal/keys/candidate.ts"
 import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
 import type { JwksEvent } from "./JwksEvent.ts"
 import * as JwksOptions from "./JwksOptions.ts"
 import type { Health, JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
 
-export type { Refreshed } from "./internal/refresher.ts"
+export type { Refreshed } from "./internal/cache/refresh.ts"
 
 /**
  * How many key sets are fetched at once, by all caches and registries that this is provided to, shared fairly between

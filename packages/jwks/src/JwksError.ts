@@ -1,6 +1,7 @@
 /** The errors of looking up keys. */
-import { ErrorCode, KeelsonError } from "@keelson/core"
-import { Duration } from "effect"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Duration from "effect/Duration"
 
 /**
  * Why no key fits: no trusted key has the header's `kid` (`unknown`); one has, but for another algorithm (`mismatched`);
@@ -15,7 +16,7 @@ const notFound: Record<NotFoundReason, string> = {
 }
 
 /** No trusted key fits a token's header (`JWKS_KEY_NOT_FOUND`): a 401, unlike `JwksUnavailable`. */
-export class JwksKeyNotFound extends KeelsonError.Coded<"JWKS_KEY_NOT_FOUND"> {
+export class JwksKeyNotFound extends KeelsonError.CodedError<"JWKS_KEY_NOT_FOUND"> {
   readonly _tag = "JwksKeyNotFound"
   override readonly name = "JwksKeyNotFound"
   readonly reason: NotFoundReason
@@ -37,7 +38,7 @@ export interface UnavailableOptions {
  * There are no trusted keys (`JWKS_UNAVAILABLE`), since the key set could not be fetched: a 503, which says nothing about
  * the token.
  */
-export class JwksUnavailable extends KeelsonError.Coded<"JWKS_UNAVAILABLE"> {
+export class JwksUnavailable extends KeelsonError.CodedError<"JWKS_UNAVAILABLE"> {
   readonly _tag = "JwksUnavailable"
   override readonly name = "JwksUnavailable"
   readonly lastFailure: ErrorCode.ErrorCode | undefined
@@ -57,7 +58,7 @@ export class JwksUnavailable extends KeelsonError.Coded<"JWKS_UNAVAILABLE"> {
 }
 
 /** No provider is registered for an issuer, or under these ids (`JWKS_NOT_REGISTERED`). */
-export class JwksNotRegistered extends KeelsonError.Coded<"JWKS_NOT_REGISTERED"> {
+export class JwksNotRegistered extends KeelsonError.CodedError<"JWKS_NOT_REGISTERED"> {
   readonly _tag = "JwksNotRegistered"
   override readonly name = "JwksNotRegistered"
   constructor() {

@@ -3,11 +3,11 @@
  *
  * Events carry no key id and no URL. A subscriber that is slow loses the oldest ones: nothing waits for it.
  */
-import type { ErrorCode } from "@keelson/core"
-import type { Duration } from "effect"
-import type { Transition } from "./internal/lifecycle.ts"
+import type * as ErrorCode from "@keelson/core/ErrorCode"
+import type * as Duration from "effect/Duration"
+import type { Transition } from "./internal/cache/lifecycle.ts"
 
-export type { Cause, Phase, Transition } from "./internal/lifecycle.ts"
+export type { Cause, Phase, Transition } from "./internal/cache/lifecycle.ts"
 
 /** Whose key set it is, on every event. */
 export interface Origin {

@@ -4,12 +4,18 @@
  * All of them share one fiber, and one stream of events: registering forks nothing. What belongs to one tenant is never
  * seen under another.
  */
-import type { KeelsonError, SingleFlight } from "@keelson/core"
-import { Context, type Duration, Effect, Layer, type Scope, type Stream } from "effect"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as SingleFlight from "@keelson/core/SingleFlight"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
-import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./internal/keySource.ts"
-import type { Refreshed } from "./internal/refresher.ts"
-import { makeRegistry } from "./internal/registry.ts"
+import type { Refreshed } from "./internal/cache/refresh.ts"
+import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./internal/keys/candidate.ts"
+import { makeRegistry } from "./internal/registry/registry.ts"
 import type { JwksNotRegistered, JwksUnavailable } from "./JwksError.ts"
 import type { JwksEvent } from "./JwksEvent.ts"
 import type * as JwksOptions from "./JwksOptions.ts"

@@ -5,10 +5,14 @@
  * of `JwksAdmin` that there is no default for; a caller reaches its own tenant only, cannot touch the rules of egress, and
  * can force a refresh of a provider once in 10 seconds. Errors are problem details (RFC 9457).
  */
-import { Layer } from "effect"
-import type { FileSystem, Path } from "effect"
-import type { Etag, HttpPlatform, HttpRouter } from "effect/http"
-import { HttpApiBuilder, OpenApi } from "effect/http-api"
+import type * as FileSystem from "effect/FileSystem"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as OpenApi from "effect/http-api/OpenApi"
+import type * as Etag from "effect/http/Etag"
+import type * as HttpPlatform from "effect/http/HttpPlatform"
+import type * as HttpRouter from "effect/http/HttpRouter"
+import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
 import { Api, type JwksAdmin } from "./internal/api/definition.ts"
 import { handlers } from "./internal/api/handlers.ts"
 import type { JwksRegistry } from "./JwksRegistry.ts"

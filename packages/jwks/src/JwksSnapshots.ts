@@ -6,10 +6,20 @@
  * be revalidated at once. A signature tells that one of us wrote it, and not that it is the newest: whoever may write
  * to the store can put back an older one, until its stale deadline.
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { connectLater } from "@keelson/core/RedisConnection"
-import { Context, Duration, Effect, type FileSystem, Layer, type Option, type Path, Schema } from "effect"
-import { KeyValueStore, Redis } from "effect/persistence"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import { connectInBackground } from "@keelson/core/unstable/RedisConnection"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Path from "effect/Path"
+import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as Redis from "effect/persistence/Redis"
+import * as Schema from "effect/Schema"
 import { makeFileStore } from "./internal/snapshot/fileStore.ts"
 import { makeSigner, type SnapshotKey } from "./internal/snapshot/signature.ts"
 import type { SnapshotRefused, SnapshotUnavailable } from "./internal/snapshot/snapshotError.ts"
@@ -165,7 +175,7 @@ export function layerRedis<E>(
       const signer = yield* makeSigner(key)
       const sender = redis === undefined
         ? yield* Redis.Redis
-        : yield* connectLater(redis, "The store of key sets is not connected; snapshots wait for it")
+        : yield* connectInBackground(redis, "The store of key sets is not connected; snapshots wait for it")
       return makeSnapshots(makeRedisStore(sender, prefix ?? ""), signer, limit)
     })
   )

@@ -1,6 +1,6 @@
 /** How a key set is: its state, times, counts and health. */
-import { ErrorCode } from "@keelson/core"
-import { Schema } from "effect"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as Schema from "effect/Schema"
 import { SkipReason } from "./Jwk.ts"
 
 /**

@@ -4,9 +4,11 @@
  *
  * @see RFC 7517, 5
  */
-import { KeelsonError } from "@keelson/core"
-import { Effect, Predicate, Result } from "effect"
-import type { ImportKey } from "./internal/importKey.ts"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { ImportKey } from "./internal/keys/importKey.ts"
 import * as Jwk from "./Jwk.ts"
 
 /** More keys than this are not kept: each key of a hostile set costs time and memory. */

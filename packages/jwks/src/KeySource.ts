@@ -3,18 +3,27 @@
  *
  * A cache (`jwks`, `oidc`, `oauth2`), a registry (`JwksRegistry.keySource`) and static keys (`StaticKeys`) provide it.
  */
-import type { Configuration, KeelsonError } from "@keelson/core"
-import { Context, Effect, Layer } from "effect"
+import type * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { Egress } from "./Egress.ts"
-import { KeySource } from "./internal/keySource.ts"
+import { KeySource } from "./internal/keys/candidate.ts"
 import * as JwksCache from "./JwksCache.ts"
 import { JwksNotRegistered } from "./JwksError.ts"
 import type * as JwksOptions from "./JwksOptions.ts"
 
-export { type Candidate, type JoseHeader, KeySource, type KeyTrust, type LookupError } from "./internal/keySource.ts"
+export {
+  type Candidate,
+  type JoseHeader,
+  KeySource,
+  type KeyTrust,
+  type LookupError
+} from "./internal/keys/candidate.ts"
 
 /** How many candidates a source gives at most: with more to try, each hostile token would cost as many signature checks. */
-export { maxCandidates } from "./internal/keySelection.ts"
+export { maxCandidates } from "./internal/keys/keySelection.ts"
 
 /** What a key source of a provider may fail with when it is built. */
 export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkError

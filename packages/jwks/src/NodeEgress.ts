@@ -4,16 +4,20 @@
  * Names are resolved inside the socket, which gets the allowed addresses only. Each `get` has connections of its own, over
  * HTTP/1.1, which end with it. Certificates are always verified; `caFile` adds authorities, `Rules.pins` demands keys.
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { Effect, Layer, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import { fetch } from "undici"
 import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
-import { makeEgress, type Open, type Send } from "./internal/egress/hops.ts"
 import { trust } from "./internal/egress/NodeAuthorities.ts"
 import { type Connections, openConnections, type Settings } from "./internal/egress/NodeConnections.ts"
 import { isProxyUrl, proxyOf, proxyUrl } from "./internal/egress/NodeProxy.ts"
 import { guardedLookup, Resolver } from "./internal/egress/NodeResolver.ts"
+import { makeEgress, type Open, type Send } from "./internal/egress/redirects.ts"
 import { serviceRules } from "./internal/egress/rules.ts"
 
 const Proxy = Schema.String.check(

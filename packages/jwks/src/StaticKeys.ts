@@ -4,13 +4,18 @@
  * Secrets have an option of their own, and everything is imported for its algorithm when the source is made. A symmetric
  * key can't meet an asymmetric algorithm, whatever a token's header says (RFC 8725, 3.1).
  */
-import { Configuration, KeelsonError } from "@keelson/core"
-import { Effect, type FileSystem, Layer, type Redacted, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { algorithms, type PublicAlgorithm, type SecretAlgorithm } from "./Algorithm.ts"
-import { answersOf, type StaticKey } from "./internal/static/answers.ts"
-import { importKey, type ReadFile } from "./internal/static/importKey.ts"
+import { importStaticKey, type ReadFile } from "./internal/static/importStaticKey.ts"
 import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
 import { type Encoding, encodings } from "./internal/static/secretKey.ts"
+import { type StaticKey, staticLookup } from "./internal/static/staticLookup.ts"
 import { JwksNotRegistered } from "./JwksError.ts"
 import { KeySource } from "./KeySource.ts"
 
@@ -131,13 +136,13 @@ const noFiles: ReadFile<never> = (path) =>
 
 const serve = (issuers: ReadonlyArray<string>, keys: ReadonlyArray<StaticKey>): KeySource["Service"] => {
   const served = new Set(issuers)
-  const answer = answersOf(keys)
+  const answer = staticLookup(keys)
   const notRegistered = Effect.fail(new JwksNotRegistered())
   return { find: (issuer, header) => served.has(issuer) ? answer(header) : notRegistered }
 }
 
 const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: ReadonlyArray<string> = []) =>
-  Effect.forEach(keys, (key, index) => importKey(key, [...path, "keys", index].join("."), readFile)).pipe(
+  Effect.forEach(keys, (key, index) => importStaticKey(key, [...path, "keys", index].join("."), readFile)).pipe(
     Effect.map((keys) => serve(issuers, keys))
   )
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import type { EgressRequest, RefusalReason, Rules } from "../src/Egress.ts"
 import * as EgressOptions from "../src/EgressOptions.ts"
-import { makeEgress } from "../src/internal/egress/hops.ts"
+import { makeEgress } from "../src/internal/egress/redirects.ts"
 import { serviceRules } from "../src/internal/egress/rules.ts"
 
 const words = (text: string): ReadonlyArray<string> => text.trim().split(/\s+/)

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Layer, References } from "effect"
 import { TestClock } from "effect/testing"
 import { JwksSnapshots } from "../src/index.ts"
-import { KeyImport } from "../src/internal/importKey.ts"
+import { KeyImport } from "../src/internal/keys/importKey.ts"
 import { outcome, quiet } from "./observe.ts"
 import { cacheOf, header, jwks, keysOf } from "./support.ts"
 

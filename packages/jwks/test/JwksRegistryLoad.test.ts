@@ -3,7 +3,7 @@ import { Clock, Duration, Effect, Exit, Layer, Metric, PartitionedSemaphore } fr
 import { TestClock } from "effect/testing"
 import { runOut, skewedClock } from "../../core/test/support.ts"
 import type { JwksOptions } from "../src/index.ts"
-import { FetchPermits } from "../src/internal/engine.ts"
+import { FetchPermits } from "../src/internal/cache/providerState.ts"
 import {
   type Answer,
   hanging,

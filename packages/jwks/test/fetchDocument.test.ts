@@ -3,7 +3,7 @@ import { Clock, Duration, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { errorOf, skewedClock } from "../../core/test/support.ts"
 import type { Egress } from "../src/index.ts"
-import { type DocumentRequest, fetchDocument } from "../src/internal/fetchDocument.ts"
+import { type DocumentRequest, fetchDocument } from "../src/internal/http/fetchDocument.ts"
 
 const url = "https://idp.example/jwks"
 const rules = { maxBytes: 10, maxRedirects: 0, allowedHosts: undefined, pins: undefined }

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { errorOf } from "../../core/test/support.ts"
-import { KeyImport } from "../src/internal/importKey.ts"
+import { KeyImport } from "../src/internal/keys/importKey.ts"
 import { eventsOf, quiet } from "./observe.ts"
 import { cacheOf, hanging, header, jwks, keysOf, revalidating, statusOf } from "./support.ts"
 

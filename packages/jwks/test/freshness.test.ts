@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration } from "effect"
 import { Headers } from "effect/http"
 import { onTestFinished, vi } from "vitest"
-import { type Bounds, clockSkew, type HeaderRecord, lifetime, statedLifetime } from "../src/internal/freshness.ts"
+import { type Bounds, clockSkew, type HeaderRecord, lifetime, statedLifetime } from "../src/internal/http/freshness.ts"
 
 /** 2026-01-01T00:00:00Z */
 const now = 1_767_225_600_000

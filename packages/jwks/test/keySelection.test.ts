@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { isBound, maxCandidates, maxKidLength, select, type Selectable } from "../src/internal/keySelection.ts"
+import { isBound, maxCandidates, maxKidLength, select, type Selectable } from "../src/internal/keys/keySelection.ts"
 
 interface Key extends Selectable {
   readonly name: string

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
-import { makeKeyedLock } from "../src/internal/keyedLock.ts"
+import { makeKeyedLock } from "../src/internal/registry/keyedLock.ts"
 
 /** Work that tells when it begins, and ends when told. */
 const makeWork = Effect.gen(function*() {

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Instant } from "@keelson/core/Instant"
+import type { Instant } from "@keelson/core/unstable/Instant"
 import { Duration } from "effect"
-import type { Cause, Held, Phase, State, Step } from "../src/internal/lifecycle.ts"
-import { begin, drop, fail, failureDelay, initial, succeed } from "../src/internal/lifecycle.ts"
+import type { CachedKeySet, Cause, Phase, State, Step } from "../src/internal/cache/lifecycle.ts"
+import { begin, drop, fail, failureDelay, initial, succeed } from "../src/internal/cache/lifecycle.ts"
 
 const at = (millis: number): Instant => ({ monotonic: BigInt(millis) * 1_000_000n, wall: millis })
 
-const held: Held = {
+const held: CachedKeySet = {
   set: { generation: 1, all: [], byKid: new Map() },
   trust: { generation: 1, holds: () => true, staleDeadline: () => undefined },
   skipped: [],
@@ -19,7 +19,7 @@ const held: Held = {
   expiresAt: at(20),
   staleUntil: at(30)
 }
-const other: Held = { ...held, since: at(7) }
+const other: CachedKeySet = { ...held, since: at(7) }
 
 /** Every phase, with traces of what happened before. */
 const before = { failures: 2, lastFailure: "TIMEOUT", retryAt: at(8), unknownAt: at(9), lastRefresh: at(1) } as const

@@ -1,6 +1,6 @@
 /** Public keys of every form for tests: cheap, and valid in form where they are said to be. */
 import { Effect } from "effect"
-import type { ImportKey } from "../src/internal/importKey.ts"
+import type { ImportKey } from "../src/internal/keys/importKey.ts"
 
 /** An RSA key with a modulus of so many bits, after so many bytes of leading zeros. Nobody has its private key. */
 export const rsaOf = (

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { makeRoster } from "../src/internal/roster.ts"
+import { makeRoster } from "../src/internal/registry/roster.ts"
 
 const entry = (issuer: string, n = 0) => ({ issuer, n })
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { makeSaver } from "../src/internal/saver.ts"
+import { makeSaver } from "../src/internal/snapshot/saver.ts"
 
 /** A saver whose writes wait for a gate each, with what was written and what was interrupted. */
 const gated = Effect.fnUntraced(function*(gate: Latch.Latch) {

@@ -2,7 +2,7 @@
 import { KeelsonError } from "@keelson/core"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { Egress, JwksCache, type JwksOptions, JwksRegistry } from "../src/index.ts"
-import { type ImportKey, KeyImport } from "../src/internal/importKey.ts"
+import { type ImportKey, KeyImport } from "../src/internal/keys/importKey.ts"
 
 export const issuer = "https://idp.example"
 export const url = "https://idp.example/jwks"

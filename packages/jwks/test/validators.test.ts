@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
-import { type HeaderRecord, statedLifetime } from "../src/internal/freshness.ts"
-import { conditionalHeaders, kept, merged } from "../src/internal/validators.ts"
+import { type HeaderRecord, statedLifetime } from "../src/internal/http/freshness.ts"
+import { conditionalHeaders, kept, merged } from "../src/internal/http/validators.ts"
 
 /** 2026-01-01T00:00:00Z */
 const now = 1_767_225_600_000

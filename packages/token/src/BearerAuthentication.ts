@@ -4,8 +4,8 @@
  *
  * @see RFC 6750, 2 and 3
  */
-import type { KeelsonError } from "@keelson/core"
-import { Effect } from "effect"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
 import type { HttpSecurityError } from "./HttpSecurityError.ts"
 import { makeAdmission, type Settings } from "./internal/http/admission.ts"
 import { type Answered, cacheHeadersFor } from "./internal/http/cacheHeaders.ts"

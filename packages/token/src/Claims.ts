@@ -6,7 +6,7 @@
  *
  * @see RFC 7519, 4; RFC 9068, 2.2; OpenID Connect Core 1.0, 2
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** The last second of the year 9999: a later date is a mistake, or milliseconds. */
 export const maxNumericDate = 253_402_300_799

@@ -1,8 +1,11 @@
 /**
  * How a client proves to an authorization server who it is.
  */
-import { KeelsonError } from "@keelson/core"
-import { Clock, Effect, Predicate, Redacted } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import { importJWK, importPKCS8, type JWK } from "jose"
 import * as OAuth from "oauth4webapi"
 import { increasing } from "./internal/oauth/increasing.ts"

@@ -8,10 +8,12 @@
  * Verified tokens are not looked up, and nothing is remembered or counted by the validator. Keys are asked for as it would
  * ask for them, and the list of revocations is read, for a token whose signature is good.
  */
-import { type Context, Effect, type Redacted } from "effect"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import { examine } from "./internal/explain/examine.ts"
-import { shown } from "./internal/explain/shown.ts"
-import { validationOf } from "./internal/explainable.ts"
+import { renderText } from "./internal/explain/render.ts"
+import { validationOf } from "./internal/validation/explainable.ts"
 import type * as TokenError from "./TokenError.ts"
 import type { TokenValidator, ValidateOptions } from "./TokenValidator.ts"
 
@@ -119,4 +121,4 @@ export const explain = <Self, C>(
  * An explanation as lines of text, for a terminal. What comes out of a token is quoted, escaped and cut, so that it can't
  * pass for anything else.
  */
-export const render = (explanation: Explanation): string => shown(explanation)
+export const render = (explanation: Explanation): string => renderText(explanation)

@@ -1,8 +1,13 @@
 /**
  * Where a guard's token may go, and how its requests are made: checked data from code, a file or the environment.
  */
-import { Configuration, Field, type KeelsonError, ResiliencePolicy } from "@keelson/core"
-import { type Effect, Result, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
+import * as Field from "@keelson/core/unstable/Field"
+import type * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as RefreshPolicy from "./RefreshPolicy.ts"
 import * as UrlScope from "./UrlScope.ts"
 

@@ -7,10 +7,16 @@
  *
  * @see RFC 6750
  */
-import type { KeelsonError } from "@keelson/core"
-import { type Context, Effect, Layer, type Types } from "effect"
-import { HttpRouter, HttpServerRespondable, type HttpServerResponse } from "effect/http"
-import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import type * as Types from "effect/Types"
 import { type HttpSecurityError, isHttpSecurityError } from "./HttpSecurityError.ts"
 import type { Settings } from "./internal/http/admission.ts"
 import { scopesOf, withScopes } from "./internal/http/endpointScopes.ts"

@@ -6,9 +6,14 @@
  *
  * @see RFC 6750, 3
  */
-import { type ErrorCode, KeelsonError, Problem } from "@keelson/core"
-import { Duration, Effect, ErrorReporter } from "effect"
-import { HttpServerRespondable, HttpServerResponse } from "effect/http"
+import type * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Problem from "@keelson/core/Problem"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ErrorReporter from "effect/ErrorReporter"
+import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 
 /** What the errors with a challenge are made of. */
 export interface ChallengeOptions<Code extends ErrorCode.ErrorCode> extends KeelsonError.Options<Code> {
@@ -17,7 +22,7 @@ export interface ChallengeOptions<Code extends ErrorCode.ErrorCode> extends Keel
 }
 
 /** An error that asks for other credentials. */
-abstract class Challenged<Code extends ErrorCode.ErrorCode> extends KeelsonError.Coded<Code> {
+abstract class Challenged<Code extends ErrorCode.ErrorCode> extends KeelsonError.CodedError<Code> {
   /** The value of `WWW-Authenticate` (RFC 6750, 3); empty for a client that may not see the header. */
   readonly challenge: string
   /** What callers do wrong is no failure of this process. */
@@ -70,7 +75,7 @@ export class InvalidRequest extends Challenged<"TOKEN_REQUEST_INVALID"> {
  * Whether the token is good can't be told now, since keys or revocations can't be asked (`AUTHORIZATION_UNAVAILABLE`): a 503,
  * which says nothing about the token.
  */
-export class Unavailable extends KeelsonError.Coded<"AUTHORIZATION_UNAVAILABLE"> {
+export class Unavailable extends KeelsonError.CodedError<"AUTHORIZATION_UNAVAILABLE"> {
   readonly _tag = "Unavailable"
   override readonly name = "Unavailable"
   /** When the same request may be sent again; zero where nobody knows. */

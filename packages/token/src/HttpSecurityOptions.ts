@@ -3,8 +3,11 @@
  *
  * @see RFC 6750, 2 and 3; RFC 9728, 5.1
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { type Effect, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const matching = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 

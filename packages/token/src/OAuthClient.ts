@@ -1,17 +1,21 @@
 /**
  * Tokens of an authorization server, for a provider: the client credentials and refresh token grants of OAuth 2.0.
  *
- * Requests go by a client of their own (`TokenHttp`), never the application's; they follow no redirect and are not repeated.
+ * Requests go by a client of their own (`TokenHttpClient`), never the application's; they follow no redirect and are not repeated.
  * Retries and the breaker are the provider's, around the whole of a request, so that each attempt signs a new assertion.
  */
-import { Configuration, type KeelsonError } from "@keelson/core"
-import { Effect, Predicate, Schema, Struct } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import * as ClientAuth from "./ClientAuth.ts"
 import { endpointOf } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
 import { type Requester, tokenRequest } from "./internal/oauth/tokenRequest.ts"
 import * as OAuthOptions from "./OAuthOptions.ts"
-import type { RefreshTokens } from "./RefreshTokens.ts"
+import type { RefreshTokenStore } from "./RefreshTokenStore.ts"
 import { fromEffect, isTransient, type TokenSource } from "./TokenSource.ts"
 
 /** What both grants take. */
@@ -70,7 +74,7 @@ export const clientCredentials = (options: Options): TokenSource => clientCreden
 /** What `refreshToken` takes. */
 export interface RefreshOptions extends Options {
   /** Where the refresh token is kept. */
-  readonly store: RefreshTokens
+  readonly store: RefreshTokenStore
   /**
    * Whether the server gives a new refresh token with each access token, the one before being good for that one request. Only
    * say no if it is certain. Default true.

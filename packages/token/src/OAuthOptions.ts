@@ -1,8 +1,13 @@
 /**
  * How tokens are asked of an authorization server: checked data from code, a file or the environment.
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { Duration, type Effect, type Redacted, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { isEndpoint, isIssuer } from "./internal/oauth/endpoints.ts"
 
 const secret = (label: string, maximum: number) => Schema.RedactedFromValue(Field.text(1, maximum), { label })

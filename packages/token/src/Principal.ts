@@ -4,7 +4,10 @@
  * A principal is a tag of an application's own, so that handlers get claims of its type. Nothing of the token's text is in
  * it, and it shows nothing of itself where it is logged.
  */
-import { Context, Effect, Inspectable, Predicate } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Predicate from "effect/Predicate"
 import type * as Claims from "./Claims.ts"
 import type { Forbidden } from "./HttpSecurityError.ts"
 import { defaultProtection, isScope, type Protection } from "./internal/http/challenge.ts"

@@ -5,8 +5,13 @@
  * unless the options name another. Until it counts as expired, which the skew makes it a little early, callers get it at
  * once.
  */
-import { Configuration, Field, KeelsonError } from "@keelson/core"
-import { Duration, type Effect, Result, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 
 /** The fields of a policy. */
 export const fields = {

@@ -5,9 +5,13 @@
  * A validator asks on every use of a token, also of one that it remembers. What can't be told is not let in either: a
  * store that fails is a 503.
  */
-import type { Configuration, KeelsonError } from "@keelson/core"
-import { Context, type DateTime, Effect, Layer } from "effect"
-import type { Redis } from "effect/persistence"
+import type * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redis from "effect/persistence/Redis"
 import type { Registered } from "./Claims.ts"
 import { makeMemoryRevocation } from "./internal/revocation/memoryRevocation.ts"
 import { makeRedisRevocation } from "./internal/revocation/redisRevocation.ts"

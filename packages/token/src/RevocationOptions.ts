@@ -1,8 +1,12 @@
 /**
  * Options of the lists of what is revoked: checked data from code, a file or the environment.
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { Duration, type Effect, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 /** Of the list that a process holds. */
 const listFields = {

@@ -1,8 +1,14 @@
 /**
  * Tokens that a client signs for itself, for services that take key-pair JWTs in place of an authorization server's.
  */
-import { Configuration, Field, KeelsonError } from "@keelson/core"
-import { Clock, Duration, Effect, Redacted, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { SignJWT } from "jose"
 import type { ClientKey } from "./ClientAuth.ts"
 import { increasing } from "./internal/oauth/increasing.ts"

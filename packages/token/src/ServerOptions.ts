@@ -1,8 +1,12 @@
 /**
  * A server with its token, as a configuration has it: where it is, how tokens for it are acquired, and when they are refreshed.
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { type Effect, Schema, Struct } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import * as GuardOptions from "./GuardOptions.ts"
 import * as OAuthOptions from "./OAuthOptions.ts"
 

@@ -3,9 +3,10 @@
  *
  * Nothing of the token is in it. What a reason names is the policy's, the claims schema's, or one of a few words.
  */
-import { ErrorCode, KeelsonError } from "@keelson/core"
-import type { JwksError } from "@keelson/jwks"
-import { Duration } from "effect"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as JwksError from "@keelson/jwks/JwksError"
+import * as Duration from "effect/Duration"
 
 /** What part of a token a `TokenMalformed` is about. */
 export type Part = "token" | "header" | "payload" | "signature"
@@ -121,7 +122,7 @@ const messageOf = (reason: Reason): string | undefined => {
  * A token is not accepted. `reason` tells why, for `Effect.catchReason("TokenError", "TokenExpired", ...)`; `code` is the
  * reason's, and so is the HTTP status: 401, or 503 where the token can't be judged now.
  */
-export class TokenError extends KeelsonError.Coded<Code> {
+export class TokenError extends KeelsonError.CodedError<Code> {
   readonly _tag = "TokenError"
   override readonly name = "TokenError"
   readonly reason: Reason

@@ -3,8 +3,8 @@
  *
  * Events carry no token and no secret. A subscriber that is slow loses the oldest ones: nothing waits for it.
  */
-import type { ErrorCode } from "@keelson/core"
-import type { Duration } from "effect"
+import type * as ErrorCode from "@keelson/core/ErrorCode"
+import type * as Duration from "effect/Duration"
 
 /**
  * Why a token is acquired: there is none to hand out (`lookup`), the one held is due (`due`), the clocks diverged (`clock`),

@@ -5,16 +5,22 @@
  * be. A guard is a service of its own and never the `HttpClient`: requests for tokens and keys can't get its token by
  * accident, and one application has as many guards as it calls services.
  */
-import { BreakerStore, KeelsonError, Resilience } from "@keelson/core"
-import { Context, Effect, Layer, Result, type Scope } from "effect"
-import { HttpClient } from "effect/http"
+import * as BreakerStore from "@keelson/core/BreakerStore"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Resilience from "@keelson/core/Resilience"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { AcquiredToken } from "./AcquiredToken.ts"
 import * as GuardOptions from "./GuardOptions.ts"
-import { breakerStore } from "./internal/breakerStore.ts"
 import { type GuardError, makeClient, makeRaw } from "./internal/guard/client.ts"
 import { type Dispatch, makeDispatch } from "./internal/guard/dispatch.ts"
-import { type Grant, makeEnvelopes } from "./internal/guard/envelopes.ts"
+import { type Grant, makeGrants } from "./internal/guard/grants.ts"
 import type { Scopes } from "./internal/guard/target.ts"
-import type { TokenEnvelope } from "./TokenEnvelope.ts"
+import { breakerStore } from "./internal/provider/breakerStore.ts"
 import * as TokenProvider from "./TokenProvider.ts"
 import type { TokenProviderError } from "./TokenProviderError.ts"
 import type * as TokenSource from "./TokenSource.ts"
@@ -22,7 +28,7 @@ import * as UrlScope from "./UrlScope.ts"
 
 export type { GuardError } from "./internal/guard/client.ts"
 export type { Dispatch, Kind, Outcome } from "./internal/guard/dispatch.ts"
-export type { Grant } from "./internal/guard/envelopes.ts"
+export type { Grant } from "./internal/guard/grants.ts"
 
 /**
  * A guarded client: `get`, `post`, `execute` and all that an `HttpClient` has.
@@ -57,7 +63,7 @@ export interface Options<R = never> extends GuardOptions.Options {
   /** Where tokens come from: `OAuthClient`, any effect, or a function that gives one for a scope or audience. */
   readonly source: TokenSource.Input<R> | ((grant: Grant) => TokenSource.Input<R>)
   /** Checks a token before it is used; where this fails, so does the attempt to get it. */
-  readonly validate?: ((envelope: TokenEnvelope) => Effect.Effect<unknown, unknown, R>) | undefined
+  readonly validate?: ((envelope: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
 }
 
 /** Everything a guard is made of but the grant of its tokens. */
@@ -136,7 +142,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
   const options = yield* GuardOptions.decode(data)
   const parts = yield* partsOf(name, options)
   const context = yield* Effect.context<R | Scope.Scope>()
-  const scoped = makeEnvelopes((grant) =>
+  const scoped = makeGrants((grant) =>
     Effect.flatMap(sourceFor(source, grant), (own) => {
       const { acquisition: resilience, policy } = options
       const provider = TokenProvider.make({ name, source: own, policy, resilience, validate })

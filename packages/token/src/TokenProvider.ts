@@ -5,23 +5,26 @@
  * authorization server is down. One acquisition is under way at a time, in the provider's scope: who waits for it and is
  * interrupted disturbs nobody.
  */
-import {
-  BreakerStore,
-  Configuration,
-  type ErrorCode,
-  Field,
-  type KeelsonError,
-  Resilience,
-  ResiliencePolicy
-} from "@keelson/core"
-import { Context, Effect, Layer, Random, type Scope, Stream } from "effect"
-import { breakerStore } from "./internal/breakerStore.ts"
-import { Engine, registerLookups } from "./internal/provider/engine.ts"
+import * as BreakerStore from "@keelson/core/BreakerStore"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as ErrorCode from "@keelson/core/ErrorCode"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Resilience from "@keelson/core/Resilience"
+import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { AcquiredToken } from "./AcquiredToken.ts"
+import { breakerStore } from "./internal/provider/breakerStore.ts"
+import { makeEventLog } from "./internal/provider/eventLog.ts"
 import { makeFlight } from "./internal/provider/flight.ts"
-import { makeJournal } from "./internal/provider/journal.ts"
 import { makeGet, replace } from "./internal/provider/lookups.ts"
+import { ProviderState, registerLookups } from "./internal/provider/providerState.ts"
 import * as RefreshPolicy from "./RefreshPolicy.ts"
-import type { TokenEnvelope } from "./TokenEnvelope.ts"
 import type { TokenEvent } from "./TokenEvent.ts"
 import type { TokenProviderError } from "./TokenProviderError.ts"
 import * as TokenSource from "./TokenSource.ts"
@@ -37,7 +40,7 @@ export interface Status {
   readonly server: string
   readonly state: State
   /** The token that callers get. */
-  readonly envelope: TokenEnvelope | undefined
+  readonly envelope: AcquiredToken | undefined
   readonly refreshInProgress: boolean
   /** Failures since the last success, and the code of the last of them. */
   readonly consecutiveFailures: number
@@ -66,12 +69,12 @@ export interface Shape {
    * A valid token. The one held is answered at once, and refreshed in the background where that is due; without one it
    * waits for the acquisition that all wait for. Fails with `TokenProviderError`.
    */
-  readonly get: Effect.Effect<TokenEnvelope, TokenProviderError>
+  readonly get: Effect.Effect<AcquiredToken, TokenProviderError>
   /**
    * Acquires a token now, or joins the acquisition under way, whatever the cooldown says. Where it fails, the token that
    * is held stays in use. Fails with `TokenProviderError`.
    */
-  readonly refresh: Effect.Effect<TokenEnvelope, TokenProviderError>
+  readonly refresh: Effect.Effect<AcquiredToken, TokenProviderError>
   /**
    * A token in place of one that a server refused with a 401: the newer one where there is one, else a new one, the refused
    * one being invalidated at once.
@@ -79,12 +82,12 @@ export interface Shape {
    * `undefined` where the refused one is the current one, and a token was replaced within the policy's `refusalCooldown` (30
    * seconds): a new one would be refused as well, so that the answer of the server stands. Fails with `TokenProviderError`.
    */
-  readonly replace: (refused: TokenEnvelope) => Effect.Effect<TokenEnvelope | undefined, TokenProviderError>
+  readonly replace: (refused: AcquiredToken) => Effect.Effect<AcquiredToken | undefined, TokenProviderError>
   /**
    * Drops a token if it is the current one, and with it what an acquisition under way will bring: its waiters get a token
    * that was asked for afterwards. Whether it was the current one.
    */
-  readonly invalidate: (envelope: TokenEnvelope) => Effect.Effect<boolean>
+  readonly invalidate: (envelope: AcquiredToken) => Effect.Effect<boolean>
   readonly status: Effect.Effect<Status>
   /** What happens from now on. Nothing waits for a subscriber: a slow one loses the oldest events. */
   readonly events: Stream.Stream<TokenEvent>
@@ -104,10 +107,10 @@ export interface Options<R = never> {
    */
   readonly resilience?: ResiliencePolicy.Options | undefined
   /** Checks a token before it is used; where this fails, so does the attempt. */
-  readonly validate?: ((envelope: TokenEnvelope) => Effect.Effect<unknown, unknown, R>) | undefined
+  readonly validate?: ((envelope: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
 }
 
-/** The tokens of one server. For several there are `TokenGuard` and `TokenManagers`. */
+/** The tokens of one server. For several there are `TokenGuard` and `TokenGuards`. */
 export class TokenProvider extends Context.Service<TokenProvider, Shape>()("@keelson/token/TokenProvider") {}
 
 const decodeName = Configuration.decode(Field.text(1, 200), ["name"])
@@ -134,9 +137,9 @@ export const make = Effect.fnUntraced(function*<R = never>(
     BreakerStore.BreakerStore,
     yield* breakerStore
   )
-  const engine = new Engine(server, policy)
+  const engine = new ProviderState(server, policy)
   yield* registerLookups(engine)
-  const journal = yield* makeJournal(server)
+  const journal = yield* makeEventLog(server)
   yield* Effect.addFinalizer(() => Effect.sync(() => engine.close()))
   const flight = yield* makeFlight({
     engine,

@@ -1,5 +1,8 @@
 /** The errors of getting a token. */
-import { type Breaker, ErrorCode, KeelsonError, type SingleFlight } from "@keelson/core"
+import type * as Breaker from "@keelson/core/Breaker"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as SingleFlight from "@keelson/core/SingleFlight"
 
 /** What `TokenRefreshFailed` tells. */
 export interface RefreshFailedOptions {
@@ -14,7 +17,7 @@ export interface RefreshFailedOptions {
  * Tokens could not be acquired several times in a row (`TOKEN_REFRESH_FAILED`), which was escalated: somebody has to look.
  * `lastFailure` is the code of the last of these failures.
  */
-export class TokenRefreshFailed extends KeelsonError.Coded<"TOKEN_REFRESH_FAILED"> {
+export class TokenRefreshFailed extends KeelsonError.CodedError<"TOKEN_REFRESH_FAILED"> {
   readonly _tag = "TokenRefreshFailed"
   override readonly name = "TokenRefreshFailed"
   readonly lastFailure: ErrorCode.ErrorCode
@@ -41,7 +44,7 @@ export class TokenRefreshFailed extends KeelsonError.Coded<"TOKEN_REFRESH_FAILED
  *
  * - `NetworkError`: the authorization server could not be reached (`TIMEOUT`, `NETWORK_ERROR`, `TLS_FAILED`), did not answer
  *   as it should (`RATE_LIMITED`, `UPSTREAM_UNAVAILABLE`, `RESPONSE_TOO_LARGE`), or sent us elsewhere (`EGRESS_REFUSED`).
- * - `TokenAcquisitionError`: it refused (`TOKEN_ACQUISITION_FAILED`), its answer is no token (`TOKEN_RESPONSE_INVALID`), or a
+ * - `AuthenticationError`: it refused (`TOKEN_ACQUISITION_FAILED`), its answer is no token (`TOKEN_RESPONSE_INVALID`), or a
  *   refresh token is used up (`TOKEN_REFRESH_FAILED`).
  * - `ConfigurationError`: a token that lives too short for the policy (`INVALID_CONFIG`), or a key that cannot sign
  *   (`KEY_INVALID`).
@@ -52,7 +55,7 @@ export class TokenRefreshFailed extends KeelsonError.Coded<"TOKEN_REFRESH_FAILED
  */
 export type TokenProviderError =
   | KeelsonError.NetworkError
-  | KeelsonError.TokenAcquisitionError
+  | KeelsonError.AuthenticationError
   | KeelsonError.ConfigurationError
   | Breaker.CircuitOpen
   | SingleFlight.Closed

@@ -1,8 +1,11 @@
 /**
  * Where a provider's tokens come from: an authorization server (`OAuthClient`), or any effect.
  */
-import { ErrorCode } from "@keelson/core"
-import { type Duration, Effect, Predicate, type Redacted } from "effect"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
 
 /** A new token. */
 export interface TokenResponse {

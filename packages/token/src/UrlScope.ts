@@ -5,8 +5,8 @@
  * neither `https://api.example.evil` nor `https://api.example@evil`, and `/a` has `/a/b` but not `/ab`. What a server
  * might read as another path than the one compared (`..%2f`, `%252e`, `..;`) is in no scope that has a path.
  */
-import { Host } from "@keelson/core"
-import { Result } from "effect"
+import * as Host from "@keelson/core/unstable/Host"
+import * as Result from "effect/Result"
 import { type Segments, segmentsOf } from "./internal/guard/segments.ts"
 
 /** An origin, or a path of one and all that is below it. */

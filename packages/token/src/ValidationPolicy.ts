@@ -5,9 +5,13 @@
  *
  * @see RFC 8725; RFC 9068, 4; OpenID Connect Core 1.0, 3.1.3.7
  */
-import { Configuration, Field, type KeelsonError } from "@keelson/core"
-import { Algorithm as Algorithms } from "@keelson/jwks"
-import { Duration, type Effect, Schema } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Algorithms from "@keelson/jwks/Algorithm"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const text = (maximum: number) => {
   const expected = `text from 1 to ${maximum} characters`

@@ -4,9 +4,19 @@
  * Keys are either given (`keys`) or fetched (`jwks`), and not both. For several issuers with key sets of their own, provide
  * a `KeySource` of a `JwksRegistry`, or of several caches (`KeySource.firstOf`).
  */
-import { Configuration, type KeelsonError } from "@keelson/core"
-import { Algorithm, type Egress, JwksCache, JwksOptions, KeySource, StaticKeys } from "@keelson/jwks"
-import { Effect, type FileSystem, Layer, Schema, Struct } from "effect"
+import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Algorithm from "@keelson/jwks/Algorithm"
+import type * as Egress from "@keelson/jwks/Egress"
+import * as JwksCache from "@keelson/jwks/JwksCache"
+import * as JwksOptions from "@keelson/jwks/JwksOptions"
+import * as KeySource from "@keelson/jwks/KeySource"
+import * as StaticKeys from "@keelson/jwks/StaticKeys"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import type { Revocation } from "./Revocation.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 

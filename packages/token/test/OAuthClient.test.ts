@@ -4,7 +4,14 @@ import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { decodeJwt, exportJWK, generateKeyPair } from "jose"
 import { quiet } from "../../jwks/test/observe.ts"
-import { ClientAuth, OAuthClient, OAuthOptions, TokenHttp, TokenProvider, type TokenSource } from "../src/index.ts"
+import {
+  ClientAuth,
+  OAuthClient,
+  OAuthOptions,
+  TokenHttpClient,
+  TokenProvider,
+  type TokenSource
+} from "../src/index.ts"
 import { clientSecret, oauthServer } from "./oauthServer.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 
@@ -174,7 +181,7 @@ describe("OAuthClient", () => {
         clientId: "signer",
         auth: ClientAuth.privateKeyJwt(key)
       })
-      const provider = yield* Effect.provideService(providerOver(source), TokenHttp.TokenHttp, server)
+      const provider = yield* Effect.provideService(providerOver(source), TokenHttpClient.TokenHttpClient, server)
       assert.strictEqual((yield* provider.get).issuedAt.wall, 86_400_500)
       const { aud, exp, iat, nbf } = decodeJwt(new URLSearchParams(bodies[0]).get("client_assertion") ?? "")
       assert.deepStrictEqual({ aud, exp, iat, nbf }, {

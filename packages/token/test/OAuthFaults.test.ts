@@ -13,7 +13,7 @@ import {
   sendingMebibytes
 } from "../../jwks/test/keyOrigin.ts"
 import { quiet } from "../../jwks/test/observe.ts"
-import { ClientAuth, OAuthClient, TokenHttp, TokenProvider } from "../src/index.ts"
+import { ClientAuth, OAuthClient, TokenHttpClient, TokenProvider } from "../src/index.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 
 type Handle = Parameters<typeof keyOrigin>[0]
@@ -309,7 +309,7 @@ describe("OAuthClient at a server that misbehaves", () => {
     Effect.gen(function*() {
       const authorization = "Bearer the-applications-own"
       const client = HttpClient.mapRequest(
-        yield* TokenHttp.TokenHttp,
+        yield* TokenHttpClient.TokenHttpClient,
         HttpClientRequest.setHeader("authorization", authorization)
       )
       const fetch: typeof globalThis.fetch = (input, init) =>
@@ -338,7 +338,7 @@ describe("OAuthClient at a server that misbehaves", () => {
       const counting = Layer.effect(
         HttpClient.HttpClient,
         Effect.map(
-          TokenHttp.TokenHttp,
+          TokenHttpClient.TokenHttpClient,
           HttpClient.mapRequest((request) => {
             urls.push(request.url)
             return request
@@ -348,7 +348,7 @@ describe("OAuthClient at a server that misbehaves", () => {
       yield* Effect.gen(function*() {
         const { provider } = yield* setUp(sending(token(), json))
         yield* provider.get
-      }).pipe(Effect.provide(TokenHttp.layer(counting)))
+      }).pipe(Effect.provide(TokenHttpClient.layer(counting)))
       assert.strictEqual(urls.length, 1)
     }).pipe(Effect.scoped, quiet))
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { quiet } from "../../jwks/test/observe.ts"
-import { ClientAuth, OAuthClient, RefreshTokens, TokenHttp, TokenProvider } from "../src/index.ts"
+import { ClientAuth, OAuthClient, RefreshTokenStore, TokenHttpClient, TokenProvider } from "../src/index.ts"
 import { clientSecret, type OAuthServer, oauthServer } from "./oauthServer.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 
@@ -12,8 +12,8 @@ const retry = { maxAttempts: 4, strategy: "fixed", initialDelay: "1 millis", jit
 const storeOf = (first: string) => {
   const saved: Array<string> = []
   const script = { isDown: false }
-  const memory = RefreshTokens.memory(Redacted.make(first))
-  const store: RefreshTokens.RefreshTokens = {
+  const memory = RefreshTokenStore.memory(Redacted.make(first))
+  const store: RefreshTokenStore.RefreshTokenStore = {
     load: memory.load,
     save: (token) =>
       Effect.suspend(() => {
@@ -25,7 +25,7 @@ const storeOf = (first: string) => {
   return { store, saved, script }
 }
 
-const sourceOf = (server: OAuthServer, store: RefreshTokens.RefreshTokens, rotates?: boolean) =>
+const sourceOf = (server: OAuthServer, store: RefreshTokenStore.RefreshTokenStore, rotates?: boolean) =>
   OAuthClient.refreshToken({
     issuer: server.issuer,
     clientId: "web",
@@ -165,10 +165,10 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
           tokenEndpoint: "https://idp.example/token",
           clientId: "web",
           auth: ClientAuth.secretBasic(Redacted.make(clientSecret)),
-          store: RefreshTokens.memory(Redacted.make("first"))
+          store: RefreshTokenStore.memory(Redacted.make("first"))
         })
         const { get } = yield* TokenProvider.make({ name: "idp", source }).pipe(
-          Effect.provideService(TokenHttp.TokenHttp, lost)
+          Effect.provideService(TokenHttpClient.TokenHttpClient, lost)
         )
         assert.strictEqual((yield* Effect.flip(get)).code, code)
         assert.strictEqual((yield* Effect.flip(get)).code, isDoubtful ? "TOKEN_REFRESH_FAILED" : code)

@@ -6,7 +6,14 @@ import { generateKeyPair } from "jose"
 import { inspect } from "node:util"
 import { hanging, keyOrigin, redirecting, resetting, sending, sendingMebibytes } from "../../jwks/test/keyOrigin.ts"
 import { recording, spanText } from "../../jwks/test/observe.ts"
-import { ClientAuth, OAuthClient, OAuthOptions, RefreshTokens, TokenProvider, type TokenSource } from "../src/index.ts"
+import {
+  ClientAuth,
+  OAuthClient,
+  OAuthOptions,
+  RefreshTokenStore,
+  TokenProvider,
+  type TokenSource
+} from "../src/index.ts"
 
 type Handle = Parameters<typeof keyOrigin>[0]
 
@@ -87,7 +94,7 @@ const sourcesAt = Effect.fnUntraced(function*(port: number) {
     OAuthClient.refreshToken({
       ...options,
       auth: ClientAuth.secretPost(secret),
-      store: RefreshTokens.memory(Redacted.make(secrets.refresh))
+      store: RefreshTokenStore.memory(Redacted.make(secrets.refresh))
     })
   return [
     () => OAuthClient.clientCredentials({ ...options, auth: ClientAuth.secretBasic(secret) }),

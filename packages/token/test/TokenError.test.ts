@@ -48,7 +48,7 @@ describe("TokenError", () => {
     const [code, status] = table[reason._tag]
     const error = new TokenError.TokenError(reason)
     assert.deepStrictEqual([error.code, error.status, error.isRefusal], [code, status, status === 401])
-    assert.isTrue(error instanceof KeelsonError.Coded)
+    assert.isTrue(error instanceof KeelsonError.CodedError)
     assert.strictEqual(Problem.encode(error).http_status, status)
     assert.strictEqual(ErrorCode.codeOf(error), code)
     assert.isAbove(error.message.length, 10)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Redacted, References } from "effect"
 import { TestClock } from "effect/testing"
-import { TokenEnvelope } from "../src/index.ts"
+import { AcquiredToken } from "../src/index.ts"
 import { down, failure, hanging, inTurn, living, providerOf, slow, textOf } from "./tokenSupport.ts"
 
 /** Starts it, and lets it run as far as it goes. */
@@ -210,7 +210,7 @@ describe("TokenProvider", () => {
     it.effect("[T4] as soon as a token is told of, its waiters get a later one", () =>
       Effect.gen(function*() {
         const at = { monotonic: 0n, wall: 0 }
-        const refused = new TokenEnvelope.TokenEnvelope({
+        const refused = new AcquiredToken.AcquiredToken({
           value: Redacted.make("token-1"),
           issuedAt: at,
           expiresAt: at
@@ -270,7 +270,7 @@ describe("TokenProvider", () => {
       Effect.gen(function*() {
         const { provider } = yield* providerOf(living("1 hour"))
         const first = yield* provider.get
-        const other = new TokenEnvelope.TokenEnvelope({
+        const other = new AcquiredToken.AcquiredToken({
           value: Redacted.make("elsewhere"),
           issuedAt: first.issuedAt,
           expiresAt: first.expiresAt

@@ -34,7 +34,7 @@ describe("TokenSource", () => {
       ["5xx of an unknown status", failure("UPSTREAM_UNAVAILABLE"), false],
       ["TLS_FAILED", failure("TLS_FAILED"), false],
       ["CIRCUIT_OPEN", failure("CIRCUIT_OPEN"), false],
-      ["a refusal", new KeelsonError.TokenAcquisitionError({ code: "TOKEN_ACQUISITION_FAILED" }), false],
+      ["a refusal", new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED" }), false],
       ["a refused connection of Node's", Object.assign(new Error("no"), { code: "ECONNREFUSED" }), true],
       ["an error of nobody's", new Error("no"), false],
       ["a text", "no", false],

@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { errorOf, skewedClock } from "../../core/test/support.ts"
 import { cacheOf, documentOf, down, hanging, jwk, keysOf } from "../../jwks/test/support.ts"
 import { ValidationPolicy } from "../src/index.ts"
-import { SignatureVerifier } from "../src/internal/signature.ts"
+import { SignatureVerifier } from "../src/internal/validation/signature.ts"
 import { audience, goodClaims, issuer, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["EdDSA"] })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect } from "effect"
 import { errorOf } from "../../core/test/support.ts"
 import { ValidationPolicy } from "../src/index.ts"
-import { rulesOf } from "../src/internal/rules.ts"
+import { rulesOf } from "../src/internal/validation/rules.ts"
 
 const complete = { issuers: ["https://idp.example"], audiences: ["api"], algorithms: ["RS256"] } as const
 

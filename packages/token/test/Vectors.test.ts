@@ -4,9 +4,9 @@ import { KeySource, StaticKeys } from "@keelson/jwks"
 import { Context, Effect, Layer, Redacted, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { type TokenError, ValidationPolicy } from "../src/index.ts"
-import { decodeCanonical } from "../src/internal/base64url.ts"
-import { splitToken } from "../src/internal/parseToken.ts"
-import { SignatureVerifier } from "../src/internal/signature.ts"
+import { decodeCanonical } from "../src/internal/validation/base64url.ts"
+import { splitToken } from "../src/internal/validation/parseToken.ts"
+import { SignatureVerifier } from "../src/internal/validation/signature.ts"
 import { keysOf, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
 
 /** `{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":true}` */

@@ -38,7 +38,7 @@ describe("toAcquisitionError", () => {
     ]
     for (const [cause, shown] of cases) {
       assert.deepStrictEqual(shownOf(cause), [
-        "TokenAcquisitionError",
+        "AuthenticationError",
         "TOKEN_ACQUISITION_FAILED",
         { ...shown, ...facts }
       ])
@@ -48,8 +48,8 @@ describe("toAcquisitionError", () => {
   it("codes of the network and of tokens stay; codes of other kinds do not", () => {
     const late = new Deadline.DeadlineExceeded({ limit: "call", after: Duration.seconds(1) })
     assert.deepStrictEqual(shownOf(late), ["NetworkError", "TIMEOUT", { error: "DeadlineExceeded", ...facts }])
-    assert.deepStrictEqual(shownOf(new KeelsonError.TokenAcquisitionError({ code: "TOKEN_EXPIRED" })).slice(0, 2), [
-      "TokenAcquisitionError",
+    assert.deepStrictEqual(shownOf(new KeelsonError.AuthenticationError({ code: "TOKEN_EXPIRED" })).slice(0, 2), [
+      "AuthenticationError",
       "TOKEN_EXPIRED"
     ])
     for (
@@ -58,7 +58,7 @@ describe("toAcquisitionError", () => {
         new KeelsonError.AuthorizationError({ code: "FORBIDDEN" })
       ]
     ) {
-      assert.deepStrictEqual(shownOf(other).slice(0, 2), ["TokenAcquisitionError", "TOKEN_ACQUISITION_FAILED"])
+      assert.deepStrictEqual(shownOf(other).slice(0, 2), ["AuthenticationError", "TOKEN_ACQUISITION_FAILED"])
     }
     assert.strictEqual(toAcquisitionError("no", {}, "VALIDATION_FAILED").code, "VALIDATION_FAILED")
   })

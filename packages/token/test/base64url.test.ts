@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { decodeCanonical, decoderOf } from "../src/internal/base64url.ts"
-import { makeBytes } from "../src/internal/platform.ts"
+import { decodeCanonical, decoderOf } from "../src/internal/validation/base64url.ts"
+import { makeBytes } from "../src/internal/validation/platform.ts"
 
 const decoders = [
   ["with the platform's bytes", decoderOf(makeBytes)],

@@ -1,6 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
-import { builtin, bytesOf, encoderOf, encodeText, hashOf, hashText, makeBytes } from "../src/internal/platform.ts"
+import {
+  builtin,
+  bytesOf,
+  encoderOf,
+  encodeText,
+  hashOf,
+  hashText,
+  makeBytes
+} from "../src/internal/validation/platform.ts"
 
 describe("hashText", () => {
   it("[K-05] is SHA-256 in base64url, of the text in UTF-8", () => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { missingMember } from "../src/internal/reasons.ts"
+import { missingMember } from "../src/internal/validation/reasons.ts"
 
 describe("reasons", () => {
   it("[K-08] are made once for each claim, and kept for a thousand of them, since calls may ask for claims of any name", () => {

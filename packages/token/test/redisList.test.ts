@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Sender } from "@keelson/core/RedisConnection"
+import type { Sender } from "@keelson/core/unstable/RedisConnection"
 import { Duration, Effect, Fiber } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { hashText } from "../src/internal/platform.ts"
 import { makeNames } from "../src/internal/revocation/redisNames.ts"
+import { hashText } from "../src/internal/validation/platform.ts"
 import { issuer, token } from "./RevocationSuite.ts"
 
 describe("redisNames", () => {

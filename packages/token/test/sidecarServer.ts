@@ -1,12 +1,12 @@
 /** The token sidecar at a real server, over servers whose tokens and answers are scripted. */
 import { NodeHttpServer } from "@effect/platform-node"
-import { Host } from "@keelson/core"
+import * as Host from "@keelson/core/unstable/Host"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { HttpClient, HttpMiddleware, HttpRouter, HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import * as Http from "node:http"
 import type { TokenGuard } from "../src/index.ts"
-import { TokenGuardApi, TokenManagers } from "../src/index.ts"
+import { TokenGuards, TokenSidecar } from "../src/index.ts"
 import { makeSource, type Reply, scripted, type Source, statuses } from "./guardSupport.ts"
 
 export const secret = "a-secret-of-the-sidecar-0123456789"
@@ -56,7 +56,7 @@ export const sidecar = Effect.fnUntraced(function*(
     readonly reply?: Reply
     readonly source?: Source
     readonly server?: Partial<TokenGuard.Options>
-    readonly options?: Partial<TokenGuardApi.Options>
+    readonly options?: Partial<TokenSidecar.Options>
     readonly listen?: { readonly host: string; readonly port: number } | { readonly path: string }
     readonly isBehindProxy?: boolean
   } = {}
@@ -64,18 +64,18 @@ export const sidecar = Effect.fnUntraced(function*(
   const source = settings.source ?? makeSource("secret-token")
   const api = scripted(settings.reply ?? statuses())
   const listen = settings.listen ?? { host: "127.0.0.1", port: 0 }
-  const served = HttpRouter.serve(TokenGuardApi.layer({ secret: Redacted.make(secret), ...settings.options }), {
+  const served = HttpRouter.serve(TokenSidecar.layer({ secret: Redacted.make(secret), ...settings.options }), {
     disableListenLog: true,
     disableLogger: true,
     ...(settings.isBehindProxy === true
       ? { middleware: HttpMiddleware.xForwardedHeaders({ trustedProxies: Host.isLoopbackAddress }) }
       : undefined)
   }).pipe(
-    Layer.provideMerge(Layer.provide(TokenManagers.layer, Layer.succeed(HttpClient.HttpClient, api.client))),
+    Layer.provideMerge(Layer.provide(TokenGuards.layer, Layer.succeed(HttpClient.HttpClient, api.client))),
     Layer.provideMerge(NodeHttpServer.layer(Http.createServer, listen))
   )
   const context = yield* Layer.build(served)
-  const managers = Context.get(context, TokenManagers.TokenManagers)
+  const managers = Context.get(context, TokenGuards.TokenGuards)
   const { address } = Context.get(context, HttpServer.HttpServer)
   const guard = yield* managers.register("api", {
     url: "https://api.example/v1",

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import { type JsonLimits, own, parseObject } from "../src/internal/strictJson.ts"
+import { type JsonLimits, own, parseObject } from "../src/internal/validation/strictJson.ts"
 
 const limits: JsonLimits = { maxDepth: 8, maxMembers: 256 }
 

@@ -3,8 +3,8 @@ import type { KeySource } from "@keelson/jwks"
 import { Clock, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import { skewedClock } from "../../core/test/support.ts"
-import { audienceMismatch, signatureInvalid } from "../src/internal/reasons.ts"
-import { type CacheLimits, type Entry, isUsable, TokenCache } from "../src/internal/tokenCache.ts"
+import { audienceMismatch, signatureInvalid } from "../src/internal/validation/reasons.ts"
+import { type CacheLimits, type Entry, isUsable, TokenCache } from "../src/internal/validation/tokenCache.ts"
 
 const minute = 60_000
 

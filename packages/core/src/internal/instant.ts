@@ -1,4 +1,4 @@
-import { Duration } from "effect"
+import * as Duration from "effect/Duration"
 
 /** What is left until an instant, both in monotonic nanoseconds; zero once it has passed. */
 export const left = (until: bigint, now: bigint): Duration.Duration => Duration.nanos(until > now ? until - now : 0n)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Host } from "@keelson/core"
+import * as Host from "@keelson/core/unstable/Host"
 import { Result } from "effect"
 import { IpNetwork, NetAddress } from "effect/net"
 import fc from "fast-check"

@@ -3,8 +3,8 @@ import { DateTime, Duration } from "effect"
 import { Headers } from "effect/http"
 import fc from "fast-check"
 import { forAll } from "../../../core/test/support.ts"
-import { clockSkew, type HeaderRecord, lifetime, statedLifetime } from "../../src/internal/freshness.ts"
-import { conditionalHeaders, kept, merged } from "../../src/internal/validators.ts"
+import { clockSkew, type HeaderRecord, lifetime, statedLifetime } from "../../src/internal/http/freshness.ts"
+import { conditionalHeaders, kept, merged } from "../../src/internal/http/validators.ts"
 
 /** Whole seconds of the years 1970 to 2099, in milliseconds. */
 const instant = fc.integer({ min: 0, max: 4_102_444_799 }).map((seconds) => seconds * 1000)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
 import { forAll } from "../../../core/test/support.ts"
-import { select, type Selectable } from "../../src/internal/keySelection.ts"
+import { select, type Selectable } from "../../src/internal/keys/keySelection.ts"
 
 interface Key extends Selectable {
   readonly place: number

@@ -1,6 +1,6 @@
 /** How the lookups of the model test may end. */
 import { Cause, type Clock, Exit, type Fiber } from "effect"
-import type { JoseHeader, KeyTrust } from "../../src/internal/keySource.ts"
+import type { JoseHeader, KeyTrust } from "../../src/internal/keys/candidate.ts"
 import { JwksKeyNotFound, JwksUnavailable } from "../../src/JwksError.ts"
 import type { KeySet } from "../../src/KeySet.ts"
 import type { Candidate } from "../../src/KeySource.ts"

@@ -1,10 +1,10 @@
 /** What may happen to a provider, and what must hold after each of it. */
 import { assert } from "@effect/vitest"
-import { Instant } from "@keelson/core"
+import * as Instant from "@keelson/core/unstable/Instant"
 import { type Clock, Duration, Effect, type Exit, Fiber, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import type { TokenEnvelope, TokenProvider } from "../../src/index.ts"
+import type { AcquiredToken, TokenProvider } from "../../src/index.ts"
 import { type Answer, down, failure, hanging, living, providerOf, type Server, slow } from "../tokenSupport.ts"
 
 /** What the server does from now on. */
@@ -76,7 +76,7 @@ const answerOf = (mode: Mode): Answer => {
 }
 
 /** The number of the request that a token came from. */
-const numberOf = ({ value }: TokenEnvelope.TokenEnvelope): number => Number(Redacted.value(value).split("-")[1])
+const numberOf = ({ value }: AcquiredToken.AcquiredToken): number => Number(Redacted.value(value).split("-")[1])
 
 /** A provider under test, with all that is known of it from outside. */
 class World {
@@ -85,7 +85,7 @@ class World {
   readonly clock: Clock.Clock
   readonly skew: { millis: number }
   /** Every token that anybody got, the newest last. */
-  readonly obtained: Array<TokenEnvelope.TokenEnvelope> = []
+  readonly obtained: Array<AcquiredToken.AcquiredToken> = []
   readonly callers: Array<Fiber.Fiber<unknown, unknown>> = []
   /** How many requests there were when a token was dropped last: what they bring must not be seen any more. */
   droppedAt = 0
@@ -119,20 +119,20 @@ class World {
     else if (++this.failures === 3) this.escalations++
   }
   /** What a caller got is checked when it gets it. */
-  #got(token: TokenEnvelope.TokenEnvelope | undefined): void {
+  #got(token: AcquiredToken.AcquiredToken | undefined): void {
     if (token === undefined) return
     assert.isFalse(Instant.hasCome(token.expiresAt, this.clock), "[T4] an expired token was handed out")
     assert.isAbove(numberOf(token), this.droppedAt, "[T4] a token was handed out that was asked for before a drop")
     this.obtained.push(token)
   }
-  #call(call: Effect.Effect<TokenEnvelope.TokenEnvelope | undefined, unknown>) {
+  #call(call: Effect.Effect<AcquiredToken.AcquiredToken | undefined, unknown>) {
     const checked = Effect.tap(call, (token) => Effect.sync(() => this.#got(token)))
     return Effect.map(Effect.forkDetach(checked, { startImmediately: true }), (fiber) => {
       this.callers.push(fiber)
       return fiber
     })
   }
-  #token(back: number): TokenEnvelope.TokenEnvelope | undefined {
+  #token(back: number): AcquiredToken.AcquiredToken | undefined {
     return this.obtained.at(-1 - back)
   }
 

@@ -3,7 +3,7 @@ import { Cause, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { errorOf, forAllEffect } from "../../../core/test/support.ts"
-import { SignatureVerifier, type VerifySignature } from "../../src/internal/signature.ts"
+import { SignatureVerifier, type VerifySignature } from "../../src/internal/validation/signature.ts"
 import { Hostile, type Input, now } from "./hostile.ts"
 import { hostileValidator, objections } from "./oracle.ts"
 

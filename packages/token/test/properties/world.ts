@@ -3,7 +3,7 @@ import { JwksError, KeySource } from "@keelson/jwks"
 import { type Clock, Context, Duration, Effect, Layer, Schema } from "effect"
 import fc from "fast-check"
 import { Revocation, TokenValidator } from "../../src/index.ts"
-import { SignatureVerifier, type VerifySignature } from "../../src/internal/signature.ts"
+import { SignatureVerifier, type VerifySignature } from "../../src/internal/validation/signature.ts"
 
 const issuer = "i"
 export const start = 1_800_000_000

@@ -1,4 +1,6 @@
-import { Redactable, Redacted, type Schema } from "effect"
+import * as Redactable from "effect/Redactable"
+import * as Redacted from "effect/Redacted"
+import type * as Schema from "effect/Schema"
 import { redactHeaders } from "./headers.ts"
 import { REDACTED, TRUNCATED } from "./limits.ts"
 import { isPlaceholder, sensitivity } from "./sensitivity.ts"

@@ -1,8 +1,15 @@
-import { Context, Schema, Struct } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import * as Context from "effect/Context"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import * as JwksOptions from "../../JwksOptions.ts"
 import { JwksStatus } from "../../JwksStatus.ts"
-import { operatorFields } from "../operatorFields.ts"
+import { operatorFields } from "../registry/operatorFields.ts"
 import { problem } from "./problems.ts"
 
 /** Who calls the control plane: the one tenant that may be administered, or `*` for all of them. */

@@ -1,5 +1,6 @@
-import { Duration, Effect } from "effect"
-import { HttpServerResponse } from "effect/http"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { base64url } from "jose"
 import type { HeldKeys } from "../../JwksRegistry.ts"
 import * as KeySet from "../../KeySet.ts"

@@ -1,10 +1,14 @@
-import { ErrorCode, KeelsonError, Problem } from "@keelson/core"
-import { Schema, SchemaTransformation } from "effect"
-import { HttpServerResponse, ProblemDetails } from "effect/http"
-import { HttpApiSchema } from "effect/http-api"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Problem from "@keelson/core/Problem"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as ProblemDetails from "effect/http/ProblemDetails"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 
 /** Any error with a code of the catalogue. */
-export type Coded = KeelsonError.Coded<ErrorCode.ErrorCode>
+export type Coded = KeelsonError.CodedError<ErrorCode.ErrorCode>
 
 /** Where the control plane's status differs from the catalogue's: the fault is the caller's, or the issuer's. */
 const statuses: { readonly [Code in ErrorCode.ErrorCode]?: number } = { INVALID_CONFIG: 400, JWKS_UNAVAILABLE: 502 }
@@ -33,7 +37,7 @@ const decode = ({ code, detail, details, severity }: Problem.Body): Coded =>
 export const problem = (status: number) =>
   Problem.Body.pipe(
     Schema.decodeTo(
-      Schema.declare((u: unknown): u is Coded => u instanceof KeelsonError.Coded && statusOf(u) === status, {
+      Schema.declare((u: unknown): u is Coded => u instanceof KeelsonError.CodedError && statusOf(u) === status, {
         expected: `an error of status ${status}`
       }),
       SchemaTransformation.transform({ decode, encode })

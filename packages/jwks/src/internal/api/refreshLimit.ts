@@ -1,4 +1,4 @@
-import type { Clock } from "effect"
+import type * as Clock from "effect/Clock"
 
 /** How long after a forced refresh of a provider no other one is made: 10 seconds, in nanoseconds. */
 const period = 10_000_000_000n

@@ -1,8 +1,11 @@
-import { KeelsonError } from "@keelson/core"
-import { ByteSize, Effect, Predicate } from "effect"
-import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as ByteSize from "effect/ByteSize"
+import * as Effect from "effect/Effect"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Predicate from "effect/Predicate"
 import type * as JwksOptions from "../../JwksOptions.ts"
-import { operatorFields } from "../operatorFields.ts"
+import { operatorFields } from "../registry/operatorFields.ts"
 
 /** More than any registration has. */
 const maxBodySize = ByteSize.kibibytes(16)

@@ -1,5 +1,5 @@
-import { KeelsonError } from "@keelson/core"
-import { Effect } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
 import { X509Certificate } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"

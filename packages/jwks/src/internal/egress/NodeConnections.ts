@@ -1,4 +1,4 @@
-import { Host } from "@keelson/core"
+import * as Host from "@keelson/core/unstable/Host"
 import { type LookupFunction, Socket } from "node:net"
 import type { SecureContext } from "node:tls"
 import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici"

@@ -1,5 +1,6 @@
-import { KeelsonError } from "@keelson/core"
-import { ConfigProvider, Effect } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
 
 /** A proxy, and the hosts that are reached without it. */
 export interface Proxy {

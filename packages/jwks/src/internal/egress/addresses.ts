@@ -1,5 +1,6 @@
-import { Host } from "@keelson/core"
-import { IpNetwork, NetAddress } from "effect/net"
+import * as Host from "@keelson/core/unstable/Host"
+import * as IpNetwork from "effect/net/IpNetwork"
+import * as NetAddress from "effect/net/NetAddress"
 
 const blocks = (...cidrs: ReadonlyArray<string>) => cidrs.map((cidr) => IpNetwork.fromStringUnsafe(cidr))
 const isIn = (address: NetAddress.IpAddress, list: ReadonlyArray<IpNetwork.IpNetwork>): boolean =>

@@ -1,5 +1,5 @@
-import { KeelsonError } from "@keelson/core"
-import { Effect } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
 import { failureOf } from "./failure.ts"
 
 /** What is used of a `ReadableStream`, whose types differ between platforms. */

@@ -1,5 +1,6 @@
-import { ErrorCode, KeelsonError } from "@keelson/core"
-import { Predicate } from "effect"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Predicate from "effect/Predicate"
 import { Refusal, refused } from "./refusal.ts"
 
 /** Causes are chains of a few; a cycle of them is no chain. */

@@ -1,4 +1,4 @@
-import { Host } from "@keelson/core"
+import * as Host from "@keelson/core/unstable/Host"
 
 /** Equal, or below it at a dot. Both are canonical. */
 const isWithin = (host: string, allowed: string): boolean => host === allowed || host.endsWith(`.${allowed}`)

@@ -1,4 +1,4 @@
-import { KeelsonError } from "@keelson/core"
+import * as KeelsonError from "@keelson/core/KeelsonError"
 import type { RefusalReason } from "../../Egress.ts"
 
 /** A rule said no where only a plain error can be handed on: in the socket's name resolution and certificate check. */

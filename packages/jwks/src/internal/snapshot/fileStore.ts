@@ -1,6 +1,13 @@
-import { bounded } from "@keelson/core/Bounded"
-import { Clock, type Duration, Effect, FileSystem, Option, Path, PlatformError, Stream } from "effect"
-import { Hex } from "effect/encoding"
+import { waitAtMost } from "@keelson/core/unstable/Bounded"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Hex from "effect/encoding/Hex"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as PlatformError from "effect/PlatformError"
+import * as Stream from "effect/Stream"
 import type { TextStore } from "./snapshotStore.ts"
 
 const encoder = new TextEncoder()
@@ -47,7 +54,7 @@ export const makeFileStore = Effect.fnUntraced(
         })
     )
     // A directory that is not there, or does not answer, shows when it is written to.
-    yield* Effect.ignoreCause(bounded(clean, timeout))
+    yield* Effect.ignoreCause(waitAtMost(clean, timeout))
 
     const writeTo = (file: string, text: string) =>
       Effect.scoped(Effect.flatMap(fs.open(file, { flag: "wx", mode: 0o600 }), (handle) =>

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { JwksSnapshots } from "../../JwksSnapshots.ts"
 import { SnapshotUnavailable } from "./snapshotError.ts"
 

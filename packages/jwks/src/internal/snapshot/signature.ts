@@ -1,6 +1,8 @@
-import { KeelsonError } from "@keelson/core"
-import { Effect, Redacted, Result } from "effect"
-import { Base64Url } from "effect/encoding"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 
 /** One key, or several to rotate it: the first one signs, each of them verifies. */
 export type SnapshotKey = Redacted.Redacted | readonly [Redacted.Redacted, ...ReadonlyArray<Redacted.Redacted>]

@@ -1,4 +1,4 @@
-import { KeelsonError } from "@keelson/core"
+import * as KeelsonError from "@keelson/core/KeelsonError"
 
 /**
  * Why a stored key set is refused: it is not of this form (`malformed`, times out of order too); it carries no
@@ -19,7 +19,7 @@ const refused: Record<RefusedReason, string> = {
 }
 
 /** A stored key set is not used (`SNAPSHOT_REFUSED`). It stays where it is until the next one replaces it. */
-export class SnapshotRefused extends KeelsonError.Coded<"SNAPSHOT_REFUSED"> {
+export class SnapshotRefused extends KeelsonError.CodedError<"SNAPSHOT_REFUSED"> {
   readonly _tag = "SnapshotRefused"
   override readonly name = "SnapshotRefused"
   readonly reason: RefusedReason
@@ -44,7 +44,7 @@ export interface UnavailableOptions {
 }
 
 /** The store of key sets failed, or did not answer in time (`STORE_UNAVAILABLE`). Keys in memory go on. */
-export class SnapshotUnavailable extends KeelsonError.Coded<"STORE_UNAVAILABLE"> {
+export class SnapshotUnavailable extends KeelsonError.CodedError<"STORE_UNAVAILABLE"> {
   readonly _tag = "SnapshotUnavailable"
   override readonly name = "SnapshotUnavailable"
   readonly reason: string

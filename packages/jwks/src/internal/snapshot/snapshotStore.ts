@@ -1,5 +1,8 @@
-import { bounded } from "@keelson/core/Bounded"
-import { Clock, Duration, Effect, Option } from "effect"
+import { waitAtMost } from "@keelson/core/unstable/Bounded"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { Identity, Snapshot } from "../../JwksSnapshots.ts"
 import type { Signer } from "./signature.ts"
 import { SnapshotUnavailable, type StoreKind, type UnavailableOptions } from "./snapshotError.ts"
@@ -29,7 +32,7 @@ export const makeSnapshots = (store: TextStore, signer: Signer | undefined, time
     // A client that dies, as where a file cannot be closed, is no reason for its caller to.
     const safe = Effect.catchDefect(effect, () => Effect.fail("failed"))
     return Effect.flatMap(
-      Effect.mapError(bounded(safe, timeout), unavailable),
+      Effect.mapError(waitAtMost(safe, timeout), unavailable),
       Option.match({ onNone: () => Effect.fail(unavailable("timeout")), onSome: Effect.succeed })
     )
   }

@@ -1,5 +1,5 @@
 import type { JwksSnapshots } from "../../JwksSnapshots.ts"
-import { type KeyedLock, makeKeyedLock } from "../keyedLock.ts"
+import { type KeyedLock, makeKeyedLock } from "../registry/keyedLock.ts"
 
 const locks = new WeakMap<JwksSnapshots["Service"], KeyedLock>()
 

@@ -2,8 +2,10 @@
  * The text that is stored: the signature, a line break, and the snapshot as JSON. The signature is over that JSON as it
  * is, so that nothing is parsed before it is verified, and there is one encoding only.
  */
-import { Field } from "@keelson/core"
-import { Effect, Option, Schema } from "effect"
+import * as Field from "@keelson/core/unstable/Field"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { Identity, Snapshot } from "../../JwksSnapshots.ts"
 import type { Signer } from "./signature.ts"
 import { type RefusedReason, SnapshotRefused } from "./snapshotError.ts"

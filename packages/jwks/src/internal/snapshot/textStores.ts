@@ -1,6 +1,8 @@
-import type { Sender } from "@keelson/core/RedisConnection"
-import { Duration, Effect } from "effect"
-import type { KeyValueStore, Redis } from "effect/persistence"
+import type { Sender } from "@keelson/core/unstable/RedisConnection"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as KeyValueStore from "effect/persistence/KeyValueStore"
+import type * as Redis from "effect/persistence/Redis"
 import type { TextStore } from "./snapshotStore.ts"
 
 /** The word that Redis's errors begin with, such as `READONLY`. The rest may quote the command with its arguments. */

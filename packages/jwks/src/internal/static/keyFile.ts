@@ -1,5 +1,7 @@
-import { KeelsonError } from "@keelson/core"
-import { Effect, FileSystem, Stream } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Stream from "effect/Stream"
 
 /** More than any public key or certificate has. */
 export const maxFileBytes = 1_048_576

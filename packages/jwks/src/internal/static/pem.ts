@@ -1,5 +1,5 @@
-import { Result } from "effect"
-import { Base64 } from "effect/encoding"
+import * as Base64 from "effect/encoding/Base64"
+import * as Result from "effect/Result"
 import { isSequence } from "./der.ts"
 
 /** The labels of a public key (RFC 7468, 5 and 13; RFC 8017 for PKCS#1). */

@@ -1,8 +1,10 @@
-import { Effect, Predicate, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import { importJWK, importSPKI, importX509, type JWK } from "jose"
 import type { PublicAlgorithm } from "../../Algorithm.ts"
-import { isBound, maxKidLength } from "../keySelection.ts"
-import { privateMembers } from "../privateMembers.ts"
+import { isBound, maxKidLength } from "../keys/keySelection.ts"
+import { privateMembers } from "../keys/privateMembers.ts"
 import { spkiFromPkcs1 } from "./der.ts"
 import { formatPem, parsePem, type Pem, privateKey } from "./pem.ts"
 

@@ -1,7 +1,11 @@
-import { Effect, Option, Redacted, Result } from "effect"
-import { Base64, Base64Url } from "effect/encoding"
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import type { SecretAlgorithm } from "../../Algorithm.ts"
-import { isKeyMaterial } from "./publicForm.ts"
+import { isKeyMaterial } from "./publicKeyAsSecret.ts"
 
 /** How a secret is written: as text, whose UTF-8 bytes it is, or as bytes in one of two alphabets. */
 export const encodings = ["utf8", "base64", "base64url"] as const

@@ -1,12 +1,22 @@
-import { Clock, Effect, type Redacted, Result } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import type { Explanation, Options } from "../../Explain.ts"
-import { makeHeaderReader } from "../joseHeader.ts"
-import { algorithmProblem, type Parsed, readPayload, readSignature, splitToken, typeProblem } from "../parseToken.ts"
-import { issuerUntrusted, keysUnsettled, signatureInvalid } from "../reasons.ts"
-import { readRegistered } from "../registered.ts"
-import { textOf } from "../textOf.ts"
-import type { Parts } from "../validation.ts"
-import { findKeys, verifyingKey } from "../verifyToken.ts"
+import { makeHeaderReader } from "../validation/joseHeader.ts"
+import {
+  algorithmProblem,
+  type Parsed,
+  readPayload,
+  readSignature,
+  splitToken,
+  typeProblem
+} from "../validation/parseToken.ts"
+import { issuerUntrusted, keysUnsettled, signatureInvalid } from "../validation/reasons.ts"
+import { readRegistered } from "../validation/registered.ts"
+import { textOf } from "../validation/textOf.ts"
+import type { Parts } from "../validation/validation.ts"
+import { findKeys, verifyingKey } from "../validation/verifyToken.ts"
 import { type Claimed, examineCall, examineClaims, examineRevocation } from "./examineClaims.ts"
 import { Findings } from "./findings.ts"
 

@@ -1,4 +1,5 @@
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Registered } from "../../Claims.ts"
 import type { Options } from "../../Explain.ts"
 import {
@@ -7,12 +8,12 @@ import {
   callIssuerProblem,
   isNonceAsked,
   nonceProblem
-} from "../callChecks.ts"
-import { audienceProblem, missingClaim, partyProblem } from "../claimChecks.ts"
-import { revocationUnavailable, revoked } from "../reasons.ts"
-import type { JsonObject } from "../strictJson.ts"
-import { ageProblem, expiryProblem, issuedAtProblem, notBeforeProblem } from "../timeChecks.ts"
-import type { Parts } from "../validation.ts"
+} from "../validation/callChecks.ts"
+import { audienceProblem, missingClaim, partyProblem } from "../validation/claimChecks.ts"
+import { revocationUnavailable, revoked } from "../validation/reasons.ts"
+import type { JsonObject } from "../validation/strictJson.ts"
+import { ageProblem, expiryProblem, issuedAtProblem, notBeforeProblem } from "../validation/timeChecks.ts"
+import type { Parts } from "../validation/validation.ts"
 import type { Findings } from "./findings.ts"
 
 /** The claims of a token, as it says. */

@@ -1,8 +1,8 @@
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import type { Check, CheckName, Explanation, Values } from "../../Explain.ts"
 import type { Reason } from "../../TokenError.ts"
-import type { TokenHeader } from "../joseHeader.ts"
-import { type JsonObject, own } from "../strictJson.ts"
+import type { TokenHeader } from "../validation/joseHeader.ts"
+import { type JsonObject, own } from "../validation/strictJson.ts"
 
 /** The member of the header that a check looks at. */
 const headerMembers: Partial<Record<CheckName, string>> = { algorithm: "alg", type: "typ", key: "kid" }

@@ -1,9 +1,17 @@
-import { ErrorCode, type KeelsonError, type Resilience, Retry } from "@keelson/core"
-import { Context, Data, Effect, Result } from "effect"
-import { FetchHttpClient, HttpClient, type HttpClientError } from "effect/http"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as Resilience from "@keelson/core/Resilience"
+import * as Retry from "@keelson/core/Retry"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as Result from "effect/Result"
 import type * as TokenProvider from "../../TokenProvider.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
-import { carry, sending, type Tokens } from "./carry.ts"
+import { attachToken, sending, type Tokens } from "./attachToken.ts"
 import { follow } from "./redirects.ts"
 import { refused, type Scopes, targetOf } from "./target.ts"
 
@@ -37,7 +45,7 @@ const attached = <E>(
       const target = targetOf(request, scopes)
       if (Result.isFailure(target)) return Effect.fail(refused(target.failure, 0))
       return Effect.provideServiceEffect(
-        Effect.andThen(sending, follow(target.success, scopes, maxRedirects, carry(client.postprocess, tokens))),
+        Effect.andThen(sending, follow(target.success, scopes, maxRedirects, attachToken(client.postprocess, tokens))),
         FetchHttpClient.RequestInit,
         manually
       )

@@ -1,5 +1,6 @@
-import { KeelsonError } from "@keelson/core"
-import { type Effect, Result } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { TokenGuard } from "../../TokenGuard.ts"
 import * as UrlScope from "../../UrlScope.ts"
 

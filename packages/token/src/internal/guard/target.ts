@@ -1,6 +1,6 @@
-import { KeelsonError } from "@keelson/core"
-import { Result } from "effect"
-import { HttpClientRequest } from "effect/http"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Result from "effect/Result"
 import * as UrlScope from "../../UrlScope.ts"
 
 /** The scopes of a guard, and what a path alone is below: the first of them. */

@@ -1,4 +1,4 @@
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import { type Found, malformed, none, several } from "./found.ts"
 import type { RequestHead } from "./requestHead.ts"
 

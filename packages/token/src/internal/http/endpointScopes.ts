@@ -1,6 +1,10 @@
-import { Context, Predicate, type Schema } from "effect"
-import type { HttpMethod } from "effect/http"
-import { type HttpApiEndpoint, type HttpApiMiddleware, OpenApi } from "effect/http-api"
+import * as Context from "effect/Context"
+import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import type * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as OpenApi from "effect/http-api/OpenApi"
+import type * as HttpMethod from "effect/http/HttpMethod"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
 import { checkedScopes, type NonEmpty } from "../../Principal.ts"
 
 /** The scopes that an endpoint needs, as an annotation of it. */

@@ -1,7 +1,10 @@
-import { ErrorCode, Problem } from "@keelson/core"
-import { Duration, Predicate, Schema } from "effect"
-import { ProblemDetails } from "effect/http"
-import { HttpApiSchema } from "effect/http-api"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as Problem from "@keelson/core/Problem"
+import * as Duration from "effect/Duration"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as ProblemDetails from "effect/http/ProblemDetails"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import {
   Forbidden,
   type HttpSecurityError,

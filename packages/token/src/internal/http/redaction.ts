@@ -1,6 +1,9 @@
-import { KeelsonError } from "@keelson/core"
-import { Context, Effect, Layer } from "effect"
-import { Headers, UrlParams } from "effect/http"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
+import * as UrlParams from "effect/http/UrlParams"
+import * as Layer from "effect/Layer"
 
 /** Parameters of OAuth requests and responses whose values are secrets. Effect's own list has those of signed URLs only. */
 const parameters = [

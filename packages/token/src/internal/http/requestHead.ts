@@ -1,4 +1,4 @@
-import type { HttpServerRequest } from "effect/http"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 
 /** What of a request may tell a token, in the form that requests of Effect's servers have. */
 export interface RequestHead extends Pick<HttpServerRequest.HttpServerRequest, "method" | "url" | "source"> {

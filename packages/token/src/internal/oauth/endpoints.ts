@@ -1,5 +1,5 @@
-import { Host } from "@keelson/core"
-import { Option } from "effect"
+import * as Host from "@keelson/core/unstable/Host"
+import * as Option from "effect/Option"
 
 const parse = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 

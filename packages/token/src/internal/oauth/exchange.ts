@@ -1,7 +1,16 @@
-import { Deadline, ErrorCode, KeelsonError } from "@keelson/core"
-import { Data, type Duration, Effect, Predicate, Stream } from "effect"
-import { FetchHttpClient, HttpClient, type HttpClientRequest, type HttpClientResponse } from "effect/http"
-import { TokenHttp } from "../../TokenHttp.ts"
+import * as Deadline from "@keelson/core/Deadline"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import { TokenHttpClient } from "../../TokenHttpClient.ts"
 
 /** An answer that was read to its end. Any status is one. */
 export interface Answer {
@@ -110,7 +119,7 @@ export const exchange = (
 ): Effect.Effect<Answer, ExchangeFailed> =>
   Effect.suspend(() => {
     let received: Answer | undefined
-    const sent = Effect.flatMap(TokenHttp, (client) => client.execute(request)).pipe(
+    const sent = Effect.flatMap(TokenHttpClient, (client) => client.execute(request)).pipe(
       Effect.provideService(FetchHttpClient.RequestInit, init()),
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
@@ -120,7 +129,7 @@ export const exchange = (
       Effect.map((answer) => {
         received = answer
       }),
-      Effect.withSpan("TokenHttp.request", {
+      Effect.withSpan("TokenHttpClient.request", {
         kind: "client",
         attributes: { "http.request.method": request.method, "server.address": new URL(request.url).host }
       }, { captureStackTrace: false })

@@ -1,5 +1,7 @@
-import { KeelsonError } from "@keelson/core"
-import { Duration, Effect, Redacted } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import type { TokenEndpointResponse } from "oauth4webapi"
 import type { TokenResponse } from "../../TokenSource.ts"
 
@@ -11,8 +13,7 @@ export interface Granted extends TokenResponse {
 /** An answer that is no token, and which member says so. */
 export const invalidResponse = (
   details: Readonly<Record<string, unknown>>
-): KeelsonError.TokenAcquisitionError =>
-  new KeelsonError.TokenAcquisitionError({ code: "TOKEN_RESPONSE_INVALID", details })
+): KeelsonError.AuthenticationError => new KeelsonError.AuthenticationError({ code: "TOKEN_RESPONSE_INVALID", details })
 
 /**
  * The lifetime: a finite number of seconds that is not negative, or whole digits in a text, as some servers send it.
@@ -34,7 +35,7 @@ export const readToken = (
   token: TokenEndpointResponse,
   received: Readonly<Record<string, unknown>>,
   endpoint: string
-): Effect.Effect<Granted, KeelsonError.TokenAcquisitionError> => {
+): Effect.Effect<Granted, KeelsonError.AuthenticationError> => {
   const expiresIn = lifetimeOf(received["expires_in"])
   if (expiresIn === "invalid") return Effect.fail(invalidResponse({ reason: "expires_in", endpoint }))
   if (token.token_type !== "bearer") return Effect.fail(invalidResponse({ reason: "token_type", endpoint }))

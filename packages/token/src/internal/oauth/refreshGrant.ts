@@ -1,6 +1,11 @@
-import { Bounded, KeelsonError } from "@keelson/core"
-import { Duration, Effect, Option, Redacted, Semaphore } from "effect"
-import type { RefreshTokens } from "../../RefreshTokens.ts"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Bounded from "@keelson/core/unstable/Bounded"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Semaphore from "effect/Semaphore"
+import type { RefreshTokenStore } from "../../RefreshTokenStore.ts"
 import type { TokenResponse } from "../../TokenSource.ts"
 import type { RequestFailed } from "./refusal.ts"
 import { type Requester, tokenRequest } from "./tokenRequest.ts"
@@ -12,16 +17,16 @@ type Spent = { readonly token: string; readonly reason: "ambiguous" | "refused" 
 const storeTimeout = Duration.seconds(5)
 
 const failed = (reason: "store" | "missing" | Spent["reason"], message: string) =>
-  new KeelsonError.TokenAcquisitionError({ code: "TOKEN_REFRESH_FAILED", message, details: { reason } })
+  new KeelsonError.AuthenticationError({ code: "TOKEN_REFRESH_FAILED", message, details: { reason } })
 
 const messages = {
   ambiguous: "Whether the refresh token was used is not known, and it is good for one request",
   refused: "The authorization server turned the refresh token down"
 }
 
-const fromStore = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, KeelsonError.TokenAcquisitionError> =>
+const fromStore = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, KeelsonError.AuthenticationError> =>
   Effect.flatMap(
-    Effect.option(Bounded.bounded(call, storeTimeout)),
+    Effect.option(Bounded.waitAtMost(call, storeTimeout)),
     (result) =>
       Option.match(Option.flatten(result), {
         onNone: () => Effect.fail(failed("store", "The store of the refresh token failed")),
@@ -43,7 +48,7 @@ export interface RefreshGrant {
  *
  * @see RFC 6749, 6, and RFC 9700, 4.14
  */
-export const makeRefreshGrant = (requester: Requester, store: RefreshTokens, rotates: boolean): RefreshGrant => {
+export const makeRefreshGrant = (requester: Requester, store: RefreshTokenStore, rotates: boolean): RefreshGrant => {
   const one = Semaphore.makeUnsafe(1)
   let spent: Spent | undefined
   let unsaved: Redacted.Redacted | undefined

@@ -1,19 +1,23 @@
-import { ErrorCode, KeelsonError, RetryAfter } from "@keelson/core"
-import { Data, Duration, Predicate } from "effect"
-import type { Seen } from "./bridge.ts"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as RetryAfter from "@keelson/core/RetryAfter"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import type { Answer } from "./exchange.ts"
+import type { Seen } from "./oauthFetch.ts"
 import { invalidResponse } from "./readToken.ts"
 
 /**
  * What became of the request: `unsent`, the server got nothing; `refused`, it said no, and consumed nothing; `spent`, it said
  * that the grant is no good any more; `unknown`, it may have done what was asked.
  */
-export type Fate = "unsent" | "refused" | "spent" | "unknown"
+export type DeliveryStatus = "unsent" | "refused" | "spent" | "unknown"
 
 /** One token request that failed. */
 export class RequestFailed extends Data.TaggedError("RequestFailed")<{
-  readonly error: KeelsonError.NetworkError | KeelsonError.TokenAcquisitionError | KeelsonError.ConfigurationError
-  readonly fate: Fate
+  readonly error: KeelsonError.NetworkError | KeelsonError.AuthenticationError | KeelsonError.ConfigurationError
+  readonly fate: DeliveryStatus
 }> {}
 
 /** The errors that token endpoints are registered to answer with: any other text is the server's own, and is not shown. */
@@ -50,7 +54,7 @@ const ofAnswer = (answer: Answer, json: Seen["json"], now: number, endpoint: str
   const error = oauthError(answer, json)
   if (error !== undefined) {
     return new RequestFailed({
-      error: new KeelsonError.TokenAcquisitionError({
+      error: new KeelsonError.AuthenticationError({
         code: "TOKEN_ACQUISITION_FAILED",
         message: "The authorization server refused the request",
         details: { error, status, endpoint }
@@ -61,7 +65,7 @@ const ofAnswer = (answer: Answer, json: Seen["json"], now: number, endpoint: str
   const code = ErrorCode.statusCode(status)
   if (!isUpstream(code)) {
     return new RequestFailed({
-      error: new KeelsonError.TokenAcquisitionError({
+      error: new KeelsonError.AuthenticationError({
         code: "TOKEN_ACQUISITION_FAILED",
         details: { status, endpoint }
       }),
@@ -101,7 +105,7 @@ export const refusalOf = (
   const error = libraryCode(cause)
   if (answer === undefined) {
     return new RequestFailed({
-      error: new KeelsonError.TokenAcquisitionError({ code: "TOKEN_ACQUISITION_FAILED", details: { error, endpoint } }),
+      error: new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED", details: { error, endpoint } }),
       fate: "unsent"
     })
   }

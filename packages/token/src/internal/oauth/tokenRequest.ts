@@ -1,11 +1,13 @@
-import type { KeelsonError } from "@keelson/core"
-import { Clock, Effect, Redacted } from "effect"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as OAuth from "oauth4webapi"
 import type { ClientAuth } from "../../ClientAuth.ts"
 import type { RequestOptions } from "../../OAuthOptions.ts"
-import { bridge, type Seen } from "./bridge.ts"
 import { shownUrl } from "./endpoints.ts"
 import type { Endpoint } from "./metadata.ts"
+import { oauthFetch, type Seen } from "./oauthFetch.ts"
 import { type Granted, readToken } from "./readToken.ts"
 import { refusalOf, RequestFailed } from "./refusal.ts"
 
@@ -73,7 +75,7 @@ export const tokenRequest = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const url = yield* Effect.mapError(endpoint.url, unsent)
   const seen: Seen = { answer: undefined, failure: undefined, json: undefined }
-  const fetch = yield* bridge({ maxBytes, timeout: requestTimeout }, seen)
+  const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, seen)
   const authenticate = yield* Effect.mapError(auth.prepare({ audience: issuer ?? url }), unsent)
   const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: url }
   return yield* Effect.tryPromise({

@@ -1,21 +1,27 @@
-import { Instant, KeelsonError, type Resilience } from "@keelson/core"
-import { Clock, Duration, Effect, Redacted, Result } from "effect"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as Resilience from "@keelson/core/Resilience"
+import * as Instant from "@keelson/core/unstable/Instant"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type { AcquiredToken } from "../../AcquiredToken.ts"
 import * as RefreshPolicy from "../../RefreshPolicy.ts"
-import type { TokenEnvelope } from "../../TokenEnvelope.ts"
 import type { Cause } from "../../TokenEvent.ts"
 import type { TokenResponse, TokenSource } from "../../TokenSource.ts"
 import { AttemptFailed, type CallFailure, retryAfterOf, toAcquisitionError, toCallFailure } from "./acquisitionError.ts"
-import type { Engine } from "./engine.ts"
-import { type Held, isDiverged, makeHeld } from "./held.ts"
-import type { Journal } from "./journal.ts"
+import { type CachedToken, isDiverged, makeCachedToken } from "./cachedToken.ts"
+import type { EventLog } from "./eventLog.ts"
+import type { ProviderState } from "./providerState.ts"
 
 /** What an acquisition is made with. */
 export interface Parts<R> {
-  readonly engine: Engine
+  readonly engine: ProviderState
   readonly source: TokenSource<R>
   readonly resilience: Resilience.Resilience
-  readonly journal: Journal
-  readonly validate: ((envelope: TokenEnvelope) => Effect.Effect<unknown, unknown, R>) | undefined
+  readonly journal: EventLog
+  readonly validate: ((envelope: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
   /** The provider's share of the jitter. */
   readonly random: number
 }
@@ -23,7 +29,7 @@ export interface Parts<R> {
 /** How an acquisition ended, and after how many attempts. */
 export interface Acquired {
   readonly attempts: number
-  readonly result: Result.Result<Held, CallFailure>
+  readonly result: Result.Result<CachedToken, CallFailure>
 }
 
 /** What can stand in a header (RFC 6750, 2.1, with what servers in use add to it). */
@@ -33,10 +39,10 @@ const check = <R>(
   { engine, random, validate }: Parts<R>,
   response: TokenResponse,
   issuedAt: Instant.Instant
-): Effect.Effect<Held, unknown, R> =>
+): Effect.Effect<CachedToken, unknown, R> =>
   Effect.gen(function*() {
     if (!isSendable(Redacted.value(response.accessToken))) {
-      return yield* new KeelsonError.TokenAcquisitionError({
+      return yield* new KeelsonError.AuthenticationError({
         code: "TOKEN_RESPONSE_INVALID",
         message: "The token cannot be sent in a header",
         details: { reason: "access_token" }
@@ -46,7 +52,7 @@ const check = <R>(
     if (plan.isCut) {
       yield* Effect.logWarning("The lifetime of a token was cut to maxLifetime", { server: engine.server })
     }
-    const held = makeHeld(
+    const held = makeCachedToken(
       response,
       plan,
       issuedAt,
@@ -59,7 +65,7 @@ const check = <R>(
   })
 
 const expired = () =>
-  new KeelsonError.TokenAcquisitionError({
+  new KeelsonError.AuthenticationError({
     code: "TOKEN_EXPIRED",
     message: "The token had expired when it came"
   })
@@ -68,13 +74,13 @@ const expired = () =>
  * Asks for a token, whose age counts from before. One that has expired when it comes is no use; where that is because the
  * clock was set meanwhile, another one is asked for at once.
  */
-const ask = <R>(parts: Parts<R>, clock: Clock.Clock): Effect.Effect<Held, unknown, R> =>
+const ask = <R>(parts: Parts<R>, clock: Clock.Clock): Effect.Effect<CachedToken, unknown, R> =>
   Effect.suspend(() => {
     const issuedAt = Instant.now(clock)
     parts.engine.lastAttemptAt = issuedAt.wall
     return parts.source.acquire.pipe(
       Effect.flatMap((response) => check(parts, response, issuedAt)),
-      Effect.flatMap((held): Effect.Effect<Held, unknown, R> => {
+      Effect.flatMap((held): Effect.Effect<CachedToken, unknown, R> => {
         if (!Instant.hasCome(held.usableUntil, clock)) return Effect.succeed(held)
         const { monotonic, wall } = Instant.now(clock)
         return isDiverged(held, monotonic, wall) ? ask(parts, clock) : Effect.fail(expired())
@@ -83,7 +89,7 @@ const ask = <R>(parts: Parts<R>, clock: Clock.Clock): Effect.Effect<Held, unknow
   })
 
 /** One attempt. */
-const attempt = <R>(parts: Parts<R>): Effect.Effect<Held, AttemptFailed, R> =>
+const attempt = <R>(parts: Parts<R>): Effect.Effect<CachedToken, AttemptFailed, R> =>
   Effect.flatMap(Clock.Clock, (clock) =>
     Effect.mapError(ask(parts, clock), (cause) => {
       const error = toAcquisitionError(cause, {})

@@ -1,10 +1,17 @@
-import { Breaker, type Deadline, ErrorCode, KeelsonError, Retry, RetryAfter } from "@keelson/core"
-import { Data, Duration, Predicate } from "effect"
+import * as Breaker from "@keelson/core/Breaker"
+import type * as Deadline from "@keelson/core/Deadline"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Retry from "@keelson/core/Retry"
+import * as RetryAfter from "@keelson/core/RetryAfter"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 
 /** How one attempt may fail, as it is shown. */
 export type AcquisitionError =
   | KeelsonError.NetworkError
-  | KeelsonError.TokenAcquisitionError
+  | KeelsonError.AuthenticationError
   | KeelsonError.ConfigurationError
 
 /** An attempt that failed. Its code is what retries, the breaker and the metrics see. */
@@ -37,7 +44,7 @@ const isAmong = <C extends ErrorCode.Category>(
 ): code is KeelsonError.CodeOf<C> => ErrorCode.codeInfo[code].category === category
 
 const isOurs = (error: unknown): error is AcquisitionError =>
-  error instanceof KeelsonError.NetworkError || error instanceof KeelsonError.TokenAcquisitionError ||
+  error instanceof KeelsonError.NetworkError || error instanceof KeelsonError.AuthenticationError ||
   error instanceof KeelsonError.ConfigurationError
 
 /**
@@ -55,9 +62,9 @@ export const toAcquisitionError = (
   const details = { ...(tag === undefined ? undefined : { error: tag }), ...detailsOf(cause), ...facts }
   const options = { details, ...(isOurs(cause) ? { message: cause.message } : undefined) }
   if (isAmong(code, "NETWORK")) return new KeelsonError.NetworkError({ code, ...options })
-  if (isAmong(code, "AUTHENTICATION")) return new KeelsonError.TokenAcquisitionError({ code, ...options })
+  if (isAmong(code, "AUTHENTICATION")) return new KeelsonError.AuthenticationError({ code, ...options })
   if (isAmong(code, "CONFIGURATION")) return new KeelsonError.ConfigurationError({ code, ...options })
-  return new KeelsonError.TokenAcquisitionError({ code: otherwise, ...options })
+  return new KeelsonError.AuthenticationError({ code: otherwise, ...options })
 }
 
 /** How long an error's server asks to be left alone, however the error says so. `now` is the wall clock. */

@@ -1,4 +1,5 @@
-import { Effect, Random } from "effect"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 
 const word = Effect.map(
   Random.nextIntBetween(0, 2 ** 32, { halfOpen: true }),

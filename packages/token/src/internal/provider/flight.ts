@@ -1,19 +1,27 @@
-import { Breaker, Instant, Metrics, SingleFlight } from "@keelson/core"
-import { Clock, type Duration, Effect, Exit, Result, type Scope } from "effect"
-import type { TokenEnvelope } from "../../TokenEnvelope.ts"
+import * as Breaker from "@keelson/core/Breaker"
+import * as Metrics from "@keelson/core/Metrics"
+import * as SingleFlight from "@keelson/core/SingleFlight"
+import * as Instant from "@keelson/core/unstable/Instant"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { AcquiredToken } from "../../AcquiredToken.ts"
 import type { Cause } from "../../TokenEvent.ts"
 import { type TokenProviderError, TokenRefreshFailed } from "../../TokenProviderError.ts"
 import { acquire, type Acquired, elapsedSince, type Parts } from "./acquisition.ts"
 import type { CallFailure } from "./acquisitionError.ts"
 import { attemptId } from "./attemptId.ts"
-import type { Held } from "./held.ts"
+import type { CachedToken } from "./cachedToken.ts"
 
 /** The one acquisition of a provider that may be under way. */
 export interface Flight {
   /** Starts one, unless one is under way, and does not wait for it. */
   readonly start: (cause: Cause) => void
   /** Waits for the one that is under way, or starts one. */
-  readonly join: (cause: Cause) => Effect.Effect<TokenEnvelope, TokenProviderError>
+  readonly join: (cause: Cause) => Effect.Effect<AcquiredToken, TokenProviderError>
 }
 
 const count = (server: string, status: "success" | "failure", elapsed: Duration.Duration): Effect.Effect<void> =>
@@ -30,7 +38,7 @@ const succeeded = Effect.fnUntraced(function*<R>(
   { engine, journal }: Parts<R>,
   id: string,
   acquired: Acquired,
-  held: Held,
+  held: CachedToken,
   epoch: number,
   elapsed: Duration.Duration
 ) {
@@ -87,7 +95,7 @@ const failed = Effect.fnUntraced(function*<R>(
 const run = Effect.fn("TokenProvider.acquire")(function*<R>(
   parts: Parts<R>,
   first: Cause
-): Effect.fn.Return<TokenEnvelope, TokenProviderError, R> {
+): Effect.fn.Return<AcquiredToken, TokenProviderError, R> {
   const { engine } = parts
   yield* Effect.annotateCurrentSpan({ server: engine.server, cause: first })
   let cause = first

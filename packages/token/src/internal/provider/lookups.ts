@@ -1,20 +1,31 @@
-import { Instant } from "@keelson/core"
-import { Clock, Effect, type Fiber } from "effect"
-import type { TokenEnvelope } from "../../TokenEnvelope.ts"
+import * as Instant from "@keelson/core/unstable/Instant"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { AcquiredToken } from "../../AcquiredToken.ts"
 import type { Cause } from "../../TokenEvent.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
-import type { Engine } from "./engine.ts"
+import { type CachedToken, isDiverged } from "./cachedToken.ts"
 import type { Flight } from "./flight.ts"
-import { type Held, isDiverged } from "./held.ts"
+import type { ProviderState } from "./providerState.ts"
 
 /** Begins a refresh that is due, unless one is under way, or failed a moment ago. */
-const refreshAhead = ({ failures, isUnderWay }: Engine, flight: Flight, clock: Clock.Clock, cause: Cause): void => {
+const refreshAhead = (
+  { failures, isUnderWay }: ProviderState,
+  flight: Flight,
+  clock: Clock.Clock,
+  cause: Cause
+): void => {
   if (isUnderWay || (failures.retryAt !== undefined && !Instant.hasCome(failures.retryAt, clock))) return
   flight.start(cause)
 }
 
 /** Waits for a token, unless the server asked to be left alone. */
-const wait = (engine: Engine, flight: Flight, clock: Clock.Clock): Effect.Effect<TokenEnvelope, TokenProviderError> => {
+const wait = (
+  engine: ProviderState,
+  flight: Flight,
+  clock: Clock.Clock
+): Effect.Effect<AcquiredToken, TokenProviderError> => {
   engine.counts.misses++
   const { error, notBefore } = engine.failures
   const isPutOff = error !== undefined && notBefore !== undefined && !Instant.hasCome(notBefore, clock)
@@ -22,8 +33,8 @@ const wait = (engine: Engine, flight: Flight, clock: Clock.Clock): Effect.Effect
 }
 
 /** Answers from memory. What is held is looked at again only where a refresh may be due. */
-export const makeGet = (engine: Engine, flight: Flight): Effect.Effect<TokenEnvelope, TokenProviderError> => {
-  const later = (held: Held, clock: Clock.Clock, isAhead: boolean) => {
+export const makeGet = (engine: ProviderState, flight: Flight): Effect.Effect<AcquiredToken, TokenProviderError> => {
+  const later = (held: CachedToken, clock: Clock.Clock, isAhead: boolean) => {
     if (Instant.hasCome(held.usableUntil, clock)) return wait(engine, flight, clock)
     engine.counts.hits++
     refreshAhead(engine, flight, clock, isAhead ? "clock" : "due")
@@ -44,11 +55,11 @@ export const makeGet = (engine: Engine, flight: Flight): Effect.Effect<TokenEnve
 
 /** A token in place of one that a server refused; `undefined` where the refused one is current and another one was replaced a moment ago. */
 export const replace = (
-  engine: Engine,
+  engine: ProviderState,
   flight: Flight,
-  refused: TokenEnvelope
-): Effect.Effect<TokenEnvelope | undefined, TokenProviderError> =>
-  Effect.clockWith((clock): Effect.Effect<TokenEnvelope | undefined, TokenProviderError> => {
+  refused: AcquiredToken
+): Effect.Effect<AcquiredToken | undefined, TokenProviderError> =>
+  Effect.clockWith((clock): Effect.Effect<AcquiredToken | undefined, TokenProviderError> => {
     const held = engine.usable(clock)
     if (held !== undefined && !engine.isCurrent(refused)) {
       engine.counts.hits++

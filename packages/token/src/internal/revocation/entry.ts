@@ -1,4 +1,6 @@
-import { type Clock, DateTime, Duration } from "effect"
+import type * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import { maxNumericDate } from "../../Claims.ts"
 import type { Identity, Subject } from "../../Revocation.ts"
 

@@ -1,8 +1,8 @@
-import { Instant } from "@keelson/core"
-import type { Clock } from "effect"
+import * as Instant from "@keelson/core/unstable/Instant"
+import type * as Clock from "effect/Clock"
 import type { Identity } from "../../Revocation.ts"
-import { Endings } from "./endings.ts"
 import { type Entry, isMeant, type Kind, kinds } from "./entry.ts"
+import { ExpiryQueue } from "./expiryQueue.ts"
 
 export interface ListLimits {
   readonly maxEntries: number
@@ -10,7 +10,7 @@ export interface ListLimits {
 }
 
 /** An entry on the list; a later revocation of the same extends it. */
-interface Held {
+interface HeldEntry {
   issuedUntil: number
   ends: Instant.Instant
 }
@@ -20,10 +20,10 @@ interface Place {
   readonly issuer: string
   readonly kind: Kind
   readonly id: string
-  readonly held: Held
+  readonly held: HeldEntry
 }
 
-type Lists = Readonly<Record<Kind, Map<string, Held>>>
+type Lists = Readonly<Record<Kind, Map<string, HeldEntry>>>
 
 /** About what an entry takes in memory beside its texts. */
 const overhead = 256
@@ -37,7 +37,7 @@ const sizeOf = ({ id, issuer }: Pick<Place, "id" | "issuer">): number => overhea
 export class LocalList {
   readonly #limits: ListLimits
   readonly #issuers = new Map<string, Lists>()
-  readonly #endings = new Endings<Place>()
+  readonly #endings = new ExpiryQueue<Place>()
   #entries = 0
   #bytes = 0
 
@@ -73,7 +73,7 @@ export class LocalList {
       known.ends = isOver ? ends : laterOnEach(known.ends, ends)
       return true
     }
-    const held: Held = { issuedUntil, ends }
+    const held: HeldEntry = { issuedUntil, ends }
     const place: Place = { issuer, kind, id, held }
     const size = sizeOf(place)
     if (this.#entries >= this.#limits.maxEntries || this.#bytes + size > this.#limits.maxBytes) return false

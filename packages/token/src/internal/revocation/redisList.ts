@@ -1,8 +1,10 @@
-import { bounded } from "@keelson/core/Bounded"
-import type { Sender } from "@keelson/core/RedisConnection"
-import { type Duration, Effect, Option } from "effect"
+import { waitAtMost } from "@keelson/core/unstable/Bounded"
+import type { Sender } from "@keelson/core/unstable/RedisConnection"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { Identity } from "../../Revocation.ts"
-import { hashText } from "../platform.ts"
+import { hashText } from "../validation/platform.ts"
 import { type Entry, isMeant } from "./entry.ts"
 import { makeNames } from "./redisNames.ts"
 
@@ -74,7 +76,7 @@ export const makeRedisList = (
     read: (reply: unknown) => Answer<A>
   ): Effect.Effect<Answer<A>> =>
     // A client that dies is no reason for its caller to.
-    Effect.suspend(() => bounded(redis.send("EVAL", script, String(names.length), ...names, ...args), timeout)).pipe(
+    Effect.suspend(() => waitAtMost(redis.send("EVAL", script, String(names.length), ...names, ...args), timeout)).pipe(
       Effect.map(Option.match({ onNone: () => failed, onSome: read })),
       Effect.catch(() => Effect.succeed(failed)),
       Effect.catchDefect(() => Effect.succeed(failed))

@@ -1,7 +1,7 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { base64url } from "jose"
 import type { Identity } from "../../Revocation.ts"
-import { encodeText, type HashText } from "../platform.ts"
+import { encodeText, type HashText } from "../validation/platform.ts"
 import { type Entry, kinds } from "./entry.ts"
 
 type Named = Pick<Entry, "id" | "issuer" | "kind">

@@ -1,7 +1,12 @@
-import { Instant, Metrics } from "@keelson/core"
-import { connectLater } from "@keelson/core/RedisConnection"
-import { Clock, Duration, Effect, type Layer, type Scope } from "effect"
-import type { Redis } from "effect/persistence"
+import * as Metrics from "@keelson/core/Metrics"
+import * as Instant from "@keelson/core/unstable/Instant"
+import { connectInBackground } from "@keelson/core/unstable/RedisConnection"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Redis from "effect/persistence/Redis"
+import type * as Scope from "effect/Scope"
 import type { Revocation } from "../../Revocation.ts"
 import type { RedisOptions } from "../../RevocationOptions.ts"
 import { entryOf } from "./entry.ts"
@@ -45,7 +50,7 @@ export const makeRedisRevocation = Effect.fnUntraced(
     layer: Layer.Layer<Redis.Redis, E>
   ): Effect.fn.Return<Revocation["Service"], never, Scope.Scope> {
     const own = yield* makeLocalList(options, "redis")
-    const redis = yield* connectLater(layer, "The list of revocations is not connected")
+    const redis = yield* connectInBackground(layer, "The list of revocations is not connected")
     const shared = makeRedisList(redis, options)
     const watch = yield* makeWatch(unanswered[options.onStoreFailure])
     const tolerance = Duration.toMillis(options.clockTolerance)

@@ -1,15 +1,14 @@
-import { Schema, Struct } from "effect"
-import {
-  HttpApi,
-  HttpApiEndpoint,
-  HttpApiGroup,
-  HttpApiMiddleware,
-  HttpApiSchema,
-  HttpApiSecurity,
-  OpenApi
-} from "effect/http-api"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
+import * as AcquiredToken from "../../AcquiredToken.ts"
 import { ServerName } from "../../ServerOptions.ts"
-import * as TokenEnvelope from "../../TokenEnvelope.ts"
 
 const identified = <S extends Schema.Top>(identifier: string, schema: S): S["Rebuild"] =>
   schema.annotate({ identifier })
@@ -59,7 +58,7 @@ export type EnsureRequest = typeof EnsureRequest.Type
 const Token = identified(
   "Token",
   Schema.Struct({
-    ...Struct.pick(TokenEnvelope.Snapshot.fields, ["issued_at", "expires_at", "remaining_seconds", "scoped"]),
+    ...Struct.pick(AcquiredToken.Snapshot.fields, ["issued_at", "expires_at", "remaining_seconds", "scoped"]),
     value: Schema.optionalKey(Schema.NonEmptyString)
   })
 )

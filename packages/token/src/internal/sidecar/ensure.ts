@@ -1,6 +1,10 @@
-import { ErrorCode, Instant } from "@keelson/core"
-import { Clock, Effect, Redacted, Result } from "effect"
-import * as TokenEnvelope from "../../TokenEnvelope.ts"
+import * as ErrorCode from "@keelson/core/ErrorCode"
+import * as Instant from "@keelson/core/unstable/Instant"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as AcquiredToken from "../../AcquiredToken.ts"
 import type * as TokenProvider from "../../TokenProvider.ts"
 import { type TokenProviderError, TokenRefreshFailed } from "../../TokenProviderError.ts"
 import type { EnsureFailed, Fresh, Refreshed } from "./contract.ts"
@@ -45,7 +49,7 @@ export const makeEnsure = (isShown: boolean) => {
     const status = yield* provider.status
     if (Result.isFailure(result)) return yield* Effect.fail(failureOf(result.failure, status))
     const envelope = result.success
-    const { expires_at, issued_at, remaining_seconds, scoped } = TokenEnvelope.snapshot(envelope, Instant.now(clock))
+    const { expires_at, issued_at, remaining_seconds, scoped } = AcquiredToken.snapshot(envelope, Instant.now(clock))
     const token = {
       issued_at,
       expires_at,

@@ -1,8 +1,10 @@
-import type { KeelsonError } from "@keelson/core"
-import { Effect, type Layer } from "effect"
-import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import type * as Layer from "effect/Layer"
 import type { TokenGuard } from "../../TokenGuard.ts"
-import { TokenManagers } from "../../TokenManagers.ts"
+import { TokenGuards } from "../../TokenGuards.ts"
 import { Api, type EnsureRequest, type Entrance, type Reading, type SendRequest } from "./contract.ts"
 import { makeEnsure } from "./ensure.ts"
 import { failed, foreignHeader, makeSend } from "./send.ts"
@@ -27,12 +29,12 @@ const narrowed = (
 /** The handlers of the sidecar, over the servers in context. */
 export const handlers = (
   { operations, showResponses, showTokens }: Settings
-): Layer.Layer<HttpApiGroup.Service<"keelson-token", "tokens">, never, Entrance | Reading | TokenManagers> =>
+): Layer.Layer<HttpApiGroup.Service<"keelson-token", "tokens">, never, Entrance | Reading | TokenGuards> =>
   HttpApiBuilder.group(
     Api,
     "tokens",
     Effect.fnUntraced(function*(group) {
-      const managers = yield* TokenManagers
+      const managers = yield* TokenGuards
       const ensureToken = makeEnsure(showTokens)
       const sendBy = makeSend(showResponses)
 

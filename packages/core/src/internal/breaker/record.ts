@@ -1,0 +1,100 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { BreakerPolicy } from "../../BreakerPolicy.ts"
+import { CircuitOpen } from "../../CircuitOpen.ts"
+import * as Metrics from "../../Metrics.ts"
+import type { BreakerError, Outcome, Transition } from "./effectBreaker.ts"
+
+export type State = "CLOSED" | "OPEN" | "HALF_OPEN"
+
+/** A breaker at one moment. The counts are those of this process. */
+export interface Snapshot {
+  readonly state: State
+  /** Failures in a row. */
+  readonly failure_count: number
+  /** At how many failures in a row, or at what share of failures, the circuit opens. */
+  readonly failure_threshold: number
+  /** Calls, rejected ones included. */
+  readonly total_calls: number
+  readonly success_count: number
+  /** Calls that were not made. */
+  readonly rejected_count: number
+  /** The policy's `openDuration`. */
+  readonly timeout_seconds: number
+}
+
+const gauge = { CLOSED: 0, OPEN: 1, HALF_OPEN: 2 } as const
+/** The names of states outside of Effect's breaker. */
+export const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
+
+/** The changes that there are. */
+const changes = [["CLOSED", "OPEN"], ["OPEN", "HALF_OPEN"], ["HALF_OPEN", "OPEN"], ["HALF_OPEN", "CLOSED"]] as const
+
+/** What this process counts of a circuit: plain fields, read when metrics are read. */
+export const makeRecord = Effect.fnUntraced(function*(
+  name: string,
+  policy: BreakerPolicy
+): Effect.fn.Return<Recorder, never, Scope.Scope> {
+  const totals = { calls: 0, successes: 0, rejected: 0, streak: 0, resets: 0 }
+  const moves = new Map<string, number>()
+  let state: State = "CLOSED"
+  const seen = (next: State): State => state = next
+  const moved = (transition: Transition): void => {
+    const change = `${states[transition.from]} ${seen(states[transition.to])}`
+    moves.set(change, (moves.get(change) ?? 0) + 1)
+  }
+  yield* Metrics.register("circuitBreakerState", { server: name }, () => gauge[state])
+  yield* Metrics.register("circuitBreakerCalls", { server: name }, () => totals.calls)
+  yield* Metrics.register("circuitBreakerRejections", { server: name }, () => totals.rejected)
+  for (const [from, to] of changes) {
+    yield* Metrics.register(
+      "circuitBreakerTransitions",
+      { server: name, from, to },
+      () => moves.get(`${from} ${to}`) ?? 0
+    )
+  }
+  return {
+    totals,
+    seen,
+    moved,
+    note(outcome, resets) {
+      if (outcome._tag === "Success") totals.successes++
+      if (outcome._tag === "Ignored" || resets !== totals.resets) return
+      totals.streak = outcome._tag === "Failure" ? totals.streak + 1 : 0
+    },
+    reject({ reason }) {
+      totals.rejected++
+      const isOpen = reason._tag === "CircuitOpen"
+      state = isOpen ? "OPEN" : "HALF_OPEN"
+      return new CircuitOpen({ server: name, state, retryAfter: isOpen ? reason.retryAfter : Duration.zero })
+    },
+    snapshot: (current) => ({
+      state: current,
+      failure_count: totals.streak,
+      failure_threshold: policy.strategy === "ratio" ? policy.failureRatio : policy.failureThreshold,
+      total_calls: totals.calls,
+      success_count: totals.successes,
+      rejected_count: totals.rejected,
+      timeout_seconds: Duration.toSeconds(policy.openDuration)
+    }),
+    reset() {
+      totals.resets++
+      totals.streak = 0
+      seen("CLOSED")
+    }
+  }
+})
+
+export interface Recorder {
+  readonly totals: { calls: number; successes: number; rejected: number; streak: number; resets: number }
+  /** Remembers the state that the store was in. */
+  readonly seen: (state: State) => State
+  /** Counts a change of state that this process made. */
+  readonly moved: (transition: Transition) => void
+  /** Counts how a call ended; one that was under way at a reset is no part of the streak. */
+  readonly note: (outcome: Outcome, resets: number) => void
+  readonly reject: (error: BreakerError) => CircuitOpen
+  readonly snapshot: (state: State) => Snapshot
+  readonly reset: () => void
+}

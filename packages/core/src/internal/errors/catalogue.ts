@@ -1,0 +1,19 @@
+import type { CodeInfo } from "../../ErrorCode.ts"
+import { authentication } from "./catalogue/authentication.ts"
+import { authorization } from "./catalogue/authorization.ts"
+import { configuration } from "./catalogue/configuration.ts"
+import { internal } from "./catalogue/internal.ts"
+import { keys } from "./catalogue/keys.ts"
+import { network } from "./catalogue/network.ts"
+import { validation } from "./catalogue/validation.ts"
+
+/** Name to entry. Neither an id nor a name is ever used again for another meaning. */
+export const catalogue = {
+  ...configuration,
+  ...authentication,
+  ...network,
+  ...keys,
+  ...validation,
+  ...authorization,
+  ...internal
+} as const satisfies Record<string, CodeInfo>

@@ -1,0 +1,118 @@
+import type { CodeInfo } from "../../../ErrorCode.ts"
+
+/** Tokens: `TOK`. */
+export const authentication = {
+  TOKEN_ACQUISITION_FAILED: {
+    id: "TOK-001",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "failure",
+    description: "No token could be acquired from the authorization server, or from whatever else gives tokens.",
+    troubleshooting: [
+      "Check the client credentials and that the client may use the grant.",
+      "Look at the authorization server's own log for the request."
+    ]
+  },
+  TOKEN_EXPIRED: {
+    id: "TOK-002",
+    category: "AUTHENTICATION",
+    severity: "WARNING",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "The token is past its expiry.",
+    troubleshooting: ["Acquire a new token.", "If tokens expire early, compare the clocks of both machines."]
+  },
+  TOKEN_NOT_CACHED: {
+    id: "TOK-003",
+    category: "AUTHENTICATION",
+    severity: "INFO",
+    status: 200,
+    retryable: false,
+    breaker: "ignored",
+    description: "No token was cached, so that one had to be acquired. For information only.",
+    troubleshooting: ["Nothing to do; if it is frequent, look at the lifetime of the tokens."]
+  },
+  VALIDATION_FAILED: {
+    id: "TOK-004",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "The token's claims do not satisfy the validation policy.",
+    troubleshooting: ["Compare issuer, audience and required claims of the policy with what the issuer puts in tokens."]
+  },
+  TOKEN_RESPONSE_INVALID: {
+    id: "TOK-005",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 502,
+    retryable: false,
+    breaker: "failure",
+    description: "The authorization server answered with something that is not a token response (RFC 6749, 5.1).",
+    troubleshooting: ["Check the token endpoint's URL: a proxy or login page may be answering instead."]
+  },
+  TOKEN_REFRESH_FAILED: {
+    id: "TOK-006",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "failure",
+    description: "A token could not be refreshed.",
+    troubleshooting: ["The refresh token may be expired, used or revoked: let the user or client authenticate again."]
+  },
+  TOKEN_INVALID: {
+    id: "TOK-007",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "The token is malformed, or its signature does not verify.",
+    troubleshooting: ["Check that the caller sends the token unchanged and that it comes from a configured issuer."]
+  },
+  TOKEN_MISSING: {
+    id: "TOK-008",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "The request carries no token.",
+    troubleshooting: ["Send `Authorization: Bearer` with an access token (RFC 6750, 2.1)."]
+  },
+  DPOP_REQUIRED: {
+    id: "TOK-009",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "The request needs a DPoP proof (RFC 9449) and carries none.",
+    troubleshooting: ["Send a `DPoP` header with a fresh proof for this method and URL."]
+  },
+  DPOP_INVALID: {
+    id: "TOK-010",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "The DPoP proof (RFC 9449) does not verify, or was used before.",
+    troubleshooting: ["Make a new proof per request, with the key that the token is bound to."]
+  },
+  PKCE_INVALID: {
+    id: "TOK-011",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 400,
+    retryable: false,
+    breaker: "success",
+    description: "The PKCE code verifier does not match the challenge (RFC 7636).",
+    troubleshooting: ["Use the verifier of the same authorization request, with method S256."]
+  }
+} as const satisfies Record<string, CodeInfo>

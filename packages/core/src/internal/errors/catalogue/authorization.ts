@@ -1,0 +1,36 @@
+import type { CodeInfo } from "../../../ErrorCode.ts"
+
+/** Authorization: `AUTH`. */
+export const authorization = {
+  UNAUTHORIZED: {
+    id: "AUTH-001",
+    category: "AUTHORIZATION",
+    severity: "ERROR",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "The caller is not authenticated.",
+    troubleshooting: ["Authenticate, and send the credentials with the request."]
+  },
+  FORBIDDEN: {
+    id: "AUTH-002",
+    category: "AUTHORIZATION",
+    severity: "ERROR",
+    status: 403,
+    retryable: false,
+    breaker: "success",
+    description: "The caller is authenticated but may not do this.",
+    troubleshooting: ["Grant the scope or role that the operation needs."]
+  },
+  AUTHORIZATION_UNAVAILABLE: {
+    id: "AUTH-003",
+    category: "AUTHORIZATION",
+    severity: "CRITICAL",
+    status: 503,
+    retryable: true,
+    breaker: "failure",
+    description:
+      "Whether the caller may do this cannot be decided now, because a service that is needed for it is down.",
+    troubleshooting: ["Restore the key source, revocation store or authorization service named in `details`."]
+  }
+} as const satisfies Record<string, CodeInfo>

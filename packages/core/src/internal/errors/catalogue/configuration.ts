@@ -1,0 +1,61 @@
+import type { CodeInfo } from "../../../ErrorCode.ts"
+
+/** Options and configuration: `CFG`. */
+export const configuration = {
+  CONFIG_MISSING: {
+    id: "CFG-001",
+    category: "CONFIGURATION",
+    severity: "ERROR",
+    status: 500,
+    retryable: false,
+    breaker: "ignored",
+    description: "A required configuration section or key is missing.",
+    troubleshooting: ["Add the key named in `missing_key` to the configuration."]
+  },
+  INVALID_CONFIG: {
+    id: "CFG-002",
+    category: "CONFIGURATION",
+    severity: "ERROR",
+    status: 500,
+    retryable: false,
+    breaker: "ignored",
+    description: "A configuration value is unknown, of the wrong type, out of its range, or contradicts another one.",
+    troubleshooting: [
+      "Correct the value at `path`; `expected` names the bound.",
+      "Compare with the configuration reference: unknown keys are refused, so look for a misspelt one."
+    ]
+  },
+  CONFIG_VARIABLE_MISSING: {
+    id: "CFG-003",
+    category: "CONFIGURATION",
+    severity: "ERROR",
+    status: 500,
+    retryable: false,
+    breaker: "ignored",
+    description: "A `${VAR}` in the configuration names an environment variable that is not set.",
+    troubleshooting: ["Set the variable named in `var_name`, or write `$${` where a literal `${` is meant."]
+  },
+  KEY_FILE_UNREADABLE: {
+    id: "CFG-004",
+    category: "CONFIGURATION",
+    severity: "ERROR",
+    status: 500,
+    retryable: false,
+    breaker: "ignored",
+    description: "A file with key material is missing, or cannot be read.",
+    troubleshooting: ["Check the file named in `file`, for the option at `path`, and that the process may read it."]
+  },
+  KEY_INVALID: {
+    id: "CFG-005",
+    category: "CONFIGURATION",
+    severity: "ERROR",
+    status: 500,
+    retryable: false,
+    breaker: "ignored",
+    description: "A configured key is malformed, too weak, or of another kind than its algorithm.",
+    troubleshooting: [
+      "Correct the key at `path`; `expected` names what fits.",
+      "A symmetric secret needs an HS algorithm, and a public key an asymmetric one."
+    ]
+  }
+} as const satisfies Record<string, CodeInfo>

@@ -1,0 +1,107 @@
+import type { CodeInfo } from "../../../ErrorCode.ts"
+
+/** Key sets: `JWK`. */
+export const keys = {
+  JWKS_KEY_NOT_FOUND: {
+    id: "JWK-001",
+    category: "AUTHENTICATION",
+    severity: "WARNING",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description: "No trusted key fits the token's header.",
+    troubleshooting: [
+      "Check that the token comes from the configured issuer.",
+      "After a rotation a new key is found within the cooldown for unknown keys."
+    ]
+  },
+  JWKS_UNAVAILABLE: {
+    id: "JWK-002",
+    category: "NETWORK",
+    severity: "CRITICAL",
+    status: 503,
+    retryable: true,
+    breaker: "failure",
+    description: "There are no trusted keys now, because the key set cannot be fetched.",
+    troubleshooting: [
+      "Look at the provider and at the last failure in the status of the cache.",
+      "A longer `staleWindow` keeps keys through longer outages."
+    ]
+  },
+  JWKS_INVALID: {
+    id: "JWK-003",
+    category: "NETWORK",
+    severity: "ERROR",
+    status: 502,
+    retryable: true,
+    breaker: "failure",
+    description: "The answer is not a key set with at least one usable key (RFC 7517, 5).",
+    troubleshooting: [
+      "Check the URL of the key set: a proxy or login page may be answering instead.",
+      "The status of the cache tells why each key was skipped."
+    ]
+  },
+  DISCOVERY_INVALID: {
+    id: "JWK-004",
+    category: "NETWORK",
+    severity: "ERROR",
+    status: 502,
+    retryable: false,
+    breaker: "failure",
+    description: "The metadata of the issuer is malformed, or of another issuer (RFC 8414, 3.3).",
+    troubleshooting: ["Compare `issuer` with the one in the metadata: they have to be equal, character by character."]
+  },
+  JWKS_NOT_REGISTERED: {
+    id: "JWK-005",
+    category: "CONFIGURATION",
+    severity: "WARNING",
+    status: 404,
+    retryable: false,
+    breaker: "ignored",
+    description: "No key set provider is registered for this.",
+    troubleshooting: ["Register the provider, or correct the tenant, provider or issuer."]
+  },
+  JWKS_UNREGISTERED: {
+    id: "JWK-006",
+    category: "CONFIGURATION",
+    severity: "WARNING",
+    status: 410,
+    retryable: false,
+    breaker: "ignored",
+    description: "The key set provider was registered, and has been removed.",
+    troubleshooting: ["Register the provider again if it is still needed."]
+  },
+  JWKS_CONFLICT: {
+    id: "JWK-007",
+    category: "CONFIGURATION",
+    severity: "WARNING",
+    status: 409,
+    retryable: false,
+    breaker: "ignored",
+    description: "The registration contradicts one that exists.",
+    troubleshooting: ["Remove the provider first, or register under another provider id."]
+  },
+  JWKS_LOADING: {
+    id: "JWK-008",
+    category: "NETWORK",
+    severity: "INFO",
+    status: 425,
+    retryable: true,
+    breaker: "ignored",
+    description: "The key set is still being fetched for the first time.",
+    troubleshooting: ["Ask again in a moment."]
+  },
+  SNAPSHOT_REFUSED: {
+    id: "JWK-009",
+    category: "INTERNAL",
+    severity: "WARNING",
+    status: 500,
+    retryable: false,
+    breaker: "ignored",
+    description: "A stored key set was refused.",
+    troubleshooting: [
+      "`reason` in the details tells why; the cache fetches the key set instead.",
+      "If it was tampered with, look at who may write to the store."
+    ]
+  }
+} as const satisfies Record<string, CodeInfo>

@@ -1,0 +1,91 @@
+import type { CodeInfo } from "../../../ErrorCode.ts"
+
+/** What every refusal of a token has in common: the caller's token is at fault, and sending it again changes nothing. */
+const refused = {
+  category: "AUTHENTICATION",
+  severity: "WARNING",
+  status: 401,
+  retryable: false,
+  breaker: "success"
+} as const
+
+/** Validating tokens: `JWT`. */
+export const validation = {
+  TOKEN_ALGORITHM_UNSUPPORTED: {
+    id: "JWT-001",
+    ...refused,
+    description: "The token is signed with an algorithm that the policy does not allow (RFC 8725, 3.1).",
+    troubleshooting: ["Compare `algorithms` of the policy with the `alg` that the issuer signs with."]
+  },
+  TOKEN_SIGNATURE_INVALID: {
+    id: "JWT-002",
+    ...refused,
+    description: "The token's signature does not verify with the key that its header names.",
+    troubleshooting: [
+      "Check that the caller sends the token unchanged.",
+      "Many at once may be an attempt at forgery: look at where they come from."
+    ]
+  },
+  TOKEN_NOT_YET_VALID: {
+    id: "JWT-003",
+    ...refused,
+    description: "The token is not valid yet, or was issued in the future (RFC 7519, 4.1.5).",
+    troubleshooting: ["Compare the clocks of issuer and validator; `clockTolerance` allows for up to 5 minutes."]
+  },
+  TOKEN_ISSUER_UNTRUSTED: {
+    id: "JWT-004",
+    ...refused,
+    description: "The token's issuer is not one that the policy trusts (RFC 7519, 4.1.1).",
+    troubleshooting: [
+      "Compare `issuers` of the policy with the `iss` in tokens: they have to be equal, character by character."
+    ]
+  },
+  TOKEN_AUDIENCE_MISMATCH: {
+    id: "JWT-005",
+    ...refused,
+    description: "The token is meant for another audience (RFC 7519, 4.1.3).",
+    troubleshooting: [
+      "Compare `audiences` of the policy with the `aud` in tokens, and the resource that the client asks for."
+    ]
+  },
+  TOKEN_CLAIM_MISSING: {
+    id: "JWT-006",
+    ...refused,
+    description: "The token lacks a claim that is required.",
+    troubleshooting: ["`claim` in the details names it: have the issuer add it, or take it out of `requiredClaims`."]
+  },
+  TOKEN_CLAIM_INVALID: {
+    id: "JWT-007",
+    ...refused,
+    description: "A claim of the token has another shape than expected.",
+    troubleshooting: ["`path` in the details names it: compare the claims schema with what the issuer puts in tokens."]
+  },
+  TOKEN_TOO_OLD: {
+    id: "JWT-008",
+    ...refused,
+    description: "The token was issued longer ago than the policy allows.",
+    troubleshooting: ["Acquire a new token.", "Compare `maxAge` of the policy with the lifetime of tokens."]
+  },
+  TOKEN_TYPE_MISMATCH: {
+    id: "JWT-009",
+    ...refused,
+    description: "The token is of another type than expected (RFC 8725, 3.11).",
+    troubleshooting: [
+      "Check that the caller sends an access token where one is expected, and not an ID token.",
+      "Issuers that do not follow RFC 9068 write another `typ`: name it in `types` of the policy."
+    ]
+  },
+  TOKEN_REVOKED: {
+    id: "JWT-010",
+    ...refused,
+    description: "The token was revoked.",
+    troubleshooting: ["Authenticate again."]
+  },
+  TOKEN_REQUEST_INVALID: {
+    id: "JWT-011",
+    ...refused,
+    status: 400,
+    description: "The request carries a token in more than one way, or in a way that is malformed (RFC 6750, 3.1).",
+    troubleshooting: ["Send the token once, as `Authorization: Bearer` (RFC 6750, 2.1)."]
+  }
+} as const satisfies Record<string, CodeInfo>

@@ -1,0 +1,109 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Scope from "effect/Scope"
+
+import type { Definition } from "./definitions.ts"
+
+type Read = () => number
+type AnyMetric = Metric.Counter<number> | Metric.Gauge<number>
+type Registry = Context.Service.Shape<typeof Metric.MetricRegistry>
+
+/**
+ * The sources of one series in one registry. A registry knows one reader per series: this is it. It has few objects, as
+ * there may be ten thousand.
+ */
+class Series {
+  readonly definition: Definition
+  readonly all: Map<string, Series>
+  readonly key: string
+  /** One source, as most have, or several. */
+  sources: Source | Set<Source> | undefined
+  /** What the sources that left have counted. */
+  retired = 0
+  registration: Metric.Registration | undefined
+
+  constructor(definition: Definition, all: Map<string, Series>, key: string) {
+    this.definition = definition
+    this.all = all
+    this.key = key
+  }
+  add(source: Source): void {
+    if (this.sources === undefined) this.sources = source
+    else if (this.sources instanceof Set) this.sources.add(source)
+    else this.sources = new Set([this.sources, source])
+  }
+  /** Whether none is left. */
+  remove(source: Source): boolean {
+    if (this.sources instanceof Set) this.sources.delete(source)
+    else this.sources = undefined
+    return this.sources === undefined || this.sources.size === 0
+  }
+  total(): number {
+    const { definition, retired, sources } = this
+    const values = sources instanceof Set ? Array.from(sources, ({ read }) => read()) : [sources?.read() ?? 0]
+    return definition.combine === "max" ? Math.max(...values) : values.reduce((sum, value) => sum + value, retired)
+  }
+}
+
+/** One registration: the same function may be registered twice. */
+class Source {
+  readonly read: Read
+  readonly series: Series
+
+  constructor(read: Read, series: Series) {
+    this.read = read
+    this.series = series
+  }
+  /** A source that fails must not fail the scope that it leaves. */
+  get leave(): Effect.Effect<void> {
+    return Effect.ignoreCause(Effect.sync(() => {
+      const { series } = this
+      if (series.remove(this)) {
+        series.registration?.remove()
+        series.all.delete(series.key)
+      } else if (series.definition.kind === "counter") {
+        series.retired += this.read()
+      }
+    }))
+  }
+}
+
+/** Weak, so that a registry of a test is not kept. Beside the registry, since it has no place for it. */
+const bySeries = new WeakMap<Registry, Map<string, Series>>()
+
+/** The same for the same labels in any order, as a registry has it. */
+const keyOf = (metric: AnyMetric, context: Context.Context<never>): string => {
+  const labels = { ...metric.attributes, ...Context.get(context, Metric.CurrentMetricAttributes) }
+  return JSON.stringify([metric.id, Object.entries(labels).toSorted(([a], [b]) => a < b ? -1 : 1)])
+}
+
+const nothing = (): void => {}
+
+const register = (series: Series, metric: AnyMetric, context: Context.Context<never>): void => {
+  const get = series.definition.kind === "counter"
+    ? () => ({ count: series.total(), incremental: true })
+    : () => ({ value: series.total() })
+  const any: Metric.Metric<number, unknown> = metric
+  series.registration = Metric.registerUnsafe(any, context, { get, update: nothing, modify: nothing })
+}
+
+/** Adds a source to a metric's series until the scope closes. */
+export const addSource = (
+  metric: AnyMetric,
+  definition: Definition,
+  read: Read
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.contextWith((context: Context.Context<Scope.Scope>) => {
+    const registry = Context.get(context, Metric.MetricRegistry)
+    const all = bySeries.get(registry) ?? new Map<string, Series>()
+    bySeries.set(registry, all)
+    const key = keyOf(metric, context)
+    const known = all.get(key)
+    const series = known ?? new Series(definition, all, key)
+    if (known === undefined) register(series, metric, context)
+    all.set(key, series)
+    const source = new Source(read, series)
+    series.add(source)
+    return Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.suspend(() => source.leave))
+  })

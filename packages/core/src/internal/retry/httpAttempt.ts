@@ -1,0 +1,95 @@
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Stream from "effect/Stream"
+import { codeInfo, codeOf } from "../../ErrorCode.ts"
+import * as RetryAfter from "../../RetryAfter.ts"
+import type { StoppedBy } from "../../RetryExhausted.ts"
+import type { LoopOptions } from "./retryLoop.ts"
+
+export interface HttpOptions {
+  /** Counts the retries in `retry_attempts_total`, with this as the label `server`. */
+  readonly server?: string | undefined
+  /**
+   * Which requests with a method that is not idempotent may be repeated all the same, without an `Idempotency-Key`.
+   * Default none: a POST that timed out may have been carried out.
+   */
+  readonly allowUnsafe?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
+  /** Which requests with a stream as body give the same stream again. Default none. */
+  readonly allowStreams?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
+  /** Called before the delay of each retry. */
+  readonly onRetry?: LoopOptions<unknown, never>["onRetry"]
+}
+
+const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+
+/** Whether repeating a request has the effect of making it once: by its method, or by an `Idempotency-Key`. */
+export const isIdempotent = (request: HttpClientRequest.HttpClientRequest): boolean =>
+  idempotentMethods.has(request.method) || (request.headers["idempotency-key"] ?? "").trim() !== ""
+
+const isStream = (body: unknown): boolean =>
+  typeof body === "object" && body !== null &&
+  ("getReader" in body || "pipe" in body || Symbol.asyncIterator in body || ("next" in body))
+
+/** Whether the request's body can be sent a second time: not a stream, which the first attempt has used up. */
+export const isReplayable = (request: HttpClientRequest.HttpClientRequest): boolean =>
+  request.body._tag === "Raw" ? !isStream(request.body.body) : request.body._tag !== "Stream"
+
+const statusOf = (error: unknown): HttpClientResponse.HttpClientResponse | undefined =>
+  HttpClientError.isHttpClientError(error) && error.reason._tag === "StatusCodeError"
+    ? error.reason.response
+    : undefined
+
+/**
+ * Gives up a response whose body nobody reads. Reading and interrupting frees the connection at once. The stream, not the buffer: where the client's requests belong
+ * to a scope, only a stream that is given up cancels the body.
+ */
+export const discard = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.forkDetach(Stream.runDrain(response.stream), { startImmediately: true }),
+    Fiber.interrupt
+  )
+
+/** A request as an attempt that fails for a retryable status, with what the retry loop has to know about it. */
+export const prepareHttp = <E, R>(
+  effect: Effect.Effect<HttpClientResponse.HttpClientResponse, E, R>,
+  request: HttpClientRequest.HttpClientRequest,
+  policy: { readonly statuses: ReadonlyArray<number> },
+  options: HttpOptions | undefined
+) => {
+  type Failure = E | HttpClientError.HttpClientError
+  const attempt: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> = Effect.flatMap(
+    effect,
+    (response) =>
+      policy.statuses.includes(response.status)
+        ? Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.StatusCodeError({ request, response, description: "retryable status" })
+          })
+        )
+        : Effect.succeed(response)
+  )
+  const refuse = (): StoppedBy | undefined => {
+    if (!isIdempotent(request) && options?.allowUnsafe?.(request) !== true) return "unsafeMethod"
+    return isReplayable(request) || options?.allowStreams?.(request) === true ? undefined : "bodyNotReplayable"
+  }
+  const loop: LoopOptions<Failure, never> = {
+    server: options?.server,
+    onRetry: options?.onRetry,
+    refuse,
+    while(error) {
+      const response = statusOf(error)
+      if (response !== undefined) return policy.statuses.includes(response.status)
+      const code = codeOf(error)
+      return code !== undefined && codeInfo[code].retryable
+    },
+    retryAfter: (error, now) => RetryAfter.parse(statusOf(error)?.headers["retry-after"], now),
+    discard(error) {
+      const response = statusOf(error)
+      return response === undefined ? Effect.void : discard(response)
+    }
+  }
+  return { attempt, loop }
+}

@@ -1,0 +1,56 @@
+/**
+ * Options of a schema: each with its range, a message that names it, and a default.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+/** How a duration is written where there is no `Duration`: a number with its unit, as in `"250 millis"`. */
+export type DurationInput = Duration.Duration | Extract<Duration.Input, string>
+
+const units = [["hours", 3_600_000], ["minutes", 60_000], ["seconds", 1_000], ["millis", 1]] as const
+
+/** A duration as options take it, in the largest unit that is whole: what a message names can be written back. */
+export const written = (duration: Duration.Duration): string => {
+  const millis = Duration.toMillis(duration)
+  const unit = units.find(([, size]) => millis >= size && millis % size === 0)
+  return unit === undefined
+    ? `${millis} millis`
+    : `${millis / unit[1]} ${unit[1] === millis ? unit[0].replace(/s$/, "") : unit[0]}`
+}
+
+/** An option with a default. What it means is said where it stands, from where the reference pages have it too. */
+export const defaulted = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
+  schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(value)))
+
+/** A whole number of a range, both ends included. */
+export const int = (minimum: number, maximum: number) => {
+  const expected = `a whole number from ${minimum} to ${maximum}`
+  return Schema.Number.check(Schema.isInt({ expected }).abort(), Schema.isBetween({ minimum, maximum }, { expected }))
+}
+
+/** A number of a range, both ends included. */
+export const number = (minimum: number, maximum: number) => {
+  const expected = `a number from ${minimum} to ${maximum}`
+  return Schema.Number.check(
+    Schema.isFinite({ expected }).abort(),
+    Schema.isBetween({ minimum, maximum }, { expected })
+  )
+}
+
+/** Text of a length, both ends included. */
+export const text = (minimum: number, maximum: number) => {
+  const expected = `text from ${minimum} to ${maximum} characters`
+  return Schema.String.check(Schema.isMinLength(minimum, { expected }), Schema.isMaxLength(maximum, { expected }))
+}
+
+/** A duration of a range, both ends included; written with its unit. */
+export const duration = (minimum: DurationInput, maximum: DurationInput) => {
+  const least = Duration.fromInputUnsafe(minimum)
+  const most = Duration.fromInputUnsafe(maximum)
+  return Schema.DurationFromString.check(Schema.makeFilter(
+    (value: Duration.Duration) =>
+      Duration.isGreaterThanOrEqualTo(value, least) && Duration.isLessThanOrEqualTo(value, most),
+    { expected: `a duration with its unit, from ${written(least)} to ${written(most)}` }
+  ))
+}

@@ -1,0 +1,147 @@
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import { after, hasCome, type Instant, now } from "@keelson/core/unstable/Instant"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { Egress, Rules } from "../../Egress.ts"
+import { fetchDocument } from "./fetchDocument.ts"
+import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
+import { type HeaderRecord, lifetime } from "./freshness.ts"
+import { kept, merged } from "./validators.ts"
+
+/** Where metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). */
+export type Kind = "oidc" | "oauth2"
+
+/** Which URL is wanted of the metadata. */
+export type Endpoint = "jwks_uri" | "token_endpoint"
+
+/** What is read of the metadata. All other members are kept as they came. */
+export interface Metadata {
+  readonly issuer: string
+  /** The URL that is wanted. */
+  readonly endpoint: string
+  /** The whole document. */
+  readonly document: Readonly<Record<string, unknown>>
+}
+
+/**
+ * The URL of an issuer's metadata.
+ *
+ * OpenID Connect appends `/.well-known/openid-configuration` to the issuer; RFC 8414 puts
+ * `/.well-known/oauth-authorization-server` between its host and its path. A `/` at the end of the path is left out in
+ * both. Fails with `NetworkError` (`DISCOVERY_INVALID`) for an issuer that is no URL, or has a query or fragment.
+ */
+export const wellKnownUrl = (issuer: string, kind: Kind): Result.Result<string, KeelsonError.NetworkError> => {
+  const url = Result.getOrUndefined(Result.try(() => new URL(issuer)))
+  if (url === undefined || /[?#]/.test(issuer)) {
+    return Result.fail(failure("DISCOVERY_INVALID", "The issuer is not a URL without query and fragment"))
+  }
+  const path = url.pathname.replace(/\/$/, "")
+  url.pathname = kind === "oidc"
+    ? `${path}/.well-known/openid-configuration`
+    : `/.well-known/oauth-authorization-server${path}`
+  return Result.succeed(url.href)
+}
+
+const invalid = (message: string): FetchFailed => failed(failure("DISCOVERY_INVALID", message))
+
+const read = (issuer: string, wanted: Endpoint, body: string): Result.Result<Metadata, FetchFailed> =>
+  Result.try({ try: (): unknown => JSON.parse(body), catch: () => invalid("The metadata are not JSON") }).pipe(
+    Result.flatMap((json): Result.Result<Metadata, FetchFailed> => {
+      if (!Predicate.isObject(json)) return Result.fail(invalid("The metadata are not an object"))
+      const document: Readonly<Record<string, unknown>> = { ...json }
+      if (document["issuer"] !== issuer) return Result.fail(invalid("The metadata are of another issuer"))
+      const endpoint = document[wanted]
+      return Predicate.isString(endpoint)
+        ? Result.succeed({ issuer, endpoint, document })
+        : Result.fail(invalid(`The metadata have no \`${wanted}\``))
+    })
+  )
+
+/** What discovery needs to know. */
+export interface Options {
+  readonly issuer: string
+  readonly kind: Kind
+  /** Default `jwks_uri`. */
+  readonly endpoint?: Endpoint | undefined
+  readonly egress: Egress["Service"]
+  readonly rules: Rules
+  /** The lifetime where a response says nothing, and its bounds. */
+  readonly ttl: Duration.Duration
+  readonly minTtl: Duration.Duration
+  readonly maxTtl: Duration.Duration
+}
+
+interface CachedMetadata {
+  readonly metadata: Metadata
+  readonly headers: HeaderRecord
+  readonly expiresAt: Instant
+}
+
+/** Finds an issuer's metadata, and keeps them as long as their response says. */
+export interface MetadataSource {
+  /** Those held while they are fresh, else fetched. Where that fails or hangs, those held stay in use. */
+  readonly metadata: Effect.Effect<Metadata, FetchFailed>
+  /** Has the next `metadata` fetch anew. */
+  readonly expire: () => void
+}
+
+/** How long metadata are not fetched again after a fetch that failed or hung, in milliseconds. */
+const retryDelay = 30_000
+
+/** Made at once; nothing is fetched before it is asked for. */
+export const makeMetadata = (options: Options): MetadataSource => {
+  let held: CachedMetadata | undefined
+  let isExpired = false
+  let retryAt: Instant | undefined
+
+  const fetch = Effect.gen(function*() {
+    const url = yield* Effect.fromResult(Result.mapError(wellKnownUrl(options.issuer, options.kind), (e) => failed(e)))
+    const { egress, rules } = options
+    const answer = yield* fetchDocument({
+      egress,
+      url,
+      rules,
+      accept: "application/json",
+      held: held?.headers,
+      noCache: isExpired,
+      invalid: "DISCOVERY_INVALID"
+    })
+    const { headers, metadata } = answer._tag === "Document"
+      ? {
+        headers: kept(answer.headers),
+        metadata: yield* Effect.fromResult(read(options.issuer, options.endpoint ?? "jwks_uri", answer.body))
+      }
+      : { headers: merged(held?.headers ?? {}, answer.headers), metadata: held?.metadata }
+    // A 304 only comes to a conditional request, which was made of what is held.
+    if (metadata === undefined) return yield* Effect.fail(invalid("A 304 came where nothing is held"))
+    yield* Effect.mapError(egress.check(metadata.endpoint, rules), (error) => failed(error))
+    const fresh = Duration.toMillis(lifetime(headers, answer.receivedAt, options))
+    held = { metadata, headers, expiresAt: after(answer.sentAt, fresh) }
+    isExpired = false
+    retryAt = undefined
+    return metadata
+  })
+
+  /** Put off before it begins, since one that hangs is interrupted: whoever asks again then goes on with those held. */
+  const fetchAgain = (current: CachedMetadata, clock: Clock.Clock): Effect.Effect<Metadata> => {
+    retryAt = after(now(clock), retryDelay)
+    return Effect.orElseSucceed(fetch, () => current.metadata)
+  }
+  const metadata = Effect.flatMap(Clock.Clock, (clock): Effect.Effect<Metadata, FetchFailed> => {
+    const current = held
+    if (current === undefined) return fetch
+    const isDue = isExpired || hasCome(current.expiresAt, clock)
+    const isPutOff = retryAt !== undefined && !hasCome(retryAt, clock)
+    return isDue && !isPutOff ? fetchAgain(current, clock) : Effect.succeed(current.metadata)
+  })
+  return {
+    metadata,
+    expire: () => {
+      isExpired = true
+      retryAt = undefined
+    }
+  }
+}

@@ -1,6 +1,0 @@
-import { type DateTime, Result } from "effect"
-import { Headers } from "effect/http"
-
-/** An HTTP date (RFC 9110, 5.6.7); `undefined` where there is none, or none that is valid. */
-export const httpDate = (value: string | undefined): DateTime.Utc | undefined =>
-  value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))

@@ -1,0 +1,22 @@
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+
+/** Runs what has the same key one by one, in the order in which it came; different keys don't wait for each other. */
+export type KeyedLock = <A, E, R>(key: string, self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** A lock that keeps nothing of keys that nobody uses. */
+export const makeKeyedLock = (): KeyedLock => {
+  const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
+  return (key, self) =>
+    Effect.suspend(() => {
+      const lock = locks.get(key) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
+      locks.set(key, lock)
+      lock.users++
+      return Effect.ensuring(
+        lock.semaphore.withPermit(self),
+        Effect.sync(() => {
+          if (--lock.users === 0) locks.delete(key)
+        })
+      )
+    })
+}

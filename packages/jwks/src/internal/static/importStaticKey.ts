@@ -1,0 +1,66 @@
+import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { type Algorithm, isSecretAlgorithm, type PublicAlgorithm } from "../../Algorithm.ts"
+import { fromJwk, fromPem } from "./publicKey.ts"
+import { type Encoding, fromSecret } from "./secretKey.ts"
+import { describeKey, type StaticKey } from "./staticLookup.ts"
+
+type Jwk = Readonly<Record<string, unknown>>
+
+/** Checked options of one key, of which exactly one of `pem`, `jwk`, `path` and `secret` is there. */
+interface KeyOptions {
+  readonly id?: string
+  readonly algorithm: Algorithm
+  readonly pem?: Redacted.Redacted
+  readonly jwk?: Redacted.Redacted<Jwk>
+  readonly path?: string
+  readonly secret?: Redacted.Redacted
+  readonly encoding?: Encoding
+}
+
+/** The text of a file, given the place of its option. */
+export type ReadFile<R> = (path: string, file: string) => Effect.Effect<string, KeelsonError.ConfigurationError, R>
+
+const invalid = (path: string, expected: string) =>
+  new KeelsonError.ConfigurationError({
+    code: "KEY_INVALID",
+    message: `${path} must be ${expected}`,
+    details: { path, expected }
+  })
+
+const importJwk = Effect.fnUntraced(function*(algorithm: PublicAlgorithm, id: string | undefined, jwk: Jwk) {
+  const { issuer, key, kid } = yield* fromJwk(algorithm, jwk)
+  if (id !== undefined && kid !== undefined && id !== kid) return yield* Effect.fail("a key whose kid is its id")
+  return describeKey(algorithm, key, id ?? kid, issuer)
+})
+
+/**
+ * Imports a key for its algorithm. Which kind of algorithm it is decides which options are looked at, so that a secret
+ * and a public key never take each other's way.
+ *
+ * Fails with `KEY_INVALID`, naming the option below `at`, and as `readFile` does.
+ */
+export const importStaticKey = <R>(
+  { algorithm, encoding = "utf8", id, jwk, path: file, pem, secret }: KeyOptions,
+  at: string,
+  readFile: ReadFile<R>
+): Effect.Effect<StaticKey, KeelsonError.ConfigurationError, R> => {
+  const place = (source: string) => `${at}.${source}`
+  const refuse = (source: string) => Effect.mapError((expected: string) => invalid(place(source), expected))
+  if (isSecretAlgorithm(algorithm)) {
+    return secret === undefined
+      ? Effect.fail(invalid(at, `a key with a secret, since ${algorithm} is symmetric`))
+      : fromSecret(algorithm, secret, encoding).pipe(
+        refuse("secret"),
+        Effect.map((key) => describeKey(algorithm, key, id))
+      )
+  }
+  const fromText = (source: string) => (text: string) =>
+    fromPem(algorithm, text).pipe(refuse(source), Effect.map((key) => describeKey(algorithm, key, id)))
+  if (pem !== undefined) return fromText("pem")(Redacted.value(pem))
+  if (file !== undefined) return Effect.flatMap(readFile(place("path"), file), fromText("path"))
+  return jwk === undefined
+    ? Effect.fail(invalid(at, `a key with pem, jwk or path, since ${algorithm} is not symmetric`))
+    : importJwk(algorithm, id, Redacted.value(jwk)).pipe(refuse("jwk"))
+}

@@ -1,0 +1,90 @@
+import { assert, describe, it } from "@effect/vitest"
+import { KeelsonError } from "@keelson/core"
+import { Effect, Exit, Fiber, Latch, Scope } from "effect"
+import { errorOf } from "../../core/test/support.ts"
+import type { Refreshed } from "../src/internal/cache/refresh.ts"
+import { makeSharedFetch } from "../src/internal/cache/sharedFetch.ts"
+import type { FetchRequest } from "../src/internal/http/fetchKeySet.ts"
+import { atOnce } from "./observe.ts"
+
+const lookup: FetchRequest = { cause: "lookup", noCache: false }
+const forced: FetchRequest = { cause: "forced", noCache: true }
+const error = new KeelsonError.NetworkError({ code: "NETWORK_ERROR" })
+
+/** A flight whose runs wait for a gate, and then end as they are told to. */
+const gated = Effect.gen(function*() {
+  const scope = yield* Scope.make()
+  const gate = Latch.makeUnsafe()
+  const runs: Array<FetchRequest> = []
+  const made = { runs, ends: 0, result: Exit.succeed("loaded") as Exit.Exit<Refreshed, KeelsonError.NetworkError> }
+  const run = (request: FetchRequest) => {
+    runs.push(request)
+    return Effect.andThen(gate.await, Effect.suspend(() => made.result))
+  }
+  const flight = yield* Scope.provide(makeSharedFetch(run, () => made.ends++), scope)
+  return { ...flight, made, gate, scope }
+})
+
+const forked = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(Effect.exit(self), { startImmediately: true })
+
+describe("flight", () => {
+  it.effect("[S1-10] who comes while a fetch is under way waits for it; who comes after it starts another", () =>
+    Effect.gen(function*() {
+      const { gate, isUnderWay, join, made } = yield* gated
+      const first = yield* Effect.all([join(lookup), join(forced), join(lookup)].map(forked))
+      assert.isTrue(isUnderWay())
+      gate.openUnsafe()
+      const exits = yield* Effect.forEach(first, Fiber.join)
+      assert.deepStrictEqual(exits, Array.from({ length: 3 }, () => Exit.succeed<Refreshed>("loaded")))
+      assert.isFalse(isUnderWay())
+      yield* join(forced)
+      assert.deepStrictEqual(made.runs, [lookup, forced])
+    }))
+
+  it.effect("start does not wait, and starts nothing while a fetch is under way", () =>
+    Effect.gen(function*() {
+      const { gate, isUnderWay, made, start } = yield* gated
+      start(lookup)
+      start(forced)
+      assert.isTrue(isUnderWay())
+      gate.openUnsafe()
+      yield* Effect.yieldNow
+      assert.isFalse(isUnderWay())
+      assert.deepStrictEqual(made.runs, [lookup])
+    }))
+
+  it.effect("tells of its end once, however it ends; the next one is a new one", () =>
+    Effect.gen(function*() {
+      const { gate, isUnderWay, join, made } = yield* gated
+      gate.openUnsafe()
+      made.result = Exit.fail(error)
+      assert.strictEqual(errorOf(yield* Effect.exit(join(lookup))), error)
+      assert.deepStrictEqual([made.ends, isUnderWay()], [1, false])
+      made.result = Exit.succeed("notModified")
+      assert.strictEqual(yield* join(lookup), "notModified")
+      assert.strictEqual(made.ends, 2)
+    }))
+
+  it.effect("[L1] a waiter that is interrupted leaves the fetch to the others, and to those who come later", () =>
+    Effect.gen(function*() {
+      const { gate, isUnderWay, join, made } = yield* gated
+      for (let index = 0; index < 5; index++) yield* atOnce(Effect.exit(join(lookup)))
+      assert.isTrue(isUnderWay())
+      const last = yield* forked(join(lookup))
+      gate.openUnsafe()
+      assert.deepStrictEqual(yield* Fiber.join(last), Exit.succeed<Refreshed>("loaded"))
+      assert.lengthOf(made.runs, 1)
+    }))
+
+  it.effect("[R28] the end of the scope fails waiters at once, and everyone after them", () =>
+    Effect.gen(function*() {
+      const { join, made, scope, start } = yield* gated
+      const waiters = yield* Effect.all([join(lookup), join(lookup)].map(forked))
+      yield* Scope.close(scope, Exit.void)
+      for (const waiter of waiters) assert.strictEqual(errorOf(yield* Fiber.join(waiter)).code, "SHUTTING_DOWN")
+      assert.strictEqual(errorOf(yield* Effect.exit(join(lookup))).code, "SHUTTING_DOWN")
+      start(lookup)
+      assert.lengthOf(made.runs, 1)
+      assert.strictEqual(made.ends, 1)
+    }))
+})

@@ -1,0 +1,133 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { HttpClient } from "effect/http"
+import { TestClock } from "effect/testing"
+import { TokenGuards } from "../src/index.ts"
+import { makeSource, scripted, statuses, tokensOf } from "./guardSupport.ts"
+
+const managers = Effect.fnUntraced(function*() {
+  const api = scripted(statuses())
+  const client = Layer.succeed(HttpClient.HttpClient, api.client)
+  const context = yield* Layer.build(Layer.provide(TokenGuards.layer, client))
+  return { api, managers: Context.get(context, TokenGuards.TokenGuards) }
+})
+
+describe("TokenGuards", () => {
+  it.effect("[S3-08] registers one provider for each server, and finds it by name and by URL", () =>
+    Effect.gen(function*() {
+      const { api, managers: { find, get, register, servers } } = yield* managers()
+      const billing = makeSource("billing")
+      const orders = makeSource("orders")
+      const guard = yield* register("billing", { url: "https://api.example/billing", source: billing.source })
+      yield* register("orders", { url: "https://api.example/orders/", source: orders.source })
+      assert.strictEqual(get("billing"), guard)
+      assert.strictEqual(get("nobody"), undefined)
+      for (const url of ["https://api.example/billing/1", new URL("https://api.example/orders?x=1")]) {
+        yield* find(url)?.guard.get(url) ?? Effect.die("not found")
+      }
+      yield* guard.get("/2")
+      assert.deepStrictEqual(tokensOf(api.received), ["billing-1", "orders-1", "billing-1"])
+      assert.deepStrictEqual(api.received.map(({ url }) => url), [
+        "https://api.example/billing/1",
+        "https://api.example/orders?x=1",
+        "https://api.example/billing/2"
+      ])
+      assert.deepStrictEqual(servers().map(({ server, url }) => [server, url]), [
+        ["billing", "https://api.example/billing"],
+        ["orders", "https://api.example/orders/"]
+      ])
+    }))
+
+  it.effect("[S3-08] a URL is the server's with the longest path, at a boundary, and nobody's otherwise", () =>
+    Effect.gen(function*() {
+      const { managers: { find, register } } = yield* managers()
+      const { source } = makeSource()
+      yield* register("all", { url: "https://host", source })
+      yield* register("a", { url: "https://host/a", source })
+      yield* register("a-b", { url: "https://host/a/b", source, origins: ["https://cdn.example"] })
+      yield* register("port", { url: "https://host:8443", source })
+      yield* register("local", { url: "http://localhost:3000", source, allowLocalhost: true })
+      for (
+        const [url, server] of [
+          ["https://host", "all"],
+          ["https://host/ab", "all"],
+          ["https://host/a", "a"],
+          ["https://HOST:443/a/c", "a"],
+          ["https://host./a/bc", "a"],
+          ["https://host/a/b?c", "a-b"],
+          ["https://cdn.example/x", "a-b"],
+          ["https://host:8443/a/b", "port"],
+          ["http://localhost:3000/x", "local"],
+          ["https://host.evil/a", undefined],
+          ["https://hostevil", undefined],
+          ["https://host@evil.example/a", undefined],
+          ["https://user@host/a", undefined],
+          ["http://host/a", undefined],
+          ["https://localhost:3000/x", undefined],
+          ["https://host:8444", undefined],
+          ["/a", undefined],
+          ["", undefined]
+        ] as const
+      ) assert.strictEqual(find(url)?.server, server, url)
+      // In no scope with a path, since it may lead out of it; the whole origin has it.
+      assert.strictEqual(find("https://host/a/..%2fc")?.server, "all")
+    }))
+
+  it.effect("[S3-08] the list is a copy: changing it changes nothing", () =>
+    Effect.gen(function*() {
+      const { managers: { find, register, servers } } = yield* managers()
+      yield* register("a", { url: "https://a.example", source: makeSource().source })
+      const list = servers()
+      Reflect.deleteProperty(list, 0)
+      Object.assign(list[0] ?? {}, { server: "b" })
+      assert.deepStrictEqual(servers().map(({ server }) => server), ["a"])
+      assert.strictEqual(find("https://a.example")?.server, "a")
+    }))
+
+  it.effect("[S3-08] refuses a name or URL that is taken, and one that is none", () =>
+    Effect.gen(function*() {
+      const { managers: { register, servers } } = yield* managers()
+      const { source } = makeSource()
+      yield* register("a", { url: "https://a.example/x", source, origins: ["https://b.example"] })
+      const cases: ReadonlyArray<readonly [string, TokenGuards.Options, string]> = [
+        ["a", { url: "https://c.example", source }, "server"],
+        ["b", { url: "https://A.example:443/x/", source }, "url"],
+        ["b", { url: "https://c.example", source, origins: ["https://b.example"] }, "url"],
+        ["", { url: "https://c.example", source }, "server"],
+        ["a b", { url: "https://c.example", source }, "server"],
+        ["b", { url: "http://c.example", source }, "url"],
+        ["b", { url: "https://c.example", source, origins: ["x"] }, "origins.0"]
+      ]
+      for (const [server, options, path] of cases) {
+        const error = yield* Effect.flip(register(server, options))
+        assert.deepInclude(error, { code: "INVALID_CONFIG" })
+        assert.strictEqual(error.details["path"], path, server)
+      }
+      assert.strictEqual(servers().length, 1)
+    }))
+
+  it.effect("a server that is removed is found no more, and who waits for its token is told", () =>
+    Effect.gen(function*() {
+      const { managers: { find, register, unregister } } = yield* managers()
+      const guard = yield* register("a", {
+        url: "https://a.example",
+        source: Effect.delay(makeSource().source, "1 second")
+      })
+      const waiting = yield* Effect.forkChild(Effect.flip(guard.get("/")))
+      yield* TestClock.adjust("500 millis")
+      assert.isTrue(yield* unregister("a"))
+      assert.deepInclude(yield* Fiber.join(waiting), { code: "SHUTTING_DOWN" })
+      assert.isFalse(yield* unregister("a"))
+      assert.strictEqual(find("https://a.example"), undefined)
+      yield* register("a", { url: "https://a.example", source: makeSource().source })
+    }))
+
+  it.effect("of two that are registered at once under one name, one is refused", () =>
+    Effect.gen(function*() {
+      const { managers: { register, servers } } = yield* managers()
+      const one = Effect.exit(register("a", { url: "https://a.example", source: makeSource().source }))
+      const ended = yield* Effect.all([one, one, one], { concurrency: "unbounded" })
+      assert.deepStrictEqual(ended.map(({ _tag }) => _tag).toSorted(), ["Failure", "Failure", "Success"])
+      assert.strictEqual(servers().length, 1)
+    }))
+})

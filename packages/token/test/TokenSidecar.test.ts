@@ -1,0 +1,495 @@
+import { assert, describe, it } from "@effect/vitest"
+import { KeelsonError } from "@keelson/core"
+import { Clock, Effect, Predicate, Redacted, type Scope } from "effect"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { quiet } from "../../jwks/test/observe.ts"
+import { TokenSidecar } from "../src/index.ts"
+import { makeSource, type Reply, tokensOf } from "./guardSupport.ts"
+import { type Answered, secret, sidecar } from "./sidecarServer.ts"
+
+const always = (status: number, headers: Record<string, string> = {}): Reply => () =>
+  Effect.sync(() => new Response(null, { status, headers }))
+
+const brief = ({ json, status }: Answered) => [status, json] as const
+
+const record = (u: unknown): Readonly<Record<string, unknown>> => Predicate.isObject(u) ? u : {}
+
+const retry = { maxAttempts: 3, initialDelay: "1 millis", maxDelay: "1 millis", retryAfterCeiling: "0 millis" } as const
+
+/** Real sockets. */
+const live = (title: string, test: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => quiet(test))
+
+describe("TokenSidecar", () => {
+  describe("POST /sdk/token/ensure", () => {
+    live(
+      "[S2-15] [S2-16] is 202 for a token that was acquired, and 200 while it is fresh",
+      Effect.gen(function*() {
+        const { ensure, source } = yield* sidecar()
+        const before = yield* Clock.currentTimeMillis
+        const first = yield* ensure()
+        const after = yield* Clock.currentTimeMillis
+        assert.strictEqual(first.status, 202)
+        const { token, ...rest } = record(first.json)
+        const shown = record(token)
+        assert.deepStrictEqual<unknown>(rest, { refresh_applied: true, attempts: 1 })
+        assert.deepStrictEqual(Object.keys(shown).toSorted(), [
+          "expires_at",
+          "issued_at",
+          "remaining_seconds",
+          "scoped"
+        ])
+        const [issued, expires, remaining] = ["issued_at", "expires_at", "remaining_seconds"].map((name) =>
+          Number(shown[name])
+        )
+        assert.isTrue(before <= issued! && issued! <= after)
+        assert.strictEqual(expires! - issued!, 3_600_000)
+        assert.isTrue(remaining! > 3_500 && remaining! <= 3_600)
+        const second = yield* ensure({ server: "api" })
+        assert.strictEqual(second.status, 200)
+        assert.deepInclude(second.json, { refresh_applied: false, attempts: 0 })
+        assert.strictEqual(source.asked(), 1)
+      })
+    )
+
+    live(
+      "[S2-15] tells how many attempts it took",
+      Effect.gen(function*() {
+        let asked = 0
+        const slowly = Effect.suspend(() =>
+          ++asked < 3
+            ? Effect.fail(new KeelsonError.NetworkError({ code: "NETWORK_ERROR" }))
+            : Effect.succeed({ accessToken: Redacted.make("third") })
+        )
+        const { ensure } = yield* sidecar({
+          server: { source: slowly, acquisition: { retry: { maxAttempts: 4, initialDelay: "1 millis" } } }
+        })
+        const { json, status } = yield* ensure()
+        assert.strictEqual(status, 202)
+        assert.deepInclude(json, { refresh_applied: true, attempts: 3 })
+      })
+    )
+
+    live(
+      "[S2-10] [R13] a forced refresh is made for one token once in 30 seconds",
+      Effect.gen(function*() {
+        const { ensure, source } = yield* sidecar()
+        yield* ensure()
+        assert.deepInclude((yield* ensure({ force: true })).json, { refresh_applied: true })
+        for (let i = 0; i < 3; i++) assert.strictEqual((yield* ensure({ force: true })).status, 200)
+        assert.strictEqual(source.asked(), 2)
+      })
+    )
+
+    live(
+      "[S2-15] is 503 without a token, and tells whether asking again may help",
+      Effect.gen(function*() {
+        const { ensure, source } = yield* sidecar({
+          server: { acquisition: { retry: { maxAttempts: 2, initialDelay: "1 millis", maxDelay: "1 millis" } } }
+        })
+        source.isDown = true
+        const before = yield* Clock.currentTimeMillis
+        const down = yield* ensure()
+        assert.strictEqual(down.status, 503)
+        const { last_attempt_at: at, ...rest } = record(down.json)
+        assert.isTrue(typeof at === "number" && at >= before)
+        assert.deepStrictEqual(Object.keys(rest).toSorted(), ["error_code", "message"])
+        assert.strictEqual(rest["error_code"], "refresh_failed")
+        const { ensure: refused } = yield* sidecar({
+          server: {
+            source: Effect.fail(new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED" }))
+          }
+        })
+        assert.deepInclude((yield* refused()).json, { error_code: "non_retriable" })
+        for (let i = 0; i < 4; i++) {
+          yield* refused()
+          yield* ensure()
+        }
+        assert.deepInclude((yield* refused()).json, { error_code: "non_retriable" })
+        assert.deepInclude((yield* ensure()).json, { error_code: "refresh_failed" })
+      })
+    )
+
+    live(
+      "keeps tokens apart by scope, and knows no server but those that are registered",
+      Effect.gen(function*() {
+        const scopes: Array<string | undefined> = []
+        const source = makeSource()
+        const { ensure, managers } = yield* sidecar({
+          server: {
+            source: ({ scope }) => {
+              scopes.push(scope)
+              return source.source
+            }
+          }
+        })
+        assert.strictEqual((yield* ensure({ scope: "write read" })).status, 202)
+        assert.strictEqual((yield* ensure({ scope: "read write" })).status, 200)
+        assert.strictEqual((yield* ensure()).status, 202)
+        assert.deepStrictEqual(scopes, [undefined, "read write"])
+        const unknown = [404, { error_code: "unknown_server", message: "There is no server of this name" }] as const
+        assert.deepStrictEqual(brief(yield* ensure({ server: "other" })), unknown)
+        yield* managers.register("second", { url: "https://second.example", source: source.source })
+        assert.deepStrictEqual(brief(yield* ensure()), unknown)
+        const refused = yield* ensure({ server: "second", scope: "read" })
+        assert.deepInclude(refused, { status: 400 })
+        assert.deepInclude(refused.json, { error_code: "invalid_request" })
+      })
+    )
+
+    live(
+      "[R20] answers have the token's value only where the sidecar was told so",
+      Effect.gen(function*() {
+        const open = yield* sidecar({ options: { showTokens: true } })
+        assert.include((yield* open.ensure()).text, "\"value\":\"secret-token-1\"")
+        const closed = yield* sidecar({ options: { showResponses: true } })
+        for (const answer of [yield* closed.ensure(), yield* closed.ensure({ force: true }), yield* closed.send()]) {
+          assert.notInclude(answer.text + JSON.stringify(answer.headers), "secret-token")
+        }
+      })
+    )
+  })
+
+  describe("POST /sdk/request/send", () => {
+    live(
+      "[S2-17] is 202 for an answer of the server, which the token was sent to",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar({ reply: always(201, { "x-of-the-server": "1" }) })
+        const sent = yield* send({
+          method: "POST",
+          body: "{\"row\":1}",
+          headers: { "content-type": "application/json", "idempotency-key": "k" }
+        })
+        assert.deepStrictEqual(brief(sent), [202, { operation: "append_rows", attempts: 1, final_status: "success" }])
+        assert.notProperty(sent.headers, "x-of-the-server")
+        assert.deepStrictEqual(api.received.map(({ method, url }) => `${method} ${url}`), [
+          "POST https://api.example/v1/rows"
+        ])
+        assert.deepStrictEqual(tokensOf(api.received), ["secret-token-1"])
+        assert.deepInclude(api.received[0]?.headers, { "content-type": "application/json", "idempotency-key": "k" })
+      })
+    )
+
+    live(
+      "[S2-17] is 202 with forwarded_to_caller for an answer that is the caller's to deal with",
+      Effect.gen(function*() {
+        const { send } = yield* sidecar({ reply: always(404) })
+        assert.deepStrictEqual(brief(yield* send()), [
+          202,
+          { operation: "append_rows", attempts: 1, final_status: "forwarded_to_caller" }
+        ])
+      })
+    )
+
+    live(
+      "[S2-17] [S2-18] is 401 once the server has refused the new token too, and without a token",
+      Effect.gen(function*() {
+        const { send, source } = yield* sidecar({ reply: always(401) })
+        const refused = yield* send({ operation: "open_channel" })
+        assert.strictEqual(refused.status, 401)
+        assert.deepInclude(refused.json, { error_code: "unauthorized", operation: "open_channel", attempts: 2 })
+        assert.deepStrictEqual(Object.keys(refused.json ?? {}).toSorted(), [
+          "attempts",
+          "error_code",
+          "message",
+          "operation"
+        ])
+        const other = yield* sidecar({
+          source: { ...source, source: Effect.fail(new KeelsonError.NetworkError({ code: "TIMEOUT" })) }
+        })
+        assert.deepInclude((yield* other.send()).json, { error_code: "unauthorized", attempts: 0 })
+      })
+    )
+
+    live(
+      "[S2-17] is 429 once the attempts are spent, with the server's Retry-After where it is a proper one",
+      Effect.gen(function*() {
+        const spent = yield* sidecar({ reply: always(503), server: { resilience: { retry } } })
+        const answer = yield* spent.send()
+        assert.strictEqual(answer.status, 429)
+        assert.deepInclude(answer.json, { error_code: "retry_budget_spent", operation: "append_rows", attempts: 3 })
+        assert.notProperty(answer.headers, "retry-after")
+        for (
+          const [value, expected] of [
+            ["7", "7"],
+            ["0", undefined],
+            ["-1", undefined],
+            ["soon", undefined],
+            ["1e9", undefined],
+            ["Wed, 21 Oct 2015 07:28:00 GMT", undefined]
+          ] as const
+        ) {
+          const limited = yield* sidecar({
+            reply: always(429, { "retry-after": value }),
+            server: { resilience: { retry } }
+          })
+          const told = yield* limited.send()
+          assert.strictEqual(told.status, 429, value)
+          assert.strictEqual(told.headers["retry-after"], expected, value)
+        }
+      })
+    )
+
+    live(
+      "[S2-17] is 500 for what repeating does not mend",
+      Effect.gen(function*() {
+        const { send } = yield* sidecar({ reply: always(500), server: { resilience: { retry } } })
+        const answer = yield* send({ operation: "discover_ingest_host" })
+        assert.strictEqual(answer.status, 500)
+        assert.deepInclude(answer.json, { error_code: "non_retriable", operation: "discover_ingest_host", attempts: 1 })
+      })
+    )
+
+    live(
+      "[R20] [S3-08] reaches the registered URLs only",
+      Effect.gen(function*() {
+        const { api, send, source } = yield* sidecar()
+        for (
+          const url of [
+            "https://api.example/v2",
+            "https://api.example/v10",
+            "https://api.example/v1/..%2fv2",
+            "https://api.example.evil/v1",
+            "https://api.example@evil.example/v1",
+            "https://u:p@api.example/v1",
+            "http://api.example/v1",
+            "http://169.254.169.254/latest/meta-data",
+            "file:///etc/passwd",
+            "/v1"
+          ]
+        ) {
+          const answer = yield* send({ url })
+          assert.strictEqual(answer.status, 500, url)
+          assert.deepInclude(answer.json, { error_code: "non_retriable", attempts: 0 })
+        }
+        assert.deepStrictEqual([api.received.length, source.asked()], [0, 0])
+      })
+    )
+
+    live(
+      "[S2-17] refuses an unknown operation, and headers that are the connection's or the guard's",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar()
+        const bad: ReadonlyArray<Readonly<Record<string, unknown>>> = [
+          { operation: "drop_tables" },
+          { operation: "" },
+          { method: "CONNECT" },
+          { method: "get" },
+          { url: 1 },
+          { headers: { Authorization: "Bearer mine" } },
+          { headers: { host: "evil.example" } },
+          { headers: { "transfer-encoding": "chunked" } },
+          { headers: { "retry-after": "1\r\nx: y" } },
+          { headers: { "bad name": "x" } },
+          { body: { not: "text" } }
+        ]
+        for (const body of bad) {
+          const answer = yield* send(body)
+          assert.strictEqual(answer.status, 400, JSON.stringify(body))
+          assert.deepInclude(answer.json, { error_code: "invalid_request" })
+          assert.notInclude(answer.text, "mine")
+        }
+        assert.deepStrictEqual(api.received, [])
+      })
+    )
+
+    live(
+      "hands the server's answer on where it was told so, up to a size",
+      Effect.gen(function*() {
+        const reply: Reply = ({ url }) =>
+          Effect.sync(() =>
+            new Response(url.endsWith("large") ? "x".repeat(1_048_577) : "grüße", {
+              status: 404,
+              headers: {
+                "content-type": "text/plain",
+                etag: "\"1\"",
+                "set-cookie": "a=b",
+                "www-authenticate": "Bearer"
+              }
+            })
+          )
+        const { send } = yield* sidecar({ reply, options: { showResponses: true } })
+        assert.deepStrictEqual(brief(yield* send()), [202, {
+          operation: "append_rows",
+          attempts: 1,
+          final_status: "forwarded_to_caller",
+          response: { status: 404, headers: { "content-type": "text/plain", etag: "\"1\"" }, body: "grüße" }
+        }])
+        assert.strictEqual((yield* send({ url: "https://api.example/v1/large" })).status, 500)
+      })
+    )
+
+    live(
+      "reads an answer that comes octet by octet in a time that grows with its length",
+      Effect.gen(function*() {
+        let left = 100_000
+        const body = new ReadableStream<Uint8Array>({
+          pull: (controller) => left-- > 0 ? controller.enqueue(new Uint8Array([97])) : controller.close()
+        })
+        const { send } = yield* sidecar({
+          reply: () => Effect.sync(() => new Response(body)),
+          options: { showResponses: true }
+        })
+        const { json } = yield* send()
+        assert.deepNestedInclude(json, { "response.body": "a".repeat(100_000) })
+      })
+    )
+  })
+
+  describe("entrance", () => {
+    live(
+      "[R20] nobody comes in without the secret, whatever the request is",
+      Effect.gen(function*() {
+        const { call, ensure, source } = yield* sidecar()
+        for (
+          const authorization of [
+            "",
+            "Bearer",
+            "Bearer ",
+            `Bearer ${secret.slice(0, -1)}`,
+            `Bearer ${secret}x`,
+            `Bearer ${secret.toUpperCase()}`,
+            `Basic ${secret}`,
+            secret
+          ]
+        ) {
+          const answer = yield* ensure({}, { authorization })
+          assert.deepStrictEqual(brief(answer), [401, {
+            error_code: "unauthenticated",
+            message: "The secret is missing or wrong"
+          }], authorization)
+          assert.strictEqual((yield* call("/sdk/token/ensure", { body: "{", headers: { authorization } })).status, 401)
+        }
+        assert.strictEqual(source.asked(), 0)
+        assert.strictEqual((yield* ensure({}, { authorization: `bearer ${secret}` })).status, 202)
+      })
+    )
+
+    live(
+      "[R20] [R22] no browser comes in: by the Host that was made to lead here, or by an Origin",
+      Effect.gen(function*() {
+        const { call, ensure, source } = yield* sidecar({ options: { hosts: ["Tokens.Internal."] } })
+        for (
+          const headers of [
+            { host: "evil.example" },
+            { host: "127.0.0.1.evil.example" },
+            { host: "localhost.evil.example:80" },
+            { host: "localhost@evil.example" },
+            { origin: "https://evil.example" },
+            { origin: "null" },
+            { origin: "http://127.0.0.1" },
+            { "access-control-request-method": "POST" }
+          ]
+        ) {
+          const answer = yield* ensure({}, headers)
+          assert.strictEqual(answer.status, 403, JSON.stringify(headers))
+          assert.deepStrictEqual(Object.keys(answer.headers).filter((name) => name.startsWith("access-control")), [])
+        }
+        const preflight = yield* call("/sdk/token/ensure", {
+          method: "OPTIONS",
+          headers: { origin: "https://evil.example" }
+        })
+        assert.include([403, 404, 405], preflight.status)
+        assert.notProperty(preflight.headers, "access-control-allow-origin")
+        assert.strictEqual(source.asked(), 0)
+        for (
+          const host of [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "tokens.internal",
+            "tokens.internal.:99"
+          ]
+        ) {
+          assert.include([200, 202], (yield* ensure({}, { host })).status, host)
+        }
+      })
+    )
+
+    live(
+      "[R20] listens on loopback and on a Unix socket, and nowhere else",
+      Effect.gen(function*() {
+        const path = join(tmpdir(), `keelson-sidecar-${process.pid}.sock`)
+        const { ensure } = yield* sidecar({ listen: { path } })
+        assert.strictEqual((yield* ensure({}, { host: "localhost" })).status, 202)
+        for (const host of ["0.0.0.0", "::"]) {
+          const error = yield* Effect.flip(sidecar({ listen: { host, port: 0 } }))
+          assert.deepInclude(error, { code: "INVALID_CONFIG" })
+        }
+      })
+    )
+
+    live(
+      "[R20] the secret is long, and options are checked",
+      Effect.gen(function*() {
+        for (
+          const [options, path] of [
+            [{ secret: Redacted.make("short") }, "secret"],
+            [{ operations: ["Append Rows"] }, "operations.0"],
+            [{ hosts: ["a/b"] }, "hosts.0"]
+          ] as const
+        ) {
+          const error = yield* Effect.flip(sidecar({ options }))
+          assert.deepInclude(error, { code: "INVALID_CONFIG" })
+          assert.include(JSON.stringify(error), path)
+          assert.notInclude(JSON.stringify(error), "short")
+        }
+      })
+    )
+
+    live(
+      "says what is wrong with a request in general, and repeats nothing of it",
+      Effect.gen(function*() {
+        const { call } = yield* sidecar()
+        for (
+          const body of ["", "{", "[]", "null", "{\"force\":\"hidden\"}", "{\"hidden\":1}", "{\"server\":\"hidden!\"}"]
+        ) {
+          const answer = yield* call("/sdk/token/ensure", { body })
+          assert.strictEqual(answer.status, 400, body)
+          assert.deepInclude(answer.json, { error_code: "invalid_request" })
+          assert.notInclude(answer.text, "hidden")
+        }
+      })
+    )
+
+    live(
+      "[R20] reads no request above 1 MiB, and nothing but JSON",
+      Effect.gen(function*() {
+        const { api, ensure, send } = yield* sidecar()
+        assert.strictEqual((yield* send({ method: "POST", body: "x".repeat(1_000_000) })).status, 202)
+        assert.strictEqual((yield* send({ method: "POST", body: "x".repeat(1_100_000) })).status, 413)
+        assert.strictEqual(api.received.length, 1)
+        assert.strictEqual((yield* ensure({}, { "content-type": "text/plain" })).status, 415)
+      })
+    )
+
+    live(
+      "[R20] is for this machine, also behind a proxy that names its callers",
+      Effect.gen(function*() {
+        const { ensure } = yield* sidecar({ isBehindProxy: true })
+        assert.strictEqual((yield* ensure({}, { "x-forwarded-for": "127.0.0.7" })).status, 202)
+        assert.strictEqual((yield* ensure({}, { "x-forwarded-for": "203.0.113.7" })).status, 403)
+      })
+    )
+  })
+
+  it("[S2-15] [S2-17] the OpenAPI document has both endpoints, with every status and its body", () => {
+    const { paths, components, security } = TokenSidecar.openApi
+    const statusesOf = (path: string) => Object.keys(paths[path]?.post?.responses ?? {}).toSorted()
+    assert.deepStrictEqual(Object.keys(paths), ["/sdk/token/ensure", "/sdk/request/send"])
+    assert.deepStrictEqual(statusesOf("/sdk/token/ensure"), ["200", "202", "400", "401", "403", "404", "503"])
+    assert.deepStrictEqual(statusesOf("/sdk/request/send"), ["202", "400", "401", "403", "429", "500"])
+    const membersOf = (name: string) => {
+      const schema = components.schemas[name]
+      return Object.keys(record(record(schema)["properties"])).toSorted()
+    }
+    assert.deepStrictEqual(membersOf("Fresh"), ["attempts", "refresh_applied", "token"])
+    assert.deepStrictEqual(membersOf("Refreshed"), ["attempts", "refresh_applied", "token"])
+    assert.deepStrictEqual(membersOf("Token"), ["expires_at", "issued_at", "remaining_seconds", "scoped", "value"])
+    assert.deepStrictEqual(membersOf("EnsureFailed"), ["error_code", "last_attempt_at", "message"])
+    assert.deepStrictEqual(membersOf("Sent"), ["attempts", "final_status", "operation", "response"])
+    assert.deepStrictEqual(Object.keys(components.securitySchemes), ["secret"])
+    assert.isDefined(security)
+  })
+})
