@@ -1,8 +1,17 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
+import type { Section } from "./scripts/acceptanceTable.ts"
 import { generate } from "./scripts/doctest.ts"
 import { KeelsonReporter } from "./scripts/reporter.ts"
 
 generate()
+
+/** A test carries the id of an acceptance row in its title or as a tag; `--tags-filter=S1-07` runs the tagged ones. */
+const sections: ReadonlyArray<Section> = JSON.parse(
+  readFileSync(join(import.meta.dirname, "docs/acceptance-rows.json"), "utf8")
+)
+const tags = sections.flatMap(({ rows }) => rows.map(({ id }) => ({ name: id })))
 
 const isCi = process.env["CI"] === "true" || process.env["KEELSON_NO_SKIPS"] === "1"
 
@@ -11,6 +20,7 @@ export default defineConfig({
     // Tests keep no state in modules, and one process for all files halves the time.
     isolate: false,
     allowOnly: !isCi,
+    tags,
     // A net for what hangs, not a limit: machines are slow when they are shared.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     isolate: false,
+    strictTags: false,
     include: ["packages/core/test/**/*.test.ts", "packages/jwks/test/**/*.test.ts", "packages/token/test/**/*.test.ts"],
     exclude: [
       // Slow, and about modules that are not mutated.

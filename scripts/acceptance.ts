@@ -1,17 +1,18 @@
 /**
- * `node scripts/acceptance.ts` writes docs/acceptance.md from the last whole test run.
- * With `--check` nothing is written: it fails when the file says more than that run shows.
+ * `node scripts/acceptance.ts` writes docs/acceptance.md from the last whole test run, and the titles of the tests to
+ * reports/acceptance.md. With `--check` the first is not written: it fails when that page says more than the run shows.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { overclaims, render, type Section, unknownIds } from "./acceptanceTable.ts"
+import { overclaims, render, renderTitles, type Section, unknownIds } from "./acceptanceTable.ts"
 import type { Report } from "./report.ts"
 
 const root = join(import.meta.dirname, "..")
 const paths = {
   rows: join(root, "docs/acceptance-rows.json"),
   report: join(root, "reports/tests.json"),
-  table: join(root, "docs/acceptance.md")
+  table: join(root, "docs/acceptance.md"),
+  titles: join(root, "reports/acceptance.md")
 }
 
 const fail = (lines: ReadonlyArray<string>): void => {
@@ -40,7 +41,8 @@ const main = (): void => {
   const sections: ReadonlyArray<Section> = JSON.parse(readFileSync(paths.rows, "utf8"))
   const report: Report = JSON.parse(readFileSync(paths.report, "utf8"))
   const unknown = unknownIds(sections, report)
-  if (unknown.length > 0) fail([`no such row, and a test names it: ${unknown.join(", ")}`])
+  if (unknown.length > 0) fail([`no row has this id, and a test carries it: ${unknown.join(", ")}`])
+  writeFileSync(paths.titles, renderTitles(sections, report))
   if (process.argv.includes("--check")) check(sections, report)
   else write(sections, report)
 }

@@ -1,4 +1,4 @@
-/** From rows and a test run to the acceptance table, and back from a table to what it claims. Pure. */
+/** Makes the acceptance table from rows and a test run, and reads back what a committed table claims. Pure. */
 import { type Report, type TestRecord, titleOf } from "./report.ts"
 
 export interface Row {
@@ -22,22 +22,26 @@ export interface RowResult {
   readonly passed: boolean
 }
 
-const idPattern = /^(?:S\d-\d{2}|K-\d{2}|R\d{1,2}|L\d|T\d)$/
+/** Rows, rules, laws, and cases (`A1` to `J22`). */
+const idPattern = /^(?:S\d-\d{2}|K-\d{2}|[RA-J]\d{1,2}|L\d|T\d)$/
 
-/** Parts that tests do not live in: what they measure or arrange is shown by tests elsewhere. */
+/** Parts without tests: what they measure or arrange is shown by tests elsewhere. */
 const withoutTests = new Set(["bench", "repo"])
 
-/** The ids in brackets, `[S1-07]` or `[S0-03, S0-04]`, anywhere in a title or in the titles around it. */
+/** The ids in brackets, `[S1-07]`, `[S0-03, S0-04]` or `[K-28 A1]`, anywhere in a title or in the titles around it. */
 export const idsIn = (title: string): ReadonlyArray<string> =>
   [...title.matchAll(/\[([^\]]+)\]/g)]
     .flatMap((match) => (match[1] ?? "").split(/[\s,;]+/))
     .filter((part) => idPattern.test(part))
 
+/** The ids of a test: its tags, and those in its title. */
+export const idsOf = (test: TestRecord): ReadonlyArray<string> => [...test.tags ?? [], ...idsIn(titleOf(test))]
+
 const packageOf = (test: TestRecord): string | undefined => /^packages\/([^/]+)\//.exec(test.file)?.[1]
 
 /** A row passes when it has tests, all of them passed, and each package it names has at least one of them. */
 export const evaluate = (row: Row, report: Report): RowResult => {
-  const tests = report.tests.filter((test) => idsIn(titleOf(test)).includes(row.id))
+  const tests = report.tests.filter((test) => idsOf(test).includes(row.id))
   const missing = row.packages.filter((name) =>
     !withoutTests.has(name) && !tests.some((test) => packageOf(test) === name)
   )
@@ -45,70 +49,92 @@ export const evaluate = (row: Row, report: Report): RowResult => {
   return { row, tests, missing, passed }
 }
 
-/** Ids that titles carry and the rows do not know: a slip of the pen would otherwise go unseen. */
+/** Ids that tests carry and no row has: a typing error. */
 export const unknownIds = (sections: ReadonlyArray<Section>, report: Report): ReadonlyArray<string> => {
   const known = new Set(sections.flatMap((section) => section.rows.map((row) => row.id)))
-  return [...new Set(report.tests.flatMap((test) => idsIn(titleOf(test))))].filter((id) => !known.has(id)).toSorted()
+  return [...new Set(report.tests.flatMap(idsOf))].filter((id) => !known.has(id)).toSorted()
 }
 
-const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\s+/g, " ").trim()
+const stateOf = ({ passed }: RowResult): string => passed ? "passed" : "not yet"
 
-const testLine = (test: TestRecord): string => {
-  const title = cell(titleOf(test)).replaceAll("<", "&lt;")
-  return test.state === "passed" ? title : `${title} (${test.state})`
+/** `core/Retry` for `packages/core/test/Retry.test.ts`. */
+const shortName = (file: string): string =>
+  file.replace(/^packages\//, "").replace("/test/", "/").replace(/\.test\.ts$/, "")
+
+/** The test files of a row, and the packages that lack one. */
+const filesOf = ({ missing, tests }: RowResult): string => {
+  const files = [...new Set(tests.map(({ file }) => shortName(file)))].toSorted()
+  return [...files, ...tests.length > 0 ? missing.map((name) => `(none in ${name})`) : []].join(", ")
 }
 
-const tableRow = ({ row, tests, missing, passed }: RowResult): string => {
-  const lacking = tests.length > 0 && missing.length > 0 ? [`(no test of it in: ${missing.join(", ")})`] : []
-  const shown = [...tests.map(testLine), ...lacking].join("<br>")
-  return `| ${row.id} | ${cell(row.text)} | ${shown} | ${passed ? "passed" : "not yet"} |`
-}
+const tableRow = (result: RowResult): string => `| ${result.row.id} | ${stateOf(result)} | ${filesOf(result)} |`
 
 const passedOf = (results: ReadonlyArray<RowResult>): string =>
   `${results.filter((result) => result.passed).length} of ${results.length} passed`
 
+const resultsOf = (sections: ReadonlyArray<Section>, report: Report) =>
+  sections.map((section) => ({ section, results: section.rows.map((row) => evaluate(row, report)) }))
+
+/** The committed page: ids, states and files. A changed title changes nothing here. */
 export const render = (sections: ReadonlyArray<Section>, report: Report): string => {
-  const parts = sections.map((section) => ({ section, results: section.rows.map((row) => evaluate(row, report)) }))
+  const parts = resultsOf(sections, report)
   return [
     "# Acceptance",
     "",
-    "Written by `pnpm acceptance` from a run of the tests; not edited by hand. A row passes when every test whose title",
-    "carries its id passed, and each package that must show it has such a test. A skipped test shows nothing.",
+    "Written by `pnpm acceptance` from a test run; not edited by hand. A row passes when every test that carries its id passed",
+    "and each package that must show it has such a test. A skipped test shows nothing. `core/Retry` stands for",
+    "`packages/core/test/Retry.test.ts`. The texts of the rows are in [acceptance-rows.json](acceptance-rows.json); a run writes",
+    "the titles of the tests to `reports/acceptance.md`.",
     "",
     `**${passedOf(parts.flatMap((part) => part.results))}**`,
-    "",
-    ...parts.map(({ section, results }) => `- ${section.id}: ${section.title}: ${passedOf(results)}`),
     ...parts.flatMap(({ section, results }) => [
       "",
-      `## ${section.id}: ${section.title}`,
+      `## ${section.id}: ${section.title} (${passedOf(results)})`,
       "",
-      "| Id | Asks | Tests | State |",
-      "|---|---|---|---|",
+      "| Id | State | Test files |",
+      "|---|---|---|",
       ...results.map(tableRow)
     ]),
     ""
   ].join("\n")
 }
 
-/** The ids a written table says have passed. */
-export const claimsIn = (markdown: string): ReadonlyArray<string> =>
-  markdown.split("\n").flatMap((line) => {
-    const id = /^\|\s*([A-Z0-9-]+)\s*\|.*\|\s*passed\s*\|\s*$/.exec(line)?.[1]
-    return id === undefined ? [] : [id]
-  })
+const testLine = (test: TestRecord): string =>
+  `  - ${titleOf(test).replaceAll(/\s+/g, " ")} (${test.state}, ${shortName(test.file)})`
 
-/** What a written table claims and the run does not show. */
+/** The page of a run, not committed: what each row asks and the titles of its tests. */
+export const renderTitles = (sections: ReadonlyArray<Section>, report: Report): string =>
+  resultsOf(sections, report).flatMap(({ section, results }) => [
+    `# ${section.id}: ${section.title}`,
+    ...results.flatMap((result) => [
+      `- ${result.row.id} (${stateOf(result)}): ${result.row.text}`,
+      ...result.tests.map(testLine)
+    ]),
+    ""
+  ]).join("\n")
+
+/** The rows that a written table says have passed, each with its files. */
+export const claimsIn = (markdown: string): ReadonlyMap<string, string> =>
+  new Map(
+    [...markdown.matchAll(/^\| ([A-Z0-9-]+) \| passed \| (.*) \|$/gm)].map(([, id = "", files = ""]) => [id, files])
+  )
+
+const shownBy = (result: RowResult | undefined, files: string): boolean =>
+  result?.passed === true && files.split(", ").every((file) => filesOf(result).split(", ").includes(file))
+
+/** What a written table claims and the run does not show: a state, a test file or the number of rows that passed. */
 export const overclaims = (
   markdown: string,
   sections: ReadonlyArray<Section>,
   report: Report
 ): ReadonlyArray<string> => {
-  const rows = sections.flatMap((section) => section.rows)
-  const shown = new Set(rows.filter((row) => evaluate(row, report).passed).map((row) => row.id))
+  const results = new Map(resultsOf(sections, report).flatMap((part) => part.results).map((one) => [one.row.id, one]))
   const claims = claimsIn(markdown)
   const summary = Number(/^\*\*(\d+) of \d+ passed\*\*$/m.exec(markdown)?.[1] ?? 0)
   return [
-    ...claims.filter((id) => !shown.has(id)).map((id) => `${id} is called passed, and the run does not show it`),
-    ...(summary > claims.length ? [`the summary says ${summary} passed, and the rows ${claims.length}`] : [])
+    ...[...claims].flatMap(([id, files]) =>
+      shownBy(results.get(id), files) ? [] : [`${id} is called passed by ${files}, and the run does not show it`]
+    ),
+    ...(summary > claims.size ? [`the summary says ${summary} passed, and the rows ${claims.size}`] : [])
   ]
 }

@@ -6,6 +6,8 @@ export interface TestRecord {
   /** Titles from the outermost `describe` to the test. */
   readonly path: ReadonlyArray<string>
   readonly state: TestState
+  /** Ids of rows that the test carries beside those in its title. */
+  readonly tags?: ReadonlyArray<string>
   /** Relative to the repository, with forward slashes. */
   readonly file: string
   readonly project: string

@@ -35,11 +35,13 @@ const stateOf = (test: TestCase): TestState => {
 
 const recordOf = (test: TestCase): TestRecord => {
   const { cases } = test.meta()
+  const tags = test.tags
   return {
     path: pathOf(test),
     state: stateOf(test),
     file: fileOf(test.module),
     project: test.project.name,
+    ...(tags.length === 0 ? {} : { tags }),
     ...(cases === undefined ? {} : { cases })
   }
 }

@@ -8,30 +8,30 @@ import * as Configuration from "./Configuration.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Field from "./unstable/Field.ts"
 
-/** The fields of a policy. */
-export const fields = {
-  /** Whether there is a breaker at all. Default true. */
-  enabled: Field.defaulted(Schema.Boolean, true),
+/** The options of a circuit breaker. Every one may be left out. */
+export interface Options {
+  /** Whether there is a breaker. Default true. */
+  readonly enabled?: boolean | undefined
   /**
-   * `consecutive`: opens at the n-th failure in a row. `ratio`: opens at a share of failures in the last calls. Default
-   * consecutive.
+   * When the circuit opens. `consecutive`: after `failureThreshold` failures in a row. `ratio`: at a share of failures
+   * among the last calls. Default consecutive.
    */
-  strategy: Field.defaulted(Schema.Literals(["consecutive", "ratio"]), "consecutive"),
-  /** For `consecutive`: how many failures in a row. From 1 to 10000. Default 5. */
-  failureThreshold: Field.defaulted(Field.int(1, 10_000), 5),
-  /** For `ratio`: the share of failures at which it opens. From 0.01 to 1. Default 0.5. */
-  failureRatio: Field.defaulted(Field.number(0.01, 1), 0.5),
+  readonly strategy?: "consecutive" | "ratio" | undefined
+  /** For `consecutive`: the number of failures in a row that opens the circuit. From 1 to 10000. Default 5. */
+  readonly failureThreshold?: number | undefined
+  /** For `ratio`: the share of failures that opens the circuit. From 0.01 to 1. Default 0.5. */
+  readonly failureRatio?: number | undefined
   /** For `ratio`: how many of the last calls count. From 1 to 10000. Default 100. */
-  windowSize: Field.defaulted(Field.int(1, 10_000), 100),
-  /** For `ratio`: how many calls there are before it may open. From 1 to 10000. Default 20. */
-  minimumCalls: Field.defaulted(Field.int(1, 10_000), 20),
+  readonly windowSize?: number | undefined
+  /** For `ratio`: the number of calls before the circuit may open. From 1 to 10000. Default 20. */
+  readonly minimumCalls?: number | undefined
   /**
-   * How long an open circuit rejects before it admits one call, the probe. A `Retry-After` in seconds makes it longer.
-   * From 0 millis to 24 hours. Default 1 minute.
+   * How long an open circuit rejects calls before it admits one probe. A `Retry-After` response extends it. From 0 millis
+   * to 24 hours. Default 1 minute.
    */
-  openDuration: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.seconds(60)),
-  /** The longest that a `Retry-After` makes it. From 0 millis to 24 hours. Default 1 hour. */
-  maxOpenDuration: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
+  readonly openDuration?: Field.DurationInput | undefined
+  /** Upper bound of an `openDuration` extended by `Retry-After`. From 0 millis to 24 hours. Default 1 hour. */
+  readonly maxOpenDuration?: Field.DurationInput | undefined
 }
 
 const isMinimumInWindow = Schema.makeFilter(
@@ -41,29 +41,29 @@ const isMinimumInWindow = Schema.makeFilter(
 )
 
 /** Checked options of a breaker. */
-export const BreakerPolicy = Schema.Struct(fields).check(isMinimumInWindow)
+export const BreakerPolicy = Schema.Struct({
+  enabled: Field.defaulted(Schema.Boolean, true),
+  strategy: Field.defaulted(Schema.Literals(["consecutive", "ratio"]), "consecutive"),
+  failureThreshold: Field.defaulted(Field.int(1, 10_000), 5),
+  failureRatio: Field.defaulted(Field.number(0.01, 1), 0.5),
+  windowSize: Field.defaulted(Field.int(1, 10_000), 100),
+  minimumCalls: Field.defaulted(Field.int(1, 10_000), 20),
+  openDuration: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.seconds(60)),
+  maxOpenDuration: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
+}).check(isMinimumInWindow)
 export type BreakerPolicy = typeof BreakerPolicy.Type
 
-/** What `make` takes. Every option may be left out; durations are `Duration` values or text with a unit. */
-export type Options = {
-  readonly [K in keyof BreakerPolicy]?:
-    | (Duration.Duration extends BreakerPolicy[K] ? Field.DurationInput : BreakerPolicy[K])
-    | undefined
-}
+const decoders = Configuration.decoders<Options, typeof BreakerPolicy>(BreakerPolicy)
 
-/** A policy from options in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make = (options: Options = {}): BreakerPolicy => decodeUnsafe(options)
-const decodeUnsafe = Configuration.decodeUnsafe(BreakerPolicy)
+/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+export const make: (options?: Options) => BreakerPolicy = decoders.make
 
-/** A policy from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<BreakerPolicy, ConfigurationError> = Configuration.decode(
-  BreakerPolicy
-)
+/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<BreakerPolicy, ConfigurationError> = decoders.decode
 
-/** A policy from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (input: Configuration.Text): Effect.Effect<BreakerPolicy, ConfigurationError> =>
-  Configuration.decodeText(BreakerPolicy, input)
+/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText: (input: Configuration.Text) => Effect.Effect<BreakerPolicy, ConfigurationError> =
+  decoders.decodeText
 
-/** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: Configuration.Path): Effect.Effect<BreakerPolicy, ConfigurationError> =>
-  Configuration.fromEnvironment(BreakerPolicy, path)
+/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+export const config: (path: Configuration.Path) => Effect.Effect<BreakerPolicy, ConfigurationError> = decoders.config

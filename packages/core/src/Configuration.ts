@@ -12,15 +12,17 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type { Equals } from "effect/Types"
 import * as EnvSubstitution from "./EnvSubstitution.ts"
 import { readEnvironment } from "./internal/configuration/environment.ts"
 import { toConfigurationError } from "./internal/configuration/issue.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
+import type { DurationInput } from "./unstable/Field.ts"
 
 /** Where the options are, segment by segment: `["keelson", "retry"]`. Never empty: nothing owns a whole environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
 
-export type { DurationInput } from "./unstable/Field.ts"
+export type { DurationInput }
 
 const options = { onExcessProperty: "error", errors: "all" } as const
 
@@ -186,4 +188,67 @@ export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
     Effect.flatMap((tree) => Effect.fromResult(decode(tree))),
     Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
   )
+}
+
+type Decodable = Schema.ConstraintDecoder<unknown>
+type Primitive = string | number | bigint | boolean | symbol | null | undefined
+type IsOptional<A, K> = K extends keyof A ? {} extends Pick<A, K> ? true : false : false
+
+/** How code writes a value of a schema with the type `A` and the encoded form `E`. */
+type Written<A, E> = A extends Duration.Duration ? DurationInput
+  : A extends Primitive | Redacted.Redacted<unknown> ? A
+  : A extends ReadonlyArray<infer Item> ? ReadonlyArray<Written<Item, E extends ReadonlyArray<infer EItem> ? EItem : E>>
+  : WrittenStruct<A, Extract<E, object>>
+
+type WrittenStruct<A, E> = Flat<
+  & { readonly [K in keyof A as IsOptional<E, K> extends true ? never : K]: WrittenMember<A, E, K> }
+  & { readonly [K in keyof A as IsOptional<E, K> extends true ? K : never]?: WrittenMember<A, E, K> | undefined }
+>
+type Flat<A> = { readonly [K in keyof A]: A[K] }
+type WrittenMember<A, E, K extends keyof A> = Written<Exclude<A[K], undefined>, K extends keyof E ? E[K] : never>
+
+/** The names of the options that an interface and a schema do not have alike. */
+type Differing<Options, A, E> = {
+  [K in keyof Options | keyof A]-?: K extends keyof Options & keyof A
+    ? Equals<Pick<Options, K>, Pick<WrittenStruct<A, E>, K & keyof WrittenStruct<A, E>>> extends true ? never : K
+    : K
+}[keyof Options | keyof A]
+
+/** A member for each option that the interface `Options` does not have as the schema `S` takes it from code. */
+export type Mismatch<Options, S extends Decodable> = {
+  readonly [
+    K in Differing<Options, S["Type"], S["Encoded"]> as `${K & string} differs between the interface and the schema`
+  ]: never
+}
+
+/** The four ways to checked options; see `decoders`. */
+export interface Decoders<Options, A> {
+  /** From code. Throws `ConfigurationError` (`INVALID_CONFIG`). */
+  readonly make: {} extends Options ? (options?: Options) => A : (options: Options) => A
+  /** From a plain object, as `decode` does. */
+  readonly decode: (input: unknown) => Effect.Effect<A, ConfigurationError>
+  /** From JSON or YAML, as `decodeText` does. */
+  readonly decodeText: (input: Text) => Effect.Effect<A, ConfigurationError>
+  /** From the environment, as `fromEnvironment` does. */
+  readonly config: (path: Path) => Effect.Effect<A, ConfigurationError>
+}
+
+/**
+ * The decoders of one schema: `make` for code, `decode` for plain objects, `decodeText` for JSON and YAML, `config` for
+ * the environment.
+ *
+ * `Options` is the interface that code writes. It does not compile unless it has the options of the schema, neither more
+ * nor fewer, with the same types: `DurationInput` where the schema has a `Duration`, optional where the schema has a
+ * default.
+ */
+export const decoders = <Options, S extends Decodable>(
+  schema: S & Mismatch<Options, S>
+): Decoders<Options, S["Type"]> => {
+  const make = decodeUnsafe<S>(schema)
+  return {
+    make: (options?: Options) => make(options ?? {}),
+    decode: decode<S>(schema),
+    decodeText: (input) => decodeText<S>(schema, input),
+    config: (path) => fromEnvironment<S>(schema, path)
+  }
 }

@@ -14,23 +14,25 @@ import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
 import * as Field from "./unstable/Field.ts"
 
-/** The fields of a budget. */
-export const Policy = Schema.Struct({
+/** The options of a budget. Every one may be left out. */
+export interface Options {
   /** Retries allowed for each call of the window. From 0 to 10. Default 0.2. */
-  ratio: Field.defaulted(Field.number(0, 10), 0.2),
-  /** Retries per second that are allowed however few calls there are. From 0 to 10000. Default 1. */
-  minPerSecond: Field.defaulted(Field.number(0, 10_000), 1),
+  readonly ratio?: number | undefined
+  /** Retries allowed per second even if there are few calls. From 0 to 10000. Default 1. */
+  readonly minPerSecond?: number | undefined
   /** How long a call counts. From 1 second to 10 minutes. Default 10 seconds. */
+  readonly window?: Field.DurationInput | undefined
+}
+
+/** Checked options of a budget. */
+export const Policy = Schema.Struct({
+  ratio: Field.defaulted(Field.number(0, 10), 0.2),
+  minPerSecond: Field.defaulted(Field.number(0, 10_000), 1),
   window: Field.defaulted(Field.duration("1 second", "10 minutes"), Duration.seconds(10))
 })
 export type Policy = typeof Policy.Type
 
-/** What `make` takes. */
-export interface Options {
-  readonly ratio?: number | undefined
-  readonly minPerSecond?: number | undefined
-  readonly window?: Field.DurationInput | undefined
-}
+const decoders = Configuration.decoders<Options, typeof Policy>(Policy)
 
 /** A place taken in the budget, which `refund` gives back. */
 export type Reservation = number
@@ -57,8 +59,7 @@ export const RetryBudget = Context.Service<RetryBudget>("@keelson/core/RetryBudg
 const slices = 10
 
 /** Throws `ConfigurationError` (`INVALID_CONFIG`). */
-export const make = (options: Options = {}): RetryBudget => fromPolicy(decode(options))
-const decode = Configuration.decodeUnsafe(Policy)
+export const make = (options: Options = {}): RetryBudget => fromPolicy(decoders.make(options))
 
 /** A budget of its own from a checked policy. */
 export const fromPolicy = (policy: Policy): RetryBudget => {

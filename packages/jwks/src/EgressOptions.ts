@@ -31,52 +31,57 @@ const Network = Schema.String.check(
   })
 )
 
-/** The fields of any egress. */
-export const fields = {
+/** The options of every egress. Each may be left out. */
+export interface Options {
   /**
-   * Hosts that may be asked, each with all hosts below it, in any case and with or without a dot at the end;
-   * international names as they are or as A-labels. An empty list allows all. Default none.
+   * Hosts that requests may be sent to, each with all its subdomains; case and a trailing dot do not matter, and
+   * international names may be written as they are or as A-labels. An empty list allows every host. Default none.
    */
-  allowedHosts: Field.defaulted(Schema.Array(Host), []),
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
   /**
-   * Whether `localhost`, 127.0.0.0/8 and ::1 may be asked, also over http. Other hosts don't get these addresses by it.
-   * Default false.
+   * Whether requests may be sent to `localhost`, 127.0.0.0/8 and ::1, also over http. Other hosts may not resolve to
+   * these addresses even then. Default false.
    */
-  allowLocalhost: Field.defaulted(Schema.Boolean, false),
+  readonly allowLocalhost?: boolean | undefined
   /**
-   * Networks in CIDR notation whose addresses may be connected to though they are private, link-local or otherwise
-   * special. IPv6 that carries IPv4 is judged by what it carries. The unspecified addresses, multicast and broadcast stay
-   * refused. Default none.
+   * Networks in CIDR notation whose addresses are allowed although they are private, link-local or otherwise special.
+   * IPv6 addresses that embed IPv4 are judged by the embedded address. The unspecified addresses, multicast and
+   * broadcast stay refused. Default none.
    */
-  allowedNetworks: Field.defaulted(Schema.Array(Network), []),
-  /** The most bytes of a body, after decompression. From 1 to 16777216. Default 1048576. */
-  maxBytes: Field.defaulted(Field.int(1, 16_777_216), 1_048_576),
-  /** The most redirects that are followed. From 0 to 10. Default 3. */
-  maxRedirects: Field.defaulted(Field.int(0, 10), 3)
+  readonly allowedNetworks?: ReadonlyArray<string> | undefined
+  /** Upper bound of a response body after decompression, in bytes. From 1 to 16777216. Default 1048576. */
+  readonly maxBytes?: number | undefined
+  /** How many redirects are followed. From 0 to 10. Default 3. */
+  readonly maxRedirects?: number | undefined
 }
 
 /** Checked options of any egress. */
-export const EgressOptions = Schema.Struct(fields)
+export const EgressOptions = Schema.Struct({
+  allowedHosts: Field.defaulted(Schema.Array(Host), []),
+  allowLocalhost: Field.defaulted(Schema.Boolean, false),
+  allowedNetworks: Field.defaulted(Schema.Array(Network), []),
+  maxBytes: Field.defaulted(Field.int(1, 16_777_216), 1_048_576),
+  maxRedirects: Field.defaulted(Field.int(0, 10), 3)
+})
 export type EgressOptions = typeof EgressOptions.Type
 
 /** Options as code gives them: each may be left out. */
 export type Partially<A> = { readonly [K in keyof A]?: A[K] | undefined }
 
-/** What `make` takes. */
-export type Options = Partially<EgressOptions>
+const decoders = Configuration.decoders<Options, typeof EgressOptions>(EgressOptions)
 
-/** Options from code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make = (options: Options = {}): EgressOptions => decodeUnsafe(options)
-const decodeUnsafe = Configuration.decodeUnsafe(EgressOptions)
+/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+export const make: (options?: Options) => EgressOptions = decoders.make
 
-/** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = Configuration
-  .decode(EgressOptions)
+/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.decode
 
-/** Options from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (input: Configuration.Text): Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> =>
-  Configuration.decodeText(EgressOptions, input)
+/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText: (
+  input: Configuration.Text
+) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Options from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: Configuration.Path): Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(EgressOptions, path)
+/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+export const config: (
+  path: Configuration.Path
+) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.config

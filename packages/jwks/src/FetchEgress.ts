@@ -22,7 +22,7 @@ import { serviceRules } from "./internal/egress/rules.ts"
 
 /** The fields of `FetchEgressOptions`. */
 export const fields = {
-  ...EgressOptions.fields,
+  ...EgressOptions.EgressOptions.fields,
   /**
    * Whether any host may be asked though its addresses cannot be checked: needed where `allowedHosts` is empty. Default
    * false.

@@ -28,7 +28,7 @@ const Proxy = Schema.String.check(
 
 /** The fields of `NodeEgressOptions`. */
 export const fields = {
-  ...EgressOptions.fields,
+  ...EgressOptions.EgressOptions.fields,
   /** A PEM file of certificate authorities that are trusted besides those of Node. It is read once. Default none. */
   caFile: Schema.optionalKey(Schema.NonEmptyString),
   /**
