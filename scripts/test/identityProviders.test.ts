@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { JwksOptions } from "@keelson/jwks"
+import { keysOf, pairOf, seconds, sign } from "@keelson/testing/tokens"
 import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
 import { Effect, Layer, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parse } from "yaml"
-import { keysOf, pairOf, seconds, sign } from "../../packages/token/test/support.ts"
 
 const guide = readFileSync(join(import.meta.dirname, "../../docs/guides/identity-providers.md"), "utf8")
 

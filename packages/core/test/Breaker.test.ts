@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Metric, Result, type Scope, Stream } from "effect"
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Breaker, type BreakerPolicy, BreakerStore, KeelsonError, Metrics, Retry, RetryPolicy } from "../src/index.ts"
 import { BreakerError, StoreError } from "../src/internal/breaker/effectBreaker.ts"
-import { skewedClock } from "./support.ts"
 
 const boom = KeelsonError.make({ code: "UPSTREAM_UNAVAILABLE" })
 const rejected = KeelsonError.make({ code: "UPSTREAM_REJECTED" })

@@ -1,5 +1,8 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import { makeRedisServer, type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Cause, Clock, Duration, Effect, Exit, Layer, Logger, Metric, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
@@ -7,9 +10,6 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { join } from "node:path"
 import { Breaker, BreakerStore, type Configuration, Deadline, Metrics, Resilience } from "../src/index.ts"
 import { breakerStoreSuite } from "./BreakerStoreSuite.ts"
-import { eventually } from "./eventually.ts"
-import { makeRedisServer, type RedisServer, redisServer, skipReason } from "./redisServer.ts"
-import { skewedClock } from "./support.ts"
 
 const fallbacks = Effect.map(Metric.snapshot, (all) => {
   const found = all.find(({ id }) => id === "keelson_circuit_breaker_store_fallbacks_total")

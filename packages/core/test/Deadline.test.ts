@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { runOut, skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, Fiber, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { Deadline } from "../src/index.ts"
-import { runOut, skewedClock } from "./support.ts"
 
 const late = (after: Duration.Duration) => Exit.fail(new Deadline.DeadlineExceeded({ limit: "call", after }))
 

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { httpOrigin } from "@keelson/testing/httpOrigin"
 import { Cause, Effect, Exit, Fiber, Metric } from "effect"
 import { FetchHttpClient, HttpClient, type HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { HttpMetrics, HttpRetry, Metrics, RetryPolicy } from "../src/index.ts"
-import { httpOrigin } from "./httpOrigin.ts"
 
 const isolated = Effect.provide([FetchHttpClient.layer, Metrics.layerIsolated])
 

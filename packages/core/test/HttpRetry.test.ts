@@ -1,5 +1,8 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import { type Answer, httpOrigin, type Origin, selfSignedOrigin } from "@keelson/testing/httpOrigin"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Effect, Exit, Fiber, Option, Queue, type Scope, Stream } from "effect"
 import {
   FetchHttpClient,
@@ -12,9 +15,6 @@ import {
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { ErrorCode, HttpRetry, Retry, RetryBudget, RetryPolicy } from "../src/index.ts"
-import { eventually } from "./eventually.ts"
-import { type Answer, httpOrigin, type Origin, selfSignedOrigin } from "./httpOrigin.ts"
-import { forAllEffect } from "./support.ts"
 
 const at = (maxAttempts: number) => RetryPolicy.make({ maxAttempts, initialDelay: "0 millis", jitter: "none" })
 const cutting = RetryPolicy.make({ initialDelay: "0 millis", jitter: "none", attemptTimeout: "500 millis" })

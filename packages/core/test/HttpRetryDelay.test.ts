@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { runOut, skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, Fiber, Metric, Option, Random } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Breaker, BreakerStore, HttpRetry, Metrics, Resilience, Retry, RetryPolicy } from "../src/index.ts"
-import { runOut, skewedClock } from "./support.ts"
 
 interface Scripted {
   readonly status: number

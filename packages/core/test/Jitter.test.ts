@@ -1,9 +1,9 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { runOut } from "@keelson/testing/virtualTime"
 import { type Cron, Duration, Effect, Random, Schedule } from "effect"
 import * as Jitter from "../src/Jitter.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import { delaysOf, retryGaps, summary } from "./scheduled.ts"
-import { runOut } from "./support.ts"
 
 const sample = (schedule: Schedule.Schedule<unknown>, count: number) =>
   Effect.map(Random.withSeed(delaysOf(schedule, count, undefined), "jitter"), summary)

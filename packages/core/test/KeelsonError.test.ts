@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { Effect, Schema } from "effect"
 import fc from "fast-check"
 import * as ErrorCode from "../src/ErrorCode.ts"
 import * as KeelsonError from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
-import { forAll } from "./support.ts"
 
 const classes = {
   CONFIGURATION: KeelsonError.ConfigurationError,

@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect, Schema } from "effect"
 import { HttpServerRespondable, HttpServerResponse, ProblemDetails } from "effect/http"
 import { inspect } from "node:util"
@@ -10,7 +12,6 @@ import * as Problem from "../src/Problem.ts"
 import { retry } from "../src/Retry.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
 import { Closed } from "../src/SingleFlight.ts"
-import { errorOf, runOut } from "./support.ts"
 
 const members = [
   "error_code",

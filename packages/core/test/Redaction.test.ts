@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { Cause, Effect, Logger, Option, Redacted } from "effect"
 import { HttpClientError, HttpClientRequest } from "effect/http"
 import fc from "fast-check"
 import { inspect } from "node:util"
 import { Redaction } from "../src/index.ts"
 import { harmless, secrets, survives } from "./secrets.ts"
-import { forAll } from "./support.ts"
 
 const carried = secrets.flatMap(({ carriers, name }) => carriers.map((carrier) => ({ name, carrier })))
 

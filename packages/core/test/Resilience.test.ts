@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf, exhausted } from "@keelson/testing/exits"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Data, Duration, Effect, Exit, Metric, Ref, type Scope } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -12,7 +14,6 @@ import {
   Retry,
   RetryBudget
 } from "../src/index.ts"
-import { errorOf, exhausted, runOut } from "./support.ts"
 
 class Flaky extends Data.TaggedError("Flaky")<{ readonly call: number }> {}
 

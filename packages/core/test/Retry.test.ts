@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf, exhausted } from "@keelson/testing/exits"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Cause, Data, Duration, Effect, Exit, Fiber, Metric, Random, Ref, Result, Schedule } from "effect"
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { type Configuration, Deadline, KeelsonError, Metrics, Retry, RetryBudget, RetryPolicy } from "../src/index.ts"
-import { errorOf, exhausted, runOut } from "./support.ts"
 
 class Flaky extends Data.TaggedError("Flaky")<{ readonly call: number }> {}
 

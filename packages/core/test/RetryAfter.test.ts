@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { runOut } from "@keelson/testing/virtualTime"
 import { DateTime, Duration, Effect, Schedule } from "effect"
 import { Headers } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Jitter from "../src/Jitter.ts"
 import * as RetryAfter from "../src/RetryAfter.ts"
 import { delaysOf, retryGaps } from "./scheduled.ts"
-import { runOut } from "./support.ts"
 
 /** 2026-01-01T00:00:00Z */
 const now = 1_767_225_600_000

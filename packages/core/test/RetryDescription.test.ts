@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Duration, Effect, Exit, Random, Schedule } from "effect"
 import fc from "fast-check"
 import * as Jitter from "../src/Jitter.ts"
@@ -6,7 +7,6 @@ import * as RetryAfter from "../src/RetryAfter.ts"
 import * as RetryDescription from "../src/RetryDescription.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
 import { retryGaps } from "./scheduled.ts"
-import { forAllEffect } from "./support.ts"
 
 const describePolicy = <E>(policy: RetryPolicy.RetryPolicy<E, unknown>, error?: E) =>
   Effect.map(RetryDescription.describe(policy, error), (description) => ({

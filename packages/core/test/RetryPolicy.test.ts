@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { runOut } from "@keelson/testing/virtualTime"
 import { ConfigProvider, Duration, Effect, Random, Schedule, Schema } from "effect"
 import * as Configuration from "../src/Configuration.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import * as RetryBudget from "../src/RetryBudget.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
 import { delaysOf, retryGaps } from "./scheduled.ts"
-import { runOut } from "./support.ts"
 
 const refusal = (options: unknown): ConfigurationError => {
   try {

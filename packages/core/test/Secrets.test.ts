@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { exhausted } from "@keelson/testing/exits"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Cause, Data, Effect, Logger, Metric, Redacted, References, Tracer } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { inspect } from "node:util"
@@ -14,7 +16,6 @@ import {
   RetryPolicy
 } from "../src/index.ts"
 import { secrets, survives } from "./secrets.ts"
-import { exhausted, runOut } from "./support.ts"
 
 class Wrapped extends Data.TaggedError("Wrapped")<{ readonly message: string; readonly cause: unknown }> {}
 

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Cause, Context, Data, Deferred, Effect, Exit, Fiber, Option, Scope, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { ErrorCode, SingleFlight } from "../src/index.ts"
-import { forAllEffect } from "./support.ts"
 
 class Failed extends Data.TaggedError("Failed")<{ readonly run: number }> {}
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Configuration, Field, KeelsonError } from "@keelson/core"
+import { Configuration, KeelsonError } from "@keelson/core"
+import * as Field from "@keelson/core/unstable/Field"
 import { ConfigProvider, Duration, Effect, Redacted, Schema } from "effect"
 
 const Part = Schema.Struct({ template: Schema.String, size: Field.defaulted(Field.int(1, 9), 1) })

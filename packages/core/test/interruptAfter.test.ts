@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { interruptAfter } from "../src/internal/retry/interruptAfter.ts"
-import { runOut } from "./support.ts"
 
 const second = Duration.seconds(1)
 const late = () => "late"

@@ -1,5 +1,5 @@
+import { runOut } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Pull, Schedule } from "effect"
-import { runOut } from "./support.ts"
 
 /** The first delays of a schedule in milliseconds, stepped as if the time passed. Fewer if it ends before. */
 export const delaysOf = <Output, Input, Error, Env>(

@@ -1,12 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import {
+  type Answer,
+  documentOf,
+  down,
+  hanging,
+  makeProvider,
+  revalidating,
+  statusOf
+} from "@keelson/testing/scriptedProvider"
 import { Context, Duration, Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as Discovery from "../src/Discovery.ts"
 import { Egress, type Rules } from "../src/Egress.ts"
 import * as FetchEgress from "../src/FetchEgress.ts"
-import { type Answer, documentOf, down, hanging, makeProvider, revalidating, statusOf } from "./support.ts"
 
 const issuer = "https://idp.example"
 const jwksUri = "https://idp.example/keys"

@@ -1,13 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
-import { ConfigProvider, Context, Effect, Layer } from "effect"
-import { TestClock } from "effect/testing"
-import { runOut } from "../../core/test/support.ts"
-import type { Egress } from "../src/Egress.ts"
-import * as FetchEgress from "../src/FetchEgress.ts"
-import * as JwksCache from "../src/JwksCache.ts"
-import type * as JwksOptions from "../src/JwksOptions.ts"
-import * as KeySource from "../src/KeySource.ts"
 import {
   type Answer,
   byUrl,
@@ -22,7 +14,15 @@ import {
   revalidating,
   statusOf,
   virtualImport
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { runOut } from "@keelson/testing/virtualTime"
+import { ConfigProvider, Context, Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import type { Egress } from "../src/Egress.ts"
+import * as FetchEgress from "../src/FetchEgress.ts"
+import * as JwksCache from "../src/JwksCache.ts"
+import type * as JwksOptions from "../src/JwksOptions.ts"
+import * as KeySource from "../src/KeySource.ts"
 
 const issuer = "https://idp.example"
 const oidc = `${issuer}/.well-known/openid-configuration`

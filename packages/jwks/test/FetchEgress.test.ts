@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { KeelsonError } from "@keelson/core"
+import { eventually } from "@keelson/testing/eventually"
+import { type Handle, httpsOrigin } from "@keelson/testing/httpsOrigin"
 import { Context, Effect, Fiber, Layer } from "effect"
 import { execFile } from "node:child_process"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { onTestFinished } from "vitest"
-import { eventually } from "../../core/test/eventually.ts"
 import { Egress } from "../src/Egress.ts"
 import * as FetchEgress from "../src/FetchEgress.ts"
-import { type Handle, httpsOrigin } from "./httpsOrigin.ts"
 
 const fetchEgress = (options: FetchEgress.Options) =>
   Effect.map(Layer.build(FetchEgress.layer(options)), (context) => Context.get(context, Egress))

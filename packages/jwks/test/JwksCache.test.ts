@@ -1,10 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { atOnce, outcome } from "@keelson/testing/observe"
+import {
+  cacheOf,
+  documentOf,
+  down,
+  hanging,
+  header,
+  issuer,
+  jwk,
+  jwks,
+  keysOf
+} from "@keelson/testing/scriptedProvider"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf, runOut } from "../../core/test/support.ts"
 import { JwksError } from "../src/index.ts"
-import { atOnce, outcome } from "./observe.ts"
-import { cacheOf, documentOf, down, hanging, header, issuer, jwk, jwks, keysOf } from "./support.ts"
 
 /** A fetch that fails does so at once, and nothing is drawn. */
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const

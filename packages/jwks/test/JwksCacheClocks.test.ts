@@ -1,10 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
+import { atOnce, metric, outcome, recording } from "@keelson/testing/observe"
+import {
+  type Answer,
+  cacheOf,
+  documentOf,
+  down,
+  hanging,
+  header,
+  jwks,
+  keysOf
+} from "@keelson/testing/scriptedProvider"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { skewedClock } from "../../core/test/support.ts"
-import { atOnce, metric, outcome, recording } from "./observe.ts"
-import { type Answer, cacheOf, documentOf, down, hanging, header, jwks, keysOf } from "./support.ts"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { atOnce, eventsOf, outcome } from "@keelson/testing/observe"
+import { cacheOf, down, hanging, header, keysOf, statusOf } from "@keelson/testing/scriptedProvider"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf, runOut } from "../../core/test/support.ts"
-import { atOnce, eventsOf, outcome } from "./observe.ts"
-import { cacheOf, down, hanging, header, keysOf, statusOf } from "./support.ts"
 
 /** A fetch that fails does so at once, and nothing is drawn. */
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { atOnce, eventsOf, outcome } from "@keelson/testing/observe"
+import { cacheOf, documentOf, down, hanging, header, jwk, jwks, keysOf } from "@keelson/testing/scriptedProvider"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf } from "../../core/test/support.ts"
-import { atOnce, eventsOf, outcome } from "./observe.ts"
-import { cacheOf, documentOf, down, hanging, header, jwk, jwks, keysOf } from "./support.ts"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 

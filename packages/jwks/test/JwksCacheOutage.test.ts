@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { outcome } from "@keelson/testing/observe"
+import { cacheOf, down, hanging, keysOf } from "@keelson/testing/scriptedProvider"
 import { Duration, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { outcome } from "./observe.ts"
-import { cacheOf, down, hanging, keysOf } from "./support.ts"
 
 /** When the first renewal is due, with the default lifetime of an hour: an outage that begins then is the longest felt. */
 const due = 3_565_000

@@ -1,8 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Random } from "effect"
-import { TestClock } from "effect/testing"
-import { errorOf, runOut } from "../../core/test/support.ts"
-import { atOnce, outcome } from "./observe.ts"
+import { errorOf } from "@keelson/testing/exits"
+import { atOnce, outcome } from "@keelson/testing/observe"
 import {
   type Answer,
   cacheOf,
@@ -15,7 +13,10 @@ import {
   keysOf,
   revalidating,
   statusOf
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { runOut } from "@keelson/testing/virtualTime"
+import { Duration, Effect, Fiber, Random } from "effect"
+import { TestClock } from "effect/testing"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 

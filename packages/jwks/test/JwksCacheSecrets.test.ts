@@ -1,11 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
+import { eventsOf, recording, spanText } from "@keelson/testing/observe"
+import {
+  type Answer,
+  documentOf,
+  down,
+  hanging,
+  jwk,
+  makeProvider,
+  statusOf,
+  virtualImport
+} from "@keelson/testing/scriptedProvider"
 import { Cause, Duration, Effect, Exit, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { JwksCache, JwksSnapshots } from "../src/index.ts"
-import { eventsOf, recording, spanText } from "./observe.ts"
-import { type Answer, documentOf, down, hanging, jwk, makeProvider, statusOf, virtualImport } from "./support.ts"
 
 /** Each of them is in nothing that a program shows of a cache. */
 const secrets = {

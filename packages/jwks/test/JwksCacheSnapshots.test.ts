@@ -1,10 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
-import { TestClock } from "effect/testing"
-import type { JwksOptions } from "../src/index.ts"
-import { JwksSnapshots } from "../src/index.ts"
-import { atOnce, eventsOf, metric, outcome, recording } from "./observe.ts"
+import { atOnce, eventsOf, metric, outcome, recording } from "@keelson/testing/observe"
 import {
   type Answer,
   byUrl,
@@ -18,7 +14,11 @@ import {
   revalidating,
   statusOf,
   url
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import type { JwksOptions } from "../src/index.ts"
+import { JwksSnapshots } from "../src/index.ts"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 const labels = "tenant=\"default\",provider=\"default\""

@@ -1,9 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, PrometheusEndpoint } from "@keelson/core"
-import { DateTime, Duration, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
-import { TestClock } from "effect/testing"
-import { JwksCache, JwksStatus } from "../src/index.ts"
-import { eventsOf, metric, outcome, recording } from "./observe.ts"
+import { eventsOf, metric, outcome, recording } from "@keelson/testing/observe"
 import {
   cacheOf,
   documentOf,
@@ -16,7 +13,10 @@ import {
   revalidating,
   url,
   virtualImport
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { DateTime, Duration, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { JwksCache, JwksStatus } from "../src/index.ts"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 

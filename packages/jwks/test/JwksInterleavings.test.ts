@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { outcome, quiet } from "@keelson/testing/observe"
+import { cacheOf, header, jwks, keysOf } from "@keelson/testing/scriptedProvider"
 import { Effect, Fiber, Latch, Layer, References } from "effect"
 import { TestClock } from "effect/testing"
 import { JwksSnapshots } from "../src/index.ts"
 import { KeyImport } from "../src/internal/keys/importKey.ts"
-import { outcome, quiet } from "./observe.ts"
-import { cacheOf, header, jwks, keysOf } from "./support.ts"
 
 const lazy = { prefetch: false }
 

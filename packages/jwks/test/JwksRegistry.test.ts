@@ -1,8 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, DateTime, Effect, Exit, Fiber, Layer, Scope, Stream, Tracer } from "effect"
-import { TestClock } from "effect/testing"
-import { errorOf, runOut } from "../../core/test/support.ts"
-import { FetchEgress, JwksRegistry, JwksSnapshots, KeySource } from "../src/index.ts"
+import { errorOf } from "@keelson/testing/exits"
 import {
   byUrl,
   down,
@@ -16,7 +13,11 @@ import {
   steppingRegistryOf,
   url,
   virtualImport
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { runOut } from "@keelson/testing/virtualTime"
+import { Clock, Context, DateTime, Effect, Exit, Fiber, Layer, Scope, Stream, Tracer } from "effect"
+import { TestClock } from "effect/testing"
+import { FetchEgress, JwksRegistry, JwksSnapshots, KeySource } from "../src/index.ts"
 
 const other = "https://idp.example/other"
 const key = jwk("a")

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import { down, hanging, header, issuer, jwk, keysOf, url } from "@keelson/testing/scriptedProvider"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { eventually } from "../../core/test/eventually.ts"
 import { FetchEgress } from "../src/index.ts"
 import { controlPlane, problemOf, registration } from "./apiServer.ts"
-import { down, hanging, header, issuer, jwk, keysOf, url } from "./support.ts"
 
 /** A problem of a status and code. */
 const assertProblem = (received: Parameters<typeof problemOf>[0], status: number, code: string) => {

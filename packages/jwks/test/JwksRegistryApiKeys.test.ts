@@ -1,15 +1,15 @@
 // @effect-diagnostics missingLayerContext:off -- what must not compile is shown here
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import { eventually } from "@keelson/testing/eventually"
+import { documentOf, down, hanging, header, issuer, jwk, keysOf } from "@keelson/testing/scriptedProvider"
 import { Effect, Exit, Layer } from "effect"
 import { type HttpRouter, HttpServer } from "effect/http"
 import { HttpApiClient, type HttpApiGroup } from "effect/http-api"
 import { TestClock } from "effect/testing"
-import { eventually } from "../../core/test/eventually.ts"
 import { JwksRegistry, KeySet } from "../src/index.ts"
 import * as JwksRegistryApi from "../src/JwksRegistryApi.ts"
 import { admin, controlPlane, problemOf, registration } from "./apiServer.ts"
-import { documentOf, down, hanging, header, issuer, jwk, keysOf } from "./support.ts"
 
 const registry = Layer.mock(JwksRegistry.JwksRegistry, {
   wasRemoved: () => false,

@@ -1,9 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Layer, Metric, PartitionedSemaphore } from "effect"
-import { TestClock } from "effect/testing"
-import { runOut, skewedClock } from "../../core/test/support.ts"
-import type { JwksOptions } from "../src/index.ts"
-import { FetchPermits } from "../src/internal/cache/providerState.ts"
 import {
   type Answer,
   hanging,
@@ -15,7 +10,12 @@ import {
   registryOf,
   revalidating,
   url
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { runOut, skewedClock } from "@keelson/testing/virtualTime"
+import { Clock, Duration, Effect, Exit, Layer, Metric, PartitionedSemaphore } from "effect"
+import { TestClock } from "effect/testing"
+import type { JwksOptions } from "../src/index.ts"
+import { FetchPermits } from "../src/internal/cache/providerState.ts"
 
 const permits = (count: number) =>
   Layer.sync(FetchPermits, () => PartitionedSemaphore.makeUnsafe<string>({ permits: count }))

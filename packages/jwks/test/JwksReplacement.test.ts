@@ -1,11 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
+import { quiet } from "@keelson/testing/observe"
+import {
+  documentOf,
+  down,
+  hanging,
+  header,
+  issuer,
+  jwks,
+  keysOf,
+  registryOf,
+  statusOf,
+  url
+} from "@keelson/testing/scriptedProvider"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Fiber, Layer, Metric, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { skewedClock } from "../../core/test/support.ts"
 import { JwksSnapshots } from "../src/index.ts"
-import { quiet } from "./observe.ts"
-import { documentOf, down, hanging, header, issuer, jwks, keysOf, registryOf, statusOf, url } from "./support.ts"
 
 const options = { issuer, url }
 const names = ["t", "p"] as const

@@ -1,6 +1,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import type { KeelsonError } from "@keelson/core"
+import { eventually } from "@keelson/testing/eventually"
+import { redisServer, skipReason } from "@keelson/testing/redisServer"
 import { Context, Effect, Fiber, FileSystem, Layer, Path, Redacted } from "effect"
 import { KeyValueStore, Redis } from "effect/persistence"
 import { createHash } from "node:crypto"
@@ -8,8 +10,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
-import { eventually } from "../../core/test/eventually.ts"
-import { redisServer, skipReason } from "../../core/test/redisServer.ts"
 import * as JwksSnapshots from "../src/JwksSnapshots.ts"
 import {
   type Backend,

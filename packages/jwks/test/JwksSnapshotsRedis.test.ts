@@ -1,8 +1,8 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { makeRedisServer, type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
 import { Clock, Context, Duration, Effect, Layer, Logger, Option } from "effect"
 import { Redis } from "effect/persistence"
-import { makeRedisServer, type RedisServer, redisServer, skipReason } from "../../core/test/redisServer.ts"
 import * as JwksSnapshots from "../src/JwksSnapshots.ts"
 import { identity, key, limits, snapshot } from "./JwksSnapshotsSuite.ts"
 

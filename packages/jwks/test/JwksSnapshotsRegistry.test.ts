@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
+import { metric, recording } from "@keelson/testing/observe"
+import { down, issuer, keysOf, registryOf, url } from "@keelson/testing/scriptedProvider"
 import { Effect, Exit, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { JwksSnapshots } from "../src/index.ts"
-import { metric, recording } from "./observe.ts"
-import { down, issuer, keysOf, registryOf, url } from "./support.ts"
 
 const refused = Effect.fail(new JwksSnapshots.SnapshotUnavailable({ store: "memory", operation: "save", reason: "no" }))
 

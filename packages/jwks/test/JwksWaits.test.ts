@@ -1,10 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
-import { Context, Effect, Fiber, Layer } from "effect"
-import { TestClock } from "effect/testing"
-import { errorOf } from "../../core/test/support.ts"
-import { JwksCache, JwksError, KeySource } from "../src/index.ts"
-import { metric, quiet, recording } from "./observe.ts"
+import { errorOf } from "@keelson/testing/exits"
+import { metric, quiet, recording } from "@keelson/testing/observe"
 import {
   byUrl,
   cacheOf,
@@ -18,7 +15,10 @@ import {
   statusOf,
   url,
   virtualImport
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { JwksCache, JwksError, KeySource } from "../src/index.ts"
 
 const at = (host: string) => `https://${host}.example/jwks`
 const lazy = { prefetch: false }

@@ -1,8 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { TestClock } from "effect/testing"
-import { errorOf } from "../../core/test/support.ts"
-import { JwksCache, KeySource } from "../src/index.ts"
+import { errorOf } from "@keelson/testing/exits"
 import {
   type Answer,
   byUrl,
@@ -14,7 +11,10 @@ import {
   type Provider,
   url,
   virtualImport
-} from "./support.ts"
+} from "@keelson/testing/scriptedProvider"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { JwksCache, KeySource } from "../src/index.ts"
 
 /** Answers with metadata at the well-known paths, and with keys elsewhere. */
 const discovering: Answer = (request) =>

@@ -1,13 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import { httpOrigin } from "@keelson/testing/httpOrigin"
+import {
+  addresses,
+  caFile,
+  type Handle,
+  httpsOrigin,
+  nodeEgress,
+  resolved,
+  silentOrigin
+} from "@keelson/testing/httpsOrigin"
 import { Context, Effect, Exit, Fiber, Layer, Predicate, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { createRequire } from "node:module"
 import { gzipSync } from "node:zlib"
-import { eventually } from "../../core/test/eventually.ts"
-import { httpOrigin } from "../../core/test/httpOrigin.ts"
 import { Egress } from "../src/Egress.ts"
 import * as NodeEgress from "../src/NodeEgress.ts"
-import { addresses, caFile, type Handle, httpsOrigin, nodeEgress, resolved, silentOrigin } from "./httpsOrigin.ts"
 
 const answering = (body: string, headers: Record<string, string> = {}): Handle => (_, response) => {
   response.writeHead(200, headers).end(body)

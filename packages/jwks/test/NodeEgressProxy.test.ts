@@ -1,7 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import {
+  connectProxy,
+  type Handle,
+  httpsOrigin,
+  nodeEgress,
+  pinOf,
+  type Setup,
+  silentOrigin
+} from "@keelson/testing/httpsOrigin"
 import { Effect, Fiber, Logger } from "effect"
-import { eventually } from "../../core/test/eventually.ts"
-import { connectProxy, type Handle, httpsOrigin, nodeEgress, pinOf, type Setup, silentOrigin } from "./httpsOrigin.ts"
 
 const ok: Handle = (_, response) => {
   response.end("ok")

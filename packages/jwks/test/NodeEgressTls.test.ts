@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { caFile, fixturePath, type Handle, httpsOrigin, nodeEgress, pinOf } from "@keelson/testing/httpsOrigin"
 import { Effect } from "effect"
 import { readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { caFile, fixturePath, type Handle, httpsOrigin, nodeEgress, pinOf } from "./httpsOrigin.ts"
 
 const ok: Handle = (_, response) => {
   response.end("ok")

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import { errorOf } from "@keelson/testing/exits"
+import * as Keys from "@keelson/testing/keyOrigin"
+import { atOnce, outcome } from "@keelson/testing/observe"
+import { oidcProvider, signingKey } from "@keelson/testing/oidcProvider"
+import { header, jwks } from "@keelson/testing/scriptedProvider"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { compactVerify, decodeProtectedHeader } from "jose"
-import { eventually } from "../../core/test/eventually.ts"
-import { errorOf } from "../../core/test/support.ts"
 import { FetchEgress, KeySource } from "../src/index.ts"
-import * as Keys from "./keyOrigin.ts"
-import { atOnce, outcome } from "./observe.ts"
-import { oidcProvider, signingKey } from "./oidcProvider.ts"
-import { header, jwks } from "./support.ts"
 
 const { cacheAt, keyOrigin } = Keys
 

@@ -1,9 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import {
+  type Cache,
+  cacheAt,
+  hanging,
+  inParts,
+  keyOrigin,
+  localEgress,
+  sending,
+  stalling
+} from "@keelson/testing/keyOrigin"
+import { outcome } from "@keelson/testing/observe"
+import { header, jwks } from "@keelson/testing/scriptedProvider"
 import { Effect, Exit, Fiber, Layer, Random, Scope } from "effect"
-import { eventually } from "../../core/test/eventually.ts"
-import { type Cache, cacheAt, hanging, inParts, keyOrigin, localEgress, sending, stalling } from "./keyOrigin.ts"
-import { outcome } from "./observe.ts"
-import { header, jwks } from "./support.ts"
 
 const waiters = (cache: Cache, count: number) =>
   Effect.forEach(

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { type Cache, cacheAt, failing, hanging, inTime, keyOrigin, sending } from "@keelson/testing/keyOrigin"
+import { atOnce, outcome } from "@keelson/testing/observe"
+import { jwks } from "@keelson/testing/scriptedProvider"
 import { Clock, Effect, Exit, Fiber, Scope } from "effect"
-import { type Cache, cacheAt, failing, hanging, inTime, keyOrigin, sending } from "./keyOrigin.ts"
-import { atOnce, outcome } from "./observe.ts"
-import { jwks } from "./support.ts"
 
 const steps = 100
 const perStep = 100

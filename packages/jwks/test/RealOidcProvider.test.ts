@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
+import { errorOf } from "@keelson/testing/exits"
+import { inTime, keyOrigin, localEgress, plain, sending } from "@keelson/testing/keyOrigin"
+import { type OidcProvider, oidcProvider, signingKey } from "@keelson/testing/oidcProvider"
 import { Clock, Context, Effect, Layer, Logger } from "effect"
 import { compactVerify, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from "jose"
-import { eventually } from "../../core/test/eventually.ts"
-import { errorOf } from "../../core/test/support.ts"
 import { JwksRegistry, KeySource } from "../src/index.ts"
-import { inTime, keyOrigin, localEgress, plain, sending } from "./keyOrigin.ts"
-import { type OidcProvider, oidcProvider, signingKey } from "./oidcProvider.ts"
 
 type Source = KeySource.KeySource["Service"]
 

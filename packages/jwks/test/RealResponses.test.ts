@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ErrorCode } from "@keelson/core"
+import { eventually } from "@keelson/testing/eventually"
+import { errorOf } from "@keelson/testing/exits"
+import { addresses, type Handle, nodeEgress, type Setup } from "@keelson/testing/httpsOrigin"
+import * as Keys from "@keelson/testing/keyOrigin"
+import { atOnce, outcome } from "@keelson/testing/observe"
+import { jwks } from "@keelson/testing/scriptedProvider"
 import { DateTime, Duration, Effect, Layer } from "effect"
-import { eventually } from "../../core/test/eventually.ts"
-import { errorOf } from "../../core/test/support.ts"
 import { Egress } from "../src/Egress.ts"
 import type { JwksOptions, JwksStatus } from "../src/index.ts"
-import { addresses, type Handle, nodeEgress, type Setup } from "./httpsOrigin.ts"
-import * as Keys from "./keyOrigin.ts"
-import { atOnce, outcome } from "./observe.ts"
-import { jwks } from "./support.ts"
 
 const { cacheAt, inTime, keyOrigin, sending } = Keys
 

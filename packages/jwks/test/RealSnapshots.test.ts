@@ -1,19 +1,27 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
+import { eventually } from "@keelson/testing/eventually"
+import {
+  type Cache,
+  cacheAt,
+  type KeyOrigin,
+  keyOrigin,
+  localEgress,
+  revalidating,
+  sending
+} from "@keelson/testing/keyOrigin"
+import { metric, outcome } from "@keelson/testing/observe"
+import { makeRedisServer, type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
+import { jwk, jwks } from "@keelson/testing/scriptedProvider"
 import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { eventually } from "../../core/test/eventually.ts"
-import { makeRedisServer, type RedisServer, redisServer, skipReason } from "../../core/test/redisServer.ts"
 import type { JwksOptions } from "../src/index.ts"
 import { JwksSnapshots } from "../src/index.ts"
 import { key, newKey } from "./JwksSnapshotsSuite.ts"
-import { type Cache, cacheAt, type KeyOrigin, keyOrigin, localEgress, revalidating, sending } from "./keyOrigin.ts"
-import { metric, outcome } from "./observe.ts"
-import { jwk, jwks } from "./support.ts"
 
 type Store = Layer.Layer<JwksSnapshots.JwksSnapshots, unknown>
 

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { type Cache, cacheAt, keyOrigin, sending } from "@keelson/testing/keyOrigin"
 import { Effect } from "effect"
 import { compactVerify, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose"
-import { errorOf } from "../../core/test/support.ts"
 import type { KeySource } from "../src/index.ts"
-import { type Cache, cacheAt, keyOrigin, sending } from "./keyOrigin.ts"
 
 /** A pair made for an algorithm, its public part as it is published. */
 const pairOf = (alg: string, members: JWK) =>

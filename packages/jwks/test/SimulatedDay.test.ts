@@ -1,8 +1,8 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { header, jwks, registryOf, revalidating } from "@keelson/testing/scriptedProvider"
 import { Effect, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { type Day, type DayReport, simulate } from "../../bench/src/jwks/day.ts"
-import { header, jwks, registryOf, revalidating } from "./support.ts"
 
 /** The day of the benchmark, with fewer providers. */
 const day: Day = { providers: 16, hours: 24, lead: 30, seed: 1 }

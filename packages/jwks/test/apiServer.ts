@@ -1,11 +1,11 @@
 /** The control plane at a real server, over a registry whose providers answer by a script. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { KeelsonError } from "@keelson/core"
+import { type Answer, issuer, makeProvider, url, virtualImport } from "@keelson/testing/scriptedProvider"
 import { Context, Effect, Layer } from "effect"
 import { HttpClient, HttpClientRequest, HttpRouter, HttpServerRequest } from "effect/http"
 import { type Egress, JwksRegistry } from "../src/index.ts"
 import * as JwksRegistryApi from "../src/JwksRegistryApi.ts"
-import { type Answer, issuer, makeProvider, url, virtualImport } from "./support.ts"
 
 /** `Bearer t` administers the tenant t; without a token nobody comes in. */
 export const admin = Layer.succeed(JwksRegistryApi.JwksAdmin, (handler) =>

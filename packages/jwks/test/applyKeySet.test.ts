@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { Duration } from "effect"
 import fc from "fast-check"
-import { forAll } from "../../core/test/support.ts"
 import { refreshDelay } from "../src/internal/cache/applyKeySet.ts"
 
 const options = { refreshEarly: Duration.seconds(30), refreshJitter: Duration.seconds(5) }

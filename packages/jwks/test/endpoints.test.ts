@@ -1,9 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import {
+  byUrl,
+  documentOf,
+  down,
+  hanging,
+  header,
+  issuer,
+  jwk,
+  jwks,
+  keysOf,
+  registryOf
+} from "@keelson/testing/scriptedProvider"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf, runOut } from "../../core/test/support.ts"
 import type { JwksOptions } from "../src/index.ts"
-import { byUrl, documentOf, down, hanging, header, issuer, jwk, jwks, keysOf, registryOf } from "./support.ts"
 
 const one = "https://one.example/jwks"
 const two = "https://two.example/jwks"

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf, skewedClock } from "../../core/test/support.ts"
 import type { Egress } from "../src/index.ts"
 import { type DocumentRequest, fetchDocument } from "../src/internal/http/fetchDocument.ts"
 

@@ -2,13 +2,13 @@
  * A process of its own, which a broken connection might end: an origin that answers with ten content codings, and is cut
  * off once the egress gave up. Prints what each request came to.
  */
+import { eventually } from "@keelson/testing/eventually"
+import { httpsOrigin } from "@keelson/testing/httpsOrigin"
 import { Context, Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
-import { eventually } from "../../core/test/eventually.ts"
 import { Egress } from "../src/Egress.ts"
 import * as FetchEgress from "../src/FetchEgress.ts"
-import { httpsOrigin } from "./httpsOrigin.ts"
 
 const sockets = new Set<Socket>()
 const codings = Array.from({ length: 10 }, () => "gzip")

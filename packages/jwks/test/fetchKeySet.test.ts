@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { eventsOf, quiet } from "@keelson/testing/observe"
+import { cacheOf, hanging, header, jwks, keysOf, revalidating, statusOf } from "@keelson/testing/scriptedProvider"
 import { Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf } from "../../core/test/support.ts"
 import { KeyImport } from "../src/internal/keys/importKey.ts"
-import { eventsOf, quiet } from "./observe.ts"
-import { cacheOf, hanging, header, jwks, keysOf, revalidating, statusOf } from "./support.ts"
 
 const lazy = { prefetch: false }
 /** No jitter, so that times are exact. */

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import { errorOf } from "@keelson/testing/exits"
+import { atOnce } from "@keelson/testing/observe"
 import { Effect, Exit, Fiber, Latch, Scope } from "effect"
-import { errorOf } from "../../core/test/support.ts"
 import type { Refreshed } from "../src/internal/cache/refresh.ts"
 import { makeSharedFetch } from "../src/internal/cache/sharedFetch.ts"
 import type { FetchRequest } from "../src/internal/http/fetchKeySet.ts"
-import { atOnce } from "./observe.ts"
 
 const lookup: FetchRequest = { cause: "lookup", noCache: false }
 const forced: FetchRequest = { cause: "forced", noCache: true }

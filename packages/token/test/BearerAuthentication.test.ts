@@ -1,8 +1,9 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import { errorOf } from "@keelson/testing/exits"
+import { keysOf, pairOf } from "@keelson/testing/tokens"
 import { Effect, Layer } from "effect"
 import type { IncomingMessage } from "node:http"
-import { errorOf } from "../../core/test/support.ts"
 import {
   BearerAuthentication,
   type Claims,
@@ -12,7 +13,6 @@ import {
 } from "../src/index.ts"
 import { tokenWith } from "./HttpSecuritySuite.ts"
 import { Caller, Tokens, tokensOf } from "./protectedServer.ts"
-import { keysOf, pairOf } from "./support.ts"
 
 const cookie = { name: "token", origins: ["https://app.example"] }
 

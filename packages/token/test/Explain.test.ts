@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, PrometheusEndpoint } from "@keelson/core"
 import { KeySource } from "@keelson/jwks"
+import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "@keelson/testing/tokens"
 import { Cause, Context, Effect, Exit, Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { globSync, readFileSync } from "node:fs"
@@ -8,7 +9,6 @@ import { basename, join } from "node:path"
 import * as Explain from "../src/Explain.ts"
 import { Claims, Revocation, TokenValidator, ValidationPolicy } from "../src/index.ts"
 import { inMillis } from "./RevocationSuite.ts"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "./support.ts"
 
 class Logins extends TokenValidator.Service<Logins>()("test/ExplainedLogins", { claims: Claims.IdToken }) {}
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { JwksError, KeySource } from "@keelson/jwks"
+import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "@keelson/testing/tokens"
 import { Context, Duration, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Explain from "../src/Explain.ts"
@@ -22,7 +23,6 @@ import { headerMutations } from "./corpus/headers.ts"
 import { jsonCases } from "./corpus/json.ts"
 import { isFor, shows } from "./corpus/run.ts"
 import { signatureCases } from "./corpus/signatures.ts"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "./support.ts"
 
 const corpus = [
   ...algorithmCases,

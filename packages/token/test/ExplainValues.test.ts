@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { audience, goodClaims, issuer, keysOf, pairOf, sign, Tokens } from "@keelson/testing/tokens"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as Explain from "../src/Explain.ts"
 import { Revocation, ValidationPolicy } from "../src/index.ts"
-import { audience, goodClaims, issuer, keysOf, pairOf, sign, Tokens } from "./support.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
 

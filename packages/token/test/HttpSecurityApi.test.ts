@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
 import { JwksError } from "@keelson/jwks"
+import { errorOf } from "@keelson/testing/exits"
+import { keysOf, pairOf } from "@keelson/testing/tokens"
 import { Context, Duration, Effect, Exit, Layer, Schema } from "effect"
 import {
   HttpClient,
@@ -12,7 +14,6 @@ import {
   HttpServerResponse
 } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiClient, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
-import { errorOf } from "../../core/test/support.ts"
 import { Claims, HttpSecurity, HttpSecurityError, Principal, TokenValidator } from "../src/index.ts"
 import { protectedServer, quiet, tokenWith } from "./HttpSecuritySuite.ts"
 import {
@@ -28,7 +29,6 @@ import {
   Tokens,
   tokensOf
 } from "./protectedServer.ts"
-import { keysOf, pairOf } from "./support.ts"
 
 const withToken = (client: HttpClient.HttpClient, token: string) =>
   HttpApiClient.makeWith(Api, { httpClient: HttpClient.mapRequest(client, HttpClientRequest.bearerToken(token)) })

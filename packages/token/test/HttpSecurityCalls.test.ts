@@ -1,12 +1,12 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { keysOf, pairOf } from "@keelson/testing/tokens"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { Headers, HttpRouter, HttpServerResponse, UrlParams } from "effect/http"
 import * as Http from "node:http"
 import { HttpSecurity, TokenError, type TokenValidator } from "../src/index.ts"
 import { invalid, problemOf, protectedServer, quiet, tokenWith } from "./HttpSecuritySuite.ts"
 import { bearer, Caller, serve, Tokens, tokensOf, variants } from "./protectedServer.ts"
-import { keysOf, pairOf } from "./support.ts"
 
 /** A validator of the test's own. */
 const scripted = (validate: TokenValidator.TokenValidator<typeof Tokens.claims.Type>["validate"]) =>

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, PrometheusEndpoint } from "@keelson/core"
 import { JwksError } from "@keelson/jwks"
+import { recording, spanText } from "@keelson/testing/observe"
+import { goodClaims, keysOf, pairOf, sign } from "@keelson/testing/tokens"
 import { Effect, Exit, Layer, Tracer } from "effect"
 import { HttpMiddleware } from "effect/http"
 import { inspect } from "node:util"
-import { recording, spanText } from "../../jwks/test/observe.ts"
 import { HttpSecurity } from "../src/index.ts"
 import { tokenWith } from "./HttpSecuritySuite.ts"
 import {
@@ -18,7 +19,6 @@ import {
   type Variant,
   variants
 } from "./protectedServer.ts"
-import { goodClaims, keysOf, pairOf, sign } from "./support.ts"
 
 const kid = "kid-that-nobody-may-see"
 const subject = "subject-that-nobody-may-see"

@@ -1,9 +1,9 @@
 import { assert, it } from "@effect/vitest"
 import { JwksError } from "@keelson/jwks"
+import { goodClaims, keysOf, pairOf, sign } from "@keelson/testing/tokens"
 import { Duration, Effect, Layer, References, type Scope } from "effect"
 import type { HttpSecurityOptions } from "../src/index.ts"
 import { bearer, keysDown, type Received, serve, tokensOf, type Variant } from "./protectedServer.ts"
-import { goodClaims, keysOf, pairOf, sign } from "./support.ts"
 
 /** A problem as it came: what tests compare of it. */
 export const problemOf = ({ headers, json, status }: Received) => ({

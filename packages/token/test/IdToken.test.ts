@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { goodClaims, issuer, keysOf, pairOf, reasonOf, sign } from "@keelson/testing/tokens"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { base64url } from "jose"
 import { Claims, TokenValidator, ValidationPolicy } from "../src/index.ts"
-import { goodClaims, issuer, keysOf, pairOf, reasonOf, sign } from "./support.ts"
 
 class Logins extends TokenValidator.Service<Logins>()("test/Logins", { claims: Claims.IdToken }) {}
 

@@ -1,15 +1,15 @@
 /** Tokens that others made: a certified OpenID provider, and two widely used libraries. */
 import { assert, describe, it } from "@effect/vitest"
 import { KeySource, StaticKeys } from "@keelson/jwks"
+import { localEgress, plain } from "@keelson/testing/keyOrigin"
+import { oidcProvider, signingKey } from "@keelson/testing/oidcProvider"
+import { documentOf, makeProvider } from "@keelson/testing/scriptedProvider"
+import { audience, issuer, pairOf, reasonOf, validatorOf } from "@keelson/testing/tokens"
 import { Clock, Effect, Layer, Redacted } from "effect"
 import { createSigner } from "fast-jwt"
 import jsonwebtoken from "jsonwebtoken"
 import { createPublicKey, KeyObject } from "node:crypto"
-import { localEgress, plain } from "../../jwks/test/keyOrigin.ts"
-import { oidcProvider, signingKey } from "../../jwks/test/oidcProvider.ts"
-import { documentOf, makeProvider } from "../../jwks/test/support.ts"
 import { type TokenValidator, ValidationPolicy } from "../src/index.ts"
-import { audience, issuer, pairOf, reasonOf, validatorOf } from "./support.ts"
 
 const publicAlgorithms = ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] as const
 type PublicAlgorithm = (typeof publicAlgorithms)[number]

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { quiet } from "@keelson/testing/observe"
 import { Effect, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { decodeJwt, exportJWK, generateKeyPair } from "jose"
-import { quiet } from "../../jwks/test/observe.ts"
 import {
   ClientAuth,
   OAuthClient,

@@ -1,7 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
-import { eventually } from "../../core/test/eventually.ts"
+import { eventually } from "@keelson/testing/eventually"
 import {
   dripping,
   failing,
@@ -11,8 +9,10 @@ import {
   resetting,
   sending,
   sendingMebibytes
-} from "../../jwks/test/keyOrigin.ts"
-import { quiet } from "../../jwks/test/observe.ts"
+} from "@keelson/testing/keyOrigin"
+import { quiet } from "@keelson/testing/observe"
+import { Effect, Fiber, Layer, Redacted } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { ClientAuth, OAuthClient, TokenHttpClient, TokenProvider } from "../src/index.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { quiet } from "@keelson/testing/observe"
 import { Effect, Fiber, Redacted } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
-import { quiet } from "../../jwks/test/observe.ts"
 import { ClientAuth, OAuthClient, RefreshTokenStore, TokenHttpClient, TokenProvider } from "../src/index.ts"
 import { clientSecret, type OAuthServer, oauthServer } from "./oauthServer.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
+import { hanging, keyOrigin, redirecting, resetting, sending, sendingMebibytes } from "@keelson/testing/keyOrigin"
+import { recording, spanText } from "@keelson/testing/observe"
 import { Cause, Data, Effect, Exit, Option, Redacted, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { generateKeyPair } from "jose"
 import { inspect } from "node:util"
-import { hanging, keyOrigin, redirecting, resetting, sending, sendingMebibytes } from "../../jwks/test/keyOrigin.ts"
-import { recording, spanText } from "../../jwks/test/observe.ts"
 import {
   ClientAuth,
   OAuthClient,

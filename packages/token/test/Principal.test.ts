@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
 import { Effect, Logger } from "effect"
 import { inspect } from "node:util"
-import { errorOf } from "../../core/test/support.ts"
 import { type Claims, HttpSecurityError, Principal } from "../src/index.ts"
 
 interface MyClaims {

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Problem } from "@keelson/core"
+import { errorOf } from "@keelson/testing/exits"
+import { makeRedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
+import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "@keelson/testing/tokens"
 import { Context, Effect, Layer } from "effect"
-import { makeRedisServer, redisServer, skipReason } from "../../core/test/redisServer.ts"
-import { errorOf } from "../../core/test/support.ts"
 import { Revocation, ValidationPolicy } from "../src/index.ts"
 import { inMillis, unavailable } from "./RevocationSuite.ts"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "./support.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
 

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
+import { errorOf } from "@keelson/testing/exits"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, ConfigProvider, DateTime, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf, skewedClock } from "../../core/test/support.ts"
 import { Revocation } from "../src/index.ts"
 import { inMillis, issuer, type List, listOf, revocationSuite, revoke, token, unavailable } from "./RevocationSuite.ts"
 

@@ -1,10 +1,10 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it as test } from "@effect/vitest"
 import { Metrics, PrometheusEndpoint } from "@keelson/core"
+import { makeRedisServer, type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
 import { Clock, ConfigProvider, Context, DateTime, Duration, Effect, Exit, Fiber, Layer, Logger, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { inspect } from "node:util"
-import { makeRedisServer, type RedisServer, redisServer, skipReason } from "../../core/test/redisServer.ts"
 import { Revocation } from "../src/index.ts"
 import { issuer, type List, listOf, revocationSuite, revoke, token, unavailable } from "./RevocationSuite.ts"
 

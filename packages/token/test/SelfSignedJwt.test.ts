@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import { recording } from "@keelson/testing/observe"
 import { Effect } from "effect"
 import { decodeJwt, decodeProtectedHeader, generateKeyPair, jwtVerify } from "jose"
-import { recording } from "../../jwks/test/observe.ts"
 import { RefreshPolicy, SelfSignedJwt, TokenProvider } from "../src/index.ts"
 import { textOf } from "./tokenSupport.ts"
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { quiet } from "@keelson/testing/observe"
 import { Clock, Duration, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { quiet } from "../../jwks/test/observe.ts"
 import { guardOver } from "./guardSupport.ts"
 
 const channels = 100

@@ -1,9 +1,9 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { type Answer, httpOrigin } from "@keelson/testing/httpOrigin"
+import { quiet } from "@keelson/testing/observe"
 import { Effect, type Layer } from "effect"
 import { FetchHttpClient, HttpBody, type HttpClient, HttpClientRequest } from "effect/http"
-import { type Answer, httpOrigin } from "../../core/test/httpOrigin.ts"
-import { quiet } from "../../jwks/test/observe.ts"
 import { TokenGuard } from "../src/index.ts"
 import { guardOver, makeSource, origin, type Reply, scripted, tokensOf } from "./guardSupport.ts"
 

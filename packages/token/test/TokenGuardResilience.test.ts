@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BreakerStore, Metrics } from "@keelson/core"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect, Fiber, Metric } from "effect"
 import { HttpBody, HttpClientError, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { runOut } from "../../core/test/support.ts"
 import type { TokenGuard } from "../src/index.ts"
 import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
 

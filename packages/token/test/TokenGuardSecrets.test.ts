@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
+import { recording, spanText } from "@keelson/testing/observe"
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
 import { HttpBody, HttpClientError, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
-import { recording, spanText } from "../../jwks/test/observe.ts"
 import { guardOver, makeSource, origin, type Reply, scripted } from "./guardSupport.ts"
 
 const secrets = {

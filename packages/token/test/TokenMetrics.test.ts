@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
+import { metric } from "@keelson/testing/observe"
+import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/tokens"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { metric } from "../../jwks/test/observe.ts"
 import { ValidationPolicy } from "../src/index.ts"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
 const validator = `validator="test/Tokens"`

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BreakerStore, Metrics, SingleFlight } from "@keelson/core"
+import { metric } from "@keelson/testing/observe"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Context, Data, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { skewedClock } from "../../core/test/support.ts"
-import { metric } from "../../jwks/test/observe.ts"
 import { TokenProvider, TokenProviderError } from "../src/index.ts"
 import { detailsOf, down, failure, hanging, inTurn, living, providerOf, slow, textOf } from "./tokenSupport.ts"
 

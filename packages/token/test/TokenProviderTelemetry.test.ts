@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, PrometheusEndpoint } from "@keelson/core"
+import { metric, recording } from "@keelson/testing/observe"
 import { Duration, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { metric, recording } from "../../jwks/test/observe.ts"
 import type { TokenEvent, TokenProvider } from "../src/index.ts"
 import { down, inTurn, living, providerOf, slow } from "./tokenSupport.ts"
 

@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
 import { JwksError, KeySource } from "@keelson/jwks"
+import { recording, spanText } from "@keelson/testing/observe"
+import { goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/testing/tokens"
 import { Cause, Context, Effect, Exit, Layer, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
-import { recording, spanText } from "../../jwks/test/observe.ts"
 import { Claims, TokenValidator, ValidationPolicy } from "../src/index.ts"
-import { goodClaims, issuer, keysOf, pairOf, sign } from "./support.ts"
 
 const secrets = {
   sub: "SecretSubject0123456789",

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/tokens"
 import { Effect, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { TokenValidator, ValidationPolicy } from "../src/index.ts"
 import { SignatureVerifier } from "../src/internal/validation/signature.ts"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
 

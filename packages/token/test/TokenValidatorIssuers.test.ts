@@ -1,9 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { JwksRegistry, KeySource, StaticKeys } from "@keelson/jwks"
+import { byUrl, documentOf, makeProvider } from "@keelson/testing/scriptedProvider"
+import {
+  audience,
+  goodClaims,
+  keysOf,
+  type Pair,
+  pairOf,
+  reasonOf,
+  sign,
+  Tokens,
+  validatorOf
+} from "@keelson/testing/tokens"
 import { Context, Effect, Layer } from "effect"
-import { byUrl, documentOf, makeProvider } from "../../jwks/test/support.ts"
 import { ValidationPolicy } from "../src/index.ts"
-import { audience, goodClaims, keysOf, type Pair, pairOf, reasonOf, sign, Tokens, validatorOf } from "./support.ts"
 
 const base = { audiences: [audience], algorithms: ["ES256"] } as const
 

@@ -1,13 +1,14 @@
 /** Validators over a cache of an issuer's keys: outages, rotations, withdrawals. */
 import { assert, describe, it } from "@effect/vitest"
 import { KeySource } from "@keelson/jwks"
+import { errorOf } from "@keelson/testing/exits"
+import { cacheOf, documentOf, down, hanging, jwk, keysOf } from "@keelson/testing/scriptedProvider"
+import { audience, goodClaims, issuer, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/tokens"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { errorOf, skewedClock } from "../../core/test/support.ts"
-import { cacheOf, documentOf, down, hanging, jwk, keysOf } from "../../jwks/test/support.ts"
 import { ValidationPolicy } from "../src/index.ts"
 import { SignatureVerifier } from "../src/internal/validation/signature.ts"
-import { audience, goodClaims, issuer, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["EdDSA"] })
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
 import { ConfigProvider, Duration, Effect } from "effect"
-import { errorOf } from "../../core/test/support.ts"
 import { ValidationPolicy } from "../src/index.ts"
 import { rulesOf } from "../src/internal/validation/rules.ts"
 

@@ -1,15 +1,15 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import type { Egress } from "@keelson/jwks"
+import { errorOf } from "@keelson/testing/exits"
+import { documentOf, makeProvider } from "@keelson/testing/scriptedProvider"
+import { goodClaims, type Pair, pairOf, reasonOf, sign } from "@keelson/testing/tokens"
 import { Clock, ConfigProvider, Context, DateTime, Duration, Effect, Layer } from "effect"
 import { exportSPKI, importJWK, SignJWT } from "jose"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { errorOf } from "../../core/test/support.ts"
-import { documentOf, makeProvider } from "../../jwks/test/support.ts"
 import { Claims, Revocation, TokenValidator, ValidatorOptions } from "../src/index.ts"
-import { goodClaims, type Pair, pairOf, reasonOf, sign } from "./support.ts"
 
 class Tokens extends TokenValidator.Service<Tokens>()("test/Configured", { claims: Claims.Jwt }) {}
 

@@ -1,13 +1,13 @@
 /** The examples of the standards: RFC 7515 (appendix A), RFC 8037 (appendix A), RFC 9068 (2). */
 import { assert, describe, it } from "@effect/vitest"
 import { KeySource, StaticKeys } from "@keelson/jwks"
+import { keysOf, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/tokens"
 import { Context, Effect, Layer, Redacted, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { type TokenError, ValidationPolicy } from "../src/index.ts"
 import { decodeCanonical } from "../src/internal/validation/base64url.ts"
 import { splitToken } from "../src/internal/validation/parseToken.ts"
 import { SignatureVerifier } from "../src/internal/validation/signature.ts"
-import { keysOf, pairOf, reasonOf, sign, validatorOf } from "./support.ts"
 
 /** `{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":true}` */
 const joe = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"

@@ -1,10 +1,10 @@
 /** A real authorization server on a loopback port: its clients, the refresh tokens it gave, and what it was asked. */
+import { signingKey } from "@keelson/testing/oidcProvider"
 import { Effect, type Scope } from "effect"
 import type { JWK } from "jose"
 import * as Http from "node:http"
 import { createRequire } from "node:module"
 import type { Socket } from "node:net"
-import { signingKey } from "../../jwks/test/oidcProvider.ts"
 
 /** What the server knows of a token. */
 interface Stored {

@@ -2,6 +2,7 @@
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
 import { type KeelsonError, Problem } from "@keelson/core"
 import { type JwksError, KeySource } from "@keelson/jwks"
+import { audience, issuer } from "@keelson/testing/tokens"
 import { Context, Effect, Layer, Schema } from "effect"
 import { HttpClient, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
@@ -16,7 +17,6 @@ import {
   TokenValidator,
   ValidationPolicy
 } from "../src/index.ts"
-import { audience, issuer } from "./support.ts"
 
 export class Tokens extends TokenValidator.Service<Tokens>()("test/ApiTokens", { claims: Claims.AccessToken }) {}
 export class Caller extends Principal.Service<Caller, Claims.AccessToken>()("test/Caller") {}

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeySource } from "@keelson/jwks"
+import { audience, goodClaims, issuer, reasonOf, validatorOf } from "@keelson/testing/tokens"
 import { Effect, Layer } from "effect"
 import { ValidationPolicy } from "../src/index.ts"
-import { audience, goodClaims, issuer, reasonOf, validatorOf } from "./support.ts"
 
 const encode = (value: string | Uint8Array): string => Buffer.from(value).toString("base64url")
 

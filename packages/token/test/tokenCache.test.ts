@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { KeySource } from "@keelson/jwks"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
-import { skewedClock } from "../../core/test/support.ts"
 import { audienceMismatch, signatureInvalid } from "../src/internal/validation/reasons.ts"
 import { type CacheLimits, type Entry, isUsable, TokenCache } from "../src/internal/validation/tokenCache.ts"
 

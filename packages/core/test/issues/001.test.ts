@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf, exhausted } from "@keelson/testing/exits"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Deadline, Retry, RetryPolicy, SingleFlight } from "../../src/index.ts"
-import { errorOf, exhausted } from "../support.ts"
 
 /** The flight in a scope of its own, which its work can close. */
 const inScope = <A, E>(work: (scope: Scope.Closeable) => Effect.Effect<A, E>) =>

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { makeRedisServer, skipReason } from "@keelson/testing/redisServer"
 import { Effect, Layer } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { Breaker, BreakerStore } from "../../src/index.ts"
-import { makeRedisServer, skipReason } from "../redisServer.ts"
 
 describe("A connection to Redis whose layer dies", () => {
   it.effect("is tried again, as one that fails is", () =>

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Deadline } from "../../src/index.ts"
-import { errorOf } from "../support.ts"
 
 describe("A deadline without end", () => {
   it.effect("binds nothing", () =>

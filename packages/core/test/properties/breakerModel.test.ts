@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { Breaker, BreakerStore } from "../../src/index.ts"
-import { forAllEffect } from "../support.ts"
 
 const threshold = 3
 const openSeconds = 10

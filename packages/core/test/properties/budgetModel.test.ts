@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { Duration } from "effect"
 import fc from "fast-check"
 import { RetryBudget } from "../../src/index.ts"
-import { forAll } from "../support.ts"
 
 const second = 1_000_000_000n
 

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll, forAllEffect } from "@keelson/testing/properties"
 import { Duration, Effect, Random, Schedule } from "effect"
 import fc from "fast-check"
 import * as Backoff from "../../src/Backoff.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import { retryGaps } from "../scheduled.ts"
-import { forAll, forAllEffect } from "../support.ts"
 
 const jitterRatio = 0.1
 

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { DateTime, Duration } from "effect"
 import { Headers } from "effect/http"
 import fc from "fast-check"
 import * as RetryAfter from "../../src/RetryAfter.ts"
-import { forAll } from "../support.ts"
 
 /** Whole seconds of the years 2000 to 2099. */
 const instant = fc.integer({ min: 946_684_800, max: 4_102_444_799 }).map((seconds) => seconds * 1000)

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Effect, Exit, Result } from "effect"
 import fc from "fast-check"
 import { Retry, RetryPolicy } from "../../src/index.ts"
-import { forAllEffect, runOut } from "../support.ts"
 
 describe("Property 12", () => {
   it("Property 12: success on attempt N of at most maxRetries + 1 is a success with attempts = N [S0-08] [S0-13]", (context) =>

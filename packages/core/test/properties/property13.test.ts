@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { exhausted } from "@keelson/testing/exits"
+import { forAllEffect } from "@keelson/testing/properties"
+import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect } from "effect"
 import fc from "fast-check"
 import { Backoff, Retry, RetryPolicy } from "../../src/index.ts"
-import { exhausted, forAllEffect, runOut } from "../support.ts"
 
 const strategy = fc.constantFrom("fixed", "linear", "exponential")
 const jitter = fc.constantFrom("none", "full", "equal", "proportional", "decorrelated")

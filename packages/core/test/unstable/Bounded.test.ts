@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
 import { Duration, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Worker } from "node:worker_threads"
 import { waitAtMost } from "../../src/unstable/Bounded.ts"
-import { errorOf } from "../support.ts"
 
 const second = Duration.seconds(1)
 

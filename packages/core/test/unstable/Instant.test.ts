@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { after, hasCome, hasComeOnBoth, now, offset, until } from "../../src/unstable/Instant.ts"
-import { skewedClock } from "../support.ts"
 
 describe("Instant", () => {
   it.effect("[R23] a moment has come once either clock is there, and not a nanosecond before", () =>

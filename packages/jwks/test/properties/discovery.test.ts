@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll, forAllEffect } from "@keelson/testing/properties"
+import { type Answer, documentOf, down, makeProvider, revalidating, statusOf } from "@keelson/testing/scriptedProvider"
 import { Context, Duration, Effect, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { forAll, forAllEffect } from "../../../core/test/support.ts"
 import * as Discovery from "../../src/Discovery.ts"
 import { Egress } from "../../src/Egress.ts"
 import * as FetchEgress from "../../src/FetchEgress.ts"
-import { type Answer, documentOf, down, makeProvider, revalidating, statusOf } from "../support.ts"
 
 const issuer = "https://idp.example/tenant"
 const lifetime = 60

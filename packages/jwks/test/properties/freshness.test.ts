@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { DateTime, Duration } from "effect"
 import { Headers } from "effect/http"
 import fc from "fast-check"
-import { forAll } from "../../../core/test/support.ts"
 import { clockSkew, type HeaderRecord, lifetime, statedLifetime } from "../../src/internal/http/freshness.ts"
 import { conditionalHeaders, kept, merged } from "../../src/internal/http/validators.ts"
 

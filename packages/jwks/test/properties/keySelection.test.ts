@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import fc from "fast-check"
-import { forAll } from "../../../core/test/support.ts"
 import { select, type Selectable } from "../../src/internal/keys/keySelection.ts"
 
 interface Key extends Selectable {

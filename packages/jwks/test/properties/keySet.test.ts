@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Effect, Result } from "effect"
 import fc from "fast-check"
-import { forAllEffect } from "../../../core/test/support.ts"
 import * as Jwk from "../../src/Jwk.ts"
 import * as KeySet from "../../src/KeySet.ts"
 import { offCurve, okpOf, recording, rsaOf } from "../publicKeys.ts"

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { atOnce, outcome, quiet } from "@keelson/testing/observe"
+import { forAllEffect } from "@keelson/testing/properties"
+import { type Answer, cacheOf, down, jwks, keysOf } from "@keelson/testing/scriptedProvider"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { forAllEffect, skewedClock } from "../../../core/test/support.ts"
-import { atOnce, outcome, quiet } from "../observe.ts"
-import { type Answer, cacheOf, down, jwks, keysOf } from "../support.ts"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 const hour = 3_600_000

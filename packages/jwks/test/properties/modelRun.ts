@@ -1,14 +1,14 @@
 /** Runs the cases of the model test: each in a virtual time and scope of its own. */
+import { issuer, url } from "@keelson/testing/scriptedProvider"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, type Fiber, Layer, Logger, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { skewedClock } from "../../../core/test/support.ts"
 import { findIn } from "../../src/internal/cache/lookup.ts"
 import { makeProvider, type Provider } from "../../src/internal/cache/provider.ts"
 import { makeScheduler } from "../../src/internal/cache/scheduler.ts"
 import type { JoseHeader } from "../../src/internal/keys/candidate.ts"
 import { type ImportKey, KeyImport } from "../../src/internal/keys/importKey.ts"
 import * as JwksOptions from "../../src/JwksOptions.ts"
-import { issuer, url } from "../support.ts"
 import { happened, hasParted, isReached, makeModel, mayRetry, type Model, must, passed, trusted } from "./model.ts"
 import { type Case, type Command, type Op, pool, type Settings, type Wanted } from "./modelCommands.ts"
 import {

@@ -1,8 +1,8 @@
 /** The provider of the model test: what it answers, and what must be true of each request. */
 import { KeelsonError } from "@keelson/core"
+import { jwk } from "@keelson/testing/scriptedProvider"
 import { DateTime, Effect, Exit, Layer } from "effect"
 import { Egress } from "../../src/index.ts"
-import { jwk } from "../support.ts"
 import {
   type Exchange,
   hasParted,

@@ -1,10 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
+import { quiet } from "@keelson/testing/observe"
+import { forAllEffect } from "@keelson/testing/properties"
+import {
+  type Answer,
+  cacheOf,
+  documentOf,
+  down,
+  hanging,
+  jwks,
+  keysOf,
+  revalidating
+} from "@keelson/testing/scriptedProvider"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { forAllEffect } from "../../../core/test/support.ts"
-import { quiet } from "../observe.ts"
-import { type Answer, cacheOf, documentOf, down, hanging, jwks, keysOf, revalidating } from "../support.ts"
 
 /** What the provider does from now on. */
 const answers: Record<string, Answer> = {

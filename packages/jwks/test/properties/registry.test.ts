@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
+import { type Answer, header, jwks, registryOf, steppingRegistryOf } from "@keelson/testing/scriptedProvider"
 import { Clock, Effect, Exit, Fiber, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { forAllEffect } from "../../../core/test/support.ts"
 import type { JwksRegistry, KeySource } from "../../src/index.ts"
-import { type Answer, header, jwks, registryOf, steppingRegistryOf } from "../support.ts"
 
 const tenants = ["t", "u", "t-u"] as const
 const providers = ["p", "q"] as const

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Effect, Layer, Option } from "effect"
 import { KeyValueStore } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { forAllEffect } from "../../../core/test/support.ts"
 import * as JwksSnapshots from "../../src/JwksSnapshots.ts"
 import { key, load, now, save } from "../JwksSnapshotsSuite.ts"
 

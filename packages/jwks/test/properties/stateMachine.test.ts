@@ -1,5 +1,5 @@
 import { describe, it } from "@effect/vitest"
-import { forAllEffect } from "../../../core/test/support.ts"
+import { forAllEffect } from "@keelson/testing/properties"
 import { caching, cases, close, freeze, ops, part, pass, publish, reach, weather } from "./modelCommands.ts"
 import { runCase } from "./modelRun.ts"
 

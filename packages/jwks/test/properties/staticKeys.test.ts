@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Effect, Redacted, Result } from "effect"
 import fc from "fast-check"
-import { forAllEffect } from "../../../core/test/support.ts"
 import { isBound } from "../../src/internal/keys/keySelection.ts"
 import * as StaticKeys from "../../src/StaticKeys.ts"
 import * as Keys from "../fixtures/keys/generated.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Effect, Redacted } from "effect"
 import fc from "fast-check"
-import { forAllEffect } from "../../../core/test/support.ts"
 import { isKeyMaterial } from "../../src/internal/static/publicKeyAsSecret.ts"
 import * as StaticKeys from "../../src/StaticKeys.ts"
 import * as Keys from "../fixtures/keys/generated.ts"

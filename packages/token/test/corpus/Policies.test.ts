@@ -1,11 +1,11 @@
 /** Hostile tokens for other policies than the corpus's own: fewer algorithms, many tenants, ID tokens, a maximum age. */
 import { assert, describe, it } from "@effect/vitest"
 import { StaticKeys } from "@keelson/jwks"
+import { reasonOf, validatorOf } from "@keelson/testing/tokens"
 import { Context, Duration, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
 import { Claims, type TokenError, TokenValidator, ValidationPolicy } from "../../src/index.ts"
-import { reasonOf, validatorOf } from "../support.ts"
 import { hmacToken, nones, publicForms } from "./algorithms.ts"
 import {
   algorithmUnsupported,

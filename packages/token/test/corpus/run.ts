@@ -1,8 +1,8 @@
 /** Runs cases against what they are mutations of. */
+import { errorOf } from "@keelson/testing/exits"
 import { Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
-import { errorOf } from "../../../core/test/support.ts"
 import type { TokenError, TokenValidator } from "../../src/index.ts"
 import type { Case } from "./case.ts"
 import { canary, type Control, now } from "./control.ts"

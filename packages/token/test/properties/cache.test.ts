@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
+import { quiet } from "@keelson/testing/observe"
+import { forAllEffect } from "@keelson/testing/properties"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { errorOf, forAllEffect, skewedClock } from "../../../core/test/support.ts"
-import { quiet } from "../../../jwks/test/observe.ts"
 import type { TokenError, TokenValidator } from "../../src/index.ts"
 import {
   type Issuer,

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
+import { audience, issuer, keysOf, type Pair, pairOf, Tokens } from "@keelson/testing/tokens"
 import { Context, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { CompactSign } from "jose"
-import { forAllEffect } from "../../../core/test/support.ts"
 import * as Explain from "../../src/Explain.ts"
 import { Claims, Revocation, TokenValidator, ValidationPolicy } from "../../src/index.ts"
 import { inMillis } from "../RevocationSuite.ts"
-import { audience, issuer, keysOf, type Pair, pairOf, Tokens } from "../support.ts"
 
 class Logins extends TokenValidator.Service<Logins>()("test/AnyLogins", { claims: Claims.IdToken }) {}
 

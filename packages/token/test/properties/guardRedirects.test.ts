@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
 import { Effect } from "effect"
 import { HttpBody, HttpClientRequest } from "effect/http"
 import fc from "fast-check"
-import { forAllEffect } from "../../../core/test/support.ts"
 import { guardOver, makeSource, scripted } from "../guardSupport.ts"
 
 /** Places that are the guard's, and others that look like them. */

@@ -1,6 +1,6 @@
 /** Hostile inputs by the hundred thousand: from a seed, and signed without waiting. */
+import { audience, issuer } from "@keelson/testing/tokens"
 import { createHmac, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto"
-import { audience, issuer } from "../support.ts"
 
 /** Seconds since 1970. */
 export const now = 1_800_000_000

@@ -1,8 +1,8 @@
 /** What a validator of hostile inputs may accept at most, told simply and without any of its code; and that validator. */
 import { StaticKeys } from "@keelson/jwks"
+import { audience, issuer, validatorOf } from "@keelson/testing/tokens"
 import { Redacted } from "effect"
 import { ValidationPolicy } from "../../src/index.ts"
-import { audience, issuer, validatorOf } from "../support.ts"
 import { type Input, now, secret, trusted } from "./hostile.ts"
 
 const json = (segment: string | undefined): Readonly<Record<string, unknown>> => {

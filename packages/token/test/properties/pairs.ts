@@ -1,9 +1,9 @@
 /** Keys of every algorithm, which jose signs with; and sources of them. */
 import { StaticKeys } from "@keelson/jwks"
+import { pairOf } from "@keelson/testing/tokens"
 import { Effect, Redacted } from "effect"
 import { type JWTPayload, SignJWT } from "jose"
 import type { ValidationPolicy } from "../../src/index.ts"
-import { pairOf } from "../support.ts"
 
 type Algorithm = ValidationPolicy.Algorithm
 type SecretAlgorithm = Extract<Algorithm, `HS${string}`>

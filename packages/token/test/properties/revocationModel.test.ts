@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAllEffect } from "@keelson/testing/properties"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, DateTime, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { forAllEffect, skewedClock } from "../../../core/test/support.ts"
 import { Revocation } from "../../src/index.ts"
 import { type List, listOf, token } from "../RevocationSuite.ts"
 

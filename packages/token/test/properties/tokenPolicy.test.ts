@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { Duration, Result } from "effect"
 import fc from "fast-check"
-import { forAll } from "../../../core/test/support.ts"
 import { RefreshPolicy } from "../../src/index.ts"
 
 const seconds = (minimum: number, maximum: number) =>

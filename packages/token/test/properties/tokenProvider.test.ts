@@ -1,8 +1,9 @@
 import { describe, it } from "@effect/vitest"
+import { quiet } from "@keelson/testing/observe"
+import { forAllEffect } from "@keelson/testing/properties"
+import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect } from "effect"
 import fc from "fast-check"
-import { forAllEffect, skewedClock } from "../../../core/test/support.ts"
-import { quiet } from "../../../jwks/test/observe.ts"
 import { command, runAll } from "./tokenModel.ts"
 
 describe("TokenProvider", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { forAll } from "@keelson/testing/properties"
 import { Result } from "effect"
 import fc from "fast-check"
-import { forAll } from "../../../core/test/support.ts"
 import * as UrlScope from "../../src/UrlScope.ts"
 
 const label = fc.stringMatching(/^[a-z][a-z0-9]{0,5}$/)

@@ -1,9 +1,9 @@
 /** What tests see of a cache in virtual time: outcomes, events, and everything that leaves the process. */
 import { PrometheusEndpoint } from "@keelson/core"
+import type { JwksCache, JwksEvent } from "@keelson/jwks"
 import { Effect, type Fiber, Logger, References, Stream, Tracer } from "effect"
 import { inspect } from "node:util"
-import type { JwksCache, JwksEvent } from "../src/index.ts"
-import { header } from "./support.ts"
+import { header } from "./scriptedProvider.ts"
 
 type Cache = JwksCache.JwksCache["Service"]
 

@@ -1,12 +1,12 @@
 /** A real origin of key sets that counts, what it may do with a request, caches over it, and a clock to move by hand. */
 import type { KeelsonError } from "@keelson/core"
+import { type Egress, JwksCache, type JwksOptions } from "@keelson/jwks"
+import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { Clock, Context, Duration, Effect, Layer, Logger, type Scope } from "effect"
 import type { ServerResponse } from "node:http"
 import { gzipSync } from "node:zlib"
-import { type Egress, JwksCache, type JwksOptions } from "../src/index.ts"
-import * as NodeEgress from "../src/NodeEgress.ts"
 import { type Handle, httpsOrigin, type Origin, type OriginOptions } from "./httpsOrigin.ts"
-import { issuer } from "./support.ts"
+import { issuer } from "./scriptedProvider.ts"
 
 export interface KeyOrigin extends Origin {
   /** Of the key set, by the address of the machine itself. */

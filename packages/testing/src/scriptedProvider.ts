@@ -1,8 +1,8 @@
 /** A key set provider that answers by a script, in virtual time, and caches over it. */
 import { KeelsonError } from "@keelson/core"
+import { Egress, JwksCache, type JwksOptions, JwksRegistry } from "@keelson/jwks"
 import { Context, Effect, Layer, type Scope } from "effect"
-import { Egress, JwksCache, type JwksOptions, JwksRegistry } from "../src/index.ts"
-import { type ImportKey, KeyImport } from "../src/internal/keys/importKey.ts"
+import { type ImportKey, KeyImport } from "../../jwks/src/internal/keys/importKey.ts"
 
 export const issuer = "https://idp.example"
 export const url = "https://idp.example/jwks"

@@ -1,5 +1,7 @@
 /** Real servers for egress, with certificates of a test authority, a proxy that tunnels, and an egress that trusts them. */
 import type { KeelsonError } from "@keelson/core"
+import { Egress } from "@keelson/jwks/Egress"
+import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { ConfigProvider, Context, Effect, Layer, type Scope } from "effect"
 import { createHash, X509Certificate } from "node:crypto"
 import type { LookupAddress } from "node:dns"
@@ -8,9 +10,7 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import { join } from "node:path"
-import { Egress } from "../src/Egress.ts"
-import { type Resolve, Resolver } from "../src/internal/egress/NodeResolver.ts"
-import * as NodeEgress from "../src/NodeEgress.ts"
+import { type Resolve, Resolver } from "../../jwks/src/internal/egress/NodeResolver.ts"
 
 export const fixturePath = (name: string): string => join(import.meta.dirname, "fixtures", name)
 const fixture = (name: string): string => readFileSync(fixturePath(name), "utf8")

@@ -1,10 +1,10 @@
 /** Keys, tokens and validators for tests. */
 import type { KeelsonError } from "@keelson/core"
 import { type KeySource, StaticKeys } from "@keelson/jwks"
+import { Claims, type TokenError, TokenValidator, type ValidationPolicy } from "@keelson/token"
 import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose"
-import { errorOf } from "../../core/test/support.ts"
-import { Claims, type TokenError, TokenValidator, type ValidationPolicy } from "../src/index.ts"
+import { errorOf } from "./exits.ts"
 
 export const issuer = "https://idp.example"
 export const audience = "api"
