@@ -42,7 +42,7 @@ export const guardSections: ReadonlyArray<Section> = [
     schema: TokenGuardApi.SidecarOptions,
     modules: ["token/TokenGuardApi"],
     sample: { secret: "0123456789abcdef0123456789abcdef" },
-    intro: `For \`TokenGuardApi.layer\`. ${guide}`,
+    intro: `For \`TokenGuardApi.layer\`. The guide is [token-sidecar.md](../guides/token-sidecar.md).`,
     rules: []
   }
 ]
