@@ -1,5 +1,5 @@
 /** The sections of docs/reference/configuration.md about guarded clients and the sidecar. */
-import { GuardOptions, ServerOptions, TokenGuardApi } from "@keelson/token"
+import { GuardOptions, ServerOptions, TokenSidecar } from "@keelson/token"
 import type { Section } from "./referenceConfiguration.ts"
 
 const origins = ["https://api.example"]
@@ -29,7 +29,7 @@ export const guardSections: ReadonlyArray<Section> = [
     schema: ServerOptions.ServerOptions,
     modules: ["token/GuardOptions", "token/ServerOptions"],
     sample: { url: "https://api.example", client },
-    intro: `Of each server of \`TokenManagers\`, whose name is 1 to 64 of A-Z, a-z, 0-9, _, . and -. ${guide}`,
+    intro: `Of each server of \`TokenGuards\`, whose name is 1 to 64 of A-Z, a-z, 0-9, _, . and -. ${guide}`,
     rules: [
       {
         text: "`url` and `origins` are as those of [GuardOptions](#guardoptions).",
@@ -39,10 +39,10 @@ export const guardSections: ReadonlyArray<Section> = [
   },
   {
     title: "SidecarOptions",
-    schema: TokenGuardApi.SidecarOptions,
-    modules: ["token/TokenGuardApi"],
+    schema: TokenSidecar.SidecarOptions,
+    modules: ["token/TokenSidecar"],
     sample: { secret: "0123456789abcdef0123456789abcdef" },
-    intro: `For \`TokenGuardApi.layer\`. The guide is [token-sidecar.md](../guides/token-sidecar.md).`,
+    intro: `For \`TokenSidecar.layer\`. The guide is [token-sidecar.md](../guides/token-sidecar.md).`,
     rules: []
   }
 ]
