@@ -15,7 +15,7 @@ export const keySections: ReadonlyArray<Section> = [
     modules: ["jwks/JwksOptions"],
     sample: { issuer },
     intro: [
-      "For `JwksCache.layer`, `KeySource.jwks`, `oidc` and `oauth2`, and `JwksRegistry.register`. The guide is",
+      "For `JwksCache.layer`, `KeySource.layerJwks`, `layerOidc` and `layerOauth2`, and `JwksRegistry.put`. The guide is",
       "[key-sets.md](../guides/key-sets.md)."
     ].join("\n"),
     rules: [
@@ -49,7 +49,7 @@ export const keySections: ReadonlyArray<Section> = [
     title: "Names",
     schema: JwksOptions.Names,
     modules: ["jwks/JwksOptions"],
-    intro: "The second argument of `JwksCache.layer`, and the first two of `JwksRegistry.register`.",
+    intro: "The second argument of `JwksCache.layer`, and the first of `JwksRegistry.put`.",
     rules: []
   },
   {
@@ -63,7 +63,7 @@ export const keySections: ReadonlyArray<Section> = [
     title: "NodeEgress",
     schema: Schema.Struct({ caFile, proxy }),
     modules: ["jwks/NodeEgress"],
-    intro: "For `NodeEgress.layerWith`, beside all of [EgressOptions](#egressoptions).",
+    intro: "For `NodeEgress.layer`, beside all of [EgressOptions](#egressoptions).",
     rules: []
   },
   {
