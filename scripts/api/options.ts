@@ -158,3 +158,31 @@ export const takersOf = (types: Workspace, modules: ReadonlyArray<Module>): Read
   }
   return [...merged.values()]
 }
+
+/** An interface of options and the schema that it is kept in step with. */
+export interface Pair {
+  /** The module of the schema, as in `core/RetryPolicy` or `jwks/internal/x`. */
+  readonly module: string
+  /** The name of the schema in its module. */
+  readonly schema: string
+  readonly type: ts.Type
+}
+
+/** The calls `Configuration.decoders<Options, typeof Schema>(Schema)` of our sources. */
+export const pairsIn = ({ checker, program }: Workspace): ReadonlyArray<Pair> => {
+  const found: Array<Pair> = []
+  const visit = (module: string) => (node: ts.Node): void => {
+    if (ts.isCallExpression(node) && /\bdecoders$/.test(node.expression.getText())) {
+      const [options, schema] = node.typeArguments ?? []
+      if (options !== undefined && schema !== undefined && ts.isTypeQueryNode(schema)) {
+        found.push({ module, schema: schema.exprName.getText(), type: checker.getTypeFromTypeNode(options) })
+      }
+    }
+    ts.forEachChild(node, visit(module))
+  }
+  for (const source of program.getSourceFiles()) {
+    const module = ownModule(source.fileName)
+    if (module !== undefined) visit(module)(source)
+  }
+  return found
+}

@@ -1,16 +1,20 @@
-/** What an option's schema says of it: read from the syntax tree, where Effect keeps annotations and checks. */
+/** Reads type, range and default of an option from its schema's syntax tree, where Effect keeps annotations and checks. */
 import { Configuration } from "@keelson/core"
 import { Duration, Result, Schema, SchemaAST } from "effect"
 import { written } from "../packages/core/src/Field.ts"
 
-export interface OptionInfo {
+export interface Bounds {
   readonly name: string
   /** What it may be: type, range or allowed values. */
   readonly value: string
-  /** As it is written; `undefined` where there is none. */
+  /** The default as it is written; `undefined` where there is none. */
   readonly preset: string | undefined
-  /** Whether it has to be given. */
-  readonly isRequired?: boolean
+  readonly isRequired: boolean
+  /** How the documentation has to end. */
+  readonly ending: string
+}
+
+export interface OptionInfo extends Omit<Bounds, "ending"> {
   readonly meaning: string
 }
 
@@ -23,6 +27,7 @@ export interface Options extends Decodable {
 
 /** An empty list is none at all. */
 const shown = (value: unknown): string | undefined => {
+  if (value === undefined) return undefined
   if (Duration.isDuration(value)) return written(value)
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(shown).join(", ")
   return String(value)
@@ -64,7 +69,7 @@ const redacted = (ast: SchemaAST.AST): string | undefined => {
     : undefined
 }
 
-/** Type, range and allowed values in words. A section of its own is told by its type only. */
+/** Type, range and allowed values in words. A section is described elsewhere. */
 export const describe = (ast: SchemaAST.AST): string => {
   const expected = expectedOf(ast) ?? redacted(ast)
   if (expected !== undefined) return expected === notEmpty ? "text that is not empty" : expected
@@ -85,25 +90,29 @@ const rangeOf = (value: string): string => {
   return value.startsWith("a list") ? ` Each ${range}.` : ` ${range[0]?.toUpperCase()}${range.slice(1)}.`
 }
 
-/** What becomes of an option that is not given: a value, nothing, or an error. */
-const presetOf = (name: string, field: Decodable): { readonly isRequired: boolean; readonly preset?: unknown } => {
+/** The value of an option that is not given: its default or none, unless it is required. */
+const presetOf = (name: string, field: Decodable): { readonly isRequired: boolean; readonly preset: unknown } => {
   const decoded = Configuration.decodeResult(Schema.Struct({ [name]: field }))({})
-  if (Result.isFailure(decoded)) return { isRequired: true }
-  return name in decoded.success ? { isRequired: false, preset: decoded.success[name] } : { isRequired: false }
+  return Result.isFailure(decoded)
+    ? { isRequired: true, preset: undefined }
+    : { isRequired: false, preset: decoded.success[name] }
 }
 
-/**
- * Every option of a struct, in its order. Its default is what it decodes to where it is not given, and what it means is
- * its doc comment, which has to end with the range and the default that the schema has.
- */
-export const optionsOf = (schema: Options, comments: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> =>
+/** Every option of a struct, in its order, with the end that its documentation has to have: range, then default. */
+export const boundsOf = (schema: Options): ReadonlyArray<Bounds> =>
   Object.entries(schema.fields).map(([name, field]) => {
-    const comment = comments.get(name)
-    if (comment === undefined) throw new Error(`The option ${name} has no doc comment`)
     const value = describe(field.ast)
-    const found = presetOf(name, field)
-    const preset = "preset" in found ? shown(found.preset) : undefined
-    const bounds = `${rangeOf(value)} ${found.isRequired ? "Required" : `Default ${preset ?? "none"}`}.`
-    if (!comment.endsWith(bounds)) throw new Error(`The doc comment of ${name} has to end with:${bounds}`)
-    return { name, value, preset, isRequired: found.isRequired, meaning: comment.slice(0, -bounds.length) }
+    const { isRequired, preset } = presetOf(name, field)
+    const written = shown(preset)
+    const ending = `${rangeOf(value)} ${isRequired ? "Required" : `Default ${written ?? "none"}`}.`.trim()
+    return { name, value, preset: written, isRequired, ending }
+  })
+
+/** The options of a struct with what they mean: their documentation without its end, which has to be the schema's. */
+export const optionsOf = (schema: Options, documentation: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> =>
+  boundsOf(schema).map(({ ending, ...bounds }) => {
+    const text = documentation.get(bounds.name) ?? ""
+    if (text === "") throw new Error(`The option ${bounds.name} has no doc comment`)
+    if (!text.endsWith(` ${ending}`)) throw new Error(`The doc comment of ${bounds.name} has to end with: ${ending}`)
+    return { ...bounds, meaning: text.slice(0, -ending.length - 1) }
   })
