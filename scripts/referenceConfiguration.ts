@@ -9,7 +9,7 @@ import ts from "typescript-api"
 import { pairsIn } from "./api/options.ts"
 import { documentationOf, exportsOf, open, root, sourceModules } from "./api/program.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
-import { type OptionInfo, type Options, optionsOf } from "./referenceSchema.ts"
+import { type OptionInfo, type Options, optionsOf, schemaIn } from "./referenceSchema.ts"
 
 /** A section as docs/reference-sections.json has it. */
 interface Entry {
@@ -40,20 +40,6 @@ const file: { readonly links: Readonly<Record<string, string>>; readonly section
 
 const types = open(sourceModules())
 const pairs = pairsIn(types)
-
-const isOptions = (value: unknown): value is Options => Schema.isSchema(value) && "fields" in value
-/** Fields that are exported without a schema. */
-const areFields = (value: unknown): value is Options["fields"] =>
-  typeof value === "object" && value !== null && Object.values(value).every(Schema.isSchema)
-
-const schemaOf = async ({ module, schema }: Entry): Promise<Options | undefined> => {
-  if (schema === undefined) return undefined
-  const exported: Readonly<Record<string, unknown>> = await import(`@keelson/${module}`)
-  const found = exported[schema]
-  if (isOptions(found)) return found
-  if (areFields(found)) return Schema.Struct(found)
-  throw new Error(`${module} exports no schema ${schema}`)
-}
 
 const symbolIn = (module: string, name: string): ts.Symbol => {
   const found = sourceModules().find((one) => one.name === `@keelson/${module}`)
@@ -93,12 +79,12 @@ const codeOption = (member: ts.Symbol): OptionInfo => {
 }
 
 const sectionOf = async (entry: Entry): Promise<Section> => {
-  const decoder = await schemaOf(entry)
+  const decoder = entry.schema === undefined ? undefined : await schemaIn(entry.module, entry.schema)
   const members = documentedType(entry).getProperties()
   if (decoder === undefined) return { ...entry, decoder, options: members.map(codeOption) }
   const other = file.sections.find(({ title }) => title === entry.beside)
-  const repeated = Object.keys((other && await schemaOf(other))?.fields ?? {})
-  const own = Schema.Struct(Struct.omit(decoder.fields, repeated))
+  const repeated = other?.schema === undefined ? {} : (await schemaIn(other.module, other.schema)).fields
+  const own = Schema.Struct(Struct.omit(decoder.fields, Object.keys(repeated)))
   const documentation = new Map(members.map((member) => [member.name, documentationOf(types, member)]))
   return { ...entry, decoder, options: optionsOf(own, documentation) }
 }

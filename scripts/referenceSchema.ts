@@ -1,7 +1,9 @@
 /** Reads type, range and default of an option from its schema's syntax tree, where Effect keeps annotations and checks. */
 import { Configuration } from "@keelson/core"
 import { Duration, Result, Schema, SchemaAST } from "effect"
+import { join } from "node:path"
 import { written } from "../packages/core/src/Field.ts"
+import { root } from "./api/program.ts"
 
 export interface Bounds {
   readonly name: string
@@ -27,7 +29,6 @@ export interface Options extends Decodable {
 
 /** An empty list is none at all. */
 const shown = (value: unknown): string | undefined => {
-  if (value === undefined) return undefined
   if (Duration.isDuration(value)) return written(value)
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(shown).join(", ")
   return String(value)
@@ -103,10 +104,26 @@ export const boundsOf = (schema: Options): ReadonlyArray<Bounds> =>
   Object.entries(schema.fields).map(([name, field]) => {
     const value = describe(field.ast)
     const { isRequired, preset } = presetOf(name, field)
-    const written = shown(preset)
+    const written = preset === undefined ? undefined : shown(preset)
     const ending = `${rangeOf(value)} ${isRequired ? "Required" : `Default ${written ?? "none"}`}.`.trim()
     return { name, value, preset: written, isRequired, ending }
   })
+
+const isOptions = (value: unknown): value is Options => Schema.isSchema(value) && "fields" in value
+/** Fields that are exported without a schema. */
+const areFields = (value: unknown): value is Options["fields"] =>
+  typeof value === "object" && value !== null && Object.values(value).every(Schema.isSchema)
+
+/** The schema of options that a module, such as `core/RetryPolicy`, exports by a name. */
+export const schemaIn = async (module: string, name: string): Promise<Options> => {
+  const exported: Readonly<Record<string, unknown>> = await import(
+    join(root, "packages", module.replace("/", "/src/") + ".ts")
+  )
+  const found = exported[name]
+  if (isOptions(found)) return found
+  if (areFields(found)) return Schema.Struct(found)
+  throw new Error(`${module} exports no schema ${name}`)
+}
 
 /** The options of a struct with what they mean: their documentation without its end, which has to be the schema's. */
 export const optionsOf = (schema: Options, documentation: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> =>

@@ -1,12 +1,15 @@
 /** What an editor shows where a user hovers over an option: each is written once in a file in memory, and asked for. */
 import { join } from "node:path"
 import ts from "typescript-api"
-import { type Option, type Taker, takersOf } from "./options.ts"
+import { takersOf } from "./options.ts"
 import { type Module, open } from "./program.ts"
 
+type Taker = ReturnType<typeof takersOf>[number]
+type Option = Taker["options"][number]
+
 export interface Hover extends Option {
-  /** The call and the option, as in `@keelson/core/RetryPolicy m.make({ jitter })`. */
-  readonly place: string
+  /** The call, as in `@keelson/core/RetryPolicy m.make(`. */
+  readonly call: string
 }
 
 interface Written {
@@ -45,7 +48,19 @@ export const hoversOf = (modules: ReadonlyArray<Module>, folder: string): Readon
     options.map((option) => {
       const info = types.service.getQuickInfoAtPosition(file, offsets.get(option) ?? 0)
       const documentation = ts.displayPartsToString(info?.documentation).replaceAll(/\s+/g, " ").trim()
-      return { ...option, documentation, place: `${module.name} ${before}{ ${option.path.join(".")} })` }
+      return { ...option, documentation, call: `${module.name} ${before}` }
     })
   )
 }
+
+/** One line for each call that has options without documentation. */
+export const undocumented = (hovers: ReadonlyArray<Hover>): ReadonlyArray<string> => {
+  const missing = Map.groupBy(hovers.filter(({ documentation }) => documentation === ""), ({ call }) => call)
+  return [...missing].map(([call, options]) =>
+    `${call}{ ${options.map(({ path }) => path.join(".")).join(", ")} }) shows no documentation`
+  )
+}
+
+/** How many options have some. */
+export const documentedCount = (hovers: ReadonlyArray<Hover>): string =>
+  `${hovers.filter(({ documentation }) => documentation !== "").length} of ${hovers.length} options documented`

@@ -2,7 +2,7 @@
 import ts from "typescript-api"
 import { documentationOf, exportsOf, type Module, ownersOf, ownModule, type Workspace } from "./program.ts"
 
-export interface Option {
+interface Option {
   /** The path from the parameter: `["retry", "jitter"]`, or `["keys[]", "id"]` for an item of a list. */
   readonly path: ReadonlyArray<string>
   /** The interface that declares it, as in `core/RetryPolicy.Options.jitter`. */
@@ -11,7 +11,7 @@ export interface Option {
 }
 
 /** One call that takes options. */
-export interface Taker {
+interface Taker {
   readonly module: Module
   /** How a call begins, with `m` for the module and `u` for every other argument: `m.make(`. */
   readonly before: string
@@ -66,7 +66,8 @@ const sectionsOf = (types: Workspace, type: ts.Type, isItem = false): ReadonlyAr
     return isSection ? [{ type: one, isItem }] : []
   })
 
-const declaredBy = (member: ts.Symbol): string | undefined => {
+/** The name of a member with its interface and module. */
+export const declaredBy = (member: ts.Symbol): string | undefined => {
   const node = member.declarations?.[0]
   const [module] = ownersOf(member)
   return node !== undefined && module !== undefined && ts.isInterfaceDeclaration(node.parent)

@@ -24,25 +24,22 @@ export interface Module {
   readonly file: string
 }
 
-/** The modules in a folder of sources (`src`) or declarations (`dist`), without the index. */
-export const modulesIn = (packageName: string, folder: string): ReadonlyArray<Module> =>
-  globSync(["*.ts", "unstable/*.ts"], { cwd: folder })
-    .map((path) => path.replaceAll("\\", "/"))
-    .filter((path) => folder.endsWith("src") || path.endsWith(".d.ts"))
-    .map((path) => ({ name: path.replace(/(?:\.d)?\.ts$/, ""), file: join(folder, path) }))
-    .filter(({ name }) => name !== "index")
-    .map(({ file, name }) => ({ name: `${packageName}/${name}`, file }))
-    .toSorted((a, b) => a.name < b.name ? -1 : 1)
+/** The modules that users import, without the index; `unstable/` is for our own packages. */
+const modulesIn = (packageName: string): ReadonlyArray<string> =>
+  globSync("*.ts", { cwd: join(root, "packages", packageName, "src") })
+    .map((file) => file.slice(0, -".ts".length))
+    .filter((name) => name !== "index")
+    .toSorted()
 
-/** All modules of the three packages; `folderOf` gives where a package's sources or declarations are. */
-export const allModules = (folderOf: (name: string) => string): ReadonlyArray<Module> =>
-  packageNames.flatMap((name) => modulesIn(`@keelson/${name}`, folderOf(name)))
+/** All public modules of the three packages, in their files: `fileOf` is given `core` and `RetryPolicy`. */
+export const modulesAt = (fileOf: (packageName: string, name: string) => string): ReadonlyArray<Module> =>
+  packageNames.flatMap((packageName) =>
+    modulesIn(packageName).map((name) => ({ name: `@keelson/${packageName}/${name}`, file: fileOf(packageName, name) }))
+  )
 
 /** The modules as they stand in the repository. */
-export const sourceModules = (): ReadonlyArray<Module> => allModules((name) => join(root, "packages", name, "src"))
-
-/** The modules as `pnpm build` writes their declarations. */
-export const builtModules = (): ReadonlyArray<Module> => allModules((name) => join(root, "packages", name, "dist"))
+export const sourceModules = (): ReadonlyArray<Module> =>
+  modulesAt((packageName, name) => join(root, "packages", packageName, "src", `${name}.ts`))
 
 export interface Workspace {
   readonly service: ts.LanguageService
