@@ -11,7 +11,25 @@ import { exportsOf, type Module, modulesAt, open, packageNames, root, type Works
 
 const printer = ts.createPrinter({ removeComments: true })
 
-const printed = (node: ts.Node): string => printer.printNode(ts.EmitHint.Unspecified, node, node.getSourceFile())
+/** The members of unions in the order of their texts: the compiler's own order differs from one build to the next. */
+const sortUnions = (source: ts.SourceFile): ts.TransformerFactory<ts.Node> => (context) => {
+  const textOf = (node: ts.Node) => printer.printNode(ts.EmitHint.Unspecified, node, source)
+  const visit = (node: ts.Node): ts.Node => {
+    const inner = ts.visitEachChild(node, visit, context)
+    if (!ts.isUnionTypeNode(inner)) return inner
+    const members = inner.types.map((member) => ({ member, text: textOf(member) }))
+    return ts.factory.createUnionTypeNode(
+      members.toSorted((a, b) => a.text < b.text ? -1 : 1).map(({ member }) => member)
+    )
+  }
+  return visit
+}
+
+const printed = (node: ts.Node): string => {
+  const source = node.getSourceFile()
+  const [sorted = node] = ts.transform(node, [sortUnions(source)]).transformed
+  return printer.printNode(ts.EmitHint.Unspecified, sorted, source)
+}
 
 /** The statement of a declaration: the whole `export declare const` of a variable. */
 const statementOf = (node: ts.Node): ts.Node => ts.isVariableDeclaration(node) ? node.parent.parent : node
