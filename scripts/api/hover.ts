@@ -37,8 +37,12 @@ const write = (takers: ReadonlyArray<Taker>): Written => {
 }
 
 /** The documentation on hover of every option, with the packages as they are found from a folder. */
-export const hoversOf = (modules: ReadonlyArray<Module>, folder: string): ReadonlyArray<Hover> => {
-  const inMemory = new Map<string, string>()
+export const hoversOf = (
+  modules: ReadonlyArray<Module>,
+  folder: string,
+  files: ReadonlyMap<string, string> = new Map()
+): ReadonlyArray<Hover> => {
+  const inMemory = new Map(files)
   const types = open(modules, folder, inMemory)
   const takers = takersOf(types, modules)
   const { offsets, text } = write(takers)
