@@ -1,5 +1,5 @@
 /**
- * `node scripts/api/missing.ts` prints the options of the sources that show no documentation on hover, call by call.
+ * `pnpm run hovers` prints the options of the sources that show no documentation on hover, call by call.
  * `pnpm pack:check` looks at the packed packages in the same way.
  */
 import { documentedCount, hoversOf, undocumented } from "./hover.ts"

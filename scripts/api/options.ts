@@ -76,7 +76,7 @@ export const declaredBy = (member: ts.Symbol): string | undefined => {
 }
 
 /** The members of an options type, and of its sections. */
-export const membersOf = (
+const membersOf = (
   types: Workspace,
   type: ts.Type,
   path: ReadonlyArray<string> = []
