@@ -79,6 +79,7 @@ export const directionProblem = (
   const own = packageOf(path) ?? ""
   const target = targetOf(path, from)
   const other = target === undefined ? /^@keelson\/(\w+)/.exec(from)?.[1] : packageOf(target)
+  if (target === undefined && other === own) return [`${path}:${line} imports ${from}: give its path in the package`]
   if (other !== undefined && other !== own && architecture.packageImports[own]?.includes(other) !== true) {
     return [`${path}:${line} imports ${from}: ${own} may not import ${other}`]
   }
