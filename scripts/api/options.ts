@@ -18,7 +18,7 @@ interface Taker {
   readonly options: ReadonlyArray<Option>
 }
 
-const namesOfOptions = /(?:Options|Settings|Names|Text|Input|Data)$/
+const namesOfOptions = /(?:Options|Settings|Names|Text|Input|Data|Key)$/
 const namesOfParameters = /^(?:options|settings|names)$/
 const maxDepth = 4
 
