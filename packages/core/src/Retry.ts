@@ -44,6 +44,20 @@ export interface Options<E, E2 extends E = E, R = never> {
  * Fails with `RetryExhausted` (the last error's code, else `RETRY_EXHAUSTED`) once it has stopped, and with the error
  * itself where `while` turns it down. An attempt that is cut counts as failed with `DeadlineExceeded` (`TIMEOUT`).
  * Interruption ends it at once, in a delay too. Emits `retry_attempts_total` if `server` is given.
+ *
+ * **Example** (Retrying until the call succeeds)
+ *
+ * ```ts import.meta.vitest
+ * import * as Retry from "@keelson/core/Retry"
+ * import * as RetryPolicy from "@keelson/core/RetryPolicy"
+ * import * as Effect from "effect/Effect"
+ *
+ * let calls = 0
+ * const flaky = Effect.suspend(() => ++calls < 3 ? Effect.fail("busy") : Effect.succeed("done"))
+ * const policy = RetryPolicy.make({ maxAttempts: 4, initialDelay: "1 millis" })
+ *
+ * const result = await Effect.runPromise(Retry.retry(flaky, policy)) // => "done"
+ * ```
  */
 export const retry: {
   // `NoInfer`, `Seen`: errors are inferred from the effect only, since most policies take `unknown`.
