@@ -9,15 +9,11 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Function from "effect/Function"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import { code } from "./ErrorCode.ts"
-import { shownError } from "./internal/errors/shownError.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 import { left, sooner } from "./internal/instant.ts"
 import { interruptAfter } from "./internal/retry/interruptAfter.ts"
-import * as Problem from "./Problem.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 
 /** What ran out of time: one attempt, or the whole call with its retries and delays. */
@@ -27,14 +23,16 @@ export type Limit = "attempt" | "call"
  * An attempt or a call took longer than it may (`TIMEOUT`). It is a failure for a circuit breaker, which an
  * interruption from outside would not be.
  */
-export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@keelson/core/DeadlineExceeded")(
-  "DeadlineExceeded",
-  {
-    code: code("TIMEOUT"),
-    limit: Schema.Literals(["attempt", "call"]),
-    /** How long it was allowed to take. */
-    after: Schema.Duration
-  }
+export class DeadlineExceeded extends errorBody(
+  Schema.TaggedError<DeadlineExceeded>("@keelson/core/DeadlineExceeded")(
+    "DeadlineExceeded",
+    {
+      code: code("TIMEOUT"),
+      limit: Schema.Literals(["attempt", "call"]),
+      /** How long it was allowed to take. */
+      after: Schema.Duration
+    }
+  )
 ) {
   override readonly name = "DeadlineExceeded"
   override get message(): string {
@@ -42,18 +40,6 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@kee
   }
   get details() {
     return { limit: this.limit, after_ms: Math.round(Duration.toMillis(this.after)) }
-  }
-  /** The encoded form (`Problem`). */
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
   }
 }
 

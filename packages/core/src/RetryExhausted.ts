@@ -1,14 +1,9 @@
 /** The error of a retry that gave up. */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import { codeOf, type ErrorCode } from "./ErrorCode.ts"
-import { shownError } from "./internal/errors/shownError.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 import { nameOf } from "./internal/retry/failedAttempt.ts"
-import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
 /**
@@ -46,10 +41,12 @@ export interface Attempt {
  * headers; the `cause` is a redacted view of it. The code is the last error's, else `RETRY_EXHAUSTED`. The message names
  * the code and not the last error's message, which may tell of hosts and paths.
  */
-export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
-  readonly stoppedBy: StoppedBy
-  readonly attempts: ReadonlyArray<Attempt>
-}> {
+export class RetryExhausted<out E> extends errorBody(
+  Data.TaggedError("RetryExhausted")<{
+    readonly stoppedBy: StoppedBy
+    readonly attempts: ReadonlyArray<Attempt>
+  }>
+) {
   declare readonly error: E
   #cause: Error | undefined
 
@@ -86,16 +83,5 @@ export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
         ...(error.code === undefined ? undefined : { code: error.code })
       }))
     }
-  }
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
   }
 }
