@@ -38,7 +38,7 @@ const policySections: ReadonlyArray<Section> = [
   },
   {
     title: "RetryPolicy",
-    schema: RetryPolicy.Options,
+    schema: RetryPolicy.Data,
     modules: ["core/Backoff", "core/RetryPolicy"],
     intro: [
       "For `RetryPolicy.make`, and for the section `retry` of a `ResiliencePolicy`, where `attemptTimeout`, `deadline` and",
