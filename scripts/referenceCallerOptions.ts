@@ -10,7 +10,7 @@ export const callerSections: ReadonlyArray<Section> = [
     title: "RefreshPolicy",
     schema: RefreshPolicy.RefreshPolicy,
     modules: ["token/RefreshPolicy"],
-    intro: "For `policy` of a `TokenProvider`. The guide is [calling-apis.md](../guides/calling-apis.md).",
+    intro: "For `policy` of a `TokenProvider`. The guide is [token-providers.md](../guides/token-providers.md).",
     rules: [
       {
         text: "At most one of `threshold` and `buffer` is there.",
@@ -34,7 +34,8 @@ export const callerSections: ReadonlyArray<Section> = [
     sample: { ...client, clientSecret: "secret" },
     intro: [
       "For `OAuthClient.fromOptions`. In code, `OAuthClient.clientCredentials` and `refreshToken` take the same ones about the",
-      "request, and `auth` in place of those about the client's secret and key."
+      "request, and `auth` in place of those about the client's secret and key. The guide is",
+      "[client-authentication.md](../guides/client-authentication.md)."
     ].join("\n"),
     rules: [
       { text: "There is an `issuer` or a `tokenEndpoint`.", broken: { clientId: "client", clientSecret: "secret" } },

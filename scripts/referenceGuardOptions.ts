@@ -42,7 +42,7 @@ export const guardSections: ReadonlyArray<Section> = [
     schema: TokenSidecar.SidecarOptions,
     modules: ["token/TokenSidecar"],
     sample: { secret: "0123456789abcdef0123456789abcdef" },
-    intro: `For \`TokenSidecar.layer\`. ${guide}`,
+    intro: `For \`TokenSidecar.layer\`. The guide is [token-sidecar.md](../guides/token-sidecar.md).`,
     rules: []
   }
 ]
