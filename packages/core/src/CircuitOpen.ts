@@ -1,12 +1,12 @@
-/** The error of a call that a circuit breaker did not make. */
+/** The error of a call that a circuit breaker rejected. */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { code } from "./ErrorCode.ts"
 import { errorBody } from "./internal/errors/errorBody.ts"
 
 /**
- * A circuit breaker rejected a call without making it (`CIRCUIT_OPEN`), since the circuit is open, or half-open with
- * its one probe under way.
+ * A circuit breaker rejected a call without making it (`CIRCUIT_OPEN`): the circuit is open, or half-open while its one
+ * probe runs.
  */
 export class CircuitOpen extends errorBody(
   Schema.TaggedError<CircuitOpen>("@keelson/core/CircuitOpen")("CircuitOpen", {
@@ -14,7 +14,7 @@ export class CircuitOpen extends errorBody(
     /** The breaker's name. */
     server: Schema.String,
     state: Schema.Literals(["OPEN", "HALF_OPEN"]),
-    /** When a call may be admitted again; zero where only the probe is waited for. */
+    /** How long until a call may be admitted again; zero while a probe runs. */
     retryAfter: Schema.Duration
   })
 ) {
