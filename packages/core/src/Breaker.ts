@@ -19,11 +19,13 @@ import type { CircuitOpen } from "./CircuitOpen.ts"
 import type { Transition as StoreTransition } from "./internal/breaker/effectBreaker.ts"
 import { makeExecuteCall } from "./internal/breaker/executeCall.ts"
 import { classify, ignored, type Outcome } from "./internal/breaker/outcome.ts"
-import { makeRecord, type Snapshot, type State, states } from "./internal/breaker/record.ts"
+import { makeRecord, states } from "./internal/breaker/record.ts"
+import type { Snapshot, State } from "./internal/breaker/snapshot.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
 
 export { CircuitOpen } from "./CircuitOpen.ts"
 export { classify, failure, ignored, type Outcome, success } from "./internal/breaker/outcome.ts"
-export type { Snapshot, State } from "./internal/breaker/record.ts"
+export { Snapshot, type State } from "./internal/breaker/snapshot.ts"
 
 /** A change of a circuit's state, made by this process. */
 export interface Transition {
@@ -60,13 +62,31 @@ export interface Breaker {
  * A breaker for one called service, kept in the `BreakerStore`: breakers of the same name share a circuit.
  *
  * Emits `circuit_breaker_state`, `_calls_total`, `_rejections_total` and `_transitions_total` while its scope is open.
- * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range.
+ *
+ * **Example** (Rejecting calls to a service that is down)
+ *
+ * ```ts import.meta.vitest
+ * import * as Breaker from "@keelson/core/Breaker"
+ * import * as BreakerStore from "@keelson/core/BreakerStore"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const breaker = yield* Breaker.make("billing", { failureThreshold: 2 })
+ *   const call = Effect.result(breaker.execute(Effect.fail("down")))
+ *   yield* call
+ *   yield* call
+ *   return yield* breaker.state
+ * }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory))
+ *
+ * const state = await Effect.runPromise(program) // => "OPEN"
+ * ```
  */
 export const make = Effect.fnUntraced(function*(
   name: string,
   options: BreakerPolicy.Options = {}
-): Effect.fn.Return<Breaker, never, BreakerStore | Scope.Scope> {
-  const policy = BreakerPolicy.make(options)
+): Effect.fn.Return<Breaker, ConfigurationError, BreakerStore | Scope.Scope> {
+  const policy = yield* BreakerPolicy.decode(options)
   const store = yield* BreakerStore
   const record = yield* makeRecord(name, policy)
   const transitions = yield* Effect.acquireRelease(PubSub.sliding<StoreTransition>(128), PubSub.shutdown)

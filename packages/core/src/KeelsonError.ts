@@ -4,15 +4,11 @@
  * Message, details and cause pass through `Redaction` when the error is made, so that what an error holds can be shown.
  */
 import * as Data from "effect/Data"
-import * as Effect from "effect/Effect"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { type Category, codeInfo, type ErrorCode, fromId, type Severity } from "./ErrorCode.ts"
 import type { catalogue } from "./internal/errors/catalogue.ts"
-import { shownError } from "./internal/errors/shownError.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
@@ -37,12 +33,15 @@ export interface Options<Code extends ErrorCode> {
 /**
  * What they have in common; the base of errors that other packages add, each with one code and a `_tag` of its own.
  */
-export abstract class CodedError<Code extends ErrorCode> extends Data.Error<{
-  readonly code: Code
-  readonly message: string
-  readonly details: Problem.Details
-  readonly severity: Severity
-}> {
+export abstract class CodedError<Code extends ErrorCode> extends errorBody(
+  Data.Error<{
+    readonly code: ErrorCode
+    readonly message: string
+    readonly details: Problem.Details
+    readonly severity: Severity
+  }>
+) {
+  declare readonly code: Code
   constructor({ cause, code, details, message, severity }: Options<Code>) {
     super({
       code,
@@ -51,25 +50,6 @@ export abstract class CodedError<Code extends ErrorCode> extends Data.Error<{
       severity: severity ?? codeInfo[code].severity,
       ...(cause === undefined ? undefined : { cause: Redaction.error(cause) })
     })
-  }
-  /** The HTTP status of a response that reports this error. */
-  get status(): number {
-    return codeInfo[this.code].status
-  }
-  get category(): Category {
-    return codeInfo[this.code].category
-  }
-  /** The encoded form (`Problem`), so that a log or `JSON.stringify` shows allowlisted fields only. */
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
   }
 }
 

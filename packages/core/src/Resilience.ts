@@ -22,14 +22,35 @@ import { sooner } from "./internal/instant.ts"
 import { type HttpOptions, prepareHttp } from "./internal/retry/httpAttempt.ts"
 import { limitAttempt } from "./internal/retry/limitAttempt.ts"
 import { type LoopOptions, retryLoop } from "./internal/retry/retryLoop.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Metrics from "./Metrics.ts"
 import * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
-import type { RetryBudget } from "./RetryBudget.ts"
+import * as RetryBudget from "./RetryBudget.ts"
 import type { RetryExhausted } from "./RetryExhausted.ts"
 
 /** What `execute` adds to the errors of a call. */
 export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
+
+/** The retries of a policy given in code. */
+export interface RetryPolicyOptions extends Omit<ResiliencePolicy.RetryOptions, "budget"> {
+  /** A budget shared with other services, or the options of one for this service. Default none. */
+  readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
+}
+
+/** The options of a policy given in code. A part that is left out is not there: no retry, no breaker, no deadline. */
+export interface Options extends Omit<ResiliencePolicy.Options, "retry"> {
+  /** Retries; `{}` for the defaults of a retry policy. Without it there is one attempt. Default none. */
+  readonly retry?: RetryPolicyOptions | undefined
+}
+
+/** The options that a schema checks, and the budget that another policy has too. */
+const separate = (options: Options): { readonly data: unknown; readonly shared?: RetryBudget.RetryBudget } => {
+  const budget = options.retry?.budget
+  return budget !== undefined && RetryBudget.isRetryBudget(budget)
+    ? { data: { ...options, retry: { ...options.retry, budget: undefined } }, shared: budget }
+    : { data: options }
+}
 
 export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "retryAfter" | "while"> {
   /** What the breaker records; default by the catalogue code. */
@@ -68,22 +89,42 @@ export interface Resilience {
 }
 
 /**
- * Everything for one called service, from one policy.
+ * Makes everything for calls to one service, from one policy. Nothing is built for a part that is left out.
  *
- * - `budget`: a retry budget to share; default the one of the policy's `retry.budget`, if any.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range. Emits `retry_attempts_total`,
+ * `errors_total` and the breaker's metrics.
  *
- * Emits `retry_attempts_total`, `errors_total` and the breaker's metrics. Nothing is built for a part that is left out.
- * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range.
+ * **Example** (A deadline, a breaker and retries around a call)
+ *
+ * ```ts import.meta.vitest
+ * import * as BreakerStore from "@keelson/core/BreakerStore"
+ * import * as Resilience from "@keelson/core/Resilience"
+ * import * as Effect from "effect/Effect"
+ *
+ * let calls = 0
+ * const flaky = Effect.suspend(() => ++calls < 3 ? Effect.fail("busy") : Effect.succeed("paid"))
+ *
+ * const program = Effect.gen(function*() {
+ *   const billing = yield* Resilience.make("billing", {
+ *     deadline: "2 seconds",
+ *     retry: { maxAttempts: 3, initialDelay: "1 millis" },
+ *     breaker: { failureThreshold: 5 }
+ *   })
+ *   return yield* billing.execute(flaky)
+ * }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory))
+ *
+ * const result = await Effect.runPromise(program) // => "paid"
+ * ```
  */
 export const make = Effect.fnUntraced(function*(
   name: string,
-  options: ResiliencePolicy.Options,
-  shared?: { readonly budget?: RetryBudget | undefined }
-): Effect.fn.Return<Resilience, never, BreakerStore | Scope.Scope> {
-  const policy = ResiliencePolicy.make(options)
+  options: Options
+): Effect.fn.Return<Resilience, ConfigurationError, BreakerStore | Scope.Scope> {
+  const { data, shared } = separate(options)
+  const policy = yield* ResiliencePolicy.decode(data)
   const { deadline } = policy
   const own = ResiliencePolicy.retryPolicy(policy)
-  const retry = own === undefined || shared?.budget === undefined ? own : { ...own, budget: shared.budget }
+  const retry = own === undefined || shared === undefined ? own : { ...own, budget: shared }
   const breaker = policy.breaker?.enabled === true ? yield* Breaker.make(name, policy.breaker) : undefined
   const limits = {
     detach: policy.detach,

@@ -56,6 +56,9 @@ export interface RetryBudget {
  */
 export const RetryBudget = Context.Service<RetryBudget>("@keelson/core/RetryBudget")
 
+/** Whether a value is a budget, and not the options of one. */
+export const isRetryBudget = (u: RetryBudget | Options): u is RetryBudget => "reserve" in u
+
 const slices = 10
 
 /** Throws `ConfigurationError` (`INVALID_CONFIG`). */

@@ -6,35 +6,21 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CurrentDeadline } from "./Deadline.ts"
 import { code } from "./ErrorCode.ts"
-import { shownError } from "./internal/errors/shownError.ts"
-import * as Problem from "./Problem.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 
 /** The scope in which the work runs was closed before it ended (`SHUTTING_DOWN`). */
-export class Closed extends Schema.TaggedError<Closed>("@keelson/core/SingleFlight/Closed")("SingleFlightClosed", {
-  code: code("SHUTTING_DOWN")
-}) {
+export class Closed extends errorBody(
+  Schema.TaggedError<Closed>("@keelson/core/SingleFlight/Closed")("SingleFlightClosed", {
+    code: code("SHUTTING_DOWN")
+  })
+) {
   override readonly name = "SingleFlightClosed"
   override get message(): string {
     return "The work was stopped before it ended"
-  }
-  /** The encoded form (`Problem`). */
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
   }
 }
 

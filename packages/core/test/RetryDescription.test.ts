@@ -71,9 +71,9 @@ describe("RetryDescription", () => {
     }))
 
   describe("worst case", () => {
-    const worst = (options: RetryPolicy.MakeOptions) =>
+    const worst = (options: RetryPolicy.Options) =>
       Effect.map(
-        RetryDescription.describe(RetryPolicy.make({ jitter: "none", ...options } as RetryPolicy.MakeOptions)),
+        RetryDescription.describe(RetryPolicy.make({ jitter: "none", ...options } as RetryPolicy.Options)),
         ({ worstCase }) => Duration.toMillis(worstCase)
       )
 

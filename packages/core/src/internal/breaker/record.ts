@@ -5,24 +5,7 @@ import type { BreakerPolicy } from "../../BreakerPolicy.ts"
 import { CircuitOpen } from "../../CircuitOpen.ts"
 import * as Metrics from "../../Metrics.ts"
 import type { BreakerError, Outcome, Transition } from "./effectBreaker.ts"
-
-export type State = "CLOSED" | "OPEN" | "HALF_OPEN"
-
-/** A breaker at one moment. The counts are those of this process. */
-export interface Snapshot {
-  readonly state: State
-  /** Failures in a row. */
-  readonly failure_count: number
-  /** At how many failures in a row, or at what share of failures, the circuit opens. */
-  readonly failure_threshold: number
-  /** Calls, rejected ones included. */
-  readonly total_calls: number
-  readonly success_count: number
-  /** Calls that were not made. */
-  readonly rejected_count: number
-  /** The policy's `openDuration`. */
-  readonly timeout_seconds: number
-}
+import type { Snapshot, State } from "./snapshot.ts"
 
 const gauge = { CLOSED: 0, OPEN: 1, HALF_OPEN: 2 } as const
 /** The names of states outside of Effect's breaker. */
@@ -71,12 +54,12 @@ export const makeRecord = Effect.fnUntraced(function*(
     },
     snapshot: (current) => ({
       state: current,
-      failure_count: totals.streak,
-      failure_threshold: policy.strategy === "ratio" ? policy.failureRatio : policy.failureThreshold,
-      total_calls: totals.calls,
-      success_count: totals.successes,
-      rejected_count: totals.rejected,
-      timeout_seconds: Duration.toSeconds(policy.openDuration)
+      failureCount: totals.streak,
+      failureThreshold: policy.strategy === "ratio" ? policy.failureRatio : policy.failureThreshold,
+      totalCalls: totals.calls,
+      successCount: totals.successes,
+      rejectedCount: totals.rejected,
+      openDuration: policy.openDuration
     }),
     reset() {
       totals.resets++
