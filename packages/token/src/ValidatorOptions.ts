@@ -2,7 +2,7 @@
  * A whole validator from one section of a file or of the environment: its policy, and where its keys are.
  *
  * Keys are either given (`keys`) or fetched (`jwks`), and not both. For several issuers with key sets of their own, provide
- * a `KeySource` of a `JwksRegistry`, or of several caches (`KeySource.firstOf`).
+ * a `KeySource` of a `JwksRegistry`, or of several caches (`KeySource.layerFirstOf`).
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -92,7 +92,7 @@ const nameOf = (issuer: string | ValidationPolicy.IssuerTemplate): string =>
 /**
  * The keys that the options speak of. A key set is fetched in the background: an issuer that is down is no failure.
  *
- * Fails as `StaticKeys.makeFiles` does, or as `KeySource.jwks` does.
+ * Fails as `StaticKeys.makeFiles` does, or as `KeySource.layerJwks` does.
  */
 export const keySource = (
   { issuers, jwks, keys }: ValidatorOptions
@@ -100,7 +100,7 @@ export const keySource = (
   const names = issuers.map(nameOf)
   if (keys !== undefined) return StaticKeys.layerFiles({ issuers: names, keys })
   const [issuer = ""] = names
-  return Layer.provide(KeySource.fromCache, JwksCache.layer({ ...jwks, issuer }))
+  return Layer.provide(KeySource.layerFromCache, JwksCache.layer({ ...jwks, issuer }))
 }
 
 /** The tag of a validator, which takes a policy. */
