@@ -1,7 +1,7 @@
 /**
- * How long to wait between attempts, as checked data: fixed, linear or exponential, a cap and a kind of jitter.
+ * Delays between attempts as checked data: fixed, linear or exponential, with a cap and a kind of jitter.
  *
- * `delay` is pure; `schedule` makes a `Schedule` of the same delays, which works with Effect's own `retry` too.
+ * `delay` is a pure function; `schedule` makes a `Schedule` of the same delays, which Effect's own `retry` takes too.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -87,9 +87,9 @@ const nominal = (backoff: Backoff, attempt: number): number => {
 }
 
 /**
- * The least and the greatest delay, in milliseconds, after an attempt; attempts count from 0, a negative one is 0.
+ * The minimum and maximum delay after an attempt, in milliseconds. Attempts count from 0; a negative one is read as 0.
  *
- * `previous` is the delay before, which `decorrelated` starts from; by default what an unspread backoff would have had.
+ * `previous` is the delay before it, on which `decorrelated` is based. Default: the delay without jitter.
  */
 export const band = (backoff: Backoff, attempt: number, previous?: Duration.Duration): Band => {
   const n = Math.max(0, Math.floor(attempt))

@@ -1,5 +1,5 @@
 /**
- * Where the circuits of `Breaker` are kept: in this process, or in Redis, shared by many.
+ * Stores for the circuits of `Breaker`: in this process, or in Redis and shared by several processes.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,30 +19,30 @@ import { makeShared, type SharedStore, type StoreTimes, storeTimes } from "./int
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Metrics from "./Metrics.ts"
 
-/** What a store lets in; `release` ends what it holds for the call, such as the lease of a probe. */
+/** An admitted call. `release` frees what the store holds for it, such as the lease of a probe. */
 export interface HeldAdmission extends Admission {
   readonly release?: Effect.Effect<void> | undefined
 }
 
-/** Where circuits are kept. The two stores are Effect's own, decorated; they hold the state machine. */
+/** Keeps circuits. Both stores wrap Effect's own, which implement the state machine. */
 export class BreakerStore extends Context.Service<BreakerStore, {
-  /** Asks for a call. Fails where the circuit is open, or half-open with its probe under way. */
+  /** Admits a call. Fails if the circuit is open, or half-open while its probe runs. */
   readonly admit: (key: string) => Effect.Effect<HeldAdmission, BreakerError>
-  /** Tells how an admitted call ended. */
+  /** Records the outcome of an admitted call. */
   readonly record: (request: StoreRequest) => Effect.Effect<Transition | undefined, BreakerError>
   readonly state: (key: string) => Effect.Effect<CircuitState, BreakerError>
-  /** Closes a circuit, forgetting all that was recorded of it. A shared store that is away keeps its circuit as it is. */
+  /** Closes a circuit and clears what was recorded. A shared store that is down keeps its circuit. */
   readonly reset: (key: string) => Effect.Effect<void>
 }>()("@keelson/core/BreakerStore") {}
 
 type Unscoped = Omit<BreakerStore["Service"], "reset">
 
-/** A store's keys change with each reset: what was admitted under an old one is recorded where nobody looks. */
+/** Changes the key in the store at each reset, so that outcomes of calls admitted before it are recorded under an unused key. */
 const resettable = (store: Unscoped): BreakerStore["Service"] => {
   const epochs = new Map<string, number>()
   const inner = (key: string) => {
     const epoch = epochs.get(key)
-    // A separator that no name has: `a#1` may be a circuit of its own.
+    // A separator that no name contains: a circuit may be called `a#1`.
     return epoch === undefined ? key : `${key}\u0000${epoch}`
   }
   const rekey = <A extends { readonly key: string } | undefined>(key: string, value: A): A =>
@@ -118,7 +118,7 @@ const makeRedis = Effect.fnUntraced(function*<E>(
   return yield* withFallback(shared, local)
 })
 
-/** Generations tell whose a call is: the local store's are made negative, which Redis never issues. */
+/** Generations distinguish the stores: those of the local store are negative, which Redis never issues. */
 const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: BreakerStore["Service"]) {
   let fallbacks = 0
   yield* Metrics.register("circuitBreakerStoreFallbacks", {}, () => fallbacks)

@@ -18,8 +18,8 @@ export interface Options {
 /** The status of the response, also of one that an `HttpClientError` or `RetryExhausted` holds. */
 const statusOf = (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, unknown>): string => {
   if (Exit.isSuccess(exit)) return String(exit.value.status)
-  const found = Option.getOrUndefined(Exit.findErrorOption(exit))
-  const error = found instanceof RetryExhausted ? found.error : found
+  const failure = Option.getOrUndefined(Exit.findErrorOption(exit))
+  const error = failure instanceof RetryExhausted ? failure.error : failure
   return HttpClientError.isHttpClientError(error) && error.response !== undefined
     ? String(error.response.status)
     : "error"

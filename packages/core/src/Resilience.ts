@@ -1,10 +1,10 @@
 /**
- * All that stands between a caller and a service, in the one order that works:
+ * Deadline, circuit breaker, retries and attempt timeout for calls to one service, in the order that works:
  *
  * `deadline > breaker > retry > attempt`
  *
- * The breaker sees one outcome per call, however many attempts there were. Attempts are cut inside it, by the lesser of
- * the attempt timeout and what is left until the deadline, its own or one around the call (`Deadline.within`), so that a
+ * The breaker sees one outcome per call, for any number of attempts. Attempts are interrupted inside the breaker, after the
+ * attempt timeout or at the deadline (the policy's, or one around the call by `Deadline.within`), whichever is sooner. So a
  * service that hangs opens the circuit.
  */
 import * as Cause from "effect/Cause"
@@ -29,7 +29,7 @@ import type { Options as RetryOptions } from "./Retry.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import type { RetryExhausted } from "./RetryExhausted.ts"
 
-/** What `execute` adds to the errors of a call. */
+/** The errors of a call made by `execute`. */
 export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
 
 /** The retries of a policy given in code. */
@@ -52,36 +52,38 @@ const separate = (options: Options): { readonly data: unknown; readonly shared?:
     : { data: options }
 }
 
+/** The options of `execute`. Every one may be left out. */
 export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "retryAfter" | "while"> {
-  /** What the breaker records; default by the catalogue code. */
+  /** What the breaker records for a call. Default: decided by the catalogue code of the error. */
   readonly classify?: Breaker.CallOptions<A, Failure<E>>["classify"]
-  /** Errors that pass the breaker uncounted. */
+  /** Which errors the breaker does not count. Default none. */
   readonly ignore?: Breaker.CallOptions<A, Failure<E>>["ignore"]
 }
 
-/** What `http` takes: the options of `HttpRetry`, and those of the breaker. */
+/** The options of `http`: those of `HttpRetry`, and those of the breaker. Every one may be left out. */
 export interface HttpCallOptions<E> extends Omit<HttpOptions, "server"> {
-  /** What the breaker records; default by status and catalogue code. */
+  /** What the breaker records for a call. Default: decided by status and catalogue code. */
   readonly classify?: CallOptions<HttpClientResponse.HttpClientResponse, E>["classify"]
-  /** Errors that pass the breaker uncounted. */
+  /** Which errors the breaker does not count. Default none. */
   readonly ignore?: CallOptions<HttpClientResponse.HttpClientResponse, E>["ignore"]
 }
 
+/** What `make` returns. */
 export interface Resilience {
-  /** The called service: the circuit's key and the label `server` of every metric. */
+  /** The name of the called service. It is the key of the circuit and the label `server` of every metric. */
   readonly name: string
   readonly policy: ResiliencePolicy.ResiliencePolicy
-  /** The breaker, where the policy has one. */
+  /** The breaker, if the policy has one. */
   readonly breaker: Breaker.Breaker | undefined
   /**
-   * Runs a call under the policy. What fails is counted in `errors_total`. It repeats whatever it is given, a request
-   * with an unsafe method too: for requests there is `http`.
+   * Runs a call under the policy. Failures are counted in `errors_total`. It repeats any effect, also a request with an
+   * unsafe method: use `http` for requests.
    */
   readonly execute: <A, E, R>(
     self: Effect.Effect<A, E, R>,
     options?: CallOptions<A, E>
   ) => Effect.Effect<A, Failure<E>, R>
-  /** A client whose requests run under the policy, retried as `HttpRetry` does. */
+  /** A client whose requests run under the policy, with the retries of `HttpRetry`. */
   readonly http: <E, R>(
     self: HttpClient.HttpClient.With<E, R>,
     options?: HttpCallOptions<E | HttpClientError.HttpClientError>
@@ -131,7 +133,7 @@ export const make = Effect.fnUntraced(function*(
     ...(policy.attemptTimeout === undefined ? undefined : { attemptTimeout: policy.attemptTimeout }),
     ...(deadline === undefined ? undefined : { deadline })
   }
-  // Made once: most calls have no options.
+  // Made once, since most calls have no options.
   const plain = { server: name, obeysOuter: true }
   const counted = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
     const error = Cause.findErrorOption(cause)
@@ -168,7 +170,7 @@ export const make = Effect.fnUntraced(function*(
 
 const ignore = (): void => {}
 
-/** Sets the instant by which to end, for all that looks at it inside; it cuts nothing itself. */
+/** Sets the current deadline for an effect, which interrupts nothing itself. */
 const until = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const own = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(deadline)

@@ -32,7 +32,18 @@ export type ResiliencePolicy = typeof ResiliencePolicy.Type
 
 const decoders = Configuration.decoders<Options, typeof ResiliencePolicy>(ResiliencePolicy)
 
-/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (A policy with retries and a breaker)
+ *
+ * ```ts import.meta.vitest
+ * import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
+ *
+ * const policy = ResiliencePolicy.make({ deadline: "5 seconds", retry: { maxAttempts: 2 }, breaker: {} })
+ * policy.breaker?.failureThreshold // => 5
+ * ```
+ */
 export const make: (options?: Options) => ResiliencePolicy = decoders.make
 
 /** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */

@@ -23,6 +23,16 @@ export type StoppedBy =
   | "bodyNotReplayable"
   | "schedule"
 
+/** A summary of an error that is safe to keep and show. */
+export interface AttemptError {
+  /** The `_tag` or the name of the error's class. */
+  readonly name: string
+  /** Its catalogue code; `undefined` without one. */
+  readonly code: ErrorCode | undefined
+  /** Its redacted message. */
+  readonly message: string
+}
+
 /** One failed attempt. */
 export interface Attempt {
   /** From 1. */
@@ -33,8 +43,8 @@ export interface Attempt {
   readonly duration: Duration.Duration
   /** The delay after it; zero for the last attempt. */
   readonly delay: Duration.Duration
-  /** Its error's name, catalogue code and redacted message. */
-  readonly error: { readonly name: string; readonly code: ErrorCode | undefined; readonly message: string }
+  /** A summary of its error. */
+  readonly error: AttemptError
 }
 
 /**

@@ -138,15 +138,15 @@ export const config = (
   Effect.map(decoders.config(path), fromData)
 
 /**
- * The delays of a policy as one Schedule, for Effect's own `retry`: it ends after `maxAttempts` - 1 delays. Deadline,
- * budget and history are `Retry.retry`'s.
+ * The delays of a policy as a `Schedule` for Effect's own `retry`. It ends after `maxAttempts` - 1 delays, and has no
+ * deadline, budget or history.
  */
 export const toSchedule = <E>(policy: RetryPolicy<E, unknown>): Schedule.Schedule<unknown, E> =>
   (policy.schedule ?? Backoff.schedule(policy)).pipe(
     Schedule.upTo({ times: policy.enabled ? policy.maxAttempts - 1 : 0 })
   )
 
-/** Services in general: 4 attempts, 1 s doubling to 30 s, ± 20 %; 429, 502, 503, 504. */
+/** For services in general: 4 attempts, delays of 1 s doubling to 30 s, ± 20 %; 429, 502, 503, 504. */
 export const standard: RetryPolicy = make({
   maxAttempts: 4,
   initialDelay: "1 second",
@@ -155,10 +155,10 @@ export const standard: RetryPolicy = make({
   jitterRatio: 0.2
 })
 
-/** Key sets: 3 attempts of at most 3 s within 8 s, 250 ms doubling to 2 s, full jitter. */
+/** For key sets: 3 attempts of at most 3 s within 8 s, delays of 250 ms doubling to 2 s, full jitter. */
 export const jwks: RetryPolicy<unknown, DeadlineExceeded> = make(RetryPresets.jwks)
 
-/** Tokens: 4 attempts, 200 ms growing by 1.8 to 5 s, full jitter. */
+/** For tokens: 4 attempts, delays of 200 ms growing by a factor of 1.8 to 5 s, full jitter. */
 export const tokenGuard: RetryPolicy = make({
   maxAttempts: 4,
   initialDelay: "200 millis",
@@ -166,7 +166,7 @@ export const tokenGuard: RetryPolicy = make({
   maxDelay: "5 seconds"
 })
 
-/** Object stores: 3 attempts, 100 ms doubling to 1 s, full jitter; 500 too. */
+/** For object stores: 3 attempts, delays of 100 ms doubling to 1 s, full jitter; retries 500 too. */
 export const objectStore: RetryPolicy = make({
   maxAttempts: 3,
   initialDelay: "100 millis",

@@ -149,17 +149,17 @@ describe("Configuration", () => {
         Effect.gen(function*() {
           const error = yield* Effect.flip(decodeText(format, text))
           assert.strictEqual(error.code, "INVALID_CONFIG")
-          assert.include(error.message, `not proper ${format.toUpperCase()}`)
+          assert.include(error.message, `not valid ${format.toUpperCase()}`)
         }))
     }
 
     it.effect("what can't be read is told with its place, and nothing of what stands there", () =>
       Effect.gen(function*() {
         const duplicate = yield* Effect.flip(decodeText("yaml", "a: 1\na: hunter2hunter2\n"))
-        assert.strictEqual(duplicate.message, "The configuration is not proper YAML at line 2")
+        assert.strictEqual(duplicate.message, "The configuration is not valid YAML at line 2")
         assert.deepStrictEqual(duplicate.details, { expected: "yaml", place: "line 2" })
         const json = yield* Effect.flip(decodeText("json", "{\"a\": hunter2hunter2}"))
-        assert.strictEqual(json.message, "The configuration is not proper JSON")
+        assert.strictEqual(json.message, "The configuration is not valid JSON")
         assert.notInclude(JSON.stringify([duplicate, json]), "hunter2")
       }))
 

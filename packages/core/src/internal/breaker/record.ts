@@ -8,13 +8,13 @@ import type { BreakerError, Outcome, Transition } from "./effectBreaker.ts"
 import type { Snapshot, State } from "./snapshot.ts"
 
 const gauge = { CLOSED: 0, OPEN: 1, HALF_OPEN: 2 } as const
-/** The names of states outside of Effect's breaker. */
+/** The names of the states of Effect's breaker. */
 export const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
 
-/** The changes that there are. */
+/** The possible changes of state. */
 const changes = [["CLOSED", "OPEN"], ["OPEN", "HALF_OPEN"], ["HALF_OPEN", "OPEN"], ["HALF_OPEN", "CLOSED"]] as const
 
-/** What this process counts of a circuit: plain fields, read when metrics are read. */
+/** Counts of a circuit in this process, in plain fields that are read when metrics are read. */
 export const makeRecord = Effect.fnUntraced(function*(
   name: string,
   policy: BreakerPolicy
@@ -71,11 +71,11 @@ export const makeRecord = Effect.fnUntraced(function*(
 
 export interface Recorder {
   readonly totals: { calls: number; successes: number; rejected: number; streak: number; resets: number }
-  /** Remembers the state that the store was in. */
+  /** Sets the last known state of the store. */
   readonly seen: (state: State) => State
-  /** Counts a change of state that this process made. */
+  /** Counts a change of state by this process. */
   readonly moved: (transition: Transition) => void
-  /** Counts how a call ended; one that was under way at a reset is no part of the streak. */
+  /** Counts the outcome of a call. A call that was running at a reset does not count as a failure in a row. */
   readonly note: (outcome: Outcome, resets: number) => void
   readonly reject: (error: BreakerError) => CircuitOpen
   readonly snapshot: (state: State) => Snapshot

@@ -21,10 +21,9 @@ export interface ErrorBody {
 const infoOf = (error: Error) => codeInfo[codeOf(error) ?? "INTERNAL_ERROR"]
 
 /**
- * The class `Base` with the members of `ErrorBody`. `Base` is an error class of `Data` or of `Schema`, whose static
- * members and constructor stay as they are.
+ * The class `Base` with the members of `ErrorBody`. `Base` is an error class of `Data` or of `Schema`; it keeps its
+ * constructor and static members. `Array<any>` is the form in which TypeScript recognizes a mixin.
  */
-// oxlint-disable-next-line typescript/no-explicit-any -- the one form in which TypeScript keeps the type of `Base`
 export const errorBody = <Base extends abstract new(...args: Array<any>) => Error>(Base: Base) => {
   abstract class Coded extends Base implements ErrorBody {
     get status(): number {
@@ -43,7 +42,6 @@ export const errorBody = <Base extends abstract new(...args: Array<any>) => Erro
       return Effect.succeed(Problem.toResponse(this))
     }
   }
-  // oxlint-disable-next-line typescript/no-explicit-any -- the form of a mixin that TypeScript knows
   const mixed: (abstract new(...args: Array<any>) => ErrorBody) & Base = Coded
   return mixed
 }
