@@ -1,6 +1,5 @@
 /** The sections of docs/reference/configuration.md about holding tokens for callers. */
 import { OAuthOptions, RefreshPolicy, SelfSignedJwt } from "@keelson/token"
-import { Schema } from "effect"
 import type { Section } from "./referenceConfiguration.ts"
 
 const client = { issuer: "https://idp.example", clientId: "client" }
@@ -55,7 +54,7 @@ export const callerSections: ReadonlyArray<Section> = [
   },
   {
     title: "SelfSignedJwt",
-    schema: Schema.Struct(SelfSignedJwt.fields),
+    schema: SelfSignedJwt.SelfSignedJwtOptions,
     modules: ["token/SelfSignedJwt"],
     sample: { alg: "RS256", issuer: "account", subject: "account" },
     intro: "For `SelfSignedJwt.make`, beside `keys` and `claims`.",

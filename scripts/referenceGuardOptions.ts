@@ -38,10 +38,10 @@ export const guardSections: ReadonlyArray<Section> = [
     ]
   },
   {
-    title: "SidecarOptions",
-    schema: TokenSidecar.SidecarOptions,
+    title: "TokenSidecarOptions",
+    schema: TokenSidecar.TokenSidecarOptions,
     modules: ["token/TokenSidecar"],
-    sample: { secret: "0123456789abcdef0123456789abcdef" },
+    sample: { secret: "0123456789abcdef0123456789abcdef", operations: ["append_rows"] },
     intro: `For \`TokenSidecar.layer\`. The guide is [token-sidecar.md](../guides/token-sidecar.md).`,
     rules: []
   }
