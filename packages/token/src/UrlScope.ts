@@ -5,8 +5,8 @@
  * `https://api.example.evil` nor `https://api.example@evil`, and `/a` contains `/a/b` but not `/ab`. A path that some server
  * might read differently (`..%2f`, `%252e`, `..;`) is in no scope that has a path.
  */
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Result from "effect/Result"
-import { checkUrl } from "./internal/guard/checkUrl.ts"
 import { type PathSegments, segmentsOf } from "./internal/guard/pathSegments.ts"
 
 /** An origin, or a path of one and everything below it. */
@@ -18,14 +18,14 @@ export interface UrlScope {
 }
 
 /**
- * Why a URL is refused. `url`: not a URL. `scheme`: not https. `credentials`: has a user name or password. `host`: the host has an
- * empty label. A scope, besides: `query`: has a query or fragment. `path`: servers may read the path differently.
+ * Why a URL cannot be a scope. `url`: not a URL. `scheme`: not https. `credentials`: has a user name or password. `host`: the
+ * host has an empty label. `query`: has a query or fragment. `path`: servers may read the path differently.
  */
-export type UrlReason = "url" | "scheme" | "credentials" | "host" | "query" | "path"
+export type UrlReason = SafeUrl.UrlRefusal | "query" | "path"
 
 /** Options of `parse`. */
 export interface Options {
-  /** Whether http is allowed to this machine: `localhost` and loopback addresses. Default false. */
+  /** Whether http is allowed to this machine: `localhost`, 127.0.0.0/8 and ::1. Default false. */
   readonly allowLocalhost?: boolean | undefined
 }
 
@@ -50,14 +50,14 @@ const scopeText = /^https?:\/\/[^/\\\s\p{Cc}]+(?<path>\/[^\\\s\p{Cc}]*)?$/iu
  * ```
  */
 export const parse = (text: string, options?: Options): Result.Result<UrlScope, UrlReason> =>
-  Result.flatMap(checkUrl(text, options), (url) => {
+  Result.flatMap(SafeUrl.check(text, options), (url): Result.Result<UrlScope, UrlReason> => {
     const match = scopeText.exec(text)
-    if (match === null) return Result.fail("url" as const)
-    if (/[?#]/.test(text)) return Result.fail("query" as const)
+    if (match === null) return Result.fail("url")
+    if (/[?#]/.test(text)) return Result.fail("query")
     const path = pathOf(url.pathname)
     // Checks the written path too: a parser resolves dot segments, which leaves the intended path unclear.
     if (pathOf(match.groups?.["path"] ?? "") === undefined || path === undefined || path.includes("")) {
-      return Result.fail("path" as const)
+      return Result.fail("path")
     }
     return Result.succeed({ origin: url.origin, path })
   })

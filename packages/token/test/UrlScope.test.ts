@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import { Result } from "effect"
-import { checkUrl } from "../src/internal/guard/checkUrl.ts"
 import { matching } from "../src/internal/guard/servers.ts"
 import * as UrlScope from "../src/UrlScope.ts"
 
 const scope = (text: string, options?: UrlScope.Options) => Result.getOrThrow(UrlScope.parse(text, options))
 const has = (text: string, url: string, options?: UrlScope.Options): boolean =>
-  Result.match(checkUrl(url, options), {
+  Result.match(SafeUrl.check(url, options), {
     onFailure: () => false,
     onSuccess: (checked) => UrlScope.contains(scope(text, options), checked)
   })
@@ -143,9 +143,9 @@ describe("UrlScope", () => {
 
   describe("checkUrl", () => {
     it("[R12] gives the URL as it is to be requested", () => {
-      const checked = Result.getOrThrow(checkUrl("https://API.example.:443/a/./b?c=d#e"))
+      const checked = Result.getOrThrow(SafeUrl.check("https://API.example.:443/a/./b?c=d#e"))
       assert.strictEqual(checked.href, "https://api.example/a/b?c=d")
-      assert.strictEqual(reason(checkUrl("https://a@api.example")), "credentials")
+      assert.strictEqual(reason(SafeUrl.check("https://a@api.example")), "credentials")
     })
   })
 

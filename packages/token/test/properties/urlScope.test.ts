@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import { forAll } from "@keelson/testing/properties"
 import { Result } from "effect"
 import fc from "fast-check"
-import { checkUrl } from "../../src/internal/guard/checkUrl.ts"
 import * as UrlScope from "../../src/UrlScope.ts"
 
 const label = fc.stringMatching(/^[a-z][a-z0-9]{0,5}$/)
@@ -16,7 +16,7 @@ const origin = ({ host: name, port: number }: Parts) => `https://${name}${number
 const written = (parts: Parts) => [origin(parts), ...parts.path].join("/")
 
 const contains = (of: Parts, url: string): boolean =>
-  Result.match(checkUrl(url), {
+  Result.match(SafeUrl.check(url), {
     onFailure: () => false,
     onSuccess: (checked) => UrlScope.contains(Result.getOrThrow(UrlScope.parse(written(of))), checked)
   })

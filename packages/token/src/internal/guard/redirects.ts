@@ -1,6 +1,6 @@
 import * as HttpRetry from "@keelson/core/HttpRetry"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
-import * as Host from "@keelson/core/unstable/Host"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -8,12 +8,9 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { checkUrl } from "./checkUrl.ts"
 import { type GuardScopes, isInScopes, refused, type RequestRefusal, type RequestTarget } from "./target.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
-
-const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** Whether a redirect changes the method to GET and drops the body (RFC 9110, 15.4). */
 const becomesGet = (status: number, method: string): boolean =>
@@ -29,16 +26,6 @@ const asGet = (request: HttpClientRequest.HttpClientRequest) =>
 const withoutCredentials = (request: HttpClientRequest.HttpClientRequest) =>
   ["authorization", "proxy-authorization", "cookie"].reduce(HttpClientRequest.removeHeader, request)
 
-/** The URL of a redirect. Refuses a redirect from https to http, and one from another host to this machine. */
-const redirectUrl = (from: URL, location: string, scopes: GuardScopes): Result.Result<URL, RequestRefusal> => {
-  const to = URL.parse(location, from)
-  if (to === null) return Result.fail("redirect")
-  return Result.flatMap(checkUrl(to, scopes), (url): Result.Result<URL, RequestRefusal> => {
-    if (from.protocol === "https:" && url.protocol !== "https:") return Result.fail("scheme")
-    return Host.isLocal(url.hostname) && !Host.isLocal(from.hostname) ? Result.fail("address") : Result.succeed(url)
-  })
-}
-
 /** The request after a redirect. Outside the scopes it has no credentials, and only GET and HEAD are allowed. */
 const redirected = (
   { request, url: from }: RequestTarget,
@@ -46,18 +33,21 @@ const redirected = (
   location: string,
   scopes: GuardScopes
 ): Result.Result<RequestTarget, RequestRefusal> =>
-  Result.flatMap(redirectUrl(from, location, scopes), (url): Result.Result<RequestTarget, RequestRefusal> => {
-    const isOwn = isInScopes(url, scopes)
-    const repeated = becomesGet(status, request.method) ? asGet(request) : request
-    if (!HttpRetry.isReplayable(repeated)) return Result.fail("redirect")
-    if (!isOwn && repeated.method !== "GET" && repeated.method !== "HEAD") return Result.fail("redirect")
-    const { body, headers } = url.origin === from.origin && isOwn ? repeated : withoutCredentials(repeated)
-    return Result.succeed({
-      request: HttpClientRequest.makeWith(repeated.method, url.href, UrlParams.empty, Option.none(), headers, body),
-      url,
-      isOwn
-    })
-  })
+  Result.flatMap(
+    SafeUrl.checkRedirect(from, location, (to) => SafeUrl.check(to, scopes)),
+    (url): Result.Result<RequestTarget, RequestRefusal> => {
+      const isOwn = isInScopes(url, scopes)
+      const repeated = becomesGet(status, request.method) ? asGet(request) : request
+      if (!HttpRetry.isReplayable(repeated)) return Result.fail("redirect")
+      if (!isOwn && repeated.method !== "GET" && repeated.method !== "HEAD") return Result.fail("redirect")
+      const { body, headers } = url.origin === from.origin && isOwn ? repeated : withoutCredentials(repeated)
+      return Result.succeed({
+        request: HttpClientRequest.makeWith(repeated.method, url.href, UrlParams.empty, Option.none(), headers, body),
+        url,
+        isOwn
+      })
+    }
+  )
 
 /**
  * Sends a request with `sendOne` and follows redirects, also with `sendOne`. If `maxRedirects` is 0, the caller gets the redirect
@@ -72,7 +62,7 @@ export const followRedirects = <E>(
   const send = (target: RequestTarget, hop: number): Effect.Effect<Response, E | KeelsonError.NetworkError> =>
     Effect.flatMap(sendOne(target), (response) => {
       const { location } = response.headers
-      if (maxRedirects === 0 || location === undefined || !redirectStatuses.has(response.status)) {
+      if (maxRedirects === 0 || location === undefined || !SafeUrl.isRedirect(response.status)) {
         return Effect.succeed(response)
       }
       const next = hop === maxRedirects

@@ -1,9 +1,9 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { TokenGuard } from "../../TokenGuard.ts"
 import * as UrlScope from "../../UrlScope.ts"
-import { checkUrl } from "./checkUrl.ts"
 
 /** A registered server. */
 export interface Server {
@@ -75,7 +75,7 @@ export const makeServers = (): Servers => {
     get: (server) => byName.get(server),
     find: (input) => {
       // Allows http here: only servers registered with `allowLocalhost` have scopes with http.
-      const url = checkUrl(input, { allowLocalhost: true })
+      const url = SafeUrl.check(input, { allowLocalhost: true })
       if (Result.isFailure(url)) return undefined
       return matching(byOrigin.get(url.success.origin) ?? [], url.success)[0]?.entry
     },

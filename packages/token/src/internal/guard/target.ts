@@ -1,8 +1,8 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Result from "effect/Result"
 import * as UrlScope from "../../UrlScope.ts"
-import { checkUrl } from "./checkUrl.ts"
 
 /** The scopes of a guard, and the base URL of requests with a path alone: the first scope. */
 export interface GuardScopes extends Required<UrlScope.Options> {
@@ -18,11 +18,8 @@ export interface RequestTarget {
   readonly isOwn: boolean
 }
 
-/**
- * Why a request is not sent: its URL is refused, it is outside the scopes (`origin`), a redirect must not be followed
- * (`redirect`), or a redirect leads to this machine (`address`).
- */
-export type RequestRefusal = UrlScope.UrlReason | "origin" | "redirect" | "address"
+/** Why a request is not sent: its URL or a redirect is refused, or the URL is outside the scopes (`origin`). */
+export type RequestRefusal = SafeUrl.UrlRefusal | SafeUrl.RedirectRefusal | "origin"
 
 /** `hop` is the number of redirects before the request. The error names neither URL nor host, which may contain secrets. */
 export const refused = (reason: RequestRefusal, hop: number): KeelsonError.NetworkError =>
@@ -49,8 +46,11 @@ export const targetOf = (
   const whole = absolute.test(request.url)
     ? request
     : HttpClientRequest.prependUrl(request, scopes.base)
-  return Result.flatMap(checkUrl(whole.url, scopes), (url) =>
-    isInScopes(url, scopes)
-      ? Result.succeed({ request: HttpClientRequest.setUrl(whole, url.href), url, isOwn: true })
-      : Result.fail("origin" as const))
+  return Result.flatMap(
+    SafeUrl.check(whole.url, scopes),
+    (url): Result.Result<RequestTarget, RequestRefusal> =>
+      isInScopes(url, scopes)
+        ? Result.succeed({ request: HttpClientRequest.setUrl(whole, url.href), url, isOwn: true })
+        : Result.fail("origin")
+  )
 }

@@ -4,7 +4,8 @@ import type * as Egress from "@keelson/jwks/Egress"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import { isEndpoint } from "./endpoints.ts"
+import * as Result from "effect/Result"
+import { checkEndpoint } from "./endpoints.ts"
 import { exchange } from "./exchange.ts"
 import type { RequestOptions } from "./requestOptions.ts"
 
@@ -16,12 +17,13 @@ export interface TokenEndpoint {
   readonly onGone: () => void
 }
 
-const refused = (reason: string) => new KeelsonError.NetworkError({ code: "EGRESS_REFUSED", details: { reason } })
+/** `reason` names the part of the URL that is not allowed. */
+export const refused = (reason: string): KeelsonError.NetworkError =>
+  new KeelsonError.NetworkError({ code: "EGRESS_REFUSED", details: { reason } })
 
 /** Fetches metadata with the client of token requests. Allows any host, since the operator or the issuer named it. */
-const metadataEgress = ({ allowLocalhost, maxBytes, requestTimeout }: RequestOptions): Egress.Egress["Service"] => {
-  const check = (url: string | URL) =>
-    isEndpoint(String(url), allowLocalhost) ? Effect.succeed(new URL(url)) : Effect.fail(refused("scheme"))
+const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egress.Egress["Service"] => {
+  const check = (url: string | URL) => Effect.fromResult(Result.mapError(checkEndpoint(String(url), options), refused))
   return {
     check,
     get: ({ headers, url }) =>

@@ -1,8 +1,9 @@
 import * as Configuration from "@keelson/core/Configuration"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { isEndpoint, isIssuer } from "./endpoints.ts"
+import { checkEndpoint, isIssuer } from "./endpoints.ts"
 
 /** Options of token requests, without the client's authentication. All but `clientId` may be left out. */
 export interface Options {
@@ -53,11 +54,11 @@ export const hasUrl = Schema.makeFilter((o: Urls) =>
   { path: ["issuer"], issue: "given where there is no tokenEndpoint" }
 )
 export const isIssuerUrl = Schema.makeFilter((o: Urls) =>
-  o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o.allowLocalhost) ||
+  o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o) ||
   { path: ["issuer"], issue: "an https URL without user, query and fragment" }
 )
 export const isEndpointUrl = Schema.makeFilter((o: Urls) =>
-  o.tokenEndpoint === undefined || isEndpoint(o.tokenEndpoint, o.allowLocalhost) ||
+  o.tokenEndpoint === undefined || Result.isSuccess(checkEndpoint(o.tokenEndpoint, o)) ||
   { path: ["tokenEndpoint"], issue: "an https URL without user and fragment" }
 )
 

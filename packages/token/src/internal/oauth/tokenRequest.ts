@@ -2,10 +2,11 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as OAuth from "oauth4webapi"
 import type { ClientAuth } from "../../ClientAuth.ts"
-import { originAndPath } from "./endpoints.ts"
-import type { TokenEndpoint } from "./metadata.ts"
+import { checkEndpoint } from "./endpoints.ts"
+import { refused, type TokenEndpoint } from "./metadata.ts"
 import { type ExchangeRecord, oauthFetch } from "./oauthFetch.ts"
 import { type GrantedToken, readToken } from "./readToken.ts"
 import { RequestFailed, toRequestFailed } from "./requestFailed.ts"
@@ -71,22 +72,28 @@ export const tokenRequest = Effect.fnUntraced(function*(
   client: TokenClient,
   grant: GrantRequest
 ): Effect.fn.Return<GrantedToken, RequestFailed> {
-  const { auth, endpoint, options: { clientId, issuer, maxBytes, requestTimeout } } = client
+  const { auth, endpoint, options } = client
+  const { clientId, issuer, maxBytes, requestTimeout } = options
   const clock = yield* Clock.Clock
   const url = yield* Effect.mapError(endpoint.url, unsent)
+  const target = yield* Effect.fromResult(
+    Result.mapError(checkEndpoint(url, options), (reason) => unsent(refused(reason)))
+  )
+  // Errors name the endpoint by origin and path only.
+  const endpointName = `${target.origin}${target.pathname}`
   const record: ExchangeRecord = { response: undefined, failure: undefined, json: undefined }
   const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, record)
   const authenticate = yield* Effect.mapError(auth.prepare({ audience: issuer ?? url }), unsent)
-  const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: url }
+  const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: target.href }
   return yield* Effect.tryPromise({
     try: (signal) =>
       call(grant, server, { client_id: clientId }, authenticate, parametersOf(client), {
         signal,
         [OAuth.customFetch]: fetch,
-        // The options checked the URL: plain http is allowed to this machine only.
-        [OAuth.allowInsecureRequests]: url.startsWith("http:")
+        // `checkEndpoint` allows plain http to this machine only.
+        [OAuth.allowInsecureRequests]: target.protocol === "http:"
       }),
-    catch: (cause) => toRequestFailed(cause, record, clock.currentTimeMillisUnsafe(), originAndPath(url))
+    catch: (cause) => toRequestFailed(cause, record, clock.currentTimeMillisUnsafe(), endpointName)
   }).pipe(
     Effect.tapError(() =>
       Effect.sync(() => {
@@ -95,7 +102,7 @@ export const tokenRequest = Effect.fnUntraced(function*(
     ),
     Effect.flatMap((token) =>
       Effect.mapError(
-        readToken(token, record.json ?? {}, originAndPath(url)),
+        readToken(token, record.json ?? {}, endpointName),
         (error) => new RequestFailed({ error, delivery: "unknown" })
       )
     )
