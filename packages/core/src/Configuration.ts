@@ -18,6 +18,7 @@ import { readEnvironment } from "./internal/configuration/environment.ts"
 import { toConfigurationError } from "./internal/configuration/issue.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
+import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
 /** Where the options are, segment by segment: `["keelson", "retry"]`. Never empty: nothing owns a whole environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
@@ -45,10 +46,8 @@ const isBounded = (tree: unknown): boolean => {
 }
 
 const unbounded = (path: ReadonlyArray<string>) =>
-  new ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path.length === 0 ? "the document" : path.join(".")} is too deep or too large`,
-    details: { path: path.join("."), expected: `at most ${maxDepth} levels and ${maxMembers} members` }
+  InvalidConfig.option(path.join("."), `at most ${maxDepth} levels and ${maxMembers} members`, {
+    message: `Invalid configuration: ${path.length === 0 ? "the document" : path.join(".")} is too deep or too large`
   })
 
 /** Plain data with each `Duration` written as text and each `Redacted` opened, which is what option schemas decode. */

@@ -4,6 +4,7 @@
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import { ConfigurationError } from "./KeelsonError.ts"
+import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
 const variable = /\$\$\{|\$\{([^}]*)(\}?)/g
 const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/
@@ -22,12 +23,9 @@ const malformed = (offset: number) =>
     details: { offset, expected: "${NAME}, with NAME of letters, digits and underscores" }
   })
 
-const unreadable = (cause: unknown) =>
-  new ConfigurationError({ code: "INVALID_CONFIG", message: "The configuration source could not be read", cause })
-
 const lookup = (name: string): Effect.Effect<string, ConfigurationError> =>
   Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => provider.load([name])).pipe(
-    Effect.mapError(unreadable),
+    Effect.mapError(InvalidConfig.unreadableSource),
     Effect.flatMap((node) => node?.value === undefined ? Effect.fail(missing(name)) : Effect.succeed(node.value))
   )
 

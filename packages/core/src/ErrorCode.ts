@@ -8,9 +8,10 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import { firstCode, ownCode } from "./internal/errors/carriedCode.ts"
+import { ownCode, reasons } from "./internal/errors/carriedCode.ts"
 import { catalogue } from "./internal/errors/catalogue.ts"
 import { foreignCode } from "./internal/errors/foreignCode.ts"
+import { findFirst } from "./unstable/CauseChain.ts"
 
 /** What an error is about; a fixed set, safe as a metric label. */
 export const Category = Schema.Literals(["CONFIGURATION", "AUTHENTICATION", "NETWORK", "AUTHORIZATION", "INTERNAL"])
@@ -74,7 +75,7 @@ export const code = <const Code extends ErrorCode>(name: Code): Schema.tag<Code>
  */
 export const codeOf = (error: unknown): ErrorCode | undefined =>
   // A getter or a proxy that throws tells nothing, and must not take the place of the error.
-  Result.getOrUndefined(Result.try(() => firstCode(error, codeOfOne)))
+  Result.getOrUndefined(Result.try(() => findFirst(error, reasons, codeOfOne)))
 
 const codeOfOne = (error: object): ErrorCode | undefined => ownCode(error) ?? foreignCode(error)
 

@@ -12,8 +12,8 @@ import * as Function from "effect/Function"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { draw, jitterBand, type Kind } from "./internal/retry/jitterBand.ts"
-import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
+import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
 export interface Options {
   /** No delay is above it. Default none. A negative one throws `ConfigurationError` (`INVALID_CONFIG`). */
@@ -35,13 +35,6 @@ type Combinator = <Arg extends AnySchedule | Options>(
     self: Schedule.Schedule<Output, Input, Error, Env>
   ) => Schedule.Schedule<Output, Input, Error, Env>
 
-const invalid = (path: string, expected: string) =>
-  new ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path} must be ${expected}`,
-    details: { path, expected }
-  })
-
 const spread = <Output, Input, Error, Env>(
   self: Schedule.Schedule<Output, Input, Error, Env>,
   kind: Kind,
@@ -49,7 +42,7 @@ const spread = <Output, Input, Error, Env>(
   ratio: number
 ): Schedule.Schedule<Output, Input, Error, Env> => {
   const cap = options?.cap === undefined ? Infinity : Duration.toMillis(options.cap)
-  if (!(cap >= 0)) throw invalid("cap", "a duration of at least 0 millis")
+  if (!(cap >= 0)) throw InvalidConfig.option("cap", "a duration of at least 0 millis")
   return Schedule.fromStep(Effect.map(Schedule.toStep(self), (step) => {
     let base: number | undefined
     let previous: number | undefined
@@ -92,6 +85,6 @@ export const decorrelated: Combinator = combinator("decorrelated", 0)
  * - `ratio`: from 0 (none) to 1; another one throws `ConfigurationError` (`INVALID_CONFIG`).
  */
 export const proportional = (ratio: number, options: Options = {}) => {
-  if (!(ratio >= 0 && ratio <= 1)) throw invalid("ratio", "a number from 0 to 1")
+  if (!(ratio >= 0 && ratio <= 1)) throw InvalidConfig.option("ratio", "a number from 0 to 1")
   return combinator("proportional", ratio)(options)
 }

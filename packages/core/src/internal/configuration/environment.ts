@@ -4,6 +4,7 @@ import * as Predicate from "effect/Predicate"
 import * as SchemaAST from "effect/SchemaAST"
 import * as Text from "effect/String"
 import { ConfigurationError } from "../../KeelsonError.ts"
+import * as InvalidConfig from "../../unstable/InvalidConfig.ts"
 
 type Path = ReadonlyArray<string>
 interface Leaf {
@@ -32,27 +33,18 @@ const leaves = (ast: SchemaAST.AST, path: Path): ReadonlyArray<Leaf> => {
 const variable = (path: ReadonlyArray<string | number>): string =>
   path.map((segment) => Text.constantCase(String(segment))).join("_")
 
-const unreadable = (cause: unknown) =>
-  new ConfigurationError({ code: "INVALID_CONFIG", message: "The configuration source could not be read", cause })
-
 /** More than any list of options has: its length is the greatest index that a variable's name ends with. */
 const maxItems = 1_000
 
-const tooLong = (path: ReadonlyArray<string | number>) => {
-  const expected = `a list of at most ${maxItems} items`
-  return new ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path.join(".")} must be ${expected}`,
-    details: { path: path.join("."), expected }
-  })
-}
+const tooLong = (path: ReadonlyArray<string | number>) =>
+  InvalidConfig.option(path.join("."), `a list of at most ${maxItems} items`)
 
 /** Every value that the provider has below a path. */
 const settings = (
   provider: ConfigProvider.ConfigProvider,
   path: ReadonlyArray<string | number>
 ): Effect.Effect<ReadonlyArray<Setting>, ConfigurationError> =>
-  Effect.flatMap(Effect.mapError(provider.load(path), unreadable), (node) => {
+  Effect.flatMap(Effect.mapError(provider.load(path), InvalidConfig.unreadableSource), (node) => {
     if (node === undefined) return Effect.succeed([])
     if (node._tag === "Array" && node.length > maxItems) return Effect.fail(tooLong(path))
     const own = node.value === undefined ? [] : [{ path, value: node.value }]

@@ -1,7 +1,8 @@
 import type * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { ConfigurationError } from "../../KeelsonError.ts"
+import type { ConfigurationError } from "../../KeelsonError.ts"
+import * as InvalidConfig from "../../unstable/InvalidConfig.ts"
 
 const leafHook: SchemaIssue.LeafHook = (issue) => {
   switch (issue._tag) {
@@ -78,14 +79,11 @@ export const toConfigurationError = (
       .join("."),
     message
   }))
-  return new ConfigurationError({
-    code: "INVALID_CONFIG",
+  return InvalidConfig.option(issues[0]?.path ?? "", bound(issues[0]?.message ?? ""), {
     message: `Invalid configuration: ${
       issues.map(({ message, path }) => `${path === "" ? "the document" : path} ${sentence(message)}`).join("; ")
     }`,
     details: {
-      path: issues[0]?.path ?? "",
-      expected: bound(issues[0]?.message ?? ""),
       issues: issues.map(({ message, path }) => ({ path, expected: bound(message) }))
     }
   })

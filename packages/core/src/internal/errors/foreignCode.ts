@@ -1,5 +1,6 @@
 import * as Predicate from "effect/Predicate"
 import type { ErrorCode } from "../../ErrorCode.ts"
+import { findFirst } from "../../unstable/CauseChain.ts"
 
 /** The code of an HTTP status that reports a failure; `undefined` for one that does not. */
 export const statusCode = (status: number): ErrorCode | undefined => {
@@ -23,12 +24,15 @@ const systemCode = (code: string): ErrorCode | undefined => {
   return network.test(code) || resolution.test(code) ? "NETWORK_ERROR" : undefined
 }
 
+const causes = ["cause"] as const
+
 /** The first system code in a chain of causes. */
-const ofCause = (error: unknown, depth = 0): ErrorCode | undefined => {
-  if (!Predicate.isObject(error) || depth > 8) return undefined
-  const found = "code" in error && typeof error["code"] === "string" ? systemCode(error["code"]) : undefined
-  return found ?? ofCause(error["cause"], depth + 1)
-}
+const ofCause = (error: unknown): ErrorCode | undefined =>
+  findFirst(
+    error,
+    causes,
+    (link) => "code" in link && typeof link.code === "string" ? systemCode(link.code) : undefined
+  )
 
 const ofHttpClient = (reason: unknown): ErrorCode | undefined => {
   if (!Predicate.isObject(reason)) return undefined
