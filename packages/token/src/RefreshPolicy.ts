@@ -6,8 +6,9 @@
  * before its end.
  */
 import * as Configuration from "@keelson/core/Configuration"
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -166,16 +167,11 @@ const thresholdOf = (
     return Result.succeed(Duration.min(defaultThreshold, Duration.times(lifetime, defaultShare)))
   }
   return Duration.isGreaterThan(threshold, lifetime)
-    ? Result.fail(outOfRange("threshold", `at most the token's lifetime, which is ${Field.written(lifetime)}`))
+    ? Result.fail(
+      InvalidConfig.option("threshold", `at most the token's lifetime, which is ${Field.written(lifetime)}`)
+    )
     : Result.succeed(threshold)
 }
-
-const outOfRange = (path: string, expected: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path} must be ${expected}`,
-    details: { path, expected }
-  })
 
 /** How a policy treats one token. Durations count from the moment the token was requested. */
 export interface Plan {
@@ -202,7 +198,9 @@ export const plan = (
 ): Result.Result<Plan, KeelsonError.ConfigurationError> => {
   const stated = lifetime ?? policy.defaultLifetime
   if (Duration.isLessThan(stated, policy.minLifetime)) {
-    return Result.fail(outOfRange("lifetime", `at least minLifetime, which is ${Field.written(policy.minLifetime)}`))
+    return Result.fail(
+      InvalidConfig.option("lifetime", `at least minLifetime, which is ${Field.written(policy.minLifetime)}`)
+    )
   }
   const effective = Duration.min(stated, policy.maxLifetime)
   return Result.map(thresholdOf(policy, effective), (threshold) => {

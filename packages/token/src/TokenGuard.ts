@@ -8,6 +8,7 @@
 import * as BreakerStore from "@keelson/core/BreakerStore"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Resilience from "@keelson/core/Resilience"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -127,11 +128,10 @@ const sourceFor = <R>(
     }
   })
 
-const fixedSource = new KeelsonError.ConfigurationError({
-  code: "INVALID_CONFIG",
-  message: "This source cannot narrow scopes; pass `(grant) => source`",
-  details: { path: "source", expected: "a function of the scope and audience" }
-})
+const fixedSource = () =>
+  InvalidConfig.option("source", "a function of the scope and audience", {
+    message: "This source cannot narrow scopes; pass `(grant) => source`"
+  })
 
 /**
  * Creates a guard that lives in the scope. It acquires its first token when a request needs one.
@@ -151,7 +151,7 @@ export const make = Effect.fnUntraced(function*<R = never>(
       return Effect.map(Effect.provideContext(provider, context), (made) => makeGuard(guard, made, scoped))
     })
   )
-  const scoped: TokenGuard["scoped"] = (grant) => isFunction(source) ? guardFor(grant) : Effect.fail(fixedSource)
+  const scoped: TokenGuard["scoped"] = (grant) => isFunction(source) ? guardFor(grant) : Effect.fail(fixedSource())
   return yield* guardFor({})
 })
 

@@ -5,9 +5,10 @@
  * rejects requests of browsers, and does not return tokens unless `showTokens` is set.
  */
 import * as Configuration from "@keelson/core/Configuration"
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Host from "@keelson/core/unstable/Host"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
@@ -79,11 +80,10 @@ export type TokenSidecarOptions = typeof TokenSidecarOptions.Type
 
 const decoders = Configuration.decoders<Options, typeof TokenSidecarOptions>(TokenSidecarOptions)
 
-const reachableServer = new KeelsonError.ConfigurationError({
-  code: "INVALID_CONFIG",
-  message: "The token sidecar must not listen on an address that other machines can reach",
-  details: { path: "host", expected: "a loopback address, or a Unix socket" }
-})
+const reachableServer = () =>
+  InvalidConfig.option("host", "a loopback address, or a Unix socket", {
+    message: "The token sidecar must not listen on an address that other machines can reach"
+  })
 
 /** Whether other machines cannot reach the server, whatever its requests claim. */
 const isLocalOnly = (address: NetAddress.SocketAddress): boolean =>
@@ -105,7 +105,7 @@ const layerOf = (
   Layer.unwrap(Effect.gen(function*() {
     const checked = yield* options
     const { address } = yield* HttpServer.HttpServer
-    if (!isLocalOnly(address)) return yield* Effect.fail(reachableServer)
+    if (!isLocalOnly(address)) return yield* Effect.fail(reachableServer())
     return HttpApiBuilder.layer(Api).pipe(
       Layer.provide(handlers(Struct.pick(checked, ["operations", "showResponses", "showTokens"]))),
       Layer.provide([callerCheck(checked), schemaErrors])

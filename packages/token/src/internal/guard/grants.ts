@@ -1,4 +1,5 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { Grant } from "../../TokenSource.ts"
@@ -39,8 +40,6 @@ export const makeGrants = <A, E>(
 }
 
 const tooManyGrants = () =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `A guard holds tokens for at most ${capacity} scopes and audiences`,
-    details: { path: "scope", expected: `at most ${capacity} of them` }
+  InvalidConfig.option("scope", `at most ${capacity} of them`, {
+    message: `A guard holds tokens for at most ${capacity} scopes and audiences`
   })

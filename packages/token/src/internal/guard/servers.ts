@@ -1,4 +1,5 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -33,11 +34,7 @@ export interface Servers {
 }
 
 const taken = (path: string, expected: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid server: ${path} must be ${expected}`,
-    details: { path, expected }
-  })
+  InvalidConfig.option(path, expected, { message: `Invalid server: ${path} must be ${expected}` })
 
 /** The values whose scope contains a checked URL, the longest path first. */
 export const matching = <A extends { readonly scope: UrlScope.UrlScope }>(
