@@ -30,7 +30,8 @@ const makeReport = (server: AuthorizationServer, api: Api) => {
 
 /** A guard of its own, by a client secret. */
 const bySecret = Effect.fnUntraced(function*(server: AuthorizationServer, api: Api) {
-  class Reports extends TokenGuard.Service<Reports>()("app/Reports", {
+  class Reports extends TokenGuard.Service<Reports>()("app/Reports") {}
+  const live = Reports.layer({
     origins: [api.url],
     allowLocalhost: true,
     source: OAuthClient.clientCredentials({
@@ -40,8 +41,8 @@ const bySecret = Effect.fnUntraced(function*(server: AuthorizationServer, api: A
       scope: "invoices",
       allowLocalhost: true
     })
-  }) {}
-  const guard = Context.get(yield* Layer.build(Reports.layer), Reports)
+  })
+  const guard = Context.get(yield* Layer.build(live), Reports)
   const report = makeReport(server, api)
   const calls = (count: number, path = "/invoices") =>
     Effect.all(Array.from({ length: count }, () => outcome(guard, path)), { concurrency: "unbounded" })
@@ -82,13 +83,13 @@ servers:
 `
   const environment = ConfigProvider.fromEnv({ env: { LEDGER_KEY: server.privateKey } })
   const servers = TokenGuards.layerText({ format: "yaml", text, section: "servers" })
-  const managers = Context.get(
+  const guards = Context.get(
     yield* Effect.provideService(Layer.build(servers), ConfigProvider.ConfigProvider, environment),
     TokenGuards.TokenGuards
   )
   const report = makeReport(server, api)
-  const found = [`${api.url}/ledger/1`, `${api.url}/ledgers`].map((url) => managers.find(url)?.server ?? "nobody's")
-  const ledger = managers.get("ledger")
+  const found = [`${api.url}/ledger/1`, `${api.url}/ledgers`].map((url) => guards.find(url)?.server ?? "nobody's")
+  const ledger = guards.get("ledger")
   const outcomes = ledger === undefined ? [] : [yield* outcome(ledger, "/1")]
   yield* report(`Servers of a file, by private_key_jwt: /ledger/1 is ${found[0]}, /ledgers is ${found[1]}`, outcomes)
 })

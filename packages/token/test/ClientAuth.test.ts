@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { exportJWK, exportPKCS8, generateKeyPair } from "jose"
 import { ClientAuth } from "../src/index.ts"
-import { increasing } from "../src/internal/oauth/increasing.ts"
+import { increasingSeconds } from "../src/internal/oauth/increasingSeconds.ts"
 
 const keyPair = (alg: string) => Effect.promise(() => generateKeyPair(alg, { extractable: true }))
 
@@ -42,7 +42,7 @@ describe("ClientAuth", () => {
         assert.deepStrictEqual(yield* refusal({ text: pem }), [
           "KEY_INVALID",
           "privateKeyAlgorithm",
-          "given for a key that does not say it"
+          "given for a key that does not name it"
         ])
         assert.deepStrictEqual(yield* refusal({ text: pem, alg: "RS256" }), [
           "KEY_INVALID",
@@ -93,12 +93,12 @@ describe("ClientAuth", () => {
 
 describe("increasing", () => {
   it("[S2-27] gives seconds that increase strictly, though the clock stands still", () => {
-    const next = increasing()
+    const next = increasingSeconds()
     assert.deepStrictEqual([1_000, 1_999, 2_000, 2_000, 9_000].map(next), [1, 2, 3, 4, 9])
   })
 
   it("runs at most 10 seconds ahead; a clock that was set back starts anew", () => {
-    const next = increasing()
+    const next = increasingSeconds()
     const seconds = Array.from({ length: 13 }, () => next(0))
     assert.deepStrictEqual(seconds, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1])
     assert.strictEqual(next(100_000), 100)

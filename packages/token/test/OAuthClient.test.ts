@@ -51,11 +51,11 @@ describe("OAuthClient at a real authorization server", () => {
             allowLocalhost: true
           })
           const provider = yield* providerOver(source)
-          const envelope = yield* provider.get
-          assert.strictEqual(envelope.scope, "read")
-          assert.isTrue(envelope.scoped)
-          assert.strictEqual(envelope.expiresAt.wall - envelope.issuedAt.wall, 300_000)
-          assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, clientId)
+          const token = yield* provider.get
+          assert.strictEqual(token.scope, "read")
+          assert.isTrue(token.scoped)
+          assert.strictEqual(token.expiresAt.wall - token.issuedAt.wall, 300_000)
+          assert.strictEqual((yield* server.find(textOf(token)))?.clientId, clientId)
           yield* provider.refresh
           assert.deepStrictEqual(server.paths, ["/.well-known/openid-configuration"])
           assert.strictEqual(server.requests.length, 2)
@@ -75,8 +75,8 @@ describe("OAuthClient at a real authorization server", () => {
             auth: ClientAuth.privateKeyJwt(key),
             allowLocalhost: true
           })
-          const envelope = yield* (yield* providerOver(source)).get
-          assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "signer")
+          const token = yield* (yield* providerOver(source)).get
+          assert.strictEqual((yield* server.find(textOf(token)))?.clientId, "signer")
           assert.deepStrictEqual(server.paths, [])
         }).pipe(Effect.scoped, quiet))
     }
@@ -155,8 +155,8 @@ describe("OAuthClient at a real authorization server", () => {
           privateKey: JSON.stringify(privateJwk),
           allowLocalhost: true
         })
-        const envelope = yield* (yield* providerOver(yield* OAuthClient.fromOptions(options))).get
-        assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "signer")
+        const token = yield* (yield* providerOver(yield* OAuthClient.fromOptions(options))).get
+        assert.strictEqual((yield* server.find(textOf(token)))?.clientId, "signer")
       }).pipe(Effect.scoped, quiet))
   })
 })

@@ -50,8 +50,8 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
   it.live("[R14] sends each refresh token once, and stores the next one before the access token is handed out", () =>
     Effect.gen(function*() {
       const { first, provider, saved, sent, server } = yield* setUp()
-      const envelope = yield* provider.get
-      assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "web")
+      const token = yield* provider.get
+      assert.strictEqual((yield* server.find(textOf(token)))?.clientId, "web")
       assert.strictEqual(saved.length, 1)
       yield* provider.refresh
       assert.deepStrictEqual(sent(), [first, saved[0] ?? null])

@@ -13,7 +13,7 @@ const planOf = (policy: RefreshPolicy.RefreshPolicy, seconds: number | undefined
     lifetime: Duration.toSeconds(plan.lifetime),
     refreshAfter: Duration.toSeconds(plan.refreshAfter),
     usableFor: Duration.toSeconds(plan.usableFor),
-    isCut: plan.isCut
+    isLimited: plan.isLimited
   }
 }
 
@@ -96,9 +96,9 @@ describe("RefreshPolicy", () => {
     })
 
     it("a longer lifetime than maxLifetime is cut to it", () => {
-      assert.deepInclude(planOf(exact, 86_400), { lifetime: 86_400, isCut: false })
-      assert.deepInclude(planOf(exact, 86_401), { lifetime: 86_400, isCut: true })
-      assert.deepInclude(planOf(exact, 1e300), { lifetime: 86_400, isCut: true })
+      assert.deepInclude(planOf(exact, 86_400), { lifetime: 86_400, isLimited: false })
+      assert.deepInclude(planOf(exact, 86_401), { lifetime: 86_400, isLimited: true })
+      assert.deepInclude(planOf(exact, 1e300), { lifetime: 86_400, isLimited: true })
     })
 
     it("[S2-02] jitter brings a refresh forward, by at most a tenth of the threshold", () => {
@@ -117,7 +117,7 @@ describe("RefreshPolicy", () => {
       const policy = { ...RefreshPolicy.selfSigned, jitter: 0 }
       assert.strictEqual(planOf(policy, 3600).refreshAfter, 3570)
       assert.strictEqual(planOf(policy, 30).refreshAfter, 15)
-      assert.deepInclude(planOf(policy, 7200), { lifetime: 3600, isCut: true })
+      assert.deepInclude(planOf(policy, 7200), { lifetime: 3600, isLimited: true })
       assert.strictEqual(planError(policy, 29)?.[1], "lifetime")
     })
   })

@@ -256,14 +256,12 @@ describe("TokenGuard", () => {
       }))
 
     it.effect("[K-26] several guards live in one application, each with its own token, and none is the HttpClient", () => {
-      class Billing extends TokenGuard.Service<Billing>()("app/Billing", {
-        origins: ["https://billing.example"],
-        source: makeSource("billing").source
-      }) {}
-      class Orders extends TokenGuard.Service<Orders>()("app/Orders", {
-        origins: ["https://orders.example"],
-        source: makeSource("orders").source
-      }) {}
+      class Billing extends TokenGuard.Service<Billing>()("app/Billing") {}
+      class Orders extends TokenGuard.Service<Orders>()("app/Orders") {}
+      const guards = Layer.merge(
+        Billing.layer({ origins: ["https://billing.example"], source: makeSource("billing").source }),
+        Orders.layer(Effect.succeed({ origins: ["https://orders.example"], source: makeSource("orders").source }))
+      )
       const api = scripted(plain)
       const client = Layer.succeed(HttpClient.HttpClient, api.client)
       return Effect.gen(function*() {
@@ -274,7 +272,7 @@ describe("TokenGuard", () => {
         assert.strictEqual(billing.server, "app/Billing")
         yield* HttpClient.get("https://billing.example/plain")
         assert.strictEqual(api.received.at(-1)?.authorization, undefined)
-      }).pipe(Effect.provide(Layer.provideMerge(Layer.merge(Billing.layer, Orders.layer), client)))
+      }).pipe(Effect.provide(Layer.provideMerge(guards, client)))
     })
   })
 

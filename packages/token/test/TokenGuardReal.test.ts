@@ -43,7 +43,8 @@ describe("TokenGuard at real servers", () => {
       const jwk = yield* Effect.promise(() => exportJWK(publicKey))
       const server = yield* oauthServer({ keys: [{ ...jwk, kid: "one", use: "sig" }] })
       const api = yield* makeApi(async (token) => (await Effect.runPromise(server.find(token))) !== undefined)
-      class Api extends TokenGuard.Service<Api>()("app/Api", {
+      class Api extends TokenGuard.Service<Api>()("app/Api") {}
+      const guarded = Api.layer({
         origins: [api.url],
         allowLocalhost: true,
         source: OAuthClient.clientCredentials({
@@ -53,7 +54,7 @@ describe("TokenGuard at real servers", () => {
           scope: "read",
           allowLocalhost: true
         })
-      }) {}
+      })
       yield* Effect.gen(function*() {
         const guard = yield* Api
         const statuses = Effect.map(
@@ -66,7 +67,7 @@ describe("TokenGuard at real servers", () => {
         assert.deepStrictEqual(yield* statuses, [200])
         assert.strictEqual(server.requests.length, 2)
         assert.strictEqual(new Set(api.seen).size, 2)
-      }).pipe(Effect.provide(Layer.provide(Api.layer, NodeHttpClient.layerUndici)))
+      }).pipe(Effect.provide(Layer.provide(guarded, NodeHttpClient.layerUndici)))
     }).pipe(Effect.scoped, quiet))
 
   it.live("[K-10] goes on with a token that is valid while the authorization server is down", () =>
@@ -105,7 +106,8 @@ describe("TokenGuard at real servers", () => {
         const idp = yield* httpOrigin(token(1), token(2))
         const keys = yield* httpOrigin({ status: 200, body: JSON.stringify({ keys: [] }) })
         const api = yield* httpOrigin(401, 200)
-        class Api extends TokenGuard.Service<Api>()("app/Api", {
+        class Api extends TokenGuard.Service<Api>()("app/Api") {}
+        const guarded = Api.layer({
           origins: [api.url],
           allowLocalhost: true,
           source: OAuthClient.clientCredentials({
@@ -114,10 +116,10 @@ describe("TokenGuard at real servers", () => {
             auth: ClientAuth.secretPost(Redacted.make(clientSecret)),
             allowLocalhost: true
           })
-        }) {}
+        })
         const cache = JwksCache.layer({ issuer: "https://idp.example", url: `${keys.url}jwks`, prefetch: true })
         const app = Layer.mergeAll(
-          Api.layer,
+          guarded,
           Layer.provide(cache, NodeEgress.layer({ allowLocalhost: true }))
         ).pipe(Layer.provideMerge(layer))
         const context = yield* Layer.build(app)

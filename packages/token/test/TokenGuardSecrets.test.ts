@@ -61,7 +61,6 @@ describe("TokenGuard secrets", () => {
         }] as const
       ) {
         const guard = yield* guardOver(api, { source: source.source, resilience })
-        const { send } = yield* guard.dispatch
         for (let i = 0; i < 20; i++) {
           source.isDown = i % 7 === 6
           const url = `${i % 5 === 4 ? "https://elsewhere.example" : origin}/rows?key=${secrets.query}`
@@ -73,11 +72,15 @@ describe("TokenGuard secrets", () => {
           yield* TestClock.adjust("40 seconds")
           const exit = fiber.pollUnsafe()
           if (exit?._tag === "Success") shown(exit.value, output, foreign)
-          const sent = yield* Effect.forkChild(Effect.exit(send("append_rows", HttpClientRequest.get(url))))
+          const sent = yield* Effect.forkChild(Effect.exit(guard.send("append_rows", HttpClientRequest.get(url))))
           yield* TestClock.adjust("40 seconds")
           const ended = sent.pollUnsafe()
           yield* Effect.all([Fiber.interrupt(fiber), Fiber.interrupt(sent)])
-          if (ended?._tag !== "Success" || Exit.isFailure(ended.value)) continue
+          if (ended?._tag !== "Success") continue
+          if (Exit.isFailure(ended.value)) {
+            shown(ended.value, output, foreign)
+            continue
+          }
           const { error, kind } = ended.value.value
           output.push(kind)
           shown(error === undefined ? Exit.void : Exit.fail(error), output, foreign)

@@ -5,17 +5,17 @@ import { TestClock } from "effect/testing"
 import { TokenGuards } from "../src/index.ts"
 import { makeSource, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
-const managers = Effect.fnUntraced(function*() {
+const guards = Effect.fnUntraced(function*() {
   const api = scripted(statuses())
   const client = Layer.succeed(HttpClient.HttpClient, api.client)
-  const context = yield* Layer.build(Layer.provide(TokenGuards.layer, client))
-  return { api, managers: Context.get(context, TokenGuards.TokenGuards) }
+  const context = yield* Layer.build(Layer.provide(TokenGuards.layer(), client))
+  return { api, guards: Context.get(context, TokenGuards.TokenGuards) }
 })
 
 describe("TokenGuards", () => {
   it.effect("[S3-08] registers one provider for each server, and finds it by name and by URL", () =>
     Effect.gen(function*() {
-      const { api, managers: { find, get, register, servers } } = yield* managers()
+      const { api, guards: { find, get, register, servers } } = yield* guards()
       const billing = makeSource("billing")
       const orders = makeSource("orders")
       const guard = yield* register("billing", { url: "https://api.example/billing", source: billing.source })
@@ -40,7 +40,7 @@ describe("TokenGuards", () => {
 
   it.effect("[S3-08] a URL is the server's with the longest path, at a boundary, and nobody's otherwise", () =>
     Effect.gen(function*() {
-      const { managers: { find, register } } = yield* managers()
+      const { guards: { find, register } } = yield* guards()
       const { source } = makeSource()
       yield* register("all", { url: "https://host", source })
       yield* register("a", { url: "https://host/a", source })
@@ -75,7 +75,7 @@ describe("TokenGuards", () => {
 
   it.effect("[S3-08] the list is a copy: changing it changes nothing", () =>
     Effect.gen(function*() {
-      const { managers: { find, register, servers } } = yield* managers()
+      const { guards: { find, register, servers } } = yield* guards()
       yield* register("a", { url: "https://a.example", source: makeSource().source })
       const list = servers()
       Reflect.deleteProperty(list, 0)
@@ -86,7 +86,7 @@ describe("TokenGuards", () => {
 
   it.effect("[S3-08] refuses a name or URL that is taken, and one that is none", () =>
     Effect.gen(function*() {
-      const { managers: { register, servers } } = yield* managers()
+      const { guards: { register, servers } } = yield* guards()
       const { source } = makeSource()
       yield* register("a", { url: "https://a.example/x", source, origins: ["https://b.example"] })
       const cases: ReadonlyArray<readonly [string, TokenGuards.Options, string]> = [
@@ -108,7 +108,7 @@ describe("TokenGuards", () => {
 
   it.effect("a server that is removed is found no more, and who waits for its token is told", () =>
     Effect.gen(function*() {
-      const { managers: { find, register, unregister } } = yield* managers()
+      const { guards: { find, register, unregister } } = yield* guards()
       const guard = yield* register("a", {
         url: "https://a.example",
         source: Effect.delay(makeSource().source, "1 second")
@@ -124,7 +124,7 @@ describe("TokenGuards", () => {
 
   it.effect("of two that are registered at once under one name, one is refused", () =>
     Effect.gen(function*() {
-      const { managers: { register, servers } } = yield* managers()
+      const { guards: { register, servers } } = yield* guards()
       const one = Effect.exit(register("a", { url: "https://a.example", source: makeSource().source }))
       const ended = yield* Effect.all([one, one, one], { concurrency: "unbounded" })
       assert.deepStrictEqual(ended.map(({ _tag }) => _tag).toSorted(), ["Failure", "Failure", "Success"])

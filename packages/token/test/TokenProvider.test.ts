@@ -200,7 +200,7 @@ describe("TokenProvider", () => {
         const other = yield* begin(provider.get)
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(server.times, [0, 0, 2000])
-        assert.strictEqual((yield* provider.status).envelope, undefined)
+        assert.strictEqual((yield* provider.status).token, undefined)
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual(textOf(yield* Fiber.join(waiting)), "token-3")
         assert.strictEqual(textOf(yield* Fiber.join(other)), "token-3")

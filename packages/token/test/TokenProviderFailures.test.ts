@@ -119,10 +119,10 @@ describe("TokenProvider failures", () => {
     it.effect("[S3-35] a token is validated before it is used", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(living("300 seconds"), {
-          validate: (envelope) => textOf(envelope) === "token-1" ? Effect.fail("unknown signer") : Effect.void
+          validate: (token) => textOf(token) === "token-1" ? Effect.fail("unknown signer") : Effect.void
         })
         assert.strictEqual((yield* Effect.flip(provider.get)).code, "VALIDATION_FAILED")
-        assert.strictEqual((yield* provider.status).envelope, undefined)
+        assert.strictEqual((yield* provider.status).token, undefined)
         assert.strictEqual(textOf(yield* provider.get), "token-2")
       }).pipe(Effect.scoped))
 

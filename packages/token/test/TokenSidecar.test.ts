@@ -115,7 +115,7 @@ describe("TokenSidecar", () => {
       Effect.gen(function*() {
         const scopes: Array<string | undefined> = []
         const source = makeSource()
-        const { ensure, managers } = yield* sidecar({
+        const { ensure, guards } = yield* sidecar({
           server: {
             source: ({ scope }) => {
               scopes.push(scope)
@@ -127,9 +127,9 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({ scope: "read write" })).status, 200)
         assert.strictEqual((yield* ensure()).status, 202)
         assert.deepStrictEqual(scopes, [undefined, "read write"])
-        const unknown = [404, { error_code: "unknown_server", message: "There is no server of this name" }] as const
+        const unknown = [404, { error_code: "unknown_server", message: "No server has this name" }] as const
         assert.deepStrictEqual(brief(yield* ensure({ server: "other" })), unknown)
-        yield* managers.register("second", { url: "https://second.example", source: source.source })
+        yield* guards.register("second", { url: "https://second.example", source: source.source })
         assert.deepStrictEqual(brief(yield* ensure()), unknown)
         const refused = yield* ensure({ server: "second", scope: "read" })
         assert.deepInclude(refused, { status: 400 })

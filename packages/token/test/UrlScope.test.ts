@@ -1,14 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import { Result } from "effect"
+import { matching } from "../src/internal/guard/servers.ts"
 import * as UrlScope from "../src/UrlScope.ts"
 
 const scope = (text: string, options?: UrlScope.Options) => Result.getOrThrow(UrlScope.parse(text, options))
 const has = (text: string, url: string, options?: UrlScope.Options): boolean =>
-  Result.match(UrlScope.checkUrl(url, options), {
+  Result.match(SafeUrl.check(url, options), {
     onFailure: () => false,
     onSuccess: (checked) => UrlScope.contains(scope(text, options), checked)
   })
-const reason = (result: Result.Result<unknown, UrlScope.Reason>) =>
+const reason = (result: Result.Result<unknown, UrlScope.UrlReason>) =>
   Result.match(result, { onFailure: (found) => found, onSuccess: () => "none" })
 const local = { allowLocalhost: true }
 
@@ -111,7 +113,7 @@ describe("UrlScope", () => {
     })
 
     it("[S3-08] refuses what can't be a scope, with the reason", () => {
-      const reasons: ReadonlyArray<readonly [string, UrlScope.Reason]> = [
+      const reasons: ReadonlyArray<readonly [string, UrlScope.UrlReason]> = [
         ["", "url"],
         ["api.example", "url"],
         ["https://", "url"],
@@ -141,17 +143,17 @@ describe("UrlScope", () => {
 
   describe("checkUrl", () => {
     it("[R12] gives the URL as it is to be requested", () => {
-      const checked = Result.getOrThrow(UrlScope.checkUrl("https://API.example.:443/a/./b?c=d#e"))
+      const checked = Result.getOrThrow(SafeUrl.check("https://API.example.:443/a/./b?c=d#e"))
       assert.strictEqual(checked.href, "https://api.example/a/b?c=d")
-      assert.strictEqual(reason(UrlScope.checkUrl("https://a@api.example")), "credentials")
+      assert.strictEqual(reason(SafeUrl.check("https://a@api.example")), "credentials")
     })
   })
 
   it("[S3-08] the longest path comes first", () => {
     const all = ["https://api.example", "https://api.example/a/b", "https://api.example/a", "https://other.example/a/b"]
       .map((text) => ({ scope: scope(text) }))
-    const found = UrlScope.matching(all, new URL("https://api.example/a/b/c"))
-    assert.deepStrictEqual(found.map((one) => UrlScope.format(one.scope)), [
+    const containing = matching(all, new URL("https://api.example/a/b/c"))
+    assert.deepStrictEqual(containing.map((one) => UrlScope.format(one.scope)), [
       "https://api.example/a/b",
       "https://api.example/a",
       "https://api.example/"

@@ -64,7 +64,7 @@ export const providerOf = (
   answer: Answer,
   options: Partial<TokenProvider.Options> = {}
 ): Effect.Effect<
-  { readonly provider: TokenProvider.Shape; readonly server: Server },
+  { readonly provider: TokenProvider.TokenProvider["Service"]; readonly server: Server },
   KeelsonError.ConfigurationError,
   Scope.Scope
 > =>

@@ -80,7 +80,7 @@ const numberOf = ({ value }: AcquiredToken.AcquiredToken): number => Number(Reda
 
 /** A provider under test, with all that is known of it from outside. */
 class World {
-  readonly provider: TokenProvider.Shape
+  readonly provider: TokenProvider.TokenProvider["Service"]
   readonly server: Server
   readonly clock: Clock.Clock
   readonly skew: { millis: number }
@@ -96,7 +96,7 @@ class World {
   escalations = 0
 
   constructor(
-    provider: TokenProvider.Shape,
+    provider: TokenProvider.TokenProvider["Service"],
     server: Server,
     clock: Clock.Clock,
     skew: { millis: number }
@@ -144,7 +144,7 @@ class World {
       // One that fails at once has ended before the next caller comes.
       const most = this.#failsAtOnce ? callers : 1
       assert.isAtMost(this.server.times.length - requests, most, "[T4] callers caused more than one acquisition")
-      if (before.envelope === undefined) return
+      if (before.token === undefined) return
       for (const fiber of fibers) {
         assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", "a valid token was not handed out at once")
       }
@@ -154,8 +154,8 @@ class World {
     Effect.gen({ self: this }, function*() {
       const token = this.#token(back)
       if (token === undefined) return
-      const { envelope } = yield* this.provider.status
-      const isCurrent = envelope !== undefined && numberOf(envelope) === numberOf(token)
+      const { token: current } = yield* this.provider.status
+      const isCurrent = current !== undefined && numberOf(current) === numberOf(token)
       const isTooSoon = isCurrent && this.replacedAt !== undefined &&
         !Instant.hasCome(Instant.after(this.replacedAt, 30_000), this.clock)
       if (isCurrent && !isTooSoon) {
@@ -171,7 +171,7 @@ class World {
       const token = this.#token(back)
       if (token !== undefined && (yield* this.provider.invalidate(token))) {
         this.droppedAt = this.server.times.length
-        assert.strictEqual((yield* this.provider.status).envelope, undefined)
+        assert.strictEqual((yield* this.provider.status).token, undefined)
       }
     })
 
@@ -206,12 +206,12 @@ class World {
     const status = yield* this.provider.status
     assert.strictEqual(status.refreshInProgress, this.server.underWay() === 1)
     assert.strictEqual(status.state === "Refreshing", this.server.underWay() === 1)
-    assert.strictEqual(status.state === "Invalid", this.server.underWay() === 0 && status.envelope === undefined)
+    assert.strictEqual(status.state === "Invalid", this.server.underWay() === 0 && status.token === undefined)
     assert.strictEqual(status.counts.escalations, this.escalations, "[S2-14]")
     assert.strictEqual(status.escalated, this.failures >= 3, "[S2-14]")
-    if (status.envelope !== undefined) {
-      assert.isFalse(Instant.hasCome(status.envelope.expiresAt, this.clock))
-      assert.isAbove(numberOf(status.envelope), this.droppedAt)
+    if (status.token !== undefined) {
+      assert.isFalse(Instant.hasCome(status.token.expiresAt, this.clock))
+      assert.isAbove(numberOf(status.token), this.droppedAt)
     }
     for (const caller of this.callers) {
       const exit = caller.pollUnsafe()
@@ -241,7 +241,7 @@ export const runAll = (
     yield* TestClock.adjust("2 minutes")
     yield* world.get(1)
     yield* world.check
-    assert.isDefined((yield* provider.status).envelope, "does not recover")
+    assert.isDefined((yield* provider.status).token, "does not recover")
 
     world.serve({ _tag: "hanging" })
     yield* world.run({ _tag: "refresh" })

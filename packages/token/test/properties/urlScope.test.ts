@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import { forAll } from "@keelson/testing/properties"
 import { Result } from "effect"
 import fc from "fast-check"
@@ -15,7 +16,7 @@ const origin = ({ host: name, port: number }: Parts) => `https://${name}${number
 const written = (parts: Parts) => [origin(parts), ...parts.path].join("/")
 
 const contains = (of: Parts, url: string): boolean =>
-  Result.match(UrlScope.checkUrl(url), {
+  Result.match(SafeUrl.check(url), {
     onFailure: () => false,
     onSuccess: (checked) => UrlScope.contains(Result.getOrThrow(UrlScope.parse(written(of))), checked)
   })

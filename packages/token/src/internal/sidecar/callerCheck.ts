@@ -9,9 +9,9 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { Entrance, Reading } from "./contract.ts"
+import { CallerCheck, SchemaErrors } from "./contract.ts"
 
-/** More than any request of the contract has. */
+/** Larger than any valid request. */
 const maxBodySize = ByteSize.mebibytes(1)
 
 const digest = (text: string): Effect.Effect<Uint8Array> =>
@@ -20,41 +20,44 @@ const digest = (text: string): Effect.Effect<Uint8Array> =>
     (hash) => new Uint8Array(hash)
   )
 
-/** In a time that does not depend on where they differ: digests have one length, and every octet is looked at. */
+/** Compares two digests in constant time: they have the same length, and every byte is compared. */
 const areEqual = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.reduce((difference, octet, index) => difference | (octet ^ (b[index] ?? 0)), a.length ^ b.length) === 0
+  a.reduce((difference, byte, index) => difference | (byte ^ (b[index] ?? 0)), a.length ^ b.length) === 0
 
-/** The host of a `Host` header, in its one form. */
+/** The canonical host of a `Host` header. */
 const hostOf = (header: string | undefined): string | undefined =>
   header === undefined ? undefined : Host.canonical(header.replace(/:\d{1,5}$/, ""))
 
 /**
- * A page in a browser on this machine reaches loopback ports too. Its requests say so: by an `Origin`, or by a `Host` that was
- * made to resolve here.
+ * Whether a request comes from another machine or from a browser. A web page in a browser on this machine can reach loopback ports
+ * too; its requests have an `Origin`, or a `Host` that was made to resolve to this machine.
  */
 const isForeign = (request: HttpServerRequest.HttpServerRequest, hosts: ReadonlySet<string>): boolean => {
   const host = hostOf(request.headers["host"])
   return host === undefined || !(Host.isLocal(host) || hosts.has(host)) || request.headers["origin"] !== undefined ||
-    request.headers["access-control-request-method"] !== undefined || !isNear(request)
+    request.headers["access-control-request-method"] !== undefined || !isFromThisMachine(request)
 }
 
-/** From this machine, as far as that is known: a Unix socket has no address. */
-const isNear = ({ remoteAddress }: HttpServerRequest.HttpServerRequest): boolean =>
+/** Whether the caller's address is a loopback address. A Unix socket has no address and is always local. */
+const isFromThisMachine = ({ remoteAddress }: HttpServerRequest.HttpServerRequest): boolean =>
   Option.match(remoteAddress, {
     onNone: () => true,
     onSome: (text) =>
       Result.match(NetAddress.ipFromString(text), { onFailure: () => false, onSuccess: Host.isLoopbackAddress })
   })
 
-const forbidden = { error_code: "forbidden", message: "Requests come from this machine, and from no browser" } as const
-const unauthenticated = { error_code: "unauthenticated", message: "The secret is missing or wrong" } as const
+const forbidden = {
+  errorCode: "forbidden",
+  message: "Only non-browser clients on this machine are allowed"
+} as const
+const unauthenticated = { errorCode: "unauthenticated", message: "The secret is missing or wrong" } as const
 
-/** Lets in who is on this machine and has the secret. */
-export const entrance = (
+/** Allows callers on this machine that have the secret. */
+export const callerCheck = (
   { hosts, secret }: { readonly hosts: ReadonlyArray<string>; readonly secret: Redacted.Redacted }
-): Layer.Layer<Entrance> =>
+): Layer.Layer<CallerCheck> =>
   Layer.effect(
-    Entrance,
+    CallerCheck,
     Effect.map(digest(Redacted.value(secret)), (expected) => {
       const allowed = new Set(hosts.flatMap((host) => Host.canonical(host) ?? []))
       return {
@@ -71,9 +74,9 @@ export const entrance = (
     })
   )
 
-/** What was wrong is said in general: a request may hold secrets. */
-export const reading: Layer.Layer<Reading> = HttpApiMiddleware.layerSchemaErrorTransform(
-  Reading,
+/** The message names no detail of the request, which may contain secrets. */
+export const schemaErrors: Layer.Layer<SchemaErrors> = HttpApiMiddleware.layerSchemaErrorTransform(
+  SchemaErrors,
   ({ kind }) =>
-    Effect.fail({ error_code: "invalid_request", message: `The ${kind.toLowerCase()} is not as the contract has it` })
+    Effect.fail({ errorCode: "invalid_request", message: `The ${kind.toLowerCase()} does not match the API schema` })
 )

@@ -4,24 +4,24 @@ import * as RetryAfter from "@keelson/core/RetryAfter"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
-import type { Answer } from "./exchange.ts"
-import type { Seen } from "./oauthFetch.ts"
+import type { ReceivedResponse } from "./exchange.ts"
+import type { ExchangeRecord } from "./oauthFetch.ts"
 import { invalidResponse } from "./readToken.ts"
 
 /**
- * What became of the request: `unsent`, the server got nothing; `refused`, it said no, and consumed nothing; `spent`, it said
- * that the grant is no good any more; `unknown`, it may have done what was asked.
+ * What the server did with a failed request. `unsent`: it received nothing. `refused`: it rejected the request and used
+ * nothing up. `spent`: it says that the grant is no longer valid. `unknown`: it may have processed the request.
  */
 export type DeliveryStatus = "unsent" | "refused" | "spent" | "unknown"
 
-/** One token request that failed. */
+/** A failed token request. */
 export class RequestFailed extends Data.TaggedError("RequestFailed")<{
   readonly error: KeelsonError.NetworkError | KeelsonError.AuthenticationError | KeelsonError.ConfigurationError
-  readonly fate: DeliveryStatus
+  readonly delivery: DeliveryStatus
 }> {}
 
-/** The errors that token endpoints are registered to answer with: any other text is the server's own, and is not shown. */
-const registered: ReadonlySet<unknown> = new Set([
+/** The registered errors of token endpoints. Any other text is the server's free text and is not repeated. */
+const registeredErrors: ReadonlySet<unknown> = new Set([
   "invalid_request",
   "invalid_client",
   "invalid_grant",
@@ -34,12 +34,12 @@ const registered: ReadonlySet<unknown> = new Set([
 ])
 
 /**
- * The `error` of a body (RFC 6749, 5.2), which is never retried. A gateway's body may have an `error` too: outside of 400 and
- * 401 only a registered one counts.
+ * The `error` of a response body (RFC 6749, 5.2), which is never retried. Gateways also send bodies with an `error`, so with a
+ * status other than 400 and 401 only a registered error counts.
  */
-const oauthError = ({ status }: Answer, json: Seen["json"]): string | undefined => {
+const oauthError = ({ status }: ReceivedResponse, json: ExchangeRecord["json"]): string | undefined => {
   const error = json?.["error"]
-  if (registered.has(error)) return String(error)
+  if (registeredErrors.has(error)) return String(error)
   return typeof error === "string" && (status === 400 || status === 401) ? "unregistered" : undefined
 }
 
@@ -48,18 +48,23 @@ const isUpstream = (
 ): code is "RATE_LIMITED" | "TIMEOUT" | "UPSTREAM_UNAVAILABLE" =>
   code === "RATE_LIMITED" || code === "TIMEOUT" || code === "UPSTREAM_UNAVAILABLE"
 
-/** An answer that is an error, by its status and the OAuth error in it. */
-const ofAnswer = (answer: Answer, json: Seen["json"], now: number, endpoint: string): RequestFailed => {
-  const { headers, status } = answer
-  const error = oauthError(answer, json)
+/** The failure that an error response means, by its status and its OAuth error. */
+const fromResponse = (
+  response: ReceivedResponse,
+  json: ExchangeRecord["json"],
+  now: number,
+  endpoint: string
+): RequestFailed => {
+  const { headers, status } = response
+  const error = oauthError(response, json)
   if (error !== undefined) {
     return new RequestFailed({
       error: new KeelsonError.AuthenticationError({
         code: "TOKEN_ACQUISITION_FAILED",
-        message: "The authorization server refused the request",
+        message: "The authorization server rejected the request",
         details: { error, status, endpoint }
       }),
-      fate: error === "invalid_grant" ? "spent" : "refused"
+      delivery: error === "invalid_grant" ? "spent" : "refused"
     })
   }
   const code = ErrorCode.statusCode(status)
@@ -69,47 +74,47 @@ const ofAnswer = (answer: Answer, json: Seen["json"], now: number, endpoint: str
         code: "TOKEN_ACQUISITION_FAILED",
         details: { status, endpoint }
       }),
-      fate: "refused"
+      delivery: "refused"
     })
   }
-  const asked = RetryAfter.parse(headers["retry-after"], now)
+  const retryAfter = RetryAfter.parse(headers["retry-after"], now)
   const details = {
     status,
     endpoint,
-    ...(asked === undefined ? undefined : { retry_after_ms: Duration.toMillis(asked) })
+    ...(retryAfter === undefined ? undefined : { retry_after_ms: Duration.toMillis(retryAfter) })
   }
   return new RequestFailed({
     error: new KeelsonError.NetworkError({ code, details }),
-    fate: status === 429 || status === 503 ? "refused" : "unknown"
+    delivery: status === 429 || status === 503 ? "refused" : "unknown"
   })
 }
 
-/** The library's code, which is all that is taken of its errors: they hold whole responses. */
+/** The code of the OAuth library's error. Nothing else of it is kept, since it contains the whole response. */
 const libraryCode = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string" && /^[A-Z_]{1,64}$/.test(error.code)
     ? error.code
     : undefined
 
-/** Why a call of the library failed, by what went over the bridge. `now` is the wall clock. */
-export const refusalOf = (
+/** Why a call of the OAuth library failed, from what it exchanged with the server. `now` is the wall clock. */
+export const toRequestFailed = (
   cause: unknown,
-  { answer, failure, json }: Seen,
+  { failure, json, response }: ExchangeRecord,
   now: number,
   endpoint: string
 ): RequestFailed => {
   if (failure !== undefined) {
     const { code, details } = failure.error
     const error = new KeelsonError.NetworkError({ code, details: { ...details, endpoint } })
-    return new RequestFailed({ error, fate: failure.isUnsent ? "unsent" : "unknown" })
+    return new RequestFailed({ error, delivery: failure.isUnsent ? "unsent" : "unknown" })
   }
   const error = libraryCode(cause)
-  if (answer === undefined) {
+  if (response === undefined) {
     return new RequestFailed({
       error: new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED", details: { error, endpoint } }),
-      fate: "unsent"
+      delivery: "unsent"
     })
   }
-  return answer.status >= 400
-    ? ofAnswer(answer, json, now, endpoint)
-    : new RequestFailed({ error: invalidResponse({ error, status: answer.status, endpoint }), fate: "unknown" })
+  return response.status >= 400
+    ? fromResponse(response, json, now, endpoint)
+    : new RequestFailed({ error: invalidResponse({ error, status: response.status, endpoint }), delivery: "unknown" })
 }

@@ -1,22 +1,22 @@
-/** What all parts of a run know: how long it has been going, and which phase it is in. */
+/** The time since the run began, and its current phase. */
 import { type Clock, Effect } from "effect"
 import type { PhaseName } from "./script.ts"
 
-export interface Stage {
+export interface RunClock {
   /** Milliseconds since the run began. */
   readonly now: () => number
-  /** The run begins now: what comes before is preparation. */
-  readonly begin: () => void
-  /** The director sets it. */
+  /** Starts the run: sets `now` to zero, after the preparation. */
+  readonly start: () => void
+  /** The current phase, set by `runPhases`. */
   phase: PhaseName
 }
 
-export const makeStage: Effect.Effect<Stage> = Effect.clockWith((clock: Clock.Clock) =>
+export const makeRunClock: Effect.Effect<RunClock> = Effect.clockWith((clock: Clock.Clock) =>
   Effect.sync(() => {
     let began = clock.monotonicTimeNanosUnsafe()
     return {
       now: () => Number(clock.monotonicTimeNanosUnsafe() - began) / 1e6,
-      begin() {
+      start() {
         began = clock.monotonicTimeNanosUnsafe()
       },
       phase: "steady"
@@ -24,6 +24,6 @@ export const makeStage: Effect.Effect<Stage> = Effect.clockWith((clock: Clock.Cl
   })
 )
 
-/** Waits until a moment of the run, in milliseconds. */
-export const until = ({ now }: Stage, millis: number): Effect.Effect<void> =>
+/** Sleeps until a time of the run, in milliseconds. */
+export const sleepUntil = ({ now }: RunClock, millis: number): Effect.Effect<void> =>
   Effect.suspend(() => Effect.sleep(Math.max(0, millis - now())))
