@@ -5,7 +5,7 @@ import type { Section } from "./referenceConfiguration.ts"
 
 const policy = { issuers: ["https://idp.example"], audiences: ["api"], algorithms: ["RS256"] }
 const keys = [{ algorithm: "RS256", path: "key.pem" }]
-const { jwks, keys: staticKeys } = ValidatorOptions.fields
+const { jwks, keys: staticKeys } = ValidatorOptions.ValidatorOptions.fields
 
 export const tokenSections: ReadonlyArray<Section> = [
   {
@@ -62,14 +62,14 @@ export const tokenSections: ReadonlyArray<Section> = [
   },
   {
     title: "Revocation.layerMemory",
-    schema: RevocationOptions.MemoryOptions,
+    schema: RevocationOptions.Memory,
     modules: ["token/RevocationOptions"],
     intro: "For a list of revocations in one process. The guide is [revocation.md](../guides/revocation.md).",
     rules: []
   },
   {
     title: "Revocation.layerRedis",
-    schema: RevocationOptions.RedisOptions,
+    schema: RevocationOptions.Redis,
     modules: ["token/RevocationOptions"],
     intro: [
       "For a list that processes share, beside `redis`, the `Layer` of the connection: it is made in the background, and again",

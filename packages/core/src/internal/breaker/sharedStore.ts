@@ -53,7 +53,7 @@ const isStoreFailure = (exit: Exit.Exit<unknown, BreakerError>): boolean =>
  * Whether Redis did answer, but refused the call: a key that holds something else. It tells of that key and not of the
  * connection, so the other circuits stay shared.
  */
-const isRefusal = (exit: Exit.Exit<unknown, BreakerError>): boolean =>
+const isRejection = (exit: Exit.Exit<unknown, BreakerError>): boolean =>
   Exit.isFailure(exit) &&
   Option.exists(Exit.findErrorOption(exit), ({ reason }) =>
     reason._tag === "CircuitBreakerStoreError" && reason.cause instanceof Error &&
@@ -106,7 +106,7 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
 
   const note = (connected: Connected, exit: Exit.Exit<unknown, BreakerError>): Effect.Effect<void> =>
     Effect.clockWith((clock) => {
-      const isRefused = isRefusal(exit)
+      const isRefused = isRejection(exit)
       if (isRefused || !isStoreFailure(exit)) {
         connected.failures = 0
         return isRefused
