@@ -29,9 +29,9 @@ const outcome = <A, E extends { readonly code: ErrorCode.ErrorCode }, R>(call: E
   })
 
 const servicesOf = ({ issuer, redis, snapshotKey }: Settings) => {
-  const keys = KeySource.oidc({ issuer, prefetch: false, retryDelay: "20 millis" }).pipe(
+  const keys = KeySource.layerOidc({ issuer, prefetch: false, retryDelay: "20 millis" }).pipe(
     Layer.provide([
-      NodeEgress.layerWith({ allowLocalhost: true }),
+      NodeEgress.layer({ allowLocalhost: true }),
       JwksSnapshots.layerRedis({ redis, key: snapshotKey, timeout: "5 seconds" })
     ])
   )

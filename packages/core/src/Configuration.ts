@@ -139,9 +139,11 @@ const pick = (tree: unknown, section: ReadonlyArray<string>): Effect.Effect<unkn
 
 /** Configuration as text. */
 export interface Text {
+  /** The format of `text`. Required. */
   readonly format: "json" | "yaml"
+  /** The document. Required. */
   readonly text: string
-  /** Where in the document the options are, with dots: `keelson.retry`. Without it they are the document. */
+  /** Where in the document the options are, with dots: `keelson.retry`. Default none: the whole document. */
   readonly section?: string | undefined
 }
 

@@ -7,8 +7,9 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { isEndpoint, isIssuer } from "./internal/oauth/endpoints.ts"
+import { checkEndpoint, isIssuer } from "./internal/oauth/endpoints.ts"
 
 const secret = (label: string, maximum: number) => Schema.RedactedFromValue(Field.text(1, maximum), { label })
 
@@ -73,11 +74,11 @@ const hasPlace = Schema.makeFilter((o: Places) =>
   { path: ["issuer"], issue: "given where there is no tokenEndpoint" }
 )
 const isIssuerUrl = Schema.makeFilter((o: Places) =>
-  o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o.allowLocalhost) ||
+  o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o) ||
   { path: ["issuer"], issue: "an https URL without user, query and fragment" }
 )
 const isEndpointUrl = Schema.makeFilter((o: Places) =>
-  o.tokenEndpoint === undefined || isEndpoint(o.tokenEndpoint, o.allowLocalhost) ||
+  o.tokenEndpoint === undefined || Result.isSuccess(checkEndpoint(o.tokenEndpoint, o)) ||
   { path: ["tokenEndpoint"], issue: "an https URL without user and fragment" }
 )
 type Auth = Pick<typeof All.Type, keyof typeof authFields>

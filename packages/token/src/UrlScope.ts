@@ -5,7 +5,7 @@
  * neither `https://api.example.evil` nor `https://api.example@evil`, and `/a` has `/a/b` but not `/ab`. What a server
  * might read as another path than the one compared (`..%2f`, `%252e`, `..;`) is in no scope that has a path.
  */
-import * as Host from "@keelson/core/unstable/Host"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Result from "effect/Result"
 import { type Segments, segmentsOf } from "./internal/guard/segments.ts"
 
@@ -18,10 +18,10 @@ export interface UrlScope {
 }
 
 /**
- * Why a URL is refused: it is none (`url`); not https (`scheme`); has a user name or password (`credentials`); a host with
- * an empty label (`host`); or it is to be a scope and has a `query`, or a `path` that can be read in two ways.
+ * Why a URL is refused: as `SafeUrl.UrlRefusal` says; or it is to be a scope and has a `query`, or a `path` that can be
+ * read in two ways.
  */
-export type Reason = "url" | "scheme" | "credentials" | "host" | "query" | "path"
+export type Reason = SafeUrl.UrlRefusal | "query" | "path"
 
 export interface Options {
   /** Whether http will do for this machine: `localhost` and loopback addresses. Default false. */
@@ -32,20 +32,8 @@ export interface Options {
  * A URL in the form in which it is to be requested: without a fragment, and without the dot at the end of its host. It is
  * https, or http to this machine where that is allowed, and has no user name or password.
  */
-export const checkUrl = (input: string | URL, options?: Options): Result.Result<URL, Reason> => {
-  const url = URL.parse(String(input))
-  if (url === null) return Result.fail("url")
-  if (url.protocol !== "https:" && url.protocol !== "http:") return Result.fail("scheme")
-  const host = Host.withoutDot(url.hostname)
-  if (host === undefined) return Result.fail("host")
-  const isLocalHttp = options?.allowLocalhost === true && Host.isLocal(host)
-  if (url.protocol === "http:" && !isLocalHttp) return Result.fail("scheme")
-  if (url.username !== "" || url.password !== "") return Result.fail("credentials")
-  // Each of these has the URL parsed again.
-  if (host !== url.hostname) url.hostname = host
-  if (url.hash !== "" || url.href.endsWith("#")) url.hash = ""
-  return Result.succeed(url)
-}
+export const checkUrl: (input: string | URL, options?: Options) => Result.Result<URL, SafeUrl.UrlRefusal> =
+  SafeUrl.check
 
 /** As a scope is written: a parser would mend what here is a mistake. */
 const written = /^https?:\/\/[^/\\\s\p{Cc}]+(?<path>\/[^\\\s\p{Cc}]*)?$/iu
@@ -55,14 +43,14 @@ const written = /^https?:\/\/[^/\\\s\p{Cc}]+(?<path>\/[^\\\s\p{Cc}]*)?$/iu
  * no difference.
  */
 export const parse = (text: string, options?: Options): Result.Result<UrlScope, Reason> =>
-  Result.flatMap(checkUrl(text, options), (url) => {
+  Result.flatMap(checkUrl(text, options), (url): Result.Result<UrlScope, Reason> => {
     const match = written.exec(text)
-    if (match === null) return Result.fail("url" as const)
-    if (/[?#]/.test(text)) return Result.fail("query" as const)
+    if (match === null) return Result.fail("url")
+    if (/[?#]/.test(text)) return Result.fail("query")
     const path = below(url.pathname)
     // A parser takes dot segments out, which leaves it open what was meant.
     if (below(match.groups?.["path"] ?? "") === undefined || path === undefined || path.includes("")) {
-      return Result.fail("path" as const)
+      return Result.fail("path")
     }
     return Result.succeed({ origin: url.origin, path })
   })

@@ -2,7 +2,7 @@
  * A validator from one section of a file or of the environment: its policy, and its keys.
  *
  * Keys are either given (`keys`) or fetched (`jwks`). For several issuers with different key sets, provide the `KeySource` of
- * a `JwksRegistry`, or of several caches (`KeySource.firstOf`), to the validator's own layer.
+ * a `JwksRegistry`, or of several caches (`KeySource.layerFirstOf`), to the validator's own layer.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -98,7 +98,7 @@ const keySourceOf = (
   const names = issuers.map(sourceName)
   if (keys !== undefined) return StaticKeys.layerFiles({ issuers: names, keys })
   const [issuer = ""] = names
-  return Layer.provide(KeySource.fromCache, JwksCache.layer({ ...jwks, issuer }))
+  return Layer.provide(KeySource.layerFromCache, JwksCache.layer({ ...jwks, issuer }))
 }
 
 /**

@@ -28,7 +28,7 @@ const keyOf = (alg: PublicAlgorithm) =>
     const pem = createPublicKey({ key: material, format: "jwk" }).export({ type: "spki", format: "pem" }).toString()
     const published = (jwk: object) =>
       Layer.provide(
-        KeySource.jwks({ issuer, url: `${issuer}/jwks`, ...plain }),
+        KeySource.layerJwks({ issuer, url: `${issuer}/jwks`, ...plain }),
         makeProvider(documentOf(JSON.stringify({ keys: [jwk] }))).egress
       )
     return {
@@ -100,7 +100,7 @@ describe("Tokens of others", () => {
         const provider = yield* oidcProvider([key])
         const token = yield* provider.token(alg)
         const policy = policyOf(alg, provider.issuer, `https://api.example/${alg}`)
-        const discovered = Layer.provide(KeySource.oidc({ issuer: provider.issuer, ...plain }), localEgress)
+        const discovered = Layer.provide(KeySource.layerOidc({ issuer: provider.issuer, ...plain }), localEgress)
         const { crv, e, kty, n, x, y } = key
         const jwk = { crv, e, kty, n, x, y }
         const given = StaticKeys.layer({ issuers: [provider.issuer], keys: [{ id: "key", algorithm: alg, jwk }] })

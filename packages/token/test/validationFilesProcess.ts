@@ -42,7 +42,7 @@ const egress = Layer.succeed(Egress.Egress, {
 
 const sources = {
   staticKeys: StaticKeys.layer({ issuers: [issuer], keys: [{ algorithm: "ES256", jwk }] }),
-  jwks: Layer.provide(KeySource.jwks({ issuer, url: `${issuer}/jwks` }), egress)
+  jwks: Layer.provide(KeySource.layerJwks({ issuer, url: `${issuer}/jwks` }), egress)
 }
 
 const session = new Session()

@@ -1,6 +1,6 @@
 import * as HttpRetry from "@keelson/core/HttpRetry"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
-import * as Host from "@keelson/core/unstable/Host"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -8,12 +8,9 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as UrlScope from "../../UrlScope.ts"
 import { isIn, type Reason, refused, type Scopes, type Target } from "./target.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
-
-const statuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** Whether a redirect turns the method into GET and drops the body (RFC 9110, 15.4). */
 const becomesGet = (status: number, method: string): boolean =>
@@ -29,16 +26,6 @@ const asGet = (request: HttpClientRequest.HttpClientRequest) =>
 const withoutCredentials = (request: HttpClientRequest.HttpClientRequest) =>
   ["authorization", "proxy-authorization", "cookie"].reduce(HttpClientRequest.removeHeader, request)
 
-/** The URL that a redirect leads to: not from https to http, nor from elsewhere to this machine. */
-const redirectUrl = (from: URL, location: string, scopes: Scopes): Result.Result<URL, Reason> => {
-  const to = URL.parse(location, from)
-  if (to === null) return Result.fail("redirect")
-  return Result.flatMap(UrlScope.checkUrl(to, scopes), (url): Result.Result<URL, Reason> => {
-    if (from.protocol === "https:" && url.protocol !== "https:") return Result.fail("scheme")
-    return Host.isLocal(url.hostname) && !Host.isLocal(from.hostname) ? Result.fail("address") : Result.succeed(url)
-  })
-}
-
 /** The request after a redirect. One to another place goes without credentials, and only if it changes nothing there. */
 const next = (
   { request, url: from }: Target,
@@ -46,18 +33,21 @@ const next = (
   location: string,
   scopes: Scopes
 ): Result.Result<Target, Reason> =>
-  Result.flatMap(redirectUrl(from, location, scopes), (url): Result.Result<Target, Reason> => {
-    const isOwn = isIn(url, scopes)
-    const method = becomesGet(status, request.method) ? asGet(request) : request
-    if (!HttpRetry.isReplayable(method)) return Result.fail("redirect")
-    if (!isOwn && method.method !== "GET" && method.method !== "HEAD") return Result.fail("redirect")
-    const { body, headers } = url.origin === from.origin && isOwn ? method : withoutCredentials(method)
-    return Result.succeed({
-      request: HttpClientRequest.makeWith(method.method, url.href, UrlParams.empty, Option.none(), headers, body),
-      url,
-      isOwn
-    })
-  })
+  Result.flatMap(
+    SafeUrl.checkRedirect(from, location, (to) => SafeUrl.check(to, scopes)),
+    (url): Result.Result<Target, Reason> => {
+      const isOwn = isIn(url, scopes)
+      const method = becomesGet(status, request.method) ? asGet(request) : request
+      if (!HttpRetry.isReplayable(method)) return Result.fail("redirect")
+      if (!isOwn && method.method !== "GET" && method.method !== "HEAD") return Result.fail("redirect")
+      const { body, headers } = url.origin === from.origin && isOwn ? method : withoutCredentials(method)
+      return Result.succeed({
+        request: HttpClientRequest.makeWith(method.method, url.href, UrlParams.empty, Option.none(), headers, body),
+        url,
+        isOwn
+      })
+    }
+  )
 
 /**
  * Sends a request, and follows the redirects of its answers, each hop by `exchange`. With no redirects allowed, their answers
@@ -72,7 +62,7 @@ export const follow = <E>(
   const send = (target: Target, hop: number): Effect.Effect<Response, E | KeelsonError.NetworkError> =>
     Effect.flatMap(exchange(target), (response) => {
       const { location } = response.headers
-      if (maxRedirects === 0 || location === undefined || !statuses.has(response.status)) {
+      if (maxRedirects === 0 || location === undefined || !SafeUrl.isRedirect(response.status)) {
         return Effect.succeed(response)
       }
       const to = hop === maxRedirects

@@ -1,4 +1,5 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { TokenGuard } from "../../TokenGuard.ts"
@@ -64,7 +65,7 @@ export const makeServers = (): Servers => {
     get: (server) => byName.get(server),
     find: (input) => {
       // Whether http will do was said where the scope was made: none but those that may be http are.
-      const url = UrlScope.checkUrl(input, { allowLocalhost: true })
+      const url = SafeUrl.check(input, { allowLocalhost: true })
       if (Result.isFailure(url)) return undefined
       return UrlScope.matching(byOrigin.get(url.success.origin) ?? [], url.success)[0]?.entry
     },

@@ -1,4 +1,5 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Result from "effect/Result"
 import * as UrlScope from "../../UrlScope.ts"
@@ -18,7 +19,7 @@ export interface Target {
 }
 
 /** Why a request is not sent: as a URL is refused, or for its `origin`, a `redirect` or the `address` that one leads to. */
-export type Reason = UrlScope.Reason | "origin" | "redirect" | "address"
+export type Reason = UrlScope.Reason | SafeUrl.RedirectRefusal | "origin"
 
 /** `hop` counts the redirects before it. Neither URL nor host: they may hold secrets. */
 export const refused = (reason: Reason, hop: number): KeelsonError.NetworkError =>
@@ -44,8 +45,8 @@ export const targetOf = (
   const whole = absolute.test(request.url)
     ? request
     : HttpClientRequest.prependUrl(request, scopes.base)
-  return Result.flatMap(UrlScope.checkUrl(whole.url, scopes), (url) =>
+  return Result.flatMap(SafeUrl.check(whole.url, scopes), (url): Result.Result<Target, Reason> =>
     isIn(url, scopes)
       ? Result.succeed({ request: HttpClientRequest.setUrl(whole, url.href), url, isOwn: true })
-      : Result.fail("origin" as const))
+      : Result.fail("origin"))
 }

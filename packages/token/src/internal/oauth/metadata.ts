@@ -4,8 +4,9 @@ import type * as Egress from "@keelson/jwks/Egress"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Result from "effect/Result"
 import type { RequestOptions } from "../../OAuthOptions.ts"
-import { isEndpoint } from "./endpoints.ts"
+import { checkEndpoint } from "./endpoints.ts"
 import { exchange } from "./exchange.ts"
 
 /** Where the token endpoint is, for one client. */
@@ -16,12 +17,13 @@ export interface Endpoint {
   readonly onGone: () => void
 }
 
-const refused = (reason: string) => new KeelsonError.NetworkError({ code: "EGRESS_REFUSED", details: { reason } })
+/** `reason` is the part of the URL that is not allowed. */
+export const refused = (reason: string) =>
+  new KeelsonError.NetworkError({ code: "EGRESS_REFUSED", details: { reason } })
 
 /** What fetches metadata: the client of token requests. The hosts are the operator's, and those that the issuer names. */
-const egressOf = ({ allowLocalhost, maxBytes, requestTimeout }: RequestOptions): Egress.Egress["Service"] => {
-  const check = (url: string | URL) =>
-    isEndpoint(String(url), allowLocalhost) ? Effect.succeed(new URL(url)) : Effect.fail(refused("scheme"))
+const egressOf = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egress.Egress["Service"] => {
+  const check = (url: string | URL) => Effect.fromResult(Result.mapError(checkEndpoint(String(url), options), refused))
   return {
     check,
     get: ({ headers, url }) =>

@@ -2,11 +2,12 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as OAuth from "oauth4webapi"
 import type { ClientAuth } from "../../ClientAuth.ts"
 import type { RequestOptions } from "../../OAuthOptions.ts"
-import { shownUrl } from "./endpoints.ts"
-import type { Endpoint } from "./metadata.ts"
+import { checkEndpoint } from "./endpoints.ts"
+import { type Endpoint, refused } from "./metadata.ts"
 import { oauthFetch, type Seen } from "./oauthFetch.ts"
 import { type Granted, readToken } from "./readToken.ts"
 import { refusalOf, RequestFailed } from "./refusal.ts"
@@ -71,22 +72,27 @@ export const tokenRequest = Effect.fnUntraced(function*(
   requester: Requester,
   grant: Grant
 ): Effect.fn.Return<Granted, RequestFailed> {
-  const { auth, endpoint, options: { clientId, issuer, maxBytes, requestTimeout } } = requester
+  const { auth, endpoint, options } = requester
+  const { clientId, issuer, maxBytes, requestTimeout } = options
   const clock = yield* Clock.Clock
   const url = yield* Effect.mapError(endpoint.url, unsent)
+  const target = yield* Effect.fromResult(
+    Result.mapError(checkEndpoint(url, options), (reason) => unsent(refused(reason)))
+  )
+  const shownUrl = `${target.origin}${target.pathname}`
   const seen: Seen = { answer: undefined, failure: undefined, json: undefined }
   const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, seen)
   const authenticate = yield* Effect.mapError(auth.prepare({ audience: issuer ?? url }), unsent)
-  const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: url }
+  const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: target.href }
   return yield* Effect.tryPromise({
     try: (signal) =>
       call(grant, server, { client_id: clientId }, authenticate, parametersOf(requester), {
         signal,
         [OAuth.customFetch]: fetch,
-        // The options allow plain http on this machine only, and checked the URL.
-        [OAuth.allowInsecureRequests]: url.startsWith("http:")
+        // Only http to this machine passes `checkEndpoint`.
+        [OAuth.allowInsecureRequests]: target.protocol === "http:"
       }),
-    catch: (cause) => refusalOf(cause, seen, clock.currentTimeMillisUnsafe(), shownUrl(url))
+    catch: (cause) => refusalOf(cause, seen, clock.currentTimeMillisUnsafe(), shownUrl)
   }).pipe(
     Effect.tapError(() =>
       Effect.sync(() => {
@@ -95,7 +101,7 @@ export const tokenRequest = Effect.fnUntraced(function*(
     ),
     Effect.flatMap((token) =>
       Effect.mapError(
-        readToken(token, seen.json ?? {}, shownUrl(url)),
+        readToken(token, seen.json ?? {}, shownUrl),
         (error) => new RequestFailed({ error, fate: "unknown" })
       )
     )
