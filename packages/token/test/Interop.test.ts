@@ -9,7 +9,7 @@ import { Clock, Effect, Layer, Redacted } from "effect"
 import { createSigner } from "fast-jwt"
 import jsonwebtoken from "jsonwebtoken"
 import { createPublicKey, KeyObject } from "node:crypto"
-import { type TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { ValidationPolicy } from "../src/index.ts"
 
 const publicAlgorithms = ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] as const
 type PublicAlgorithm = (typeof publicAlgorithms)[number]
@@ -52,7 +52,7 @@ type MadeClaims = Effect.Success<typeof claimsNow>
 /** Accepts a token for what it is, and not with another signature. */
 const accepts = Effect.fnUntraced(function*(
   token: string,
-  policy: TokenValidator.Policy,
+  policy: ValidationPolicy.Options,
   source: Parameters<typeof validatorOf>[1],
   what: string
 ) {

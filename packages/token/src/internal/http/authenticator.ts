@@ -6,62 +6,61 @@ import type { HttpSecurityError } from "../../HttpSecurityError.ts"
 import * as HttpSecurityOptions from "../../HttpSecurityOptions.ts"
 import type { Principal, ServiceClass } from "../../Principal.ts"
 import type { TokenValidator } from "../../TokenValidator.ts"
-import type { Found } from "./found.ts"
 import { checkRedaction } from "./redaction.ts"
-import { otherOrigin, requestInvalid, tokenMissing, tokenRefused } from "./refusals.ts"
+import { otherOrigin, requestInvalid, tokenMissing, tokenRejected } from "./rejections.ts"
+import type { RequestToken } from "./requestToken.ts"
 
-/** Who is let in, and how tokens are sent. */
+/** Options of `HttpSecurity.layer`, `HttpSecurity.middleware` and `BearerAuthentication.make`. */
 export interface Settings<V, P, C> extends HttpSecurityOptions.Options {
-  /** Who validates the tokens. */
+  /** The tag of the validator of the tokens. Required. */
   readonly validator: Context.Key<V, TokenValidator<C>>
-  /** Who calls, which is provided to what is protected. */
+  /** The tag of the principal, which is provided to what is protected. Required. */
   readonly principal: ServiceClass<P, string, C>
 }
 
-/** Settings that were checked, and what they let in. */
-export interface Admission<C> {
+/** Authenticates callers by the tokens of their requests. */
+export interface Authenticator<C> {
   readonly options: HttpSecurityOptions.HttpSecurityOptions
-  /** Who calls, by what the request has of a token. */
-  readonly admit: (found: Found) => Effect.Effect<Principal<C>, HttpSecurityError>
+  readonly authenticate: (token: RequestToken) => Effect.Effect<Principal<C>, HttpSecurityError>
 }
 
 /**
- * Refuses, and leaves the code where operators look: the callers are told less. It is logged as `Debug`, since everybody
- * can cause it.
+ * Fails with an error, after logging its code and adding it to the current span: callers see less than operators. The log
+ * level is `Debug`, since anybody can cause it.
  */
-export const refuse = (
+export const reject = (
   error: HttpSecurityError,
   code: ErrorCode.ErrorCode = error.code
 ): Effect.Effect<never, HttpSecurityError> => {
   const { id } = ErrorCode.codeInfo[code]
-  return Effect.logDebug("A request was refused").pipe(
+  return Effect.logDebug("Request rejected").pipe(
     Effect.annotateLogs({ error_code: id }),
     Effect.andThen(Effect.annotateCurrentSpan("keelson.error_code", id)),
     Effect.andThen(Effect.fail(error))
   )
 }
 
-/** An admission by settings. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const makeAdmission = Effect.fnUntraced(function*<V, P, C>(
+/** Makes an authenticator. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const makeAuthenticator = Effect.fnUntraced(function*<V, P, C>(
   { principal, validator: tag, ...input }: Settings<V, P, C>
-): Effect.fn.Return<Admission<C>, KeelsonError.ConfigurationError, V> {
+): Effect.fn.Return<Authenticator<C>, KeelsonError.ConfigurationError, V> {
   const options = yield* HttpSecurityOptions.decode(input)
   yield* checkRedaction(options.queryParameter)
   const validator = yield* tag
-  const admit: Admission<C>["admit"] = (found) => {
-    switch (found._tag) {
+  const authenticate: Authenticator<C>["authenticate"] = (token) => {
+    switch (token._tag) {
       case "None":
-        return refuse(tokenMissing(options))
+        return reject(tokenMissing(options))
       case "Invalid":
-        return refuse(requestInvalid(options, found.problem))
+        return reject(requestInvalid(options, token.problem))
       case "OtherOrigin":
-        return refuse(otherOrigin(options))
+        return reject(otherOrigin(options))
       case "Token":
-        return Effect.matchEffect(validator.validate(found.text), {
-          onFailure: (error) => refuse(tokenRefused(options, error), error.code),
+        return Effect.matchEffect(validator.validate(token.text), {
+          onFailure: (error) => reject(tokenRejected(options, error), error.code),
           onSuccess: (validated) => Effect.succeed(principal.fromValidated(validated, options))
         })
     }
   }
-  return { options, admit }
+  return { options, authenticate }
 })
