@@ -8,6 +8,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
 import { carriedCode } from "./internal/errors/carriedCode.ts"
+import { details } from "./internal/errors/details.ts"
 import * as Redaction from "./Redaction.ts"
 
 /** The facts of an error for programs: redacted JSON. */
@@ -42,14 +43,6 @@ export const Body = Schema.Struct({
   details: Schema.Record(Schema.String, Schema.Json)
 }).annotate({ identifier: "Problem", description: "Problem details, RFC 9457" })
 export type Body = typeof Body.Type
-
-const isMembers = (json: Schema.Json): json is Details => Predicate.isObject(json)
-
-/** Facts as redacted JSON of bounded size. */
-export const details = (facts: Readonly<Record<string, unknown>>): Details => {
-  const redacted = Redaction.value(facts)
-  return isMembers(redacted) ? redacted : {}
-}
 
 /** Reads a member; a throwing getter must not replace the error being reported. */
 const read = <A>(member: () => A, otherwise: A): A => {

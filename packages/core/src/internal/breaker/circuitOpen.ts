@@ -1,8 +1,8 @@
 /** The error of a call that a circuit breaker rejected. */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { code } from "./ErrorCode.ts"
-import { errorBody } from "./internal/errors/errorBody.ts"
+import { code } from "../../ErrorCode.ts"
+import { errorBody } from "../errors/errorBody.ts"
 
 /**
  * A circuit breaker rejected a call without making it (`CIRCUIT_OPEN`): the circuit is open, or half-open while its one

@@ -20,8 +20,8 @@ const bomb = ["l0: &l0 [503, 503, 503, 503, 503, 503, 503, 503, 503]"]
   .concat("retry:", "  statuses: *l6")
   .join("\n")
 
-describe("Configuration that would be replaced or would exhaust the process", () => {
-  it.effect("one option in two spellings of the environment is refused, whatever their order", () =>
+describe("Configuration with two spellings of an option, or of excessive size", () => {
+  it.effect("rejects one option in two spellings of the environment, in either order", () =>
     Effect.gen(function*() {
       const spellings = [["MAX_ATTEMPTS", "5"], ["max_attempts", "6"]] as const
       for (const order of [spellings, spellings.toReversed()]) {
@@ -40,7 +40,7 @@ describe("Configuration that would be replaced or would exhaust the process", ()
       assert.strictEqual((yield* Effect.flip(fromEnvironment(lists))).code, "INVALID_CONFIG")
     }))
 
-  it.effect("a list whose index is beyond any list is refused, and not made", () =>
+  it.effect("rejects a list with an excessive index without allocating it", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(fromEnvironment({ KEELSON_RETRY_STATUSES_4294967294: "503" }))
       assert.strictEqual(error.code, "INVALID_CONFIG")
@@ -48,7 +48,7 @@ describe("Configuration that would be replaced or would exhaust the process", ()
       assert.deepStrictEqual((yield* fromEnvironment({ KEELSON_RETRY_STATUSES_0: "503" })).statuses, [503])
     }))
 
-  it.effect("text that is nested too deeply, or that aliases multiply, is refused with its section", () =>
+  it.effect("rejects text that is nested too deeply or expanded by aliases, naming its section", () =>
     Effect.gen(function*() {
       for (const levels of [1_000, 100_000]) {
         const error = yield* Effect.flip(decodeText("json", nested(levels)))
@@ -60,7 +60,7 @@ describe("Configuration that would be replaced or would exhaust the process", ()
       assert.strictEqual(error.details["path"], "retry")
     }))
 
-  it.effect("so are an object that contains itself and one that is too deep", () =>
+  it.effect("rejects an object that contains itself, and one that is too deep", () =>
     Effect.gen(function*() {
       const cycle: Record<string, unknown> = {}
       cycle["budget"] = cycle
@@ -72,7 +72,7 @@ describe("Configuration that would be replaced or would exhaust the process", ()
       }
     }))
 
-  it.effect("what is bounded passes as before", () =>
+  it.effect("accepts large options within the limits", () =>
     Effect.gen(function*() {
       const statuses = Array.from({ length: 50_000 }, () => 503)
       const policy = yield* decodeText("json", JSON.stringify({ statuses }))

@@ -4,15 +4,15 @@ import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Deadline, Retry, RetryPolicy, SingleFlight } from "../../src/index.ts"
 
-/** The flight in a scope of its own, which its work can close. */
+/** Shared work with its own scope, which the work can close. */
 const inScope = <A, E>(work: (scope: Scope.Closeable) => Effect.Effect<A, E>) =>
   Effect.flatMap(
     Scope.make(),
     (scope) => Effect.map(Scope.provide(SingleFlight.make(work(scope)), scope), (flight) => ({ flight, scope }))
   )
 
-describe("Work of a single flight that closes its scope, calls itself, or was made under a deadline", () => {
-  it.effect("[R28] work that closes the scope before it waits is stopped, and its waiter is told at once", () =>
+describe("Shared work that closes its scope, calls itself, or was made under a deadline", () => {
+  it.effect("[R28] work that closes the scope before it waits is stopped, and its caller fails at once", () =>
     Effect.gen(function*() {
       const seen = { stopped: false }
       const { flight } = yield* inScope((scope) =>
@@ -25,7 +25,7 @@ describe("Work of a single flight that closes its scope, calls itself, or was ma
       assert.isTrue(seen.stopped)
     }))
 
-  it.effect("[R28] work that closes the scope later is stopped too, and the scope's closing ends", () =>
+  it.effect("[R28] work that closes the scope later is stopped, and closing the scope ends", () =>
     Effect.gen(function*() {
       const started = yield* Deferred.make<Fiber.Fiber<unknown, unknown>>()
       const gate = yield* Deferred.make<void>()
@@ -45,7 +45,7 @@ describe("Work of a single flight that closes its scope, calls itself, or was ma
     }))
 
   for (const [when, before] of [["at once", Effect.void], ["later", Effect.yieldNow]] as const) {
-    it.effect(`work that calls itself ${when} dies: it would wait for its own end`, () =>
+    it.effect(`work that calls itself ${when} dies instead of waiting for itself`, () =>
       Effect.gen(function*() {
         const self: { flight: Effect.Effect<number, SingleFlight.Closed> } = { flight: Effect.succeed(0) }
         self.flight = yield* SingleFlight.make(Effect.andThen(before, Effect.suspend(() => self.flight)))
@@ -54,7 +54,7 @@ describe("Work of a single flight that closes its scope, calls itself, or was ma
       }))
   }
 
-  it.effect("a deadline under which it was made does not bind its work for ever", () =>
+  it.effect("a deadline at the time of make does not bind the work", () =>
     Effect.gen(function*() {
       const policy = RetryPolicy.make({ maxAttempts: 3, initialDelay: "1 second", jitter: "none" })
       const flight = yield* Deadline.within(SingleFlight.make(Retry.retry(Effect.fail("down"), policy)), "5 seconds")

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import { Breaker, BreakerStore } from "../../src/index.ts"
 
-describe("The reset of a circuit", () => {
-  it.effect("shares nothing with a circuit whose name looks like a reset one's", () =>
+describe("A circuit after a reset", () => {
+  it.effect("is separate from circuits called a#1 and a#2", () =>
     Effect.gen(function*() {
       const first = yield* Breaker.make("a", { failureThreshold: 1 })
       const others = yield* Effect.forEach(["a#1", "a#2"], (name) => Breaker.make(name, { failureThreshold: 1 }))
@@ -14,7 +14,7 @@ describe("The reset of a circuit", () => {
       for (const other of others) assert.strictEqual(yield* other.state, "CLOSED")
     }).pipe(Effect.provide(BreakerStore.layerMemory)))
 
-  it.effect("[S3-16] a call under way at the reset is no part of the failures in a row after it", () =>
+  it.effect("[S3-16] does not count a call that was running at the reset as a failure in a row", () =>
     Effect.gen(function*() {
       const breaker = yield* Breaker.make("a", { failureThreshold: 3 })
       const gate = yield* Deferred.make<void>()

@@ -4,8 +4,8 @@ import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Deadline } from "../../src/index.ts"
 
-describe("A deadline without end", () => {
-  it.effect("binds nothing", () =>
+describe("An infinite deadline", () => {
+  it.effect("limits nothing", () =>
     Effect.gen(function*() {
       const day = Effect.as(Effect.sleep("1 day"), "done")
       const fiber = yield* Effect.forkChild(Deadline.within(day, Duration.infinity), { startImmediately: true })
@@ -14,7 +14,7 @@ describe("A deadline without end", () => {
       assert.isUndefined(yield* Deadline.within(Deadline.remaining, "Infinity"))
     }))
 
-  it.effect("leaves the outer one as it is", () =>
+  it.effect("leaves the outer deadline unchanged", () =>
     Effect.gen(function*() {
       const inner = Deadline.within(Effect.never, "Infinity")
       const fiber = yield* Effect.forkChild(Effect.exit(Deadline.within(inner, "1 second")), { startImmediately: true })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Breaker, BreakerStore, ErrorCode, Problem } from "../../src/index.ts"
 
-/** An error with a code of the catalogue, of which one member throws when it is read. */
+/** An error with a catalogue code and one member that throws when it is read. */
 const throwing = (member: string): Error =>
   Object.defineProperty(Object.assign(new Error("late"), { code: "TIMEOUT" }), member, {
     get: () => {
@@ -16,8 +16,8 @@ const revoked = (): unknown => {
   return proxy
 }
 
-describe("An error whose members throw when they are read", () => {
-  it("is encoded by what can be read of it", () => {
+describe("An error with throwing getters", () => {
+  it("is encoded from its readable members", () => {
     for (const member of ["message", "details", "severity"]) {
       const { details, error_code, message, severity } = Problem.encode(throwing(member))
       assert.deepStrictEqual({ error_code, severity, details }, {
@@ -31,14 +31,14 @@ describe("An error whose members throw when they are read", () => {
     assert.strictEqual(Problem.encode(odd).message, ErrorCode.codeInfo.TIMEOUT.description)
   })
 
-  it("has no code, and becomes INT-001, where the code itself cannot be read", () => {
+  it("becomes INT-001 if its code cannot be read", () => {
     for (const error of [throwing("code"), revoked(), Object.assign(new Error("x"), { reason: revoked() })]) {
       assert.isUndefined(ErrorCode.codeOf(error))
       assert.strictEqual(Problem.encode(error).error_code, "INT-001")
     }
   })
 
-  it.effect("is a failure to a breaker, and reaches the caller as it is", () =>
+  it.effect("counts as a failure for a breaker, and reaches the caller unchanged", () =>
     Effect.gen(function*() {
       const breaker = yield* Breaker.make("a", { failureThreshold: 1 })
       const error = throwing("code")

@@ -1,10 +1,10 @@
 /** The error of a retry that stopped. */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import { codeOf, type ErrorCode } from "./ErrorCode.ts"
-import { errorBody } from "./internal/errors/errorBody.ts"
-import { nameOf } from "./internal/retry/failedAttempt.ts"
-import * as Redaction from "./Redaction.ts"
+import { codeOf, type ErrorCode } from "../../ErrorCode.ts"
+import * as Redaction from "../../Redaction.ts"
+import { errorBody } from "../errors/errorBody.ts"
+import { nameOf } from "./failedAttempt.ts"
 
 /**
  * Why no further attempt was made.

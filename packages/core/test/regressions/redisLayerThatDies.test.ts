@@ -5,8 +5,8 @@ import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { Breaker, BreakerStore } from "../../src/index.ts"
 
-describe("A connection to Redis whose layer dies", () => {
-  it.effect("is tried again, as one that fails is", () =>
+describe("A Redis layer that dies", () => {
+  it.effect("is built again, like one that fails", () =>
     Effect.gen(function*() {
       const seen = { builds: 0 }
       const redis = Layer.effect(
@@ -23,7 +23,7 @@ describe("A connection to Redis whose layer dies", () => {
       assert.strictEqual(yield* breaker.execute(Effect.succeed(1)), 1)
     }))
 
-  it.live.skipIf(skipReason !== undefined)("is made once it no longer dies", () =>
+  it.live.skipIf(skipReason !== undefined)("connects once it no longer dies", () =>
     Effect.gen(function*() {
       const server = yield* makeRedisServer
       yield* server.start
