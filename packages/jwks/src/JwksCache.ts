@@ -17,17 +17,17 @@ import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
-import { findIn } from "./internal/cache/lookup.ts"
+import { findIn } from "./internal/cache/keyLookup.ts"
 import { eventCapacity, makeProvider } from "./internal/cache/provider.ts"
 import { FetchPermits } from "./internal/cache/providerState.ts"
 import type { RefreshResult } from "./internal/cache/refresh.ts"
 import { makeScheduler } from "./internal/cache/scheduler.ts"
-import type { Candidate, JoseHeader, KeySource } from "./internal/keys/candidate.ts"
 import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
 import type { JwksEvent } from "./JwksEvent.ts"
 import * as JwksOptions from "./JwksOptions.ts"
 import type { Health, JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
+import type { Candidate, JoseHeader, KeySource } from "./KeySource.ts"
 
 export type { RefreshResult } from "./internal/cache/refresh.ts"
 
@@ -88,11 +88,11 @@ const makeFrom = Effect.fnUntraced(function*(
     publish: (event) => void PubSub.publishUnsafe(events, event)
   })
   provider.start(yield* Clock.Clock)
-  const find: JwksCache["Service"]["find"] = (header) => findIn(provider, header)
+  const find: JwksCache["Service"]["find"] = (header) => findIn(provider.lookup, header)
   return {
     issuer: options.issuer,
     find,
-    keySet: provider.keySet,
+    keySet: provider.lookup.keySet,
     refresh: provider.refresh,
     invalidate: provider.invalidate,
     status: provider.status,

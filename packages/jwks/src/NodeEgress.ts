@@ -10,7 +10,6 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { fetch } from "undici"
 import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
 import { trust } from "./internal/egress/NodeAuthorities.ts"
@@ -65,7 +64,7 @@ const opener = Effect.fnUntraced(function*(settings: Settings) {
     Effect.map(
       Effect.acquireRelease(acquire(pins), release),
       ({ dispatcherOf }): Send => (url, { headers, signal }) =>
-        fetch(url, {
+        settings.undici.fetch(url, {
           method: "GET",
           headers,
           redirect: "manual",
@@ -85,9 +84,11 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
   const authorities = yield* trust(options.caFile)
   const proxy = yield* proxyOf(options.proxy)
   if (proxy !== undefined) {
-    yield* Effect.logWarning("Key sets are fetched by a proxy, so the addresses behind host names are not checked")
+    yield* Effect.logWarning("Key sets are fetched through a proxy: addresses behind host names are not checked")
   }
-  return makeEgress(rules, yield* opener({ lookup: guardedLookup(resolve, rules), trust: authorities, proxy }))
+  const undici = yield* Effect.promise(() => import("undici"))
+  const lookup = guardedLookup(resolve, rules)
+  return makeEgress(rules, yield* opener({ undici, lookup, trust: authorities, proxy }))
 })
 
 const decode = Configuration.decode(NodeEgressOptions)

@@ -6,8 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Egress, Rules } from "../../Egress.ts"
-import { fetchDocument } from "./fetchDocument.ts"
-import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
+import { failed, failure, fetchDocument, type FetchFailed } from "./fetchDocument.ts"
 import { type HeaderRecord, lifetime } from "./freshness.ts"
 import { kept, merged } from "./validators.ts"
 
@@ -82,7 +81,7 @@ interface CachedMetadata {
 
 /** Finds an issuer's metadata, and keeps them as long as their response says. */
 export interface MetadataSource {
-  /** Those held while they are fresh, else fetched. Where that fails or hangs, those held stay in use. */
+  /** Those cached while they are fresh, else fetched. Where that fails or hangs, those cached stay in use. */
   readonly metadata: Effect.Effect<Metadata, FetchFailed>
   /** Has the next `metadata` fetch anew. */
   readonly expire: () => void
@@ -93,45 +92,45 @@ const retryDelay = 30_000
 
 /** Made at once; nothing is fetched before it is asked for. */
 export const makeMetadata = (options: Options): MetadataSource => {
-  let held: CachedMetadata | undefined
+  let cached: CachedMetadata | undefined
   let isExpired = false
   let retryAt: Instant | undefined
 
   const fetch = Effect.gen(function*() {
     const url = yield* Effect.fromResult(Result.mapError(wellKnownUrl(options.issuer, options.kind), (e) => failed(e)))
     const { egress, rules } = options
-    const answer = yield* fetchDocument({
+    const response = yield* fetchDocument({
       egress,
       url,
       rules,
       accept: "application/json",
-      held: held?.headers,
+      cachedHeaders: cached?.headers,
       noCache: isExpired,
       invalid: "DISCOVERY_INVALID"
     })
-    const { headers, metadata } = answer._tag === "Document"
+    const { headers, metadata } = response._tag === "Document"
       ? {
-        headers: kept(answer.headers),
-        metadata: yield* Effect.fromResult(read(options.issuer, options.endpoint ?? "jwks_uri", answer.body))
+        headers: kept(response.headers),
+        metadata: yield* Effect.fromResult(read(options.issuer, options.endpoint ?? "jwks_uri", response.body))
       }
-      : { headers: merged(held?.headers ?? {}, answer.headers), metadata: held?.metadata }
-    // A 304 only comes to a conditional request, which was made of what is held.
-    if (metadata === undefined) return yield* Effect.fail(invalid("A 304 came where nothing is held"))
+      : { headers: merged(cached?.headers ?? {}, response.headers), metadata: cached?.metadata }
+    // A 304 only comes to a conditional request, which was made of what is cached.
+    if (metadata === undefined) return yield* Effect.fail(invalid("304 for a request without validators"))
     yield* Effect.mapError(egress.check(metadata.endpoint, rules), (error) => failed(error))
-    const fresh = Duration.toMillis(lifetime(headers, answer.receivedAt, options))
-    held = { metadata, headers, expiresAt: after(answer.sentAt, fresh) }
+    const fresh = Duration.toMillis(lifetime(headers, response.receivedAt, options))
+    cached = { metadata, headers, expiresAt: after(response.sentAt, fresh) }
     isExpired = false
     retryAt = undefined
     return metadata
   })
 
-  /** Put off before it begins, since one that hangs is interrupted: whoever asks again then goes on with those held. */
+  /** Put off before it begins, since one that hangs is interrupted: whoever asks again then goes on with those cached. */
   const fetchAgain = (current: CachedMetadata, clock: Clock.Clock): Effect.Effect<Metadata> => {
     retryAt = after(now(clock), retryDelay)
     return Effect.orElseSucceed(fetch, () => current.metadata)
   }
   const metadata = Effect.flatMap(Clock.Clock, (clock): Effect.Effect<Metadata, FetchFailed> => {
-    const current = held
+    const current = cached
     if (current === undefined) return fetch
     const isDue = isExpired || hasCome(current.expiresAt, clock)
     const isPutOff = retryAt !== undefined && !hasCome(retryAt, clock)

@@ -17,11 +17,11 @@ import { JwksNotRegistered, JwksUnavailable } from "../../JwksError.ts"
 import type { JwksEvent } from "../../JwksEvent.ts"
 import * as JwksOptions from "../../JwksOptions.ts"
 import type { JwksRegistry, ProviderStatus, PutError, PutOptions } from "../../JwksRegistry.ts"
+import type { Candidate, JoseHeader, KeySource, LookupError } from "../../KeySource.ts"
 import { findAmong } from "../cache/endpoints.ts"
-import { findIn } from "../cache/lookup.ts"
+import { findIn } from "../cache/keyLookup.ts"
 import { eventCapacity, makeProvider, type Provider } from "../cache/provider.ts"
 import { makeScheduler } from "../cache/scheduler.ts"
-import type { Candidate, JoseHeader, KeySource, LookupError } from "../keys/candidate.ts"
 import { makeKeyedLock } from "./keyedLock.ts"
 import { operatorFields } from "./operatorFields.ts"
 import { keyOf, makeRoster } from "./roster.ts"
@@ -159,11 +159,11 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         const endpoints = roster.ofIssuer(tenantId, issuer)
         const [first] = endpoints
         if (first === undefined) return Effect.fail(new JwksNotRegistered())
-        const hit = endpoints.length === 1 ? first.provider.hit(header, clock) : undefined
+        const hit = endpoints.length === 1 ? first.provider.lookup.hit(header, clock) : undefined
         if (hit !== undefined) return hit
         const missed = endpoints.length === 1
-          ? first.provider.miss(header)
-          : findAmong(endpoints.map(({ provider }) => provider), header, clock)
+          ? first.provider.lookup.miss(header)
+          : findAmong(endpoints.map(({ provider }) => provider.lookup), header, clock)
         const isReplaced = () => repeats > 0 && roster.ofIssuer(tenantId, issuer) !== endpoints
         return askAgain(missed, isReplaced, () => find(issuer, header, repeats - 1))
       })
@@ -209,13 +209,13 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
   return {
     put: putNamed,
     remove: (id) => change("remove", id, remove(id)),
-    resolve: (id, header) => runOn((provider) => findIn(provider, header), id),
-    keySet: (id) => runOn((provider) => provider.keySet, id),
+    resolve: (id, header) => runOn((provider) => findIn(provider.lookup, header), id),
+    keySet: (id) => runOn((provider) => provider.lookup.keySet, id),
     cached: withProvider((provider) =>
       Effect.clockWith((clock) =>
         Effect.sync(() => {
           const cached = provider.cached(clock)
-          return cached && { keySet: cached.set, expiresIn: Duration.millis(until(cached.expiresAt, now(clock))) }
+          return cached && { keySet: cached.keySet, expiresIn: Duration.millis(until(cached.expiresAt, now(clock))) }
         })
       )
     ),
