@@ -1,6 +1,7 @@
 import * as Deadline from "@keelson/core/Deadline"
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import { findFirst } from "@keelson/core/unstable/CauseChain"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -45,26 +46,22 @@ const isUnsentBy = (cause: object): boolean =>
   Predicate.hasProperty(cause, "code") && unsent.test(String(cause.code)) &&
   !(Predicate.hasProperty(cause, "syscall") && (cause.syscall === "read" || cause.syscall === "write"))
 
-/** Each error in a chain of causes; Effect's `HttpClientError` has its own in its reason. */
-const causes = (error: unknown, depth = 0): ReadonlyArray<object> => {
-  if (!Predicate.isObject(error) || depth > 8) return []
-  const reason = Predicate.hasProperty(error, "reason") ? causes(error.reason, depth + 1) : []
-  const cause = Predicate.hasProperty(error, "cause") ? causes(error.cause, depth + 1) : []
-  return [error, ...reason, ...cause]
-}
+/** Effect's `HttpClientError` has its cause in its reason. */
+const links = ["reason", "cause"] as const
 
-const network = new Set<ErrorCode.ErrorCode>(["TIMEOUT", "NETWORK_ERROR", "TLS_FAILED"])
-
-const isTransport = (code: ErrorCode.ErrorCode | undefined): code is "TIMEOUT" | "NETWORK_ERROR" | "TLS_FAILED" =>
-  code !== undefined && network.has(code)
+/** The codes that say more than `NETWORK_ERROR`. */
+const isTransport = (code: ErrorCode.ErrorCode | undefined): code is "TIMEOUT" | "TLS_FAILED" =>
+  code === "TIMEOUT" || code === "TLS_FAILED"
 
 /** Whatever an HTTP client fails with says that the network failed; its message names hosts, and is not kept. */
 const toFailed = (error: unknown): ExchangeFailed => {
   if (error instanceof ExchangeFailed) return error
-  const chain = causes(error)
-  const codes = chain.map((cause) => ErrorCode.codeOf(cause)).filter(isTransport)
-  const code = codes.find((found) => found !== "NETWORK_ERROR") ?? "NETWORK_ERROR"
-  return new ExchangeFailed({ error: new KeelsonError.NetworkError({ code }), isUnsent: chain.some(isUnsentBy) })
+  const code = findFirst(error, links, (cause) => {
+    const code = ErrorCode.codeOf(cause)
+    return isTransport(code) ? code : undefined
+  })
+  const isUnsent = findFirst(error, links, (cause) => isUnsentBy(cause) || undefined) === true
+  return new ExchangeFailed({ error: new KeelsonError.NetworkError({ code: code ?? "NETWORK_ERROR" }), isUnsent })
 }
 
 /** Statuses without a body, whose stream is an error. */

@@ -1,16 +1,22 @@
-/** What an option's schema says of it: read from the syntax tree, where Effect keeps annotations and checks. */
+/** Reads type, range and default of an option from its schema's syntax tree, where Effect keeps annotations and checks. */
 import { Configuration } from "@keelson/core"
 import { Duration, Result, Schema, SchemaAST } from "effect"
+import { join } from "node:path"
 import { written } from "../packages/core/src/unstable/Field.ts"
+import { root } from "./api/program.ts"
 
-export interface OptionInfo {
+export interface Bounds {
   readonly name: string
   /** What it may be: type, range or allowed values. */
   readonly value: string
-  /** As it is written; `undefined` where there is none. */
+  /** The default as it is written; `undefined` where there is none. */
   readonly preset: string | undefined
-  /** Whether it has to be given. */
-  readonly isRequired?: boolean
+  readonly isRequired: boolean
+  /** How the documentation has to end. */
+  readonly ending: string
+}
+
+export interface OptionInfo extends Omit<Bounds, "ending"> {
   readonly meaning: string
 }
 
@@ -64,7 +70,7 @@ const redacted = (ast: SchemaAST.AST): string | undefined => {
     : undefined
 }
 
-/** Type, range and allowed values in words. A section of its own is told by its type only. */
+/** Type, range and allowed values in words. A section is described elsewhere. */
 export const describe = (ast: SchemaAST.AST): string => {
   const expected = expectedOf(ast) ?? redacted(ast)
   if (expected !== undefined) return expected === notEmpty ? "text that is not empty" : expected
@@ -85,25 +91,45 @@ const rangeOf = (value: string): string => {
   return value.startsWith("a list") ? ` Each ${range}.` : ` ${range[0]?.toUpperCase()}${range.slice(1)}.`
 }
 
-/** What becomes of an option that is not given: a value, nothing, or an error. */
-const presetOf = (name: string, field: Decodable): { readonly isRequired: boolean; readonly preset?: unknown } => {
+/** The value of an option that is not given: its default or none, unless it is required. */
+const presetOf = (name: string, field: Decodable): { readonly isRequired: boolean; readonly preset: unknown } => {
   const decoded = Configuration.decodeResult(Schema.Struct({ [name]: field }))({})
-  if (Result.isFailure(decoded)) return { isRequired: true }
-  return name in decoded.success ? { isRequired: false, preset: decoded.success[name] } : { isRequired: false }
+  return Result.isFailure(decoded)
+    ? { isRequired: true, preset: undefined }
+    : { isRequired: false, preset: decoded.success[name] }
 }
 
-/**
- * Every option of a struct, in its order. Its default is what it decodes to where it is not given, and what it means is
- * its doc comment, which has to end with the range and the default that the schema has.
- */
-export const optionsOf = (schema: Options, comments: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> =>
+/** Every option of a struct, in its order, with the end that its documentation has to have: range, then default. */
+export const boundsOf = (schema: Options): ReadonlyArray<Bounds> =>
   Object.entries(schema.fields).map(([name, field]) => {
-    const comment = comments.get(name)
-    if (comment === undefined) throw new Error(`The option ${name} has no doc comment`)
     const value = describe(field.ast)
-    const found = presetOf(name, field)
-    const preset = "preset" in found ? shown(found.preset) : undefined
-    const bounds = `${rangeOf(value)} ${found.isRequired ? "Required" : `Default ${preset ?? "none"}`}.`
-    if (!comment.endsWith(bounds)) throw new Error(`The doc comment of ${name} has to end with:${bounds}`)
-    return { name, value, preset, isRequired: found.isRequired, meaning: comment.slice(0, -bounds.length) }
+    const { isRequired, preset } = presetOf(name, field)
+    const written = preset === undefined ? undefined : shown(preset)
+    const ending = `${rangeOf(value)} ${isRequired ? "Required" : `Default ${written ?? "none"}`}.`.trim()
+    return { name, value, preset: written, isRequired, ending }
+  })
+
+const isOptions = (value: unknown): value is Options => Schema.isSchema(value) && "fields" in value
+/** Fields that are exported without a schema. */
+const areFields = (value: unknown): value is Options["fields"] =>
+  typeof value === "object" && value !== null && Object.values(value).every(Schema.isSchema)
+
+/** The schema of options that a module, such as `core/RetryPolicy`, exports by a name. */
+export const schemaIn = async (module: string, name: string): Promise<Options> => {
+  const exported: Readonly<Record<string, unknown>> = await import(
+    join(root, "packages", module.replace("/", "/src/") + ".ts")
+  )
+  const found = exported[name]
+  if (isOptions(found)) return found
+  if (areFields(found)) return Schema.Struct(found)
+  throw new Error(`${module} exports no schema ${name}`)
+}
+
+/** The options of a struct with what they mean: their documentation without its end, which has to be the schema's. */
+export const optionsOf = (schema: Options, documentation: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> =>
+  boundsOf(schema).map(({ ending, ...bounds }) => {
+    const text = documentation.get(bounds.name) ?? ""
+    if (text === "") throw new Error(`The option ${bounds.name} has no doc comment`)
+    if (!text.endsWith(` ${ending}`)) throw new Error(`The doc comment of ${bounds.name} has to end with: ${ending}`)
+    return { ...bounds, meaning: text.slice(0, -ending.length - 1) }
   })
