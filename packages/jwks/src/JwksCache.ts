@@ -104,9 +104,6 @@ const makeFrom = Effect.fnUntraced(function*(
   }
 })
 
-const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
-const decodeNames = Configuration.decode(JwksOptions.Names)
-
 /**
  * A cache of its own. `names` tells it from other caches in metrics, spans and snapshots. Key sets are kept in
  * `JwksSnapshots` where that is provided.
@@ -116,30 +113,30 @@ const decodeNames = Configuration.decode(JwksOptions.Names)
  */
 export const make = Effect.fnUntraced(function*(
   options: JwksOptions.Options,
-  names: Partial<JwksOptions.Names> = {}
+  names: JwksOptions.NamesOptions = {}
 ): Effect.fn.Return<
   JwksCache["Service"],
   KeelsonError.ConfigurationError | KeelsonError.NetworkError,
   Egress | Scope.Scope
 > {
-  return yield* makeFrom(yield* decodeOptions(options), yield* decodeNames(names))
+  return yield* makeFrom(yield* JwksOptions.decode(options), yield* JwksOptions.decodeNames(names))
 })
 
 /** `make` as a layer. */
 export const layer = (
   options: JwksOptions.Options,
-  names?: Partial<JwksOptions.Names>
+  names?: JwksOptions.NamesOptions
 ): Layer.Layer<JwksCache, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Egress> =>
   Layer.effect(JwksCache, make(options, names))
 
 /** A cache with options from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (
   path: Configuration.Path,
-  names: Partial<JwksOptions.Names> = {}
+  names: JwksOptions.NamesOptions = {}
 ): Layer.Layer<JwksCache, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Egress> =>
   Layer.effect(
     JwksCache,
     Effect.gen(function*() {
-      return yield* makeFrom(yield* JwksOptions.config(path), yield* decodeNames(names))
+      return yield* makeFrom(yield* JwksOptions.config(path), yield* JwksOptions.decodeNames(names))
     })
   )

@@ -81,27 +81,27 @@ export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkE
  */
 export const layerJwks = (
   options: JwksOptions.Options & { readonly url: string },
-  names?: Partial<JwksOptions.Names>
+  names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(layerFromCache, JwksCache.layer(options, names))
 
 /** The keys of one issuer, found by its OpenID Connect metadata; otherwise as `layerJwks`. */
 export const layerOidc = (
   options: Omit<JwksOptions.Options, "discovery" | "url">,
-  names?: Partial<JwksOptions.Names>
+  names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> =>
   Layer.provide(layerFromCache, JwksCache.layer({ ...options, discovery: "oidc" }, names))
 
 /** The keys of one issuer, found by its RFC 8414 metadata; otherwise as `layerJwks`. */
 export const layerOauth2 = (
   options: Omit<JwksOptions.Options, "discovery" | "url">,
-  names?: Partial<JwksOptions.Names>
+  names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> =>
   Layer.provide(layerFromCache, JwksCache.layer({ ...options, discovery: "oauth2" }, names))
 
 /** With the options of a cache from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (
   path: Configuration.Path,
-  names?: Partial<JwksOptions.Names>
+  names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(layerFromCache, JwksCache.layerConfig(path, names))
 
 /** The keys of a `JwksCache` that an application also uses otherwise. */

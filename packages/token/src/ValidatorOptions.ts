@@ -22,7 +22,7 @@ import * as ValidationPolicy from "./ValidationPolicy.ts"
 
 /** What is said of a key set here; its issuer is the one of the policy. */
 const Jwks = Schema.Struct(
-  Struct.omit({ ...JwksOptions.originFields, ...JwksOptions.timeFields, ...JwksOptions.fetchFields }, ["issuer"])
+  Struct.omit(JwksOptions.JwksOptions.fields, ["issuer"])
 )
 
 /** Fields of the options. */

@@ -1,4 +1,3 @@
-import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import { now, until } from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
@@ -44,9 +43,6 @@ const areIds = ({ providerId, tenantId }: JwksOptions.Names): boolean =>
 
 const operatorOptions = (options: JwksOptions.JwksOptions) => Struct.pick(options, operatorFields)
 const operatorDefaults = operatorOptions(JwksOptions.make({ issuer: "any" }))
-
-const decodeNames = Configuration.decode(JwksOptions.Names)
-const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
 
 /** A registry in a scope, whose end ends all that was registered. */
 export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> = Effect.gen(function*() {
@@ -99,8 +95,8 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
       Effect.flatMap(entryOf(id), ({ provider }) => use(provider))
 
   const add = Effect.fnUntraced(function*(id: JwksOptions.Names, input: JwksOptions.Options) {
-    const names = yield* decodeNames(id)
-    const options = yield* decodeOptions(input)
+    const names = yield* JwksOptions.decodeNames(id)
+    const options = yield* JwksOptions.decode(input)
     if (roster.get(id) !== undefined) {
       return yield* Effect.fail(conflict("A provider is already registered under these ids"))
     }
@@ -121,7 +117,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         return conditions.ifPresent === true ? yield* new JwksNotRegistered() : yield* add(id, input)
       }
       const kept = conditions.keepOperatorOptions === true ? operatorOptions(old.options) : {}
-      yield* replace(id, old, yield* decodeOptions({ ...kept, ...input }))
+      yield* replace(id, old, yield* JwksOptions.decode({ ...kept, ...input }))
     }
   )
   const remove = Effect.fnUntraced(function*(id: JwksOptions.Names) {
