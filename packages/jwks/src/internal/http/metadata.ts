@@ -13,13 +13,13 @@ import { kept, merged } from "./validators.ts"
 /** Where metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). */
 export type Kind = "oidc" | "oauth2"
 
-/** Which URL is wanted of the metadata. */
+/** The member of the metadata that has the URL. */
 export type Endpoint = "jwks_uri" | "token_endpoint"
 
-/** What is read of the metadata. All other members are kept as they came. */
+/** The metadata of an issuer. */
 export interface Metadata {
   readonly issuer: string
-  /** The URL that is wanted. */
+  /** The URL of the requested endpoint. */
   readonly endpoint: string
   /** The whole document. */
   readonly document: Readonly<Record<string, unknown>>
@@ -59,17 +59,23 @@ const read = (issuer: string, wanted: Endpoint, body: string): Result.Result<Met
     })
   )
 
-/** What discovery needs to know. */
+/** The options of discovery. */
 export interface Options {
+  /** The issuer, which the metadata must name character by character. Required. */
   readonly issuer: string
+  /** Where the metadata are. Required. */
   readonly kind: Kind
-  /** Default `jwks_uri`. */
+  /** Which URL of the metadata is returned as `endpoint`. Default jwks_uri. */
   readonly endpoint?: Endpoint | undefined
+  /** Fetches the metadata. Required. */
   readonly egress: Egress["Service"]
+  /** Rules of the requests, in addition to those of the egress. Required. */
   readonly rules: Rules
-  /** The lifetime where a response says nothing, and its bounds. */
+  /** Lifetime of a response that states none. Required. */
   readonly ttl: Duration.Duration
+  /** Lower bound of the lifetime that a response states. Required. */
   readonly minTtl: Duration.Duration
+  /** Upper bound of the lifetime that a response states. Required. */
   readonly maxTtl: Duration.Duration
 }
 
@@ -79,7 +85,7 @@ interface CachedMetadata {
   readonly expiresAt: Instant
 }
 
-/** Finds an issuer's metadata, and keeps them as long as their response says. */
+/** Fetches an issuer's metadata, and caches them for the lifetime of their response. */
 export interface MetadataSource {
   /** Those cached while they are fresh, else fetched. Where that fails or hangs, those cached stay in use. */
   readonly metadata: Effect.Effect<Metadata, FetchFailed>
@@ -87,10 +93,10 @@ export interface MetadataSource {
   readonly expire: () => void
 }
 
-/** How long metadata are not fetched again after a fetch that failed or hung, in milliseconds. */
+/** Delay between fetches after a failed or hanging one, in milliseconds. */
 const retryDelay = 30_000
 
-/** Made at once; nothing is fetched before it is asked for. */
+/** Fetches nothing before `metadata` is run. */
 export const makeMetadata = (options: Options): MetadataSource => {
   let cached: CachedMetadata | undefined
   let isExpired = false
