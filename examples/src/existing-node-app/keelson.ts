@@ -59,7 +59,7 @@ const callers = Layer.effect(
 )
 
 const reports = ({ api, audience, clientId, clientSecret, issuer }: Settings) =>
-  Reports.layer(Effect.sync(() => ({
+  Reports.layer({
     name: "reports",
     origins: [api],
     source: OAuthClient.clientCredentials({
@@ -71,7 +71,7 @@ const reports = ({ api, audience, clientId, clientSecret, issuer }: Settings) =>
       allowLocalhost: true
     }),
     allowLocalhost: true
-  }))).pipe(Layer.provide(NodeHttpClient.layerUndici))
+  }).pipe(Layer.provide(NodeHttpClient.layerUndici))
 
 // Logs go to the console, or to a `Logger` that is provided here. This example prints its report there and hides logs.
 const live = (settings: Settings) =>
