@@ -128,7 +128,7 @@ describe("examples", () => {
       const both = (text: string) => [`fastify: ${text}`, `express: ${text}`]
       const good = both("200, {\"caller\":\"reader\",\"reports\":[{\"title\":\"Figures of May\"}]}")
       const realm = "Bearer realm=\"app\""
-      const lacking = "The access token lacks a scope that this needs"
+      const lacking = "The access token lacks a required scope"
       assert.deepStrictEqual(stepsOf(out).slice(1), [
         both("503, 1"),
         good,

@@ -134,7 +134,7 @@ const samples: Readonly<Record<string, ReadonlyArray<Sample>>> = {
 }
 
 const sections = guide.split(/^## /m).slice(1).map((text) => [text.slice(0, text.indexOf("\n")), text] as const)
-const Profile = Schema.Literals(ValidationPolicy.profiles)
+const Profile = Schema.Literals(["jwt", "accessToken", "idToken"])
 
 /** An object literal of a snippet is YAML as well. */
 const policiesIn = (section: string): ReadonlyArray<ValidationPolicy.Options> =>

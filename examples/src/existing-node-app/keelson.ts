@@ -49,8 +49,8 @@ class Reports extends TokenGuard.Service<Reports>()("app/Reports") {}
 // `allowLocalhost` is for this example only: anything not on this machine must use https.
 const tokens = ({ audience, issuer }: Settings) =>
   Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })).pipe(
-    Layer.provide(KeySource.oidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
-    Layer.provide(NodeEgress.layerWith({ allowLocalhost: true }))
+    Layer.provide(KeySource.layerOidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
+    Layer.provide(NodeEgress.layer({ allowLocalhost: true }))
   )
 
 const callers = Layer.effect(

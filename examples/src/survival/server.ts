@@ -21,7 +21,7 @@ const handlers = HttpApiBuilder.group(
 
 /** `allowLocalhost` is for this program only: in production, keys are fetched over https and never from a private address. */
 const keys = ({ jwks }: ValidatorOptions.ValidatorOptions, issuer: string) =>
-  JwksCache.layer({ ...jwks, issuer }).pipe(Layer.provide(NodeEgress.layerWith({ allowLocalhost: true })))
+  JwksCache.layer({ ...jwks, issuer }).pipe(Layer.provide(NodeEgress.layer({ allowLocalhost: true })))
 
 const routes = (options: ValidatorOptions.ValidatorOptions, faults: Faults) =>
   Layer.mergeAll(
@@ -29,7 +29,7 @@ const routes = (options: ValidatorOptions.ValidatorOptions, faults: Faults) =>
       Layer.provide(handlers),
       Layer.provide(HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller, realm: "orders" })),
       Layer.provide(Tokens.layer(ValidatorOptions.policyOf(options))),
-      Layer.provide(KeySource.fromCache)
+      Layer.provide(KeySource.layerFromCache)
     ),
     faultsFirst(faults),
     ownHostOnly

@@ -1,20 +1,18 @@
-/** The error of a retry that gave up. */
+/** The error of a retry that stopped. */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import { codeOf, type ErrorCode } from "./ErrorCode.ts"
-import { shownError } from "./internal/errors/shownError.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 import { nameOf } from "./internal/retry/failedAttempt.ts"
-import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
 /**
- * Why no further attempt was made: `attempts` used up; the `deadline` leaves no time; the `budget` is spent;
- * `retryAfterTooLong` above its ceiling; an `unsafeMethod` that must not be repeated; a `bodyNotReplayable`; or the
- * policy's own `schedule` ended.
+ * Why no further attempt was made.
+ *
+ * - `attempts`: `maxAttempts` is reached; `deadline`: no time is left; `budget`: the retry budget is spent
+ * - `retryAfterTooLong`: the server asked for a longer delay than `retryAfterCeiling`
+ * - `unsafeMethod`: repeating the request could repeat its effect; `bodyNotReplayable`: its body is a stream
+ * - `schedule`: the policy's schedule ended
  */
 export type StoppedBy =
   | "attempts"
@@ -25,37 +23,52 @@ export type StoppedBy =
   | "bodyNotReplayable"
   | "schedule"
 
+/** A summary of an error that is safe to keep and show. */
+export interface AttemptError {
+  /** The `_tag` or the name of the error's class. */
+  readonly name: string
+  /** Its catalogue code; `undefined` without one. */
+  readonly code: ErrorCode | undefined
+  /** Its redacted message. */
+  readonly message: string
+}
+
 /** One failed attempt. */
 export interface Attempt {
   /** From 1. */
   readonly number: number
-  /** When it began, counted from the beginning of the first. */
+  /** When it began, counted from the beginning of the first attempt. */
   readonly start: Duration.Duration
   /** How long it took. */
   readonly duration: Duration.Duration
-  /** The delay after it; zero for the last. */
+  /** The delay after it; zero for the last attempt. */
   readonly delay: Duration.Duration
-  /** Its error's name, catalogue code and redacted message. */
-  readonly error: { readonly name: string; readonly code: ErrorCode | undefined; readonly message: string }
+  /** A summary of its error. */
+  readonly error: AttemptError
 }
 
 /**
- * A call was given up, after `attempts`, because of `stoppedBy`.
+ * A retry stopped because of `stoppedBy`, after these `attempts`.
  *
- * `error` is the last error, as it was. It is neither enumerable nor encoded, since it may hold a request with its
- * headers; the `cause` is a redacted view of it. The code is the last error's, else `RETRY_EXHAUSTED`. The message names
- * the code and not the last error's message, which may tell of hosts and paths.
+ * `error` is the last error, unchanged. It is neither enumerable nor encoded, since it may hold a request with its headers;
+ * `cause` is a redacted view of it. The code is the last error's, else `RETRY_EXHAUSTED`. The message names that code and
+ * not the last error's message, which may contain hosts and paths.
  */
-export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
-  readonly stoppedBy: StoppedBy
-  readonly attempts: ReadonlyArray<Attempt>
-}> {
+export class RetryExhausted<out E> extends errorBody(
+  Data.TaggedError("RetryExhausted")<{
+    readonly stoppedBy: StoppedBy
+    readonly attempts: ReadonlyArray<Attempt>
+  }>
+) {
   declare readonly error: E
   #cause: Error | undefined
 
   constructor(options: {
+    /** The last error. Required. */
     readonly error: E
+    /** Why the retry stopped. Required. */
     readonly stoppedBy: StoppedBy
+    /** The history, oldest first. Required. */
     readonly attempts: ReadonlyArray<Attempt>
   }) {
     super({ stoppedBy: options.stoppedBy, attempts: options.attempts })
@@ -86,16 +99,5 @@ export class RetryExhausted<out E> extends Data.TaggedError("RetryExhausted")<{
         ...(error.code === undefined ? undefined : { code: error.code })
       }))
     }
-  }
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
   }
 }

@@ -190,7 +190,7 @@ describe("Problem", () => {
         cause: new Error("Bearer abcdefghijklmnop")
       })
       const shown = inspect(error)
-      assert.match(shown, /^NetworkError: No answer came in time.*\n +at /)
+      assert.match(shown, /^NetworkError: The call did not end in time.*\n +at /)
       assert.include(shown, "details: {\"server\":\"billing\"}")
       assert.include(shown, "[cause]: Error: Bearer [REDACTED]")
     })

@@ -184,7 +184,7 @@ describe("RetryPolicy", () => {
       assert.deepEqual(own?.policy, { ratio: 0.3, minPerSecond: 1, window: Duration.seconds(20) })
     })
 
-    const accepted: ReadonlyArray<RetryPolicy.MakeOptions> = [
+    const accepted: ReadonlyArray<RetryPolicy.Options> = [
       { maxAttempts: 1 },
       { maxAttempts: 100 },
       { statuses: [] },
@@ -279,7 +279,7 @@ describe("RetryPolicy", () => {
       KEELSON_RETRY_STATUSES: "429,500",
       KEELSON_RETRY_BUDGET_RATIO: "0.5"
     }
-    const document: { readonly retry: RetryPolicy.MakeOptions } = {
+    const document: { readonly retry: RetryPolicy.Options } = {
       retry: { ...plain, statuses: [429, 500], budget: { ratio: 0.5 } }
     }
     const yaml = [
@@ -291,8 +291,8 @@ describe("RetryPolicy", () => {
     ].join("\n")
     const text = (format: "json" | "yaml", text: string) =>
       Effect.map(
-        Configuration.decodeText(RetryPolicy.Options, { format, text, section: "retry" }),
-        RetryPolicy.fromOptions
+        Configuration.decodeText(RetryPolicy.Data, { format, text, section: "retry" }),
+        RetryPolicy.fromData
       )
 
     it.effect("[S2-24] [S3-23] an object, JSON, YAML and the environment give the same policy", () =>

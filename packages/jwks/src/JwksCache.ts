@@ -20,7 +20,7 @@ import type { Egress } from "./Egress.ts"
 import { findIn } from "./internal/cache/lookup.ts"
 import { eventCapacity, makeProvider } from "./internal/cache/provider.ts"
 import { FetchPermits } from "./internal/cache/providerState.ts"
-import type { Refreshed } from "./internal/cache/refresh.ts"
+import type { RefreshResult } from "./internal/cache/refresh.ts"
 import { makeScheduler } from "./internal/cache/scheduler.ts"
 import type { Candidate, JoseHeader, KeySource } from "./internal/keys/candidate.ts"
 import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
@@ -29,7 +29,7 @@ import * as JwksOptions from "./JwksOptions.ts"
 import type { Health, JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
 
-export type { Refreshed } from "./internal/cache/refresh.ts"
+export type { RefreshResult } from "./internal/cache/refresh.ts"
 
 /**
  * How many key sets are fetched at once, by all caches and registries that this is provided to, shared fairly between
@@ -63,7 +63,7 @@ export class JwksCache extends Context.Service<JwksCache, {
    *
    * Fails with `NetworkError` as the last attempt did, and with `SingleFlight.Closed` (`SHUTTING_DOWN`).
    */
-  readonly refresh: Effect.Effect<Refreshed, KeelsonError.NetworkError | SingleFlight.Closed>
+  readonly refresh: Effect.Effect<RefreshResult, KeelsonError.NetworkError | SingleFlight.Closed>
   /**
    * Ends the trust in the keys at once; the next lookup fetches, and what a fetch under way brings is not used either. The
    * snapshot is taken out of the store, which is waited for; where that fails, it is logged and counted.

@@ -1,7 +1,7 @@
 /**
  * The one seam between keys and validation: an issuer and a token's header give the keys to try, in order.
  *
- * A cache (`jwks`, `oidc`, `oauth2`), a registry (`JwksRegistry.keySource`) and static keys (`StaticKeys`) provide it.
+ * A cache (`layerJwks`, `layerOidc`, `layerOauth2`), a registry (`JwksRegistry.layerKeySource`) and static keys (`StaticKeys`) provide it.
  */
 import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -35,33 +35,33 @@ export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkE
  * Fails to build with `ConfigurationError` (`INVALID_CONFIG`), or `NetworkError` (`EGRESS_REFUSED`) for a URL that may not
  * be fetched. An endpoint that is down is no failure.
  */
-export const jwks = (
+export const layerJwks = (
   options: JwksOptions.Options & { readonly url: string },
   names?: Partial<JwksOptions.Names>
-): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(fromCache, JwksCache.layer(options, names))
+): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(layerFromCache, JwksCache.layer(options, names))
 
-/** The keys of one issuer, found by its OpenID Connect metadata; otherwise as `jwks`. */
-export const oidc = (
+/** The keys of one issuer, found by its OpenID Connect metadata; otherwise as `layerJwks`. */
+export const layerOidc = (
   options: Omit<JwksOptions.Options, "discovery" | "url">,
   names?: Partial<JwksOptions.Names>
 ): Layer.Layer<KeySource, BuildError, Egress> =>
-  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oidc" }, names))
+  Layer.provide(layerFromCache, JwksCache.layer({ ...options, discovery: "oidc" }, names))
 
-/** The keys of one issuer, found by its RFC 8414 metadata; otherwise as `jwks`. */
-export const oauth2 = (
+/** The keys of one issuer, found by its RFC 8414 metadata; otherwise as `layerJwks`. */
+export const layerOauth2 = (
   options: Omit<JwksOptions.Options, "discovery" | "url">,
   names?: Partial<JwksOptions.Names>
 ): Layer.Layer<KeySource, BuildError, Egress> =>
-  Layer.provide(fromCache, JwksCache.layer({ ...options, discovery: "oauth2" }, names))
+  Layer.provide(layerFromCache, JwksCache.layer({ ...options, discovery: "oauth2" }, names))
 
 /** With the options of a cache from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (
   path: Configuration.Path,
   names?: Partial<JwksOptions.Names>
-): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(fromCache, JwksCache.layerConfig(path, names))
+): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(layerFromCache, JwksCache.layerConfig(path, names))
 
 /** The keys of a `JwksCache` that an application also uses otherwise. */
-export const fromCache: Layer.Layer<KeySource, never, JwksCache.JwksCache> = Layer.effect(
+export const layerFromCache: Layer.Layer<KeySource, never, JwksCache.JwksCache> = Layer.effect(
   KeySource,
   Effect.map(JwksCache.JwksCache, (cache) => cache.keySource)
 )
@@ -70,7 +70,7 @@ export const fromCache: Layer.Layer<KeySource, never, JwksCache.JwksCache> = Lay
  * One source of several, as of static keys and a cache: each issuer is served by the first that knows it, and by that one
  * alone. For many issuers use a `JwksRegistry`, which finds them at once.
  */
-export const firstOf = <E = never, R = never>(
+export const layerFirstOf = <E = never, R = never>(
   ...sources: readonly [Layer.Layer<KeySource, E, R>, ...ReadonlyArray<Layer.Layer<KeySource, E, R>>]
 ): Layer.Layer<KeySource, E, R> =>
   Layer.effect(

@@ -43,7 +43,7 @@ export const fields = {
 export const NodeEgressOptions = Schema.Struct(fields)
 export type NodeEgressOptions = typeof NodeEgressOptions.Type
 
-/** What `layerWith` takes. */
+/** What `layer` takes. */
 export type Options = EgressOptions.Partially<NodeEgressOptions>
 
 /** Connections for each `get`, closed when it ends, or with the layer that is in scope here. */
@@ -93,17 +93,14 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
 const decode = Configuration.decode(NodeEgressOptions)
 
 /**
- * An egress with options from code.
+ * An egress with options given in code.
  *
- * Fails with `ConfigurationError`: `INVALID_CONFIG` for an option, a file without certificates or a proxy of the
- * environment that is no URL, `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
+ * Fails with `ConfigurationError`: `INVALID_CONFIG` for an invalid option, a file without certificates or a malformed proxy
+ * URL in the environment; `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
  */
-export const layerWith = (options: Options): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
+export const layer = (options: Options = {}): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.flatMap(decode(options), make))
 
-/** An egress with the defaults. Fails with `ConfigurationError` (`INVALID_CONFIG`) for a malformed proxy in the environment. */
-export const layer: Layer.Layer<Egress, KeelsonError.ConfigurationError> = layerWith({})
-
-/** An egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layerWith`. */
+/** An egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layer`. */
 export const layerConfig = (path: Configuration.Path): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.flatMap(Configuration.fromEnvironment(NodeEgressOptions, path), make))

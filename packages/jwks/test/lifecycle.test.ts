@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Instant } from "@keelson/core/unstable/Instant"
 import { Duration } from "effect"
-import type { CachedKeySet, Cause, Phase, State, Step } from "../src/internal/cache/lifecycle.ts"
+import type { CachedKeySet, Phase, State, Step, TransitionCause } from "../src/internal/cache/lifecycle.ts"
 import { begin, drop, fail, failureDelay, initial, succeed } from "../src/internal/cache/lifecycle.ts"
 
 const at = (millis: number): Instant => ({ monotonic: BigInt(millis) * 1_000_000n, wall: millis })
@@ -112,7 +112,7 @@ describe("lifecycle", () => {
     }
   })
 
-  it.each<Cause>(["lookup", "start", "retry", "due", "forced", "unknownKey", "clock"])(
+  it.each<TransitionCause>(["lookup", "start", "retry", "due", "forced", "unknownKey", "clock"])(
     "[S1-09] a fetch that begins names its cause: %s",
     (cause) => {
       assert.strictEqual(written(begin(states.Empty, cause)), `Empty -> Loading (${cause})`)

@@ -3,7 +3,7 @@ import { KeelsonError } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { atOnce } from "@keelson/testing/observe"
 import { Effect, Exit, Fiber, Latch, Scope } from "effect"
-import type { Refreshed } from "../src/internal/cache/refresh.ts"
+import type { RefreshResult } from "../src/internal/cache/refresh.ts"
 import { makeSharedFetch } from "../src/internal/cache/sharedFetch.ts"
 import type { FetchRequest } from "../src/internal/http/fetchKeySet.ts"
 
@@ -16,7 +16,7 @@ const gated = Effect.gen(function*() {
   const scope = yield* Scope.make()
   const gate = Latch.makeUnsafe()
   const runs: Array<FetchRequest> = []
-  const made = { runs, ends: 0, result: Exit.succeed("loaded") as Exit.Exit<Refreshed, KeelsonError.NetworkError> }
+  const made = { runs, ends: 0, result: Exit.succeed("loaded") as Exit.Exit<RefreshResult, KeelsonError.NetworkError> }
   const run = (request: FetchRequest) => {
     runs.push(request)
     return Effect.andThen(gate.await, Effect.suspend(() => made.result))
@@ -35,7 +35,7 @@ describe("flight", () => {
       assert.isTrue(isUnderWay())
       gate.openUnsafe()
       const exits = yield* Effect.forEach(first, Fiber.join)
-      assert.deepStrictEqual(exits, Array.from({ length: 3 }, () => Exit.succeed<Refreshed>("loaded")))
+      assert.deepStrictEqual(exits, Array.from({ length: 3 }, () => Exit.succeed<RefreshResult>("loaded")))
       assert.isFalse(isUnderWay())
       yield* join(forced)
       assert.deepStrictEqual(made.runs, [lookup, forced])
@@ -72,7 +72,7 @@ describe("flight", () => {
       assert.isTrue(isUnderWay())
       const last = yield* forked(join(lookup))
       gate.openUnsafe()
-      assert.deepStrictEqual(yield* Fiber.join(last), Exit.succeed<Refreshed>("loaded"))
+      assert.deepStrictEqual(yield* Fiber.join(last), Exit.succeed<RefreshResult>("loaded"))
       assert.lengthOf(made.runs, 1)
     }))
 

@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, PrometheusEndpoint } from "@keelson/core"
 import { KeySource } from "@keelson/jwks"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "@keelson/testing/tokens"
+import {
+  audience,
+  goodClaims,
+  issuer,
+  keysOf,
+  pairOf,
+  reasonOf,
+  RevocableTokens,
+  sign,
+  Tokens
+} from "@keelson/testing/tokens"
 import { Cause, Context, Effect, Exit, Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { globSync, readFileSync } from "node:fs"
@@ -20,7 +30,7 @@ const loginPolicy = ValidationPolicy.idToken({ issuers: [issuer], audiences: [au
 const scene = Effect.gen(function*() {
   yield* TestClock.setTime(1_800_000_000_000)
   const pair = yield* pairOf("ES256")
-  const validators = Layer.merge(Tokens.layerRevocable(policy), Logins.layer(loginPolicy))
+  const validators = Layer.merge(RevocableTokens.layer(policy), Logins.layer(loginPolicy))
   const context = yield* Layer.build(
     Layer.provideMerge(validators, Layer.merge(keysOf([pair]), Revocation.layerMemory()))
   )
@@ -30,8 +40,8 @@ const scene = Effect.gen(function*() {
     signed: (changes: Readonly<Record<string, unknown>> = {}, header: Readonly<Record<string, unknown>> = {}) =>
       sign(pair, { ...claims, ...changes }, header),
     explain: (token: string, options?: Explain.Options) =>
-      Effect.provideContext(Explain.explain(Tokens, token, options), context),
-    tokens: Context.get(context, Tokens),
+      Effect.provideContext(Explain.explain(RevocableTokens, token, options), context),
+    tokens: Context.get(context, RevocableTokens),
     list: Context.get(context, Revocation.Revocation)
   }
 })
@@ -110,7 +120,7 @@ describe("Explain", () => {
       const keys = Layer.succeed(KeySource.KeySource, {
         find: () => {
           lookups++
-          return Effect.die("not to be asked")
+          return Effect.die("keys must not be looked up")
         }
       })
       const tokens = Layer.provide(Tokens.layer(policy), keys)
@@ -139,10 +149,10 @@ describe("Explain", () => {
         revoke: () => Effect.void
       })
       const tokens = Layer.provide(
-        Tokens.layerRevocable(policy),
+        RevocableTokens.layer(policy),
         Layer.merge(keysOf([yield* pairOf("ES256")]), failing)
       )
-      const { reason } = yield* Effect.provide(Explain.explain(Tokens, token), tokens)
+      const { reason } = yield* Effect.provide(Explain.explain(RevocableTokens, token), tokens)
       assert.deepStrictEqual(reason, { _tag: "RevocationUnavailable" })
     }))
 
@@ -199,7 +209,7 @@ describe("Explain", () => {
       const wiped = Redacted.make("x")
       Redacted.wipeUnsafe(wiped)
       for (const token of ["", ".", "..", "....", "x".repeat(20_000), Redacted.make("a.b.c"), wiped]) {
-        const explanation = yield* Effect.provideContext(Explain.explain(Tokens, token), context)
+        const explanation = yield* Effect.provideContext(Explain.explain(RevocableTokens, token), context)
         assert.deepStrictEqual(explanation.reason, yield* reasonOf(tokens.validate(token)))
       }
     }))

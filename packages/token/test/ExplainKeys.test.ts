@@ -50,7 +50,7 @@ describe("Explain", () => {
       yield* TestClock.setTime(now * 1000)
       const all = yield* Effect.promise(makeKeys)
       const control = yield* Effect.promise(() => controlOf(all, "ES256"))
-      const source = KeySource.firstOf(
+      const source = KeySource.layerFirstOf(
         keysOfSigners(corpusIssuer, Object.values(all.own)),
         keysOfSigners(neighbour, Object.values(all.others))
       )

@@ -127,7 +127,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
       assert.deepStrictEqual([good.status, good.headers["cache-control"]], [200, "private, no-store"])
       const kept = { cache: "private, no-store" }
       assert.deepStrictEqual(problemOf(yield* send("GET /me?access_token=a.b.c")), { ...invalid, ...kept })
-      const forGet = { ...badRequest("An access token in the query is for GET only"), ...kept }
+      const forGet = { ...badRequest("An access token in the query is only allowed with GET"), ...kept }
       assert.deepStrictEqual(problemOf(yield* send(`POST /me?access_token=${token}`)), forGet)
       const head = yield* send(`HEAD /me?access_token=${token}`)
       assert.deepStrictEqual([head.status, head.headers["cache-control"]], [400, "private, no-store"])

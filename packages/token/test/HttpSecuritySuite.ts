@@ -31,7 +31,7 @@ export const invalid = problem(
 export const badRequest = (description: string) =>
   problem(400, "JWT-011", `Bearer realm="api", error="invalid_request", error_description="${description}"`)
 export const several = badRequest("The request has more than one access token")
-export const malformed = badRequest("The access token is not sent in a proper form")
+export const malformed = badRequest("The access token is malformed")
 
 /** A token that a good key signed, with claims of its own. */
 export const tokenWith = Effect.fnUntraced(function*(claims: Readonly<Record<string, unknown>> = {}) {
@@ -111,7 +111,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
         problem(
           401,
           "TOK-002",
-          "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is past its expiry\""
+          "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is expired\""
         )
       )
     })
@@ -143,14 +143,17 @@ export const httpSecuritySuite = (variant: Variant): void => {
             scope === undefined ? "" : `, scope="${scope}"`
           }`
         )
-      const lacking = "The access token lacks a scope that this needs"
+      const lacking = "The access token lacks a required scope"
       const weak = bearer(yield* tokenWith({ scope: "reports:write reports:rea" }))
       const report = yield* send("POST /reports", weak)
       assert.deepStrictEqual(problemOf(report), refusal(lacking, "reports:read reports:write"))
       assert.deepInclude(report.json, { details: { scopes: ["reports:read", "reports:write"] } })
       assert.deepStrictEqual(problemOf(yield* send("GET /reports", weak)), refusal(lacking, "reports:read"))
       for (const path of ["/admin", "/audit", "/web"]) {
-        assert.deepStrictEqual(problemOf(yield* send(`GET ${path}`, weak)), refusal("The caller may not do this"))
+        assert.deepStrictEqual(
+          problemOf(yield* send(`GET ${path}`, weak)),
+          refusal("The caller is not allowed to do this")
+        )
       }
     })
   )
@@ -196,7 +199,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
       const denied = yield* send("GET /admin", bearer(yield* tokenWith()))
       assert.strictEqual(
         denied.headers["www-authenticate"],
-        `${realm}, error="insufficient_scope", error_description="The caller may not do this", ` +
+        `${realm}, error="insufficient_scope", error_description="The caller is not allowed to do this", ` +
           `resource_metadata="${resourceMetadata}"`
       )
     })

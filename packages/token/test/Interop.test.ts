@@ -9,7 +9,7 @@ import { Clock, Effect, Layer, Redacted } from "effect"
 import { createSigner } from "fast-jwt"
 import jsonwebtoken from "jsonwebtoken"
 import { createPublicKey, KeyObject } from "node:crypto"
-import { type TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { ValidationPolicy } from "../src/index.ts"
 
 const publicAlgorithms = ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] as const
 type PublicAlgorithm = (typeof publicAlgorithms)[number]
@@ -28,7 +28,7 @@ const keyOf = (alg: PublicAlgorithm) =>
     const pem = createPublicKey({ key: material, format: "jwk" }).export({ type: "spki", format: "pem" }).toString()
     const published = (jwk: object) =>
       Layer.provide(
-        KeySource.jwks({ issuer, url: `${issuer}/jwks`, ...plain }),
+        KeySource.layerJwks({ issuer, url: `${issuer}/jwks`, ...plain }),
         makeProvider(documentOf(JSON.stringify({ keys: [jwk] }))).egress
       )
     return {
@@ -52,7 +52,7 @@ type MadeClaims = Effect.Success<typeof claimsNow>
 /** Accepts a token for what it is, and not with another signature. */
 const accepts = Effect.fnUntraced(function*(
   token: string,
-  policy: TokenValidator.Policy,
+  policy: ValidationPolicy.Options,
   source: Parameters<typeof validatorOf>[1],
   what: string
 ) {
@@ -100,7 +100,7 @@ describe("Tokens of others", () => {
         const provider = yield* oidcProvider([key])
         const token = yield* provider.token(alg)
         const policy = policyOf(alg, provider.issuer, `https://api.example/${alg}`)
-        const discovered = Layer.provide(KeySource.oidc({ issuer: provider.issuer, ...plain }), localEgress)
+        const discovered = Layer.provide(KeySource.layerOidc({ issuer: provider.issuer, ...plain }), localEgress)
         const { crv, e, kty, n, x, y } = key
         const jwk = { crv, e, kty, n, x, y }
         const given = StaticKeys.layer({ issuers: [provider.issuer], keys: [{ id: "key", algorithm: alg, jwk }] })

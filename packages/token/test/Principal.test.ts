@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { KeelsonError } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { Effect, Logger } from "effect"
 import { inspect } from "node:util"
@@ -128,17 +129,17 @@ describe("Principal", () => {
       const role = yield* refused(Caller.requireRoles("owner"))
       assert.deepInclude(role, { scopes: [], details: {} })
       assert.notInclude(JSON.stringify(role) + role.challenge, "owner")
-      assert.deepInclude(yield* refused(caller.deny), { message: "The caller may not do this" })
+      assert.deepInclude(yield* refused(caller.deny), { message: "The caller is not allowed to do this" })
     }))
 
   it("[K-26] refuses scopes that no token can have, where a guard is made", () => {
     for (const scope of ["", "a b", "a\"b", "a\r\nx: y", "\u00e9", "x".repeat(257)]) {
-      assert.throws(() => Caller.requireScopes(scope), TypeError)
-      assert.throws(() => Caller.requireAnyScope("a", scope), TypeError)
-      assert.throws(() => callerOf().denyScopes("a", scope), TypeError)
+      assert.throws(() => Caller.requireScopes(scope), KeelsonError.ConfigurationError)
+      assert.throws(() => Caller.requireAnyScope("a", scope), KeelsonError.ConfigurationError)
+      assert.throws(() => callerOf().denyScopes("a", scope), KeelsonError.ConfigurationError)
     }
     const many = Array.from({ length: 65 }, (_, index) => `s${index}`)
-    assert.throws(() => Caller.requireScopes("a", ...many.slice(1)), TypeError)
+    assert.throws(() => Caller.requireScopes("a", ...many.slice(1)), KeelsonError.ConfigurationError)
     assert.doesNotThrow(() => Caller.requireScopes("a", ...many.slice(2)))
   })
 })

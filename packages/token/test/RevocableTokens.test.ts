@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Problem } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { makeRedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "@keelson/testing/tokens"
+import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, RevocableTokens, sign } from "@keelson/testing/tokens"
 import { Context, Effect, Layer } from "effect"
 import { Revocation, ValidationPolicy } from "../src/index.ts"
 import { inMillis, unavailable } from "./RevocationSuite.ts"
@@ -12,8 +12,8 @@ const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [aud
 /** A validator that asks a list, and the list. */
 const over = Effect.fnUntraced(function*<E>(list: Layer.Layer<Revocation.Revocation, E>) {
   const keys = keysOf([yield* pairOf("ES256")])
-  const context = yield* Layer.build(Layer.provideMerge(Tokens.layerRevocable(policy), Layer.merge(keys, list)))
-  return { tokens: Context.get(context, Tokens), list: Context.get(context, Revocation.Revocation) }
+  const context = yield* Layer.build(Layer.provideMerge(RevocableTokens.layer(policy), Layer.merge(keys, list)))
+  return { tokens: Context.get(context, RevocableTokens), list: Context.get(context, Revocation.Revocation) }
 })
 
 const signed = Effect.fnUntraced(function*(claims: Readonly<Record<string, unknown>> = {}) {
@@ -23,7 +23,7 @@ const signed = Effect.fnUntraced(function*(claims: Readonly<Record<string, unkno
 const revoked = { _tag: "TokenRevoked" } as const
 const untold = { _tag: "RevocationUnavailable" } as const
 
-describe("Tokens.layerRevocable", () => {
+describe("A validator that checks revocation", () => {
   const subjects: ReadonlyArray<Revocation.Subject> = [
     { issuer, jti: "token-1" },
     { issuer, sid: "session-1" },
@@ -71,7 +71,7 @@ describe("Tokens.layerRevocable", () => {
         const error = errorOf(yield* Effect.exit(tokens.validate(good)))
         assert.deepInclude(error.reason, untold)
         assert.strictEqual(error.status, 503)
-        assert.isFalse(error.isRefusal)
+        assert.isFalse(error.isRejection)
       }
       assert.deepInclude(yield* reasonOf(tokens.validate(foreign)), { _tag: "AudienceMismatch" })
       isDown = false

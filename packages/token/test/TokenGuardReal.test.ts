@@ -120,7 +120,7 @@ describe("TokenGuard at real servers", () => {
         const cache = JwksCache.layer({ issuer: "https://idp.example", url: `${keys.url}jwks`, prefetch: true })
         const app = Layer.mergeAll(
           guarded,
-          Layer.provide(cache, NodeEgress.layerWith({ allowLocalhost: true }))
+          Layer.provide(cache, NodeEgress.layer({ allowLocalhost: true }))
         ).pipe(Layer.provideMerge(layer))
         const context = yield* Layer.build(app)
         assert.strictEqual((yield* Context.get(context, Api).get("/")).status, 200)

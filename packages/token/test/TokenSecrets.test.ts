@@ -25,7 +25,7 @@ const secrets = {
 
 class Tokens extends TokenValidator.Service<Tokens>()("test/Secrets", {
   claims: Schema.Struct({
-    ...Claims.accessTokenFields,
+    ...Claims.AccessToken.fields,
     limits: Schema.optionalKey(Schema.Record(Schema.String, Schema.Number))
   })
 }) {}
@@ -147,6 +147,9 @@ describe("TokenValidator and secrets", () => {
         yield* Effect.exit(service.validate(token))
         yield* Effect.exit(service.validate(token))
       }))
-      assert.strictEqual(lines.filter((line) => line.includes("does not serve an issuer")).length, 1)
+      assert.strictEqual(
+        lines.filter((line) => line.includes("trusts an issuer that its key source does not serve")).length,
+        1
+      )
     }))
 })

@@ -110,8 +110,10 @@ describe("TokenValidator", () => {
         const pair = yield* pairOf("ES256")
         const validator = yield* TokenValidator.make(
           "test/Cognito",
-          { claims: Schema.Struct({ sub: Schema.String }) },
-          { issuers: [issuer], algorithms: ["ES256"], ...policy }
+          {
+            claims: Schema.Struct({ sub: Schema.String }),
+            policy: { issuers: [issuer], algorithms: ["ES256"], ...policy }
+          }
         ).pipe(Effect.provide(keysOf([pair])))
         const { aud: _, ...claims } = yield* goodClaims
         const found = yield* validator.validate(yield* sign(pair, claims))

@@ -60,7 +60,9 @@ describe("TokenValidator and issuers", () => {
         JwksRegistry.JwksRegistry
       )
       for (const [index, issuer] of issuers.entries()) {
-        yield* registry.register("tenant", `provider-${index}`, { issuer, url: urlOf(issuer) })
+        yield* registry.put({ tenantId: "tenant", providerId: `provider-${index}` }, { issuer, url: urlOf(issuer) }, {
+          ifAbsent: true
+        })
       }
       const keys = Layer.succeed(KeySource.KeySource, registry.keySource("tenant"))
       const tokens = yield* validatorOf(ValidationPolicy.accessToken({ ...base, issuers }), keys)

@@ -39,7 +39,7 @@ describe("TokenValidator over a key set cache", () => {
       const error = errorOf(yield* Fiber.join(fiber))
       assert.strictEqual(error.status, 503)
       assert.strictEqual(error.code, "JWKS_UNAVAILABLE")
-      assert.isFalse(error.isRefusal)
+      assert.isFalse(error.isRejection)
       const again = errorOf(yield* Effect.exit(tokens.validate(yield* signed())))
       assert.isTrue(Duration.isGreaterThan(again.retryAfter, Duration.zero))
       provider.answer = keysOf("a")

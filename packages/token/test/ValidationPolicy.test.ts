@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { errorOf } from "@keelson/testing/exits"
 import { ConfigProvider, Duration, Effect } from "effect"
 import { ValidationPolicy } from "../src/index.ts"
-import { rulesOf } from "../src/internal/validation/rules.ts"
+import { compileRules } from "../src/internal/validation/rules.ts"
 
 const complete = { issuers: ["https://idp.example"], audiences: ["api"], algorithms: ["RS256"] } as const
 
@@ -71,7 +71,7 @@ describe("ValidationPolicy", () => {
         assert.strictEqual((yield* refusal(withChanges({ issuers: [bad] })))[0], "INVALID_CONFIG")
       }
       const policy = yield* ValidationPolicy.decode(withChanges({ issuers: [{ template, tenants: ["a", "b"] }] }))
-      assert.deepStrictEqual([...rulesOf(policy).issuers], [
+      assert.deepStrictEqual([...compileRules(policy).issuers], [
         ["https://login.example/a/v2.0", { keysOf: template }],
         ["https://login.example/b/v2.0", { keysOf: template }]
       ])
@@ -95,7 +95,7 @@ describe("ValidationPolicy", () => {
   })
 
   it("[K-08] presets say what kind of token it is, and what such a token has", () => {
-    const rulesFor = (options: ValidationPolicy.Options) => rulesOf(ValidationPolicy.make(options))
+    const rulesFor = (options: ValidationPolicy.Options) => compileRules(ValidationPolicy.make(options))
     const access = rulesFor(ValidationPolicy.accessToken(complete))
     assert.deepStrictEqual([[...access.types], access.requireType], [["at+jwt"], true])
     assert.deepStrictEqual(access.requiredClaims, ["sub", "client_id", "iat", "jti"])

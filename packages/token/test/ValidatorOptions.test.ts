@@ -13,6 +13,11 @@ import { Claims, Revocation, TokenValidator, ValidatorOptions } from "../src/ind
 
 class Tokens extends TokenValidator.Service<Tokens>()("test/Configured", { claims: Claims.Jwt }) {}
 
+class RevocableTokens extends TokenValidator.Service<RevocableTokens>()("test/ConfiguredRevocable", {
+  claims: Claims.Jwt,
+  revocation: Revocation.Revocation
+}) {}
+
 const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "keelson-"))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true }))
@@ -32,7 +37,7 @@ const fromYaml = (text: string, egress: Layer.Layer<Egress.Egress> = noEgress) =
   Effect.gen(function*() {
     const options = yield* ValidatorOptions.decodeText({ format: "yaml", text, section: "jwt" })
     const layer = Tokens.layer(ValidatorOptions.policyOf(options)).pipe(
-      Layer.provide(ValidatorOptions.keySource(options)),
+      Layer.provide(ValidatorOptions.layerKeySource(options)),
       Layer.provide([egress, NodeServices.layer])
     )
     return Context.get(yield* Layer.build(layer), Tokens)
@@ -160,13 +165,13 @@ describe("ValidatorOptions", () => {
         algorithms: ["ES256"],
         keys: [{ id: pair.kid, algorithm: "ES256", jwk: pair.publicJwk }]
       })
-      const layer = ValidatorOptions.layerRevocable(Tokens, options).pipe(
+      const layer = ValidatorOptions.layer(RevocableTokens, options).pipe(
         Layer.provideMerge(Revocation.layerMemory()),
         Layer.provide([noEgress, NodeServices.layer])
       )
       const context = yield* Layer.build(layer)
       const token = yield* sign(pair, yield* goodClaims, { typ: undefined })
-      const tokens = Context.get(context, Tokens)
+      const tokens = Context.get(context, RevocableTokens)
       yield* tokens.validate(token)
       const until = DateTime.makeUnsafe((yield* Clock.currentTimeMillis) + 3_600_000)
       yield* Context.get(context, Revocation.Revocation).revoke(

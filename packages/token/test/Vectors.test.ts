@@ -5,8 +5,8 @@ import { keysOf, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/to
 import { Context, Effect, Layer, Redacted, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { type TokenError, ValidationPolicy } from "../src/index.ts"
-import { decodeCanonical } from "../src/internal/validation/base64url.ts"
-import { splitToken } from "../src/internal/validation/parseToken.ts"
+import { splitToken } from "../src/internal/validation/compactJws.ts"
+import { decodeCanonical } from "../src/internal/validation/platform.ts"
 import { SignatureVerifier } from "../src/internal/validation/signature.ts"
 
 /** `{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":true}` */

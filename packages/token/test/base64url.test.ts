@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { decodeCanonical, decoderOf } from "../src/internal/validation/base64url.ts"
-import { makeBytes } from "../src/internal/validation/platform.ts"
+import { decodeCanonical, decoderOf, makeBytes } from "../src/internal/validation/platform.ts"
 
 const decoders = [
   ["with the platform's bytes", decoderOf(makeBytes)],

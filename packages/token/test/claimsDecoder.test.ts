@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Result, Schema, SchemaGetter } from "effect"
-import { type ClaimsSchema, makeClaimsDecoder } from "../src/internal/validation/claimsDecoder.ts"
-import { deepFreeze } from "../src/internal/validation/deepFreeze.ts"
+import { type ClaimsSchema, deepFreeze, makeClaimsDecoder } from "../src/internal/validation/claims.ts"
 
 interface Tree {
   readonly label: string

@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { makeRedisList } from "../src/internal/revocation/redisList.ts"
 import { issuer, token } from "./RevocationSuite.ts"
 
-const entry = { issuer, kind: "jti", id: "a", issuedUntil: 1, life: 1.5 } as const
+const entry = { issuer, kind: "jti", id: "a", issuedUntil: 1, lifetime: 1.5 } as const
 
 /** A list over a client that answers every command so. */
 const over = (answer: Effect.Effect<unknown, Redis.RedisError>) => {
@@ -65,13 +65,13 @@ describe("redisList", () => {
   it.effect("[K-04] reads entries, and writes whole milliseconds", () =>
     Effect.gen(function*() {
       const answer = (reply: unknown) => over(Effect.succeed(reply)).list.has(token({ jti: "a", sub: "b", iat: 5 }))
-      assert.deepStrictEqual(yield* answer([null, null]), { _tag: "answer", value: false })
-      assert.deepStrictEqual(yield* answer([null, "4"]), { _tag: "answer", value: false })
-      assert.deepStrictEqual(yield* answer([null, "5"]), { _tag: "answer", value: true })
-      assert.deepStrictEqual(yield* answer(["x", "5"]), { _tag: "answer", value: true })
+      assert.deepStrictEqual(yield* answer([null, null]), { _tag: "value", value: false })
+      assert.deepStrictEqual(yield* answer([null, "4"]), { _tag: "value", value: false })
+      assert.deepStrictEqual(yield* answer([null, "5"]), { _tag: "value", value: true })
+      assert.deepStrictEqual(yield* answer(["x", "5"]), { _tag: "value", value: true })
       assert.deepStrictEqual(yield* answer(["x", "4"]), { _tag: "unreadable" })
       const { list, sent } = over(Effect.succeed(1))
-      assert.deepStrictEqual(yield* list.add(entry), { _tag: "answer", value: undefined })
+      assert.deepStrictEqual(yield* list.add(entry), { _tag: "value", value: undefined })
       assert.deepStrictEqual(sent[0]?.slice(-2), ["1", "2"])
     }))
 })

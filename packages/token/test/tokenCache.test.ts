@@ -4,7 +4,7 @@ import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import { audienceMismatch, signatureInvalid } from "../src/internal/validation/reasons.ts"
-import { type CacheLimits, type Entry, isUsable, TokenCache } from "../src/internal/validation/tokenCache.ts"
+import { type CacheLimits, isUsable, TokenCache, type VerifiedToken } from "../src/internal/validation/tokenCache.ts"
 
 const minute = 60_000
 
@@ -37,7 +37,7 @@ const registered = {
 }
 
 /** An entry that is good for a minute from the beginning of time. */
-const entryOf = (value: string, more: Partial<Entry<string>> = {}): Entry<string> => ({
+const entryOf = (value: string, more: Partial<VerifiedToken<string>> = {}): VerifiedToken<string> => ({
   exit: Exit.succeed(value),
   value,
   registered,
@@ -176,12 +176,12 @@ describe("bounds", () => {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
       cache.set("a", entryOf("a"))
-      cache.refuse("b", signatureInvalid, [], clock, always)
+      cache.reject("b", signatureInvalid, [], clock, always)
       cache.clear()
       assert.strictEqual(cache.entries, 0)
       assert.strictEqual(cache.bytes, 0)
       assert.isUndefined(cache.get("a", clock))
-      assert.isUndefined(cache.refusal("b", clock))
+      assert.isUndefined(cache.rejection("b", clock))
     }))
 })
 
@@ -190,33 +190,33 @@ describe("refusals", () => {
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
-      cache.refuse("a", signatureInvalid, [trustOf().trust], clock, always)
-      assert.strictEqual(cache.refusal("a", clock), signatureInvalid)
-      assert.isUndefined(cache.refusal("b", clock))
+      cache.reject("a", signatureInvalid, [trustOf().trust], clock, always)
+      assert.strictEqual(cache.rejection("a", clock), signatureInvalid)
+      assert.isUndefined(cache.rejection("b", clock))
       assert.isUndefined(cache.get("a", clock))
       assert.strictEqual(cache.entries, 0)
       yield* TestClock.adjust(9999)
-      assert.strictEqual(cache.refusal("a", clock), signatureInvalid)
+      assert.strictEqual(cache.rejection("a", clock), signatureInvalid)
       yield* TestClock.adjust(1)
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
     }))
 
   it.effect("[R6] [R23] the ten seconds are those of the clock that is ahead", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       const cache = cacheOf()
-      cache.refuse("suspended", signatureInvalid, [], clock, always)
+      cache.reject("suspended", signatureInvalid, [], clock, always)
       skew.millis = 9999
-      assert.isDefined(cache.refusal("suspended", clock))
+      assert.isDefined(cache.rejection("suspended", clock))
       skew.millis = 10_000
-      assert.isUndefined(cache.refusal("suspended", clock))
+      assert.isUndefined(cache.rejection("suspended", clock))
       skew.millis = 0
-      cache.refuse("set back", signatureInvalid, [], clock, always)
+      cache.reject("set back", signatureInvalid, [], clock, always)
       skew.millis = -minute
       yield* TestClock.adjust(9999)
-      assert.isDefined(cache.refusal("set back", clock))
+      assert.isDefined(cache.rejection("set back", clock))
       yield* TestClock.adjust(1)
-      assert.isUndefined(cache.refusal("set back", clock))
+      assert.isUndefined(cache.rejection("set back", clock))
     }))
 
   it.effect("[R6] [K-04] end with the trust in any of the keys that were tried, and are gone then", () =>
@@ -225,23 +225,23 @@ describe("refusals", () => {
       const cache = cacheOf()
       const one = trustOf()
       const other = trustOf()
-      cache.refuse("a", signatureInvalid, [one.trust, other.trust], clock, always)
-      assert.strictEqual(cache.refusal("a", clock), signatureInvalid)
+      cache.reject("a", signatureInvalid, [one.trust, other.trust], clock, always)
+      assert.strictEqual(cache.rejection("a", clock), signatureInvalid)
       other.state.holds = false
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
       other.state.holds = true
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
     }))
 
   it.effect("[R6] end once the reason is another, by the wall clock", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       const cache = cacheOf()
-      cache.refuse("a", audienceMismatch, [], clock, (now) => now < 5000)
+      cache.reject("a", audienceMismatch, [], clock, (now) => now < 5000)
       skew.millis = 4999
-      assert.strictEqual(cache.refusal("a", clock), audienceMismatch)
+      assert.strictEqual(cache.rejection("a", clock), audienceMismatch)
       skew.millis = 5000
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
     }))
 
   it.effect("[R6] are a thousand at most, those used last, whatever entries there may be", () =>
@@ -249,11 +249,11 @@ describe("refusals", () => {
       const clock = yield* Clock.Clock
       const cache = cacheOf({ maxEntries: 1 })
       cache.set("entry", entryOf("entry"))
-      for (let index = 0; index < 1000; index++) cache.refuse(`r${index}`, signatureInvalid, [], clock, always)
-      assert.isDefined(cache.refusal("r0", clock))
-      cache.refuse("one more", signatureInvalid, [], clock, always)
-      assert.isUndefined(cache.refusal("r1", clock))
-      for (const name of ["r0", "r2", "r999", "one more"]) assert.isDefined(cache.refusal(name, clock), name)
+      for (let index = 0; index < 1000; index++) cache.reject(`r${index}`, signatureInvalid, [], clock, always)
+      assert.isDefined(cache.rejection("r0", clock))
+      cache.reject("one more", signatureInvalid, [], clock, always)
+      assert.isUndefined(cache.rejection("r1", clock))
+      for (const name of ["r0", "r2", "r999", "one more"]) assert.isDefined(cache.rejection(name, clock), name)
       assert.isDefined(cache.get("entry", clock))
     }))
 })

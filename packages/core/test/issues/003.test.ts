@@ -24,7 +24,7 @@ describe("The reset of a circuit", () => {
       yield* Effect.flip(breaker.execute(Effect.fail("down")))
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(fiber)
-      const { failure_count, total_calls } = yield* breaker.snapshot
-      assert.deepStrictEqual({ failure_count, total_calls }, { failure_count: 1, total_calls: 2 })
+      const { failureCount, totalCalls } = yield* breaker.snapshot
+      assert.deepStrictEqual({ failureCount, totalCalls }, { failureCount: 1, totalCalls: 2 })
     }).pipe(Effect.provide(BreakerStore.layerMemory)))
 })

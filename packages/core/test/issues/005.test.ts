@@ -10,7 +10,7 @@ const fromEnvironment = (env: Record<string, string>) =>
   )
 
 const decodeText = (format: "json" | "yaml", text: string, section?: string) =>
-  Configuration.decodeText(RetryPolicy.Options, { format, text, section })
+  Configuration.decodeText(RetryPolicy.Data, { format, text, section })
 
 const nested = (levels: number) => `{"statuses":${"[".repeat(levels)}${"]".repeat(levels)}}`
 

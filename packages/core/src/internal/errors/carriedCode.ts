@@ -4,12 +4,12 @@ import { catalogue } from "./catalogue.ts"
 
 const isErrorCode = (u: unknown): u is ErrorCode => typeof u === "string" && Object.hasOwn(catalogue, u)
 
-/** Where an error keeps the error that it is about. */
+/** The member that holds the error that an error is about. */
 export const reasons = ["reason"] as const
 
 /** The code in an error's `code`. */
 export const ownCode = (error: object): ErrorCode | undefined =>
   "code" in error && isErrorCode(error.code) ? error.code : undefined
 
-/** The code that an error carries, itself or in its `reason`: an error of ours, whose message and details are allowlisted. */
+/** The code of an error or of its `reason`. Such an error is Keelson's: its message and details are allowlisted. */
 export const carriedCode = (error: unknown): ErrorCode | undefined => findFirst(error, reasons, ownCode)

@@ -17,7 +17,7 @@ export type Phase = "Empty" | "Loading" | "Ready" | "Refreshing"
  * - `loaded`, `notModified`, `restored`: keys from a 200, a 304, or a snapshot;
  * - `failed`: a fetch failed; `expired`: the stale deadline passed; `invalidated`: the trust was ended by hand.
  */
-export type Cause =
+export type TransitionCause =
   | "lookup"
   | "start"
   | "retry"
@@ -36,7 +36,7 @@ export type Cause =
 export interface Transition {
   readonly from: Phase
   readonly to: Phase
-  readonly cause: Cause
+  readonly cause: TransitionCause
 }
 
 /** Keys with what is known about them. */
@@ -95,13 +95,13 @@ export const initial: State = {
 
 const stay = (state: State): Step => ({ state, transitions: [] })
 
-const step = (from: State, to: State, cause: Cause): Step => ({
+const step = (from: State, to: State, cause: TransitionCause): Step => ({
   state: to,
   transitions: [{ from: from.phase, to: to.phase, cause }]
 })
 
 /** A fetch begins. One that is under way goes on. */
-export const begin = (state: State, cause: Cause): Step => {
+export const begin = (state: State, cause: TransitionCause): Step => {
   if (state.phase === "Empty") return step(state, { ...state, phase: "Loading" }, cause)
   if (state.phase === "Ready") return step(state, { ...state, phase: "Refreshing" }, cause)
   return stay(state)

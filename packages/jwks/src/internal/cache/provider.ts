@@ -23,7 +23,7 @@ import { Lookups } from "./lookup.ts"
 import { registerHealth, removeSeries } from "./providerMetrics.ts"
 import { FetchPermits, type Parts, type ProviderContext, ProviderState } from "./providerState.ts"
 import { healthOf, statusOf } from "./providerStatus.ts"
-import { invalidate, refresh, type Refreshed } from "./refresh.ts"
+import { invalidate, refresh, type RefreshResult } from "./refresh.ts"
 import type { Scheduled } from "./scheduler.ts"
 import { type FetchError, makeSharedFetch, type SharedFetch } from "./sharedFetch.ts"
 
@@ -106,7 +106,7 @@ export class Provider extends Lookups implements Scheduled {
   }
 
   /** Fetches now, or joins the fetch that is under way. */
-  get refresh(): Effect.Effect<Refreshed, FetchError> {
+  get refresh(): Effect.Effect<RefreshResult, FetchError> {
     const ask = this.flight.join({ cause: "forced", noCache: true })
     // A snapshot that was being restored is no answer of the provider.
     return Effect.flatMap(ask, (how) => how === "restored" ? ask : Effect.succeed(how))
@@ -133,7 +133,7 @@ export class Provider extends Lookups implements Scheduled {
     return this.#saver === undefined ? Effect.void : Effect.uninterruptible(this.#saver.remove(removal(this.engine)))
   }
   /** The keys that are trusted now. */
-  held(clock: Clock.Clock): CachedKeySet | undefined {
+  cached(clock: Clock.Clock): CachedKeySet | undefined {
     const { held } = this.engine.state
     return held !== undefined && !hasCome(held.staleUntil, clock) ? held : undefined
   }

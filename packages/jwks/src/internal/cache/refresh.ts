@@ -20,9 +20,9 @@ import { registerClockSkew } from "./providerMetrics.ts"
 import type { ProviderState } from "./providerState.ts"
 
 /** How a fetch ended. */
-export type Refreshed = "loaded" | "notModified" | "restored"
+export type RefreshResult = "loaded" | "notModified" | "restored"
 
-type Refreshing = Effect.Effect<Refreshed, KeelsonError.NetworkError>
+type Refreshing = Effect.Effect<RefreshResult, KeelsonError.NetworkError>
 
 /** Above this many seconds, tokens are refused for times that only one side believes in. */
 const skewLimit = 60
@@ -132,7 +132,7 @@ const isRestorable = (engine: ProviderState): Effect.Effect<boolean> => {
 
 /** One fetch with a permit; how long it took counts from then on. */
 const fetched = Effect.fnUntraced(function*(engine: ProviderState, request: FetchRequest): Effect.fn.Return<
-  Refreshed,
+  RefreshResult,
   KeelsonError.NetworkError
 > {
   const [elapsed, result] = yield* Effect.timed(Effect.result(fetchAccepted(engine, request)))
@@ -141,7 +141,7 @@ const fetched = Effect.fnUntraced(function*(engine: ProviderState, request: Fetc
 })
 
 const begun = Effect.fnUntraced(function*(engine: ProviderState, request: FetchRequest): Effect.fn.Return<
-  Refreshed,
+  RefreshResult,
   KeelsonError.NetworkError
 > {
   const clock = yield* Clock.Clock

@@ -3,7 +3,7 @@ import * as SingleFlight from "@keelson/core/SingleFlight"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { FetchRequest } from "../http/fetchKeySet.ts"
-import type { Refreshed } from "./refresh.ts"
+import type { RefreshResult } from "./refresh.ts"
 
 /** How a wait for a fetch may fail. */
 export type FetchError = KeelsonError.NetworkError | SingleFlight.Closed
@@ -14,7 +14,7 @@ export interface SharedFetch {
   /** Starts a fetch, unless one is under way, and does not wait for it. */
   readonly start: (request: FetchRequest) => void
   /** Waits for the fetch that is under way, or starts one. */
-  readonly join: (request: FetchRequest) => Effect.Effect<Refreshed, FetchError>
+  readonly join: (request: FetchRequest) => Effect.Effect<RefreshResult, FetchError>
 }
 
 /**
@@ -22,7 +22,7 @@ export interface SharedFetch {
  * none is under way any more.
  */
 export const makeSharedFetch = Effect.fnUntraced(function*<R>(
-  run: (request: FetchRequest) => Effect.Effect<Refreshed, KeelsonError.NetworkError, R>,
+  run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError, R>,
   onEnd: () => void
 ): Effect.fn.Return<SharedFetch, never, R | Scope.Scope> {
   const fork = Effect.runForkWith(yield* Effect.context())

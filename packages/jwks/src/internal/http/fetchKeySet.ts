@@ -7,14 +7,14 @@ import * as Effect from "effect/Effect"
 import type { Rules } from "../../Egress.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import * as KeySet from "../../KeySet.ts"
-import type { CachedKeySet, Cause } from "../cache/lifecycle.ts"
+import type { CachedKeySet, TransitionCause } from "../cache/lifecycle.ts"
 import type { ProviderState } from "../cache/providerState.ts"
 import { type DocumentAnswer, fetchDocument } from "./fetchDocument.ts"
 import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
 
 /** Why and how a fetch is made. */
 export interface FetchRequest {
-  readonly cause: Cause
+  readonly cause: TransitionCause
   /** Whether caches on the way have to ask the origin, since keys are missing or not believed. */
   readonly noCache: boolean
 }
