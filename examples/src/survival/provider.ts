@@ -5,7 +5,7 @@
 import { Effect, type Scope } from "effect"
 import { exportJWK, generateKeyPair, type JWK } from "jose"
 import type { RequestListener, ServerResponse } from "node:http"
-import { Forgetful, Provider as OidcProvider } from "../oidcProvider.ts"
+import { NoStore, Provider as OidcProvider } from "../oidcProvider.ts"
 import { listen } from "../tokens/listen.ts"
 import type { RunClock } from "./runClock.ts"
 import type { PhaseName } from "./script.ts"
@@ -44,7 +44,7 @@ const makeKey = Effect.promise(async (): Promise<SigningKey> => {
 
 const configuration = (keys: ReadonlyArray<SigningKey>, secret: string) => ({
   jwks: { keys },
-  adapter: Forgetful,
+  adapter: NoStore,
   scopes: ["orders:read"],
   clients: [{
     client_id: "shop",

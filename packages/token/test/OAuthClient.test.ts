@@ -17,7 +17,7 @@ import { detailsOf, textOf } from "./tokenSupport.ts"
 
 const secret = Redacted.make(clientSecret)
 
-/** A key of the client: its private half, and the public one with its id as the server has it. */
+/** A key of the client: the private key, and the public key with its id for the server. */
 const keyPair = (alg: string, kid: string) =>
   Effect.promise(async () => {
     const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
@@ -40,7 +40,7 @@ describe("OAuthClient at a real authorization server", () => {
       ["client_secret_post", "post", ClientAuth.secretPost(secret)]
     ] as const
     for (const [method, clientId, auth] of cases) {
-      it.live(`[K-10] gives a token by ${method}, its endpoint discovered once`, () =>
+      it.live(`[K-10] acquires a token with ${method}, and discovers the endpoint once`, () =>
         Effect.gen(function*() {
           const server = yield* oauthServer({ ttl: 300 })
           const source = OAuthClient.clientCredentials({
@@ -64,7 +64,7 @@ describe("OAuthClient at a real authorization server", () => {
     }
 
     for (const alg of ["RS256", "PS256", "ES256", "Ed25519"]) {
-      it.live(`[K-10] gives a token by private_key_jwt with ${alg}, at an explicit endpoint`, () =>
+      it.live(`[K-10] acquires a token with private_key_jwt and ${alg}, at an explicit endpoint`, () =>
         Effect.gen(function*() {
           const { jwk, key } = yield* keyPair(alg, "one")
           const server = yield* oauthServer({ keys: [jwk] })
@@ -81,7 +81,7 @@ describe("OAuthClient at a real authorization server", () => {
         }).pipe(Effect.scoped, quiet))
     }
 
-    it.live("the client's own key may be rotated: the next assertion is signed by the new one", () =>
+    it.live("the client's key can be rotated: the new key signs the next assertion", () =>
       Effect.gen(function*() {
         const [one, two] = [yield* keyPair("ES256", "one"), yield* keyPair("ES256", "two")]
         const server = yield* oauthServer({ keys: [one.jwk, two.jwk] })
@@ -123,7 +123,7 @@ describe("OAuthClient at a real authorization server", () => {
         assert.strictEqual(claims[0]?.exp, iats[0]! + 60)
       }).pipe(Effect.scoped, quiet))
 
-    it.live("[R15] an OAuth error is told by its registered name, and is never retried", () =>
+    it.live("[R15] an OAuth error is reported by its registered name and never retried", () =>
       Effect.gen(function*() {
         const server = yield* oauthServer()
         const source = OAuthClient.clientCredentials({
@@ -144,7 +144,7 @@ describe("OAuthClient at a real authorization server", () => {
         assert.strictEqual(server.requests.length, 1)
       }).pipe(Effect.scoped, quiet))
 
-    it.live("reads its options, secrets and key as data", () =>
+    it.live("accepts options, secrets and key as data", () =>
       Effect.gen(function*() {
         const { jwk, privateJwk } = yield* keyPair("ES256", "one")
         const server = yield* oauthServer({ keys: [jwk] })
@@ -162,7 +162,7 @@ describe("OAuthClient at a real authorization server", () => {
 })
 
 describe("OAuthClient", () => {
-  it.effect("[R29] assertions live by Effect's clock", () =>
+  it.effect("[R29] assertions expire by Effect's clock", () =>
     Effect.gen(function*() {
       const { key } = yield* keyPair("ES256", "one")
       const bodies: Array<string> = []

@@ -16,12 +16,12 @@ const broken: Reply = (request) =>
     })
   )
 
-/** Answers by the number of the request, the last one for all after it. */
+/** Responds by the number of the request; the last reply repeats. */
 const inTurn = (...replies: ReadonlyArray<Reply>): Reply => (request, number) =>
   replies[Math.min(number, replies.length) - 1]?.(request, number) ?? Effect.never
 
 describe("TokenGuard resilience", () => {
-  it.effect("[S3-25] there is neither retry nor breaker nor time limit unless they are configured", () =>
+  it.effect("[S3-25] there is no retry, breaker or time limit unless configured", () =>
     Effect.gen(function*() {
       const api = scripted(statuses(503, 503, 503))
       const source = makeSource()
@@ -45,7 +45,7 @@ describe("TokenGuard resilience", () => {
       assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-1", "token-1", "token-2"])
     }))
 
-  it.effect("[S3-26] [S3-27] acquisitions are retried inside a breaker: two that fail open it, and the third fails at once", () =>
+  it.effect("[S3-26] [S3-27] acquisitions are retried inside a breaker: two failures open it, and the third fails at once", () =>
     Effect.gen(function*() {
       const source = makeSource()
       source.isDown = true
@@ -64,7 +64,7 @@ describe("TokenGuard resilience", () => {
       assert.deepStrictEqual(api.received, [])
     }))
 
-  it.effect("[S3-26] a token that comes with the third attempt is used", () =>
+  it.effect("[S3-26] a token from the third attempt is used", () =>
     Effect.gen(function*() {
       const source = makeSource()
       source.isDown = true
@@ -81,7 +81,7 @@ describe("TokenGuard resilience", () => {
       assert.deepStrictEqual(tokensOf(api.received), ["token-3"])
     }))
 
-  it.effect("[S3-27] that no token is to be had neither retries the request nor counts against the called service", () =>
+  it.effect("[S3-27] a failed acquisition neither retries the request nor counts in the breaker of the called service", () =>
     Effect.gen(function*() {
       const source = makeSource()
       const api = scripted(statuses())
@@ -103,7 +103,7 @@ describe("TokenGuard resilience", () => {
       assert.strictEqual((yield* guard.get("/")).status, 200)
     }))
 
-  it.effect("[S3-27] the circuit of the requests is not that of the acquisitions, also in one store", () =>
+  it.effect("[S3-27] requests and acquisitions have separate circuits, also in one store", () =>
     Effect.gen(function*() {
       const source = makeSource()
       const api = scripted(statuses(503))

@@ -34,7 +34,7 @@ const replies: ReadonlyArray<Reply> = [
   () => Effect.die(new Error("a bug"))
 ]
 
-/** Everything that an error shows; apart for those that are the application's HttpClient's own. */
+/** Collects all texts of an error; errors of the application's HttpClient separately. */
 const shown = (exit: Exit.Exit<unknown, unknown>, output: Array<string>, foreign: Array<string>): void => {
   const error = Option.getOrUndefined(Exit.findErrorOption(exit))
   if (error === undefined) return
@@ -46,7 +46,7 @@ const shown = (exit: Exit.Exit<unknown, unknown>, output: Array<string>, foreign
 }
 
 describe("TokenGuard secrets", () => {
-  it.effect("[R21] [T5] neither the token nor what is sent or answered shows in errors, logs, spans or metrics", () => {
+  it.effect("[R21] [T5] errors, logs, spans and metrics contain neither the token nor anything of requests and responses", () => {
     const { lines, record, spans } = recording()
     return record(Effect.gen(function*() {
       const output: Array<string> = []
@@ -93,7 +93,7 @@ describe("TokenGuard secrets", () => {
       const isHere = (texts: ReadonlyArray<string>, secret: string) =>
         texts.filter((text) => text.includes(secret)).map((text) => text.slice(0, 300))
       assert.isEmpty(isHere([...foreign, ...output, ...lines, ...spans.map(spanText)], secrets.token))
-      // What the application's HttpClient tells of a request is its own.
+      // Spans of the application's HttpClient are not the guard's.
       const own = spans.filter(({ name }) => name.startsWith("Token")).map((
         { attributes, events, name, status: ended }
       ) =>

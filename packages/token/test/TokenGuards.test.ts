@@ -38,7 +38,7 @@ describe("TokenGuards", () => {
       ])
     }))
 
-  it.effect("[S3-08] a URL is the server's with the longest path, at a boundary, and nobody's otherwise", () =>
+  it.effect("[S3-08] a URL belongs to the server with the longest matching path of whole segments", () =>
     Effect.gen(function*() {
       const { guards: { find, register } } = yield* guards()
       const { source } = makeSource()
@@ -69,11 +69,11 @@ describe("TokenGuards", () => {
           ["", undefined]
         ] as const
       ) assert.strictEqual(find(url)?.server, server, url)
-      // In no scope with a path, since it may lead out of it; the whole origin has it.
+      // In no scope with a path, since servers may read it as a path outside; but in the scope of the whole origin.
       assert.strictEqual(find("https://host/a/..%2fc")?.server, "all")
     }))
 
-  it.effect("[S3-08] the list is a copy: changing it changes nothing", () =>
+  it.effect("[S3-08] the list is a copy", () =>
     Effect.gen(function*() {
       const { guards: { find, register, servers } } = yield* guards()
       yield* register("a", { url: "https://a.example", source: makeSource().source })
@@ -84,7 +84,7 @@ describe("TokenGuards", () => {
       assert.strictEqual(find("https://a.example")?.server, "a")
     }))
 
-  it.effect("[S3-08] refuses a name or URL that is taken, and one that is none", () =>
+  it.effect("[S3-08] rejects a name or URL that is taken or invalid", () =>
     Effect.gen(function*() {
       const { guards: { register, servers } } = yield* guards()
       const { source } = makeSource()
@@ -106,7 +106,7 @@ describe("TokenGuards", () => {
       assert.strictEqual(servers().length, 1)
     }))
 
-  it.effect("a server that is removed is found no more, and who waits for its token is told", () =>
+  it.effect("a removed server is no longer found, and callers waiting for its token fail", () =>
     Effect.gen(function*() {
       const { guards: { find, register, unregister } } = yield* guards()
       const guard = yield* register("a", {
@@ -122,7 +122,7 @@ describe("TokenGuards", () => {
       yield* register("a", { url: "https://a.example", source: makeSource().source })
     }))
 
-  it.effect("of two that are registered at once under one name, one is refused", () =>
+  it.effect("of two concurrent registrations with one name, one fails", () =>
     Effect.gen(function*() {
       const { guards: { register, servers } } = yield* guards()
       const one = Effect.exit(register("a", { url: "https://a.example", source: makeSource().source }))

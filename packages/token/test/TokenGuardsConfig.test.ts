@@ -6,7 +6,7 @@ import { exportPKCS8, generateKeyPair } from "jose"
 import { ServerOptions, TokenGuards, TokenHttpClient } from "../src/index.ts"
 import { scripted, statuses, tokensOf } from "./guardSupport.ts"
 
-/** An authorization server that answers with a token that names what it was asked for, and the requests it got. */
+/** An authorization server whose tokens name the requested scope and audience, and which records requests. */
 const authorizationServer = () => {
   const bodies: Array<Readonly<Record<string, string>>> = []
   const scripts = scripted((request) =>
@@ -74,7 +74,7 @@ const text = (edit: (text: string) => string = (same) => same): Configuration.Te
 })
 
 describe("TokenGuards configuration", () => {
-  it.effect("[S3-08] [S2-24] makes one provider for each server of a section, its secret from the environment", () =>
+  it.effect("[S3-08] [S2-24] creates one provider for each server of a section, with secrets from the environment", () =>
     Effect.gen(function*() {
       const { api, guards, server } = yield* built(TokenGuards.layerText(text()))
       for (
@@ -103,7 +103,7 @@ describe("TokenGuards configuration", () => {
       assert.strictEqual(server.received.length, 2)
     }).pipe(environment({ BILLING_SECRET: secret })))
 
-  it.effect("[S2-24] [S3-25] reads a server from the environment, without retry and breaker unless they are there", () =>
+  it.effect("[S2-24] [S3-25] reads a server from the environment, without retry and breaker unless configured", () =>
     Effect.gen(function*() {
       const options = yield* ServerOptions.config(["billing"])
       assert.strictEqual(options.resilience, undefined)
@@ -122,7 +122,7 @@ describe("TokenGuards configuration", () => {
       BILLING_ACQUISITION_RETRY_JITTER: "none"
     })))
 
-  it.effect("[S3-32] says which section, option or variable is missing or wrong, and nothing of the secret", () =>
+  it.effect("[S3-32] names the missing or wrong section, option or variable, and nothing of the secret", () =>
     Effect.gen(function*() {
       const errorOf = (input: Configuration.Text, env: Readonly<Record<string, string>> = { BILLING_SECRET: secret }) =>
         built(TokenGuards.layerText(input)).pipe(Effect.scoped, Effect.flip, environment(env))
@@ -168,7 +168,7 @@ describe("TokenGuards configuration", () => {
       assert.deepInclude(unset.details, { var_name: "BILLING_SECRET" })
     }))
 
-  it.effect("a private key is read once, and one that is none stops the start", () =>
+  it.effect("a private key is imported once, and an invalid one fails the layer", () =>
     Effect.gen(function*() {
       const { privateKey } = yield* Effect.promise(() => generateKeyPair("ES256", { extractable: true }))
       const pem = yield* Effect.promise(() => exportPKCS8(privateKey))

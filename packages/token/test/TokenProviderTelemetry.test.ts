@@ -17,11 +17,11 @@ const eventsOf = Effect.fnUntraced(function*({ events }: TokenProvider.TokenProv
 const retry = { maxAttempts: 2, strategy: "fixed", initialDelay: "3 seconds", jitter: "none" } as const
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-/** Without what differs from run to run. */
+/** An event without members that differ from run to run. */
 const plain = (event: TokenEvent.TokenEvent) =>
   Object.fromEntries(Object.entries(event).filter(([name]) => !["attemptId", "spanId", "traceId"].includes(name)))
 
-/** Runs it while time passes. */
+/** Runs an effect while the test clock advances. */
 const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(self, { startImmediately: true })

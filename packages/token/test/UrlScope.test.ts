@@ -16,7 +16,7 @@ const local = { allowLocalhost: true }
 
 describe("UrlScope", () => {
   describe("contains", () => {
-    it("[S3-08] [R12] has what is at its origin or below its path, however the host is written", () => {
+    it("[S3-08] [R12] contains URLs at its origin or below its path, however the host is written", () => {
       for (
         const [of, url] of [
           ["https://api.example", "https://api.example"],
@@ -40,7 +40,7 @@ describe("UrlScope", () => {
       ) assert.isTrue(has(of, url), `${of} ${url}`)
     })
 
-    it("[S3-08] [R12] has no other host, port, scheme or user", () => {
+    it("[S3-08] [R12] contains no other host, port, scheme or user", () => {
       for (
         const url of [
           "https://api.example.evil/",
@@ -66,7 +66,7 @@ describe("UrlScope", () => {
       ) assert.isFalse(has("https://api.example", url), url)
     })
 
-    it("[S3-08] [R12] has no path beside its own, nor one that a server might read as another", () => {
+    it("[S3-08] [R12] contains neither sibling paths nor paths that a server might read differently", () => {
       for (
         const path of [
           "ab",
@@ -94,7 +94,7 @@ describe("UrlScope", () => {
       ) assert.isFalse(has("https://api.example/a", `https://api.example/${path}`), path)
     })
 
-    it("[S3-08] has names that only look like steps", () => {
+    it("[S3-08] contains names that only resemble dot segments", () => {
       for (const path of ["a/...", "a/..b", "a/b..", "a/.well-known/x", "a/100%25", "a/x;v=1", "a/b//c"]) {
         assert.isTrue(has("https://api.example/a", `https://api.example/${path}`), path)
       }
@@ -102,7 +102,7 @@ describe("UrlScope", () => {
   })
 
   describe("parse", () => {
-    it("[R12] takes https, and http for this machine where that is allowed", () => {
+    it("[R12] accepts https, and http to this machine if allowed", () => {
       for (const text of ["http://localhost:8080", "http://127.0.0.1", "http://[::1]:3000/v1", "http://127.8.0.1"]) {
         assert.strictEqual(reason(UrlScope.parse(text)), "scheme", text)
         assert.isTrue(Result.isSuccess(UrlScope.parse(text, local)), text)
@@ -112,7 +112,7 @@ describe("UrlScope", () => {
       }
     })
 
-    it("[S3-08] refuses what can't be a scope, with the reason", () => {
+    it("[S3-08] fails with the reason for a URL that cannot be a scope", () => {
       const reasons: ReadonlyArray<readonly [string, UrlScope.UrlReason]> = [
         ["", "url"],
         ["api.example", "url"],
@@ -141,8 +141,8 @@ describe("UrlScope", () => {
     })
   })
 
-  describe("checkUrl", () => {
-    it("[R12] gives the URL as it is to be requested", () => {
+  describe("SafeUrl.check", () => {
+    it("[R12] returns the URL to request", () => {
       const checked = Result.getOrThrow(SafeUrl.check("https://API.example.:443/a/./b?c=d#e"))
       assert.strictEqual(checked.href, "https://api.example/a/b?c=d")
       assert.strictEqual(reason(SafeUrl.check("https://a@api.example")), "credentials")

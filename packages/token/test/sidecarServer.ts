@@ -1,4 +1,4 @@
-/** The token sidecar at a real server, over servers whose tokens and answers are scripted. */
+/** The token sidecar on a real server, with scripted tokens and API responses. */
 import { NodeHttpServer } from "@effect/platform-node"
 import * as Host from "@keelson/core/unstable/Host"
 import { Context, Effect, Layer, Redacted } from "effect"
@@ -27,7 +27,7 @@ interface Sent {
   readonly method?: string
 }
 
-/** By `node:http`, which sends whatever headers it is told to. */
+/** Uses `node:http`, which sends any header. */
 const request = (
   to: Http.RequestOptions,
   path: string,
