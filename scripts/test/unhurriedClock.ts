@@ -41,22 +41,23 @@ const unhurried = (
   }
   let hasRef = true
   const first = setTimeout(look, millis)
-  const { refresh, ref, unref } = first
-  const current = () => replaced.get(first) ?? first
+  const own = { refresh: first.refresh.bind(first), ref: first.ref.bind(first), unref: first.unref.bind(first) }
   return Object.assign(first, {
     refresh() {
       due = now() + millis
       clearTimeout(replaced.get(first))
-      return refresh.call(first)
+      return own.refresh()
     },
     ref() {
       hasRef = true
-      ref.call(current())
+      replaced.get(first)?.ref()
+      own.ref()
       return first
     },
     unref() {
       hasRef = false
-      unref.call(current())
+      replaced.get(first)?.unref()
+      own.unref()
       return first
     }
   })

@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 
-/** How often a condition is looked at, in milliseconds, and how many times: less than a test's own time-out on an idle machine. */
+/** The milliseconds between two looks at a condition, and how many looks there are: two minutes, where the machine is idle. */
 const pause = 5
-const most = 9_000
+const most = 24_000
 
-/** Waits, in real time and for three quarters of a minute, until a condition holds: a limit for what hangs, not for what is slow. */
+/** Waits, in real time and for two minutes at most, until a condition holds: a limit for what hangs, not for what is slow. */
 export const eventually = (holds: () => boolean): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     let polls = 0
@@ -12,7 +12,7 @@ export const eventually = (holds: () => boolean): Effect.Effect<void> =>
       const isLate = ++polls > most
       if (!isLate && !holds()) return
       clearInterval(timer)
-      resume(isLate ? Effect.die(new Error(`Not within three quarters of a minute: ${holds.toString()}`)) : Effect.void)
+      resume(isLate ? Effect.die(new Error(`Not within two minutes: ${holds.toString()}`)) : Effect.void)
     }, pause)
     return Effect.sync(() => clearInterval(timer))
   })
