@@ -68,8 +68,8 @@ const cleared = (timer?: NodeJS.Timeout | number | string): void => {
   clearTimeout(timer)
 }
 
-const hrtime = Object.assign(() => {
-  const nanos = hrtime.bigint()
+const hrtime = Object.assign(([seconds, rest]: readonly [number, number] = [0, 0]) => {
+  const nanos = hrtime.bigint() - BigInt(seconds) * 1_000_000_000n - BigInt(rest)
   return [Number(nanos / 1_000_000_000n), Number(nanos % 1_000_000_000n)]
 }, { bigint: () => BigInt(Math.round(now() * 1_000_000)) })
 

@@ -166,7 +166,8 @@ describe("JwksSnapshots.layerFile", () => {
   it.live("[R18] [S1-35] refuses a named pipe or a directory in a file's place without opening it", () =>
     Effect.gen(function*() {
       const path = yield* directory
-      yield* over({ directory: path })(save(snapshot))
+      const timeout = "10 seconds"
+      yield* over({ directory: path, timeout })(save(snapshot))
       const [name = ""] = readdirSync(path)
       const opened: Array<string> = []
       const watched = (real: FileSystem.FileSystem) => ({
@@ -180,7 +181,7 @@ describe("JwksSnapshots.layerFile", () => {
       for (const place of places) {
         rmSync(join(path, name), { recursive: true })
         place()
-        const error = yield* Effect.flip(over({ directory: path }, watched)(load()))
+        const error = yield* Effect.flip(over({ directory: path, timeout }, watched)(load()))
         assert(error._tag === "SnapshotUnavailable")
         assert.deepStrictEqual([error.reason, opened], ["BadResource", []])
       }
