@@ -41,10 +41,12 @@ describe("TokenGuard under load", () => {
             times: minutes * 60_000 / pause - 1
           })
         )
-      const began = performance.now()
+      const began = process.cpuUsage()
       for (let index = 0; index < channels; index++) yield* Effect.forkScoped(channel(index))
       yield* TestClock.adjust(Duration.minutes(minutes))
-      const perRequest = (performance.now() - began) / requests
+      // What the processor worked, in milliseconds: time that it gives to others does not count.
+      const { system, user } = process.cpuUsage(began)
+      const perRequest = (user + system) / 1000 / requests
       assert.strictEqual(requests, channels * perMinute * minutes)
       assert.strictEqual(expired, 0)
       // A token is due when a fifth of its lifetime remains.

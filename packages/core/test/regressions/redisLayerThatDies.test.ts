@@ -33,7 +33,7 @@ describe("A Redis layer that dies", () => {
       )
       const store = yield* Effect.provideContext(
         BreakerStore.BreakerStore,
-        yield* Layer.build(BreakerStore.layerRedis({ redis }))
+        yield* Layer.build(BreakerStore.layerRedis({ redis, timeout: "10 seconds" }))
       )
       const isShared = Effect.map(store.admit("a"), ({ generation }) => generation >= 0)
       while (!(yield* isShared)) yield* Effect.sleep("20 millis")
