@@ -2,8 +2,6 @@
  * The encoded forms of an error: the eight members that Keelson sends, and RFC 9457 problem details.
  */
 import * as Duration from "effect/Duration"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as ProblemDetails from "effect/http/ProblemDetails"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
@@ -127,14 +125,4 @@ const retryAfterOf = (error: unknown): Duration.Duration =>
 export const retryAfterSeconds = (error: unknown): number | undefined => {
   const seconds = Math.ceil(Duration.toSeconds(read(() => retryAfterOf(error), Duration.zero)))
   return seconds > 0 && Number.isFinite(seconds) ? seconds : undefined
-}
-
-/**
- * An `HttpServerResponse` of `application/problem+json` with the error's status, and a `Retry-After` if the error has a
- * `retryAfter`. A route that fails with a coded error responds with it automatically.
- */
-export const toResponse = (error: unknown, instance?: string): HttpServerResponse.HttpServerResponse => {
-  const response = ProblemDetails.toResponse(toProblemDetails(error, instance))
-  const seconds = retryAfterSeconds(error)
-  return seconds === undefined ? response : HttpServerResponse.setHeader(response, "retry-after", String(seconds))
 }

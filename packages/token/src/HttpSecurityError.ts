@@ -9,6 +9,7 @@
 import type * as ErrorCode from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Problem from "@keelson/core/Problem"
+import * as ProblemResponse from "@keelson/core/ProblemResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ErrorReporter from "effect/ErrorReporter"
@@ -36,7 +37,7 @@ abstract class ChallengeError<Code extends ErrorCode.ErrorCode> extends KeelsonE
     return { "www-authenticate": this.challenge, "cache-control": "no-store" }
   }
   override [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(HttpServerResponse.setHeaders(Problem.toResponse(this), this.headers))
+    return Effect.succeed(HttpServerResponse.setHeaders(ProblemResponse.make(this), this.headers))
   }
 }
 
@@ -107,7 +108,7 @@ export class Unavailable extends KeelsonError.CodedError<"AUTHORIZATION_UNAVAILA
     return { "cache-control": "no-store", ...(seconds === undefined ? {} : { "retry-after": String(seconds) }) }
   }
   override [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(HttpServerResponse.setHeaders(Problem.toResponse(this), this.headers))
+    return Effect.succeed(HttpServerResponse.setHeaders(ProblemResponse.make(this), this.headers))
   }
 }
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorCode, KeelsonError, Problem } from "@keelson/core"
+import { ErrorCode, KeelsonError, Problem, ProblemResponse } from "@keelson/core"
 import { Duration, Effect } from "effect"
 import { TokenError } from "../src/index.ts"
 import { reasonCodes } from "../src/internal/validation/reasonCodes.ts"
@@ -88,8 +88,8 @@ describe("TokenError", () => {
   it("[T6] says when to come back where the keys do", () => {
     const error = new TokenError.TokenError({ _tag: "KeysUnavailable", retryAfter: Duration.millis(2500) })
     assert.deepStrictEqual(error.details, { retry_after_ms: 2500 })
-    assert.strictEqual(Problem.toResponse(error).headers["retry-after"], "3")
-    const refused = Problem.toResponse(new TokenError.TokenError({ _tag: "TokenExpired" }))
+    assert.strictEqual(ProblemResponse.make(error).headers["retry-after"], "3")
+    const refused = ProblemResponse.make(new TokenError.TokenError({ _tag: "TokenExpired" }))
     assert.isUndefined(refused.headers["retry-after"])
   })
 
