@@ -13,6 +13,8 @@ import { errorBody } from "./internal/errors/errorBody.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
 
+export type { ErrorBody } from "./internal/errors/errorBody.ts"
+
 /** The codes of one category. */
 export type CodeOf<C extends Category> = {
   readonly [Code in ErrorCode]: (typeof catalogue)[Code]["category"] extends C ? Code : never

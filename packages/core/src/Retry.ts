@@ -13,7 +13,7 @@ import { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-export { type Attempt, RetryExhausted, type StoppedBy } from "./internal/retry/retryExhausted.ts"
+export { type Attempt, type AttemptError, RetryExhausted, type StoppedBy } from "./internal/retry/retryExhausted.ts"
 
 /** What `onRetry` receives before the delay of each retry. */
 export interface RetryEvent<E> {
