@@ -8,10 +8,10 @@ import { inspect } from "node:util"
 import { Revocation } from "../src/index.ts"
 import { issuer, type List, listOf, revocationSuite, revoke, token, unavailable } from "./RevocationSuite.ts"
 
-/** What waiting for a server that does not answer takes at least, in milliseconds. Far above any limit, for slow machines. */
+/** The minimum time that a hanging call would take, in milliseconds. Far above any limit, for slow machines. */
 const unbounded = 5_000
 
-/** Tests without what is logged of outages. */
+/** Silences the log of outages. */
 const it = {
   live: <A, E>(title: string, body: () => Effect.Effect<A, E, Scope.Scope>) =>
     test.live(title, () => Effect.provide(body(), Logger.layer([])))
@@ -21,17 +21,17 @@ const patient = { timeout: "10 seconds" } as const
 
 type Options = Omit<Revocation.RedisOptions<never>, "redis">
 
-/** A list over a server. */
+/** A list on a Redis server. */
 const over = ({ redis }: Pick<RedisServer, "redis">, options: Options = patient) =>
   listOf(Revocation.layerRedis({ redis, ...options }))
 
-/** A connection to send anything else on. */
+/** A connection for other commands. */
 const sender = ({ redis }: RedisServer) =>
   Effect.map(Layer.build(Layer.fresh(redis)), (context) => Context.get(context, Redis.Redis))
 
 const isRevoked = (list: List, jti: string) => list.isRevoked(token({ jti }))
 
-/** The one key that there is. */
+/** The only key in Redis. */
 const onlyKey = (redis: Redis.Redis["Service"]) =>
   Effect.map(redis.send<ReadonlyArray<string>>("KEYS", "*"), (keys) => {
     assert.lengthOf(keys, 1)
@@ -44,14 +44,14 @@ const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     return value
   })
 
-/** Waits until a call is answered. */
+/** Waits until a call succeeds. */
 const used = (list: List) =>
   Effect.eventually(Effect.tapError(isRevoked(list, "nothing"), () => Effect.sleep("10 millis")))
 
 describe.skipIf(skipReason !== undefined)(
   `Revocation.layerRedis${skipReason === undefined ? "" : ` (${skipReason})`}`,
   () => {
-    // Of two processes one revokes and the other is asked, so that nothing is known of itself.
+    // One process revokes and another one checks, so that the local list has no entry.
     revocationSuite(
       Effect.gen(function*() {
         const server = yield* redisServer
@@ -316,7 +316,7 @@ describe.skipIf(skipReason !== undefined)(
         yield* timed(Effect.ensuring(life, server.thaw))
       }))
 
-    it.live("[R28] who waits for a check when the scope ends gets the typed error within the limit", () =>
+    it.live("[R28] a check that is waiting when the scope closes fails with the typed error within the limit", () =>
       Effect.gen(function*() {
         const server = yield* redisServer
         const scope = yield* Scope.make()
