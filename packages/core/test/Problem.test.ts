@@ -4,9 +4,9 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect, Schema } from "effect"
 import { HttpServerRespondable, HttpServerResponse, ProblemDetails } from "effect/http"
 import { inspect } from "node:util"
-import { CircuitOpen } from "../src/CircuitOpen.ts"
 import { DeadlineExceeded } from "../src/Deadline.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
+import { CircuitOpen } from "../src/internal/breaker/circuitOpen.ts"
 import * as KeelsonError from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
 import { retry } from "../src/Retry.ts"
@@ -190,7 +190,7 @@ describe("Problem", () => {
         cause: new Error("Bearer abcdefghijklmnop")
       })
       const shown = inspect(error)
-      assert.match(shown, /^NetworkError: No answer came in time.*\n +at /)
+      assert.match(shown, /^NetworkError: The call did not end in time.*\n +at /)
       assert.include(shown, "details: {\"server\":\"billing\"}")
       assert.include(shown, "[cause]: Error: Bearer [REDACTED]")
     })

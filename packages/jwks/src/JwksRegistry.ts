@@ -14,13 +14,13 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
 import type { RefreshResult } from "./internal/cache/refresh.ts"
-import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./internal/keys/candidate.ts"
 import { makeRegistry } from "./internal/registry/registry.ts"
 import type { JwksNotRegistered, JwksUnavailable } from "./JwksError.ts"
 import type { JwksEvent } from "./JwksEvent.ts"
 import type * as JwksOptions from "./JwksOptions.ts"
 import type { JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
+import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./KeySource.ts"
 
 /** Errors of `put`. */
 export type PutError = KeelsonError.ConfigurationError | KeelsonError.NetworkError

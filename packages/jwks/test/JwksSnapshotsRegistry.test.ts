@@ -79,7 +79,7 @@ describe("JwksRegistry snapshots", () => {
       store.isUp = false
       yield* registry.remove(ids("t", "p"))
       assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", "tenant=\"t\",provider=\"p\""), 1)
-      assert.lengthOf(lines.filter((line) => line.includes("The snapshot of a key set could not be removed")), 1)
+      assert.lengthOf(lines.filter((line) => line.includes("Key set snapshot could not be removed")), 1)
       assert.isTrue(Exit.isFailure(yield* Effect.exit(registry.status(ids("t", "p")))))
     })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
   })

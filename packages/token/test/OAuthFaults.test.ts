@@ -11,14 +11,15 @@ import {
   sendingMebibytes
 } from "@keelson/testing/keyOrigin"
 import { quiet } from "@keelson/testing/observe"
-import { Effect, Fiber, Layer, Redacted } from "effect"
+import { type Duration, Effect, Fiber, Layer, Queue, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import { TestClock } from "effect/testing"
 import { ClientAuth, OAuthClient, TokenHttpClient, TokenProvider } from "../src/index.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 
 type Handle = Parameters<typeof keyOrigin>[0]
 
-const retry = { maxAttempts: 3, strategy: "fixed", initialDelay: "1 millis", jitter: "none" } as const
+const retry = { maxAttempts: 3, strategy: "fixed", initialDelay: "0 millis", jitter: "none" } as const
 const json = { "content-type": "application/json" }
 
 /** Answers with a token response that has these members besides, or instead. */
@@ -51,6 +52,17 @@ const failureOf = (answer: Handle, options?: Partial<OAuthClient.Options>) =>
     return { code: error.code, details: detailsOf(error), requests: origin.requests.length }
   })
 
+/** A server that moves the virtual time on at each request, past the limit of the request, once it has it. */
+const outwaited = Effect.fnUntraced(function*(answer: Handle, limit: Duration.Input) {
+  const requests = yield* Queue.unbounded<void>()
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(requests), TestClock.adjust(limit))))
+  const handle: Handle = (request, response) => {
+    answer(request, response)
+    Queue.offerUnsafe(requests, undefined)
+  }
+  return handle
+})
+
 describe("OAuthClient at a server that misbehaves", () => {
   it.live("[R11] a redirect is never followed, and the secret goes nowhere else", () =>
     Effect.gen(function*() {
@@ -80,16 +92,18 @@ describe("OAuthClient at a server that misbehaves", () => {
       assert.strictEqual(elsewhere.connections(), 0)
     }).pipe(Effect.scoped, quiet))
 
-  it.live("an endpoint that is gone is looked up again, and one that is slow is not", () =>
+  it.effect("an endpoint that is gone is looked up again, and one that is slow is not", () =>
     Effect.gen(function*() {
       const script: { path: string; isHanging: boolean } = { path: "/old", isHanging: false }
+      const hang = yield* outwaited(hanging, "200 millis")
       const origin = yield* keyOrigin((request, response) => {
         const issuer = `http://127.0.0.1:${origin.port}`
         if (request.method === "GET") {
           response.writeHead(200, { "cache-control": "max-age=3600" })
           response.end(JSON.stringify({ issuer, token_endpoint: issuer + script.path }))
         } else if (request.url !== script.path) response.writeHead(404).end()
-        else if (!script.isHanging) response.writeHead(200, json).end(token())
+        else if (script.isHanging) hang(request, response)
+        else response.writeHead(200, json).end(token())
       })
       const provider = yield* TokenProvider.make({
         name: "idp",
@@ -147,9 +161,11 @@ describe("OAuthClient at a server that misbehaves", () => {
     ["a body that is too large", sendingMebibytes(2), "RESPONSE_TOO_LARGE", 1]
   ]
   for (const [what, answer, code, requests] of attempts) {
-    it.live(`[R15] [S3-33] ${what} is ${code}, asked ${requests === 1 ? "once" : `${requests} times`}`, () =>
+    it.effect(`[R15] [S3-33] ${what} is ${code}, asked ${requests === 1 ? "once" : `${requests} times`}`, () =>
       Effect.gen(function*() {
-        const failure = yield* failureOf(answer, { requestTimeout: "150 millis" })
+        const isSlow = answer === hanging || answer === dripping
+        const handle = isSlow ? yield* outwaited(answer, "150 millis") : answer
+        const failure = yield* failureOf(handle, { requestTimeout: "150 millis" })
         assert.deepStrictEqual([failure.code, failure.requests], [code, requests])
         assert.strictEqual(failure.details["attempts"], requests)
         assert.strictEqual(failure.details["server"], "idp")

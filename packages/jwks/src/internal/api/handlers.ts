@@ -1,4 +1,5 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +15,6 @@ import { keyOf } from "../registry/roster.ts"
 import { AdminPrincipal, Api, type JwksAdmin } from "./definition.ts"
 import { keySetResponse } from "./keySetResponse.ts"
 import { type Coded, respond } from "./problems.ts"
-import { makeRefreshLimit } from "./refreshLimit.ts"
 import { readRegistration } from "./registration.ts"
 
 /** The principal's own tenant, or any for one who administers all. */
@@ -37,6 +37,25 @@ const missing = Effect.fnUntraced(function*({ errorCount, lastFailure, nextRefre
   const retryAfter = nextRefresh === undefined ? Duration.zero : DateTime.distance(now, nextRefresh)
   return new JwksUnavailable({ lastFailure, retryAfter: Duration.max(retryAfter, Duration.zero) })
 })
+
+/** How long after a forced refresh of a provider no other one is made: 10 seconds, in nanoseconds. */
+const period = 10_000_000_000n
+
+/** Whether a provider may be refreshed by force now; asking takes the turn. It holds across changes of the provider. */
+const makeRefreshLimit = (): (key: string, clock: Clock.Clock) => boolean => {
+  // In the order of their times: the oldest are first.
+  const taken = new Map<string, bigint>()
+  return (key, clock) => {
+    const now = clock.monotonicTimeNanosUnsafe()
+    for (const [oldest, at] of taken) {
+      if (now - at < period) break
+      taken.delete(oldest)
+    }
+    if (taken.has(key)) return false
+    taken.set(key, now)
+    return true
+  }
+}
 
 /** The handlers of the API, over the registry in context. */
 export const handlers: Layer.Layer<

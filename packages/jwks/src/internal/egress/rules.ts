@@ -5,7 +5,6 @@ import * as Result from "effect/Result"
 import type { RefusalReason, Rules } from "../../Egress.ts"
 import type { EgressOptions } from "../../EgressOptions.ts"
 import { isReachable, type Reach } from "./addresses.ts"
-import { isListed } from "./hosts.ts"
 
 /** The rules of the service, ready for use. */
 export interface ServiceRules extends EgressOptions {
@@ -20,6 +19,16 @@ export const serviceRules = (options: EgressOptions): ServiceRules => ({
 /** The smaller limit. What is no number narrows nothing, rather than lift the limit. */
 export const narrowed = (limit: number, rule: number | undefined): number =>
   rule !== undefined && rule < limit ? rule : limit
+
+/** Equal, or below it at a dot. Both are canonical. */
+const isWithin = (host: string, allowed: string): boolean => host === allowed || host.endsWith(`.${allowed}`)
+
+/** Whether a canonical host is on the list; an empty list has them all, and an entry that is no host has none. */
+export const isListed = (host: string, list: ReadonlyArray<string>): boolean =>
+  list.length === 0 || list.some((entry) => {
+    const allowed = Host.canonical(entry)
+    return allowed !== undefined && isWithin(host, allowed)
+  })
 
 /** What a canonical host's addresses may be. */
 export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules): Reach => ({

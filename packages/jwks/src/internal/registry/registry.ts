@@ -1,4 +1,3 @@
-import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import { now, until } from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
@@ -17,11 +16,11 @@ import { JwksNotRegistered, JwksUnavailable } from "../../JwksError.ts"
 import type { JwksEvent } from "../../JwksEvent.ts"
 import * as JwksOptions from "../../JwksOptions.ts"
 import type { JwksRegistry, ProviderStatus, PutError, PutOptions } from "../../JwksRegistry.ts"
+import type { Candidate, JoseHeader, KeySource, LookupError } from "../../KeySource.ts"
 import { findAmong } from "../cache/endpoints.ts"
-import { findIn } from "../cache/lookup.ts"
+import { findIn } from "../cache/keyLookup.ts"
 import { eventCapacity, makeProvider, type Provider } from "../cache/provider.ts"
 import { makeScheduler } from "../cache/scheduler.ts"
-import type { Candidate, JoseHeader, KeySource, LookupError } from "../keys/candidate.ts"
 import { makeKeyedLock } from "./keyedLock.ts"
 import { operatorFields } from "./operatorFields.ts"
 import { keyOf, makeRoster } from "./roster.ts"
@@ -44,9 +43,6 @@ const areIds = ({ providerId, tenantId }: JwksOptions.Names): boolean =>
 
 const operatorOptions = (options: JwksOptions.JwksOptions) => Struct.pick(options, operatorFields)
 const operatorDefaults = operatorOptions(JwksOptions.make({ issuer: "any" }))
-
-const decodeNames = Configuration.decode(JwksOptions.Names)
-const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
 
 /** A registry in a scope, whose end ends all that was registered. */
 export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> = Effect.gen(function*() {
@@ -99,8 +95,8 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
       Effect.flatMap(entryOf(id), ({ provider }) => use(provider))
 
   const add = Effect.fnUntraced(function*(id: JwksOptions.Names, input: JwksOptions.Options) {
-    const names = yield* decodeNames(id)
-    const options = yield* decodeOptions(input)
+    const names = yield* JwksOptions.decodeNames(id)
+    const options = yield* JwksOptions.decode(input)
     if (roster.get(id) !== undefined) {
       return yield* Effect.fail(conflict("A provider is already registered under these ids"))
     }
@@ -121,7 +117,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         return conditions.ifPresent === true ? yield* new JwksNotRegistered() : yield* add(id, input)
       }
       const kept = conditions.keepOperatorOptions === true ? operatorOptions(old.options) : {}
-      yield* replace(id, old, yield* decodeOptions({ ...kept, ...input }))
+      yield* replace(id, old, yield* JwksOptions.decode({ ...kept, ...input }))
     }
   )
   const remove = Effect.fnUntraced(function*(id: JwksOptions.Names) {
@@ -159,11 +155,11 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         const endpoints = roster.ofIssuer(tenantId, issuer)
         const [first] = endpoints
         if (first === undefined) return Effect.fail(new JwksNotRegistered())
-        const hit = endpoints.length === 1 ? first.provider.hit(header, clock) : undefined
+        const hit = endpoints.length === 1 ? first.provider.lookup.hit(header, clock) : undefined
         if (hit !== undefined) return hit
         const missed = endpoints.length === 1
-          ? first.provider.miss(header)
-          : findAmong(endpoints.map(({ provider }) => provider), header, clock)
+          ? first.provider.lookup.miss(header)
+          : findAmong(endpoints.map(({ provider }) => provider.lookup), header, clock)
         const isReplaced = () => repeats > 0 && roster.ofIssuer(tenantId, issuer) !== endpoints
         return askAgain(missed, isReplaced, () => find(issuer, header, repeats - 1))
       })
@@ -209,13 +205,13 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
   return {
     put: putNamed,
     remove: (id) => change("remove", id, remove(id)),
-    resolve: (id, header) => runOn((provider) => findIn(provider, header), id),
-    keySet: (id) => runOn((provider) => provider.keySet, id),
+    resolve: (id, header) => runOn((provider) => findIn(provider.lookup, header), id),
+    keySet: (id) => runOn((provider) => provider.lookup.keySet, id),
     cached: withProvider((provider) =>
       Effect.clockWith((clock) =>
         Effect.sync(() => {
           const cached = provider.cached(clock)
-          return cached && { keySet: cached.set, expiresIn: Duration.millis(until(cached.expiresAt, now(clock))) }
+          return cached && { keySet: cached.keySet, expiresIn: Duration.millis(until(cached.expiresAt, now(clock))) }
         })
       )
     ),
