@@ -146,7 +146,7 @@ const policiesIn = (section: string): ReadonlyArray<ValidationPolicy.Options> =>
   )
 
 const sourcesIn = (section: string): ReadonlyArray<JwksOptions.JwksOptions> =>
-  [...section.matchAll(/const keys = KeySource\.(?:oidc|jwks)\((\{[\s\S]*?\})\)(?:$|\.pipe)/gm)].map((
+  [...section.matchAll(/const keys = KeySource\.layer(?:Oidc|Jwks)\((\{[\s\S]*?\})\)(?:$|\.pipe)/gm)].map((
     [, literal = ""]
   ) => Schema.decodeUnknownSync(JwksOptions.JwksOptions)(parse(literal)))
 

@@ -5,7 +5,7 @@ import { Duration, Effect, Layer, References, type Scope } from "effect"
 import type { HttpSecurityOptions } from "../src/index.ts"
 import { bearer, keysDown, type Received, serve, tokensOf, type Variant } from "./protectedServer.ts"
 
-/** A problem as it came: what tests compare of it. */
+/** The members of problem details that tests compare. */
 export const problemOf = ({ headers, json, status }: Received) => ({
   status,
   challenge: headers["www-authenticate"],
@@ -33,15 +33,15 @@ export const badRequest = (description: string) =>
 export const several = badRequest("The request has more than one access token")
 export const malformed = badRequest("The access token is malformed")
 
-/** A token that a good key signed, with claims of its own. */
+/** A token with changed claims, signed by a trusted key. */
 export const tokenWith = Effect.fnUntraced(function*(claims: Readonly<Record<string, unknown>> = {}) {
   return yield* sign(yield* pairOf("ES256"), { ...(yield* goodClaims), ...claims })
 })
 
-/** Without the log of the server. */
+/** Silences the server's log. */
 export const quiet = Layer.succeed(References.MinimumLogLevel, "None")
 
-/** A server whose keys are there. */
+/** A server whose keys are available. */
 export const protectedServer = Effect.fnUntraced(function*(
   variant: Variant,
   options?: HttpSecurityOptions.Options,
@@ -50,12 +50,12 @@ export const protectedServer = Effect.fnUntraced(function*(
   return yield* serve(variant, tokensOf(keysOf([yield* pairOf("ES256")])), options, Layer.merge(quiet, around))
 })
 
-/** How every way to protect an API has to behave. */
+/** Tests for every way to protect an API. */
 export const httpSecuritySuite = (variant: Variant): void => {
   const test = (title: string, body: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => body)
 
   test(
-    "[K-26] lets in a good token, whose claims the handler gets by its own tag",
+    "[K-26] accepts a valid token, and provides its claims to the handler",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const token = yield* tokenWith({ scope: "a reports:read", roles: ["admin"] })
@@ -68,7 +68,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
   )
 
   test(
-    "[S3-06] answers a request without a token with 401 and a challenge that tells no error",
+    "[S3-06] responds to a request without a token with 401 and a challenge without an error",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const received = yield* send("GET /me")
@@ -84,7 +84,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
   )
 
   test(
-    "[S0-25] tells an expired token from all others, and nothing of why others are refused",
+    "[S0-25] distinguishes expired tokens only, and does not say why others are rejected",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const refused = yield* Effect.all([
@@ -118,7 +118,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
   )
 
   test(
-    "[T6] [K-03] answers 503 with Retry-After while keys can't be had, and never 401",
+    "[T6] [K-03] responds with 503 and Retry-After while keys are unavailable, and never with 401",
     Effect.gen(function*() {
       const down = (retryAfter?: Duration.Duration) =>
         serve(variant, tokensOf(keysDown(new JwksError.JwksUnavailable({ retryAfter }))), {}, quiet)

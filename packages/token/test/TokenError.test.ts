@@ -24,7 +24,7 @@ const table: Readonly<Record<TokenError.Reason["_tag"], readonly [code: TokenErr
   RevocationUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503]
 }
 
-/** One of each. */
+/** One example of each reason. */
 const reasons: ReadonlyArray<TokenError.Reason> = [
   { _tag: "TokenMalformed", part: "payload", problem: "duplicate" },
   { _tag: "AlgorithmUnsupported" },
@@ -61,7 +61,7 @@ describe("TokenError", () => {
     assert.strictEqual(new Set(Object.values(reasonCodes)).size, reasons.length)
   })
 
-  it("tells what is wrong in its message and details, in words of ours", () => {
+  it("describes the problem in its message and details, in fixed words", () => {
     const shown = (reason: TokenError.Reason) => {
       const { details, message } = new TokenError.TokenError(reason)
       return [message, details]
@@ -85,7 +85,7 @@ describe("TokenError", () => {
     assert.deepStrictEqual(shown({ _tag: "TokenExpired" }), ["The token is past its expiry.", {}])
   })
 
-  it("[T6] says when to come back where the keys do", () => {
+  it("[T6] has the retryAfter of the keys", () => {
     const error = new TokenError.TokenError({ _tag: "KeysUnavailable", retryAfter: Duration.millis(2500) })
     assert.deepStrictEqual(error.details, { retry_after_ms: 2500 })
     assert.strictEqual(ProblemResponse.make(error).headers["retry-after"], "3")

@@ -32,7 +32,7 @@ const pemOf = ({ alg, publicJwk }: Pair) =>
 
 const noEgress = makeProvider(() => Effect.die("nothing is fetched")).egress
 
-/** The validator of a section of YAML. */
+/** The validator in a section of YAML. */
 const fromYaml = (text: string, egress: Layer.Layer<Egress.Egress> = noEgress) =>
   Effect.gen(function*() {
     const options = yield* ValidatorOptions.decodeText({ format: "yaml", text, section: "jwt" })
@@ -156,7 +156,7 @@ describe("ValidatorOptions", () => {
       }))
   })
 
-  it.effect("[K-04] a validator with its keys also asks for what is revoked", () =>
+  it.effect("[K-04] a validator with its keys also checks revocation", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
       const options = yield* ValidatorOptions.decode({
@@ -181,7 +181,7 @@ describe("ValidatorOptions", () => {
       assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "TokenRevoked" })
     }))
 
-  it.effect("the environment has a whole validator, with its keys in JSON", () =>
+  it.effect("a validator from the environment, with its keys in JSON", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
       const env = {

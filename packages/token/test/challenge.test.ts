@@ -19,7 +19,7 @@ describe("challenge", () => {
     )
   })
 
-  it("has a parameter always, as RFC 6750, 3 wants it", () => {
+  it("always has a parameter, as RFC 6750, 3 requires", () => {
     assert.match(challenge(defaultProtectionSpace), /^Bearer \w+="/)
     assert.notInclude(
       challenge(defaultProtectionSpace, { error: "invalid_token", description: "d", scopes: [] }),

@@ -8,7 +8,7 @@ import { type CacheLimits, isUsable, TokenCache, type VerifiedToken } from "../s
 
 const minute = 60_000
 
-/** Trust that a test may end. */
+/** Trust that a test can withdraw. */
 const trustOf = () => {
   const state = { holds: true, asked: new Array<Clock.Clock>() }
   const trust: KeySource.KeyTrust = {
@@ -36,7 +36,7 @@ const registered = {
   scopes: []
 }
 
-/** An entry that is good for a minute from the beginning of time. */
+/** An entry that is valid for one minute from time 0. */
 const entryOf = (value: string, more: Partial<VerifiedToken<string>> = {}): VerifiedToken<string> => ({
   exit: Exit.succeed(value),
   value,
@@ -67,7 +67,7 @@ describe("entries", () => {
       assert.isUndefined(cache.get("another", clock))
     }))
 
-  it.effect("[R6] [T3] are asked on every hit whether their key is trusted, and go with that trust", () =>
+  it.effect("[R6] [T3] the trust in their key is checked on every hit", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
@@ -159,7 +159,7 @@ describe("bounds", () => {
       assert.strictEqual(cache.bytes, 301)
     }))
 
-  it.effect("[R6] does not keep an entry that alone is too large, and puts no other out for it", () =>
+  it.effect("[R6] does not keep an entry that alone is too large, and evicts no other for it", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf({ maxBytes: 1000 })
@@ -171,7 +171,7 @@ describe("bounds", () => {
       assert.strictEqual(cache.get("full", clock)?.value, "full")
     }))
 
-  it.effect("clear forgets entries and refusals", () =>
+  it.effect("clear deletes entries and rejections", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
@@ -185,8 +185,8 @@ describe("bounds", () => {
     }))
 })
 
-describe("refusals", () => {
-  it.effect("[R6] are remembered for ten seconds, by hash, and apart from entries", () =>
+describe("rejections", () => {
+  it.effect("[R6] are kept for ten seconds, by hash, and separately from entries", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
@@ -201,7 +201,7 @@ describe("refusals", () => {
       assert.isUndefined(cache.rejection("a", clock))
     }))
 
-  it.effect("[R6] [R23] the ten seconds are those of the clock that is ahead", () =>
+  it.effect("[R6] [R23] the ten seconds are counted on the clock that is ahead", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       const cache = cacheOf()
@@ -219,7 +219,7 @@ describe("refusals", () => {
       assert.isUndefined(cache.rejection("set back", clock))
     }))
 
-  it.effect("[R6] [K-04] end with the trust in any of the keys that were tried, and are gone then", () =>
+  it.effect("[R6] [K-04] end with the trust in any of the tried keys", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
@@ -233,7 +233,7 @@ describe("refusals", () => {
       assert.isUndefined(cache.rejection("a", clock))
     }))
 
-  it.effect("[R6] end once the reason is another, by the wall clock", () =>
+  it.effect("[R6] end when the reason changes with the wall clock", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       const cache = cacheOf()

@@ -96,9 +96,9 @@ describe("Good tokens", () => {
         const token = yield* signedBy(one.alg, claims, header)
         const make = TokenValidator.make("test", { claims: Anything, policy: policyOf(one) })
         const tokens = yield* Effect.provide(make, yield* sourceOf(one.alg, one.issuers))
-        const found = yield* tokens.validate(token)
-        assert.deepStrictEqual(found.claims, JSON.parse(JSON.stringify(claims)))
-        assert.strictEqual(yield* tokens.validate(token), found)
+        const validated = yield* tokens.validate(token)
+        assert.deepStrictEqual(validated.claims, JSON.parse(JSON.stringify(claims)))
+        assert.strictEqual(yield* tokens.validate(token), validated)
       })))
 
   const edited = fc.record({ alg: algorithm, seed: fc.integer() })
@@ -120,7 +120,7 @@ describe("Good tokens", () => {
     }).filter((other) => other !== token)
   }
 
-  it("[S4-36] [R1] [T1] with any one character changed, put in or taken out, at any place, it is refused", (context) =>
+  it("[S4-36] [R1] [T1] a token with any one character changed, inserted or removed is rejected", (context) =>
     forAllEffect(context, 100, edited, ({ alg, seed }) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(1_800_000_000_000)

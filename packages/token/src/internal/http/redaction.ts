@@ -1,4 +1,5 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
@@ -34,11 +35,9 @@ export const layerRedaction = (...names: ReadonlyArray<string>): Layer.Layer<nev
   }))
 
 const unredacted = (name: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
+  InvalidConfig.option("queryParameter", "a parameter that spans redact", {
     message:
-      `Invalid configuration: queryParameter would expose tokens in spans; provide HttpSecurity.layerRedaction("${name}") to the server`,
-    details: { path: "queryParameter", expected: "a parameter that spans redact" }
+      `Invalid configuration: queryParameter would expose tokens in spans; provide HttpSecurity.layerRedaction("${name}") to the server`
   })
 
 /**

@@ -1,4 +1,4 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 
 /** One or more scopes. */
 export type Scopes = readonly [string, ...ReadonlyArray<string>]
@@ -14,9 +14,5 @@ const expected = "1 to 64 scopes, each without spaces, quotes and backslashes (R
  */
 export const checkScopes = (scopes: Scopes): Scopes => {
   if (scopes.length <= 64 && scopes.every((scope) => scopeToken.test(scope))) return scopes
-  throw new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: scopes must be ${expected}`,
-    details: { path: "scopes", expected }
-  })
+  throw InvalidConfig.option("scopes", expected)
 }
