@@ -74,7 +74,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
       const received = yield* send("GET /me")
       assert.deepStrictEqual(problemOf(received), missing)
       assert.deepInclude(received.json, {
-        title: "The request carries no token.",
+        title: "The request has no token.",
         status: 401,
         category: "AUTHENTICATION",
         details: {}
