@@ -12,7 +12,7 @@ import * as Function from "effect/Function"
 import * as Schema from "effect/Schema"
 import { code } from "./ErrorCode.ts"
 import { errorBody } from "./internal/errors/errorBody.ts"
-import { left, sooner } from "./internal/instant.ts"
+import { left, sooner } from "./internal/retry/deadline.ts"
 import { interruptAfter } from "./internal/retry/interruptAfter.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 
