@@ -1,153 +1,115 @@
-/** docs/reference/configuration.md, from the schemas of the options. */
-import { BreakerPolicy, ResiliencePolicy, RetryBudget, RetryPolicy } from "@keelson/core"
-import type { Schema } from "effect"
-import { callerSections } from "./referenceCallerOptions.ts"
-import { commentsOf } from "./referenceComments.ts"
-import { guardSections } from "./referenceGuardOptions.ts"
-import { keySections, snapshotOptions } from "./referenceKeyOptions.ts"
+/**
+ * docs/reference/configuration.md: sections from docs/reference-sections.json, options from schemas (type, range, default)
+ * and from the documentation of interfaces, which editors show on hover.
+ */
+import { Schema, Struct } from "effect"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import ts from "typescript-api"
+import { pairsIn } from "./api/options.ts"
+import { documentationOf, exportsOf, open, root, sourceModules } from "./api/program.ts"
 import { code, list, page, table } from "./referenceMarkdown.ts"
-import { type OptionInfo, type Options, optionsOf } from "./referenceOptions.ts"
-import { tokenSections } from "./referenceTokenOptions.ts"
+import { type OptionInfo, type Options, optionsOf, schemaIn } from "./referenceSchema.ts"
 
-export interface Section {
+/** A section as docs/reference-sections.json has it. */
+interface Entry {
   readonly title: string
-  readonly schema: Options
-  /** What the rules are checked by, where that is another schema. */
-  readonly checked?: Schema.ConstraintDecoder<unknown>
-  /** The modules whose doc comments describe the options, as in `core/RetryPolicy`. */
-  readonly modules: ReadonlyArray<string>
+  /** As in `core/RetryPolicy`. */
+  readonly module: string
+  /** The schema among the module's exports, unless the options are code only. */
+  readonly schema?: string
+  /** The interface among the module's exports, where no `Configuration.decoders` pairs it with the schema. */
+  readonly interface?: string
+  /** The title of a section whose options are these options too and are not repeated. */
+  readonly beside?: string
   readonly intro: string
   /** Options that are complete, where some are required. */
   readonly sample?: object
   /** What two options may not be together, each with options that break it. */
-  readonly rules: ReadonlyArray<{ readonly text: string; readonly broken: object }>
+  readonly rules?: ReadonlyArray<{ readonly text: string; readonly broken: object }>
 }
 
-const timesRule = {
-  text: "`attemptTimeout` is not above `deadline`.",
-  broken: { attemptTimeout: "2 seconds", deadline: "1 second" }
+export interface Section extends Entry {
+  readonly decoder: Options | undefined
+  readonly options: ReadonlyArray<OptionInfo>
 }
 
-const policySections: ReadonlyArray<Section> = [
-  {
-    title: "ResiliencePolicy",
-    schema: ResiliencePolicy.ResiliencePolicy,
-    modules: ["core/RetryPolicy", "core/ResiliencePolicy"],
-    intro: "For `Resilience.make`. A part that is left out is not there: no retry, no breaker, no deadline.",
-    rules: [timesRule]
-  },
-  {
-    title: "RetryPolicy",
-    schema: RetryPolicy.Options,
-    modules: ["core/Backoff", "core/RetryPolicy"],
-    intro: [
-      "For `RetryPolicy.make`, and for the section `retry` of a `ResiliencePolicy`, where `attemptTimeout`, `deadline` and",
-      "`detach` belong to the policy around it. In code, `schedule` takes any `Schedule` in place of the backoff, and `budget`",
-      "also takes a `RetryBudget` to share."
-    ].join("\n"),
-    rules: [
-      {
-        text: "`maxDelay` is not below `initialDelay`.",
-        broken: { initialDelay: "2 seconds", maxDelay: "1 second" }
-      },
-      timesRule
-    ]
-  },
-  {
-    title: "RetryBudget",
-    schema: RetryBudget.Policy,
-    modules: ["core/RetryBudget"],
-    intro: "For `RetryBudget.make`, and for the section `budget` of a `RetryPolicy`.",
-    rules: []
-  },
-  {
-    title: "BreakerPolicy",
-    schema: BreakerPolicy.BreakerPolicy,
-    modules: ["core/BreakerPolicy"],
-    intro: "For `Breaker.make`, and for the section `breaker` of a `ResiliencePolicy`.",
-    rules: [
-      {
-        text: "With the strategy `ratio`, `minimumCalls` is not above `windowSize`.",
-        broken: { strategy: "ratio", minimumCalls: 20, windowSize: 10 }
-      }
-    ]
+const file: { readonly links: Readonly<Record<string, string>>; readonly sections: ReadonlyArray<Entry> } = JSON.parse(
+  readFileSync(join(root, "docs/reference-sections.json"), "utf8")
+)
+
+const types = open(sourceModules())
+const pairs = pairsIn(types)
+
+const symbolIn = (module: string, name: string): ts.Symbol => {
+  const found = sourceModules().find((one) => one.name === `@keelson/${module}`)
+  const exported = found && exportsOf(types, found).find((one) => one.name === name)
+  if (exported === undefined) throw new Error(`${module} exports no ${name}`)
+  return exported.symbol
+}
+
+/** The type whose members document the options: the interface, or else the type of the schema. */
+const documentedType = ({ interface: name, module, schema }: Entry): ts.Type => {
+  if (name !== undefined) return types.checker.getDeclaredTypeOfSymbol(symbolIn(module, name))
+  const pair = pairs.find((one) => one.module === module && one.schema === schema)
+  if (pair !== undefined) return pair.type
+  const constant = types.checker.getTypeOfSymbol(symbolIn(module, schema ?? ""))
+  const type = constant.getProperty("Type")
+  return type === undefined ? constant : types.checker.getTypeOfSymbol(type)
+}
+
+const typeCell = (type: string): string => {
+  if (type === "string") return "text"
+  return type.endsWith("DurationInput") ? "a duration with its unit" : code(type)
+}
+
+/** An option of code only: its type as it is declared, and its documentation with the default taken out. */
+const codeOption = (member: ts.Symbol): OptionInfo => {
+  const [node] = member.declarations ?? []
+  const type = node !== undefined && ts.isPropertySignature(node) ? node.type?.getText() ?? "" : ""
+  const text = documentationOf(types, member)
+  const [end = "", preset] = / Default `?([^.]+?)`?\.$| Required\.$/.exec(text) ?? []
+  return {
+    name: member.name,
+    value: typeCell(type.replace(/ \| undefined$/, "")),
+    preset: preset === "none" ? undefined : preset,
+    isRequired: (member.flags & ts.SymbolFlags.Optional) === 0,
+    meaning: text.slice(0, text.length - end.length)
   }
-]
-
-/** Every section that has a schema. */
-export const sections: ReadonlyArray<Section> = [
-  ...policySections,
-  ...keySections,
-  ...tokenSections,
-  ...callerSections,
-  ...guardSections
-]
-
-const anchors: Readonly<Record<string, string>> = {
-  retry: "[RetryPolicy](#retrypolicy)",
-  breaker: "[BreakerPolicy](#breakerpolicy)",
-  budget: "[RetryBudget](#retrybudget)",
-  jwks: "[JwksOptions](#jwksoptions)",
-  cookie: "[Cookie](#cookie)",
-  policy: "[RefreshPolicy](#refreshpolicy)",
-  acquisition: "[ResiliencePolicy](#resiliencepolicy)",
-  resilience: "[ResiliencePolicy](#resiliencepolicy)",
-  client: "[OAuthOptions](#oauthoptions)"
 }
+
+const sectionOf = async (entry: Entry): Promise<Section> => {
+  const decoder = entry.schema === undefined ? undefined : await schemaIn(entry.module, entry.schema)
+  const members = documentedType(entry).getProperties()
+  if (decoder === undefined) return { ...entry, decoder, options: members.map(codeOption) }
+  const other = file.sections.find(({ title }) => title === entry.beside)
+  const repeated = other?.schema === undefined ? {} : (await schemaIn(other.module, other.schema)).fields
+  const own = Schema.Struct(Struct.omit(decoder.fields, Object.keys(repeated)))
+  const documentation = new Map(members.map((member) => [member.name, documentationOf(types, member)]))
+  return { ...entry, decoder, options: optionsOf(own, documentation) }
+}
+
+/** Every section, with the options that it shows. */
+export const sections: ReadonlyArray<Section> = await Promise.all(file.sections.map(sectionOf))
 
 /** What stands in the column of defaults. */
 export const defaultCell = ({ isRequired, preset }: Pick<OptionInfo, "isRequired" | "preset">): string => {
-  if (isRequired === true) return "required"
+  if (isRequired) return "required"
   return preset === undefined ? "none" : code(preset)
 }
 
-const row = (option: OptionInfo): ReadonlyArray<string> => [
-  code(option.name),
-  option.value === "a section" ? `a section: ${anchors[option.name] ?? ""}` : option.value,
-  defaultCell(option),
-  option.meaning
-]
+const valueCell = ({ name, value }: OptionInfo): string => {
+  const title = file.links[name] ?? ""
+  return value === "a section" ? `a section: [${title}](#${title.toLowerCase()})` : value
+}
 
 const head = ["Option", "Value", "Default", "Meaning"]
 
-/** The options of a section. */
-export const optionsIn = ({ modules, schema }: Pick<Section, "modules" | "schema">): ReadonlyArray<OptionInfo> =>
-  optionsOf(schema, commentsOf(modules))
-
-const blocks = ({ intro, modules, rules, schema, title }: Section): ReadonlyArray<string> => [
+const blocks = ({ intro, options, rules = [], title }: Section): ReadonlyArray<string> => [
   `## ${title}`,
   intro,
-  table(head, optionsIn({ modules, schema }).map(row)),
+  table(head, options.map((option) => [code(option.name), valueCell(option), defaultCell(option), option.meaning])),
   ...(rules.length === 0 ? [] : [list(rules.map(({ text }) => text))])
-]
-
-/** `BreakerStore.layerRedis` takes a layer, so its options are code and have no schema. */
-export const redisOptions: ReadonlyArray<OptionInfo> = [
-  {
-    name: "redis",
-    value: "a `Layer` of `Redis`",
-    preset: undefined,
-    isRequired: true,
-    meaning: "The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost."
-  },
-  {
-    name: "prefix",
-    value: "text",
-    preset: "keelson:breaker:",
-    meaning: "What keys begin with. Processes with the same prefix share their circuits."
-  },
-  {
-    name: "timeout",
-    value: "a duration with its unit, from 1 milli to 10 seconds",
-    preset: "200 millis",
-    meaning: "How long a call to the store may take."
-  },
-  {
-    name: "retryInterval",
-    value: "a duration with its unit, from 0 millis to 1 hour",
-    preset: "1 second",
-    meaning: "How long after a failed call the store is left alone."
-  }
 ]
 
 const intro = [
@@ -157,16 +119,4 @@ const intro = [
   "refused with `INVALID_CONFIG` ([CFG-002](error-codes.md#cfg-002))."
 ].join("\n")
 
-export const configurationPage = (): string =>
-  page("Configuration", [
-    intro,
-    ...policySections.flatMap(blocks),
-    "## BreakerStore.layerRedis",
-    "Options in code only. What happens while Redis is down is told in [operations.md](../guides/operations.md).",
-    table(head, redisOptions.map(row)),
-    ...keySections.flatMap(blocks),
-    ...snapshotOptions.flatMap(({ intro, options, title }) => [`## ${title}`, intro, table(head, options.map(row))]),
-    ...tokenSections.flatMap(blocks),
-    ...callerSections.flatMap(blocks),
-    ...guardSections.flatMap(blocks)
-  ])
+export const configurationPage = (): string => page("Configuration", [intro, ...sections.flatMap(blocks)])

@@ -1,13 +1,15 @@
 /**
  * House rules for the sources of published packages that the linter has no rule for. `pnpm lint` runs it.
- * The linter itself bans `Math.random`, `Date.now`, `performance.now` and timers there (.oxlintrc.json).
+ * The linter itself bans `Math.random`, `Date.now`, `performance.now`, timers and import cycles there (.oxlintrc.json).
  */
 import { globSync, readFileSync } from "node:fs"
-import { basename, join } from "node:path"
+import { basename, dirname, join, posix } from "node:path"
+import { packageImports, roomImports, testsStandAlone } from "./architecture.ts"
 
 const root = join(import.meta.dirname, "..")
 const maxLines = 300
-const effectBreaker = "packages/core/src/internal/breaker/effectBreaker.ts"
+const isEffectBreaker = (path: string): boolean =>
+  /^packages\/core\/src\/internal\/(?:\w+\/)*effectBreaker\.ts$/.test(path)
 
 /** Replaces comments with spaces, so that what they mention is not code. Strings and line numbers stay. */
 export const withoutComments = (source: string): string =>
@@ -41,10 +43,57 @@ const importProblem = (path: string, found: Import): ReadonlyArray<string> => {
   if (found.from.startsWith("node:") && !basename(path).startsWith("Node")) {
     return [`${path}:${found.line} imports ${found.from}: only files named Node*.ts may`]
   }
-  if (reachesEffectBreaker(found) && path !== effectBreaker) {
-    return [`${path}:${found.line} imports Effect's CircuitBreaker: only ${effectBreaker} may`]
+  if (reachesEffectBreaker(found) && !isEffectBreaker(path)) {
+    return [`${path}:${found.line} imports Effect's CircuitBreaker: only effectBreaker.ts in core may`]
   }
   return []
+}
+
+/** The file that a relative import names, in the repository. */
+const targetOf = (path: string, from: string): string | undefined =>
+  from.startsWith(".") ? posix.join(dirname(path), from) : undefined
+
+const packageOf = (path: string): string | undefined => /^packages\/(\w+)\//.exec(path)?.[1]
+
+/** `retry` for `packages/core/src/internal/retry/loop.ts`. */
+const roomOf = (path: string): string | undefined => /^packages\/\w+\/src\/internal\/(\w+)\//.exec(path)?.[1]
+
+export interface Architecture {
+  readonly packageImports: Readonly<Record<string, ReadonlyArray<string>>>
+  readonly roomImports: Readonly<Record<string, Readonly<Record<string, ReadonlyArray<string>>>>>
+}
+
+const isRoomOpen = ({ roomImports }: Architecture, path: string, target: string): boolean => {
+  const [from, to] = [roomOf(path), roomOf(target)]
+  const rooms = roomImports[packageOf(path) ?? ""]
+  return rooms === undefined || from === undefined || to === undefined || from === to ||
+    rooms[from]?.includes(to) === true
+}
+
+/** Whether one import of a source file stays within what its package and its room may import. */
+export const directionProblem = (
+  architecture: Architecture,
+  path: string,
+  { from, line }: Pick<Import, "from" | "line">
+): ReadonlyArray<string> => {
+  const own = packageOf(path) ?? ""
+  const target = targetOf(path, from)
+  const other = target === undefined ? /^@keelson\/(\w+)/.exec(from)?.[1] : packageOf(target)
+  if (target === undefined && other === own) return [`${path}:${line} imports ${from}: give its path in the package`]
+  if (other !== undefined && other !== own && architecture.packageImports[own]?.includes(other) !== true) {
+    return [`${path}:${line} imports ${from}: ${own} may not import ${other}`]
+  }
+  return target === undefined || isRoomOpen(architecture, path, target)
+    ? []
+    : [`${path}:${line} imports ${from}: its room may not import ${roomOf(target)}`]
+}
+
+/** A test that imports from the test folder of another package. */
+export const testProblem = (path: string, { from, line }: Pick<Import, "from" | "line">): ReadonlyArray<string> => {
+  const [, other] = /^packages\/(\w+)\/test\//.exec(targetOf(path, from) ?? "") ?? []
+  return other === undefined || other === packageOf(path)
+    ? []
+    : [`${path}:${line} imports ${from}: what several packages' tests need is in packages/testing`]
 }
 
 /** What is wrong with one source file; `path` is relative to the repository. */
@@ -57,17 +106,31 @@ export const problemsIn = (path: string, source: string): ReadonlyArray<string> 
       : []
   )
   return [
-    ...importsIn(code).flatMap((found) => importProblem(path, found)),
+    ...importsIn(code).flatMap((found) => [
+      ...importProblem(path, found),
+      ...directionProblem({ packageImports, roomImports }, path, found)
+    ]),
     ...dates,
     ...(lines > maxLines ? [`${path} has ${lines} lines: split it by ${maxLines}`] : [])
   ]
 }
 
+const inAll = (pattern: string, problems: (path: string, source: string) => ReadonlyArray<string>) =>
+  globSync(pattern, { cwd: root, exclude: (name) => name === "node_modules" })
+    .map((path) => path.replaceAll("\\", "/"))
+    .toSorted()
+    .flatMap((path) => problems(path, readFileSync(join(root, path), "utf8")))
+
 if (import.meta.main) {
-  const files = globSync("packages/{core,jwks,token}/src/**/*.ts", { cwd: root }).map((path) =>
-    path.replaceAll("\\", "/")
-  )
-  const problems = files.toSorted().flatMap((path) => problemsIn(path, readFileSync(join(root, path), "utf8")))
+  const problems = [
+    ...inAll("packages/{core,jwks,token}/src/**/*.ts", problemsIn),
+    ...(testsStandAlone
+      ? inAll(
+        "packages/*/test/**/*.ts",
+        (path, source) => importsIn(withoutComments(source)).flatMap((found) => testProblem(path, found))
+      )
+      : [])
+  ]
   for (const problem of problems) console.error(problem)
   if (problems.length > 0) process.exitCode = 1
 }

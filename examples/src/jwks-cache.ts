@@ -91,9 +91,9 @@ const main = Effect.gen(function*() {
     retryDelay: "20 millis",
     prefetch: false
   })
-  const live = KeySource.fromCache.pipe(
+  const live = KeySource.layerFromCache.pipe(
     Layer.provideMerge(cache),
-    Layer.provide(NodeEgress.layerWith({ allowLocalhost: true }))
+    Layer.provide(NodeEgress.layer({ allowLocalhost: true }))
   )
   yield* Effect.provide(demo(provider), live)
 })

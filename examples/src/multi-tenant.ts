@@ -28,9 +28,9 @@ const live = ({ named, url }: Issuers) => {
   })
   // The registry is one of the service's own tenants here: all of its customers' issuers are known to one validator.
   return Tokens.layer(policy).pipe(
-    Layer.provide(JwksRegistry.keySource("customers")),
+    Layer.provide(JwksRegistry.layerKeySource("customers")),
     Layer.provideMerge(JwksRegistry.layer),
-    Layer.provide(NodeEgress.layerWith({ allowLocalhost: true }))
+    Layer.provide(NodeEgress.layer({ allowLocalhost: true }))
   )
 }
 
@@ -55,7 +55,10 @@ const demo = Effect.fnUntraced(function*(issuers: Issuers) {
     yield* Console.log(`${title}\n  ${text}\n  ${length} issuers; key sets fetched: ${issuers.takeRequests()}\n`)
   })
   const join = (name: string) =>
-    registry.register("customers", name, { issuer: named(name).url, url: `${named(name).url}/jwks` })
+    registry.put({ tenantId: "customers", providerId: name }, {
+      issuer: named(name).url,
+      url: `${named(name).url}/jwks`
+    })
   const [last = "", ...others] = customers.toReversed()
 
   yield* Effect.forEach(others, join, { discard: true })
@@ -75,12 +78,15 @@ const demo = Effect.fnUntraced(function*(issuers: Issuers) {
   yield* report("Each issuer signs a token that says it is of another, by a key that both call 1", forged)
 
   const [, second = ""] = customers
-  yield* registry.unregister("customers", second)
+  yield* registry.remove({ tenantId: "customers", providerId: second })
   yield* report("One leaves: its token, let in a moment ago, and those of the others", [...tokens, latest])
   yield* join(second)
   yield* report("It comes back", [...tokens, latest])
 
-  yield* registry.register("customers", "entra", { issuer: template(url).template, url: `${url}/entra/jwks` })
+  yield* registry.put({ tenantId: "customers", providerId: "entra" }, {
+    issuer: template(url).template,
+    url: `${url}/entra/jwks`
+  })
   const tenants = ["acme", "globex", "initech"].map((tenant) => `${url}/entra/${tenant}/v2.0`)
   yield* report(
     "Three tenants of one provider with one key set; the last is none of ours",

@@ -2,12 +2,14 @@
  * `pnpm pack:check`: what would be published, used as its users will.
  *
  * The packages are packed, their contents and manifests checked, installed by npm in empty projects, type-checked, loaded,
- * and their READMEs' examples run; then bundled for browsers and measured. `--update` writes the sizes to the budget.
+ * and their READMEs' examples run; every option must show its documentation in an editor; then they are bundled for
+ * browsers and measured. `--update` writes the sizes to the budget.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Budget, sizeLines, sizeProblems, withSizes } from "./budget.ts"
 import { measure, nodeImports } from "./bundles.ts"
+import { documentationProblems } from "./hovers.ts"
 import { linterProblems } from "./linters.ts"
 import { nodeOf } from "./nodes.ts"
 import { isNeutral, packedProblems, publicModules } from "./packed.ts"
@@ -130,6 +132,7 @@ const main = async (): Promise<void> => {
       inOrder(readers(all), (reader) => follow(reader, all))
     ])
     await inOrder(all, (tarball) => step(`${tarball.folder}: neutral modules`, () => neutral(project, tarball)))
+    await step("documentation in editors", () => documentationProblems(project))
     await step("sizes", () => sizes(project))
   }
   for (const problem of problems) console.error(`\n${problem}`)

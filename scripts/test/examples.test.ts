@@ -58,9 +58,23 @@ describe("examples", { timeout: 600_000 }, () => {
         ["1 x EGRESS_REFUSED", "at the API: none; token requests: 0"],
         ["1 x 200", "at the API: 1 of ledger; token requests: 1"]
       ])
-      assert.include(out, "/ledger/1 is ledger, /ledgers is nobody's")
+      assert.include(out, "/ledger/1 belongs to ledger, /ledgers to no server")
     }
   )
+
+  it("[S2-13] [S2-15] [S2-17] token-sidecar sends the four operations with one token", async () => {
+    const { code, err, out } = await run("token-sidecar.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const [sent, ...others] = stepsOf(out)
+    const operations = ["discover_ingest_host", "get_scoped_token", "open_channel", "append_rows"]
+    assert.deepStrictEqual(
+      sent,
+      operations.map((operation) => `202 {"operation":"${operation}","attempts":1,"final_status":"success"}`)
+    )
+    assert.deepStrictEqual(others[0], ["at the API: 4 of reporter", "at the authorization server: 1"])
+    assert.match(others[1]?.[0] ?? "", /^400 .*"invalid_request".*append_rows/)
+    assert.match(others[2]?.[0] ?? "", /^401 .*"unauthenticated"/)
+  })
 
   it(
     "[S1-28] [L5] multi-tenant lets the tokens of 51 issuers in while customers come and go, and ends by itself",
@@ -111,7 +125,7 @@ describe("examples", { timeout: 600_000 }, () => {
       const both = (text: string) => [`fastify: ${text}`, `express: ${text}`]
       const good = both("200, {\"caller\":\"reader\",\"reports\":[{\"title\":\"Figures of May\"}]}")
       const realm = "Bearer realm=\"app\""
-      const lacking = "The access token lacks a scope that this needs"
+      const lacking = "The access token lacks a required scope"
       assert.deepStrictEqual(stepsOf(out).slice(1), [
         both("503, 1"),
         good,

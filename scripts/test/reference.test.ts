@@ -4,12 +4,11 @@ import * as Field from "@keelson/core/unstable/Field"
 import { Result, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { pages, stale } from "../reference.ts"
-import { commentsIn } from "../referenceComments.ts"
-import { defaultCell, optionsIn, redisOptions, sections } from "../referenceConfiguration.ts"
-import { snapshotOptions } from "../referenceKeyOptions.ts"
+import { stale } from "../pages.ts"
+import { pages } from "../reference.ts"
+import { defaultCell, sections } from "../referenceConfiguration.ts"
 import { list, table } from "../referenceMarkdown.ts"
-import { optionsOf } from "../referenceOptions.ts"
+import { optionsOf } from "../referenceSchema.ts"
 
 const root = join(import.meta.dirname, "../..")
 const made = pages()
@@ -61,8 +60,7 @@ describe("reference", () => {
     const sectionOf = (title: string): string =>
       text("configuration").split(`## ${title}\n`)[1]?.split("\n## ")[0] ?? ""
 
-    it.each(sections)("$title: has every option with its value, default and meaning", ({ modules, schema, title }) => {
-      const options = optionsIn({ modules, schema })
+    it.each(sections)("$title: has every option with its value, default and meaning", ({ options, title }) => {
       assert.isNotEmpty(options)
       for (const option of options) {
         const found = rows(sectionOf(title), `\`${option.name}\``)
@@ -72,50 +70,54 @@ describe("reference", () => {
       }
     })
 
-    it.each(sections)(
-      "$title: its rules are refused where they are broken",
-      ({ checked, rules, sample = {}, schema, title }) => {
-        const decode = Configuration.decodeResult(checked ?? schema)
-        assert.isTrue(Result.isSuccess(decode(sample)))
-        for (const { broken, text } of rules) {
-          assert.isTrue(Result.isFailure(decode(broken)), text)
-          assert.include(sectionOf(title), `- ${text}`)
-        }
-      }
+    it("has the options that are code only: of the stores in Redis, files and key-value stores", () => {
+      const ofCode = sections.filter(({ decoder }) => decoder === undefined)
+      assert.isAtLeast(ofCode.length, 4)
+      const redis = ofCode.find(({ title }) => title === "BreakerStore.layerRedis")
+      assert.deepStrictEqual(redis?.options.map(({ isRequired, name }) => [name, isRequired]), [
+        ["redis", true],
+        ["prefix", false],
+        ["timeout", false],
+        ["retryInterval", false]
+      ])
+    })
+
+    const decoded = sections.flatMap((section) =>
+      section.decoder === undefined
+        ? []
+        : [{ ...section, decode: Configuration.decodeResult(section.decoder), rules: section.rules ?? [] }]
     )
 
-    it.each(sections)("$title: a default is written as the option takes it", ({ modules, sample, schema }) => {
-      const decode = Configuration.decodeResult(schema)
+    it.each(decoded)("$title: its rules are refused where they are broken", ({ decode, rules, sample = {}, title }) => {
+      assert.isTrue(Result.isSuccess(decode(sample)))
+      for (const { broken, text } of rules) {
+        assert.isTrue(Result.isFailure(decode(broken)), text)
+        assert.include(sectionOf(title), `- ${text}`)
+      }
+    })
+
+    it.each(decoded)("$title: a default is written as the option takes it", ({ decode, options, sample }) => {
       const defaults = decode({ ...sample })
-      for (const { name, preset, value } of optionsIn({ modules, schema })) {
+      for (const { name, preset, value } of options) {
         if (preset === undefined || !value.startsWith("a duration")) continue
         assert.deepStrictEqual(decode({ ...sample, [name]: preset }), defaults)
       }
     })
 
-    it.each(sections)("$title: what is said to be required is missed where it is not given", (section) => {
-      const decode = Configuration.decodeResult(section.checked ?? section.schema)
+    it.each(decoded)("$title: what is said to be required is missed where it is not given", (section) => {
+      const { decode, options } = section
       const without = (omitted: string) =>
         Object.fromEntries(Object.entries({ ...section.sample }).filter(([name]) => name !== omitted))
-      const notMissed = optionsIn(section)
-        .filter(({ isRequired, name }) => isRequired === true && Result.isSuccess(decode(without(name))))
+      const notMissed = options.filter(({ isRequired, name }) => isRequired && Result.isSuccess(decode(without(name))))
       assert.deepStrictEqual(notMissed, [])
-    })
-
-    it.each(snapshotOptions)("$title: has its options", ({ options, title }) => {
-      for (const { name } of options) assert.lengthOf(rows(sectionOf(title), `\`${name}\``), 1)
-    })
-
-    it("has the options of the Redis store", () => {
-      for (const { name } of redisOptions) assert.lengthOf(rows(sectionOf("BreakerStore.layerRedis"), `\`${name}\``), 1)
     })
   })
 
   it("refuses an option without a doc comment, with wrong bounds in it, or of a type that it has no words for", () => {
     const size = Schema.Struct({ size: Schema.optionalKey(Schema.Boolean) })
     const unknown = Schema.Struct({ size: Schema.optionalKey(Schema.Symbol) })
-    const comments = (text: string) => commentsIn(`  /**\n   * ${text}\n   */\n  size: Schema.optionalKey(`)
-    assert.strictEqual(optionsOf(size, comments("How\n   * big. Default none."))[0]?.meaning, "How big.")
+    const comments = (text: string) => new Map([["size", text]])
+    assert.strictEqual(optionsOf(size, comments("How big. Default none."))[0]?.meaning, "How big.")
     assert.throws(() => optionsOf(size, new Map()), "size has no doc comment")
     assert.throws(() => optionsOf(size, comments("How big. Default 3.")), "has to end with: Default none.")
     assert.throws(() => optionsOf(unknown, comments("How big. Default none.")), "has no words")
@@ -134,17 +136,13 @@ describe("reference", () => {
       names: Schema.Union([names, Schema.fromJsonString(names)]),
       hosts: Field.defaulted(Schema.Array(Schema.String.check(Schema.isMinLength(1))), [])
     })
-    const comments = commentsIn(`
-      /** A. From 1 to 9 characters. Required. */
-      size: text(9),
-      /** B. From 1 to 9 characters. Default none. */
-      secret: Schema.optionalKey(
-      /** C. Default none. */
-      jwk: Schema.optionalKey(
-      /** D. From 1 to 9 names. Required. */
-      names: Schema.Union(
-      /** E. Default none. */
-      hosts: Field.defaulted(`)
+    const comments = new Map([
+      ["size", "A. From 1 to 9 characters. Required."],
+      ["secret", "B. From 1 to 9 characters. Default none."],
+      ["jwk", "C. Default none."],
+      ["names", "D. From 1 to 9 names. Required."],
+      ["hosts", "E. Default none."]
+    ])
     assert.deepStrictEqual(
       optionsOf(options, comments).map(({ isRequired, meaning, value }) => [meaning, value, isRequired]),
       [

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ErrorCode, Metrics } from "@keelson/core"
 import { existsSync, globSync, readFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { defaultPrefix } from "../referenceMetrics.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -19,8 +19,15 @@ const anchorsIn = (path: string): ReadonlyArray<string> =>
     ([, heading = ""]) => heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
   )
 
-const broken = (path: string): ReadonlyArray<string> =>
+/** Where pages that are read outside the repository find its files. */
+const published = "https://github.com/keelson/keelson/blob/main/"
+
+const linksIn = (path: string): ReadonlyArray<string> =>
   Array.from(prose(path).matchAll(/\]\(([^)\s]+)\)/g), ([, link = ""]) => link)
+
+const broken = (path: string): ReadonlyArray<string> =>
+  linksIn(path)
+    .map((link) => link.startsWith(published) ? relative(dirname(path), link.slice(published.length)) : link)
     .filter((link) => !/^[a-z]+:/.test(link))
     .filter((link) => {
       const [file = "", anchor] = link.split("#")
@@ -35,6 +42,14 @@ describe("documentation", () => {
   it.each(paths)("%s: links lead somewhere", (path) => {
     assert.deepStrictEqual(broken(path), [])
   })
+
+  it.each(paths.filter((path) => path.startsWith("packages/")))(
+    "%s: has only absolute links, which work in node_modules and on npmjs.com",
+    (path) => {
+      const relativeLinks = linksIn(path).filter((link) => !/^(?:https:|#)/.test(link))
+      assert.deepStrictEqual(relativeLinks, [])
+    }
+  )
 
   it.each(paths)("%s: names no metric that there is not", (path) => {
     const named = Array.from(textOf(path).matchAll(/\bkeelson_([a-z_]+)/g), ([, name = ""]) => name)

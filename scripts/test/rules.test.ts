@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { problemsIn, withoutComments } from "../rules.ts"
+import { directionProblem, problemsIn, testProblem, withoutComments } from "../rules.ts"
 
 const file = "packages/core/src/Retry.ts"
 
@@ -53,5 +53,48 @@ describe("rules", () => {
   it("allows 300 lines and reports 301", () => {
     assert.deepStrictEqual(problemsIn(file, "x\n".repeat(300)), [])
     assert.deepStrictEqual(problemsIn(file, "x\n".repeat(301)), [`${file} has 301 lines: split it by 300`])
+  })
+
+  describe("what may import what", () => {
+    const architecture = {
+      packageImports: { core: [], jwks: ["core"] },
+      roomImports: { jwks: { cache: ["keys"], keys: [] } }
+    }
+    const problems = (path: string, from: string) => directionProblem(architecture, path, { from, line: 1 })
+
+    it.each([
+      ["packages/core/src/Retry.ts", "@keelson/jwks/Jwk"],
+      ["packages/core/src/Retry.ts", "../../jwks/src/Jwk.ts"],
+      ["packages/core/src/Retry.ts", "@keelson/token"]
+    ])("%s may not import %s", (path, from) => {
+      assert.lengthOf(problems(path, from), 1)
+      assert.lengthOf(problemsIn(path, `import { a } from "${from}"\n`), 1)
+    })
+
+    it("allows what the table has, relative paths, and packages of others", () => {
+      for (const from of ["@keelson/core/Retry", "./Jwk.ts", "effect/Effect", "jose"]) {
+        assert.deepStrictEqual(problems("packages/jwks/src/JwksCache.ts", from), [])
+      }
+    })
+
+    it("keeps a package from importing itself by name, where the linter would not see a cycle", () => {
+      assert.lengthOf(problems("packages/jwks/src/JwksCache.ts", "@keelson/jwks/Jwk"), 1)
+    })
+
+    it("keeps rooms to what their table has", () => {
+      const cache = "packages/jwks/src/internal/cache/state.ts"
+      assert.deepStrictEqual(problems(cache, "../keys/import.ts"), [])
+      assert.deepStrictEqual(problems(cache, "./lookup.ts"), [])
+      assert.lengthOf(problems("packages/jwks/src/internal/keys/import.ts", "../cache/state.ts"), 1)
+      assert.deepStrictEqual(problems("packages/jwks/src/JwksCache.ts", "./internal/cache/state.ts"), [])
+      assert.deepStrictEqual(problems("packages/core/src/internal/a/b.ts", "../c/d.ts"), [])
+    })
+
+    it("keeps tests out of the test folders of other packages", () => {
+      const at = (from: string) => testProblem("packages/token/test/A.test.ts", { from, line: 1 })
+      assert.lengthOf(at("../../core/test/support.ts"), 1)
+      assert.deepStrictEqual(at("./support.ts"), [])
+      assert.deepStrictEqual(at("../../testing/src/servers.ts"), [])
+    })
   })
 })

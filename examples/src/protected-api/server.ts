@@ -18,8 +18,8 @@ class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", { claims
 /** `allowLocalhost` is for this example only: keys of production are fetched with https, and from no private address. */
 const tokensOf = (issuer: string) =>
   Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })).pipe(
-    Layer.provide(KeySource.oidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
-    Layer.provide(NodeEgress.layerWith({ allowLocalhost: true }))
+    Layer.provide(KeySource.layerOidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
+    Layer.provide(NodeEgress.layer({ allowLocalhost: true }))
   )
 
 /** Each tenant sees its own reports: the claims say which one calls. */

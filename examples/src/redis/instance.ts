@@ -7,7 +7,10 @@ import { Context, Effect, Layer, type Redacted, type Scope } from "effect"
 import { audience } from "../issuers/issuers.ts"
 import type { Server } from "./server.ts"
 
-class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", { claims: Claims.AccessToken }) {}
+class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", {
+  claims: Claims.AccessToken,
+  revocation: Revocation.Revocation
+}) {}
 
 export interface Settings {
   readonly issuer: string
@@ -26,14 +29,14 @@ const outcome = <A, E extends { readonly code: ErrorCode.ErrorCode }, R>(call: E
   })
 
 const servicesOf = ({ issuer, redis, snapshotKey }: Settings) => {
-  const keys = KeySource.oidc({ issuer, prefetch: false, retryDelay: "20 millis" }).pipe(
+  const keys = KeySource.layerOidc({ issuer, prefetch: false, retryDelay: "20 millis" }).pipe(
     Layer.provide([
-      NodeEgress.layerWith({ allowLocalhost: true }),
+      NodeEgress.layer({ allowLocalhost: true }),
       JwksSnapshots.layerRedis({ redis, key: snapshotKey, timeout: "5 seconds" })
     ])
   )
   const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
-  return Tokens.layerRevocable(policy).pipe(
+  return Tokens.layer(policy).pipe(
     Layer.provideMerge(Revocation.layerRedis({ redis, timeout: "500 millis" })),
     Layer.provide(keys),
     // Longer than the defaults, for slow machines; and tried again sooner, since the example does not want to wait.

@@ -13,7 +13,9 @@ let made = 0
 export const nextName = (): string => `bench-${++made}`
 
 const keelson = Effect.map(
-  Effect.suspend(() => Breaker.make(nextName(), { failureThreshold: shared.failures, openDuration: "1 hour" })),
+  Effect.orDie(
+    Effect.suspend(() => Breaker.make(nextName(), { failureThreshold: shared.failures, openDuration: "1 hour" }))
+  ),
   (breaker) => (self: Effect.Effect<number, Unavailable>) => breaker.execute(self)
 )
 

@@ -15,13 +15,15 @@ import { effectBreaker, nextName } from "./breakers.ts"
 import { type Call, type Contestant, shared, type Unavailable } from "./contestant.ts"
 
 const keelson = Effect.map(
-  Effect.suspend(() =>
-    Resilience.make(nextName(), {
-      deadline: `${shared.deadlineMillis} millis`,
-      attemptTimeout: `${shared.attemptMillis} millis`,
-      retry: { maxAttempts: shared.attempts, initialDelay: "1 millis" },
-      breaker: { failureThreshold: shared.failures, openDuration: "1 hour" }
-    })
+  Effect.orDie(
+    Effect.suspend(() =>
+      Resilience.make(nextName(), {
+        deadline: `${shared.deadlineMillis} millis`,
+        attemptTimeout: `${shared.attemptMillis} millis`,
+        retry: { maxAttempts: shared.attempts, initialDelay: "1 millis" },
+        breaker: { failureThreshold: shared.failures, openDuration: "1 hour" }
+      })
+    )
   ),
   ({ execute }) => (self: Effect.Effect<number, Unavailable>) => execute(self)
 )

@@ -1,7 +1,7 @@
 /**
- * How long to wait between attempts, as checked data: fixed, linear or exponential, a cap and a kind of jitter.
+ * Delays between attempts as checked data: fixed, linear or exponential, with a cap and a kind of jitter.
  *
- * `delay` is pure; `schedule` makes a `Schedule` of the same delays, which works with Effect's own `retry` too.
+ * `delay` is a pure function; `schedule` makes a `Schedule` of the same delays, which Effect's own `retry` takes too.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,59 +10,69 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
 import { type Band, draw, jitterBand } from "./internal/retry/jitterBand.ts"
+import { isCapAboveBase } from "./internal/retry/policyChecks.ts"
 import * as Field from "./unstable/Field.ts"
 
 const longest = Duration.hours(24)
 
-/** The fields of a backoff, to be put into other options. Each is documented by its annotation. */
-export const fields = {
+/** The options of a backoff. Every one may be left out. */
+export interface Options {
   /**
-   * `fixed`: always `initialDelay`. `linear`: `initialDelay` + n x `increment`. `exponential`: `initialDelay` x
-   * `multiplier`^n. Default exponential.
+   * How the delay grows with the number n of retries before it. `fixed`: `initialDelay`. `linear`: `initialDelay` + n x
+   * `increment`. `exponential`: `initialDelay` x `multiplier`^n. Default exponential.
    */
-  strategy: Field.defaulted(Schema.Literals(["fixed", "linear", "exponential"]), "exponential"),
+  readonly strategy?: "fixed" | "linear" | "exponential" | undefined
   /**
-   * The delay before the first retry, and the least delay where jitter is `none`, `proportional` or `decorrelated`.
-   * From 0 millis to 24 hours. Default 1 second.
+   * The delay before the first retry. It is also the minimum if jitter is `none`, `proportional` or `decorrelated`. From 0
+   * millis to 24 hours. Default 1 second.
    */
-  initialDelay: Field.defaulted(Field.duration("0 millis", longest), Duration.seconds(1)),
-  /** What `linear` adds for each further retry. From 0 millis to 24 hours. Default 1 second. */
-  increment: Field.defaulted(Field.duration("0 millis", longest), Duration.seconds(1)),
-  /** What `exponential` multiplies with for each further retry. From 1 to 100. Default 2. */
-  multiplier: Field.defaulted(Field.number(1, 100), 2),
+  readonly initialDelay?: Field.DurationInput | undefined
+  /** For `linear`: added for each further retry. From 0 millis to 24 hours. Default 1 second. */
+  readonly increment?: Field.DurationInput | undefined
+  /** For `exponential`: the factor for each further retry. From 1 to 100. Default 2. */
+  readonly multiplier?: number | undefined
   /**
-   * The cap: no delay is above it, and delays at the cap still vary. Without it delays grow up to 24 hours. From 0
-   * millis to 24 hours. Default none.
+   * Upper bound of every delay; delays at the bound still vary. Without it delays grow up to 24 hours. From 0 millis to 24
+   * hours. Default none.
    */
-  maxDelay: Schema.optionalKey(Field.duration("0 millis", longest)),
+  readonly maxDelay?: Field.DurationInput | undefined
   /**
-   * How a delay d is spread: `full` on [0, d], `equal` on [d/2, d], `proportional` on d x (1 ± `jitterRatio`),
-   * `decorrelated` on [`initialDelay`, 3 x the delay before]. Default full.
+   * How a delay d is randomized: `full` on [0, d], `equal` on [d/2, d], `proportional` on d x (1 ± `jitterRatio`),
+   * `decorrelated` on [`initialDelay`, 3 x the previous delay]. Default full.
    */
-  jitter: Field.defaulted(Schema.Literals(["none", "full", "equal", "proportional", "decorrelated"]), "full"),
-  /** The share that `proportional` adds and takes away. From 0 to 1. Default 0.2. */
-  jitterRatio: Field.defaulted(Field.number(0, 1), 0.2)
+  readonly jitter?: "none" | "full" | "equal" | "proportional" | "decorrelated" | undefined
+  /** For `proportional`: the share that is added or subtracted. From 0 to 1. Default 0.2. */
+  readonly jitterRatio?: number | undefined
 }
-
-/** `maxDelay` is not below `initialDelay`. */
-export const isCapAboveBase = Schema.makeFilter(
-  (o: { readonly initialDelay: Duration.Duration; readonly maxDelay?: Duration.Duration }) =>
-    o.maxDelay === undefined || Duration.isGreaterThanOrEqualTo(o.maxDelay, o.initialDelay) ||
-    { path: ["maxDelay"], issue: `at least initialDelay, which is ${Field.written(o.initialDelay)}` }
-)
 
 /** Checked options of a backoff. */
-export const Backoff = Schema.Struct(fields).check(isCapAboveBase)
+export const Backoff = Schema.Struct({
+  strategy: Field.defaulted(Schema.Literals(["fixed", "linear", "exponential"]), "exponential"),
+  initialDelay: Field.defaulted(Field.duration("0 millis", longest), Duration.seconds(1)),
+  increment: Field.defaulted(Field.duration("0 millis", longest), Duration.seconds(1)),
+  multiplier: Field.defaulted(Field.number(1, 100), 2),
+  maxDelay: Schema.optionalKey(Field.duration("0 millis", longest)),
+  jitter: Field.defaulted(Schema.Literals(["none", "full", "equal", "proportional", "decorrelated"]), "full"),
+  jitterRatio: Field.defaulted(Field.number(0, 1), 0.2)
+}).check(isCapAboveBase)
 export type Backoff = typeof Backoff.Type
 
-/** What `make` takes: every option may be left out, and durations are `Duration` values or text with a unit. */
-export type Options = {
-  readonly [K in keyof Backoff]?: (Duration.Duration extends Backoff[K] ? Field.DurationInput : Backoff[K]) | undefined
-}
+const decoders = Configuration.decoders<Options, typeof Backoff>(Backoff)
 
-/** Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make: (options?: Options) => Backoff = (options = {}) => decode(options)
-const decode = Configuration.decodeUnsafe(Backoff)
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (Delays that double)
+ *
+ * ```ts import.meta.vitest
+ * import * as Backoff from "@keelson/core/Backoff"
+ * import * as Duration from "effect/Duration"
+ *
+ * const backoff = Backoff.make({ initialDelay: "100 millis", maxDelay: "300 millis", jitter: "none" })
+ * const delays = [0, 1, 2].map((attempt) => Duration.toMillis(Backoff.delay(backoff, attempt, 0.5))) // => [100, 200, 300]
+ * ```
+ */
+export const make: (options?: Options) => Backoff = decoders.make
 
 const nominal = (backoff: Backoff, attempt: number): number => {
   const initial = Duration.toMillis(backoff.initialDelay)
@@ -77,9 +87,9 @@ const nominal = (backoff: Backoff, attempt: number): number => {
 }
 
 /**
- * The least and the greatest delay, in milliseconds, after an attempt; attempts count from 0, a negative one is 0.
+ * The minimum and maximum delay after an attempt, in milliseconds. Attempts count from 0; a negative one is read as 0.
  *
- * `previous` is the delay before, which `decorrelated` starts from; by default what an unspread backoff would have had.
+ * `previous` is the delay before it, on which `decorrelated` is based. Default: the delay without jitter.
  */
 export const band = (backoff: Backoff, attempt: number, previous?: Duration.Duration): Band => {
   const n = Math.max(0, Math.floor(attempt))

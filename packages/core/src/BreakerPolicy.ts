@@ -55,7 +55,18 @@ export type BreakerPolicy = typeof BreakerPolicy.Type
 
 const decoders = Configuration.decoders<Options, typeof BreakerPolicy>(BreakerPolicy)
 
-/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (A breaker that opens at half of the last 20 calls)
+ *
+ * ```ts import.meta.vitest
+ * import * as BreakerPolicy from "@keelson/core/BreakerPolicy"
+ *
+ * const policy = BreakerPolicy.make({ strategy: "ratio", failureRatio: 0.5, windowSize: 20, minimumCalls: 10 })
+ * policy.enabled // => true
+ * ```
+ */
 export const make: (options?: Options) => BreakerPolicy = decoders.make
 
 /** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */

@@ -1,15 +1,12 @@
 /**
- * Where the circuits of `Breaker` are kept: in this process, or in Redis, shared by many.
+ * Stores for the circuits of `Breaker`: in this process, or in Redis and shared by several processes.
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Configuration from "./Configuration.ts"
 import type {
   Admission,
   BreakerError,
@@ -18,34 +15,34 @@ import type {
   Transition
 } from "./internal/breaker/effectBreaker.ts"
 import { makeMonotonicStore } from "./internal/breaker/monotonicStore.ts"
-import { makeShared, type Shared } from "./internal/breaker/sharedStore.ts"
+import { makeShared, type SharedStore, type StoreTimes, storeTimes } from "./internal/breaker/sharedStore.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Metrics from "./Metrics.ts"
-import * as Field from "./unstable/Field.ts"
 
-/** What a store lets in; `release` ends what it holds for the call, such as the lease of a probe. */
+/** An admitted call. `release` frees what the store holds for it, such as the lease of a probe. */
 export interface HeldAdmission extends Admission {
   readonly release?: Effect.Effect<void> | undefined
 }
 
-/** Where circuits are kept. The two stores are Effect's own, decorated; they hold the state machine. */
+/** Keeps circuits. Both stores wrap Effect's own, which implement the state machine. */
 export class BreakerStore extends Context.Service<BreakerStore, {
-  /** Asks for a call. Fails where the circuit is open, or half-open with its probe under way. */
+  /** Admits a call. Fails if the circuit is open, or half-open while its probe runs. */
   readonly admit: (key: string) => Effect.Effect<HeldAdmission, BreakerError>
-  /** Tells how an admitted call ended. */
+  /** Records the outcome of an admitted call. */
   readonly record: (request: StoreRequest) => Effect.Effect<Transition | undefined, BreakerError>
   readonly state: (key: string) => Effect.Effect<CircuitState, BreakerError>
-  /** Closes a circuit, forgetting all that was recorded of it. A shared store that is away keeps its circuit as it is. */
+  /** Closes a circuit and clears what was recorded. A shared store that is down keeps its circuit. */
   readonly reset: (key: string) => Effect.Effect<void>
 }>()("@keelson/core/BreakerStore") {}
 
 type Unscoped = Omit<BreakerStore["Service"], "reset">
 
-/** A store's keys change with each reset: what was admitted under an old one is recorded where nobody looks. */
+/** Changes the key in the store at each reset, so that outcomes of calls admitted before it are recorded under an unused key. */
 const resettable = (store: Unscoped): BreakerStore["Service"] => {
   const epochs = new Map<string, number>()
   const inner = (key: string) => {
     const epoch = epochs.get(key)
-    // A separator that no name has: `a#1` may be a circuit of its own.
+    // A separator that no name contains: a circuit may be called `a#1`.
     return epoch === undefined ? key : `${key}\u0000${epoch}`
   }
   const rekey = <A extends { readonly key: string } | undefined>(key: string, value: A): A =>
@@ -67,56 +64,62 @@ const resettable = (store: Unscoped): BreakerStore["Service"] => {
   }
 }
 
-/** Circuits in this process, on the monotonic clock. A circuit that is idle for an hour is forgotten. */
+/**
+ * Circuits in this process, on the monotonic clock. A circuit that is idle for an hour is forgotten.
+ *
+ * **Example** (Breakers of the same name share a circuit)
+ *
+ * ```ts import.meta.vitest
+ * import * as Breaker from "@keelson/core/Breaker"
+ * import * as BreakerStore from "@keelson/core/BreakerStore"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const one = yield* Breaker.make("billing", { failureThreshold: 1 })
+ *   const other = yield* Breaker.make("billing", { failureThreshold: 1 })
+ *   yield* Effect.ignore(one.execute(Effect.fail("down")))
+ *   return yield* other.state
+ * }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory))
+ *
+ * const state = await Effect.runPromise(program) // => "OPEN"
+ * ```
+ */
 export const layerMemory: Layer.Layer<BreakerStore> = Layer.effect(
   BreakerStore,
   Effect.map(makeMonotonicStore, resettable)
 )
 
-const Times = Schema.Struct({
-  /** How long a store call may take. */
-  timeout: Field.defaulted(Field.duration("1 millis", "10 seconds"), Duration.millis(200)),
-  /** How long after a failed call the store is left alone. */
-  retryInterval: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(1))
-})
-const decodeTimes = Configuration.decodeUnsafe(Times)
-
-export interface RedisOptions<E> {
-  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. */
+/** The options of a store in Redis. */
+export interface RedisOptions<E> extends StoreTimes {
+  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. Required. */
   readonly redis: Layer.Layer<Redis.Redis, E>
-  /** What keys begin with. Processes with the same prefix share their circuits. Default `keelson:breaker:`. */
+  /** What every key begins with. Processes with the same prefix share their circuits. Default `keelson:breaker:`. */
   readonly prefix?: string | undefined
-  /** How long a call to the store may take, from 1 millisecond to 10 seconds. Default 200 milliseconds. */
-  readonly timeout?: Field.DurationInput | undefined
-  /** How long after a failed call the store is left alone, up to 1 hour. Default 1 second. */
-  readonly retryInterval?: Field.DurationInput | undefined
 }
 
 /**
  * Circuits in Redis, shared by every process with the same prefix.
  *
- * While Redis is stopped, killed or not there at start, circuits are kept in this process: counted in
- * `circuit_breaker_store_fallbacks_total` and logged. No call waits for the store longer than `timeout`.
+ * While Redis is down, circuits are kept in this process, which is logged and counted in
+ * `circuit_breaker_store_fallbacks_total`. No call waits for the store longer than `timeout`. A Redis that hangs when the
+ * scope closes delays it by at most a second; its socket stays open until the process exits.
  *
- * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range. A Redis that hangs at shutdown
- * holds up the scope for a second at most; its socket stays until the process exits.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range.
  */
-export const layerRedis = <E>(options: RedisOptions<E>): Layer.Layer<BreakerStore> =>
+export const layerRedis = <E>(options: RedisOptions<E>): Layer.Layer<BreakerStore, ConfigurationError> =>
   Layer.effect(BreakerStore, makeRedis(options))
 
-const makeRedis = Effect.fnUntraced(function*<E>(options: RedisOptions<E>) {
-  const prefix = options.prefix ?? "keelson:breaker:"
+const makeRedis = Effect.fnUntraced(function*<E>(
+  { prefix = "keelson:breaker:", redis, ...options }: RedisOptions<E>
+): Effect.fn.Return<BreakerStore["Service"], ConfigurationError, Scope.Scope> {
+  const times = yield* storeTimes.decode(options)
   const local = resettable(yield* makeMonotonicStore)
-  const shared = yield* makeShared({
-    redis: options.redis,
-    prefix,
-    ...decodeTimes({ timeout: options.timeout, retryInterval: options.retryInterval })
-  })
-  return yield* withFallback(shared, local, prefix)
+  const shared = yield* makeShared({ redis, prefix, ...times })
+  return yield* withFallback(shared, local)
 })
 
-/** Generations tell whose a call is: the local store's are made negative, which Redis never issues. */
-const withFallback = Effect.fnUntraced(function*(shared: Shared, local: BreakerStore["Service"], prefix: string) {
+/** Generations distinguish the stores: those of the local store are negative, which Redis never issues. */
+const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: BreakerStore["Service"]) {
   let fallbacks = 0
   yield* Metrics.register("circuitBreakerStoreFallbacks", {}, () => fallbacks)
   const admitLocal = (key: string) => {
@@ -145,10 +148,6 @@ const withFallback = Effect.fnUntraced(function*(shared: Shared, local: BreakerS
         shared.attempt(({ store }) => store.state(key)),
         (state) => state === undefined ? local.state(key) : Effect.succeed(state)
       ),
-    reset: (key) =>
-      Effect.andThen(
-        Effect.ignore(shared.attempt(({ redis }) => Effect.orDie(redis.send("DEL", prefix + key)))),
-        local.reset(key)
-      )
+    reset: (key) => Effect.andThen(Effect.ignore(shared.remove(key)), local.reset(key))
   })
 })

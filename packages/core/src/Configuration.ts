@@ -1,8 +1,8 @@
 /**
  * Options from data: a plain object, JSON or YAML text, or the environment, decoded by one schema.
  *
- * Unknown keys, wrong types, values out of range and contradictions fail; nothing is replaced silently. The error names
- * the path and the bound, never the value found there, since that may be a secret.
+ * Unknown keys, wrong types, values out of range and contradictions fail; nothing is replaced silently. The error names the
+ * path and the bound, never the value, since that may be a secret.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
@@ -18,8 +18,9 @@ import { readEnvironment } from "./internal/configuration/environment.ts"
 import { toConfigurationError } from "./internal/configuration/issue.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
+import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
-/** Where the options are, segment by segment: `["keelson", "retry"]`. Never empty: nothing owns a whole environment. */
+/** The path of the options, as in `["keelson", "retry"]`. Never empty: no options take a whole environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
 
 export type { DurationInput }
@@ -31,7 +32,7 @@ const isPlain = (input: object): boolean => {
   return prototype === null || prototype === Object.prototype
 }
 
-/** More than any options have: deeper or larger is a mistake, a cycle, or aliases of YAML that multiply. */
+/** More than any options need. Deeper or larger input is a mistake, a cycle, or YAML aliases that multiply. */
 const maxDepth = 64
 const maxMembers = 100_000
 
@@ -45,19 +46,17 @@ const isBounded = (tree: unknown): boolean => {
 }
 
 const unbounded = (path: ReadonlyArray<string>) =>
-  new ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path.length === 0 ? "the document" : path.join(".")} is too deep or too large`,
-    details: { path: path.join("."), expected: `at most ${maxDepth} levels and ${maxMembers} members` }
+  InvalidConfig.option(path.join("."), `at most ${maxDepth} levels and ${maxMembers} members`, {
+    message: `Invalid configuration: ${path.length === 0 ? "the document" : path.join(".")} is too deep or too large`
   })
 
-/** Plain data with each `Duration` written as text and each `Redacted` opened, which is what option schemas decode. */
+/** Plain data as option schemas decode it: each `Duration` as text, and the value of each `Redacted`. */
 const plain = (input: unknown): unknown => {
   if (Redacted.isRedacted(input)) return plain(Redacted.value(input))
   if (Duration.isDuration(input)) return String(input)
   if (Array.isArray(input)) return input.map(plain)
   if (!Predicate.isObject(input)) return input
-  // A `Map` or `Date` has no members to decode: it must not pass for an object without any.
+  // A `Map` or `Date` has no own members, and must not be decoded as an empty object.
   if (!isPlain(input)) return Object.prototype.toString.call(input)
   return Object.fromEntries(
     Object.entries(input).flatMap(([key, value]) => value === undefined ? [] : [[key, plain(value)]])
@@ -65,9 +64,9 @@ const plain = (input: unknown): unknown => {
 }
 
 /**
- * Decodes a plain object, whose durations are `Duration` values or text with a unit (`"250 millis"`).
+ * Decodes a plain object. Durations are `Duration` values or text with a unit (`"250 millis"`).
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`), its details naming `path` and `expected` of every issue.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`); its details have `path` and `expected` of every issue.
  */
 export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
@@ -80,13 +79,27 @@ export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
       : Result.fail(unbounded(path))
 }
 
-/** `decodeResult` as an effect. */
+/**
+ * `decodeResult` as an effect.
+ *
+ * **Example** (Options of an application)
+ *
+ * ```ts import.meta.vitest
+ * import * as Configuration from "@keelson/core/Configuration"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ *
+ * const decode = Configuration.decode(Schema.Struct({ retries: Schema.Int }))
+ * const error = await Effect.runPromise(Effect.flip(decode({ retries: 1, retires: 2 })))
+ * error.message // => "Invalid configuration: retires is not an option"
+ * ```
+ */
 export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, path: ReadonlyArray<string> = []) => {
   const run = decodeResult(schema, path)
   return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> => Effect.fromResult(run(input))
 }
 
-/** For options given in code: throws the `ConfigurationError`, since it is a mistake of the program. */
+/** `decodeResult` for options given in code: throws the `ConfigurationError`. */
 export const decodeUnsafe = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
   path: ReadonlyArray<string> = []
@@ -102,7 +115,7 @@ const missingSection = (key: string) =>
     details: { missing_key: key }
   })
 
-/** Where a parser stopped, in its own words: a place, and nothing of what stands there. */
+/** The place where a parser stopped, from its message, without the text at that place. */
 const placeOf = (cause: unknown): string | undefined =>
   cause instanceof Error ? /\b(?:line|flow offset|position) \d+/.exec(cause.message)?.[0] : undefined
 
@@ -110,14 +123,14 @@ const unreadable = (format: "json" | "yaml", cause: unknown) => {
   const place = placeOf(cause)
   return new ConfigurationError({
     code: "INVALID_CONFIG",
-    message: `The configuration is not proper ${format === "json" ? "JSON" : "YAML"}${
+    message: `The configuration is not valid ${format === "json" ? "JSON" : "YAML"}${
       place === undefined ? "" : ` at ${place}`
     }`,
     details: { expected: format, ...(place === undefined ? undefined : { place }) }
   })
 }
 
-/** Text in every leaf, so that a number put in by `${VAR}` decodes as a number. */
+/** Every leaf as text, so that a number from `${VAR}` decodes as a number. */
 const stringTree = (tree: unknown): unknown => {
   if (Array.isArray(tree)) return tree.map(stringTree)
   if (typeof tree === "object" && tree !== null) {
@@ -139,15 +152,17 @@ const pick = (tree: unknown, section: ReadonlyArray<string>): Effect.Effect<unkn
 
 /** Configuration as text. */
 export interface Text {
+  /** The format of `text`. Required. */
   readonly format: "json" | "yaml"
+  /** The document. Required. */
   readonly text: string
-  /** Where in the document the options are, with dots: `keelson.retry`. Without it they are the document. */
+  /** Where in the document the options are, with dots: `keelson.retry`. Default none: the whole document. */
   readonly section?: string | undefined
 }
 
 /**
- * Decodes one section of JSON or YAML text, after `${VAR}` (see `EnvSubstitution`). `section` is a dotted path; without
- * it the whole document is decoded. Numbers and booleans may be quoted.
+ * Decodes one section of JSON or YAML text, after replacing `${VAR}` (see `EnvSubstitution`). `section` is a path with dots;
+ * without it the whole document is decoded. Numbers and booleans may be quoted.
  *
  * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key`, `CONFIG_VARIABLE_MISSING` with `var_name`,
  * `INVALID_CONFIG` with `path` and `expected`.
@@ -174,8 +189,8 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
  * Decodes the options under `path` of the `ConfigProvider` in context: `KEELSON_RETRY_MAX_ATTEMPTS` is `maxAttempts`
  * under `["keelson", "retry"]`. Lists are written with commas, or as `..._0`, `..._1`.
  *
- * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key` where nothing is set under `path`;
- * `INVALID_CONFIG` with `path` and `expected`. An option that is set but unknown is refused, as it would be in a file.
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key` if nothing is set under `path`; `INVALID_CONFIG` with
+ * `path` and `expected`. An unknown option fails, as in a file.
  */
 export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
@@ -194,7 +209,7 @@ type Decodable = Schema.ConstraintDecoder<unknown>
 type Primitive = string | number | bigint | boolean | symbol | null | undefined
 type IsOptional<A, K> = K extends keyof A ? {} extends Pick<A, K> ? true : false : false
 
-/** How code writes a value of a schema with the type `A` and the encoded form `E`. */
+/** The type in code of a value of a schema with the type `A` and the encoded form `E`. */
 type Written<A, E> = A extends Duration.Duration ? DurationInput
   : A extends Primitive | Redacted.Redacted<unknown> ? A
   : A extends ReadonlyArray<infer Item> ? ReadonlyArray<Written<Item, E extends ReadonlyArray<infer EItem> ? EItem : E>>
@@ -207,14 +222,14 @@ type WrittenStruct<A, E> = Flat<
 type Flat<A> = { readonly [K in keyof A]: A[K] }
 type WrittenMember<A, E, K extends keyof A> = Written<Exclude<A[K], undefined>, K extends keyof E ? E[K] : never>
 
-/** The names of the options that an interface and a schema do not have alike. */
+/** The names of the options in which an interface and a schema differ. */
 type Differing<Options, A, E> = {
   [K in keyof Options | keyof A]-?: K extends keyof Options & keyof A
     ? Equals<Pick<Options, K>, Pick<WrittenStruct<A, E>, K & keyof WrittenStruct<A, E>>> extends true ? never : K
     : K
 }[keyof Options | keyof A]
 
-/** A member for each option that the interface `Options` does not have as the schema `S` takes it from code. */
+/** A member for each option in which the interface `Options` differs from what the schema `S` takes from code. */
 export type Mismatch<Options, S extends Decodable> = {
   readonly [
     K in Differing<Options, S["Type"], S["Encoded"]> as `${K & string} differs between the interface and the schema`
@@ -237,9 +252,8 @@ export interface Decoders<Options, A> {
  * The decoders of one schema: `make` for code, `decode` for plain objects, `decodeText` for JSON and YAML, `config` for
  * the environment.
  *
- * `Options` is the interface that code writes. It does not compile unless it has the options of the schema, neither more
- * nor fewer, with the same types: `DurationInput` where the schema has a `Duration`, optional where the schema has a
- * default.
+ * `Options` is the interface of options in code. It does not compile unless it has exactly the options of the schema, with
+ * the same types: `DurationInput` for a `Duration`, and optional if the schema has a default.
  */
 export const decoders = <Options, S extends Decodable>(
   schema: S & Mismatch<Options, S>

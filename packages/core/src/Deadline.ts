@@ -1,40 +1,38 @@
 /**
- * An absolute instant on the monotonic clock by which a call has to end, and the error of being late.
+ * Deadlines: an absolute time on the monotonic clock by which a call must end, and the error of a call that did not.
  *
- * It bounds wall time up to the finalizers of the attempt that is cut: Effect waits for them. With `detach` the caller
- * gets the error at the instant itself, and the finalizers end in the background.
+ * A call ends at its deadline after the finalizers of the interrupted attempt: Effect waits for them. With `detach` the
+ * caller gets the error at the deadline itself, and the finalizers run in the background.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Function from "effect/Function"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import { code } from "./ErrorCode.ts"
-import { shownError } from "./internal/errors/shownError.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 import { left, sooner } from "./internal/instant.ts"
 import { interruptAfter } from "./internal/retry/interruptAfter.ts"
-import * as Problem from "./Problem.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 
-/** What ran out of time: one attempt, or the whole call with its retries and delays. */
+/** What ran out of time: one `attempt`, or the whole `call` with its retries and delays. */
 export type Limit = "attempt" | "call"
 
 /**
- * An attempt or a call took longer than it may (`TIMEOUT`). It is a failure for a circuit breaker, which an
- * interruption from outside would not be.
+ * An attempt or a call took longer than allowed (`TIMEOUT`). A circuit breaker counts it as a failure, unlike an
+ * interruption from outside.
  */
-export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@keelson/core/DeadlineExceeded")(
-  "DeadlineExceeded",
-  {
-    code: code("TIMEOUT"),
-    limit: Schema.Literals(["attempt", "call"]),
-    /** How long it was allowed to take. */
-    after: Schema.Duration
-  }
+export class DeadlineExceeded extends errorBody(
+  Schema.TaggedError<DeadlineExceeded>("@keelson/core/DeadlineExceeded")(
+    "DeadlineExceeded",
+    {
+      code: code("TIMEOUT"),
+      limit: Schema.Literals(["attempt", "call"]),
+      /** How long it may take. */
+      after: Schema.Duration
+    }
+  )
 ) {
   override readonly name = "DeadlineExceeded"
   override get message(): string {
@@ -43,26 +41,14 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>("@kee
   get details() {
     return { limit: this.limit, after_ms: Math.round(Duration.toMillis(this.after)) }
   }
-  /** The encoded form (`Problem`). */
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
-  }
 }
 
-/** The instant in monotonic nanoseconds by which the current call has to end; `undefined` where there is none. */
+/** The time by which the current call must end, in monotonic nanoseconds; `undefined` if there is none. */
 export const CurrentDeadline = Context.Reference<bigint | undefined>("@keelson/core/CurrentDeadline", {
   defaultValue: () => undefined
 })
 
-/** The time left until the current deadline, zero once it has passed; `undefined` where there is none. */
+/** The time left until the current deadline, zero once it has passed; `undefined` if there is none. */
 export const remaining: Effect.Effect<Duration.Duration | undefined> = Effect.flatMap(
   CurrentDeadline,
   (until) =>
@@ -71,17 +57,29 @@ export const remaining: Effect.Effect<Duration.Duration | undefined> = Effect.fl
       : Effect.map(Clock.monotonicTimeNanos, (now) => left(until, now))
 )
 
+/** The options of `within`. Every one may be left out. */
 export interface Options {
-  /** Whether the caller gets the error at the instant itself, before the finalizers have ended. Default false. */
+  /** Whether the caller gets the error at the deadline itself, before the finalizers have run. Default false. */
   readonly detach?: boolean | undefined
 }
 
 /**
- * Runs an effect that has to end within a time, or by the deadline it already runs under if that is sooner. What it
- * contains (Keelson's retries and store calls) sees the instant and plans for it.
+ * Runs an effect that must end within a duration, or by the current deadline if that is sooner. Retries and store calls
+ * within the effect see the deadline and plan for it.
  *
- * An infinite duration sets no deadline of its own. Put it *inside* a circuit breaker: a breaker ignores what is cut from outside. `Resilience` does.
- * Fails with `DeadlineExceeded` (`TIMEOUT`).
+ * An infinite duration sets no deadline. Put a deadline *inside* a circuit breaker, as `Resilience` does: a breaker ignores
+ * calls that are interrupted from outside. Fails with `DeadlineExceeded` (`TIMEOUT`).
+ *
+ * **Example** (A call that takes too long)
+ *
+ * ```ts import.meta.vitest
+ * import * as Deadline from "@keelson/core/Deadline"
+ * import * as Effect from "effect/Effect"
+ *
+ * const slow = Effect.sleep("1 minute")
+ * const error = await Effect.runPromise(Effect.flip(Deadline.within(slow, "10 millis")))
+ * error.code // => "TIMEOUT"
+ * ```
  */
 export const within: {
   (

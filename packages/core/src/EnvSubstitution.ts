@@ -4,6 +4,7 @@
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import { ConfigurationError } from "./KeelsonError.ts"
+import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
 const variable = /\$\$\{|\$\{([^}]*)(\}?)/g
 const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/
@@ -18,25 +19,36 @@ const missing = (name: string) =>
 const malformed = (offset: number) =>
   new ConfigurationError({
     code: "INVALID_CONFIG",
-    message: `A \${ at offset ${offset} is not followed by a variable's name and a closing brace`,
+    message: `The \${ at offset ${offset} is not followed by the name of a variable and a closing brace`,
     details: { offset, expected: "${NAME}, with NAME of letters, digits and underscores" }
   })
 
-const unreadable = (cause: unknown) =>
-  new ConfigurationError({ code: "INVALID_CONFIG", message: "The configuration source could not be read", cause })
-
 const lookup = (name: string): Effect.Effect<string, ConfigurationError> =>
   Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => provider.load([name])).pipe(
-    Effect.mapError(unreadable),
+    Effect.mapError(InvalidConfig.unreadableSource),
     Effect.flatMap((node) => node?.value === undefined ? Effect.fail(missing(name)) : Effect.succeed(node.value))
   )
 
 /**
- * Replaces each `${NAME}` in a text by the variable's value; `$${` stands for a literal `${`.
+ * Replaces each `${NAME}` in a text by the variable's value. `$${` is a literal `${`.
  *
- * A value is put in as it is and not looked through again. An empty variable counts as not set.
- * Fails with `ConfigurationError` (`CONFIG_VARIABLE_MISSING` with `var_name`; `INVALID_CONFIG` for a `${` that is not
- * closed or has no proper name, or a source that fails). No value appears in an error.
+ * A value is inserted unchanged, and a `${` in it is not replaced. An empty variable counts as not set. Fails with
+ * `ConfigurationError`: `CONFIG_VARIABLE_MISSING` with `var_name`; `INVALID_CONFIG` for a `${` that is not closed or has no
+ * valid name, or if the environment cannot be read. No value appears in an error.
+ *
+ * **Example** (A host from the environment)
+ *
+ * ```ts import.meta.vitest
+ * import * as EnvSubstitution from "@keelson/core/EnvSubstitution"
+ * import * as ConfigProvider from "effect/ConfigProvider"
+ * import * as Effect from "effect/Effect"
+ *
+ * const provider = ConfigProvider.fromEnv({ env: { BILLING_HOST: "billing.internal" } })
+ * const url = EnvSubstitution.substitute("https://${BILLING_HOST}/v1").pipe(
+ *   Effect.provideService(ConfigProvider.ConfigProvider, provider)
+ * )
+ * await Effect.runPromise(url) // => "https://billing.internal/v1"
+ * ```
  */
 export const substitute = Effect.fnUntraced(function*(text: string): Effect.fn.Return<string, ConfigurationError> {
   let result = ""
@@ -56,9 +68,9 @@ export const substitute = Effect.fnUntraced(function*(text: string): Effect.fn.R
 })
 
 /**
- * The same for every string inside arrays and plain objects, member names excepted.
+ * Replaces variables in every string inside arrays and plain objects, but not in the names of members.
  *
- * Applied to a *parsed* document, so that a value with quotes or line breaks in it can't change the document's shape.
+ * Use it on a *parsed* document: a value with quotes or line breaks then cannot change the structure of the document.
  */
 export const substituteAll = (tree: unknown): Effect.Effect<unknown, ConfigurationError> => {
   if (typeof tree === "string") return substitute(tree)

@@ -1,22 +1,22 @@
 /**
- * The one catalogue of error codes, for every package of Keelson.
+ * The catalogue of error codes of all packages of Keelson.
  *
- * An error carries the *name* (`TOKEN_EXPIRED`) as its `code`; the *id* (`TOK-002`) is what leaves the process: in
- * problem documents, logs and metric labels. Whether a code may be retried, and what a circuit breaker makes of it, is
- * written here and nowhere else.
+ * An error has the *name* (`TOKEN_EXPIRED`) as its `code`. Problem documents, logs and metric labels have the *id*
+ * (`TOK-002`). The catalogue alone decides whether a code is retried and what a circuit breaker records for it.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import { firstCode, ownCode } from "./internal/errors/carriedCode.ts"
+import { ownCode, reasons } from "./internal/errors/carriedCode.ts"
 import { catalogue } from "./internal/errors/catalogue.ts"
 import { foreignCode } from "./internal/errors/foreignCode.ts"
+import { findFirst } from "./unstable/CauseChain.ts"
 
-/** What an error is about; a fixed set, safe as a metric label. */
+/** The area of an error. A fixed set, safe as a metric label. */
 export const Category = Schema.Literals(["CONFIGURATION", "AUTHENTICATION", "NETWORK", "AUTHORIZATION", "INTERNAL"])
 export type Category = typeof Category.Type
 
-/** How loud an error is by default; an error may override it for one occurrence. */
+/** The severity of an error; one occurrence may have another than its code. */
 export const Severity = Schema.Literals(["INFO", "WARNING", "ERROR", "CRITICAL"])
 export type Severity = typeof Severity.Type
 
@@ -25,39 +25,39 @@ export type BreakerOutcome = "failure" | "success" | "ignored"
 
 /** One entry of the catalogue. */
 export interface CodeInfo {
-  /** What leaves the process, as in `TOK-002`. Never reused. */
+  /** The id outside the process, as in `TOK-002`. Never reused. */
   readonly id: string
   readonly category: Category
   readonly severity: Severity
   /** The HTTP status of a response that reports the error. */
   readonly status: number
-  /** Whether the same call may succeed when it is made again. */
+  /** Whether the same call may succeed if it is repeated. */
   readonly retryable: boolean
-  /** `failure` counts against the called service, `success` shows it healthy, `ignored` says nothing about it. */
+  /** `failure`: the service is unhealthy; `success`: it is healthy; `ignored`: neither. */
   readonly breaker: BreakerOutcome
   readonly description: string
-  /** What an operator can do: at least one step. */
+  /** What an operator can do, in at least one step. */
   readonly troubleshooting: readonly [string, ...ReadonlyArray<string>]
 }
 
-/** A name of the catalogue. Closed: an unknown name does not compile. */
+/** A name in the catalogue. An unknown name does not compile. */
 export type ErrorCode = keyof typeof catalogue
 
-/** Every name, in the order of the catalogue. */
+/** All names, in the order of the catalogue. */
 export const names: ReadonlyArray<ErrorCode> = Struct.keys(catalogue)
 
 /** Schema of a name. */
 export const ErrorCode = Schema.Literals(names)
 
-/** Every entry, by name. Exhaustive by type. */
+/** All entries by name. Its type is exhaustive. */
 export const codeInfo: { readonly [Code in ErrorCode]: CodeInfo } = catalogue
 
 const byId: ReadonlyMap<string, ErrorCode> = new Map(names.map((name) => [codeInfo[name].id, name]))
 
-/** The name of an id such as `TOK-002`; `undefined` for an id that is not in the catalogue. */
+/** The name of an id such as `TOK-002`; `undefined` if the catalogue has no such id. */
 export const fromId = (id: string): ErrorCode | undefined => byId.get(id)
 
-/** Where an entry is documented, with its troubleshooting steps. */
+/** The URL of the documentation of a code, with its troubleshooting steps. */
 export const documentationUrl = (code: ErrorCode): string =>
   `https://keelson.dev/docs/reference/error-codes#${codeInfo[code].id.toLowerCase()}`
 
@@ -69,14 +69,23 @@ export const documentationUrl = (code: ErrorCode): string =>
 export const code = <const Code extends ErrorCode>(name: Code): Schema.tag<Code> => Schema.tag(name)
 
 /**
- * The catalogue code of an unknown error: what it carries as `code`, itself or in its `reason`; else what it is by its
- * shape, for errors of Effect's `HttpClient`, of Node's sockets, name resolution and TLS; else `undefined`.
+ * The catalogue code of any error: its own `code`, or that of its `reason`. Errors of Effect's `HttpClient` and of Node's
+ * sockets, name resolution and TLS get a code by their shape. `undefined` for all others.
+ *
+ * **Example** (The code of an error of Node)
+ *
+ * ```ts import.meta.vitest
+ * import * as ErrorCode from "@keelson/core/ErrorCode"
+ *
+ * const code = ErrorCode.codeOf(Object.assign(new Error("connect"), { code: "ECONNREFUSED" })) // => "NETWORK_ERROR"
+ * ErrorCode.codeInfo.NETWORK_ERROR.retryable // => true
+ * ```
  */
 export const codeOf = (error: unknown): ErrorCode | undefined =>
-  // A getter or a proxy that throws tells nothing, and must not take the place of the error.
-  Result.getOrUndefined(Result.try(() => firstCode(error, codeOfOne)))
+  // A throwing getter or proxy must not replace the error.
+  Result.getOrUndefined(Result.try(() => findFirst(error, reasons, codeOfOne)))
 
 const codeOfOne = (error: object): ErrorCode | undefined => ownCode(error) ?? foreignCode(error)
 
-/** The code of an HTTP response by its status; `undefined` below 400. */
+/** The code of an HTTP status; `undefined` below 400. */
 export { statusCode } from "./internal/errors/foreignCode.ts"

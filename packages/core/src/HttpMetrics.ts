@@ -1,4 +1,4 @@
-/** Counts and times the requests of an `HttpClient`. */
+/** Metrics of the requests of an `HttpClient`. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,14 +6,20 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
+import { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import * as Metrics from "./Metrics.ts"
-import { RetryExhausted } from "./RetryExhausted.ts"
 
-/** The status of the response that there was, also where it was turned into an error, by a retry too. */
+/** The options of `client`. */
+export interface Options {
+  /** The label `endpoint`: a name of a fixed set, such as `token` or `invoices`. Never a URL. Required. */
+  readonly endpoint: string
+}
+
+/** The status of the response, also of one that an `HttpClientError` or `RetryExhausted` holds. */
 const statusOf = (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, unknown>): string => {
   if (Exit.isSuccess(exit)) return String(exit.value.status)
-  const found = Option.getOrUndefined(Exit.findErrorOption(exit))
-  const error = found instanceof RetryExhausted ? found.error : found
+  const failure = Option.getOrUndefined(Exit.findErrorOption(exit))
+  const error = failure instanceof RetryExhausted ? failure.error : failure
   return HttpClientError.isHttpClientError(error) && error.response !== undefined
     ? String(error.response.status)
     : "error"
@@ -22,13 +28,24 @@ const statusOf = (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, unknown
 /**
  * A client whose requests are counted in `http_requests_total` and timed in `http_request_duration_seconds`.
  *
- * - `endpoint`: a name of a fixed set, such as `token` or `invoices`. Never a URL: it is a label.
+ * Put it inside a retry to count attempts, around it to count calls.
  *
- * Put it below a retry to count attempts, above it to count calls.
+ * **Example** (Counting the requests to one endpoint)
+ *
+ * ```ts import.meta.vitest
+ * import * as HttpMetrics from "@keelson/core/HttpMetrics"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpClient from "effect/http/HttpClient"
+ * import * as HttpClientResponse from "effect/http/HttpClientResponse"
+ *
+ * const client = HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response("paid"))))
+ *   .pipe(HttpMetrics.client({ endpoint: "invoices" }))
+ * const response = await Effect.runPromise(client.get("https://billing.example/invoices"))
+ * response.status // => 200
+ * ```
  */
 export const client =
-  (options: { readonly endpoint: string }) =>
-  <E, R>(self: HttpClient.HttpClient.With<E, R>): HttpClient.HttpClient.With<E, R> =>
+  (options: Options) => <E, R>(self: HttpClient.HttpClient.With<E, R>): HttpClient.HttpClient.With<E, R> =>
     HttpClient.transform(self, (effect, request) =>
       Effect.clockWith((clock) => {
         const began = clock.monotonicTimeNanosUnsafe()

@@ -1,27 +1,45 @@
 /**
- * Retries for an `HttpClient`: one loop over errors *and* responses, so that `maxAttempts` bounds the calls whatever the
- * mix of statuses, resets and time-outs.
+ * Retries for an `HttpClient`. One loop handles errors *and* responses, so `maxAttempts` bounds the calls for any mix of
+ * statuses, resets and timeouts.
  */
 import * as Function from "effect/Function"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import { type HttpOptions, prepareHttp } from "./internal/retry/httpAttempt.ts"
+import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
-import type { RetryExhausted } from "./RetryExhausted.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
 export { discard, type HttpOptions as Options, isIdempotent, isReplayable } from "./internal/retry/httpAttempt.ts"
 
 /**
- * A client that repeats a request while the policy allows it, after a transport failure, a time-out, or a response whose
- * status is one of the policy's. `Retry-After` is a floor for the delay, up to the policy's ceiling.
+ * A client that repeats a request after a transport failure, a timeout, or a response with one of the policy's `statuses`.
+ * `Retry-After` is the minimum of the next delay, up to the policy's ceiling.
  *
- * Only what may be repeated is: idempotent methods (RFC 9110, 9.2.2), or any with an `Idempotency-Key`; and no body that
- * is a stream. Responses that are not returned are cancelled. An attempt ends with the head of its response: the policy's
- * times do not bound the reading of the body.
+ * It repeats only idempotent methods (RFC 9110, 9.2.2), any method with an `Idempotency-Key`, and no body that is a stream.
+ * Responses that are not returned are cancelled. An attempt ends with the head of its response: the policy's times do not
+ * bound reading the body.
  *
- * Fails with `RetryExhausted`, whose `error` is the last error; for a response it is an `HttpClientError` with a
- * `StatusCodeError`, its body unread. Other errors and responses pass as they are. Emits `retry_attempts_total`.
+ * Fails with `RetryExhausted`, whose `error` is the last error: for a response an `HttpClientError` with a `StatusCodeError`,
+ * its body unread. Other errors and responses pass unchanged. Emits `retry_attempts_total`.
+ *
+ * **Example** (A server that is busy once)
+ *
+ * ```ts import.meta.vitest
+ * import * as HttpRetry from "@keelson/core/HttpRetry"
+ * import * as RetryPolicy from "@keelson/core/RetryPolicy"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpClient from "effect/http/HttpClient"
+ * import * as HttpClientResponse from "effect/http/HttpClientResponse"
+ *
+ * let calls = 0
+ * const client = HttpClient.make((request) =>
+ *   Effect.sync(() => HttpClientResponse.fromWeb(request, new Response(null, { status: ++calls === 1 ? 503 : 200 })))
+ * ).pipe(HttpRetry.retry(RetryPolicy.make({ initialDelay: "1 millis" })))
+ *
+ * const response = await Effect.runPromise(client.get("https://billing.example/invoices"))
+ * response.status // => 200
+ * ```
  */
 export const retry: {
   <Seen, Cut = never>(

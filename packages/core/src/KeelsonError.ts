@@ -1,75 +1,59 @@
 /**
- * The five error classes that carry a catalogue code, one per category.
+ * The five error classes with a catalogue code, one for each category.
  *
- * Message, details and cause pass through `Redaction` when the error is made, so that what an error holds can be shown.
+ * Message, details and cause are redacted when an error is made, so an error can be logged and shown.
  */
 import * as Data from "effect/Data"
-import * as Effect from "effect/Effect"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { type Category, codeInfo, type ErrorCode, fromId, type Severity } from "./ErrorCode.ts"
 import type { catalogue } from "./internal/errors/catalogue.ts"
-import { shownError } from "./internal/errors/shownError.ts"
+import { details as redactedDetails } from "./internal/errors/details.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
+
+export type { ErrorBody } from "./internal/errors/errorBody.ts"
 
 /** The codes of one category. */
 export type CodeOf<C extends Category> = {
   readonly [Code in ErrorCode]: (typeof catalogue)[Code]["category"] extends C ? Code : never
 }[ErrorCode]
 
-/** What an error is made of. */
+/** The options of an error. */
 export interface Options<Code extends ErrorCode> {
+  /** The name in the catalogue. Required. */
   readonly code: Code
-  /** For a person. Default: the description in the catalogue. */
+  /** The message for people. Default: the description in the catalogue. */
   readonly message?: string | undefined
-  /** Allowlisted facts for a machine; never a token, key or secret. Default: none. */
+  /** Allowlisted facts for programs. Never a token, key or secret. Default none. */
   readonly details?: Readonly<Record<string, unknown>> | undefined
-  /** Overrides the catalogue's severity for this occurrence. */
+  /** The severity of this occurrence. Default: that of the catalogue. */
   readonly severity?: Severity | undefined
-  /** What led to it; kept as a redacted view and never encoded. */
+  /** The cause, kept as a redacted view and never encoded. Default none. */
   readonly cause?: unknown
 }
 
 /**
- * What they have in common; the base of errors that other packages add, each with one code and a `_tag` of its own.
+ * The base of the five classes, and of errors of other packages, which have one code and their own `_tag`.
  */
-export abstract class CodedError<Code extends ErrorCode> extends Data.Error<{
-  readonly code: Code
-  readonly message: string
-  readonly details: Problem.Details
-  readonly severity: Severity
-}> {
+export abstract class CodedError<Code extends ErrorCode> extends errorBody(
+  Data.Error<{
+    readonly code: ErrorCode
+    readonly message: string
+    readonly details: Problem.Details
+    readonly severity: Severity
+  }>
+) {
+  declare readonly code: Code
   constructor({ cause, code, details, message, severity }: Options<Code>) {
     super({
       code,
       message: Redaction.text(message ?? codeInfo[code].description),
-      details: Problem.details(details ?? {}),
+      details: redactedDetails(details ?? {}),
       severity: severity ?? codeInfo[code].severity,
       ...(cause === undefined ? undefined : { cause: Redaction.error(cause) })
     })
-  }
-  /** The HTTP status of a response that reports this error. */
-  get status(): number {
-    return codeInfo[this.code].status
-  }
-  get category(): Category {
-    return codeInfo[this.code].category
-  }
-  /** The encoded form (`Problem`), so that a log or `JSON.stringify` shows allowlisted fields only. */
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
   }
 }
 
@@ -79,7 +63,7 @@ export class ConfigurationError extends CodedError<CodeOf<"CONFIGURATION">> {
   override readonly name = "ConfigurationError"
 }
 
-/** A token could not be acquired, or was refused (`TOK-...`). */
+/** A token could not be acquired, or was rejected (`TOK-...`). */
 export class AuthenticationError extends CodedError<CodeOf<"AUTHENTICATION">> {
   readonly _tag = "AuthenticationError"
   override readonly name = "AuthenticationError"
@@ -91,13 +75,13 @@ export class NetworkError extends CodedError<CodeOf<"NETWORK">> {
   override readonly name = "NetworkError"
 }
 
-/** The caller may not do this, or that cannot be decided (`AUTH-...`). */
+/** The caller may not do this, or nobody can decide it now (`AUTH-...`). */
 export class AuthorizationError extends CodedError<CodeOf<"AUTHORIZATION">> {
   readonly _tag = "AuthorizationError"
   override readonly name = "AuthorizationError"
 }
 
-/** Something inside failed (`INT-...`). */
+/** A failure inside Keelson or the application (`INT-...`). */
 export class InternalError extends CodedError<CodeOf<"INTERNAL">> {
   readonly _tag = "InternalError"
   override readonly name = "InternalError"
@@ -114,7 +98,18 @@ export type KeelsonError =
 const isCategory = <C extends Category>(code: ErrorCode, category: C): code is CodeOf<C> =>
   codeInfo[code].category === category
 
-/** The error of the class that the code belongs to. */
+/**
+ * Makes an error of the class of its code.
+ *
+ * **Example** (An error with the status of its code)
+ *
+ * ```ts import.meta.vitest
+ * import * as KeelsonError from "@keelson/core/KeelsonError"
+ *
+ * const error = KeelsonError.make({ code: "RATE_LIMITED", details: { server: "billing" } })
+ * const facts = [error._tag, error.status, error.severity] // => ["NetworkError", 429, "WARNING"]
+ * ```
+ */
 export const make = (options: Options<ErrorCode>): KeelsonError => {
   const { code, ...rest } = options
   if (isCategory(code, "CONFIGURATION")) return new ConfigurationError({ code, ...rest })
@@ -124,7 +119,7 @@ export const make = (options: Options<ErrorCode>): KeelsonError => {
   return new InternalError({ code, ...rest })
 }
 
-/** The error that an encoded form (`Problem.encode`) was made of; its cause is gone. */
+/** The error of an encoded form (`Problem.encode`), without its cause. */
 export const fromProblem = (problem: Problem.Problem): KeelsonError =>
   make({
     code: fromId(problem.error_code) ?? "INTERNAL_ERROR",
@@ -133,7 +128,7 @@ export const fromProblem = (problem: Problem.Problem): KeelsonError =>
     severity: problem.severity
   })
 
-/** The errors of this module and their encoded form, for an `HttpApi` or any other boundary. */
+/** A schema of these errors with their encoded form, for an `HttpApi` or any other boundary. */
 export const Codec = Problem.Problem.pipe(
   Schema.decodeTo(
     Schema.declare((u: unknown): u is KeelsonError => u instanceof CodedError, { expected: "a Keelson error" }),

@@ -1,8 +1,8 @@
 /**
- * The metrics of every package: their names, units and labels, and how they are counted.
+ * The metrics of all packages: their names, units and labels, and how they are counted.
  *
- * What happens on a hot path is counted in plain fields and read when metrics are read (`register`); everything else is
- * an ordinary Effect metric (`increment`, `observe`). Labels have few values: never a key id, URL or subject.
+ * Hot paths count in plain fields, which are read when metrics are read (`register`). Everything else is an ordinary Effect
+ * metric (`increment`, `observe`). Labels have few values: never a key id, URL or subject.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -17,8 +17,8 @@ import { addSource } from "./internal/metrics/sources.ts"
 export { type Definition, definitions, type Labels, type MetricName } from "./internal/metrics/definitions.ts"
 
 /**
- * What every name begins with. Default `keelson_`. Provide it around the whole program: it is read where a layer that
- * registers a metric is built, and where anything else is counted.
+ * The prefix of all names. Default `keelson_`. Provide it around the whole program: it is read when a layer registers a
+ * metric, and whenever another metric is counted.
  */
 export const Prefix = Context.Reference<string>("@keelson/core/Metrics/Prefix", { defaultValue: () => "keelson_" })
 
@@ -38,7 +38,25 @@ const histogram = (prefix: string, name: MetricName, attributes: Record<string, 
     boundaries
   })
 
-/** Adds to a counter. */
+/**
+ * Adds to a counter.
+ *
+ * **Example** (Counting an error)
+ *
+ * ```ts import.meta.vitest
+ * import * as Metrics from "@keelson/core/Metrics"
+ * import * as Effect from "effect/Effect"
+ * import * as Metric from "effect/Metric"
+ *
+ * const labels = { server: "billing", error_code: "NET-001", category: "NETWORK" }
+ * const program = Metrics.increment("errors", labels).pipe(
+ *   Effect.andThen(Metric.snapshot),
+ *   Effect.map((metrics) => metrics.map(({ id }) => id)),
+ *   Effect.provide(Metrics.layerIsolated)
+ * )
+ * const ids = await Effect.runPromise(program) // => ["keelson_errors_total"]
+ * ```
+ */
 export const increment = <Name extends MetricName<"counter">>(
   name: Name,
   labels: Labels<Name>,
@@ -54,8 +72,8 @@ export const observe = <Name extends MetricName<"histogram">>(
   Effect.flatMap(Prefix, (prefix) => Metric.update(histogram(prefix, name, labels), Duration.toSeconds(duration)))
 
 /**
- * Takes a series away that was incremented or observed, once what it is about is gone: series of things that come and go
- * would pile up.
+ * Removes a series that was incremented or observed, when its subject is gone. Otherwise series of short-lived subjects
+ * accumulate.
  */
 export const remove = <Name extends MetricName<"counter" | "histogram">>(
   name: Name,
@@ -69,11 +87,11 @@ export const remove = <Name extends MetricName<"counter" | "histogram">>(
   })
 
 /**
- * Adds a source to a series for as long as the scope is open; it is read when metrics are read.
+ * Adds a source to a series while the scope is open. The source is read when metrics are read.
  *
- * The sources of one series add up, but for a circuit's state, which is the greatest of them. What a counter's source
- * has counted stays in the sum when it leaves, since a counter must not fall; the series goes with its last source.
- * A series is either registered or incremented: a registered one does not see `increment`.
+ * The value of a series is the sum of its sources, or their maximum for the states of circuits and key sets. A counter keeps
+ * the count of a source that is removed, since a counter must not fall; the series is removed with its last source. A series
+ * is either registered or incremented: a registered series ignores `increment`.
  */
 export const register = <Name extends MetricName<"counter" | "gauge">>(
   name: Name,
@@ -88,7 +106,7 @@ export const register = <Name extends MetricName<"counter" | "gauge">>(
     return addSource(metric, definition, read)
   })
 
-/** Counts the coded errors of an effect in `errors_total`. An error without a code is `INT-001`. */
+/** Counts the errors of an effect in `errors_total`. An error without a code is `INT-001`. */
 export const countErrors = (server: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapError(self, (error) => countError(error, server))
 
@@ -98,5 +116,5 @@ export const countError = (error: unknown, server: string): Effect.Effect<void> 
   return increment("errors", { server, error_code: id, category })
 }
 
-/** A registry of its own for whatever it is provided to, so that a test starts from zero and disturbs no other. */
+/** A separate registry, so that a test starts from zero and does not affect others. */
 export const layerIsolated: Layer.Layer<never> = Layer.fresh(Layer.sync(Metric.MetricRegistry, () => new Map()))

@@ -1,19 +1,18 @@
 /**
- * The encoded forms of an error: the eight members that Keelson puts on the wire, and RFC 9457 problem details.
+ * The encoded forms of an error: the eight members that Keelson sends, and RFC 9457 problem details.
  */
 import * as Duration from "effect/Duration"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as ProblemDetails from "effect/http/ProblemDetails"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
 import { carriedCode } from "./internal/errors/carriedCode.ts"
+import { details } from "./internal/errors/details.ts"
 import * as Redaction from "./Redaction.ts"
 
-/** Facts of an error for a machine: JSON, redacted. */
+/** The facts of an error for programs: redacted JSON. */
 export type Details = { readonly [name: string]: Schema.Json }
 
-/** Exactly these eight members. */
+/** The encoded form of an error, with exactly these eight members. */
 export const Problem = Schema.Struct({
   /** The id, as in `TOK-002`. */
   error_code: Schema.String,
@@ -27,7 +26,7 @@ export const Problem = Schema.Struct({
 })
 export type Problem = typeof Problem.Type
 
-/** RFC 9457 problem details as they are written, for an `HttpApi` that declares them. */
+/** RFC 9457 problem details, for an `HttpApi` that declares them. */
 export const Body = Schema.Struct({
   /** Where the error is documented. */
   type: Schema.String,
@@ -43,15 +42,7 @@ export const Body = Schema.Struct({
 }).annotate({ identifier: "Problem", description: "Problem details, RFC 9457" })
 export type Body = typeof Body.Type
 
-const isMembers = (json: Schema.Json): json is Details => Predicate.isObject(json)
-
-/** Redacted, bounded JSON of the facts given. */
-export const details = (facts: Readonly<Record<string, unknown>>): Details => {
-  const redacted = Redaction.value(facts)
-  return isMembers(redacted) ? redacted : {}
-}
-
-/** What a member tells; one that throws when it is read must not take the place of the error. */
+/** Reads a member; a throwing getter must not replace the error being reported. */
 const read = <A>(member: () => A, otherwise: A): A => {
   try {
     return member()
@@ -72,10 +63,19 @@ const detailsOf = (error: object): Details =>
   "details" in error && Predicate.isObject(error.details) ? details(error.details) : {}
 
 /**
- * The encoded form of any error. One without a catalogue code becomes `INT-001`.
+ * Encodes any error. An error without a catalogue code becomes `INT-001`.
  *
- * Message, details and severity are shown of an error that carries a code. One that has its code by its shape alone, as
- * an error of Node or of Effect's `HttpClient`, shows nothing of itself: its message names hosts and URLs.
+ * Message, details and severity are those of the error if it carries its code. An error of Node or of Effect's `HttpClient`,
+ * which has a code by its shape alone, shows the catalogue's description instead: its own message names hosts and URLs.
+ *
+ * **Example** (An error that must not show its host)
+ *
+ * ```ts import.meta.vitest
+ * import * as Problem from "@keelson/core/Problem"
+ *
+ * const { error_code, http_status } = Problem.encode(Object.assign(new Error("10.0.0.7"), { code: "ECONNRESET" }))
+ * const shown = [error_code, http_status] // => ["NET-002", 502]
+ * ```
  */
 export const encode = (error: unknown): Problem => {
   const code = ErrorCode.codeOf(error)
@@ -95,9 +95,9 @@ export const encode = (error: unknown): Problem => {
 }
 
 /**
- * RFC 9457 problem details: `type` is the documentation URL, `title` the description, `detail` the message, and
- * `code`, `category`, `severity` and `details` are extension members. `instance` names the occurrence. The history of a
- * retry stays out of `details`: it is for the logs of this process, not for its callers.
+ * RFC 9457 problem details: `type` is the documentation URL, `title` the description, `detail` the message, and `code`,
+ * `category`, `severity` and `details` are extension members. `instance` names the occurrence. `details` do not include the
+ * history of a retry, which is for the logs of this process and not for its callers.
  *
  * @see RFC 9457, section 3
  */
@@ -117,22 +117,12 @@ export const toProblemDetails = (error: unknown, instance?: string): Body => {
   }
 }
 
-/** When a call may be made again, as an error says it in `retryAfter`; zero where it does not. */
+/** The `retryAfter` of an error; zero without one. */
 const retryAfterOf = (error: unknown): Duration.Duration =>
   Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter) ? error.retryAfter : Duration.zero
 
-/** Whole seconds until a call may be made again, as `Retry-After` has them; `undefined` where the error does not say. */
+/** The `retryAfter` of an error in whole seconds, as the header has it; `undefined` without one. */
 export const retryAfterSeconds = (error: unknown): number | undefined => {
   const seconds = Math.ceil(Duration.toSeconds(read(() => retryAfterOf(error), Duration.zero)))
   return seconds > 0 && Number.isFinite(seconds) ? seconds : undefined
-}
-
-/**
- * An `HttpServerResponse` of `application/problem+json` with the error's status, and a `Retry-After` where the error says
- * when to come back. Errors of this package answer a route with it by themselves.
- */
-export const toResponse = (error: unknown, instance?: string): HttpServerResponse.HttpServerResponse => {
-  const response = ProblemDetails.toResponse(toProblemDetails(error, instance))
-  const seconds = retryAfterSeconds(error)
-  return seconds === undefined ? response : HttpServerResponse.setHeader(response, "retry-after", String(seconds))
 }

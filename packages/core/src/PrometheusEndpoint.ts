@@ -11,18 +11,19 @@ import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Metrics from "./Metrics.ts"
 import * as Redaction from "./Redaction.ts"
 
+/** The options of `layer`. Every one may be left out. */
 export interface Options {
-  /** Default `/metrics`. */
+  /** The path of the route. Default `/metrics`. */
   readonly path?: HttpRouter.PathInput | undefined
 }
 
-/** A name as Effect's formatter writes it: what the format does not allow becomes `_`, several `_` become one. */
+/** A name as Effect's formatter writes it: characters that the format does not allow become `_`, and `__` becomes `_`. */
 const sanitize = (name: string): string =>
   name.replaceAll(/[^a-zA-Z0-9_:]/g, "_").replace(/^(?=[0-9:])/, "_").replaceAll(/_+/g, "_")
 
 /**
- * All metrics of the registry in context as text. A family of ours that has no series yet shows its help and type, so
- * that a dashboard can tell "nothing happened" from "not there".
+ * All metrics of the current registry as text. A metric of Keelson without a series is listed with its help and type, so that
+ * a dashboard can distinguish "nothing happened" from "not installed".
  */
 export const format: Effect.Effect<string> = Effect.gen(function*() {
   const text = yield* PrometheusMetrics.format()
@@ -37,21 +38,35 @@ export const format: Effect.Effect<string> = Effect.gen(function*() {
     .join("")
 })
 
-/** The response to a scrape: 200 with the metrics, or 500 with a text that shows nothing of the failure, which is logged. */
+/** The response to a scrape: 200 with the metrics, or 500 with a fixed text. The failure is logged, redacted. */
 export const response: Effect.Effect<HttpServerResponse.HttpServerResponse> = Effect.matchCauseEffect(format, {
   onSuccess: (text) =>
     Effect.succeed(HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })),
   onFailure: (cause) =>
     Effect.as(
-      Effect.logError("The metrics could not be read", Redaction.cause(cause)),
-      HttpServerResponse.text("The metrics could not be read\n", { status: 500 })
+      Effect.logError("Could not read the metrics", Redaction.cause(cause)),
+      HttpServerResponse.text("Could not read the metrics\n", { status: 500 })
     )
 })
 
-/** Routers that serve metrics, by path; weak, so that a router is not kept. */
+/** The paths under which each router serves metrics. Weak, so that a router can be collected. */
 const installed = new WeakMap<HttpRouter.HttpRouter, Set<string>>()
 
-/** Adds the route to the router in context. Adding it again does nothing. */
+/**
+ * Adds the route to the current router. Adding it again does nothing.
+ *
+ * **Example** (Scraping an application)
+ *
+ * ```ts import.meta.vitest
+ * import * as PrometheusEndpoint from "@keelson/core/PrometheusEndpoint"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ *
+ * const { dispose, handler } = HttpRouter.toWebHandler(PrometheusEndpoint.layer())
+ * const response = await handler(new Request("http://localhost/metrics"))
+ * response.status // => 200
+ * await dispose()
+ * ```
+ */
 export const layer = (options?: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const router = yield* HttpRouter.HttpRouter

@@ -1,9 +1,9 @@
 /**
- * The second line behind allowlisted error fields: free text passes through here before it reaches an error, a log or
- * a span, so that no token, secret or key survives. Each secret becomes `[REDACTED]`; the name before it stays.
+ * Redaction of free text before it reaches an error, a log or a span, in addition to allowlisted error fields. Each secret
+ * becomes `[REDACTED]`; the name before it stays.
  *
- * It finds secrets by their form and by the names around them. An unmarked word can't be told from others: what
- * applications log themselves is theirs to keep clean.
+ * It finds secrets by their form and by the names around them. It cannot recognize a secret that looks like an ordinary word,
+ * so applications must not log secrets themselves.
  */
 import type * as Cause from "effect/Cause"
 import type * as Logger from "effect/Logger"
@@ -16,52 +16,60 @@ import { redactText } from "./internal/redaction/text.ts"
 import { redactUrl } from "./internal/redaction/url.ts"
 
 /**
- * A text without secrets: tokens and keys by their form, credentials of an authentication scheme, values of sensitive
- * names in any common notation, user and password of URLs, private keys.
+ * Redacts a text: tokens and keys by their form, credentials of an authentication scheme, values of sensitive names in any
+ * common notation, user and password of URLs, private keys.
  *
- * Takes linear time. A longer text than 65,536 UTF-16 units is first cut at white space and ends in `[TRUNCATED]`; so
- * does a result that would be longer. Applying it twice changes nothing.
+ * Takes linear time. A text longer than 65,536 UTF-16 units is first cut at white space and ends in `[TRUNCATED]`; so does a
+ * result that would be longer. Applying it twice changes nothing.
+ *
+ * **Example** (A password in a URL)
+ *
+ * ```ts import.meta.vitest
+ * import * as Redaction from "@keelson/core/Redaction"
+ *
+ * Redaction.text("connect to https://user:hunter2@db.internal/") // => "connect to https://[REDACTED]@db.internal/"
+ * ```
  */
 export const text = (input: string): string => redactText(input)
 
 /**
- * A URL with its origin, path and the names of its parameters. Every parameter's value becomes `[REDACTED]`, and so do
- * segments of the path that look like tokens; user, password and fragment are left out.
+ * Redacts a URL. Origin, path and names of parameters stay. The values of parameters and path segments that look like tokens
+ * become `[REDACTED]`; user, password and fragment are removed.
  *
- * At most 64 parameters and 64 segments. What is neither a URL nor a path from `/` passes through `text`.
+ * At most 64 parameters and 64 segments. Text that is neither a URL nor a path from `/` passes through `text`.
  */
 export const url = (input: string | URL): string => redactUrl(input)
 
 /**
- * Headers with the values of an allowlist: what describes the content, caching, rates and time, `server`, `user-agent`,
- * `x-request-id` and `traceparent`. Each other value becomes `[REDACTED]`. Names stay.
+ * Redacts headers. Names stay. Values stay for an allowlist of headers: those about content, caching, rates and time,
+ * `server`, `user-agent`, `x-request-id` and `traceparent`. All other values become `[REDACTED]`.
  */
 export const headers = (record: Readonly<Record<string, unknown>>): Record<string, string> =>
   redactHeaders(Object.entries(record))
 
 /**
- * A copy of anything as JSON without secrets; members with a secret's name become `[REDACTED]`. Never throws.
+ * Copies any value as redacted JSON. Members with the name of a secret become `[REDACTED]`. Never throws.
  *
- * At most 8 levels, 256 members each, 8,192 units a string and about 65,536 in all; `[TRUNCATED]` stands for the rest,
- * `[CIRCULAR]` for an object within itself, `[UNREADABLE]` for what throws. Errors show name and message, a `Redacted`
- * is `<redacted>`, a `Map` a list of pairs, bytes only their number, a `bigint` its digits. `undefined` members go.
+ * At most 8 levels, 256 members each, 8,192 units a string and about 65,536 in all; `[TRUNCATED]` replaces the rest,
+ * `[CIRCULAR]` an object within itself, `[UNREADABLE]` a member that throws. Errors show name and message; a `Redacted` is
+ * `<redacted>`, a `Map` a list of pairs, bytes their number, a `bigint` its digits. `undefined` members are removed.
  */
 export const value = (u: unknown): Schema.Json => redactValue(u)
 
 /**
- * A plain `Error` that shows any error, or anything thrown, without secrets: name, message, stack, `cause` to 8 levels
- * and the `errors` of an `AggregateError`, 64 errors in all. Nothing else of the original is kept. Never throws.
+ * A plain `Error` with the redacted name, message and stack of any error or thrown value, its `cause` to 8 levels and the
+ * `errors` of an `AggregateError`, 64 errors in all. Nothing else of the original is kept. Never throws.
  */
 export const error = (u: unknown): Error => redactError(u)
 
-/** The pretty text of a cause without secrets: every failure and defect, with their causes and spans. */
+/** The redacted text of a cause: every failure and defect with their causes and spans. */
 export const cause = (self: Cause.Cause<unknown>): string => redactCause(self)
 
 /**
- * A logger that is given message, annotations, labels of spans, and cause without secrets.
+ * A logger that receives redacted messages, annotations, labels of spans, and causes.
  *
- * A message's strings pass through `text`, its errors through `error`, the rest through `value`. What else a logger
- * reads from the fiber (the tracing span, for one) is not changed.
+ * Strings of a message pass through `text`, errors through `error`, everything else through `value`. Other data that a logger
+ * reads from the fiber, such as the tracing span, is not changed.
  */
 export const logger = <Output>(self: Logger.Logger<unknown, Output>): Logger.Logger<unknown, Output> =>
   redactLogger(self)

@@ -1,10 +1,10 @@
 /**
- * All that stands between a caller and a service, in the one order that works:
+ * Deadline, circuit breaker, retries and attempt timeout for calls to one service, in the order that works:
  *
  * `deadline > breaker > retry > attempt`
  *
- * The breaker sees one outcome per call, however many attempts there were. Attempts are cut inside it, by the lesser of
- * the attempt timeout and what is left until the deadline, its own or one around the call (`Deadline.within`), so that a
+ * The breaker sees one outcome per call, for any number of attempts. Attempts are interrupted inside the breaker, after the
+ * attempt timeout or at the deadline (the policy's, or one around the call by `Deadline.within`), whichever is sooner. So a
  * service that hangs opens the circuit.
  */
 import * as Cause from "effect/Cause"
@@ -19,48 +19,73 @@ import * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
 import { sooner } from "./internal/instant.ts"
+import { isRetryBudget } from "./internal/retry/budget.ts"
 import { type HttpOptions, prepareHttp } from "./internal/retry/httpAttempt.ts"
 import { limitAttempt } from "./internal/retry/limitAttempt.ts"
+import { retryPolicyOf } from "./internal/retry/policyOf.ts"
+import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { type LoopOptions, retryLoop } from "./internal/retry/retryLoop.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Metrics from "./Metrics.ts"
 import * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
-import type { RetryBudget } from "./RetryBudget.ts"
-import type { RetryExhausted } from "./RetryExhausted.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 
-/** What `execute` adds to the errors of a call. */
+/** The errors of a call made by `execute`. */
 export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
 
+/** The retries of a policy given in code. */
+export interface RetryPolicyOptions extends Omit<ResiliencePolicy.RetryOptions, "budget"> {
+  /** A budget shared with other services, or the options of one for this service. Default none. */
+  readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
+}
+
+/** The options of a policy given in code. A part that is left out is not there: no retry, no breaker, no deadline. */
+export interface Options extends Omit<ResiliencePolicy.Options, "retry"> {
+  /** Retries; `{}` for the defaults of a retry policy. Without it there is one attempt. Default none. */
+  readonly retry?: RetryPolicyOptions | undefined
+}
+
+/** The options that a schema checks, and the budget that another policy has too. */
+const separate = (options: Options): { readonly data: unknown; readonly shared?: RetryBudget.RetryBudget } => {
+  const budget = options.retry?.budget
+  return budget !== undefined && isRetryBudget(budget)
+    ? { data: { ...options, retry: { ...options.retry, budget: undefined } }, shared: budget }
+    : { data: options }
+}
+
+/** The options of `execute`. Every one may be left out. */
 export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "retryAfter" | "while"> {
-  /** What the breaker records; default by the catalogue code. */
+  /** What the breaker records for a call. Default: decided by the catalogue code of the error. */
   readonly classify?: Breaker.CallOptions<A, Failure<E>>["classify"]
-  /** Errors that pass the breaker uncounted. */
+  /** Which errors the breaker does not count. Default none. */
   readonly ignore?: Breaker.CallOptions<A, Failure<E>>["ignore"]
 }
 
-/** What `http` takes: the options of `HttpRetry`, and those of the breaker. */
+/** The options of `http`: those of `HttpRetry`, and those of the breaker. Every one may be left out. */
 export interface HttpCallOptions<E> extends Omit<HttpOptions, "server"> {
-  /** What the breaker records; default by status and catalogue code. */
+  /** What the breaker records for a call. Default: decided by status and catalogue code. */
   readonly classify?: CallOptions<HttpClientResponse.HttpClientResponse, E>["classify"]
-  /** Errors that pass the breaker uncounted. */
+  /** Which errors the breaker does not count. Default none. */
   readonly ignore?: CallOptions<HttpClientResponse.HttpClientResponse, E>["ignore"]
 }
 
+/** What `make` returns. */
 export interface Resilience {
-  /** The called service: the circuit's key and the label `server` of every metric. */
+  /** The name of the called service. It is the key of the circuit and the label `server` of every metric. */
   readonly name: string
   readonly policy: ResiliencePolicy.ResiliencePolicy
-  /** The breaker, where the policy has one. */
+  /** The breaker, if the policy has one. */
   readonly breaker: Breaker.Breaker | undefined
   /**
-   * Runs a call under the policy. What fails is counted in `errors_total`. It repeats whatever it is given, a request
-   * with an unsafe method too: for requests there is `http`.
+   * Runs a call under the policy. Failures are counted in `errors_total`. It repeats any effect, also a request with an
+   * unsafe method: use `http` for requests.
    */
   readonly execute: <A, E, R>(
     self: Effect.Effect<A, E, R>,
     options?: CallOptions<A, E>
   ) => Effect.Effect<A, Failure<E>, R>
-  /** A client whose requests run under the policy, retried as `HttpRetry` does. */
+  /** A client whose requests run under the policy, with the retries of `HttpRetry`. */
   readonly http: <E, R>(
     self: HttpClient.HttpClient.With<E, R>,
     options?: HttpCallOptions<E | HttpClientError.HttpClientError>
@@ -68,29 +93,49 @@ export interface Resilience {
 }
 
 /**
- * Everything for one called service, from one policy.
+ * Makes everything for calls to one service, from one policy. Nothing is built for a part that is left out.
  *
- * - `budget`: a retry budget to share; default the one of the policy's `retry.budget`, if any.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range. Emits `retry_attempts_total`,
+ * `errors_total` and the breaker's metrics.
  *
- * Emits `retry_attempts_total`, `errors_total` and the breaker's metrics. Nothing is built for a part that is left out.
- * Dies with `ConfigurationError` (`INVALID_CONFIG`) where an option is out of its range.
+ * **Example** (A deadline, a breaker and retries around a call)
+ *
+ * ```ts import.meta.vitest
+ * import * as BreakerStore from "@keelson/core/BreakerStore"
+ * import * as Resilience from "@keelson/core/Resilience"
+ * import * as Effect from "effect/Effect"
+ *
+ * let calls = 0
+ * const flaky = Effect.suspend(() => ++calls < 3 ? Effect.fail("busy") : Effect.succeed("paid"))
+ *
+ * const program = Effect.gen(function*() {
+ *   const billing = yield* Resilience.make("billing", {
+ *     deadline: "2 seconds",
+ *     retry: { maxAttempts: 3, initialDelay: "1 millis" },
+ *     breaker: { failureThreshold: 5 }
+ *   })
+ *   return yield* billing.execute(flaky)
+ * }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory))
+ *
+ * const result = await Effect.runPromise(program) // => "paid"
+ * ```
  */
 export const make = Effect.fnUntraced(function*(
   name: string,
-  options: ResiliencePolicy.Options,
-  shared?: { readonly budget?: RetryBudget | undefined }
-): Effect.fn.Return<Resilience, never, BreakerStore | Scope.Scope> {
-  const policy = ResiliencePolicy.make(options)
+  options: Options
+): Effect.fn.Return<Resilience, ConfigurationError, BreakerStore | Scope.Scope> {
+  const { data, shared } = separate(options)
+  const policy = yield* ResiliencePolicy.decode(data)
   const { deadline } = policy
-  const own = ResiliencePolicy.retryPolicy(policy)
-  const retry = own === undefined || shared?.budget === undefined ? own : { ...own, budget: shared.budget }
+  const own = retryPolicyOf(policy)
+  const retry = own === undefined || shared === undefined ? own : { ...own, budget: shared }
   const breaker = policy.breaker?.enabled === true ? yield* Breaker.make(name, policy.breaker) : undefined
   const limits = {
     detach: policy.detach,
     ...(policy.attemptTimeout === undefined ? undefined : { attemptTimeout: policy.attemptTimeout }),
     ...(deadline === undefined ? undefined : { deadline })
   }
-  // Made once: most calls have no options.
+  // Made once, since most calls have no options.
   const plain = { server: name, obeysOuter: true }
   const counted = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
     const error = Cause.findErrorOption(cause)
@@ -127,7 +172,7 @@ export const make = Effect.fnUntraced(function*(
 
 const ignore = (): void => {}
 
-/** Sets the instant by which to end, for all that looks at it inside; it cuts nothing itself. */
+/** Sets the current deadline for an effect, which interrupts nothing itself. */
 const until = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const own = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(deadline)

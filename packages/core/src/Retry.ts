@@ -1,7 +1,7 @@
 /**
- * Retrying an effect under a `RetryPolicy`, with the history of its attempts.
+ * Retries an effect under a `RetryPolicy`, and keeps the history of its attempts.
  *
- * Nothing is built before the first failure, so that the happy path costs little more than the effect itself.
+ * Nothing is built before the first failure, so a call that succeeds costs little more than the effect itself.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,41 +9,59 @@ import * as Function from "effect/Function"
 import type * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { DeadlineExceeded } from "./Deadline.ts"
+import { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
-import { RetryExhausted } from "./RetryExhausted.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-export { type Attempt, RetryExhausted, type StoppedBy } from "./RetryExhausted.ts"
+export { type Attempt, type AttemptError, RetryExhausted, type StoppedBy } from "./internal/retry/retryExhausted.ts"
 
-/** What `onRetry` is told before the delay of each retry. */
+/** What `onRetry` receives before the delay of each retry. */
 export interface RetryEvent<E> {
   /** The number of the attempt that failed, from 1. */
   readonly attempt: number
+  /** The error of that attempt. */
   readonly error: E | DeadlineExceeded
-  /** How long the delay will be. */
+  /** The delay before the next attempt. */
   readonly delay: Duration.Duration
 }
 
+/** The options of `retry`. Every one may be left out. */
 export interface Options<E, E2 extends E = E, R = never> {
   /**
-   * Which errors are retried; another one fails the call at once, as it is. Default: an error with a catalogue code
-   * by the catalogue, any other error yes.
+   * Which errors are retried. Any other error fails the call at once, unchanged. Default: errors with a catalogue code if
+   * the catalogue says so, and all errors without one.
    */
   readonly while?: Predicate.Refinement<E, E2> | Predicate.Predicate<E> | undefined
-  /** Called before the delay of each retry. */
+  /** Called before the delay of each retry. Default none. */
   readonly onRetry?: ((event: RetryEvent<E>) => Effect.Effect<unknown, never, R> | void) | undefined
-  /** The least delay that an error asks for, as with `Retry-After`. `now` is the wall clock in milliseconds. */
+  /**
+   * The minimum delay that an error asks for, as `Retry-After` does. `now` is the wall clock in milliseconds. Default none.
+   */
   readonly retryAfter?: ((error: E, now: number) => Duration.Duration | undefined) | undefined
-  /** Counts the retries in `retry_attempts_total`, with this as the label `server`. */
+  /** The label `server` under which retries are counted in `retry_attempts_total`. Default none: not counted. */
   readonly server?: string | undefined
 }
 
 /**
- * Runs an effect, again after a failure, until it succeeds or the policy says stop.
+ * Runs an effect, and runs it again after a failure, until it succeeds or the policy stops.
  *
- * Fails with `RetryExhausted` (the last error's code, else `RETRY_EXHAUSTED`) once it has stopped, and with the error
- * itself where `while` turns it down. An attempt that is cut counts as failed with `DeadlineExceeded` (`TIMEOUT`).
- * Interruption ends it at once, in a delay too. Emits `retry_attempts_total` if `server` is given.
+ * Fails with `RetryExhausted` (the last error's code, else `RETRY_EXHAUSTED`) when it stops, and with the error itself if
+ * `while` rejects it. An attempt that runs out of time fails with `DeadlineExceeded` (`TIMEOUT`). Interruption ends the
+ * retry at once, during a delay too. Emits `retry_attempts_total` if `server` is given.
+ *
+ * **Example** (Retrying until the call succeeds)
+ *
+ * ```ts import.meta.vitest
+ * import * as Retry from "@keelson/core/Retry"
+ * import * as RetryPolicy from "@keelson/core/RetryPolicy"
+ * import * as Effect from "effect/Effect"
+ *
+ * let calls = 0
+ * const flaky = Effect.suspend(() => ++calls < 3 ? Effect.fail("busy") : Effect.succeed("done"))
+ * const policy = RetryPolicy.make({ maxAttempts: 4, initialDelay: "1 millis" })
+ *
+ * const result = await Effect.runPromise(Retry.retry(flaky, policy)) // => "done"
+ * ```
  */
 export const retry: {
   // `NoInfer`, `Seen`: errors are inferred from the effect only, since most policies take `unknown`.
@@ -70,40 +88,46 @@ export const retry: {
   ): Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2>
 } = Function.dual((args) => Effect.isEffect(args[0]), retryLoop)
 
-/** How a call went: what it gave, with the number of attempts and the time it took. */
-export interface Outcome<A, E> {
-  /** What was called, for logs: a name of a fixed set. */
+/** The options of `outcome`. Every one may be left out. */
+export interface OutcomeOptions<E, R = never> extends Options<E, E, R> {
+  /** The name of what is called, for logs. One of a fixed set. Default none. */
+  readonly operation?: string | undefined
+}
+
+/** The result of a call with the number of its attempts and its duration. */
+export interface RetryOutcome<A, E> {
+  /** The name of what was called, for logs. One of a fixed set. */
   readonly operation: string | undefined
   readonly success: boolean
   /** The value, or the last error. */
   readonly result: Result.Result<A, E>
-  /** How many calls there were. */
+  /** The number of attempts. */
   readonly attempts: number
   readonly elapsed: Duration.Duration
 }
 
 /**
- * `retry` as a value that never fails: the result with the number of attempts and the time spent. Defects and
- * interruption pass through.
+ * `retry` that never fails: it returns the result with the number of attempts and the duration. Defects and interruption
+ * pass through.
  */
 export const outcome: {
   <Seen, Cut = never>(
     policy: RetryPolicy<Seen | Cut, Cut>
-  ): <A, E extends Seen, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<Outcome<A, E | Cut>, never, R>
+  ): <A, E extends Seen, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<RetryOutcome<A, E | Cut>, never, R>
   <E, Cut = never, R2 = never>(
     policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
-    options?: Options<E, E, R2> & { readonly operation?: string | undefined }
-  ): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<Outcome<A, E | Cut>, never, R | R2>
+    options?: OutcomeOptions<E, R2>
+  ): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<RetryOutcome<A, E | Cut>, never, R | R2>
   <A, E, R, Cut = never, R2 = never>(
     self: Effect.Effect<A, E, R>,
     policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
-    options?: Options<E, E, R2> & { readonly operation?: string | undefined }
-  ): Effect.Effect<Outcome<A, E | Cut>, never, R | R2>
+    options?: OutcomeOptions<E, R2>
+  ): Effect.Effect<RetryOutcome<A, E | Cut>, never, R | R2>
 } = Function.dual((args) => Effect.isEffect(args[0]), <A, E, R, Cut = never, R2 = never>(
   self: Effect.Effect<A, E, R>,
   policy: RetryPolicy<E | Cut, Cut>,
-  options?: Options<E, E, R2> & { readonly operation?: string | undefined }
-): Effect.Effect<Outcome<A, E | Cut>, never, R | R2> =>
+  options?: OutcomeOptions<E, R2>
+): Effect.Effect<RetryOutcome<A, E | Cut>, never, R | R2> =>
   Effect.suspend(() => {
     let attempts = 0
     const counted = Effect.suspend(() => {
@@ -112,7 +136,7 @@ export const outcome: {
     })
     return Effect.map(
       Effect.timed(Effect.result(retry(counted, policy, options))),
-      ([elapsed, result]): Outcome<A, E | Cut> => ({
+      ([elapsed, result]): RetryOutcome<A, E | Cut> => ({
         operation: options?.operation,
         success: Result.isSuccess(result),
         result: Result.mapError(result, (error) => error instanceof RetryExhausted ? error.error : error),

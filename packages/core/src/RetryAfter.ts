@@ -1,7 +1,7 @@
 /**
- * The `Retry-After` of a response as a floor for the next delay, with a ceiling.
+ * The `Retry-After` of a response as the minimum of the next delay, with a ceiling.
  *
- * A server's wish is respected, but not without bound: a `Retry-After: 86400` must not put a fiber to sleep for a day.
+ * The ceiling keeps a `Retry-After: 86400` from suspending a fiber for a day.
  *
  * @see RFC 9110, section 10.2.3
  */
@@ -16,19 +16,20 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { DurationInput } from "./unstable/Field.ts"
 
+/** The options of `apply` and `floor`. Every one may be left out. */
 export interface Options {
-  /** The most that may be asked for; what is added to spread clients comes on top. Default 60 seconds. */
+  /** The longest `Retry-After` that is waited for; up to 10 % is added to spread clients. Default 1 minute. */
   readonly ceiling?: DurationInput | undefined
-  /** Above the ceiling: `stop` retrying, or `clamp` to the ceiling. Default `stop`. */
+  /** What happens above the ceiling: `stop` retrying, or `clamp` to the ceiling. Default stop. */
   readonly beyond?: "stop" | "clamp" | undefined
 }
 
-/** Added above what the server asked for, so that its clients don't all come back in the same instant. */
+/** The share that is added to what the server asked for, so that clients do not all return at the same time. */
 const spread = 0.1
 
 /**
- * A header's value: seconds, or an HTTP date counted from `now` (wall-clock milliseconds).
- * `undefined` where it is empty, negative, invalid or in the past.
+ * Reads a header's value: seconds, or an HTTP date relative to `now` (wall-clock milliseconds). Returns `undefined` if it is
+ * empty, negative, invalid or in the past.
  */
 export const parse = (value: string | undefined, now: number): Duration.Duration | undefined => {
   if (value === undefined) return undefined
@@ -38,13 +39,13 @@ export const parse = (value: string | undefined, now: number): Duration.Duration
   return parsed.success._tag === "DateTime" && Duration.isZero(delay) ? undefined : delay
 }
 
-/** `parse` of the `retry-after` of a response's headers, at the current time. */
+/** Reads the `retry-after` of a response's headers, at the current time. */
 export const fromHeaders = (headers: Headers.Headers): Effect.Effect<Duration.Duration | undefined> =>
   Effect.map(Clock.currentTimeMillis, (now) => parse(headers["retry-after"], now))
 
 /**
- * The next delay: at least what was asked for (plus up to 10 %, by `random` on [0, 1)), and at least the backoff.
- * `undefined` where what was asked for is above the ceiling and the rule is to stop.
+ * The next delay: at least what the server asked for (plus up to 10 %, by `random` on [0, 1)), and at least the backoff.
+ * Returns `undefined` if the server asked for more than the ceiling and `beyond` is `stop`.
  */
 export const apply = (
   backoff: Duration.Duration,
@@ -59,10 +60,27 @@ export const apply = (
 }
 
 /**
- * Schedule combinator: no delay is below what the error asks for. Where that is above the ceiling, the schedule ends
- * (`beyond: "stop"`, the default) or waits for the ceiling (`"clamp"`).
+ * Schedule combinator: no delay is shorter than the error asks for. Above the ceiling the schedule ends (`beyond: "stop"`,
+ * the default) or waits for the ceiling (`"clamp"`).
  *
- * An error without a type of its own is taken to be one with a `retryAfter`, as `CircuitOpen` is.
+ * The type of errors defaults to one with a `retryAfter`, as `CircuitOpen` has.
+ *
+ * **Example** (Waiting as long as an error asks for)
+ *
+ * ```ts import.meta.vitest
+ * import * as RetryAfter from "@keelson/core/RetryAfter"
+ * import * as Duration from "effect/Duration"
+ * import * as Effect from "effect/Effect"
+ * import * as Schedule from "effect/Schedule"
+ *
+ * const schedule = Schedule.exponential("1 millis").pipe(
+ *   RetryAfter.floor((error) => error.retryAfter, { ceiling: "10 seconds" })
+ * )
+ * const busy = { retryAfter: Duration.minutes(5) }
+ *
+ * const error = await Effect.runPromise(Effect.flip(Effect.retry(Effect.fail(busy), schedule)))
+ * error // => busy
+ * ```
  */
 export const floor: {
   <E = { readonly retryAfter: Duration.Duration | undefined }>(

@@ -1,9 +1,9 @@
 /**
- * A bound on retries as a share of calls, shared by everything that calls the same dependency: when it is down, retries
- * add a known fraction to its load instead of multiplying it.
+ * Bounds retries to a share of calls, for all callers of the same service: while the service is down, retries add a known
+ * fraction to its load instead of multiplying it.
  *
- * Calls deposit and retries withdraw within a sliding window on the monotonic clock; a floor lets a quiet client retry.
- * A retry is reserved before its delay, so that a thousand sleeping retries can't all wake to a budget that is gone.
+ * Each call deposits and each retry withdraws, within a sliding window on the monotonic clock; a minimum rate lets a client
+ * with few calls retry. A retry is reserved before its delay, so that a thousand waiting retries cannot exceed the budget.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -12,6 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
+import { fromPolicy } from "./internal/retry/budget.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Field from "./unstable/Field.ts"
 
 /** The options of a budget. Every one may be left out. */
@@ -34,86 +36,48 @@ export type Policy = typeof Policy.Type
 
 const decoders = Configuration.decoders<Options, typeof Policy>(Policy)
 
-/** A place taken in the budget, which `refund` gives back. */
+/** A reserved retry; `refund` returns it. */
 export type Reservation = number
 
-/** The shared bucket. Its methods are plain and synchronous; `now` is monotonic nanoseconds. */
+/** A budget. Its methods are synchronous; `now` is in monotonic nanoseconds. */
 export interface RetryBudget {
   readonly policy: Policy
-  /** A call begins. */
+  /** Counts a call that begins. */
   readonly deposit: (now: bigint) => void
-  /** Takes a place for one retry; `undefined` where the budget is spent. */
+  /** Reserves one retry; `undefined` if the budget is spent. */
   readonly reserve: (now: bigint) => Reservation | undefined
-  /** Gives a place back that was not used, since the retry was interrupted in its delay. */
+  /** Returns a reservation whose retry was interrupted during its delay. */
   readonly refund: (reservation: Reservation) => void
-  /** How many retries are allowed at this moment. */
+  /** The number of retries that are allowed now. */
   readonly available: (now: bigint) => number
 }
 
 /**
- * A service for one budget that an application shares. Hand it to policies as their `budget`: provided alone, it bounds
- * nothing.
+ * The service of a budget that an application shares. It bounds only the policies that have it as their `budget`.
  */
 export const RetryBudget = Context.Service<RetryBudget>("@keelson/core/RetryBudget")
 
-const slices = 10
-
-/** Throws `ConfigurationError` (`INVALID_CONFIG`). */
+/**
+ * Makes a budget. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (Sharing a budget between two policies)
+ *
+ * ```ts import.meta.vitest
+ * import * as RetryBudget from "@keelson/core/RetryBudget"
+ * import * as RetryPolicy from "@keelson/core/RetryPolicy"
+ *
+ * const budget = RetryBudget.make({ ratio: 0.1 })
+ * const reads = RetryPolicy.make({ maxAttempts: 5, budget })
+ * const writes = RetryPolicy.make({ maxAttempts: 2, budget })
+ * reads.budget === writes.budget // => true
+ * ```
+ */
 export const make = (options: Options = {}): RetryBudget => fromPolicy(decoders.make(options))
 
-/** A budget of its own from a checked policy. */
-export const fromPolicy = (policy: Policy): RetryBudget => {
-  const width = Duration.toNanosUnsafe(policy.window) / BigInt(slices)
-  const floor = policy.minPerSecond * Duration.toSeconds(policy.window)
-  // One slice more than the window: a withdrawal counts for at least the window, a deposit for at most.
-  const size = slices + 1
-  const deposits = new Float64Array(size)
-  const withdrawals = new Float64Array(size)
-  let current = 0
+/** A shared budget as a layer. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+export const layer = (options: Options = {}): Layer.Layer<RetryBudget, ConfigurationError> =>
+  Layer.effect(RetryBudget, Effect.map(decoders.decode(options), fromPolicy))
 
-  const advance = (now: bigint): void => {
-    const slice = Number(now / width)
-    // The steps are counted, since a slice of a clock gone wild may be beyond what `+ 1` changes.
-    const steps = Math.min(slice - current, size)
-    for (let step = 1; step <= steps; step++) {
-      const slot = (current + step) % size
-      deposits[slot] = 0
-      withdrawals[slot] = 0
-    }
-    if (slice > current) current = slice
-  }
-  const available = (now: bigint): number => {
-    advance(now)
-    const oldest = (current + 1) % size
-    let deposited = 0
-    let withdrawn = 0
-    for (let slot = 0; slot < size; slot++) {
-      if (slot !== oldest) deposited += deposits[slot]!
-      withdrawn += withdrawals[slot]!
-    }
-    return Math.max(0, Math.floor(floor + deposited * policy.ratio - withdrawn))
-  }
-  return {
-    policy,
-    deposit(now) {
-      advance(now)
-      deposits[current % size]!++
-    },
-    reserve(now) {
-      if (available(now) < 1) return undefined
-      withdrawals[current % size]!++
-      return current
-    },
-    refund(reservation) {
-      if (current - reservation < size) withdrawals[reservation % size]!--
-    },
-    available
-  }
-}
-
-/** A shared budget as a layer. */
-export const layer = (options?: Options): Layer.Layer<RetryBudget> => Layer.sync(RetryBudget, () => make(options))
-
-/** How many retries a budget allows at this moment. */
+/** The number of retries that a budget allows now. */
 export const available = (budget: RetryBudget): Effect.Effect<number> =>
   Effect.map(Clock.monotonicTimeNanos, budget.available)

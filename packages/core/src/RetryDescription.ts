@@ -1,5 +1,5 @@
 /**
- * What a retry policy will do, before it does it.
+ * Describes what a retry policy will do: its delays and the longest duration of a call.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { type RetryPolicy, toSchedule } from "./RetryPolicy.ts"
 
-/** The delay after one attempt: the interval it is drawn from. */
+/** The interval from which the delay after one attempt is drawn. */
 export interface DelayBand {
   /** The attempt that failed, from 1. */
   readonly attempt: number
@@ -16,16 +16,17 @@ export interface DelayBand {
   readonly max: Duration.Duration
 }
 
+/** The delays of a policy and its worst case. */
 export interface Description {
   readonly maxAttempts: number
   readonly delays: ReadonlyArray<DelayBand>
-  /** All delays at their greatest. */
+  /** The sum of all delays at their maximum. */
   readonly longestDelays: Duration.Duration
-  /** The longest that a call takes, up to finalizers; infinite where neither a deadline nor an attempt timeout bounds it. */
+  /** The longest duration of a call, without finalizers; infinite without a deadline and an attempt timeout. */
   readonly worstCase: Duration.Duration
 }
 
-/** `Random` that always draws the same, on [0, 1). */
+/** A `Random` that always returns the same number. */
 const constant = (value: number) => ({
   nextDoubleUnsafe: () => value,
   nextIntUnsafe: () => Math.floor(value * Number.MAX_SAFE_INTEGER)
@@ -56,8 +57,20 @@ const delaysWith = <E>(policy: RetryPolicy<E, unknown>, error: E | undefined, ra
   )
 
 /**
- * The delays of a policy with their bands, and how long a call takes at worst. A schedule of its own is stepped with the
- * error given, once with the least and once with the greatest randomness; `Retry-After` is not counted.
+ * The delays of a policy with their intervals, and the longest duration of a call. `Retry-After` is not included. A
+ * policy's `schedule` is stepped with `error`, once with the least and once with the greatest randomness.
+ *
+ * **Example** (The worst case of a preset)
+ *
+ * ```ts import.meta.vitest
+ * import * as RetryDescription from "@keelson/core/RetryDescription"
+ * import * as RetryPolicy from "@keelson/core/RetryPolicy"
+ * import * as Duration from "effect/Duration"
+ * import * as Effect from "effect/Effect"
+ *
+ * const description = await Effect.runPromise(RetryDescription.describe(RetryPolicy.jwks))
+ * const worst = Duration.toSeconds(description.worstCase) // => 8
+ * ```
  */
 export const describe = Effect.fnUntraced(function*<E>(
   policy: RetryPolicy<E, unknown>,
@@ -82,7 +95,7 @@ export const describe = Effect.fnUntraced(function*<E>(
   }
 })
 
-/** A description as lines of text: a table of delays, and the worst case. */
+/** A description as text: a table of delays, and the worst case. */
 export const format = (description: Description): string => {
   const rows = [
     ["least", "most"] as const,
@@ -96,6 +109,6 @@ export const format = (description: Description): string => {
     `at most ${description.maxAttempts} attempts, ${Duration.format(description.longestDelays)} of delays, ` +
     (Duration.isFinite(description.worstCase)
       ? `${Duration.format(description.worstCase)} in all`
-      : "as long as the attempts take")
+      : "attempts are not bounded in time")
   ].join("\n")
 }

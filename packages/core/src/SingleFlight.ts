@@ -1,50 +1,52 @@
 /**
- * One run of a piece of work for all who want its result at the same time.
+ * Shares one run of an effect between concurrent callers.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
-import type * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CurrentDeadline } from "./Deadline.ts"
 import { code } from "./ErrorCode.ts"
-import { shownError } from "./internal/errors/shownError.ts"
-import * as Problem from "./Problem.ts"
+import { errorBody } from "./internal/errors/errorBody.ts"
 
-/** The scope in which the work runs was closed before it ended (`SHUTTING_DOWN`). */
-export class Closed extends Schema.TaggedError<Closed>("@keelson/core/SingleFlight/Closed")("SingleFlightClosed", {
-  code: code("SHUTTING_DOWN")
-}) {
+/** The scope of the work closed before the work ended (`SHUTTING_DOWN`). */
+export class Closed extends errorBody(
+  Schema.TaggedError<Closed>("@keelson/core/SingleFlight/Closed")("SingleFlightClosed", {
+    code: code("SHUTTING_DOWN")
+  })
+) {
   override readonly name = "SingleFlightClosed"
   override get message(): string {
-    return "The work was stopped before it ended"
-  }
-  /** The encoded form (`Problem`). */
-  override toJSON(): Problem.Problem {
-    return Problem.encode(this)
-  }
-  /** For a person, as `console.log` shows it. */
-  override [Inspectable.NodeInspectSymbol](): string {
-    return shownError(this)
-  }
-  /** A route that fails with it answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(Problem.toResponse(this))
+    return "The shared work was stopped before it ended"
   }
 }
 
 /**
- * An effect that joins the run under way, or starts one.
+ * Makes an effect that joins the current run of `work`, or starts one.
  *
- * The work runs in the scope and context in which this was made, never in a caller's: a caller that is interrupted
- * disturbs nobody, and the work goes on for the next one. A deadline is a call's own, and does not bind the work.
- * Closing the scope stops the work and fails its waiters at once; afterwards every call fails. Fails with `Closed`
- * (`SHUTTING_DOWN`), and as the work does. Work that waits for itself dies.
+ * The work runs in the scope and context of `make`, not in a caller's. Interrupting one caller affects neither the work nor
+ * the other callers. A caller's deadline does not bind the work. Closing the scope stops the work and fails its callers at
+ * once; later calls fail too. Fails with `Closed` (`SHUTTING_DOWN`), and with the errors of the work. Work that waits for
+ * itself dies.
+ *
+ * **Example** (One run for two callers)
+ *
+ * ```ts import.meta.vitest
+ * import * as SingleFlight from "@keelson/core/SingleFlight"
+ * import * as Effect from "effect/Effect"
+ *
+ * let runs = 0
+ * const work = Effect.delay(Effect.sync(() => ++runs), "1 millis")
+ * const program = Effect.gen(function*() {
+ *   const shared = yield* SingleFlight.make(work)
+ *   return yield* Effect.all([shared, shared], { concurrency: 2 })
+ * }).pipe(Effect.scoped)
+ *
+ * const results = await Effect.runPromise(program) // => [1, 1]
+ * ```
  */
 export const make = Effect.fnUntraced(function*<A, E, R>(
   work: Effect.Effect<A, E, R>
@@ -58,9 +60,9 @@ export const make = Effect.fnUntraced(function*<A, E, R>(
       isClosed = true
       if (current?.fiber === undefined) return Effect.void
       const { fiber, gate } = current
-      // Waiters first: the work's own finalizers may take their time.
+      // Callers first: the finalizers of the work may take long.
       Deferred.doneUnsafe(gate, Exit.fail(new Closed({})))
-      // Work that closes the scope itself is stopped, but not waited for: it would wait for its own end.
+      // Work that closes the scope itself is stopped but not awaited, or it would wait for its own end.
       return fiber === closing ? Effect.sync(() => fiber.interruptUnsafe()) : Fiber.interrupt(fiber)
     })
   )
@@ -69,7 +71,7 @@ export const make = Effect.fnUntraced(function*<A, E, R>(
     const gate = Deferred.makeUnsafe<A, E | Closed>()
     const run: typeof current = { gate }
     current = run
-    // Known before the work begins, which may call this or close the scope before `fork` returns.
+    // Set before the work begins: it may call this effect or close the scope before `fork` returns.
     const known = Effect.withFiber((own) => {
       run.fiber = own
       return work

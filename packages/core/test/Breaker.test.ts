@@ -1,6 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { skewedClock } from "@keelson/testing/virtualTime"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Metric, Result, type Scope, Stream } from "effect"
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Metric,
+  Result,
+  Schema,
+  type Scope,
+  Stream
+} from "effect"
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Breaker, type BreakerPolicy, BreakerStore, KeelsonError, Metrics, Retry, RetryPolicy } from "../src/index.ts"
@@ -113,7 +126,7 @@ describe("Breaker", () => {
       const call = (error: string) => Effect.flip(breaker.execute(Effect.fail(error), { ignore: (e) => e === "mine" }))
       yield* call("theirs")
       assert.deepStrictEqual([yield* call("mine"), yield* call("mine")], ["mine", "mine"])
-      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 1 })
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failureCount: 1 })
       yield* call("theirs")
       assert.strictEqual(yield* breaker.state, "OPEN")
     })
@@ -127,7 +140,9 @@ describe("Breaker", () => {
       yield* failing(breaker)
       yield* failing(breaker)
       yield* failing(breaker)
-      assert.deepStrictEqual(yield* breaker.snapshot, {
+      const snapshot = yield* breaker.snapshot
+      const encoded = yield* Schema.encodeEffect(Breaker.Snapshot)(snapshot)
+      assert.deepStrictEqual(encoded, {
         state: "OPEN",
         failure_count: 2,
         failure_threshold: 2,
@@ -136,6 +151,7 @@ describe("Breaker", () => {
         rejected_count: 1,
         timeout_seconds: 30
       })
+      assert.deepStrictEqual(yield* Schema.decodeEffect(Breaker.Snapshot)(encoded), snapshot)
     })
   )
 
@@ -149,7 +165,7 @@ describe("Breaker", () => {
       })
       yield* failing(breaker)
       yield* breaker.reset
-      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 0, total_calls: 2 })
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failureCount: 0, totalCalls: 2 })
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.await(slow)
       assert.strictEqual(yield* breaker.state, "CLOSED")
@@ -165,7 +181,7 @@ describe("Breaker", () => {
       const call = (n: number) =>
         Effect.exit(breaker.execute(Effect.andThen(Effect.yieldNow, n % 2 === 0 ? Effect.void : Effect.fail(boom))))
       yield* Effect.forEach(Array.from({ length: 100 }, (_, n) => n), call, { concurrency: "unbounded" })
-      assert.deepInclude(yield* breaker.snapshot, { total_calls: 100, success_count: 50, rejected_count: 0 })
+      assert.deepInclude(yield* breaker.snapshot, { totalCalls: 100, successCount: 50, rejectedCount: 0 })
     })
   )
 
@@ -185,7 +201,7 @@ describe("Breaker", () => {
     Effect.gen(function*() {
       const breaker = yield* make({ failureThreshold: 2 })
       for (const error of [boom, limited, rejected, boom]) yield* failing(breaker, error)
-      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 1, success_count: 1 })
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failureCount: 1, successCount: 1 })
       yield* failing(breaker, limited)
       yield* failing(breaker, new Error("without a code"))
       assert.strictEqual(yield* breaker.state, "OPEN")
@@ -222,9 +238,9 @@ describe("Breaker", () => {
       assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
       assert.deepInclude(yield* breaker.snapshot, {
         state: "CLOSED",
-        failure_count: 0,
-        success_count: 0,
-        total_calls: 1
+        failureCount: 0,
+        successCount: 0,
+        totalCalls: 1
       })
     })
   )
@@ -246,7 +262,7 @@ describe("Breaker", () => {
       yield* failing(inner)
       const error = yield* Effect.flip(outer.execute(inner.execute(Effect.void)))
       assert.strictEqual(error.server, "inner")
-      assert.deepInclude(yield* outer.snapshot, { state: "CLOSED", rejected_count: 0 })
+      assert.deepInclude(yield* outer.snapshot, { state: "CLOSED", rejectedCount: 0 })
     })
   )
 
@@ -312,7 +328,7 @@ describe("Breaker", () => {
       const good = yield* Effect.exit(breaker.execute(Effect.succeed(1), { classify }))
       const bad = yield* Effect.exit(breaker.execute(Effect.fail("no"), { classify }))
       assert.isTrue(Exit.hasDies(good) && Exit.hasDies(bad) && Exit.hasFails(bad))
-      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failure_count: 0, success_count: 0 })
+      assert.deepInclude(yield* breaker.snapshot, { state: "CLOSED", failureCount: 0, successCount: 0 })
     })
   )
 

@@ -28,8 +28,8 @@ const admitted = Effect.fnUntraced(function*(breaker: Breaker.Breaker, self: Eff
 })
 
 /** How every store has to behave: tests for a `describe` of the store, in real time, since a server's clock cannot be moved. */
-export const breakerStoreSuite = (
-  layer: Effect.Effect<Layer.Layer<BreakerStore.BreakerStore>, never, Scope.Scope>
+export const breakerStoreSuite = <E>(
+  layer: Effect.Effect<Layer.Layer<BreakerStore.BreakerStore, E>, never, Scope.Scope>
 ): void => {
   const make = (key: string, policy?: BreakerPolicy.Options) =>
     Breaker.make(key, { failureThreshold: 3, openDuration: open, ...policy })
@@ -139,7 +139,7 @@ export const breakerStoreSuite = (
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.joinAll(all)
       assert.strictEqual(yield* breaker.state, "OPEN")
-      assert.strictEqual((yield* breaker.snapshot).failure_count, 50)
+      assert.strictEqual((yield* breaker.snapshot).failureCount, 50)
     })
   )
 

@@ -13,18 +13,18 @@ const provide = (variables: Record<string, string>) =>
 
 /** The retry options from variables that begin with `KEELSON_RETRY_`. */
 const fromEnvironment = (variables: Record<string, string>) =>
-  Configuration.fromEnvironment(RetryPolicy.Options, ["keelson", "retry"]).pipe(
+  Configuration.fromEnvironment(RetryPolicy.Data, ["keelson", "retry"]).pipe(
     provide(Object.fromEntries(Object.entries(variables).map(([name, value]) => [`KEELSON_RETRY_${name}`, value])))
   )
 
 const decodeText = (format: "json" | "yaml", text: string, section?: string) =>
-  Configuration.decodeText(RetryPolicy.Options, { format, text, section })
+  Configuration.decodeText(RetryPolicy.Data, { format, text, section })
 
-const expected = (options: RetryPolicy.MakeOptions) => Configuration.decodeUnsafe(RetryPolicy.Options)(options)
+const expected = (options: RetryPolicy.Options) => Configuration.decodeUnsafe(RetryPolicy.Data)(options)
 
 describe("Configuration", () => {
   describe("decodeResult", () => {
-    const decode = Configuration.decodeResult(RetryPolicy.Options, ["app", "retry"])
+    const decode = Configuration.decodeResult(RetryPolicy.Data, ["app", "retry"])
 
     it("[S3-32] what is wrong within a list is named at its place, also where the list has a bound and a default", () => {
       const names = Schema.Array(Schema.NonEmptyString).check(
@@ -94,7 +94,7 @@ describe("Configuration", () => {
     })
 
     it("decodeUnsafe throws the error itself", () => {
-      assert.throws(() => Configuration.decodeUnsafe(RetryPolicy.Options)({ maxAttempts: 0 }), ConfigurationError)
+      assert.throws(() => Configuration.decodeUnsafe(RetryPolicy.Data)({ maxAttempts: 0 }), ConfigurationError)
     })
   })
 
@@ -149,17 +149,17 @@ describe("Configuration", () => {
         Effect.gen(function*() {
           const error = yield* Effect.flip(decodeText(format, text))
           assert.strictEqual(error.code, "INVALID_CONFIG")
-          assert.include(error.message, `not proper ${format.toUpperCase()}`)
+          assert.include(error.message, `not valid ${format.toUpperCase()}`)
         }))
     }
 
     it.effect("what can't be read is told with its place, and nothing of what stands there", () =>
       Effect.gen(function*() {
         const duplicate = yield* Effect.flip(decodeText("yaml", "a: 1\na: hunter2hunter2\n"))
-        assert.strictEqual(duplicate.message, "The configuration is not proper YAML at line 2")
+        assert.strictEqual(duplicate.message, "The configuration is not valid YAML at line 2")
         assert.deepStrictEqual(duplicate.details, { expected: "yaml", place: "line 2" })
         const json = yield* Effect.flip(decodeText("json", "{\"a\": hunter2hunter2}"))
-        assert.strictEqual(json.message, "The configuration is not proper JSON")
+        assert.strictEqual(json.message, "The configuration is not valid JSON")
         assert.notInclude(JSON.stringify([duplicate, json]), "hunter2")
       }))
 
@@ -189,7 +189,7 @@ describe("Configuration", () => {
   })
 
   describe("fromEnvironment", () => {
-    const accepted: ReadonlyArray<readonly [variables: Record<string, string>, options: RetryPolicy.MakeOptions]> = [
+    const accepted: ReadonlyArray<readonly [variables: Record<string, string>, options: RetryPolicy.Options]> = [
       [{ MAX_ATTEMPTS: "5", RETRY_AFTER_BEYOND: "clamp" }, { maxAttempts: 5, retryAfterBeyond: "clamp" }],
       [{ INITIAL_DELAY: "250 millis", ENABLED: "false" }, { initialDelay: "250 millis", enabled: false }],
       [{ STATUSES: "429,503" }, { statuses: [429, 503] }],
@@ -257,7 +257,7 @@ describe("Configuration", () => {
 
     it.effect("finds a section whose name has several words", () =>
       Effect.gen(function*() {
-        const read = Configuration.fromEnvironment(RetryPolicy.Options, ["keelson", "objectStore"])
+        const read = Configuration.fromEnvironment(RetryPolicy.Data, ["keelson", "objectStore"])
         const decoded = yield* provide({ KEELSON_OBJECT_STORE_MAX_ATTEMPTS: "7", KEELSON_OBJECT: "x" })(read)
         assert.deepEqual(decoded, expected({ maxAttempts: 7 }))
       }))
@@ -265,7 +265,7 @@ describe("Configuration", () => {
     it.effect("takes the names as the schema writes them from a provider of plain data", () =>
       Effect.gen(function*() {
         const data = { keelson: { retry: { maxAttempts: 4, statuses: [503, 429], budget: { ratio: 0.5 } } } }
-        const decoded = yield* Configuration.fromEnvironment(RetryPolicy.Options, ["keelson", "retry"]).pipe(
+        const decoded = yield* Configuration.fromEnvironment(RetryPolicy.Data, ["keelson", "retry"]).pipe(
           Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(data))
         )
         assert.deepEqual(decoded, expected(data.keelson.retry))
@@ -274,7 +274,7 @@ describe("Configuration", () => {
     it.effect("a source that can't be read is INVALID_CONFIG", () =>
       Effect.gen(function*() {
         const broken = ConfigProvider.make(() => Effect.fail(new ConfigProvider.SourceError({ message: "disk" })))
-        const error = yield* Configuration.fromEnvironment(RetryPolicy.Options, ["a"]).pipe(
+        const error = yield* Configuration.fromEnvironment(RetryPolicy.Data, ["a"]).pipe(
           Effect.provideService(ConfigProvider.ConfigProvider, broken),
           Effect.flip
         )
@@ -303,7 +303,7 @@ describe("Configuration", () => {
       ].join("\n")
 
     const places: ReadonlyArray<unknown> = [
-      ...[...Object.keys(RetryPolicy.retryFields), "nowhere"].flatMap((name) => [
+      ...[...Object.keys(RetryPolicy.Data.fields), "nowhere"].flatMap((name) => [
         { retry: { [name]: secret } },
         { retry: { [name]: [secret] } },
         { retry: { [name]: { deep: secret } } }

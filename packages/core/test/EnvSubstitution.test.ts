@@ -185,7 +185,7 @@ describe("EnvSubstitution", () => {
   it.effect("what is malformed is told with its place and what is expected there", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(provide({})(EnvSubstitution.substitute("key: ${A")))
-      assert.include(error.message, "offset 5 is not followed by a variable's name")
+      assert.include(error.message, "offset 5 is not followed by the name of a variable")
       assert.deepStrictEqual(error.details, {
         offset: 5,
         expected: "${NAME}, with NAME of letters, digits and underscores"

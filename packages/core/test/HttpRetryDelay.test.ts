@@ -25,7 +25,7 @@ const scripted = (...script: ReadonlyArray<Scripted>) => {
   return { client, calls, gaps }
 }
 
-const every = (delay: `${number} millis`, options?: RetryPolicy.MakeOptions & { attemptTimeout?: never }) =>
+const every = (delay: `${number} millis`, options?: RetryPolicy.Options & { attemptTimeout?: never }) =>
   RetryPolicy.make({ strategy: "fixed", initialDelay: delay, jitter: "none", ...options, deadline: undefined })
 
 const run = (

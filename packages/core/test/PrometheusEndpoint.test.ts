@@ -97,7 +97,7 @@ describe("PrometheusEndpoint", () => {
         const { status, text, type } = yield* scrape()
         assert.strictEqual(status, 500)
         assert.match(type ?? "", /^text\/plain/)
-        assert.strictEqual(text, "The metrics could not be read\n")
+        assert.strictEqual(text, "Could not read the metrics\n")
       }))
       assert.strictEqual((yield* scrape()).status, 200)
     }).pipe(Effect.provide(serve(PrometheusEndpoint.layer()))))

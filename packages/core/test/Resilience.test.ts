@@ -4,16 +4,7 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { Data, Duration, Effect, Exit, Metric, Ref, type Scope } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import {
-  Breaker,
-  BreakerStore,
-  Deadline,
-  Metrics,
-  Resilience,
-  type ResiliencePolicy,
-  Retry,
-  RetryBudget
-} from "../src/index.ts"
+import { Breaker, BreakerStore, Deadline, Metrics, Resilience, Retry, RetryBudget } from "../src/index.ts"
 
 class Flaky extends Data.TaggedError("Flaky")<{ readonly call: number }> {}
 
@@ -26,8 +17,7 @@ const script = (succeedsOn = Infinity) =>
     )
   }))
 
-const make = (options: ResiliencePolicy.Options, shared?: { readonly budget: RetryBudget.RetryBudget }) =>
-  Resilience.make("billing", options, shared)
+const make = (options: Resilience.Options) => Resilience.make("billing", options)
 
 const test = (title: string, body: Effect.Effect<void, unknown, BreakerStore.BreakerStore | Scope.Scope>) =>
   it.effect(title, () => Effect.provide(body, [BreakerStore.layerMemory, Metrics.layerIsolated]))
@@ -76,7 +66,7 @@ describe("Resilience", () => {
       const { call } = yield* script(3)
       const resilience = yield* make({ retry, breaker: { failureThreshold: 1 } })
       assert.deepStrictEqual((yield* runOut(resilience.execute(call))).exit, Exit.succeed(3))
-      assert.deepInclude(yield* resilience.breaker!.snapshot, { success_count: 1, failure_count: 0 })
+      assert.deepInclude(yield* resilience.breaker!.snapshot, { successCount: 1, failureCount: 0 })
     })
   )
 
@@ -135,7 +125,7 @@ describe("Resilience", () => {
   test(
     "[K-15] cuts inside the breaker at a deadline around it too, with retries and without",
     Effect.gen(function*() {
-      for (const options of [{ retry }, {}] satisfies Array<ResiliencePolicy.Options>) {
+      for (const options of [{ retry }, {}] satisfies Array<Resilience.Options>) {
         const resilience = yield* Resilience.make("around", { ...options, breaker: { failureThreshold: 2 } })
         const call = Deadline.within(resilience.execute(Effect.never), "1 second")
         yield* runOut(call, "1 second")
@@ -160,8 +150,8 @@ describe("Resilience", () => {
     "[K-17] shares a retry budget between services",
     Effect.gen(function*() {
       const budget = RetryBudget.make({ ratio: 0, minPerSecond: 0.1, window: "10 seconds" })
-      const one = yield* make({ retry }, { budget })
-      const other = yield* Resilience.make("mail", { retry }, { budget })
+      const one = yield* make({ retry: { ...retry, budget } })
+      const other = yield* Resilience.make("mail", { retry: { ...retry, budget } })
       const { call, calls } = yield* script()
       yield* Effect.all([Effect.exit(one.execute(call)), Effect.exit(other.execute(call))], { concurrency: 2 }).pipe(
         runOut
@@ -185,7 +175,7 @@ describe("Resilience", () => {
       )
       yield* runOut((yield* make({ retry })).execute(call))
       assert.deepStrictEqual(yield* spent, [])
-      const resilience = yield* make({ retry }, { budget })
+      const resilience = yield* make({ retry: { ...retry, budget } })
       yield* runOut(resilience.execute(call))
       assert.deepStrictEqual(yield* spent, [[{ server: "billing" }, { count: 1, incremental: true }]])
     })
@@ -259,7 +249,7 @@ describe("Resilience", () => {
       const resilience = yield* make({ breaker: { failureThreshold: 1 } })
       const http = resilience.http(client, { classify: () => Breaker.success })
       yield* http.get("http://billing.test/")
-      assert.deepInclude(yield* resilience.breaker!.snapshot, { state: "CLOSED", success_count: 1 })
+      assert.deepInclude(yield* resilience.breaker!.snapshot, { state: "CLOSED", successCount: 1 })
     })
   )
 

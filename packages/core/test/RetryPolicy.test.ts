@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { runOut } from "@keelson/testing/virtualTime"
 import { ConfigProvider, Duration, Effect, Random, Schedule, Schema } from "effect"
-import * as Configuration from "../src/Configuration.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import * as RetryBudget from "../src/RetryBudget.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
@@ -184,7 +183,7 @@ describe("RetryPolicy", () => {
       assert.deepEqual(own?.policy, { ratio: 0.3, minPerSecond: 1, window: Duration.seconds(20) })
     })
 
-    const accepted: ReadonlyArray<RetryPolicy.MakeOptions> = [
+    const accepted: ReadonlyArray<RetryPolicy.Options> = [
       { maxAttempts: 1 },
       { maxAttempts: 100 },
       { statuses: [] },
@@ -279,7 +278,7 @@ describe("RetryPolicy", () => {
       KEELSON_RETRY_STATUSES: "429,500",
       KEELSON_RETRY_BUDGET_RATIO: "0.5"
     }
-    const document: { readonly retry: RetryPolicy.MakeOptions } = {
+    const document: { readonly retry: RetryPolicy.Options } = {
       retry: { ...plain, statuses: [429, 500], budget: { ratio: 0.5 } }
     }
     const yaml = [
@@ -289,11 +288,7 @@ describe("RetryPolicy", () => {
       "  budget:",
       "    ratio: 0.5"
     ].join("\n")
-    const text = (format: "json" | "yaml", text: string) =>
-      Effect.map(
-        Configuration.decodeText(RetryPolicy.Options, { format, text, section: "retry" }),
-        RetryPolicy.fromOptions
-      )
+    const text = (format: "json" | "yaml", text: string) => RetryPolicy.decodeText({ format, text, section: "retry" })
 
     it.effect("[S2-24] [S3-23] an object, JSON, YAML and the environment give the same policy", () =>
       Effect.gen(function*() {

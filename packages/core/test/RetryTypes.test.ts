@@ -25,7 +25,7 @@ describe("Types of a retry", () => {
       const forAll = Retry.retry(cutting)
       expectTypeOf(forAll(busy)).toEqualTypeOf<Effect.Effect<string, Busy | Exhausted<Busy | Cut>>>()
       const outcome = call.pipe(Retry.outcome(RetryPolicy.jwks))
-      expectTypeOf(outcome).toEqualTypeOf<Effect.Effect<Retry.Outcome<string, Failure | Cut>>>()
+      expectTypeOf(outcome).toEqualTypeOf<Effect.Effect<Retry.RetryOutcome<string, Failure | Cut>>>()
       assert.deepStrictEqual(yield* Effect.all([preset, inPlace, forAll(busy)]), ["done", "done", "done"])
     }))
 

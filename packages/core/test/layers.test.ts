@@ -7,8 +7,9 @@ const services = Layer.mergeAll(BreakerStore.layerMemory, RetryBudget.layer(), M
 const Both = Effect.all([BreakerStore.BreakerStore, RetryBudget.RetryBudget])
 
 /** Ten first uses at the same time. */
-const tenFirstUses = (runtime: ManagedRuntime.ManagedRuntime<Layer.Success<typeof services>, never>) =>
-  Promise.all(Array.from({ length: 10 }, () => runtime.runPromise(Both)))
+const tenFirstUses = (
+  runtime: ManagedRuntime.ManagedRuntime<Layer.Success<typeof services>, Layer.Error<typeof services>>
+) => Promise.all(Array.from({ length: 10 }, () => runtime.runPromise(Both)))
 
 describe("Layers", () => {
   it("[S3-07] ten concurrent first uses of one runtime get the same services", async () => {

@@ -1,9 +1,9 @@
 /**
- * An issuer's metadata, from which the URL of its key set or of its token endpoint comes: OpenID Connect Discovery 1.0 and
- * RFC 8414.
+ * An issuer's metadata, which have the URL of its key set and of its token endpoint: OpenID Connect Discovery 1.0 and RFC
+ * 8414.
  *
- * The issuer in the metadata has to equal the configured one, character by character: otherwise whoever answers could
- * have its keys trusted for another's tokens.
+ * The issuer in the metadata must equal the configured one, character by character: otherwise another server could have its
+ * keys trusted for this issuer's tokens.
  */
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
@@ -11,20 +11,20 @@ import { makeMetadata, type Metadata, type Options } from "./internal/http/metad
 
 export { type Endpoint, type Kind, type Metadata, type Options, wellKnownUrl } from "./internal/http/metadata.ts"
 
-/** Finds an issuer's metadata, and keeps them as long as their response says. */
+/** Fetches an issuer's metadata, and caches them for the lifetime of their response. */
 export interface Discovery {
   /**
-   * The metadata: those held while they are fresh, else fetched. Where fetching fails, those held stay in use, and are
-   * not fetched again for 30 seconds.
+   * Returns cached metadata while they are fresh, and fetches them otherwise. If a fetch fails, the cached ones stay in use
+   * and are not fetched again for 30 seconds.
    *
-   * Fails with `NetworkError`: `DISCOVERY_INVALID`, or as the request does.
+   * Fails with `NetworkError`: `DISCOVERY_INVALID`, or the error of the request.
    */
   readonly metadata: Effect.Effect<Metadata, KeelsonError.NetworkError>
-  /** Has the next `metadata` fetch anew, since the key set was not where they say. */
+  /** Expires the cached metadata, since the key set was not at their URL: the next `metadata` fetches. */
   readonly expire: () => void
 }
 
-/** Made at once; nothing is fetched before it is asked for. */
+/** Makes a discovery of one issuer. Fetches nothing before `metadata` is run. */
 export const make = (options: Options): Discovery => {
   const { expire, metadata } = makeMetadata(options)
   return { metadata: Effect.mapError(metadata, ({ error }) => error), expire }

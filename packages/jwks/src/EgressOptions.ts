@@ -65,9 +65,6 @@ export const EgressOptions = Schema.Struct({
 })
 export type EgressOptions = typeof EgressOptions.Type
 
-/** Options as code gives them: each may be left out. */
-export type Partially<A> = { readonly [K in keyof A]?: A[K] | undefined }
-
 const decoders = Configuration.decoders<Options, typeof EgressOptions>(EgressOptions)
 
 /** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */

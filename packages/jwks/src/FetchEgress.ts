@@ -1,11 +1,11 @@
 /**
  * `Egress` over the platform's own `fetch`, for any web platform.
  *
- * It cannot see the addresses that are connected to: only hosts that are addresses themselves are checked. So it wants a
- * list of hosts, or to be told that unverified addresses are meant. Pins, own authorities and proxies are `NodeEgress`'s.
+ * `fetch` does not show the address that it connects to: only hosts that are addresses themselves are checked. So
+ * `allowedHosts` or `unverifiedAddresses` is required. Only `NodeEgress` has pins, certificate authorities and proxies.
  *
- * The platform's own limits hold beside the caller's: `fetch` of Node gives up after 300 seconds without a header or
- * without a byte of the body. In browsers a redirect is hidden, and therefore refused.
+ * The platform's limits apply besides the caller's: `fetch` of Node fails after 300 seconds without a header or without a byte
+ * of the body. Browsers hide where a redirect leads, so that it is refused.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -20,14 +20,10 @@ import { makeEgress, type Open, type Send } from "./internal/egress/redirects.ts
 import { refused } from "./internal/egress/refusal.ts"
 import { serviceRules } from "./internal/egress/rules.ts"
 
-/** The fields of `FetchEgressOptions`. */
-export const fields = {
-  ...EgressOptions.EgressOptions.fields,
-  /**
-   * Whether any host may be asked though its addresses cannot be checked: needed where `allowedHosts` is empty. Default
-   * false.
-   */
-  unverifiedAddresses: Field.defaulted(Schema.Boolean, false)
+/** The options of an egress over `fetch`. Needs `allowedHosts`, or `unverifiedAddresses` set to true. */
+export interface Options extends EgressOptions.Options {
+  /** Whether any host may be requested although its addresses cannot be checked. Default false. */
+  readonly unverifiedAddresses?: boolean | undefined
 }
 
 const areHostsKnown = Schema.makeFilter(
@@ -36,14 +32,16 @@ const areHostsKnown = Schema.makeFilter(
     { path: ["allowedHosts"], issue: "at least one host, unless unverifiedAddresses is true" }
 )
 
-/** Checked options of this egress. */
-export const FetchEgressOptions = Schema.Struct(fields).check(areHostsKnown)
+/** Checked options of an egress over `fetch`. */
+export const FetchEgressOptions = Schema.Struct({
+  ...EgressOptions.EgressOptions.fields,
+  unverifiedAddresses: Field.defaulted(Schema.Boolean, false)
+}).check(areHostsKnown)
 export type FetchEgressOptions = typeof FetchEgressOptions.Type
 
-/** What `layer` takes. */
-export type Options = EgressOptions.Partially<FetchEgressOptions>
+const decoders = Configuration.decoders<Options, typeof FetchEgressOptions>(FetchEgressOptions)
 
-/** Not every platform has all of a request's options, and some throw at one that they lack. */
+/** Only options that the platform has: some platforms throw at others. */
 const quiet = (): RequestInit => ({
   ...("credentials" in Request.prototype ? { credentials: "omit" } : undefined),
   ...("cache" in Request.prototype ? { cache: "no-store" } : undefined),
@@ -53,19 +51,19 @@ const quiet = (): RequestInit => ({
 const send: Send = (url, { headers, signal }) =>
   globalThis.fetch(url, { ...quiet(), ...limitedContentCodings(), method: "GET", headers, redirect: "manual", signal })
 
-/** Nothing here sees a certificate. */
+/** `fetch` does not show certificates. */
 const open: Open = (pins) => pins.length > 0 ? Effect.fail(refused("pin")) : Effect.succeed(send)
 
 const make = (options: FetchEgressOptions): Egress["Service"] => makeEgress(serviceRules(options), open)
 
 /**
- * An egress with options from code.
+ * An egress with options given in code.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`), also where neither `allowedHosts` nor `unverifiedAddresses` is given.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`), also if neither `allowedHosts` nor `unverifiedAddresses` is given.
  */
 export const layer = (options: Options): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
-  Layer.effect(Egress, Effect.map(Configuration.decode(FetchEgressOptions)(options), make))
+  Layer.effect(Egress, Effect.map(decoders.decode(options), make))
 
 /** An egress with options from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (path: Configuration.Path): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
-  Layer.effect(Egress, Effect.map(Configuration.fromEnvironment(FetchEgressOptions, path), make))
+  Layer.effect(Egress, Effect.map(decoders.config(path), make))

@@ -7,8 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { base64url } from "jose"
-import { isBound, maxKidLength, type Selectable } from "./internal/keys/keySelection.ts"
-import { privateMembers } from "./internal/keys/privateMembers.ts"
+import { isBound, maxKidLength, privateMembers, type Selectable } from "./internal/keys/keySelection.ts"
 
 /**
  * Why a key was skipped:

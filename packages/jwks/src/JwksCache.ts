@@ -17,19 +17,19 @@ import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
-import { findIn } from "./internal/cache/lookup.ts"
+import { findIn } from "./internal/cache/keyLookup.ts"
 import { eventCapacity, makeProvider } from "./internal/cache/provider.ts"
 import { FetchPermits } from "./internal/cache/providerState.ts"
-import type { Refreshed } from "./internal/cache/refresh.ts"
+import type { RefreshResult } from "./internal/cache/refresh.ts"
 import { makeScheduler } from "./internal/cache/scheduler.ts"
-import type { Candidate, JoseHeader, KeySource } from "./internal/keys/candidate.ts"
 import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
 import type { JwksEvent } from "./JwksEvent.ts"
 import * as JwksOptions from "./JwksOptions.ts"
 import type { Health, JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
+import type { Candidate, JoseHeader, KeySource } from "./KeySource.ts"
 
-export type { Refreshed } from "./internal/cache/refresh.ts"
+export type { RefreshResult } from "./internal/cache/refresh.ts"
 
 /**
  * How many key sets are fetched at once, by all caches and registries that this is provided to, shared fairly between
@@ -63,7 +63,7 @@ export class JwksCache extends Context.Service<JwksCache, {
    *
    * Fails with `NetworkError` as the last attempt did, and with `SingleFlight.Closed` (`SHUTTING_DOWN`).
    */
-  readonly refresh: Effect.Effect<Refreshed, KeelsonError.NetworkError | SingleFlight.Closed>
+  readonly refresh: Effect.Effect<RefreshResult, KeelsonError.NetworkError | SingleFlight.Closed>
   /**
    * Ends the trust in the keys at once; the next lookup fetches, and what a fetch under way brings is not used either. The
    * snapshot is taken out of the store, which is waited for; where that fails, it is logged and counted.
@@ -88,11 +88,11 @@ const makeFrom = Effect.fnUntraced(function*(
     publish: (event) => void PubSub.publishUnsafe(events, event)
   })
   provider.start(yield* Clock.Clock)
-  const find: JwksCache["Service"]["find"] = (header) => findIn(provider, header)
+  const find: JwksCache["Service"]["find"] = (header) => findIn(provider.lookup, header)
   return {
     issuer: options.issuer,
     find,
-    keySet: provider.keySet,
+    keySet: provider.lookup.keySet,
     refresh: provider.refresh,
     invalidate: provider.invalidate,
     status: provider.status,
@@ -104,9 +104,6 @@ const makeFrom = Effect.fnUntraced(function*(
   }
 })
 
-const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
-const decodeNames = Configuration.decode(JwksOptions.Names)
-
 /**
  * A cache of its own. `names` tells it from other caches in metrics, spans and snapshots. Key sets are kept in
  * `JwksSnapshots` where that is provided.
@@ -116,30 +113,30 @@ const decodeNames = Configuration.decode(JwksOptions.Names)
  */
 export const make = Effect.fnUntraced(function*(
   options: JwksOptions.Options,
-  names: Partial<JwksOptions.Names> = {}
+  names: JwksOptions.NamesOptions = {}
 ): Effect.fn.Return<
   JwksCache["Service"],
   KeelsonError.ConfigurationError | KeelsonError.NetworkError,
   Egress | Scope.Scope
 > {
-  return yield* makeFrom(yield* decodeOptions(options), yield* decodeNames(names))
+  return yield* makeFrom(yield* JwksOptions.decode(options), yield* JwksOptions.decodeNames(names))
 })
 
 /** `make` as a layer. */
 export const layer = (
   options: JwksOptions.Options,
-  names?: Partial<JwksOptions.Names>
+  names?: JwksOptions.NamesOptions
 ): Layer.Layer<JwksCache, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Egress> =>
   Layer.effect(JwksCache, make(options, names))
 
 /** A cache with options from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (
   path: Configuration.Path,
-  names: Partial<JwksOptions.Names> = {}
+  names: JwksOptions.NamesOptions = {}
 ): Layer.Layer<JwksCache, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Egress> =>
   Layer.effect(
     JwksCache,
     Effect.gen(function*() {
-      return yield* makeFrom(yield* JwksOptions.config(path), yield* decodeNames(names))
+      return yield* makeFrom(yield* JwksOptions.config(path), yield* JwksOptions.decodeNames(names))
     })
   )

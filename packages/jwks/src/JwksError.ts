@@ -4,15 +4,21 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Duration from "effect/Duration"
 
 /**
- * Why no key fits: no trusted key has the header's `kid` (`unknown`); one has, but for another algorithm (`mismatched`);
- * or more than four would have to be tried (`ambiguous`).
+ * Why no key fits a token's header: no trusted key has its `kid` (`unknown`); a key has it, but for another algorithm
+ * (`mismatched`); or more than four keys would have to be tried (`ambiguous`).
  */
 export type NotFoundReason = "unknown" | "mismatched" | "ambiguous"
 
 const notFound: Record<NotFoundReason, string> = {
   unknown: "No trusted key fits the token's header",
-  mismatched: "The key that the token names is for another algorithm",
+  mismatched: "The key named by the token is for another algorithm",
   ambiguous: "Too many keys fit the token's header"
+}
+
+/** The options of `JwksKeyNotFound`. */
+export interface NotFoundOptions {
+  /** Why no key fits. Required. */
+  readonly reason: NotFoundReason
 }
 
 /** No trusted key fits a token's header (`JWKS_KEY_NOT_FOUND`): a 401, unlike `JwksUnavailable`. */
@@ -20,23 +26,23 @@ export class JwksKeyNotFound extends KeelsonError.CodedError<"JWKS_KEY_NOT_FOUND
   readonly _tag = "JwksKeyNotFound"
   override readonly name = "JwksKeyNotFound"
   readonly reason: NotFoundReason
-  constructor(options: { readonly reason: NotFoundReason }) {
+  constructor(options: NotFoundOptions) {
     super({ code: "JWKS_KEY_NOT_FOUND", message: notFound[options.reason], details: { reason: options.reason } })
     this.reason = options.reason
   }
 }
 
-/** What `JwksUnavailable` tells. */
+/** The options of `JwksUnavailable`. */
 export interface UnavailableOptions {
-  /** How the last fetch failed. */
+  /** The code of the last failed fetch. Default none. */
   readonly lastFailure?: ErrorCode.ErrorCode | undefined
-  /** When a fetch may be made again; zero where one may be made now. */
+  /** How long until the next fetch is allowed. Default 0 millis. */
   readonly retryAfter?: Duration.Duration | undefined
 }
 
 /**
- * There are no trusted keys (`JWKS_UNAVAILABLE`), since the key set could not be fetched: a 503, which says nothing about
- * the token.
+ * No trusted keys are available, since the key set could not be fetched (`JWKS_UNAVAILABLE`): a 503. The token may be
+ * valid.
  */
 export class JwksUnavailable extends KeelsonError.CodedError<"JWKS_UNAVAILABLE"> {
   readonly _tag = "JwksUnavailable"
@@ -46,7 +52,7 @@ export class JwksUnavailable extends KeelsonError.CodedError<"JWKS_UNAVAILABLE">
   constructor({ lastFailure, retryAfter = Duration.zero }: UnavailableOptions = {}) {
     super({
       code: "JWKS_UNAVAILABLE",
-      message: "There are no trusted keys now",
+      message: "No trusted keys are available",
       details: {
         ...(lastFailure === undefined ? undefined : { last_failure: ErrorCode.codeInfo[lastFailure].id }),
         retry_after_ms: Math.ceil(Duration.toMillis(retryAfter))

@@ -7,10 +7,10 @@ import type * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as Duration from "effect/Duration"
 import type { Transition } from "./internal/cache/lifecycle.ts"
 
-export type { Cause, Phase, Transition } from "./internal/cache/lifecycle.ts"
+export type { Phase, Transition, TransitionCause } from "./internal/cache/lifecycle.ts"
 
 /** Whose key set it is, on every event. */
-export interface Origin {
+export interface EventOrigin {
   readonly tenantId: string
   readonly providerId: string
 }
@@ -25,7 +25,7 @@ export interface Origin {
  * - `Changed`: a step of the state machine.
  */
 export type JwksEvent =
-  & Origin
+  & EventOrigin
   & (
     | { readonly _tag: "Loaded"; readonly keys: number; readonly from: "provider" | "snapshot" }
     | { readonly _tag: "Refreshed"; readonly keys: number }

@@ -13,17 +13,17 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
-import type { Refreshed } from "./internal/cache/refresh.ts"
-import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./internal/keys/candidate.ts"
+import type { RefreshResult } from "./internal/cache/refresh.ts"
 import { makeRegistry } from "./internal/registry/registry.ts"
 import type { JwksNotRegistered, JwksUnavailable } from "./JwksError.ts"
 import type { JwksEvent } from "./JwksEvent.ts"
 import type * as JwksOptions from "./JwksOptions.ts"
 import type { JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
+import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./KeySource.ts"
 
-/** Why a registration is refused. */
-export type RegisterError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
+/** Errors of `put`. */
+export type PutError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
 
 /** A provider of a tenant, with how it is. */
 export interface ProviderStatus extends JwksOptions.Names {
@@ -31,88 +31,86 @@ export interface ProviderStatus extends JwksOptions.Names {
   readonly status: JwksStatus
 }
 
-/** Keys that are held, and how long their lifetime goes on: zero past its end, while they still verify. */
-export interface HeldKeys {
-  readonly set: KeySet
+/** Trusted keys from memory. */
+export interface CachedKeys {
+  readonly keySet: KeySet
+  /** The rest of their lifetime; zero past its end, while stale keys still verify. */
   readonly expiresIn: Duration.Duration
+}
+
+/** The conditions of `put`. Each may be left out. */
+export interface PutOptions {
+  /** Adds only: fails with `JWKS_CONFLICT` if the ids are taken. Default false. */
+  readonly ifAbsent?: boolean | undefined
+  /** Replaces only: fails with `JwksNotRegistered` if the ids are not taken. Default false. */
+  readonly ifPresent?: boolean | undefined
+  /**
+   * Keeps the operator's options of the provider (its egress rules, retries, delays and limits) where the new options have
+   * none. For callers who must not change them, as those of `JwksRegistryApi`. Default false.
+   */
+  readonly keepOperatorOptions?: boolean | undefined
 }
 
 /** The key sets of many tenants. */
 export class JwksRegistry extends Context.Service<JwksRegistry, {
   /**
-   * Adds a provider, whose keys are fetched in the background.
+   * Adds a provider, whose keys are fetched in the background; or replaces the options of the provider with these ids.
    *
-   * Fails with `ConfigurationError`: `INVALID_CONFIG` naming the id or option, `JWKS_CONFLICT` where the ids are taken;
-   * and with `NetworkError` (`EGRESS_REFUSED`) for a URL that may not be fetched.
-   */
-  readonly register: (
-    tenantId: string,
-    providerId: string,
-    options: JwksOptions.Options
-  ) => Effect.Effect<void, RegisterError>
-  /**
-   * Replaces a provider's options. While URL, hosts and pins stay the same its keys stay in use, and are confirmed
-   * within ten seconds; others end, and new ones are fetched. However often it is done, fetches begin ten seconds apart. A change that is refused leaves the provider as it was.
+   * While URL, hosts and pins stay the same, its keys stay in use and are confirmed within ten seconds; otherwise they end
+   * and new ones are fetched. Fetches begin at least ten seconds apart, however often options are replaced. Options that
+   * equal those in use change nothing. A call that fails leaves the provider as it was.
    *
-   * Fails as `register` does, with `JWKS_CONFLICT` for another issuer; and with `JwksNotRegistered`.
+   * Fails with `ConfigurationError`: `INVALID_CONFIG` naming the id or option, `JWKS_CONFLICT` for another issuer than the
+   * provider's, or where `ifAbsent` is set and the ids are taken; with `JwksNotRegistered` where `ifPresent` is set and they
+   * are not; and with `NetworkError` (`EGRESS_REFUSED`) for a URL that is not allowed.
    */
-  readonly update: (
-    tenantId: string,
-    providerId: string,
-    options: JwksOptions.Options
-  ) => Effect.Effect<void, JwksNotRegistered | RegisterError>
-  /**
-   * Adds a provider, or replaces the options of the one that has the ids, whose own egress rules (`allowedHosts`, `pins`,
-   * `maxBytes`, `maxRedirects`) stay where the new options have none. Options that are the same change nothing. With
-   * `isNew`, ids that are taken are refused.
-   *
-   * Fails as `register` does, with `JWKS_CONFLICT` for another issuer.
-   */
-  readonly put: (
-    tenantId: string,
-    providerId: string,
-    options: JwksOptions.Options,
-    isNew?: boolean
-  ) => Effect.Effect<void, RegisterError>
-  /** Removes a provider: its keys stop verifying at once, and its snapshot goes. Fails with `JwksNotRegistered`. */
-  readonly unregister: (tenantId: string, providerId: string) => Effect.Effect<void, JwksNotRegistered>
-  /** The keys of one provider for a token's header; see `JwksCache`. */
+  readonly put: {
+    (
+      provider: JwksOptions.Names,
+      options: JwksOptions.Options,
+      conditions?: PutOptions & { readonly ifPresent?: false | undefined }
+    ): Effect.Effect<void, PutError>
+    (
+      provider: JwksOptions.Names,
+      options: JwksOptions.Options,
+      conditions: PutOptions
+    ): Effect.Effect<void, JwksNotRegistered | PutError>
+  }
+  /** Removes a provider and its snapshot: its keys stop verifying at once. Fails with `JwksNotRegistered`. */
+  readonly remove: (provider: JwksOptions.Names) => Effect.Effect<void, JwksNotRegistered>
+  /** Returns the keys of one provider for a token's header; see `JwksCache`. */
   readonly resolve: (
-    tenantId: string,
-    providerId: string,
+    provider: JwksOptions.Names,
     header: JoseHeader
   ) => Effect.Effect<ReadonlyArray<Candidate>, LookupError>
-  /** All keys of one provider. */
-  readonly keySet: (
-    tenantId: string,
-    providerId: string
-  ) => Effect.Effect<KeySet, JwksNotRegistered | JwksUnavailable>
-  /** The keys of one provider that are trusted now; `undefined` without any. It waits for no fetch, and causes none. */
-  readonly held: (tenantId: string, providerId: string) => Effect.Effect<HeldKeys | undefined, JwksNotRegistered>
-  /** Fetches now, or joins the fetch that is under way; see `JwksCache`. */
+  /** Returns all keys of one provider, and fetches them where there are none. */
+  readonly keySet: (provider: JwksOptions.Names) => Effect.Effect<KeySet, JwksNotRegistered | JwksUnavailable>
+  /** Returns the trusted keys of one provider from memory, or `undefined`. It never causes a fetch. */
+  readonly cached: (provider: JwksOptions.Names) => Effect.Effect<CachedKeys | undefined, JwksNotRegistered>
+  /** Fetches now, or joins the running fetch; see `JwksCache`. */
   readonly refresh: (
-    tenantId: string,
-    providerId: string
-  ) => Effect.Effect<Refreshed, JwksNotRegistered | KeelsonError.NetworkError | SingleFlight.Closed>
-  /** Ends the trust in the keys of one provider, and takes its snapshot out of the store; see `JwksCache`. */
-  readonly invalidate: (tenantId: string, providerId: string) => Effect.Effect<void, JwksNotRegistered>
-  readonly status: (tenantId: string, providerId: string) => Effect.Effect<JwksStatus, JwksNotRegistered>
-  /** How all providers of a tenant are, or all there are. */
+    provider: JwksOptions.Names
+  ) => Effect.Effect<RefreshResult, JwksNotRegistered | KeelsonError.NetworkError | SingleFlight.Closed>
+  /** Ends the trust in the keys of one provider, and removes its snapshot from the store; see `JwksCache`. */
+  readonly invalidate: (provider: JwksOptions.Names) => Effect.Effect<void, JwksNotRegistered>
+  /** Returns state, times, counts and health of one provider. */
+  readonly status: (provider: JwksOptions.Names) => Effect.Effect<JwksStatus, JwksNotRegistered>
+  /** Returns the status of all providers of a tenant, or of all tenants. */
   readonly statuses: (tenantId?: string) => Effect.Effect<ReadonlyArray<ProviderStatus>>
-  /** Whether code gave a provider options that are the operator's, which are not the control plane's to take away. */
-  readonly hasOperatorOptions: (tenantId: string, providerId: string) => boolean
-  /** Whether a provider was registered and has been removed, as far as that is remembered: the last 1,000. */
-  readonly wasRemoved: (tenantId: string, providerId: string) => boolean
-  /** Writes what is not written yet to the store of snapshots; nothing without one. Snapshots are restored by themselves. */
+  /** Whether code gave the provider operator's options, which the control plane must not remove. */
+  readonly hasOperatorOptions: (provider: JwksOptions.Names) => boolean
+  /** Whether the provider was registered and then removed. The last 1,000 removals are remembered. */
+  readonly wasRemoved: (provider: JwksOptions.Names) => boolean
+  /** Writes pending snapshots to the store; does nothing without one. Snapshots are restored automatically. */
   readonly persistAll: Effect.Effect<void>
   /**
-   * What happens from now on, in all of them, until the registry is closed. Nothing waits for a subscriber: a slow one
-   * loses the oldest events.
+   * Events of all providers from now on, until the registry is closed. A slow subscriber loses the oldest events and delays
+   * nothing.
    */
   readonly events: Stream.Stream<JwksEvent>
   /**
-   * The seam to validation, for one tenant: the keys of all its providers of an issuer, in the order of registration. A
-   * key of any of them will do; that none has it is only known where all of them have keys.
+   * The `KeySource` of one tenant: the keys of all its providers of an issuer, in the order of registration. A key of any
+   * of them is a candidate; a key is unknown only if all of them have keys and none of them has it.
    */
   readonly keySource: (tenantId: string) => KeySource["Service"]
 }>()("@keelson/jwks/JwksRegistry") {}
@@ -124,5 +122,5 @@ export const make: Effect.Effect<JwksRegistry["Service"], never, Egress | Scope.
 export const layer: Layer.Layer<JwksRegistry, never, Egress> = Layer.effect(JwksRegistry, make)
 
 /** The seam to validation for one tenant of the registry in context. */
-export const keySource = (tenantId: string): Layer.Layer<KeySource, never, JwksRegistry> =>
+export const layerKeySource = (tenantId: string): Layer.Layer<KeySource, never, JwksRegistry> =>
   Layer.effect(KeySource, Effect.map(JwksRegistry, (registry) => registry.keySource(tenantId)))

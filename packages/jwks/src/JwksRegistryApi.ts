@@ -1,9 +1,9 @@
 /**
- * The control plane of a `JwksRegistry`: providers are registered, removed, refreshed and looked at over HTTP.
+ * The control plane of a `JwksRegistry`: an HTTP API that registers, removes, refreshes and shows providers.
  *
- * Whoever may register a provider decides whose keys are trusted. So who calls is for the application to say, with a layer
- * of `JwksAdmin` that there is no default for; a caller reaches its own tenant only, cannot touch the rules of egress, and
- * can force a refresh of a provider once in 10 seconds. Errors are problem details (RFC 9457).
+ * A caller who may register a provider decides whose keys are trusted. So the application must authenticate callers with a
+ * layer of `JwksAdmin`, which has no default. A caller reaches its own tenant only, cannot set egress rules, and can force a
+ * refresh of a provider once in 10 seconds.
  */
 import type * as FileSystem from "effect/FileSystem"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
@@ -23,18 +23,24 @@ export { handlers } from "./internal/api/handlers.ts"
 /** The OpenAPI document of the API. */
 export const openApi: OpenApi.OpenAPISpec = OpenApi.fromApi(Api)
 
+/** The options of the routes. */
+export interface Options {
+  /** Path at which the OpenAPI document is served, without authentication. Default none. */
+  readonly openapiPath?: `/${string}` | undefined
+}
+
 /**
- * Routes of the API, to be served by an `HttpRouter`:
+ * Adds the routes of the API to an `HttpRouter`:
  *
  * - `PUT /tenants/:tenantId/providers/:providerId` registers or changes (202; with `If-None-Match: *` only what is new);
  *   `DELETE` removes (204).
- * - `GET .../jwks` answers with the public keys that are held, and never waits for a fetch; conditional.
- * - `POST .../refresh` has them fetched (202), at most once in 10 seconds; `GET .../status` tells how they are.
- * - `GET /tenants/:tenantId/providers` tells it of all.
+ * - `GET .../jwks` returns the cached public keys, and never waits for a fetch; it may be conditional.
+ * - `POST .../refresh` starts a fetch (202), at most once in 10 seconds; `GET .../status` returns the status.
+ * - `GET /tenants/:tenantId/providers` returns the status of all providers.
  *
- * - `openapiPath`: where the OpenAPI document is served, to anybody. Default: nowhere.
+ * Errors are problem details (RFC 9457).
  */
-export const layer = (options?: { readonly openapiPath?: `/${string}` | undefined }): Layer.Layer<
+export const layer = (options?: Options): Layer.Layer<
   never,
   never,
   | JwksAdmin

@@ -1,10 +1,10 @@
 /**
- * The last good key sets, kept across restarts and between processes: in memory, in files, in Redis, or in any
- * key-value store of Effect.
+ * Snapshots of the last good key sets, which survive restarts and are shared between processes: in memory, in files, in
+ * Redis, or in any key-value store of Effect.
  *
- * What is loaded is a claim about the past: it keeps its times, goes through the same parser as a response, and is to
- * be revalidated at once. A signature tells that one of us wrote it, and not that it is the newest: whoever may write
- * to the store can put back an older one, until its stale deadline.
+ * A loaded snapshot keeps its times, is parsed like a response, and is revalidated at once. A signature proves that a holder
+ * of the key wrote it, not that it is the newest: anyone with write access to the store can put back an older snapshot until
+ * its stale deadline.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -27,14 +27,20 @@ import { makeSnapshots } from "./internal/snapshot/snapshotStore.ts"
 import { makeKeyValueTexts, makeMemoryStore, makeRedisStore } from "./internal/snapshot/textStores.ts"
 
 export type { SnapshotKey } from "./internal/snapshot/signature.ts"
-export { type RefusedReason, SnapshotRefused, SnapshotUnavailable } from "./internal/snapshot/snapshotError.ts"
+export {
+  type RefusedOptions,
+  type RefusedReason,
+  SnapshotRefused,
+  SnapshotUnavailable,
+  type UnavailableOptions
+} from "./internal/snapshot/snapshotError.ts"
 
-/** Whose key set it is. A snapshot is kept by tenant and provider, and is good for this issuer and URL only. */
+/** The provider of a snapshot. It is stored by tenant and provider, and is valid for this issuer and URL only. */
 export interface Identity {
   readonly tenantId: string
   readonly providerId: string
   readonly issuer: string
-  /** Where the provider is configured to be found: the key set, or the metadata that names it. */
+  /** The configured URL: of the key set, or of the metadata that name it. */
   readonly url: string
 }
 
@@ -71,14 +77,14 @@ export interface Snapshot extends Identity {
   readonly persistedAt: number
 }
 
-/** Keeps the last good key sets. No call waits for the store longer than its `timeout`. */
+/** Stores the last good key sets. No call waits for the store longer than its `timeout`. */
 export class JwksSnapshots extends Context.Service<JwksSnapshots, {
-  /** Replaces what is kept for the tenant and provider. Fails with `SnapshotUnavailable` (`STORE_UNAVAILABLE`). */
+  /** Replaces the snapshot of the tenant and provider. Fails with `SnapshotUnavailable` (`STORE_UNAVAILABLE`). */
   readonly save: (snapshot: Omit<Snapshot, "persistedAt">) => Effect.Effect<void, SnapshotUnavailable>
   /**
-   * What is kept, its times as they were stored; `None` where there is nothing.
+   * Returns the snapshot with its stored times, or `None`.
    *
-   * - `maxBytes`: the most bytes of the body; a stored text far over it is not even parsed.
+   * - `maxBytes`: upper bound of the body in bytes; a stored text far over it is not parsed.
    *
    * Fails with `SnapshotRefused` (`SNAPSHOT_REFUSED`), which has the `reason`, and with `SnapshotUnavailable`
    * (`STORE_UNAVAILABLE`).
@@ -87,34 +93,39 @@ export class JwksSnapshots extends Context.Service<JwksSnapshots, {
     identity: Identity,
     limits: { readonly maxBytes: number }
   ) => Effect.Effect<Option.Option<Snapshot>, SnapshotRefused | SnapshotUnavailable>
-  /** Forgets what is kept for the tenant and provider. Fails with `SnapshotUnavailable` (`STORE_UNAVAILABLE`). */
+  /** Removes the snapshot of the tenant and provider. Fails with `SnapshotUnavailable` (`STORE_UNAVAILABLE`). */
   readonly remove: (identity: Identity) => Effect.Effect<void, SnapshotUnavailable>
 }>()("@keelson/jwks/JwksSnapshots") {}
 
-/** Snapshots in this process, unsigned: for tests, and for caches that come and go in one process. */
+/** Unsigned snapshots in memory: for tests, and for caches that are closed and made again in one process. */
 export const layerMemory: Layer.Layer<JwksSnapshots> = Layer.sync(
   JwksSnapshots,
   () => makeSnapshots(makeMemoryStore(), undefined, Duration.seconds(1))
 )
 
+/** The options of snapshots in files. */
 export interface FileOptions {
-  /** The directory of the files: this application's own, which nobody else may write to. It is made if need be. */
+  /** The directory of the files. It is created if absent; nobody else may have write access. Required. */
   readonly directory: string
   /**
-   * Signs the snapshots with HMAC-SHA-256: at least 32 bytes each; the first one signs, all of them verify. Default:
-   * they are not signed, and are believed.
+   * Signs the snapshots with HMAC-SHA-256; of several keys the first one signs and each verifies. Without a key snapshots are
+   * neither signed nor verified. At least 32 bytes each. Default none.
    */
   readonly key?: SnapshotKey | undefined
-  /** How long a call may take, from 1 millisecond to 10 seconds. Default 2 seconds. */
+  /** Time limit of a call to the store. From 1 milli to 10 seconds. Default 2 seconds. */
   readonly timeout?: Field.DurationInput | undefined
 }
 
+/** The options of snapshots in a store that several processes share. */
 export interface SharedOptions {
-  /** Signs the snapshots with HMAC-SHA-256: at least 32 bytes each; the first one signs, all of them verify. */
+  /**
+   * Signs the snapshots with HMAC-SHA-256; of several keys the first one signs and each verifies. At least 32 bytes each.
+   * Required.
+   */
   readonly key: SnapshotKey
-  /** What comes before `jwks-cache:<tenant>:<provider>` in the names of keys. Default nothing. */
+  /** Prefix of the names `jwks-cache:<tenant>:<provider>` in the store. Default none. */
   readonly prefix?: string | undefined
-  /** How long a call may take, from 1 millisecond to 10 seconds. Default 200 milliseconds. */
+  /** Time limit of a call to the store. From 1 milli to 10 seconds. Default 200 millis. */
   readonly timeout?: Field.DurationInput | undefined
 }
 
@@ -127,10 +138,10 @@ const timeoutOf = (value: Field.DurationInput | undefined, standard: Duration.Du
   )
 
 /**
- * Snapshots as files, each replaced whole by renaming, readable by their owner only (mode 0600).
+ * Snapshots as files. Each is replaced atomically by renaming, and readable by its owner only (mode 0600).
  *
- * Fails with `ConfigurationError`: `KEY_INVALID` where a key is too short, `CONFIG_MISSING` where `key` is empty,
- * `INVALID_CONFIG` where `timeout` is out of its range. A directory that cannot be written to fails each `save`.
+ * Fails with `ConfigurationError`: `KEY_INVALID` for a key that is too short, `CONFIG_MISSING` for an empty list of keys,
+ * `INVALID_CONFIG` for a `timeout` out of range. If the directory cannot be written to, each `save` fails.
  */
 export const layerFile = (
   { directory, key, timeout }: FileOptions
@@ -144,22 +155,22 @@ export const layerFile = (
     })
   )
 
-/** Options of a store in Redis that keeps a connection of its own. */
+/** The options of snapshots in Redis over a connection that the layer makes. */
 export interface RedisOptions<E> extends SharedOptions {
-  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. */
+  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. Required. */
   readonly redis: Layer.Layer<Redis.Redis, E>
 }
 
 /**
- * Snapshots in Redis, shared by all processes with the same prefix and key. Redis forgets each one at its stale
- * deadline, but after a second at the earliest.
+ * Snapshots in Redis, shared by all processes with the same prefix and key. Redis expires each one at its stale deadline,
+ * after at least one second.
  *
- * With `redis` among the options it is no error that Redis is not there at start, and a Redis that hangs at shutdown
- * holds up the scope for a second at most. Without it the `Redis` service is used, and is up to its layer: that of Node
- * fails where it cannot connect at start.
+ * With the option `redis` the layer builds even if Redis is down, and a Redis that hangs at shutdown delays the scope by at
+ * most a second. Without it the layer uses the `Redis` service, whose layer decides: that of Node fails if it cannot connect
+ * at start.
  *
- * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` where one is too short,
- * `INVALID_CONFIG` where `timeout` is out of its range.
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` for a key that is too short,
+ * `INVALID_CONFIG` for a `timeout` out of range.
  */
 export function layerRedis<E>(options: RedisOptions<E>): Layer.Layer<JwksSnapshots, KeelsonError.ConfigurationError>
 export function layerRedis(
@@ -175,18 +186,18 @@ export function layerRedis<E>(
       const signer = yield* makeSigner(key)
       const sender = redis === undefined
         ? yield* Redis.Redis
-        : yield* connectInBackground(redis, "The store of key sets is not connected; snapshots wait for it")
+        : yield* connectInBackground(redis, "Snapshot store is not connected; snapshots are written once it is")
       return makeSnapshots(makeRedisStore(sender, prefix ?? ""), signer, limit)
     })
   )
 }
 
 /**
- * Snapshots in a key-value store, such as a table of a database. The store forgets nothing by itself: what is past its
- * stale deadline is refused when it is loaded, and replaced by the next `save`.
+ * Snapshots in a key-value store, such as a table of a database. The store expires nothing: a snapshot past its stale
+ * deadline is refused when it is loaded, and replaced by the next `save`.
  *
- * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` where one is too short,
- * `INVALID_CONFIG` where `timeout` is out of its range.
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` for a key that is too short,
+ * `INVALID_CONFIG` for a `timeout` out of range.
  */
 export const layerKeyValueStore = (
   { key, prefix, timeout }: SharedOptions

@@ -37,7 +37,7 @@ export interface KeySet {
 
 /** A set, with what was skipped of its document: at most a hundred. */
 export interface Parsed {
-  readonly set: KeySet
+  readonly keySet: KeySet
   readonly skipped: ReadonlyArray<Skipped>
 }
 
@@ -152,8 +152,8 @@ export const parse = Effect.fnUntraced(function*(
   if (all.length === 0) return yield* Effect.fail(invalid("The key set has no usable key", document.skipped))
   const { previous } = options
   return previous !== undefined && isSame(all, previous)
-    ? { ...document, set: previous }
-    : { ...document, set: { generation: options.generation, all, byKid: byKid(all) } }
+    ? { ...document, keySet: previous }
+    : { ...document, keySet: { generation: options.generation, all, byKid: byKid(all) } }
 })
 
 /** A key as it is published: its public members, and what it says about itself. */

@@ -1,8 +1,8 @@
 /**
  * `Egress` on Node: the address that is checked is the address that is connected to.
  *
- * Names are resolved inside the socket, which gets the allowed addresses only. Each `get` has connections of its own, over
- * HTTP/1.1, which end with it. Certificates are always verified; `caFile` adds authorities, `Rules.pins` demands keys.
+ * Names are resolved inside the socket, which gets only the allowed addresses. Each `get` opens its own connections, over
+ * HTTP/1.1, and closes them when it ends. Certificates are always verified; `caFile` adds authorities, `Rules.pins` requires keys.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -10,7 +10,6 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { fetch } from "undici"
 import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
 import { trust } from "./internal/egress/NodeAuthorities.ts"
@@ -26,27 +25,32 @@ const Proxy = Schema.String.check(
   })
 )
 
-/** The fields of `NodeEgressOptions`. */
-export const fields = {
-  ...EgressOptions.EgressOptions.fields,
-  /** A PEM file of certificate authorities that are trusted besides those of Node. It is read once. Default none. */
-  caFile: Schema.optionalKey(Schema.NonEmptyString),
+/** The options of an egress on Node. Each may be left out. */
+export interface Options extends EgressOptions.Options {
   /**
-   * By which proxy: `environment` takes `HTTPS_PROXY`, else `HTTP_PROXY`, and leaves out what `NO_PROXY` lists, each in
-   * lower case first; `none`; or a URL with http or https. Behind a proxy names are not resolved here, so that only hosts
-   * that are addresses are checked. `localhost` and loopback addresses are asked without it. Default environment.
+   * A PEM file of certificate authorities to trust besides those of Node. It is read once. At least 1 character. Default
+   * none.
    */
-  proxy: Field.defaulted(Proxy, "environment")
+  readonly caFile?: string | undefined
+  /**
+   * The proxy: `environment` takes `HTTPS_PROXY`, else `HTTP_PROXY`, without the hosts in `NO_PROXY`, each in lower case
+   * first; `none`; or the URL of an http or https proxy. Behind a proxy names are not resolved here, so that only hosts that
+   * are addresses are checked. `localhost` and loopback addresses are requested without the proxy. Default environment.
+   */
+  readonly proxy?: string | undefined
 }
 
-/** Checked options of this egress. */
-export const NodeEgressOptions = Schema.Struct(fields)
+/** Checked options of an egress on Node. */
+export const NodeEgressOptions = Schema.Struct({
+  ...EgressOptions.EgressOptions.fields,
+  caFile: Schema.optionalKey(Schema.NonEmptyString),
+  proxy: Field.defaulted(Proxy, "environment")
+})
 export type NodeEgressOptions = typeof NodeEgressOptions.Type
 
-/** What `layerWith` takes. */
-export type Options = EgressOptions.Partially<NodeEgressOptions>
+const decoders = Configuration.decoders<Options, typeof NodeEgressOptions>(NodeEgressOptions)
 
-/** Connections for each `get`, closed when it ends, or with the layer that is in scope here. */
+/** Opens the connections of each `get`, and closes them when it ends or with the scope. */
 const opener = Effect.fnUntraced(function*(settings: Settings) {
   const live = new Set<Connections>()
   yield* Effect.addFinalizer(() => Effect.sync(() => live.forEach(({ close }) => close())))
@@ -65,14 +69,14 @@ const opener = Effect.fnUntraced(function*(settings: Settings) {
     Effect.map(
       Effect.acquireRelease(acquire(pins), release),
       ({ dispatcherOf }): Send => (url, { headers, signal }) =>
-        fetch(url, {
+        settings.undici.fetch(url, {
           method: "GET",
           headers,
           redirect: "manual",
           signal,
           dispatcher: dispatcherOf(url),
-          // There is no cache here. The default mode would add `Cache-Control: no-cache` to conditional requests (Fetch,
-          // HTTP-network-or-cache fetch), so that no cache on the way could answer them.
+          // undici has no cache. The default mode would add `Cache-Control: no-cache` to conditional requests (Fetch,
+          // HTTP-network-or-cache fetch), so that caches on the way could not answer them.
           cache: "force-cache"
         })
     )
@@ -85,25 +89,22 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
   const authorities = yield* trust(options.caFile)
   const proxy = yield* proxyOf(options.proxy)
   if (proxy !== undefined) {
-    yield* Effect.logWarning("Key sets are fetched by a proxy, so the addresses behind host names are not checked")
+    yield* Effect.logWarning("Key sets are fetched through a proxy: addresses behind host names are not checked")
   }
-  return makeEgress(rules, yield* opener({ lookup: guardedLookup(resolve, rules), trust: authorities, proxy }))
+  const undici = yield* Effect.promise(() => import("undici"))
+  const lookup = guardedLookup(resolve, rules)
+  return makeEgress(rules, yield* opener({ undici, lookup, trust: authorities, proxy }))
 })
 
-const decode = Configuration.decode(NodeEgressOptions)
-
 /**
- * An egress with options from code.
+ * An egress with options given in code.
  *
- * Fails with `ConfigurationError`: `INVALID_CONFIG` for an option, a file without certificates or a proxy of the
- * environment that is no URL, `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
+ * Fails with `ConfigurationError`: `INVALID_CONFIG` for an invalid option, a file without certificates or a malformed proxy
+ * URL in the environment; `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
  */
-export const layerWith = (options: Options): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
-  Layer.effect(Egress, Effect.flatMap(decode(options), make))
+export const layer = (options: Options = {}): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
+  Layer.effect(Egress, Effect.flatMap(decoders.decode(options), make))
 
-/** An egress with the defaults. Fails with `ConfigurationError` (`INVALID_CONFIG`) for a malformed proxy in the environment. */
-export const layer: Layer.Layer<Egress, KeelsonError.ConfigurationError> = layerWith({})
-
-/** An egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layerWith`. */
+/** An egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layer`. */
 export const layerConfig = (path: Configuration.Path): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
-  Layer.effect(Egress, Effect.flatMap(Configuration.fromEnvironment(NodeEgressOptions, path), make))
+  Layer.effect(Egress, Effect.flatMap(decoders.config(path), make))

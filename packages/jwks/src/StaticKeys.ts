@@ -28,19 +28,12 @@ const sources = ["pem", "jwk", "path", "secret"] as const
 
 /** Checked options of one key. */
 export const Key = Schema.Struct({
-  /** The `kid` that tokens name it by; a `jwk` may bring its own. From 1 to 256 characters. Default none. */
   id: Schema.optionalKey(text(256)),
-  /** The one algorithm that it verifies. Required. */
   algorithm: Schema.Literals(algorithms),
-  /** A public key or certificate in PEM. From 1 to 1048576 characters. Default none. */
   pem: Schema.optionalKey(Schema.RedactedFromValue(text(maxFileBytes), { label: "pem" })),
-  /** A public JSON Web Key (RFC 7517). Members that are not known are ignored. Default none. */
   jwk: Schema.optionalKey(Schema.RedactedFromValue(Schema.Record(Schema.String, Schema.Unknown), { label: "jwk" })),
-  /** A file that holds such a PEM, of at most 1048576 bytes. From 1 to 4096 characters. Default none. */
   path: Schema.optionalKey(text(4096)),
-  /** A secret, for HS only; as many bytes as the hash has, or more. From 1 to 65536 characters. Default none. */
   secret: Schema.optionalKey(Schema.RedactedFromValue(text(65_536), { label: "secret" })),
-  /** How `secret` is written: its text itself, which is `utf8` and meant without it, or its bytes. Default none. */
   encoding: Schema.optionalKey(Schema.Literals(encodings))
 }).check(
   Schema.makeFilter((key) => key.encoding === undefined || key.secret !== undefined, {
@@ -60,53 +53,69 @@ const Keys = list(Key, "keys")
 
 /** Checked options. Key material in them is `Redacted`, so that it shows nowhere. */
 export const StaticKeys = Schema.Struct({
-  /** The issuers whose tokens these keys verify, compared exactly. From 1 to 100 issuers. Required. */
   issuers: list(text(2048), "issuers"),
-  /**
-   * The keys, in the order in which they are tried. A variable of the environment has them in JSON. From 1 to 100 keys.
-   * Required.
-   */
   keys: Schema.Union([Keys, Schema.fromJsonString(Keys)])
 })
 export type StaticKeys = typeof StaticKeys.Type
 
-/** A public key in code. */
-interface Public {
-  /** The `kid` that tokens name it by. Without one it is found by tokens without one only. */
+/** The id of a key. */
+export interface KeyId {
+  /**
+   * The `kid` of the tokens that the key verifies. Without it, the key verifies only tokens without a `kid`; a JWK has its
+   * own. From 1 to 256 characters. Default none.
+   */
   readonly id?: string | undefined
+}
+
+/** The id and algorithm of a public key. */
+export interface PublicKey extends KeyId {
+  /** The one algorithm that the key verifies. Required. */
   readonly algorithm: PublicAlgorithm
 }
-/** In PEM: `PUBLIC KEY` (SPKI), `CERTIFICATE` (X.509), or `RSA PUBLIC KEY` (PKCS#1). */
-export interface PemKey extends Public {
+
+/** A public key in PEM. */
+export interface PemKey extends PublicKey {
+  /** `PUBLIC KEY` (SPKI), `CERTIFICATE` (X.509) or `RSA PUBLIC KEY` (PKCS#1). From 1 to 1048576 characters. Required. */
   readonly pem: string | Redacted.Redacted
 }
-/** As a JWK. */
-export interface JwkKey extends Public {
+
+/** A public key as JSON Web Key. */
+export interface JwkKey extends PublicKey {
+  /** A public JSON Web Key (RFC 7517). Unknown members are ignored. Required. */
   readonly jwk: object | Redacted.Redacted<object>
 }
-/** In a file, as PEM. A relative path is one from the working directory. */
-export interface FileKey extends Public {
+
+/** A public key in a file. */
+export interface FileKey extends PublicKey {
+  /** A PEM file of at most 1048576 bytes. A relative path starts at the working directory. From 1 to 4096 characters. Required. */
   readonly path: string
 }
+
 /** A shared secret. */
-export interface SecretKey {
-  /** The `kid` that tokens name it by. Without one it is found by tokens without one only. */
-  readonly id?: string | undefined
+export interface SecretKey extends KeyId {
+  /** The one algorithm that the secret verifies. Required. */
   readonly algorithm: SecretAlgorithm
+  /** The secret: at least as many bytes as the hash of the algorithm. From 1 to 65536 characters. Required. */
   readonly secret: Redacted.Redacted
-  /** How it is written: its text itself, or bytes in base64 or base64url. Default utf8. */
+  /** How the secret is written: as text, or as bytes in base64 or base64url. Default utf8. */
   readonly encoding?: Encoding | undefined
 }
 
-/** What `make` takes: keys in memory. */
-export interface Options {
+/** The issuers of static keys. */
+export interface IssuerOptions {
+  /** The issuers whose tokens the keys verify, compared exactly. From 1 to 100 issuers. Required. */
   readonly issuers: ReadonlyArray<string>
+}
+
+/** The options of keys in memory. */
+export interface Options extends IssuerOptions {
+  /** The keys, in the order in which they are tried. From 1 to 100 keys. Required. */
   readonly keys: ReadonlyArray<PemKey | JwkKey | SecretKey>
 }
 
-/** What `makeFiles` takes: keys in memory and in files. */
-export interface FileOptions {
-  readonly issuers: ReadonlyArray<string>
+/** The options of keys in memory and in files. */
+export interface FileOptions extends IssuerOptions {
+  /** The keys, in the order in which they are tried. From 1 to 100 keys. Required. */
   readonly keys: ReadonlyArray<PemKey | JwkKey | FileKey | SecretKey>
 }
 

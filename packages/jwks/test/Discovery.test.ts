@@ -247,7 +247,7 @@ describe("Discovery", () => {
         const bounds = { ttl: Duration.hours(1), minTtl: Duration.seconds(30), maxTtl: Duration.hours(24) }
         const discovery = Discovery.make({ issuer, kind: "oidc", rules: {}, ...bounds, egress: { check, get } })
         const error = yield* Effect.flip(discovery.metadata)
-        assert.deepStrictEqual([error.code, error.message], ["DISCOVERY_INVALID", "The document is not UTF-8"])
+        assert.deepStrictEqual([error.code, error.message], ["DISCOVERY_INVALID", "Document is not UTF-8"])
       }))
 
     it.effect("[R21] errors have nothing of what came", () =>

@@ -205,9 +205,9 @@ describe("KeySource", () => {
     Layer.succeed(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables))
 
   const layers = {
-    jwks: [KeySource.jwks({ issuer, url: keys }), [keys]],
-    oidc: [KeySource.oidc({ issuer }), [oidc, keys]],
-    oauth2: [KeySource.oauth2({ issuer }), [oauth2, keys]],
+    jwks: [KeySource.layerJwks({ issuer, url: keys }), [keys]],
+    oidc: [KeySource.layerOidc({ issuer }), [oidc, keys]],
+    oauth2: [KeySource.layerOauth2({ issuer }), [oauth2, keys]],
     layerConfig: [
       Layer.provide(
         KeySource.layerConfig(["app", "jwks"]),
@@ -236,9 +236,9 @@ describe("KeySource", () => {
       const wrong = { issuer, ttl: "59 seconds" } as const
       const variables = environment({ APP_JWKS_ISSUER: issuer, APP_JWKS_TTL: "25 hours" })
       const failing = [
-        KeySource.jwks({ ...wrong, url: keys }),
-        KeySource.oidc(wrong),
-        KeySource.oauth2(wrong),
+        KeySource.layerJwks({ ...wrong, url: keys }),
+        KeySource.layerOidc(wrong),
+        KeySource.layerOauth2(wrong),
         Layer.provide(KeySource.layerConfig(["app", "jwks"]), variables)
       ]
       for (const layer of failing) {

@@ -145,7 +145,7 @@ describe("EgressOptions", () => {
       const missing = yield* Effect.flip(built(layers.node, { EGRESS_CA_FILE: "/nowhere.pem" }))
       assert.strictEqual(missing.code, "KEY_FILE_UNREADABLE")
       for (const proxy of ["always", "socks5://a:1", ""]) {
-        const error = yield* Effect.flip(built(NodeEgress.layerWith({ proxy }), {}))
+        const error = yield* Effect.flip(built(NodeEgress.layer({ proxy }), {}))
         assert.strictEqual(
           error.message,
           "Invalid configuration: proxy must be environment, none, or the URL of an http or https proxy"
@@ -155,7 +155,7 @@ describe("EgressOptions", () => {
 
   it.effect("[R17] the default layer of Node wants no options", () =>
     Effect.gen(function*() {
-      const egress = yield* built(NodeEgress.layer, {})
+      const egress = yield* built(NodeEgress.layer(), {})
       assert.strictEqual((yield* egress.check("https://a.test/")).host, "a.test")
     }))
 })

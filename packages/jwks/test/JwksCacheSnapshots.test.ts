@@ -277,7 +277,7 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", labels), 1)
       const warnings = lines.filter((line) => line.includes("WARN"))
       assert.lengthOf(warnings, 1)
-      assert.include(warnings[0] ?? "", "The snapshot of a key set could not be removed")
+      assert.include(warnings[0] ?? "", "Key set snapshot could not be removed")
     })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
   })
 
@@ -319,7 +319,7 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", labels), 4)
       const warnings = lines.filter((line) => line.includes("WARN"))
       assert.lengthOf(warnings, 1)
-      assert.include(warnings[0] ?? "", "The snapshot of a key set was not written")
+      assert.include(warnings[0] ?? "", "Key set snapshot could not be written")
       save = Effect.sync(() => void saved++)
       yield* TestClock.adjust("10 minutes")
       assert.strictEqual(saved, 1)

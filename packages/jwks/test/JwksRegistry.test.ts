@@ -5,6 +5,7 @@ import {
   down,
   hanging,
   header,
+  ids,
   issuer,
   jwk,
   keysOf,
@@ -24,7 +25,7 @@ const key = jwk("a")
 
 const refused = Effect.fnUntraced(
   function*(registry: JwksRegistry.JwksRegistry["Service"], tenant: string, id: string) {
-    const error = yield* Effect.flip(registry.register(tenant, id, { issuer, url }))
+    const error = yield* Effect.flip(registry.put(ids(tenant, id), { issuer, url }, { ifAbsent: true }))
     return { code: error.code, message: error.message, details: error.details }
   }
 )
@@ -45,20 +46,20 @@ describe("JwksRegistry", () => {
     it.effect("[S1-28] fetches the keys in the background, and resolves with them", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(keysOf("a"))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
         assert.strictEqual(provider.requests.length, 1)
-        const [candidate] = yield* registry.resolve("t", "p", header("a"))
+        const [candidate] = yield* registry.resolve(ids("t", "p"), header("a"))
         assert.strictEqual(candidate?.kid, "a")
-        assert.strictEqual((yield* registry.keySet("t", "p")).all.length, 1)
+        assert.strictEqual((yield* registry.keySet(ids("t", "p"))).all.length, 1)
         assert.strictEqual(provider.requests.length, 1)
       }))
 
     it.effect("[S1-28] does not wait for a provider that hangs, and does not fail for one that is down", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(byUrl({ [url]: hanging, [other]: down }))
-        yield* registry.register("t", "p", { issuer, url })
-        yield* registry.register("t", "q", { issuer, url: other })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
+        yield* registry.put(ids("t", "q"), { issuer, url: other }, { ifAbsent: true })
         assert.strictEqual((yield* registry.statuses()).length, 2)
       }))
 
@@ -79,8 +80,8 @@ describe("JwksRegistry", () => {
     it.effect("[S1-29] takes ids of 1 and of 64 characters, and tells both fields where both are wrong", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(keysOf("a"))
-        yield* registry.register("a", "_", { issuer, url })
-        yield* registry.register("a-Z".padEnd(64, "0"), "a_-".padEnd(64, "Z"), { issuer, url })
+        yield* registry.put(ids("a", "_"), { issuer, url }, { ifAbsent: true })
+        yield* registry.put(ids("a-Z".padEnd(64, "0"), "a_-".padEnd(64, "Z")), { issuer, url }, { ifAbsent: true })
         assert.strictEqual((yield* registry.statuses()).length, 2)
         assert.match((yield* refused(registry, "a b", "c d")).message, /tenantId[^]*providerId/)
       }))
@@ -88,10 +89,12 @@ describe("JwksRegistry", () => {
     it.effect("[S1-28] refuses options out of their range, naming the option, and registers nothing", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(keysOf("a"))
-        const error = yield* Effect.flip(registry.register("t", "p", { issuer, url, ttl: "1 second" }))
+        const error = yield* Effect.flip(
+          registry.put(ids("t", "p"), { issuer, url, ttl: "1 second" }, { ifAbsent: true })
+        )
         assert.strictEqual(error.code, "INVALID_CONFIG")
         assert.match(error.message, /ttl/)
-        assert.strictEqual((yield* Effect.flip(registry.status("t", "p"))).code, "JWKS_NOT_REGISTERED")
+        assert.strictEqual((yield* Effect.flip(registry.status(ids("t", "p")))).code, "JWKS_NOT_REGISTERED")
       }))
 
     it.effect("[S1-19] refuses a URL that is not https, or of a host that is not allowed", () =>
@@ -99,10 +102,12 @@ describe("JwksRegistry", () => {
         const registry = yield* guarded
         const bad = ["http://idp.example/jwks", "https://elsewhere.example/", "https://u:p@idp.example/", "file:///etc"]
         for (const to of bad) {
-          const error = yield* Effect.flip(registry.register("t", "p", { issuer, url: to }))
+          const error = yield* Effect.flip(registry.put(ids("t", "p"), { issuer, url: to }, { ifAbsent: true }))
           assert.strictEqual(error.code, "EGRESS_REFUSED")
         }
-        const plain = yield* Effect.flip(registry.register("t", "p", { issuer: "http://idp.example" }))
+        const plain = yield* Effect.flip(
+          registry.put(ids("t", "p"), { issuer: "http://idp.example" }, { ifAbsent: true })
+        )
         assert.strictEqual(plain.code, "EGRESS_REFUSED")
         assert.deepStrictEqual(yield* registry.statuses(), [])
       }))
@@ -111,20 +116,31 @@ describe("JwksRegistry", () => {
       Effect.gen(function*() {
         const registry = yield* guarded
         const elsewhere = { issuer, url: "https://elsewhere.example/", allowedHosts: ["elsewhere.example"] }
-        assert.strictEqual((yield* Effect.flip(registry.register("t", "p", elsewhere))).code, "EGRESS_REFUSED")
+        assert.strictEqual(
+          (yield* Effect.flip(registry.put(ids("t", "p"), elsewhere, { ifAbsent: true }))).code,
+          "EGRESS_REFUSED"
+        )
         const narrower = { issuer, url, allowedHosts: ["keys.idp.example"] }
-        assert.strictEqual((yield* Effect.flip(registry.register("t", "p", narrower))).code, "EGRESS_REFUSED")
-        yield* registry.register("t", "p", { issuer, url, prefetch: false })
-        assert.strictEqual((yield* Effect.flip(registry.update("t", "p", elsewhere))).code, "EGRESS_REFUSED")
+        assert.strictEqual(
+          (yield* Effect.flip(registry.put(ids("t", "p"), narrower, { ifAbsent: true }))).code,
+          "EGRESS_REFUSED"
+        )
+        yield* registry.put(ids("t", "p"), { issuer, url, prefetch: false }, { ifAbsent: true })
+        assert.strictEqual(
+          (yield* Effect.flip(registry.put(ids("t", "p"), elsewhere, { ifPresent: true }))).code,
+          "EGRESS_REFUSED"
+        )
       }))
 
     it.effect("[S1-28] refuses ids that are taken, and leaves who has them as it was", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(byUrl({ [url]: keysOf("a"), [other]: keysOf("b") }))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
-        const [candidate] = yield* registry.resolve("t", "p", header("a"))
-        const error = yield* Effect.flip(registry.register("t", "p", { issuer: "https://other.example", url: other }))
+        const [candidate] = yield* registry.resolve(ids("t", "p"), header("a"))
+        const error = yield* Effect.flip(
+          registry.put(ids("t", "p"), { issuer: "https://other.example", url: other }, { ifAbsent: true })
+        )
         assert.strictEqual(error.code, "JWKS_CONFLICT")
         yield* TestClock.adjust("1 second")
         assert.strictEqual(provider.requests.length, 1)
@@ -136,7 +152,7 @@ describe("JwksRegistry", () => {
         const { provider, registry } = yield* steppingRegistryOf(keysOf("a"))
         const exits = yield* Effect.forEach(
           Array.from({ length: 50 }, (_, n) => n),
-          (n) => Effect.exit(registry.register("t", "p", { issuer: `i${n}`, url })),
+          (n) => Effect.exit(registry.put(ids("t", "p"), { issuer: `i${n}`, url }, { ifAbsent: true })),
           { concurrency: "unbounded" }
         )
         assert.strictEqual(exits.filter(Exit.isSuccess).length, 1)
@@ -150,12 +166,14 @@ describe("JwksRegistry", () => {
       Effect.gen(function*() {
         const store = { save: () => Effect.sleep("1 hour"), load: () => Effect.succeedNone, remove: () => Effect.void }
         const { registry } = yield* registryOf(keysOf("a"), Layer.succeed(JwksSnapshots.JwksSnapshots, store))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
-        const removal = yield* Effect.forkChild(registry.unregister("t", "p"), { startImmediately: true })
-        yield* registry.register("u", "p", { issuer, url, prefetch: false })
+        const removal = yield* Effect.forkChild(registry.remove(ids("t", "p")), { startImmediately: true })
+        yield* registry.put(ids("u", "p"), { issuer, url, prefetch: false }, { ifAbsent: true })
         assert.isUndefined(removal.pollUnsafe())
-        const again = yield* Effect.forkChild(registry.register("t", "p", { issuer, url, prefetch: false }))
+        const again = yield* Effect.forkChild(
+          registry.put(ids("t", "p"), { issuer, url, prefetch: false }, { ifAbsent: true })
+        )
         yield* TestClock.adjust("2 seconds")
         assert.deepStrictEqual((yield* registry.statuses()).map(({ tenantId }) => tenantId), ["u", "t"])
         yield* Fiber.join(again)
@@ -166,11 +184,11 @@ describe("JwksRegistry", () => {
     it.effect("[S1-28] keeps the keys of the same URL in use, and confirms them within ten seconds", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(revalidating(`{"keys":[${JSON.stringify(key)}]}`, "\"1\""))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
-        const [before] = yield* registry.resolve("t", "p", header("a"))
-        yield* registry.update("t", "p", { issuer, url, ttl: "2 hours" })
-        const [kept] = yield* registry.resolve("t", "p", header("a"))
+        const [before] = yield* registry.resolve(ids("t", "p"), header("a"))
+        yield* registry.put(ids("t", "p"), { issuer, url, ttl: "2 hours" }, { ifPresent: true })
+        const [kept] = yield* registry.resolve(ids("t", "p"), header("a"))
         assert.strictEqual(kept?.key, before?.key)
         yield* TestClock.adjust("10 seconds")
         assert.deepStrictEqual(provider.requests.map(({ headers }) => headers?.["if-none-match"]), [undefined, "\"1\""])
@@ -181,48 +199,54 @@ describe("JwksRegistry", () => {
     it.effect("[S1-28] gives keys no new life that it keeps", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(keysOf("a"))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("30 minutes")
         provider.answer = down
-        yield* registry.update("t", "p", { issuer, url, staleWindow: "0 millis" })
-        yield* registry.resolve("t", "p", header("a"))
+        yield* registry.put(ids("t", "p"), { issuer, url, staleWindow: "0 millis" }, { ifPresent: true })
+        yield* registry.resolve(ids("t", "p"), header("a"))
         yield* TestClock.adjust("29 minutes")
-        yield* registry.resolve("t", "p", header("a"))
+        yield* registry.resolve(ids("t", "p"), header("a"))
         yield* TestClock.adjust("1 minute")
-        const { exit } = yield* runOut(registry.resolve("t", "p", header("a")), "1 minute")
+        const { exit } = yield* runOut(registry.resolve(ids("t", "p"), header("a")), "1 minute")
         assert.strictEqual(errorOf(exit)._tag, "JwksUnavailable")
       }))
 
     it.effect("[S1-28] drops the keys of another URL at once, and fetches the new ones", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(byUrl({ [url]: keysOf("a"), [other]: keysOf("b") }))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
-        const [before] = yield* registry.resolve("t", "p", header("a"))
-        yield* registry.update("t", "p", { issuer, url: other })
+        const [before] = yield* registry.resolve(ids("t", "p"), header("a"))
+        yield* registry.put(ids("t", "p"), { issuer, url: other }, { ifPresent: true })
         assert.isFalse(before?.trust.holds(yield* Clock.Clock))
-        assert.strictEqual((yield* Effect.flip(registry.resolve("t", "p", header("a"))))._tag, "JwksKeyNotFound")
-        assert.strictEqual((yield* registry.resolve("t", "p", header("b"))).length, 1)
+        assert.strictEqual((yield* Effect.flip(registry.resolve(ids("t", "p"), header("a"))))._tag, "JwksKeyNotFound")
+        assert.strictEqual((yield* registry.resolve(ids("t", "p"), header("b"))).length, 1)
       }))
 
     it.effect("[S1-28] leaves everything as it was where it is refused", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(keysOf("a"))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
-        const [before] = yield* registry.resolve("t", "p", header("a"))
-        const status = yield* registry.status("t", "p")
-        const another = yield* Effect.flip(registry.update("t", "p", { issuer: "https://other.example", url }))
+        const [before] = yield* registry.resolve(ids("t", "p"), header("a"))
+        const status = yield* registry.status(ids("t", "p"))
+        const another = yield* Effect.flip(
+          registry.put(ids("t", "p"), { issuer: "https://other.example", url }, { ifPresent: true })
+        )
         assert.strictEqual(another.code, "JWKS_CONFLICT")
-        const invalid = yield* Effect.flip(registry.update("t", "p", { issuer, url, maxAttempts: 11 }))
+        const invalid = yield* Effect.flip(
+          registry.put(ids("t", "p"), { issuer, url, maxAttempts: 11 }, { ifPresent: true })
+        )
         assert.strictEqual(invalid.code, "INVALID_CONFIG")
-        const query = yield* Effect.flip(registry.update("t", "p", { issuer, discovery: "oidc", minTtl: "1 second" }))
+        const query = yield* Effect.flip(
+          registry.put(ids("t", "p"), { issuer, discovery: "oidc", minTtl: "1 second" }, { ifPresent: true })
+        )
         assert.strictEqual(query.code, "INVALID_CONFIG")
         yield* TestClock.adjust("1 second")
         assert.strictEqual(provider.requests.length, 1)
         assert.isTrue(before?.trust.holds(yield* Clock.Clock))
-        assert.deepStrictEqual((yield* registry.status("t", "p")).generation, status.generation)
-        assert.strictEqual((yield* registry.resolve("t", "p", header("a")))[0]?.trust, before?.trust)
+        assert.deepStrictEqual((yield* registry.status(ids("t", "p"))).generation, status.generation)
+        assert.strictEqual((yield* registry.resolve(ids("t", "p"), header("a")))[0]?.trust, before?.trust)
       }))
   })
 
@@ -230,17 +254,19 @@ describe("JwksRegistry", () => {
     it.effect("[S1-28] ends the trust at once, stops the fetch that is under way, and is not registered any more", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(keysOf("a"))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
-        const [candidate] = yield* registry.resolve("t", "p", header("a"))
+        const [candidate] = yield* registry.resolve(ids("t", "p"), header("a"))
         provider.answer = hanging
-        const waiting = yield* Effect.forkChild(Effect.exit(registry.refresh("t", "p")), { startImmediately: true })
+        const waiting = yield* Effect.forkChild(Effect.exit(registry.refresh(ids("t", "p"))), {
+          startImmediately: true
+        })
         assert.strictEqual(provider.underWay(), 1)
-        yield* registry.unregister("t", "p")
+        yield* registry.remove(ids("t", "p"))
         assert.isFalse(candidate?.trust.holds(yield* Clock.Clock))
         assert.strictEqual(errorOf(yield* Fiber.join(waiting)).code, "SHUTTING_DOWN")
         assert.deepStrictEqual([provider.underWay(), provider.interrupted()], [0, 1])
-        assert.isTrue(registry.wasRemoved("t", "p"))
+        assert.isTrue(registry.wasRemoved(ids("t", "p")))
         yield* TestClock.adjust("2 days")
         assert.strictEqual(provider.requests.length, 2)
       }))
@@ -248,19 +274,19 @@ describe("JwksRegistry", () => {
     it.effect("[S1-28] is NotRegistered for every operation on what is not, or not any more", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(keysOf("a"))
-        yield* registry.register("t", "gone", { issuer, url })
-        yield* registry.unregister("t", "gone")
-        yield* registry.register("t", "p", { issuer: "https://other.example", url })
+        yield* registry.put(ids("t", "gone"), { issuer, url }, { ifAbsent: true })
+        yield* registry.remove(ids("t", "gone"))
+        yield* registry.put(ids("t", "p"), { issuer: "https://other.example", url }, { ifAbsent: true })
         for (const [tenant, id] of [["t", "gone"], ["t", "never"], ["other", "p"]] as const) {
           const tags = yield* Effect.all([
-            tagOf(registry.resolve(tenant, id, header("a"))),
-            tagOf(registry.keySet(tenant, id)),
-            tagOf(registry.held(tenant, id)),
-            tagOf(registry.refresh(tenant, id)),
-            tagOf(registry.invalidate(tenant, id)),
-            tagOf(registry.status(tenant, id)),
-            tagOf(registry.update(tenant, id, { issuer, url })),
-            tagOf(registry.unregister(tenant, id)),
+            tagOf(registry.resolve(ids(tenant, id), header("a"))),
+            tagOf(registry.keySet(ids(tenant, id))),
+            tagOf(registry.cached(ids(tenant, id))),
+            tagOf(registry.refresh(ids(tenant, id))),
+            tagOf(registry.invalidate(ids(tenant, id))),
+            tagOf(registry.status(ids(tenant, id))),
+            tagOf(registry.put(ids(tenant, id), { issuer, url }, { ifPresent: true })),
+            tagOf(registry.remove(ids(tenant, id))),
             tagOf(registry.keySource(tenant).find(issuer, header("a")))
           ])
           assert.deepStrictEqual(new Set(tags), new Set(["JwksNotRegistered"]))
@@ -270,13 +296,13 @@ describe("JwksRegistry", () => {
     it.effect("[S1-28] lets the ids be registered again, for another issuer too", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(byUrl({ [url]: keysOf("a"), [other]: keysOf("b") }))
-        yield* registry.register("t", "p", { issuer, url })
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
         yield* TestClock.adjust("1 second")
-        const [old] = yield* registry.resolve("t", "p", header("a"))
-        yield* registry.unregister("t", "p")
-        yield* registry.register("t", "p", { issuer: "https://other.example", url: other })
-        assert.isFalse(registry.wasRemoved("t", "p"))
-        assert.strictEqual((yield* registry.resolve("t", "p", header("b")))[0]?.kid, "b")
+        const [old] = yield* registry.resolve(ids("t", "p"), header("a"))
+        yield* registry.remove(ids("t", "p"))
+        yield* registry.put(ids("t", "p"), { issuer: "https://other.example", url: other }, { ifAbsent: true })
+        assert.isFalse(registry.wasRemoved(ids("t", "p")))
+        assert.strictEqual((yield* registry.resolve(ids("t", "p"), header("b")))[0]?.kid, "b")
         assert.isFalse(old?.trust.holds(yield* Clock.Clock))
       }))
   })
@@ -285,9 +311,9 @@ describe("JwksRegistry", () => {
     it.effect("[K-26] is the seam to validation for one tenant of the registry", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(keysOf("a"))
-        yield* registry.register("t", "p", { issuer, url })
-        yield* registry.register("u", "p", { issuer: "https://other.example", url })
-        const source = yield* Effect.provide(KeySource.KeySource, JwksRegistry.keySource("t")).pipe(
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
+        yield* registry.put(ids("u", "p"), { issuer: "https://other.example", url }, { ifAbsent: true })
+        const source = yield* Effect.provide(KeySource.KeySource, JwksRegistry.layerKeySource("t")).pipe(
           Effect.provideService(JwksRegistry.JwksRegistry, registry)
         )
         assert.strictEqual((yield* source.find(issuer, header("a")))[0]?.kid, "a")
@@ -301,11 +327,11 @@ describe("JwksRegistry", () => {
     it.effect("[S1-31] tells how each provider is, of a tenant or of all", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(byUrl({ [url]: keysOf("a"), [other]: down }))
-        yield* registry.register("t", "p", { issuer, url, refreshJitter: "0 millis" })
-        yield* registry.register("t", "q", { issuer, url: other })
-        yield* registry.register("u", "p", { issuer, url, prefetch: false })
+        yield* registry.put(ids("t", "p"), { issuer, url, refreshJitter: "0 millis" }, { ifAbsent: true })
+        yield* registry.put(ids("t", "q"), { issuer, url: other }, { ifAbsent: true })
+        yield* registry.put(ids("u", "p"), { issuer, url, prefetch: false }, { ifAbsent: true })
         yield* TestClock.adjust("30 seconds")
-        yield* registry.resolve("t", "p", header("a"))
+        yield* registry.resolve(ids("t", "p"), header("a"))
         const all = yield* registry.statuses()
         assert.deepStrictEqual(
           all.map((
@@ -319,7 +345,7 @@ describe("JwksRegistry", () => {
         )
         assert.deepStrictEqual((yield* registry.statuses("t")).map(({ providerId }) => providerId), ["p", "q"])
         assert.deepStrictEqual(yield* registry.statuses("none"), [])
-        const status = yield* registry.status("t", "p")
+        const status = yield* registry.status(ids("t", "p"))
         assert.deepStrictEqual(all[0]?.status, status)
         const at = (moment: DateTime.Utc | undefined) =>
           moment === undefined ? undefined : DateTime.toEpochMillis(moment)
@@ -336,7 +362,7 @@ describe("JwksRegistry", () => {
     const closed = Effect.gen(function*() {
       const scope = yield* Scope.make()
       const { provider, registry } = yield* Scope.provide(registryOf(keysOf("a")), scope)
-      yield* registry.register("t", "p", { issuer, url })
+      yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
       yield* TestClock.adjust("1 second")
       return { provider, registry, close: Scope.close(scope, Exit.void) }
     })
@@ -344,10 +370,12 @@ describe("JwksRegistry", () => {
     it.effect("[L8] ends the trust, the fetches under way with their waiters, the schedule and the events", () =>
       Effect.gen(function*() {
         const { close, provider, registry } = yield* closed
-        const [candidate] = yield* registry.resolve("t", "p", header("a"))
+        const [candidate] = yield* registry.resolve(ids("t", "p"), header("a"))
         provider.answer = hanging
         const events = yield* Effect.forkChild(Stream.runCollect(registry.events), { startImmediately: true })
-        const waiting = yield* Effect.forkChild(Effect.exit(registry.refresh("t", "p")), { startImmediately: true })
+        const waiting = yield* Effect.forkChild(Effect.exit(registry.refresh(ids("t", "p"))), {
+          startImmediately: true
+        })
         yield* close
         assert.strictEqual(errorOf(yield* Fiber.join(waiting)).code, "SHUTTING_DOWN")
         assert.deepStrictEqual([provider.underWay(), provider.interrupted()], [0, 1])
@@ -361,10 +389,10 @@ describe("JwksRegistry", () => {
       Effect.gen(function*() {
         const { close, provider, registry } = yield* closed
         yield* close
-        yield* registry.register("t", "late", { issuer, url })
-        yield* registry.update("t", "p", { issuer, url: other })
+        yield* registry.put(ids("t", "late"), { issuer, url }, { ifAbsent: true })
+        yield* registry.put(ids("t", "p"), { issuer, url: other }, { ifPresent: true })
         for (const id of ["p", "late"]) {
-          const { exit } = yield* runOut(registry.resolve("t", id, header("a")), "1 day")
+          const { exit } = yield* runOut(registry.resolve(ids("t", id), header("a")), "1 day")
           assert.strictEqual(errorOf(exit)._tag, "JwksUnavailable")
         }
         assert.strictEqual(provider.requests.length, 1)
@@ -383,13 +411,13 @@ describe("JwksRegistry", () => {
       })
       yield* Effect.gen(function*() {
         const { registry } = yield* registryOf(keysOf("key-a"))
-        yield* registry.register("t", "p", { issuer, url, prefetch: false })
-        yield* registry.resolve("t", "p", header("key-a"))
-        yield* registry.update("t", "p", { issuer, url })
-        yield* registry.unregister("t", "p")
+        yield* registry.put(ids("t", "p"), { issuer, url, prefetch: false }, { ifAbsent: true })
+        yield* registry.resolve(ids("t", "p"), header("key-a"))
+        yield* registry.put(ids("t", "p"), { issuer, url }, { ifPresent: true })
+        yield* registry.remove(ids("t", "p"))
       }).pipe(Effect.withTracer(tracer))
-      const names = ["JwksRegistry.register", "JwksCache.find", "JwksCache.refresh", "JwksRegistry.update"]
-      assert.includeMembers(spans.map(({ name }) => name), [...names, "JwksRegistry.unregister"])
+      const names = ["JwksRegistry.put", "JwksCache.find", "JwksCache.refresh", "JwksRegistry.put"]
+      assert.includeMembers(spans.map(({ name }) => name), [...names, "JwksRegistry.remove"])
       for (const span of spans) {
         assert.strictEqual(span.attributes.get("tenant"), "t")
         assert.strictEqual(span.attributes.get("provider"), "p")

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { eventually } from "@keelson/testing/eventually"
-import { down, hanging, header, issuer, jwk, keysOf, url } from "@keelson/testing/scriptedProvider"
+import { down, hanging, header, ids, issuer, jwk, keysOf, url } from "@keelson/testing/scriptedProvider"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { FetchEgress } from "../src/index.ts"
@@ -34,11 +34,11 @@ describe("JwksRegistryApi", () => {
           yield* TestClock.adjust("1 second")
         }
         assert.strictEqual(provider.requests.length, 1)
-        const [candidate] = yield* registry.resolve("t", "p", header("a"))
+        const [candidate] = yield* registry.resolve(ids("t", "p"), header("a"))
         assert.strictEqual((yield* call("PUT", "p", { body: { ...registration, ttl: "2 hours" } })).status, 202)
         yield* TestClock.adjust("10 seconds")
         assert.strictEqual(provider.requests.length, 2)
-        assert.strictEqual((yield* registry.resolve("t", "p", header("a")))[0]?.key, candidate?.key)
+        assert.strictEqual((yield* registry.resolve(ids("t", "p"), header("a")))[0]?.key, candidate?.key)
       }))
 
     it.effect("[S1-29] refuses ids and options that are invalid, naming the field: 400", () =>
@@ -99,7 +99,7 @@ describe("JwksRegistryApi", () => {
         const { call, provider, registry } = yield* controlPlane(keysOf("a"))
         const pins = ["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]
         const rules = { allowedHosts: ["idp.example"], pins, maxBytes: 1000, maxRedirects: 0 }
-        yield* registry.register("t", "p", { ...registration, ...rules })
+        yield* registry.put(ids("t", "p"), { ...registration, ...rules }, { ifAbsent: true })
         assert.strictEqual((yield* call("PUT", "p", { body: { ...registration, ttl: "2 hours" } })).status, 202)
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(provider.requests.at(-1)?.rules, rules)
@@ -141,7 +141,7 @@ describe("JwksRegistryApi", () => {
         const { call, registry } = yield* controlPlane(keysOf("a"))
         yield* call("PUT", "p", { body: registration })
         yield* TestClock.adjust("1 second")
-        const [candidate] = yield* registry.resolve("t", "p", header("a"))
+        const [candidate] = yield* registry.resolve(ids("t", "p"), header("a"))
         const removed = yield* call("DELETE", "p")
         assert.deepStrictEqual([removed.status, removed.text], [204, ""])
         assert.isFalse(candidate?.trust.holds(yield* Clock.Clock))
@@ -152,7 +152,7 @@ describe("JwksRegistryApi", () => {
     it.effect("[R19] leaves a provider that has rules of egress from code, lest it come back without them: 403", () =>
       Effect.gen(function*() {
         const { call, registry } = yield* controlPlane(keysOf("a"))
-        yield* registry.register("t", "p", { ...registration, allowedHosts: ["idp.example"] })
+        yield* registry.put(ids("t", "p"), { ...registration, allowedHosts: ["idp.example"] }, { ifAbsent: true })
         assertProblem(yield* call("DELETE", "p"), 403, "AUTH-002")
         assert.strictEqual((yield* registry.statuses("t")).length, 1)
       }))
@@ -248,7 +248,7 @@ describe("JwksRegistryApi", () => {
     it.effect("[R19] refuses every operation on a tenant that is not the caller's: 403", () =>
       Effect.gen(function*() {
         const { call, provider, registry } = yield* controlPlane(keysOf("a"))
-        yield* registry.register("u", "p", { ...registration, prefetch: false })
+        yield* registry.put(ids("u", "p"), { ...registration, prefetch: false }, { ifAbsent: true })
         for (const as of ["t", "U", "u-", "", "u,t", "*u"]) {
           for (const [method, path] of operations("u")) {
             assertProblem(yield* call(method, path, { body: bodyOf(method), as }), 403, "AUTH-002")

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { eventually } from "@keelson/testing/eventually"
-import { documentOf, down, hanging, header, issuer, jwk, keysOf } from "@keelson/testing/scriptedProvider"
+import { documentOf, down, hanging, header, ids, issuer, jwk, keysOf } from "@keelson/testing/scriptedProvider"
 import { Effect, Exit, Layer } from "effect"
 import { type HttpRouter, HttpServer } from "effect/http"
 import { HttpApiClient, type HttpApiGroup } from "effect/http-api"
@@ -58,7 +58,7 @@ describe("JwksRegistryApi", () => {
           assert.strictEqual((yield* asked(tag)).status, 200)
         }
         provider.answer = keysOf("b")
-        yield* registry.refresh("t", "p")
+        yield* registry.refresh(ids("t", "p"))
         const rotated = yield* asked(etag)
         assert.deepStrictEqual([rotated.status, rotated.json], [200, { keys: [jwk("b")] }])
         assert.notStrictEqual(rotated.headers["etag"], etag)
@@ -92,7 +92,7 @@ describe("JwksRegistryApi", () => {
         for (let n = 0; n < 5; n++) {
           assert.deepInclude(problemOf(yield* call("GET", "p/jwks")), { status: 425, code: "JWK-008", inBody: 425 })
         }
-        const { metrics } = yield* registry.status("t", "p")
+        const { metrics } = yield* registry.status(ids("t", "p"))
         assert.deepStrictEqual([provider.requests.length, metrics.requests], [1, 0])
       }))
 
@@ -196,8 +196,8 @@ describe("KeySet", () => {
   it.effect("[S1-37] gives public members only", () =>
     Effect.gen(function*() {
       const { registry } = yield* loaded(keysOf("a"))
-      yield* registry.resolve("t", "p", header("a"))
-      const set = yield* registry.keySet("t", "p")
+      yield* registry.resolve(ids("t", "p"), header("a"))
+      const set = yield* registry.keySet(ids("t", "p"))
       assert.deepStrictEqual(KeySet.toJson(set), { keys: [jwk("a")] })
       assert.deepStrictEqual(KeySet.toJson({ ...set, all: [] }), { keys: [] })
     }))

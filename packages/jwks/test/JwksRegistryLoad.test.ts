@@ -3,6 +3,7 @@ import {
   type Answer,
   hanging,
   header,
+  ids,
   issuer,
   jwks,
   keysOf,
@@ -28,7 +29,10 @@ type Registry = Effect.Success<ReturnType<typeof registryOf>>["registry"]
 const registerAll = (registry: Registry, tenant: string, count: number, options: Partial<JwksOptions.Options> = {}) =>
   Effect.forEach(
     numbers(count),
-    (n) => registry.register(tenant, `p${n}`, { issuer: `${issuer}/${n}`, url: `${url}/${tenant}/${n}`, ...options }),
+    (n) =>
+      registry.put(ids(tenant, `p${n}`), { issuer: `${issuer}/${n}`, url: `${url}/${tenant}/${n}`, ...options }, {
+        ifAbsent: true
+      }),
     { discard: true }
   )
 
@@ -175,8 +179,8 @@ describe("JwksRegistry under load", () => {
       yield* registerAll(registry, "t", 3)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(provider.requests.length, 1)
-      yield* registry.unregister("t", "p1")
-      yield* registry.unregister("t", "p0")
+      yield* registry.remove(ids("t", "p1"))
+      yield* registry.remove(ids("t", "p0"))
       yield* TestClock.adjust("0 millis")
       assert.deepStrictEqual(provider.requests.map((request) => request.url), [`${url}/t/0`, `${url}/t/2`])
     }))

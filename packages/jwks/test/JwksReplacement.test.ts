@@ -6,6 +6,7 @@ import {
   down,
   hanging,
   header,
+  ids,
   issuer,
   jwks,
   keysOf,
@@ -19,7 +20,7 @@ import { TestClock } from "effect/testing"
 import { JwksSnapshots } from "../src/index.ts"
 
 const options = { issuer, url }
-const names = ["t", "p"] as const
+const names = ids("t", "p")
 
 /** A store that has a set of ten minutes more, whatever was said of its age, and takes nothing. */
 const behind = (body: string) =>
@@ -38,23 +39,25 @@ describe("a provider in another's place", () => {
   it.effect("[L5] [S1-28] takes its keys, and no older ones from the store of snapshots", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("new"), behind(jwks("old")))
-      yield* registry.register(...names, { ...options, prefetch: false })
-      yield* registry.refresh(...names)
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
+      yield* registry.refresh(names)
       provider.answer = down
-      yield* registry.update(...names, { ...options, prefetch: false, staleWindow: "10 minutes" })
+      yield* registry.put(names, { ...options, prefetch: false, staleWindow: "10 minutes" }, { ifPresent: true })
       yield* TestClock.adjust("1 minute")
-      const held = yield* registry.held(...names)
-      assert.deepStrictEqual(held?.set.all.map(({ kid }) => kid), ["new"])
+      const held = yield* registry.cached(names)
+      assert.deepStrictEqual(held?.keySet.all.map(({ kid }) => kid), ["new"])
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[L4] [S1-36] gives keys of a snapshot no new life, though what told of their age is gone", () =>
     Effect.gen(function*() {
       const { registry } = yield* registryOf(down, behind(jwks("a")))
-      yield* registry.register(...names, options)
-      yield* registry.keySet(...names)
-      const before = yield* registry.status(...names)
-      for (const ttl of ["2 hours", "3 hours"] as const) yield* registry.update(...names, { ...options, ttl })
-      const after = yield* registry.status(...names)
+      yield* registry.put(names, options, { ifAbsent: true })
+      yield* registry.keySet(names)
+      const before = yield* registry.status(names)
+      for (const ttl of ["2 hours", "3 hours"] as const) {
+        yield* registry.put(names, { ...options, ttl }, { ifPresent: true })
+      }
+      const after = yield* registry.status(names)
       assert.isDefined(before.expiresAt)
       assert.deepStrictEqual([after.expiresAt, after.staleUntil], [before.expiresAt, before.staleUntil])
     }).pipe(Effect.scoped, quiet))
@@ -62,58 +65,58 @@ describe("a provider in another's place", () => {
   it.effect("[L5] [K-04] has no invalidated keys from a store that would not let go of them", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"), behind(jwks("a")))
-      yield* registry.register(...names, options)
-      yield* registry.keySet(...names)
+      yield* registry.put(names, options, { ifAbsent: true })
+      yield* registry.keySet(names)
       provider.answer = down
-      yield* registry.invalidate(...names)
-      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      yield* registry.invalidate(names)
+      yield* registry.put(names, { ...options, ttl: "2 hours" }, { ifPresent: true })
       yield* TestClock.adjust("1 minute")
-      assert.isUndefined(yield* registry.held(...names))
+      assert.isUndefined(yield* registry.cached(names))
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[L5] has nothing of what was invalidated before it came", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
-      yield* registry.register(...names, options)
-      yield* registry.keySet(...names)
+      yield* registry.put(names, options, { ifAbsent: true })
+      yield* registry.keySet(names)
       provider.answer = hanging
       yield* Effect.all([
-        registry.update(...names, { ...options, ttl: "2 hours" }),
-        registry.invalidate(...names)
+        registry.put(names, { ...options, ttl: "2 hours" }, { ifPresent: true }),
+        registry.invalidate(names)
       ], { concurrency: "unbounded" })
-      assert.isUndefined(yield* registry.held(...names))
+      assert.isUndefined(yield* registry.cached(names))
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[R19] [L3] begins fetches ten seconds apart, however often it is replaced, and keeps the failures", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
-      yield* registry.register(...names, options)
+      yield* registry.put(names, options, { ifAbsent: true })
       yield* TestClock.adjust("1 second")
       const replaceOften = Effect.forEach(Array.from({ length: 100 }), (_, index) =>
         Effect.andThen(
-          registry.update(...names, { ...options, ttl: index % 2 === 0 ? "2 hours" : "3 hours" }),
+          registry.put(names, { ...options, ttl: index % 2 === 0 ? "2 hours" : "3 hours" }, { ifPresent: true }),
           TestClock.adjust("100 millis")
         ))
       yield* replaceOften
       assert.isAtMost(provider.requests.length, 3)
       provider.answer = statusOf(404)
       yield* TestClock.adjust("10 seconds")
-      const failures = (yield* registry.status(...names)).errorCount
-      yield* registry.update(...names, { ...options, ttl: "4 hours" })
+      const failures = (yield* registry.status(names)).errorCount
+      yield* registry.put(names, { ...options, ttl: "4 hours" }, { ifPresent: true })
       assert.isAbove(failures, 0)
-      assert.strictEqual((yield* registry.status(...names)).errorCount, failures)
+      assert.strictEqual((yield* registry.status(names)).errorCount, failures)
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[S1-28] answers whoever waited for the one before it", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(hanging)
-      yield* registry.register(...names, options)
-      const one = yield* Effect.forkChild(registry.resolve(...names, header("a")), { startImmediately: true })
+      yield* registry.put(names, options, { ifAbsent: true })
+      const one = yield* Effect.forkChild(registry.resolve(names, header("a")), { startImmediately: true })
       const source = registry.keySource("t")
       const two = yield* Effect.forkChild(source.find(issuer, header("a")), { startImmediately: true })
-      const set = yield* Effect.forkChild(registry.keySet(...names), { startImmediately: true })
+      const set = yield* Effect.forkChild(registry.keySet(names), { startImmediately: true })
       provider.answer = keysOf("a")
-      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      yield* registry.put(names, { ...options, ttl: "2 hours" }, { ifPresent: true })
       assert.strictEqual((yield* Fiber.join(one))[0]?.kid, "a")
       assert.strictEqual((yield* Fiber.join(two))[0]?.kid, "a")
       assert.strictEqual((yield* Fiber.join(set)).all.length, 1)
@@ -125,18 +128,18 @@ describe("a provider in another's place", () => {
       const empty = (yield* Metric.snapshot).length
       for (const id of ["p", "q", "r"]) {
         provider.answer = keysOf("a")
-        yield* registry.register("t", id, options)
-        yield* Effect.exit(registry.resolve("t", id, header("other")))
+        yield* registry.put(ids("t", id), options, { ifAbsent: true })
+        yield* Effect.exit(registry.resolve(ids("t", id), header("other")))
         provider.answer = down
         yield* Effect.exit(
-          registry.refresh("t", id).pipe(Effect.timeout("20 seconds"), (self) =>
+          registry.refresh(ids("t", id)).pipe(Effect.timeout("20 seconds"), (self) =>
             Effect.flatMap(
               Effect.forkChild(self),
               (fiber) => Effect.andThen(TestClock.adjust("20 seconds"), Fiber.await(fiber))
             ))
         )
         assert.isAbove((yield* Metric.snapshot).length, empty)
-        yield* registry.unregister("t", id)
+        yield* registry.remove(ids("t", id))
       }
       const left = (yield* Metric.snapshot).map(({ id }) => id)
       assert.deepStrictEqual(left, [])
@@ -147,27 +150,27 @@ describe("what is under way while a provider is replaced", () => {
   it.effect("[S1-27] a fetch for an unknown key that is stopped does not use up the cooldown", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
-      yield* registry.register(...names, options)
-      yield* registry.keySet(...names)
+      yield* registry.put(names, options, { ifAbsent: true })
+      yield* registry.keySet(names)
       provider.answer = hanging
-      const waiting = yield* Effect.forkChild(registry.resolve(...names, header("b")), { startImmediately: true })
+      const waiting = yield* Effect.forkChild(registry.resolve(names, header("b")), { startImmediately: true })
       provider.answer = keysOf("a", "b")
-      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      yield* registry.put(names, { ...options, ttl: "2 hours" }, { ifPresent: true })
       assert.strictEqual((yield* Fiber.join(waiting))[0]?.kid, "b")
     }).pipe(Effect.scoped, quiet))
 
   it.effect("a waiting lookup asks again twice at most, however often the provider is replaced", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(hanging)
-      yield* registry.register(...names, { ...options, prefetch: false })
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
       const source = registry.keySource("t")
-      const asks = [registry.resolve(...names, header("a")), source.find(issuer, header("a"))]
+      const asks = [registry.resolve(names, header("a")), source.find(issuer, header("a"))]
       const waiting = yield* Effect.forEach(
         asks,
         (ask) => Effect.forkChild(Effect.exit(ask), { startImmediately: true })
       )
       for (let turn = 0; turn < 10; turn++) {
-        yield* registry.update(...names, { ...options, prefetch: false, ttl: `${turn + 2} hours` })
+        yield* registry.put(names, { ...options, prefetch: false, ttl: `${turn + 2} hours` }, { ifPresent: true })
         yield* TestClock.adjust("1 second")
       }
       for (const fiber of waiting) assert.strictEqual((yield* Fiber.join(fiber))._tag, "Failure")
@@ -179,12 +182,12 @@ describe("what is under way while a provider is replaced", () => {
       const { clock, skew } = yield* skewedClock
       const { provider, registry } = yield* registryOf(keysOf("a"))
       const program = Effect.gen(function*() {
-        yield* registry.register(...names, options)
-        yield* registry.keySet(...names)
+        yield* registry.put(names, options, { ifAbsent: true })
+        yield* registry.keySet(names)
         provider.answer = down
         skew.millis = 7_200_000
-        yield* registry.update(...names, { ...options, staleWindow: "24 hours" })
-        assert.isUndefined(yield* registry.held(...names))
+        yield* registry.put(names, { ...options, staleWindow: "24 hours" }, { ifPresent: true })
+        assert.isUndefined(yield* registry.cached(names))
       })
       yield* Effect.provideService(program, Clock.Clock, clock)
     }).pipe(Effect.scoped, quiet))
@@ -199,11 +202,11 @@ describe("what is under way while a provider is replaced", () => {
         }))
       )
       const { registry } = yield* registryOf(down, Layer.provide(slow, behind(jwks("a"))))
-      yield* registry.register(...names, options)
+      yield* registry.put(names, options, { ifAbsent: true })
       yield* TestClock.adjust("100 millis")
-      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      yield* registry.put(names, { ...options, ttl: "2 hours" }, { ifPresent: true })
       yield* TestClock.adjust("20 seconds")
-      assert.isDefined(yield* registry.held(...names))
+      assert.isDefined(yield* registry.cached(names))
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[K-06] a write that is under way lands before the removal and before what is written next", () =>
@@ -216,13 +219,16 @@ describe("what is under way while a provider is replaced", () => {
         remove: () => Effect.sync(() => calls.push("removed"))
       })
       const { registry } = yield* registryOf(keysOf("a"), store)
-      yield* registry.register(...names, options)
-      yield* registry.keySet(...names)
-      const updating = yield* Effect.forkChild(registry.update(...names, { ...options, ttl: "2 hours" }), {
-        startImmediately: true
-      })
+      yield* registry.put(names, options, { ifAbsent: true })
+      yield* registry.keySet(names)
+      const updating = yield* Effect.forkChild(
+        registry.put(names, { ...options, ttl: "2 hours" }, { ifPresent: true }),
+        {
+          startImmediately: true
+        }
+      )
       yield* TestClock.adjust("1 milli")
-      const invalidating = yield* Effect.forkChild(registry.invalidate(...names), { startImmediately: true })
+      const invalidating = yield* Effect.forkChild(registry.invalidate(names), { startImmediately: true })
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(updating)
       yield* Fiber.join(invalidating)
@@ -238,14 +244,14 @@ describe("what is under way while a provider is replaced", () => {
         remove: () => Effect.void
       })
       const { provider, registry } = yield* registryOf(keysOf("removed", "b"), store)
-      yield* registry.register(...names, options)
-      yield* registry.keySet(...names)
+      yield* registry.put(names, options, { ifAbsent: true })
+      yield* registry.keySet(names)
       yield* TestClock.adjust("1 second")
       state.isUp = false
       provider.answer = keysOf("b")
-      yield* registry.refresh(...names)
+      yield* registry.refresh(names)
       provider.answer = down
-      yield* registry.update(...names, { ...options, ttl: "2 hours" })
+      yield* registry.put(names, { ...options, ttl: "2 hours" }, { ifPresent: true })
       state.isUp = true
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(state.body, jwks("b"))
@@ -260,25 +266,25 @@ describe("what is under way while a provider is replaced", () => {
         refreshEarly: "1 second",
         refreshJitter: "0 millis"
       } as const
-      yield* registry.register(...names, short)
-      yield* registry.keySet(...names)
+      yield* registry.put(names, short, { ifAbsent: true })
+      yield* registry.keySet(names)
       provider.answer = hanging
       yield* TestClock.adjust("29500 millis")
       assert.strictEqual(provider.requests.length, 2)
       provider.answer = keysOf("a")
-      yield* registry.update(...names, { ...short, ttl: "2 hours" })
+      yield* registry.put(names, { ...short, ttl: "2 hours" }, { ifPresent: true })
       yield* TestClock.adjust("1 second")
       assert.strictEqual(provider.requests.length, 3)
-      assert.strictEqual((yield* registry.status(...names)).state, "Ready")
+      assert.strictEqual((yield* registry.status(names)).state, "Ready")
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[R19] the rest between fetches holds through replacements that do not fetch by themselves", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(hanging)
-      yield* registry.register(...names, options)
+      yield* registry.put(names, options, { ifAbsent: true })
       yield* TestClock.adjust("100 millis")
       for (let turn = 0; turn < 20; turn++) {
-        yield* registry.update(...names, { ...options, prefetch: turn % 2 === 1 })
+        yield* registry.put(names, { ...options, prefetch: turn % 2 === 1 }, { ifPresent: true })
         yield* TestClock.adjust("100 millis")
       }
       assert.strictEqual(provider.requests.length, 1)

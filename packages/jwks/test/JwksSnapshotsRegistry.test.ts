@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
 import { metric, recording } from "@keelson/testing/observe"
-import { down, issuer, keysOf, registryOf, url } from "@keelson/testing/scriptedProvider"
+import { down, ids, issuer, keysOf, registryOf, url } from "@keelson/testing/scriptedProvider"
 import { Effect, Exit, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { JwksSnapshots } from "../src/index.ts"
@@ -31,8 +31,8 @@ describe("JwksRegistry snapshots", () => {
       const store = makeStore()
       store.isUp = false
       const { registry } = yield* registryOf(keysOf("a"), store.layer)
-      yield* registry.register("t", "p", { issuer, url })
-      yield* registry.register("u", "q", { issuer, url: other })
+      yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
+      yield* registry.put(ids("u", "q"), { issuer, url: other }, { ifAbsent: true })
       yield* TestClock.adjust("1 minute")
       yield* registry.persistAll
       assert.deepStrictEqual(store.calls, [])
@@ -47,24 +47,24 @@ describe("JwksRegistry snapshots", () => {
   it.effect("[S1-35] persistAll does nothing without a store", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
-      yield* registry.register("t", "p", { issuer, url })
+      yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
       yield* TestClock.adjust("1 second")
       yield* registry.persistAll
       assert.lengthOf(provider.requests, 1)
-      assert.strictEqual((yield* registry.status("t", "p")).state, "Ready")
+      assert.strictEqual((yield* registry.status(ids("t", "p"))).state, "Ready")
     }).pipe(Effect.scoped))
 
   it.effect("[S0-20] what is removed leaves the store, also where it was not written yet", () =>
     Effect.gen(function*() {
       const store = makeStore()
       const { registry } = yield* registryOf(keysOf("a"), store.layer)
-      yield* registry.register("t", "p", { issuer, url })
+      yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
       yield* TestClock.adjust("1 second")
       store.isUp = false
-      yield* registry.refresh("t", "p")
+      yield* registry.refresh(ids("t", "p"))
       yield* TestClock.adjust("500 millis")
       store.isUp = true
-      yield* registry.unregister("t", "p")
+      yield* registry.remove(ids("t", "p"))
       yield* TestClock.adjust("10 minutes")
       assert.strictEqual(store.calls.at(-1), `remove p ${url}`)
     }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
@@ -74,13 +74,13 @@ describe("JwksRegistry snapshots", () => {
     return record(Effect.gen(function*() {
       const store = makeStore()
       const { registry } = yield* registryOf(keysOf("a"), store.layer)
-      yield* registry.register("t", "p", { issuer, url })
+      yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
       yield* TestClock.adjust("1 second")
       store.isUp = false
-      yield* registry.unregister("t", "p")
+      yield* registry.remove(ids("t", "p"))
       assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", "tenant=\"t\",provider=\"p\""), 1)
-      assert.lengthOf(lines.filter((line) => line.includes("The snapshot of a key set could not be removed")), 1)
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(registry.status("t", "p"))))
+      assert.lengthOf(lines.filter((line) => line.includes("Key set snapshot could not be removed")), 1)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(registry.status(ids("t", "p")))))
     })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
   })
 
@@ -89,10 +89,10 @@ describe("JwksRegistry snapshots", () => {
       const store = makeStore()
       store.isUp = false
       const { provider, registry } = yield* registryOf(keysOf("a"), store.layer)
-      yield* registry.register("t", "p", { issuer, url })
+      yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
       yield* TestClock.adjust("2 seconds")
       store.isUp = true
-      yield* registry.update("t", "p", { issuer, url: other })
+      yield* registry.put(ids("t", "p"), { issuer, url: other }, { ifPresent: true })
       yield* TestClock.adjust("10 seconds")
       provider.answer = down
       yield* TestClock.adjust("10 minutes")

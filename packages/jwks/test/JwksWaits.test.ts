@@ -8,6 +8,7 @@ import {
   down,
   hanging,
   header,
+  ids,
   issuer,
   keysOf,
   makeProvider,
@@ -27,13 +28,13 @@ const lazy = { prefetch: false }
 const crowded = Effect.gen(function*() {
   const limit = Layer.orDie(JwksCache.layerFetchLimit(1))
   const made = yield* registryOf(byUrl({ [at("slow")]: hanging, [at("good")]: keysOf("a") }), limit)
-  yield* made.registry.register("t", "slow", {
+  yield* made.registry.put(ids("t", "slow"), {
     issuer: "slow",
     url: at("slow"),
     deadline: "1 minute",
     attemptTimeout: "1 minute"
-  })
-  yield* made.registry.register("u", "good", { issuer: "good", url: at("good"), ...lazy })
+  }, { ifAbsent: true })
+  yield* made.registry.put(ids("u", "good"), { issuer: "good", url: at("good"), ...lazy }, { ifAbsent: true })
   yield* TestClock.adjust("1 second")
   return made
 })
@@ -42,7 +43,7 @@ describe("waits", () => {
   it.effect("[K-07] [R25] a lookup behind the permits ends a second after its deadline, with a 503", () =>
     Effect.gen(function*() {
       const { registry } = yield* crowded
-      const fiber = yield* Effect.forkChild(Effect.exit(registry.resolve("u", "good", header("a"))))
+      const fiber = yield* Effect.forkChild(Effect.exit(registry.resolve(ids("u", "good"), header("a"))))
       yield* TestClock.adjust(8999)
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust(1)
@@ -54,11 +55,11 @@ describe("waits", () => {
   it.effect("[S1-38] a first fetch that waits for a permit longer than a fetch may take is bad", () =>
     Effect.gen(function*() {
       const { registry } = yield* crowded
-      yield* Effect.forkChild(Effect.exit(registry.resolve("u", "good", header("a"))))
+      yield* Effect.forkChild(Effect.exit(registry.resolve(ids("u", "good"), header("a"))))
       yield* TestClock.adjust(7999)
-      assert.strictEqual((yield* registry.status("u", "good")).health, "ok")
+      assert.strictEqual((yield* registry.status(ids("u", "good"))).health, "ok")
       yield* TestClock.adjust(1)
-      assert.strictEqual((yield* registry.status("u", "good")).health, "bad")
+      assert.strictEqual((yield* registry.status(ids("u", "good"))).health, "bad")
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[R25] what somebody waits for comes before what is due by itself", () =>
@@ -67,11 +68,13 @@ describe("waits", () => {
       const slow = (): ReturnType<typeof hanging> => Effect.as(Effect.sleep("1 second"), { status: 500 })
       const { provider, registry } = yield* registryOf(slow, limit)
       for (const id of ["a", "b", "c", "d"]) {
-        yield* registry.register("t", id, { issuer: id, url: at(id), maxAttempts: 1 })
+        yield* registry.put(ids("t", id), { issuer: id, url: at(id), maxAttempts: 1 }, { ifAbsent: true })
       }
-      yield* registry.register("t", "wanted", { issuer: "wanted", url: at("wanted"), maxAttempts: 1, ...lazy })
+      yield* registry.put(ids("t", "wanted"), { issuer: "wanted", url: at("wanted"), maxAttempts: 1, ...lazy }, {
+        ifAbsent: true
+      })
       yield* TestClock.adjust(100)
-      yield* Effect.forkChild(Effect.exit(registry.resolve("t", "wanted", header("a"))))
+      yield* Effect.forkChild(Effect.exit(registry.resolve(ids("t", "wanted"), header("a"))))
       yield* TestClock.adjust(2500)
       assert.include(provider.requests.map((request) => String(request.url)), at("wanted"))
     }).pipe(Effect.scoped, quiet))
@@ -131,7 +134,7 @@ describe("names and replacements", () => {
     Effect.gen(function*() {
       const { egress } = makeProvider(keysOf("a"))
       const source = (providerId: string) =>
-        Layer.build(Layer.provide(KeySource.jwks({ issuer, url }, { providerId }), [egress, virtualImport]))
+        Layer.build(Layer.provide(KeySource.layerJwks({ issuer, url }, { providerId }), [egress, virtualImport]))
       for (const providerId of ["one", "two"]) {
         const context = yield* source(providerId)
         yield* Context.get(context, KeySource.KeySource).find(issuer, header("a"))
@@ -143,12 +146,14 @@ describe("names and replacements", () => {
   it.effect("[R19] [S1-20] an update with other rules of egress keeps no keys that came by the old ones", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
-      yield* registry.register("t", "p", { issuer, url })
-      yield* registry.keySet("t", "p")
+      yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
+      yield* registry.keySet(ids("t", "p"))
       provider.answer = hanging
-      yield* registry.update("t", "p", { issuer, url, staleWindow: "1 hour" })
-      assert.isDefined(yield* registry.held("t", "p"))
-      yield* registry.update("t", "p", { issuer, url, staleWindow: "1 hour", allowedHosts: ["idp.example"] })
-      assert.isUndefined(yield* registry.held("t", "p"))
+      yield* registry.put(ids("t", "p"), { issuer, url, staleWindow: "1 hour" }, { ifPresent: true })
+      assert.isDefined(yield* registry.cached(ids("t", "p")))
+      yield* registry.put(ids("t", "p"), { issuer, url, staleWindow: "1 hour", allowedHosts: ["idp.example"] }, {
+        ifPresent: true
+      })
+      assert.isUndefined(yield* registry.cached(ids("t", "p")))
     }).pipe(Effect.scoped))
 })

@@ -16,7 +16,7 @@ interface Options {
 const parse = (document: unknown, { generation = 1, importKey = recording().importKey, previous }: Options = {}) =>
   KeySet.parse(typeof document === "string" ? document : JSON.stringify(document), { generation, importKey, previous })
 
-const kids = ({ set }: KeySet.Parsed) => set.all.map((key) => key.kid)
+const kids = ({ keySet }: KeySet.Parsed) => keySet.all.map((key) => key.kid)
 const reasons = ({ skipped }: KeySet.Parsed) => skipped.map(({ index, reason }) => [index, reason])
 
 describe("KeySet", () => {
@@ -164,9 +164,9 @@ describe("KeySet", () => {
     it.effect("[S1-25] different keys of one kid are both there, in their order", () =>
       Effect.gen(function*() {
         const keys = [1, 2, 3, 4].map((seed) => ({ ...okpOf(seed), kid: seed === 3 ? "b" : "a" }))
-        const { set } = yield* parse({ keys })
-        assert.deepStrictEqual([...set.byKid.keys()], ["a", "b"])
-        const placesOf = (kid: string) => set.byKid.get(kid)?.map((key) => set.all.indexOf(key))
+        const { keySet } = yield* parse({ keys })
+        assert.deepStrictEqual([...keySet.byKid.keys()], ["a", "b"])
+        const placesOf = (kid: string) => keySet.byKid.get(kid)?.map((key) => keySet.all.indexOf(key))
         assert.deepStrictEqual([placesOf("a"), placesOf("b")], [[0, 1, 3], [2]])
       }))
 
@@ -174,11 +174,11 @@ describe("KeySet", () => {
       Effect.gen(function*() {
         const names = ["__proto__", "constructor", "", "toString"]
         const { kid: _, ...unnamed } = okpOf(9)
-        const { set } = yield* parse({ keys: [...names.map((kid, seed) => ({ ...okpOf(seed), kid })), unnamed] })
-        assert.deepStrictEqual([...set.byKid.keys()], names)
-        for (const [index, kid] of names.entries()) assert.strictEqual(set.byKid.get(kid)?.[0], set.all[index])
-        assert.strictEqual(set.all.length, 5)
-        assert.isUndefined(set.byKid.get("hasOwnProperty"))
+        const { keySet } = yield* parse({ keys: [...names.map((kid, seed) => ({ ...okpOf(seed), kid })), unnamed] })
+        assert.deepStrictEqual([...keySet.byKid.keys()], names)
+        for (const [index, kid] of names.entries()) assert.strictEqual(keySet.byKid.get(kid)?.[0], keySet.all[index])
+        assert.strictEqual(keySet.all.length, 5)
+        assert.isUndefined(keySet.byKid.get("hasOwnProperty"))
       }))
   })
 
@@ -188,7 +188,7 @@ describe("KeySet", () => {
     it.effect("[S1-25] [R4] a hundred are kept, and each further one is skipped for the limit", () =>
       Effect.gen(function*() {
         const full = yield* parse({ keys: many(100) })
-        assert.deepStrictEqual([full.set.all.length, full.skipped], [100, []])
+        assert.deepStrictEqual([full.keySet.all.length, full.skipped], [100, []])
         const more = yield* parse({ keys: many(102) })
         assert.deepStrictEqual(kids(more), kids(full))
         assert.deepStrictEqual(reasons(more), [[100, "limit"], [101, "limit"]])
@@ -253,10 +253,10 @@ describe("KeySet", () => {
         const recorder = recording()
         const { alg: _, ...free } = okpOf(2)
         const keys = [okpOf(1), free, { ...rsaOf({}), kid: "r" }, { ...rsaOf({ seed: 1 }), kid: "p", alg: "PS256" }]
-        const { set } = yield* parse({ keys }, { importKey: recorder.importKey })
+        const { keySet } = yield* parse({ keys }, { importKey: recorder.importKey })
         assert.deepStrictEqual(recorder.imports, ["k1 Ed25519", "k2 EdDSA", "r RS256", "p PS256"])
-        for (const { imported } of set.all) assert.strictEqual(imported.size, 1)
-        assert.deepStrictEqual(set.all.map(({ imported }) => [...imported.keys()][0]), [
+        for (const { imported } of keySet.all) assert.strictEqual(imported.size, 1)
+        assert.deepStrictEqual(keySet.all.map(({ imported }) => [...imported.keys()][0]), [
           "Ed25519",
           "EdDSA",
           "RS256",
@@ -277,18 +277,18 @@ describe("KeySet", () => {
       Effect.gen(function*() {
         const recorder = recording()
         const { importKey } = recorder
-        const { set: previous } = yield* parse({ keys: [okpOf(1), okpOf(2)] }, { importKey })
+        const { keySet: previous } = yield* parse({ keys: [okpOf(1), okpOf(2)] }, { importKey })
         const options = { importKey, previous, generation: 2 }
-        const { set } = yield* parse({ keys: [okpOf(3), okpOf(2), { ...okpOf(1), alg: "EdDSA" }] }, options)
+        const { keySet } = yield* parse({ keys: [okpOf(3), okpOf(2), { ...okpOf(1), alg: "EdDSA" }] }, options)
         assert.deepStrictEqual(recorder.imports.slice(2), ["k3 Ed25519", "k1 EdDSA"])
-        assert.strictEqual(set.all[1], previous.all[1])
-        assert.strictEqual(set.generation, 2)
+        assert.strictEqual(keySet.all[1], previous.all[1])
+        assert.strictEqual(keySet.generation, 2)
       }))
 
     it.effect("[S1-24] the same keys are the same set, whatever else of the document changed", () =>
       Effect.gen(function*() {
         const [a, b] = [{ ...rsaOf({}), kid: "a" }, okpOf(2)]
-        const { set: previous } = yield* parse({ keys: [a, b] }, { generation: 7 })
+        const { keySet: previous } = yield* parse({ keys: [a, b] }, { generation: 7 })
         const same = [
           { keys: [a, b], issued: 5 },
           { keys: [{ x5t: "new", ...a }, b] },
@@ -296,16 +296,16 @@ describe("KeySet", () => {
           { keys: [{ kty: "AKP" }, a, { ...a, kid: "again" }, b] }
         ]
         for (const document of same) {
-          const { set } = yield* parse(document, { previous, generation: 8 })
-          assert.strictEqual(set, previous)
-          assert.strictEqual(set.generation, 7)
+          const { keySet } = yield* parse(document, { previous, generation: 8 })
+          assert.strictEqual(keySet, previous)
+          assert.strictEqual(keySet.generation, 7)
         }
       }))
 
     it.effect("[S1-24] any change of a key is another generation", () =>
       Effect.gen(function*() {
         const [a, b] = [okpOf(1), okpOf(2)]
-        const { set: previous } = yield* parse({ keys: [a, b] })
+        const { keySet: previous } = yield* parse({ keys: [a, b] })
         const { kid: _, ...unnamed } = b
         const others = [
           [a],
@@ -323,15 +323,15 @@ describe("KeySet", () => {
           [a, { ...b, issuer: "i" }]
         ]
         for (const keys of others) {
-          const { set } = yield* parse({ keys }, { previous, generation: 2 })
-          assert.notStrictEqual(set, previous)
-          assert.strictEqual(set.generation, 2)
+          const { keySet } = yield* parse({ keys }, { previous, generation: 2 })
+          assert.notStrictEqual(keySet, previous)
+          assert.strictEqual(keySet.generation, 2)
         }
       }))
 
     it.effect("[S1-24] the previous set is never changed", () =>
       Effect.gen(function*() {
-        const { set: previous } = yield* parse({ keys: [okpOf(1), okpOf(2)] })
+        const { keySet: previous } = yield* parse({ keys: [okpOf(1), okpOf(2)] })
         const before = inspect(previous, { depth: 9 })
         yield* parse({ keys: [okpOf(2), okpOf(3)] }, { previous, generation: 2 })
         yield* Effect.flip(parse("{}", { previous, generation: 2 }))
@@ -346,9 +346,9 @@ describe("KeySet", () => {
         ...Keys.jwk(Keys.p256),
         kid: ""
       }]
-      const { set } = yield* parse({ keys: keys.map((key) => ({ ...key, x5t: "x", key_ops: ["verify"] })) })
-      assert.deepStrictEqual<unknown>(KeySet.toJson(set), { keys })
-      const { set: again } = yield* parse(KeySet.toJson(set), { previous: set })
-      assert.strictEqual(again, set)
+      const { keySet } = yield* parse({ keys: keys.map((key) => ({ ...key, x5t: "x", key_ops: ["verify"] })) })
+      assert.deepStrictEqual<unknown>(KeySet.toJson(keySet), { keys })
+      const { keySet: again } = yield* parse(KeySet.toJson(keySet), { previous: keySet })
+      assert.strictEqual(again, keySet)
     }))
 })

@@ -27,7 +27,7 @@ const discovering: Answer = (request) =>
   })
 
 const build = Effect.fnUntraced(function*(
-  layer: (typeof KeySource)["jwks"] extends (...args: never) => infer L ? L : never,
+  layer: (typeof KeySource)["layerJwks"] extends (...args: never) => infer L ? L : never,
   answer: Answer
 ) {
   const { egress, provider } = makeProvider(answer)
@@ -40,7 +40,7 @@ const urls = (provider: Provider) => provider.requests.map((request) => String(r
 describe("KeySource", () => {
   it.effect("finds the keys of its issuer, with generation and trust", () =>
     Effect.gen(function*() {
-      const { source } = yield* build(KeySource.jwks({ issuer, url }), keysOf("a"))
+      const { source } = yield* build(KeySource.layerJwks({ issuer, url }), keysOf("a"))
       const [candidate, ...others] = yield* source.find(issuer, header("a"))
       assert.isEmpty(others)
       assert.deepInclude(candidate, { kid: "a", alg: "EdDSA", issuer: undefined })
@@ -52,7 +52,7 @@ describe("KeySource", () => {
     "knows no other issuer, however alike, and fetches nothing for it: %j",
     (other) =>
       Effect.gen(function*() {
-        const { provider, source } = yield* build(KeySource.jwks({ issuer, url, prefetch: false }), keysOf("a"))
+        const { provider, source } = yield* build(KeySource.layerJwks({ issuer, url, prefetch: false }), keysOf("a"))
         const error = errorOf(yield* Effect.exit(source.find(other, header("a"))))
         assert.deepInclude(error, { code: "JWKS_NOT_REGISTERED", _tag: "JwksNotRegistered" })
         assert.isEmpty(provider.requests)
@@ -61,10 +61,10 @@ describe("KeySource", () => {
 
   it.effect("oidc and oauth2 find the key set by the issuer's metadata", () =>
     Effect.gen(function*() {
-      const oidc = yield* build(KeySource.oidc({ issuer }), discovering)
+      const oidc = yield* build(KeySource.layerOidc({ issuer }), discovering)
       assert.lengthOf(yield* oidc.source.find(issuer, header("a")), 1)
       assert.deepStrictEqual(urls(oidc.provider), [`${issuer}/.well-known/openid-configuration`, `${issuer}/found`])
-      const oauth2 = yield* build(KeySource.oauth2({ issuer }), discovering)
+      const oauth2 = yield* build(KeySource.layerOauth2({ issuer }), discovering)
       assert.lengthOf(yield* oauth2.source.find(issuer, header("a")), 1)
       assert.deepStrictEqual(urls(oauth2.provider), [
         `${issuer}/.well-known/oauth-authorization-server`,
@@ -76,7 +76,7 @@ describe("KeySource", () => {
     Effect.gen(function*() {
       const { egress, provider } = makeProvider(keysOf("a"))
       const cache = Layer.provide(JwksCache.layer({ issuer, url }), [egress, virtualImport])
-      const both = Layer.provideMerge(KeySource.fromCache, cache)
+      const both = Layer.provideMerge(KeySource.layerFromCache, cache)
       const context = yield* Layer.build(both)
       yield* TestClock.adjust(0)
       const [source, own] = yield* Effect.provideContext(
@@ -93,8 +93,9 @@ describe("KeySource", () => {
         const { egress, provider } = makeProvider(
           byUrl({ "https://a.example/": keysOf("a"), "https://b.example/": keysOf("b") })
         )
-        const of = (issuer: string) => KeySource.jwks({ issuer, url: `https://${issuer}.example/`, prefetch: false })
-        const layer = KeySource.firstOf(of("a"), of("b"), of("a"))
+        const of = (issuer: string) =>
+          KeySource.layerJwks({ issuer, url: `https://${issuer}.example/`, prefetch: false })
+        const layer = KeySource.layerFirstOf(of("a"), of("b"), of("a"))
         const context = yield* Layer.build(Layer.provide(layer, [egress, virtualImport]))
         const { find } = yield* Effect.provideContext(KeySource.KeySource, context)
         assert.strictEqual((yield* find("b", header("b")))[0]?.kid, "b")

@@ -141,7 +141,7 @@ describe("NodeEgress", () => {
   it.live("[R17] [R27] resolves names as the system does", () =>
     Effect.gen(function*() {
       const origin = yield* httpsOrigin(answering("ok"))
-      const context = yield* Layer.build(NodeEgress.layerWith({ caFile, allowLocalhost: true, proxy: "none" }))
+      const context = yield* Layer.build(NodeEgress.layer({ caFile, allowLocalhost: true, proxy: "none" }))
       const { get } = Context.get(context, Egress)
       assert.strictEqual((yield* get({ url: `https://localhost:${origin.port}/` })).status, 200)
     }))

@@ -18,7 +18,7 @@ describe("JwksCache over the platform's fetch", () => {
     Effect.gen(function*() {
       const provider = yield* oidcProvider([yield* signingKey("ES256", "old")])
       const { issuer } = provider
-      const layer = Layer.provide(KeySource.oidc({ issuer, ...Keys.plain }), egress)
+      const layer = Layer.provide(KeySource.layerOidc({ issuer, ...Keys.plain }), egress)
       const source = Context.get(yield* Layer.build(layer), KeySource.KeySource)
       const verify = Effect.fnUntraced(function*(token: string) {
         const { alg = "none", kid } = decodeProtectedHeader(token)

@@ -41,10 +41,14 @@ const algorithms = ["RS256", "ES256", "EdDSA"] as const
 const firstKeys = Effect.forEach(algorithms, (alg) => signingKey(alg, `${alg}-1`))
 
 const sources = [
-  ["oidc", ({ issuer }: OidcProvider) => KeySource.oidc({ issuer, ...plain }), "/.well-known/openid-configuration"],
+  [
+    "oidc",
+    ({ issuer }: OidcProvider) => KeySource.layerOidc({ issuer, ...plain }),
+    "/.well-known/openid-configuration"
+  ],
   [
     "oauth2",
-    ({ issuer }: OidcProvider) => KeySource.oauth2({ issuer, ...plain }),
+    ({ issuer }: OidcProvider) => KeySource.layerOauth2({ issuer, ...plain }),
     "/.well-known/oauth-authorization-server"
   ]
 ] as const
@@ -68,7 +72,7 @@ describe("KeySource and a real OpenID provider", () => {
   it.live("[K-26] [S4-38] a token of another key under the same kid does not verify", () =>
     Effect.gen(function*() {
       const provider = yield* oidcProvider([yield* signingKey("ES256", "same")])
-      const source = yield* built(KeySource.oidc({ issuer: provider.issuer, ...plain }))
+      const source = yield* built(KeySource.layerOidc({ issuer: provider.issuer, ...plain }))
       yield* verified(source, provider.issuer, yield* provider.token("ES256"))
       yield* provider.rotate([yield* signingKey("ES256", "same")])
       const forged = yield* provider.token("ES256")
@@ -83,7 +87,7 @@ describe("KeySource and a real OpenID provider", () => {
         const [old, next] = yield* Effect.all([signingKey("RS256", "old"), signingKey("RS256", "new")])
         const provider = yield* oidcProvider([old])
         const { issuer } = provider
-        const source = yield* built(KeySource.oidc({ issuer, ...plain }))
+        const source = yield* built(KeySource.layerOidc({ issuer, ...plain }))
         const before = yield* provider.token("RS256")
         const trusted = yield* candidateOf(source, issuer, before)
 
@@ -113,7 +117,7 @@ describe("KeySource and a real OpenID provider", () => {
       Effect.gen(function*() {
         const provider = yield* oidcProvider(yield* firstKeys)
         const { issuer } = provider
-        const source = yield* built(KeySource.oidc({ issuer, ...plain, staleWindow: "5 minutes" }))
+        const source = yield* built(KeySource.layerOidc({ issuer, ...plain, staleWindow: "5 minutes" }))
         const token = yield* provider.token("ES256")
         yield* verified(source, issuer, token)
         yield* provider.kill
@@ -134,7 +138,7 @@ describe("KeySource and a real OpenID provider", () => {
         const provider = yield* oidcProvider(yield* firstKeys)
         const token = yield* provider.token("ES256")
         yield* provider.kill
-        const source = yield* built(KeySource.oidc({ issuer: provider.issuer, ...plain }))
+        const source = yield* built(KeySource.layerOidc({ issuer: provider.issuer, ...plain }))
         const error = errorOf(yield* Effect.exit(source.find(provider.issuer, headerOf(token))))
         assert.deepInclude(error, { code: "JWKS_UNAVAILABLE", lastFailure: "NETWORK_ERROR" })
         yield* provider.start
@@ -151,8 +155,8 @@ describe("KeySource and a real OpenID provider", () => {
       const { url } = yield* keyOrigin(sending(JSON.stringify({ keys: [published] })))
       const context = yield* Layer.build(Layer.provide(JwksRegistry.layer, localEgress))
       const registry = Context.get(context, JwksRegistry.JwksRegistry)
-      yield* registry.register("tenant", "own", { ...plain, issuer })
-      yield* registry.register("tenant", "second", { ...plain, issuer, url })
+      yield* registry.put({ tenantId: "tenant", providerId: "own" }, { ...plain, issuer }, { ifAbsent: true })
+      yield* registry.put({ tenantId: "tenant", providerId: "second" }, { ...plain, issuer, url }, { ifAbsent: true })
       const source = registry.keySource("tenant")
       const moved = new SignJWT({ iss: issuer }).setProtectedHeader({ alg: "ES256", kid: "moved" })
       for (const each of [yield* token("ES256"), yield* Effect.promise(() => moved.sign(pair.privateKey))]) {

@@ -1,5 +1,5 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import { header, jwks, registryOf, revalidating } from "@keelson/testing/scriptedProvider"
+import { header, ids, jwks, registryOf, revalidating } from "@keelson/testing/scriptedProvider"
 import { Effect, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { type Day, type DayReport, simulate } from "../../bench/src/jwks/day.ts"
@@ -61,7 +61,9 @@ describe("a thousand clients of fifty providers", () => {
     const { provider, registry } = yield* registryOf(revalidating(jwks("a"), "\"1\"", headers))
     for (let i = 0; i < providers; i++) {
       const issuer = `https://idp${i}.example`
-      yield* registry.register("t", `p${i}`, { issuer, url: `${issuer}/jwks`, refreshJitter: "0 millis" })
+      yield* registry.put(ids("t", `p${i}`), { issuer, url: `${issuer}/jwks`, refreshJitter: "0 millis" }, {
+        ifAbsent: true
+      })
     }
     yield* TestClock.adjust("1 second")
     return { provider, find: (i: number) => registry.keySource("t").find(`https://idp${i}.example`, header("a")) }

@@ -6,6 +6,7 @@ import {
   down,
   hanging,
   header,
+  ids,
   issuer,
   jwk,
   jwks,
@@ -24,8 +25,8 @@ const two = "https://two.example/jwks"
 const twoEndpoints = (answers: Parameters<typeof byUrl>[0], options: Partial<JwksOptions.Options> = {}) =>
   Effect.gen(function*() {
     const { provider, registry } = yield* registryOf(byUrl(answers))
-    yield* registry.register("a", "one", { issuer, url: one, ...options })
-    yield* registry.register("a", "two", { issuer, url: two, ...options })
+    yield* registry.put(ids("a", "one"), { issuer, url: one, ...options }, { ifAbsent: true })
+    yield* registry.put(ids("a", "two"), { issuer, url: two, ...options }, { ifAbsent: true })
     yield* TestClock.adjust("1 second")
     const { find } = registry.keySource("a")
     return { provider, registry, find: (kid?: string) => find(issuer, header(kid)) }
@@ -146,7 +147,7 @@ describe("several endpoints of one issuer", () => {
   it.effect("[L7] asks an endpoint that has no keys yet for a header without a name, and counts for each once", () =>
     Effect.gen(function*() {
       const { find, registry } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("b") }, { prefetch: false })
-      yield* registry.resolve("a", "one", header("a"))
+      yield* registry.resolve(ids("a", "one"), header("a"))
       assert.deepStrictEqual(kidsOf(yield* find()), ["a", "b"])
       const counts = (yield* registry.statuses("a")).map(({ status: { metrics } }) => [metrics.hits, metrics.misses])
       assert.deepStrictEqual(counts, [[1, 1], [0, 1]])
@@ -179,11 +180,11 @@ describe("several endpoints of one issuer", () => {
     Effect.gen(function*() {
       const { find, registry } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("b") })
       const [candidate] = yield* find("a")
-      yield* registry.unregister("a", "one")
+      yield* registry.remove(ids("a", "one"))
       assert.strictEqual((yield* Effect.flip(find("a")))._tag, "JwksKeyNotFound")
       assert.deepStrictEqual(kidsOf(yield* find("b")), ["b"])
       assert.isFalse(candidate?.trust.holds(yield* Clock.Clock))
-      yield* registry.unregister("a", "two")
+      yield* registry.remove(ids("a", "two"))
       assert.strictEqual((yield* Effect.flip(find("b")))._tag, "JwksNotRegistered")
     }))
 

@@ -29,32 +29,40 @@ const ask = (answer: Answer, request: Partial<DocumentRequest> = {}) =>
         )
       }
     }
-    const wanted = { accept: "a/b", held: undefined, noCache: false, invalid: "JWKS_INVALID", ...request } as const
+    const wanted = {
+      accept: "a/b",
+      cachedHeaders: undefined,
+      noCache: false,
+      invalid: "JWKS_INVALID",
+      ...request
+    } as const
     const fetched = fetchDocument({ egress, url, rules, ...wanted })
     return { exit: yield* Effect.exit(fetched), asked }
   })
 
-const held = { etag: "W/\"a\"", "last-modified": "Thu, 01 Jan 1970 00:00:00 GMT" }
+const cachedHeaders = { etag: "W/\"a\"", "last-modified": "Thu, 01 Jan 1970 00:00:00 GMT" }
 
 describe("fetchDocument", () => {
-  it.effect("[S1-08] asks with both validators of what is held, and takes a 304 for an answer", () =>
+  it.effect("[S1-08] asks with both validators of the cached document, and takes a 304 for an answer", () =>
     Effect.gen(function*() {
-      const { asked, exit } = yield* ask({ status: 304, headers: { age: "1" } }, { held })
+      const { asked, exit } = yield* ask({ status: 304, headers: { age: "1" } }, { cachedHeaders })
       assert.deepStrictEqual(asked, [{
         url,
         rules,
-        headers: { accept: "a/b", "if-none-match": "W/\"a\"", "if-modified-since": held["last-modified"] }
+        headers: { accept: "a/b", "if-none-match": "W/\"a\"", "if-modified-since": cachedHeaders["last-modified"] }
       }])
       assert.deepInclude(yield* exit, { _tag: "NotModified", headers: { age: "1" } })
     }))
 
   it.effect.each(
-    [["nothing is held", undefined], ["what is held has no validator", { "cache-control": "max-age=9" }]] as const
+    [["nothing is cached", undefined], ["the cached document has no validator", {
+      "cache-control": "max-age=9"
+    }]] as const
   )(
     "[S1-08] a 304 where %s is an error",
-    ([, held]) =>
+    ([, cachedHeaders]) =>
       Effect.gen(function*() {
-        const { asked, exit } = yield* ask({ status: 304 }, { held })
+        const { asked, exit } = yield* ask({ status: 304 }, { cachedHeaders })
         assert.deepStrictEqual(asked[0]?.headers, { accept: "a/b" })
         assert.strictEqual(errorOf(exit).code, "JWKS_INVALID")
       })
@@ -62,7 +70,7 @@ describe("fetchDocument", () => {
 
   it.effect("[K-01] asks caches on the way to ask the origin, beside the validators, where that is wanted", () =>
     Effect.gen(function*() {
-      const { asked } = yield* ask({}, { held: { etag: "\"a\"" }, noCache: true })
+      const { asked } = yield* ask({}, { cachedHeaders: { etag: "\"a\"" }, noCache: true })
       assert.deepStrictEqual(asked[0]?.headers, {
         accept: "a/b",
         "if-none-match": "\"a\"",

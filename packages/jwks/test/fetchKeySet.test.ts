@@ -29,21 +29,21 @@ describe("fetchKeySet", () => {
       // A second past the deadline, which falls between two ticks of a delay that was drawn.
       yield* TestClock.adjust("9 seconds")
       const error = errorOf(yield* Fiber.join(fiber))
-      assert.deepInclude(error, { code: "TIMEOUT", message: "The provider did not answer in time" })
+      assert.deepInclude(error, { code: "TIMEOUT", message: "Key set request timed out" })
     }).pipe(Effect.scoped, quiet))
 
   it.effect("a defect is a failure that shows nothing of it in its message", () =>
     Effect.gen(function*() {
       const { cache } = yield* cacheOf(() => Effect.die(new Error("secret")), { ...lazy, maxAttempts: 1 })
       const error = errorOf(yield* Effect.exit(cache.refresh))
-      assert.deepInclude(error, { code: "NETWORK_ERROR", message: "The fetch ended unexpectedly" })
+      assert.deepInclude(error, { code: "NETWORK_ERROR", message: "Key set fetch ended with a defect" })
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[S1-24] a 304 that nobody asked for is a failure that names it", () =>
     Effect.gen(function*() {
       const { cache } = yield* cacheOf(statusOf(304), { ...lazy, maxAttempts: 1 })
       const error = errorOf(yield* Effect.exit(cache.refresh))
-      assert.deepInclude(error, { code: "JWKS_INVALID", message: "A 304 came where nothing is held" })
+      assert.deepInclude(error, { code: "JWKS_INVALID", message: "304 for a request without validators" })
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[L5] generations go on after an invalidation", () =>

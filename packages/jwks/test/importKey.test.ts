@@ -23,8 +23,8 @@ const verifies = (token: string, key: CryptoKey) =>
   Effect.map(Effect.exit(Effect.tryPromise(() => compactVerify(token, key))), Exit.isSuccess)
 
 /** The first key of a set for a header, imported for its algorithm. */
-const keyFor = Effect.fnUntraced(function*(set: KeySet.KeySet, alg: string, kid?: string) {
-  const selection = select(set, { alg, kid })
+const keyFor = Effect.fnUntraced(function*(keySet: KeySet.KeySet, alg: string, kid?: string) {
+  const selection = select(keySet, { alg, kid })
   if (selection._tag === "NotFound") return assert.fail(`${alg} ${kid} is ${selection.reason}`)
   const importKey = yield* KeyImport
   return yield* importKey(selection.keys[0], alg)
@@ -42,10 +42,10 @@ describe("importKey", () => {
   for (const [name, pair, algorithms] of pairs) {
     it.live(`[S4-38] [S1-25] one ${name} key without alg verifies ${algorithms.join(", ")}`, () =>
       Effect.gen(function*() {
-        const { set } = yield* parse({ ...Keys.jwk(pair), kid: "a" })
+        const { keySet } = yield* parse({ ...Keys.jwk(pair), kid: "a" })
         for (const alg of algorithms) {
           const token = yield* signed(pair, alg, "a")
-          const key = yield* keyFor(set, alg, "a")
+          const key = yield* keyFor(keySet, alg, "a")
           assert.isTrue(yield* verifies(token, key), alg)
           assert.isFalse(yield* verifies(token.replace(/\..*\./, ".Zm9yZ2Vk."), key), alg)
           assert.deepStrictEqual([key.type, key.extractable, [...key.usages]], ["public", false, ["verify"]])
@@ -56,11 +56,11 @@ describe("importKey", () => {
   it.live("[S4-38] keys of every kind in one set each verify their own tokens alone", () =>
     Effect.gen(function*() {
       const own = pairs.map(([, pair, [alg = ""]], index) => ({ pair, alg, kid: `k${index}` }))
-      const { set, skipped } = yield* parse(...own.map(({ alg, kid, pair }) => ({ ...Keys.jwk(pair), alg, kid })))
-      assert.deepStrictEqual([set.all.length, skipped], [own.length, []])
+      const { keySet, skipped } = yield* parse(...own.map(({ alg, kid, pair }) => ({ ...Keys.jwk(pair), alg, kid })))
+      assert.deepStrictEqual([keySet.all.length, skipped], [own.length, []])
       for (const { alg, kid, pair } of own) {
         const token = yield* signed(pair, alg, kid)
-        for (const key of set.all) {
+        for (const key of keySet.all) {
           const imported = key.imported.get(key.alg ?? "")
           assert.isDefined(imported)
           assert.strictEqual(yield* verifies(token, imported), key.kid === kid)
@@ -73,8 +73,8 @@ describe("importKey", () => {
       const { e = "", n = "" } = Keys.jwk(Keys.rsa)
       const lead = (text: string) =>
         Buffer.concat([Buffer.alloc(1), Buffer.from(text, "base64url")]).toString("base64url")
-      const { set } = yield* parse({ kty: "RSA", n: lead(n), e: lead(e) })
-      const key = yield* keyFor(set, "RS256")
+      const { keySet } = yield* parse({ kty: "RSA", n: lead(n), e: lead(e) })
+      const key = yield* keyFor(keySet, "RS256")
       assert.isTrue(yield* verifies(yield* signed(Keys.rsa, "RS256"), key))
     }))
 
@@ -83,8 +83,8 @@ describe("importKey", () => {
       const keys = [2048, 2049, 4096, 8192].flatMap((bits) =>
         ["Aw", "AQAB", "_____w"].map((e, seed) => rsaOf({ bits, e, seed }))
       )
-      const { set, skipped } = yield* parse(...keys)
-      assert.deepStrictEqual([set.all.length, skipped], [keys.length, []])
+      const { keySet, skipped } = yield* parse(...keys)
+      assert.deepStrictEqual([keySet.all.length, skipped], [keys.length, []])
     }))
 
   it.live("[S1-25] a point not on its curve is unusable, and harms no other", () =>
@@ -92,14 +92,14 @@ describe("importKey", () => {
       const { x, y } = Keys.jwk(Keys.p256)
       const swapped = { kty: "EC", crv: "P-256", x: y, y: x }
       const parsed = yield* parse(offCurve(1), { ...Keys.jwk(Keys.p256), kid: "a" }, swapped)
-      assert.deepStrictEqual(parsed.set.all.map(({ kid }) => kid), ["a"])
+      assert.deepStrictEqual(parsed.keySet.all.map(({ kid }) => kid), ["a"])
       assert.deepStrictEqual(parsed.skipped, [{ index: 0, reason: "unusable" }, { index: 2, reason: "unusable" }])
     }))
 
   it.live("[S1-25] an algorithm that is not of the key fails", () =>
     Effect.gen(function*() {
       const importKey = yield* KeyImport
-      const { set } = yield* parse(Keys.jwk(Keys.p256))
-      for (const key of set.all) assert.isTrue(Exit.isFailure(yield* Effect.exit(importKey(key, "RS256"))))
+      const { keySet } = yield* parse(Keys.jwk(Keys.p256))
+      for (const key of keySet.all) assert.isTrue(Exit.isFailure(yield* Effect.exit(importKey(key, "RS256"))))
     }))
 })

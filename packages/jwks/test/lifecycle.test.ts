@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Instant } from "@keelson/core/unstable/Instant"
 import { Duration } from "effect"
-import type { CachedKeySet, Cause, Phase, State, Step } from "../src/internal/cache/lifecycle.ts"
+import type { CachedKeySet, Phase, State, Step, TransitionCause } from "../src/internal/cache/lifecycle.ts"
 import { begin, drop, fail, failureDelay, initial, succeed } from "../src/internal/cache/lifecycle.ts"
 
 const at = (millis: number): Instant => ({ monotonic: BigInt(millis) * 1_000_000n, wall: millis })
 
-const held: CachedKeySet = {
-  set: { generation: 1, all: [], byKid: new Map() },
+const cached: CachedKeySet = {
+  keySet: { generation: 1, all: [], byKid: new Map() },
   trust: { generation: 1, holds: () => true, staleDeadline: () => undefined },
   skipped: [],
   url: "https://idp.example/jwks",
@@ -19,15 +19,15 @@ const held: CachedKeySet = {
   expiresAt: at(20),
   staleUntil: at(30)
 }
-const other: CachedKeySet = { ...held, since: at(7) }
+const other: CachedKeySet = { ...cached, since: at(7) }
 
 /** Every phase, with traces of what happened before. */
 const before = { failures: 2, lastFailure: "TIMEOUT", retryAt: at(8), unknownAt: at(9), lastRefresh: at(1) } as const
 const states: Record<Phase, State> = {
-  Empty: { ...initial, ...before, phase: "Empty", held: undefined },
-  Loading: { ...initial, ...before, phase: "Loading", held: undefined },
-  Ready: { ...initial, ...before, phase: "Ready", held },
-  Refreshing: { ...initial, ...before, phase: "Refreshing", held }
+  Empty: { ...initial, ...before, phase: "Empty", cached: undefined },
+  Loading: { ...initial, ...before, phase: "Loading", cached: undefined },
+  Ready: { ...initial, ...before, phase: "Ready", cached },
+  Refreshing: { ...initial, ...before, phase: "Refreshing", cached }
 }
 const phases = ["Empty", "Loading", "Ready", "Refreshing"] as const
 
@@ -112,7 +112,7 @@ describe("lifecycle", () => {
     }
   })
 
-  it.each<Cause>(["lookup", "start", "retry", "due", "forced", "unknownKey", "clock"])(
+  it.each<TransitionCause>(["lookup", "start", "retry", "due", "forced", "unknownKey", "clock"])(
     "[S1-09] a fetch that begins names its cause: %s",
     (cause) => {
       assert.strictEqual(written(begin(states.Empty, cause)), `Empty -> Loading (${cause})`)
@@ -122,7 +122,13 @@ describe("lifecycle", () => {
 
   it.each(phases)("[S1-18] keys that came to %s reset failures and backoff, and not the cooldown", (phase) => {
     const { state } = succeed(states[phase], other, "loaded")
-    assert.deepStrictEqual(state, { ...initial, phase: "Ready", held: other, unknownAt: at(9), lastRefresh: at(5 + 2) })
+    assert.deepStrictEqual(state, {
+      ...initial,
+      phase: "Ready",
+      cached: other,
+      unknownAt: at(9),
+      lastRefresh: at(5 + 2)
+    })
   })
 
   it("[S1-31] a snapshot is no confirmation by the provider", () => {
@@ -135,7 +141,7 @@ describe("lifecycle", () => {
     assert.strictEqual(state.failures, 3)
     assert.strictEqual(state.lastFailure, "NETWORK_ERROR")
     assert.deepStrictEqual(state.retryAt, at(5000))
-    assert.strictEqual(state.held, states[phase].held)
+    assert.strictEqual(state.cached, states[phase].cached)
     assert.deepStrictEqual(state.unknownAt, at(9))
   })
 
@@ -148,13 +154,13 @@ describe("lifecycle", () => {
   it.each([[500, 1000], [30_000, 30_000], [60_001, 60_000], [86_400_000, 60_000]])(
     "a Retry-After of %i ms puts the first retry off by %i ms: never sooner than the backoff, nor later than its longest",
     (retryAfter, delay) => {
-      const { state } = fail({ ...initial, phase: "Loading", held: undefined }, { ...failure, retryAfter }, backoff)
+      const { state } = fail({ ...initial, phase: "Loading", cached: undefined }, { ...failure, retryAfter }, backoff)
       assert.deepStrictEqual(state.retryAt, at(1000 + delay))
     }
   )
 
   it("[S1-14] keys that are dropped take nothing else with them", () => {
     const { state } = drop(states.Ready, "expired")
-    assert.deepStrictEqual(state, { ...initial, ...before, phase: "Empty", held: undefined })
+    assert.deepStrictEqual(state, { ...initial, ...before, phase: "Empty", cached: undefined })
   })
 })

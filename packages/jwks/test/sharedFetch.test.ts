@@ -3,7 +3,7 @@ import { KeelsonError } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { atOnce } from "@keelson/testing/observe"
 import { Effect, Exit, Fiber, Latch, Scope } from "effect"
-import type { Refreshed } from "../src/internal/cache/refresh.ts"
+import type { RefreshResult } from "../src/internal/cache/refresh.ts"
 import { makeSharedFetch } from "../src/internal/cache/sharedFetch.ts"
 import type { FetchRequest } from "../src/internal/http/fetchKeySet.ts"
 
@@ -16,7 +16,7 @@ const gated = Effect.gen(function*() {
   const scope = yield* Scope.make()
   const gate = Latch.makeUnsafe()
   const runs: Array<FetchRequest> = []
-  const made = { runs, ends: 0, result: Exit.succeed("loaded") as Exit.Exit<Refreshed, KeelsonError.NetworkError> }
+  const made = { runs, ends: 0, result: Exit.succeed("loaded") as Exit.Exit<RefreshResult, KeelsonError.NetworkError> }
   const run = (request: FetchRequest) => {
     runs.push(request)
     return Effect.andThen(gate.await, Effect.suspend(() => made.result))
@@ -30,36 +30,36 @@ const forked = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(Effect.exit
 describe("flight", () => {
   it.effect("[S1-10] who comes while a fetch is under way waits for it; who comes after it starts another", () =>
     Effect.gen(function*() {
-      const { gate, isUnderWay, join, made } = yield* gated
+      const { gate, isRunning, join, made } = yield* gated
       const first = yield* Effect.all([join(lookup), join(forced), join(lookup)].map(forked))
-      assert.isTrue(isUnderWay())
+      assert.isTrue(isRunning())
       gate.openUnsafe()
       const exits = yield* Effect.forEach(first, Fiber.join)
-      assert.deepStrictEqual(exits, Array.from({ length: 3 }, () => Exit.succeed<Refreshed>("loaded")))
-      assert.isFalse(isUnderWay())
+      assert.deepStrictEqual(exits, Array.from({ length: 3 }, () => Exit.succeed<RefreshResult>("loaded")))
+      assert.isFalse(isRunning())
       yield* join(forced)
       assert.deepStrictEqual(made.runs, [lookup, forced])
     }))
 
   it.effect("start does not wait, and starts nothing while a fetch is under way", () =>
     Effect.gen(function*() {
-      const { gate, isUnderWay, made, start } = yield* gated
+      const { gate, isRunning, made, start } = yield* gated
       start(lookup)
       start(forced)
-      assert.isTrue(isUnderWay())
+      assert.isTrue(isRunning())
       gate.openUnsafe()
       yield* Effect.yieldNow
-      assert.isFalse(isUnderWay())
+      assert.isFalse(isRunning())
       assert.deepStrictEqual(made.runs, [lookup])
     }))
 
   it.effect("tells of its end once, however it ends; the next one is a new one", () =>
     Effect.gen(function*() {
-      const { gate, isUnderWay, join, made } = yield* gated
+      const { gate, isRunning, join, made } = yield* gated
       gate.openUnsafe()
       made.result = Exit.fail(error)
       assert.strictEqual(errorOf(yield* Effect.exit(join(lookup))), error)
-      assert.deepStrictEqual([made.ends, isUnderWay()], [1, false])
+      assert.deepStrictEqual([made.ends, isRunning()], [1, false])
       made.result = Exit.succeed("notModified")
       assert.strictEqual(yield* join(lookup), "notModified")
       assert.strictEqual(made.ends, 2)
@@ -67,12 +67,12 @@ describe("flight", () => {
 
   it.effect("[L1] a waiter that is interrupted leaves the fetch to the others, and to those who come later", () =>
     Effect.gen(function*() {
-      const { gate, isUnderWay, join, made } = yield* gated
+      const { gate, isRunning, join, made } = yield* gated
       for (let index = 0; index < 5; index++) yield* atOnce(Effect.exit(join(lookup)))
-      assert.isTrue(isUnderWay())
+      assert.isTrue(isRunning())
       const last = yield* forked(join(lookup))
       gate.openUnsafe()
-      assert.deepStrictEqual(yield* Fiber.join(last), Exit.succeed<Refreshed>("loaded"))
+      assert.deepStrictEqual(yield* Fiber.join(last), Exit.succeed<RefreshResult>("loaded"))
       assert.lengthOf(made.runs, 1)
     }))
 

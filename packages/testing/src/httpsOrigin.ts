@@ -138,7 +138,7 @@ export interface Setup extends NodeEgress.Options {
 export const nodeEgress = (
   { environment = {}, resolve = resolved("127.0.0.1"), ...options }: Setup = {}
 ): Effect.Effect<Egress["Service"], KeelsonError.ConfigurationError, Scope.Scope> =>
-  NodeEgress.layerWith({ caFile, allowedNetworks: own, ...options }).pipe(
+  NodeEgress.layer({ caFile, allowedNetworks: own, ...options }).pipe(
     Layer.build,
     Effect.map((context) => Context.get(context, Egress)),
     Effect.provideService(Resolver, resolve),

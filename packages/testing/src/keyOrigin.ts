@@ -116,7 +116,7 @@ export const inParts = (body: string) => {
 }
 
 /** What reaches the tests' servers by their addresses, and nothing else. */
-export const localEgress: Layer.Layer<Egress.Egress, KeelsonError.ConfigurationError> = NodeEgress.layerWith({
+export const localEgress: Layer.Layer<Egress.Egress, KeelsonError.ConfigurationError> = NodeEgress.layer({
   allowLocalhost: true,
   proxy: "none"
 })

@@ -7,6 +7,9 @@ import { type ImportKey, KeyImport } from "../../jwks/src/internal/keys/importKe
 export const issuer = "https://idp.example"
 export const url = "https://idp.example/jwks"
 
+/** The ids of a provider in a registry. */
+export const ids = (tenantId: string, providerId: string): JwksOptions.Names => ({ tenantId, providerId })
+
 /** A key of a set as published: valid in form, and told from others by its `kid` and material. */
 export const jwk = (kid: string | undefined, members: Readonly<Record<string, unknown>> = {}) => ({
   kty: "OKP",

@@ -8,7 +8,7 @@ import { inspect } from "node:util"
 import { Revocation } from "../src/index.ts"
 import { issuer, type List, listOf, revocationSuite, revoke, token, unavailable } from "./RevocationSuite.ts"
 
-/** Tests without what is logged of outages. */
+/** Silences the log of outages. */
 const it = {
   live: <A, E>(title: string, body: () => Effect.Effect<A, E, Scope.Scope>) =>
     test.live(title, () => Effect.provide(body(), Logger.layer([])))
@@ -16,33 +16,33 @@ const it = {
 
 const patient = { timeout: "10 seconds" } as const
 
-type Options = Omit<Revocation.RedisInput<never>, "redis">
+type Options = Omit<Revocation.RedisOptions<never>, "redis">
 
-/** A list over a server. */
+/** A list on a Redis server. */
 const over = ({ redis }: Pick<RedisServer, "redis">, options: Options = patient) =>
   listOf(Revocation.layerRedis({ redis, ...options }))
 
-/** A connection to send anything else on. */
+/** A connection for other commands. */
 const sender = ({ redis }: RedisServer) =>
   Effect.map(Layer.build(Layer.fresh(redis)), (context) => Context.get(context, Redis.Redis))
 
 const isRevoked = (list: List, jti: string) => list.isRevoked(token({ jti }))
 
-/** The one key that there is. */
+/** The only key in Redis. */
 const onlyKey = (redis: Redis.Redis["Service"]) =>
   Effect.map(redis.send<ReadonlyArray<string>>("KEYS", "*"), (keys) => {
     assert.lengthOf(keys, 1)
     return keys[0] ?? ""
   })
 
-/** Waits until a call is answered. */
+/** Waits until a call succeeds. */
 const used = (list: List) =>
   Effect.eventually(Effect.tapError(isRevoked(list, "nothing"), () => Effect.sleep("10 millis")))
 
 describe.skipIf(skipReason !== undefined)(
   `Revocation.layerRedis${skipReason === undefined ? "" : ` (${skipReason})`}`,
   () => {
-    // Of two processes one revokes and the other is asked, so that nothing is known of itself.
+    // One process revokes and another one checks, so that the local list has no entry.
     revocationSuite(
       Effect.gen(function*() {
         const server = yield* redisServer
@@ -309,7 +309,7 @@ describe.skipIf(skipReason !== undefined)(
         yield* Effect.ensuring(life, server.thaw)
       }))
 
-    it.live("[R28] who waits for a check when the scope ends gets the typed error within the limit", () =>
+    it.live("[R28] a check that is waiting when the scope closes fails with the typed error within the limit", () =>
       Effect.gen(function*() {
         const server = yield* redisServer
         const scope = yield* Scope.make()
@@ -363,7 +363,7 @@ describe.skipIf(skipReason !== undefined)(
         }).pipe(Effect.provide(Logger.layer([logger])))
         const text = yield* PrometheusEndpoint.format
         assert.match(text, /revocation_entries\{store="redis"\} 1$/m)
-        assert.lengthOf(lines.filter((line) => line.includes("did not answer as it should")), 1)
+        assert.lengthOf(lines.filter((line) => line.includes("Redis revocation list unavailable")), 1)
         assert.notMatch(inspect([lines, errors, text, errors.map((error) => error.stack)], { depth: 10 }), /Secret/)
       }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 

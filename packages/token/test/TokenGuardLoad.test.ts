@@ -49,7 +49,7 @@ describe("TokenGuard under load", () => {
       const perRequest = (user + system) / 1000 / requests
       assert.strictEqual(requests, channels * perMinute * minutes)
       assert.strictEqual(expired, 0)
-      // A fifth of the lifetime remains when a token is due.
+      // A token is due when a fifth of its lifetime remains.
       assert.strictEqual(asked.length, Math.ceil(minutes * 60_000 / (0.8 * lifetime)))
       assert.isBelow(perRequest, 5)
     }).pipe(Effect.scoped, quiet, Effect.provideService(HttpClient.TracerDisabledWhen, () => true)))

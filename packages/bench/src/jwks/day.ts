@@ -131,7 +131,11 @@ export const simulate = Effect.fnUntraced(
     for (const [index, publisher] of publishers.entries()) {
       const issuer = issuerOf(index)
       yield* Effect.orDie(
-        registry.register(tenant, String(index), { issuer, url: `${issuer}/jwks`, staleWindow: Duration.minutes(15) })
+        registry.put({ tenantId: tenant, providerId: String(index) }, {
+          issuer,
+          url: `${issuer}/jwks`,
+          staleWindow: Duration.minutes(15)
+        }, { ifAbsent: true })
       )
       yield* Effect.forkScoped(reader(source, publisher, index, start + hours * hour, tally))
     }

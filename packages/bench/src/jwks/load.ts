@@ -63,7 +63,11 @@ export const load: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.scope
   )
   yield* each(
     providers,
-    (index) => registry.register("bench", `p${index}`, { issuer: issuerOf(index), url: `${origin.url}?${index}` })
+    (index) =>
+      registry.put({ tenantId: "bench", providerId: `p${index}` }, {
+        issuer: issuerOf(index),
+        url: `${origin.url}?${index}`
+      }, { ifAbsent: true })
   )
   yield* each(providers, (index) => source.find(issuerOf(index), header))
   const before = yield* misses

@@ -55,19 +55,19 @@ export const cache: Contestant = {
 const keySource: Contestant = {
   name: "KeySource.find",
   make: (origin) =>
-    Effect.map(built(Layer.provide(KeySource.jwks(options(origin)), egress)), (context) => {
+    Effect.map(built(Layer.provide(KeySource.layerJwks(options(origin)), egress)), (context) => {
       const { find } = Context.get(context, KeySource.KeySource)
       return candidates(() => find(issuer, header))
     })
 }
 
 const registry: Contestant = {
-  name: "JwksRegistry.keySource",
+  name: "JwksRegistry.layerKeySource",
   make: (origin) =>
     Effect.gen(function*() {
       const context = yield* built(Layer.provide(JwksRegistry.layer, egress))
       const service = Context.get(context, JwksRegistry.JwksRegistry)
-      yield* Effect.orDie(service.register("bench", "idp", options(origin)))
+      yield* Effect.orDie(service.put({ tenantId: "bench", providerId: "idp" }, options(origin), { ifAbsent: true }))
       const { find } = service.keySource("bench")
       return candidates(() => find(issuer, header))
     })

@@ -52,7 +52,10 @@ const registryOf = Effect.fnUntraced(function*(providers: number) {
   const registry = Context.get(context, JwksRegistry.JwksRegistry)
   yield* forEach(
     providers,
-    (index) => registry.register("bench", `p${index}`, { issuer: issuerOf(index), url: urlOf(index) })
+    (index) =>
+      registry.put({ tenantId: "bench", providerId: `p${index}` }, { issuer: issuerOf(index), url: urlOf(index) }, {
+        ifAbsent: true
+      })
   )
   const isReady = Effect.map(registry.statuses(), (all) => all.every(({ status }) => status.state === "Ready"))
   yield* Effect.repeat(Effect.delay(isReady, "20 millis"), { until: (ready) => ready })
@@ -66,7 +69,8 @@ const idle: Build = registryOf
 const asked: Build = (providers) =>
   Effect.tap(
     registryOf(providers),
-    (registry) => forEach(providers, (index) => registry.resolve("bench", `p${index}`, header))
+    (registry) =>
+      forEach(providers, (index) => registry.resolve({ tenantId: "bench", providerId: `p${index}` }, header))
   )
 
 /** The keys by themselves, imported as a provider does. */

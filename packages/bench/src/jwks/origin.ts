@@ -66,5 +66,5 @@ export const makeOrigin: Effect.Effect<Origin, never, Scope.Scope> = originOf(do
 
 /** As in production, but for the address. */
 export const egress: Layer.Layer<Egress.Egress> = Layer.orDie(
-  NodeEgress.layerWith({ allowLocalhost: true, proxy: "none" })
+  NodeEgress.layer({ allowLocalhost: true, proxy: "none" })
 )

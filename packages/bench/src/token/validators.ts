@@ -40,11 +40,11 @@ const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptio
       algorithms: [alg],
       ...options
     })
-    const keys = Layer.provide(KeySource.jwks({ issuer, url, prefetch: false }), egress)
+    const keys = Layer.provide(KeySource.layerJwks({ issuer, url, prefetch: false }), egress)
     return Effect.gen(function*() {
       const context = yield* Layer.build(keys)
       const { validate } = yield* Effect.provide(
-        TokenValidator.make("bench", { claims: Claims.AccessToken }, policy),
+        TokenValidator.make("bench", { claims: Claims.AccessToken, policy }),
         context
       )
       return { kind: "effect", validate }

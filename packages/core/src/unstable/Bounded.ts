@@ -1,5 +1,5 @@
 /**
- * Waiting for a call to a store only so long, whatever the store does.
+ * Stops waiting for a store call after a limit, even if the call cannot be interrupted.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,11 +9,11 @@ import * as Option from "effect/Option"
 import { unanswered } from "../internal/retry/unanswered.ts"
 
 /**
- * Runs a call to a store, and waits for it only so long: `None` where it has not ended by then.
+ * Runs a call and waits for at most `limit`. Returns `None` if the call has not ended by then.
  *
- * The call runs in a fiber of its own, since a time limit around it would wait until it has let itself be interrupted,
- * which a frozen server never does. The limit also holds in a finalizer, where nothing can be interrupted. The call is
- * told to end when nobody waits for it any more.
+ * The call runs in a separate fiber. `Effect.timeout` waits until the interrupted call has ended, which a call to a frozen
+ * server never does. The limit also holds in a finalizer, where nothing can be interrupted. At the limit, or if the caller
+ * is interrupted, the call is interrupted in the background.
  */
 export const waitAtMost = <A, E, R>(
   call: Effect.Effect<A, E, R>,
@@ -34,9 +34,9 @@ export const waitAtMost = <A, E, R>(
   )
 
 /**
- * How a call has ended once what had come in by the limit was read; one that has not is told to. A process that was
- * paused, as by a collection of garbage, sees its timers first and its sockets after them: the store answered in time,
- * and would be blamed.
+ * Checks once more whether a call has ended, after pending input was read, and interrupts it if not. A process that was
+ * paused, as by garbage collection, runs its timers before it reads its sockets: a store that responded in time would
+ * otherwise count as too slow.
  */
 const lastLook = <A, E>(running: Fiber.Fiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
   Effect.map(Effect.yieldNow, () => {

@@ -1,16 +1,16 @@
 /**
- * Options of a schema: each with its range, a message that names it, and a default.
+ * Fields of option schemas: a range, a message that names it, and a default.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-/** How a duration is written where there is no `Duration`: a number with its unit, as in `"250 millis"`. */
+/** A duration in options: a `Duration`, or text of a number and its unit, as in `"250 millis"`. */
 export type DurationInput = Duration.Duration | Extract<Duration.Input, string>
 
 const units = [["hours", 3_600_000], ["minutes", 60_000], ["seconds", 1_000], ["millis", 1]] as const
 
-/** A duration as options take it, in the largest unit that is whole: what a message names can be written back. */
+/** A duration as text that options accept, in the largest unit that gives a whole number. */
 export const written = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
   const unit = units.find(([, size]) => millis >= size && millis % size === 0)
@@ -19,17 +19,17 @@ export const written = (duration: Duration.Duration): string => {
     : `${millis / unit[1]} ${unit[1] === millis ? unit[0].replace(/s$/, "") : unit[0]}`
 }
 
-/** An option with a default. What it means is said where it stands, from where the reference pages have it too. */
+/** An option with a default. */
 export const defaulted = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(value)))
 
-/** A whole number of a range, both ends included. */
+/** A whole number in a range, both ends included. */
 export const int = (minimum: number, maximum: number) => {
   const expected = `a whole number from ${minimum} to ${maximum}`
   return Schema.Number.check(Schema.isInt({ expected }).abort(), Schema.isBetween({ minimum, maximum }, { expected }))
 }
 
-/** A number of a range, both ends included. */
+/** A number in a range, both ends included. */
 export const number = (minimum: number, maximum: number) => {
   const expected = `a number from ${minimum} to ${maximum}`
   return Schema.Number.check(
@@ -38,13 +38,13 @@ export const number = (minimum: number, maximum: number) => {
   )
 }
 
-/** Text of a length, both ends included. */
+/** Text whose length is in a range, both ends included. */
 export const text = (minimum: number, maximum: number) => {
   const expected = `text from ${minimum} to ${maximum} characters`
   return Schema.String.check(Schema.isMinLength(minimum, { expected }), Schema.isMaxLength(maximum, { expected }))
 }
 
-/** A duration of a range, both ends included; written with its unit. */
+/** A duration in a range, both ends included. Its encoded form is text with a unit. */
 export const duration = (minimum: DurationInput, maximum: DurationInput) => {
   const least = Duration.fromInputUnsafe(minimum)
   const most = Duration.fromInputUnsafe(maximum)

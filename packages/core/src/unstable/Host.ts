@@ -1,8 +1,8 @@
 /**
- * The host of a URL in its one form, and whether it is this machine.
+ * The canonical form of a host, and whether it is this machine.
  *
- * Whatever decides by a host (where keys may be fetched, where a token may go) has to compare it in one form: names that
- * differ in case, in the dot at their end or in how an address is written are the same host.
+ * A decision by host (where keys may be fetched, where a token may be sent) must compare one form: names that differ in case,
+ * in a trailing dot or in the notation of an address are the same host.
  */
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
@@ -10,12 +10,12 @@ import * as Result from "effect/Result"
 
 const isIpv6 = (text: string): boolean => Result.isSuccess(NetAddress.ipv6FromString(text))
 
-/** Characters that would end a host in a URL, be dropped from it, or stand for several hosts. */
+/** Characters that end a host in a URL, are removed from it, or are wildcards. */
 const foreign = /[\s\p{Cc}/?#@\\%*]/u
 
 /**
- * A host as a URL has it, without the dot at its end: lower case, an international name as its A-label, an address in its
- * one form. `undefined` for what is no host: a pattern, a host with a port, an empty label.
+ * The canonical form of a host, as a URL has it, without a trailing dot: lower case, an international name as A-labels, an
+ * address in its canonical notation. `undefined` for a pattern, a host with a port, or an empty label.
  */
 export const canonical = (text: string): string | undefined => {
   if (foreign.test(text)) return undefined
@@ -24,27 +24,27 @@ export const canonical = (text: string): string | undefined => {
   return withoutDot(new URL(`https://${host}`).hostname)
 }
 
-/** The host name of a parsed URL without the dot at its end. `undefined` where a label is empty. */
+/** The host name of a parsed URL without a trailing dot; `undefined` if a label is empty. */
 export const withoutDot = (hostname: string): string | undefined => {
   const host = hostname.endsWith(".") ? hostname.slice(0, -1) : hostname
   return host === "" || host.startsWith(".") || host.endsWith(".") || host.includes("..") ? undefined : host
 }
 
-/** The address that a canonical host is, where it is one. */
+/** The address of a canonical host that is an address, else `undefined`. */
 export const literal = (host: string): NetAddress.IpAddress | undefined =>
   Result.getOrUndefined(NetAddress.ipFromString(host.replace(/^\[(.*)\]$/, "$1")))
 
-/** The last are those of IPv4, mapped into IPv6 (RFC 4291, 2.5.5.2). */
+/** The third block is that of IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2). */
 const loopback = ["127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104"].map((cidr) => IpNetwork.fromStringUnsafe(cidr))
 
 /**
- * Whether an address is one of this machine's own, also as IPv4 mapped into IPv6. One that a gateway or a tunnel would
- * unpack is not: the connection leaves this machine.
+ * Whether an address is a loopback address, also as IPv4 mapped into IPv6. Addresses that a gateway or tunnel translates are
+ * not: such a connection leaves this machine.
  */
 export const isLoopbackAddress = (address: NetAddress.IpAddress): boolean =>
   loopback.some((block) => IpNetwork.contains(block, address))
 
-/** Whether a canonical host is this machine by its name, or by the address that it is. */
+/** Whether a canonical host is `localhost` or a loopback address. */
 export const isLocal = (host: string): boolean => {
   const address = literal(host)
   return address === undefined ? host === "localhost" : isLoopbackAddress(address)

@@ -1,12 +1,11 @@
 /**
- * Moments on two clocks, and how old things are by them.
+ * Instants on two clocks, for ages that neither a suspended machine nor a changed wall clock distorts.
  */
 import type * as Clock from "effect/Clock"
 
 /**
- * One moment on both clocks. The monotonic one stands still while a machine is suspended, and the wall clock can be set:
- * age is the larger of what passed on the two, so that a set-back wall clock changes nothing and a suspended machine does
- * not keep keys.
+ * One instant on both clocks. The monotonic clock stops while a machine is suspended, and the wall clock can be set. An age
+ * is the larger of the two differences: setting the wall clock back changes nothing, and keys expire during a suspension.
  */
 export interface Instant {
   /** Nanoseconds. */
@@ -15,35 +14,35 @@ export interface Instant {
   readonly wall: number
 }
 
-/** This moment. */
+/** The current instant. */
 export const now = (clock: Clock.Clock): Instant => ({
   monotonic: clock.monotonicTimeNanosUnsafe(),
   wall: clock.currentTimeMillisUnsafe()
 })
 
-/** The moment so many milliseconds after another; before it where they are negative. */
+/** The instant some milliseconds after another, or before it if they are negative. */
 export const after = ({ monotonic, wall }: Instant, millis: number): Instant => ({
   monotonic: monotonic + BigInt(Math.round(millis * 1_000_000)),
   wall: wall + millis
 })
 
-/** The earlier of two moments. */
+/** The earlier of two instants. */
 export const earlier = (a: Instant, b: Instant): Instant => a.monotonic < b.monotonic ? a : b
 
-/** The later of two moments. */
+/** The later of two instants. */
 export const later = (a: Instant, b: Instant): Instant => a.monotonic < b.monotonic ? b : a
 
-/** Whether a moment has come, on either clock. */
+/** Whether an instant has passed on either clock. */
 export const hasCome = (moment: Instant, clock: Clock.Clock): boolean =>
   clock.monotonicTimeNanosUnsafe() >= moment.monotonic || clock.currentTimeMillisUnsafe() >= moment.wall
 
-/** Whether a moment has come on both clocks: for what must not end before its time, whichever of them is wrong. */
+/** Whether an instant has passed on both clocks: for a period that must not end early even if one clock is wrong. */
 export const hasComeOnBoth = (moment: Instant, clock: Clock.Clock): boolean =>
   clock.monotonicTimeNanosUnsafe() >= moment.monotonic && clock.currentTimeMillisUnsafe() >= moment.wall
 
-/** Milliseconds until a moment on the clock that reaches it first; zero once it has come. */
+/** Milliseconds until an instant, on the clock that reaches it first; zero once it has passed. */
 export const until = (moment: Instant, at: Instant): number =>
   Math.max(0, Math.min(Number(moment.monotonic - at.monotonic) / 1_000_000, moment.wall - at.wall))
 
-/** Where the wall clock is, seen from the monotonic one: milliseconds. */
+/** The difference between the wall clock and the monotonic clock, in milliseconds. */
 export const offset = ({ monotonic, wall }: Instant): number => wall - Number(monotonic) / 1_000_000

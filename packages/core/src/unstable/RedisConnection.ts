@@ -10,91 +10,123 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { isTelling } from "../internal/retry/unanswered.ts"
 import { waitAtMost } from "./Bounded.ts"
 
-/** What is needed of a connection. */
+/** The part of a connection that sends commands. */
 export type Sender = Pick<Redis.Redis["Service"], "send">
 
-/** Calls that fail in a row, after which the connection is given up and made anew: a client may have closed for good. */
+/** A connection for commands and scripts. Both fail where there is no session. */
+export interface Connection extends Pick<Redis.Redis["Service"], "send" | "eval"> {
+  /** The current session, another object after each reconnect; `undefined` while there is no connection. */
+  readonly session: () => object | undefined
+}
+
+/** Failed calls in a row after which the connection is replaced: its client may have closed for good. */
 const brokenAfter = 5
 
-/** How long it is kept at least: a server that refuses calls, as while it loads its data, must not get a new one for each few. */
+/** How long a connection is kept at least. A server that refuses calls, as while it loads its data, is not reconnected to after every few. */
 const keptFor = Duration.toNanosUnsafe(Duration.seconds(1))
 
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
-/** How long closing a connection may hold up the end of the scope: it waits for replies that may never come. */
+/** How long closing a connection may delay the end of the scope: it waits for replies that may never come. */
 const closeLimit = Duration.seconds(1)
 
-interface Connection {
-  readonly sender: Sender
+interface Session {
+  readonly redis: Redis.Redis["Service"]
   readonly broken: Deferred.Deferred<void>
-  /** The monotonic nanosecond before which it is not given up. */
+  /** The monotonic nanosecond before which it is not replaced. */
   readonly keptUntil: bigint
-  /** In a row. */
+  /** Failures in a row. */
   failures: number
 }
 
 const notConnected = new Redis.RedisError({ cause: new Error("Not connected") })
 
 /**
- * Keeps a connection in the background, so that a Redis that is not there at start is no error and holds nothing up.
- * Calls wait for the first attempt to connect, since a process reads what others stored at its very start. After that they
- * fail at once where there is no connection.
+ * Whether Redis answered, and refused the call: a key holds another type, or the command is wrong. That says something
+ * about the call, and nothing about the connection.
+ */
+export const isRefusal = (error: unknown): boolean =>
+  Predicate.hasProperty(error, "cause") && error.cause instanceof Error &&
+  /^(?:ERR|WRONGTYPE)\b/.test(error.cause.message)
+
+const isRefused = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean => {
+  const error = Exit.findErrorOption(exit)
+  return error._tag === "Some" && isRefusal(error.value)
+}
+
+/**
+ * Keeps a connection in the background: a Redis that is down at start is no error and delays nothing.
  *
- * - `warning`: what is logged at each failure to connect.
+ * Calls wait for the first attempt to connect, since a process reads what others stored when it starts. After that they
+ * fail at once while there is no connection. Calls are not bounded in time: put `Bounded.waitAtMost` around them.
+ *
+ * - `warning`: the log line of each failure to connect.
  */
 export const connectInBackground = Effect.fnUntraced(
   function*<E>(
     layer: Layer.Layer<Redis.Redis, E>,
     warning: string
-  ): Effect.fn.Return<Sender, never, Scope.Scope> {
+  ): Effect.fn.Return<Connection, never, Scope.Scope> {
     const tried = Latch.makeUnsafe()
     const clock = yield* Clock.Clock
-    let current: Connection | undefined
+    let current: Session | undefined
 
-    const session = Effect.gen(function*() {
+    const run = Effect.gen(function*() {
       const scope = yield* Scope.make()
       yield* Effect.addFinalizer(() => Effect.ignore(waitAtMost(Scope.close(scope, Exit.void), closeLimit)))
       const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
-      const sender = yield* Effect.provideContext(Redis.Redis, context)
+      const redis = yield* Effect.provideContext(Redis.Redis, context)
       const keptUntil = clock.monotonicTimeNanosUnsafe() + keptFor
-      current = { sender, broken: yield* Deferred.make<void>(), keptUntil, failures: 0 }
+      current = { redis, broken: yield* Deferred.make<void>(), keptUntil, failures: 0 }
       tried.openUnsafe()
       yield* Deferred.await(current.broken)
+      // Before the connection closes, which may take as long as the limit.
+      current = undefined
     }).pipe(
       Effect.scoped,
       Effect.ensuring(Effect.sync(() => {
         current = undefined
         tried.openUnsafe()
       })),
-      // A layer that dies, as for a malformed URL, is logged and tried again as one that fails: nobody sees it otherwise.
+      // A layer that dies, as for a malformed URL, is logged and tried again like one that fails: nothing else would show it.
       Effect.catchDefect(Effect.fail),
       Effect.tapError(() => Effect.logWarning(warning))
     )
-    // Interrupting an attempt to connect closes what it has opened, which a Redis that hangs never answers.
+    // Interrupting an attempt to connect closes what it has opened, and a Redis that hangs never answers that.
     yield* Effect.acquireRelease(
-      Effect.forkDetach(Effect.forever(Effect.retry(session, reconnect))),
+      Effect.forkDetach(Effect.forever(Effect.retry(run, reconnect))),
       (running) => waitAtMost(Fiber.interrupt(running), closeLimit)
     )
 
+    const note = (session: Session, exit: Exit.Exit<unknown, Redis.RedisError>): Effect.Effect<unknown> => {
+      // A caller that interrupts its calls often enough would otherwise disconnect all others.
+      if (!isTelling(exit)) return Effect.void
+      session.failures = Exit.isSuccess(exit) || isRefused(exit) ? 0 : session.failures + 1
+      return session.failures < brokenAfter || clock.monotonicTimeNanosUnsafe() < session.keptUntil
+        ? Effect.void
+        : Deferred.succeed(session.broken, undefined)
+    }
+
+    const use = <A>(
+      call: (redis: Redis.Redis["Service"]) => Effect.Effect<A, Redis.RedisError>
+    ): Effect.Effect<A, Redis.RedisError> =>
+      Effect.flatMap(tried.await, () => {
+        const session = current
+        return session === undefined
+          ? Effect.fail(notConnected)
+          : Effect.onExit(call(session.redis), (exit) => note(session, exit))
+      })
+
     return {
-      send: <A = unknown>(command: string, ...args: ReadonlyArray<string>) =>
-        Effect.flatMap(tried.await, () => {
-          const connection = current
-          if (connection === undefined) return Effect.fail(notConnected)
-          return Effect.onExit(connection.sender.send<A>(command, ...args), (exit) => {
-            // Else whoever hangs up often enough would cut everybody off.
-            if (!isTelling(exit)) return Effect.void
-            connection.failures = Exit.isSuccess(exit) ? 0 : connection.failures + 1
-            return connection.failures < brokenAfter || clock.monotonicTimeNanosUnsafe() < connection.keptUntil
-              ? Effect.void
-              : Deferred.succeed(connection.broken, undefined)
-          })
-        })
+      session: () => current,
+      send: (command, ...args) => use((redis) => redis.send(command, ...args)),
+      eval: (script) => (...params) => use((redis) => redis.eval(script)(...params))
     }
   }
 )

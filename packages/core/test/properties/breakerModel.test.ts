@@ -131,7 +131,7 @@ const run = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
         model.reset()
     }
     const snapshot = yield* breaker.snapshot
-    assert.deepInclude(snapshot, { state: model.state, total_calls: model.calls, rejected_count: model.rejected })
+    assert.deepInclude(snapshot, { state: model.state, totalCalls: model.calls, rejectedCount: model.rejected })
   }
   yield* Effect.forEach(open, (call) => Fiber.interrupt(call.fiber))
 })

@@ -6,8 +6,7 @@ import { IpNetwork, NetAddress } from "effect/net"
 import fc from "fast-check"
 import * as EgressOptions from "../../src/EgressOptions.ts"
 import { isReachable } from "../../src/internal/egress/addresses.ts"
-import { isListed } from "../../src/internal/egress/hosts.ts"
-import { checkUrl, serviceRules } from "../../src/internal/egress/rules.ts"
+import { checkUrl, isListed, serviceRules } from "../../src/internal/egress/rules.ts"
 
 const none = { networks: [], loopback: false }
 const nowhere = (address: string, reach: Parameters<typeof isReachable>[1] = none) =>

@@ -72,11 +72,11 @@ describe("KeySet", () => {
         Effect.gen(function*() {
           const result = yield* Effect.result(parse(text))
           if (Result.isFailure(result)) return assert.strictEqual(result.failure.code, "JWKS_INVALID")
-          const { set, skipped } = result.success
+          const { keySet, skipped } = result.success
           const entries = entriesOf(text)
           const alone = entries.map(Jwk.parse).flatMap((one) => Result.isSuccess(one) ? [Jwk.entryId(one.success)] : [])
-          for (const { id } of set.all) assert.include(alone, id)
-          assert.strictEqual(set.all.length + skipped.length, entries.length)
+          for (const { id } of keySet.all) assert.include(alone, id)
+          assert.strictEqual(keySet.all.length + skipped.length, entries.length)
           assert.strictEqual(new Set(skipped.map(({ index }) => index)).size, skipped.length)
           for (const { index, reason } of skipped) {
             if (reason === "duplicate" || reason === "unusable") continue
@@ -100,10 +100,10 @@ describe("KeySet", () => {
           const keys = good(count)
           const before = (place: number) => odd.flatMap(([at, entry]) => at === place ? [entry] : [])
           const mixed = [...keys.flatMap((key, place) => [...before(place), key]), ...before(count)]
-          const { set, skipped } = yield* parse({ keys: mixed })
-          assert.deepStrictEqual<unknown>(set.all.map(({ kid }) => kid), keys.slice(0, 100).map(({ kid }) => kid))
-          assert.strictEqual(skipped.length, Math.min(100, mixed.length - set.all.length))
-          assert.deepStrictEqual([...set.byKid.values()].flat(), [...set.all])
+          const { keySet, skipped } = yield* parse({ keys: mixed })
+          assert.deepStrictEqual<unknown>(keySet.all.map(({ kid }) => kid), keys.slice(0, 100).map(({ kid }) => kid))
+          assert.strictEqual(skipped.length, Math.min(100, mixed.length - keySet.all.length))
+          assert.deepStrictEqual([...keySet.byKid.values()].flat(), [...keySet.all])
         })
     ))
 
@@ -133,13 +133,13 @@ describe("KeySet", () => {
       ({ change, count, noise }) =>
         Effect.gen(function*() {
           const keys = good(count)
-          const { set: first } = yield* parse({ keys }, undefined, 3)
+          const { keySet: first } = yield* parse({ keys }, undefined, 3)
           const same = { comment: noise.length, keys: [...noise, ...keys, keys[0]] }
-          const { set: again } = yield* parse(same, first, 4)
+          const { keySet: again } = yield* parse(same, first, 4)
           assert.strictEqual(again, first)
           const changed = change(keys)
           const isSame = JSON.stringify(changed) === JSON.stringify(keys)
-          const { set: next } = yield* parse({ keys: changed }, first, 4)
+          const { keySet: next } = yield* parse({ keys: changed }, first, 4)
           assert.strictEqual(next === first, isSame)
           assert.strictEqual(next.generation, isSame ? 3 : 4)
           for (const key of next.all) {

@@ -3,7 +3,7 @@
  * cache tells of itself, and says what of it must not be.
  */
 import { Duration } from "effect"
-import type { Cause, JwksEvent, Phase } from "../../src/JwksEvent.ts"
+import type { JwksEvent, Phase, TransitionCause } from "../../src/JwksEvent.ts"
 import type { Key, Settings } from "./modelCommands.ts"
 
 /** A moment on both clocks: nanoseconds and milliseconds. */
@@ -172,7 +172,7 @@ const heldAfter = (model: Model, { outcome, sentAt }: Exchange): Held | undefine
   }
 }
 
-const accepted = (model: Model, cause: Cause): void => {
+const accepted = (model: Model, cause: TransitionCause): void => {
   const { fetch } = model
   const exchange = fetch?.last
   const outcome = exchange?.outcome
@@ -195,7 +195,10 @@ const accepted = (model: Model, cause: Cause): void => {
 }
 
 /** The seven transitions, with the causes of each. */
-const transitions: ReadonlyMap<string, ReadonlyArray<Cause>> = new Map<string, ReadonlyArray<Cause>>([
+const transitions: ReadonlyMap<string, ReadonlyArray<TransitionCause>> = new Map<
+  string,
+  ReadonlyArray<TransitionCause>
+>([
   ["Empty Loading", ["lookup", "start", "retry", "forced"]],
   ["Loading Ready", ["loaded"]],
   ["Loading Empty", ["failed"]],
@@ -206,7 +209,7 @@ const transitions: ReadonlyMap<string, ReadonlyArray<Cause>> = new Map<string, R
 ])
 
 /** Whether something may be the cause of a step now. */
-const mayCause = (model: Model, cause: Cause): boolean => {
+const mayCause = (model: Model, cause: TransitionCause): boolean => {
   const { doing, held } = model
   const at = model.now()
   switch (cause) {
@@ -233,7 +236,7 @@ const mayCause = (model: Model, cause: Cause): boolean => {
   }
 }
 
-const changed = (model: Model, { cause, from, to }: { from: Phase; to: Phase; cause: Cause }): void => {
+const changed = (model: Model, { cause, from, to }: { from: Phase; to: Phase; cause: TransitionCause }): void => {
   const step = `${from} -> ${to} (${cause})`
   must(model, from === model.phase, `S1-09: ${step} follows ${model.phase}`)
   must(model, transitions.get(`${from} ${to}`)?.includes(cause) === true, `S1-09: ${step} is no transition`)

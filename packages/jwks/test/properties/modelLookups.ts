@@ -1,9 +1,8 @@
 /** How the lookups of the model test may end. */
 import { Cause, type Clock, Exit, type Fiber } from "effect"
-import type { JoseHeader, KeyTrust } from "../../src/internal/keys/candidate.ts"
 import { JwksKeyNotFound, JwksUnavailable } from "../../src/JwksError.ts"
 import type { KeySet } from "../../src/KeySet.ts"
-import type { Candidate } from "../../src/KeySource.ts"
+import type { Candidate, JoseHeader, KeyTrust } from "../../src/KeySource.ts"
 import { mayAsk, mayRetry, type Model, type Moment, must, passed, trusted } from "./model.ts"
 import type { Key } from "./modelCommands.ts"
 import { materialOf } from "./modelUpstream.ts"

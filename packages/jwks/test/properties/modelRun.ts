@@ -3,12 +3,12 @@ import { issuer, url } from "@keelson/testing/scriptedProvider"
 import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, type Fiber, Layer, Logger, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { findIn } from "../../src/internal/cache/lookup.ts"
+import { findIn } from "../../src/internal/cache/keyLookup.ts"
 import { makeProvider, type Provider } from "../../src/internal/cache/provider.ts"
 import { makeScheduler } from "../../src/internal/cache/scheduler.ts"
-import type { JoseHeader } from "../../src/internal/keys/candidate.ts"
 import { type ImportKey, KeyImport } from "../../src/internal/keys/importKey.ts"
 import * as JwksOptions from "../../src/JwksOptions.ts"
+import type { JoseHeader } from "../../src/KeySource.ts"
 import { happened, hasParted, isReached, makeModel, mayRetry, type Model, must, passed, trusted } from "./model.ts"
 import { type Case, type Command, type Op, pool, type Settings, type Wanted } from "./modelCommands.ts"
 import {
@@ -102,7 +102,7 @@ const lookUp = (world: World, header: JoseHeader | undefined): void => {
     (isReached(held.refresh[1], at) || hasParted(held, at))
   const asked = ask(model, header === undefined ? "keySet" : "find", header)
   const { started } = model
-  start(world, asked, header === undefined ? provider.keySet : findIn(provider, header))
+  start(world, asked, header === undefined ? provider.lookup.keySet : findIn(provider.lookup, header))
   must(model, !isQuick || asked.hasEnded || model.isClosed, "L2: a reader waits for what memory has")
   must(model, !isWanted || model.started > started, "R23: a reader of keys that are due has nothing fetched")
   const { metrics } = Effect.runSync(Effect.provideService(provider.status, Clock.Clock, world.clock))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
-import { type Answer, header, jwks, registryOf, steppingRegistryOf } from "@keelson/testing/scriptedProvider"
+import { type Answer, header, ids, jwks, registryOf, steppingRegistryOf } from "@keelson/testing/scriptedProvider"
 import { Clock, Effect, Exit, Fiber, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -46,6 +46,7 @@ type Operation = typeof operations extends fc.Arbitrary<ReadonlyArray<infer A>> 
 interface Registered {
   readonly issuer: string
   readonly url: string
+  readonly prefetch: boolean
   readonly handed: Set<KeySource.KeyTrust>
 }
 
@@ -71,13 +72,15 @@ const makeRun = Effect.gen(function*() {
     const id = idOf(o)
     const current = model.get(id)
     const options = { issuer: o.issuer, url: o.url, prefetch: o.prefetch }
-    const code = yield* codeOf(registry[o.kind](o.tenant, o.provider, options))
+    const conditions = o.kind === "register" ? { ifAbsent: true } : { ifPresent: true }
+    const code = yield* codeOf(registry.put(ids(o.tenant, o.provider), options, conditions))
     const conflict = o.kind === "register" ? current !== undefined : current?.issuer !== o.issuer
     if (o.kind === "update" && current === undefined) assert.strictEqual(code, "JWKS_NOT_REGISTERED")
     else assert.strictEqual(code, conflict ? "JWKS_CONFLICT" : "ok")
-    if (code !== "ok") return
+    // Equal options change nothing: what was handed out is still trusted.
+    if (code !== "ok" || (current?.url === o.url && current.prefetch === o.prefetch)) return
     end(id)
-    model.set(id, { issuer: o.issuer, url: o.url, handed: new Set() })
+    model.set(id, { issuer: o.issuer, url: o.url, prefetch: o.prefetch, handed: new Set() })
   })
 
   /** Every candidate is of a provider of that tenant and issuer that is registered now, and of its URL. */
@@ -99,9 +102,9 @@ const makeRun = Effect.gen(function*() {
       case "update":
         return register(o)
       case "unregister":
-        return Effect.map(codeOf(registry.unregister(o.tenant, o.provider)), (code) => {
+        return Effect.map(codeOf(registry.remove(ids(o.tenant, o.provider))), (code) => {
           assert.strictEqual(code, model.has(idOf(o)) ? "ok" : "JWKS_NOT_REGISTERED")
-          if (code === "ok") assert.isTrue(registry.wasRemoved(o.tenant, o.provider))
+          if (code === "ok") assert.isTrue(registry.wasRemoved(ids(o.tenant, o.provider)))
           end(idOf(o))
         })
       case "rotate":
@@ -136,7 +139,7 @@ const claim = Effect.fnUntraced(function*(
 ) {
   let owners = 0
   for (const [id, { handed }] of mine) {
-    const own = yield* Effect.exit(registry.resolve(tenant, id.slice(tenant.length + 1), header(kid)))
+    const own = yield* Effect.exit(registry.resolve(ids(tenant, id.slice(tenant.length + 1)), header(kid)))
     if (Exit.isFailure(own) || !own.value.some((candidate) => candidate.trust === trust)) continue
     owners++
     handed.add(trust)
@@ -176,10 +179,12 @@ describe("registry", () => {
           )
           const others = Array.from(
             { length: before },
-            (_, n) => registry.register("t", `p${n}`, { issuer: "i", url: urls[0] })
+            (_, n) => registry.put(ids("t", `p${n}`), { issuer: "i", url: urls[0] }, { ifAbsent: true })
           )
           const busy = yield* Effect.forkChild(Effect.all(others, { concurrency: "unbounded" }))
-          const own = yield* Effect.forkChild(registry.register("t", "own", { issuer: "i", url: urls[1] }))
+          const own = yield* Effect.forkChild(
+            registry.put(ids("t", "own"), { issuer: "i", url: urls[1] }, { ifAbsent: true })
+          )
           for (let step = 0; step < at; step++) yield* Effect.yieldNow
           yield* Fiber.interrupt(own)
           yield* Fiber.await(busy)
@@ -187,7 +192,7 @@ describe("registry", () => {
           const isThere = (yield* registry.statuses()).some(({ providerId }) => providerId === "own")
           const asked = provider.requests.filter((request) => request.url === urls[1]).length
           assert.strictEqual(asked, isThere ? 1 : 0)
-          if (!isThere) yield* registry.register("t", "own", { issuer: "i", url: urls[1] })
+          if (!isThere) yield* registry.put(ids("t", "own"), { issuer: "i", url: urls[1] }, { ifAbsent: true })
           yield* Scope.close(scope, Exit.void)
           assert.strictEqual(provider.underWay(), 0)
         })

@@ -1,3 +1,14 @@
+/**
+ * The model test of a key set cache. It drives a provider of `makeProvider` and a simple model of it with the same commands,
+ * in virtual time, and compares them after every step.
+ *
+ * - `modelCommands.ts`: the commands of a case as plain data, and their generators.
+ * - `modelRun.ts`: runs a case; each command acts on the provider and on the model.
+ * - `model.ts`: the model: what the cache must know, when it may fetch, and which events and transitions are allowed.
+ * - `modelUpstream.ts`: the scripted key set provider, and the checks of each request that it gets.
+ * - `modelLookups.ts`: which results a lookup may have, and the checks of candidates and their trust.
+ * - `modelStatus.ts`: the checks of the status that the cache reports.
+ */
 import { describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
 import { caching, cases, close, freeze, ops, part, pass, publish, reach, weather } from "./modelCommands.ts"

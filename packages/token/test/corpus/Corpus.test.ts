@@ -20,7 +20,7 @@ const keys = Effect.promise(() => made ??= makeKeys())
 /** The control of an algorithm, and the one validator of all. */
 const setUp = Effect.fnUntraced(function*(alg: Alg) {
   const all = yield* keys
-  const source = KeySource.firstOf(
+  const source = KeySource.layerFirstOf(
     keysOf(issuer, Object.values(all.own)),
     keysOf(neighbour, Object.values(all.others))
   )

@@ -1,6 +1,6 @@
 /**
- * The only place that imports Effect's circuit breaker, which is marked experimental: an upgrade of Effect is one edit.
- * Its stores hold the state machine; what runs a call between `admit` and `record` is `guardCall`.
+ * The only module that imports Effect's circuit breaker, which is marked experimental, so that a change in it affects one
+ * file. Its stores implement the state machine; `executeCall` runs a call between `admit` and `record`.
  */
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 

@@ -5,11 +5,11 @@ import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
 import type { BreakerStore, HeldAdmission } from "../../BreakerStore.ts"
-import type { CircuitOpen } from "../../CircuitOpen.ts"
+import type { CircuitOpen } from "./circuitOpen.ts"
 import { consecutive, ignored, type Outcome, rate, type Transition } from "./effectBreaker.ts"
 import type { Recorder } from "./record.ts"
 
-/** The policy in the terms of Effect's stores. */
+/** A policy in the form that Effect's stores take. */
 export const toTripPolicy = (policy: BreakerPolicy) =>
   policy.strategy === "consecutive"
     ? consecutive(policy.failureThreshold)
@@ -18,10 +18,10 @@ export const toTripPolicy = (policy: BreakerPolicy) =>
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
 /**
- * Runs a call between a store's `admit` and `record`, as Effect's breaker does. The state machine is the store's; this
- * makes no scope, no generator and no schedule for a call, which took most of the time of one that succeeds.
+ * Runs a call between a store's `admit` and `record`, as Effect's breaker does. It creates no scope, generator or schedule
+ * for a call, which take most of the time of a successful call through Effect's breaker.
  *
- * A call that is only interrupted is recorded as ignored, which frees the place of a probe.
+ * An interrupted call is recorded as ignored, so that another probe is admitted.
  */
 export const makeExecuteCall = (
   name: string,
@@ -56,7 +56,8 @@ export const makeExecuteCall = (
       store.record({ key: name, generation, outcome: outcome._tag, tripPolicy, openFor: openFor(outcome) }),
       {
         onSuccess: (transition) => transition === undefined ? done : Effect.andThen(publish(transition), done),
-        onFailure: () => Effect.andThen(Effect.logDebug("A breaker's outcome could not be recorded"), done)
+        onFailure: () =>
+          Effect.andThen(Effect.logDebug("Could not record the outcome of a call in the breaker store"), done)
       }
     )
   }
@@ -65,7 +66,7 @@ export const makeExecuteCall = (
     Effect.uninterruptibleMask((restore) => {
       recorder.totals.calls++
       return Effect.matchEffect(store.admit(name), {
-        // A store that fails locks nobody out. The stores of this package never fail.
+        // A failing store rejects no calls. The stores of this package never fail.
         onFailure: (error): Effect.Effect<A, E | CircuitOpen, R> =>
           error.reason._tag === "CircuitBreakerStoreError" ? restore(self) : Effect.fail(recorder.reject(error)),
         onSuccess: (admission) => {
@@ -77,7 +78,7 @@ export const makeExecuteCall = (
     })
 }
 
-/** What to record; a classification that throws says nothing of the service and is the call's own defect. */
+/** The outcome to record. If `classify` throws, the outcome is ignored and the call dies with what was thrown. */
 const judge = <A, E>(
   exit: Exit.Exit<A, E>,
   classify: Classify<A, E>

@@ -15,19 +15,19 @@ const monotonic = (base: Clock.Clock): Clock.Clock => {
 }
 
 /**
- * Effect's memory store on the monotonic clock. On the wall clock, which it reads by itself, a circuit that opened
- * before the clock was set back an hour would stay open for that hour.
+ * Effect's memory store on the monotonic clock. With the wall clock, which Effect's store reads, a circuit would stay open
+ * for an hour longer if the clock was set back by an hour.
  */
 export const makeMonotonicStore = Effect.gen(function*() {
   const store = Context.get(yield* Layer.build(layerStoreMemory()), Store)
-  // A memory store holds nothing for a call: the scope that its type asks for is this one, which nothing is added to.
+  // A memory store holds nothing for a call, so one scope serves all calls, and nothing is added to it.
   const scope = yield* Effect.scope
   const make = (base: Clock.Clock) => ({
     base,
     context: Context.make(Clock.Clock, monotonic(base)).pipe(Context.add(Scope.Scope, scope))
   })
   let current = make(yield* Clock.Clock)
-  // The clock of each call, as with any effect. It is one and the same but in tests, so that the context is kept.
+  // The clock of each call. It changes only in tests, so the last context is kept.
   const contextOf = (caller: Context.Context<never>): Context.Context<Scope.Scope> => {
     const clock = Context.get(caller, Clock.Clock)
     if (clock !== current.base) current = make(clock)

@@ -4,7 +4,7 @@ import type * as Headers from "effect/http/Headers"
 import * as Predicate from "effect/Predicate"
 import { codeInfo, codeOf, type ErrorCode, statusCode } from "../../ErrorCode.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
-import { RetryExhausted } from "../../RetryExhausted.ts"
+import { RetryExhausted } from "../retry/retryExhausted.ts"
 import { failure, ignored, type Outcome, success } from "./effectBreaker.ts"
 
 export { failure, ignored, type Outcome, success } from "./effectBreaker.ts"
@@ -19,13 +19,13 @@ interface Response {
 const isResponse = (value: unknown): value is Response =>
   Predicate.hasProperty(value, "~effect/http/HttpClientResponse")
 
-/** The response that an error is about: its own, or that of the last attempt of a retry. */
+/** The response of an error, or of the last attempt of a retry. */
 const responseOf = (error: unknown): Response | undefined => {
   if (error instanceof RetryExhausted) return responseOf(error.error)
   return Predicate.hasProperty(error, "response") && isResponse(error.response) ? error.response : undefined
 }
 
-/** A failure, which keeps the circuit open for as long as its response asks for, in seconds. A date is not read. */
+/** A failure. A `Retry-After` in seconds keeps the circuit open for that long; a date is not read. */
 const failed = (response: Response | undefined): Outcome => {
   const header = response?.headers["retry-after"]?.trim()
   const asked = header !== undefined && /^\d+$/.test(header) ? RetryAfter.parse(header, 0) : undefined
@@ -38,9 +38,9 @@ const outcomeOf = (code: ErrorCode | undefined, response: Response | undefined):
 }
 
 /**
- * What a breaker makes of a call, by the catalogue: a code that shows the service unwell is a failure, one that shows
- * it well (such as a 4xx) a success, and one that says nothing of it is ignored. An error without a code and a defect
- * are failures; an HTTP response counts by its status, and its `Retry-After` in seconds keeps the circuit open that long.
+ * The outcome of a call by the catalogue: a code for an unhealthy service is a failure, a code for a healthy service (such as
+ * a 4xx) a success, and any other code is ignored. Errors without a code and defects are failures. An HTTP response counts
+ * by its status; its `Retry-After` in seconds keeps the circuit open for that long.
  */
 export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) {

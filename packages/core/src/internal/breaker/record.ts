@@ -2,36 +2,19 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
-import { CircuitOpen } from "../../CircuitOpen.ts"
 import * as Metrics from "../../Metrics.ts"
+import { CircuitOpen } from "./circuitOpen.ts"
 import type { BreakerError, Outcome, Transition } from "./effectBreaker.ts"
-
-export type State = "CLOSED" | "OPEN" | "HALF_OPEN"
-
-/** A breaker at one moment. The counts are those of this process. */
-export interface Snapshot {
-  readonly state: State
-  /** Failures in a row. */
-  readonly failure_count: number
-  /** At how many failures in a row, or at what share of failures, the circuit opens. */
-  readonly failure_threshold: number
-  /** Calls, rejected ones included. */
-  readonly total_calls: number
-  readonly success_count: number
-  /** Calls that were not made. */
-  readonly rejected_count: number
-  /** The policy's `openDuration`. */
-  readonly timeout_seconds: number
-}
+import type { Snapshot, State } from "./snapshot.ts"
 
 const gauge = { CLOSED: 0, OPEN: 1, HALF_OPEN: 2 } as const
-/** The names of states outside of Effect's breaker. */
+/** The names of the states of Effect's breaker. */
 export const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
 
-/** The changes that there are. */
+/** The possible changes of state. */
 const changes = [["CLOSED", "OPEN"], ["OPEN", "HALF_OPEN"], ["HALF_OPEN", "OPEN"], ["HALF_OPEN", "CLOSED"]] as const
 
-/** What this process counts of a circuit: plain fields, read when metrics are read. */
+/** Counts of a circuit in this process, in plain fields that are read when metrics are read. */
 export const makeRecord = Effect.fnUntraced(function*(
   name: string,
   policy: BreakerPolicy
@@ -71,12 +54,12 @@ export const makeRecord = Effect.fnUntraced(function*(
     },
     snapshot: (current) => ({
       state: current,
-      failure_count: totals.streak,
-      failure_threshold: policy.strategy === "ratio" ? policy.failureRatio : policy.failureThreshold,
-      total_calls: totals.calls,
-      success_count: totals.successes,
-      rejected_count: totals.rejected,
-      timeout_seconds: Duration.toSeconds(policy.openDuration)
+      failureCount: totals.streak,
+      failureThreshold: policy.strategy === "ratio" ? policy.failureRatio : policy.failureThreshold,
+      totalCalls: totals.calls,
+      successCount: totals.successes,
+      rejectedCount: totals.rejected,
+      openDuration: policy.openDuration
     }),
     reset() {
       totals.resets++
@@ -88,11 +71,11 @@ export const makeRecord = Effect.fnUntraced(function*(
 
 export interface Recorder {
   readonly totals: { calls: number; successes: number; rejected: number; streak: number; resets: number }
-  /** Remembers the state that the store was in. */
+  /** Sets the last known state of the store. */
   readonly seen: (state: State) => State
-  /** Counts a change of state that this process made. */
+  /** Counts a change of state by this process. */
   readonly moved: (transition: Transition) => void
-  /** Counts how a call ended; one that was under way at a reset is no part of the streak. */
+  /** Counts the outcome of a call. A call that was running at a reset does not count as a failure in a row. */
   readonly note: (outcome: Outcome, resets: number) => void
   readonly reject: (error: BreakerError) => CircuitOpen
   readonly snapshot: (state: State) => Snapshot

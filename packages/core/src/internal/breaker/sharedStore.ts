@@ -1,5 +1,5 @@
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -7,142 +7,147 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Configuration from "../../Configuration.ts"
 import { CurrentDeadline } from "../../Deadline.ts"
+import { waitAtMost } from "../../unstable/Bounded.ts"
+import * as Field from "../../unstable/Field.ts"
+import { connectInBackground, type Connection, isRefusal } from "../../unstable/RedisConnection.ts"
 import { left } from "../instant.ts"
 import { BreakerError, layerStoreRedis, Store, StoreError } from "./effectBreaker.ts"
 
-/** A store in Redis with the connection it lives on. */
-interface Connected {
-  readonly store: Store
-  readonly redis: Redis.Redis["Service"]
-  readonly broken: Deferred.Deferred<void>
-  failures: number
+/** How patient the callers of a store in Redis are. */
+export interface StoreTimes {
+  /** Upper bound of a call to the store. From 1 milli to 10 seconds. Default 200 millis. */
+  readonly timeout?: Field.DurationInput | undefined
+  /** How long after a failed call the store is not called. From 0 millis to 1 hour. Default 1 second. */
+  readonly retryInterval?: Field.DurationInput | undefined
 }
 
-export interface Shared {
+export const StoreTimes = Schema.Struct({
+  timeout: Field.defaulted(Field.duration("1 millis", "10 seconds"), Duration.millis(200)),
+  retryInterval: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(1))
+})
+
+export const storeTimes = Configuration.decoders<StoreTimes, typeof StoreTimes>(StoreTimes)
+
+/** What a call to the store works with. */
+interface Shared {
+  readonly store: Store
+  readonly redis: Connection
+}
+
+export interface SharedStore {
+  /** Deletes a circuit. */
+  readonly remove: (key: string) => Effect.Effect<void, BreakerError>
   /**
-   * Runs a call on the shared store, at most as long as the limit; `undefined` where there is no connection, the last
-   * call failed a moment ago, or this one fails.
+   * Runs a call on the shared store for at most the timeout. Returns `undefined` if there is no connection, the last call
+   * failed less than the retry interval ago, or this call fails.
    */
   readonly attempt: <A>(
-    call: (connected: Pick<Connected, "redis" | "store">) => Effect.Effect<A, BreakerError>
+    call: (shared: Shared) => Effect.Effect<A, BreakerError>
   ) => Effect.Effect<A | undefined, BreakerError>
 }
 
-/** Consecutive failures after which the connection is given up and made anew. */
-const brokenAfter = 5
-
-const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
-
-/** How long closing a connection may hold up the end of the scope: it waits for replies that may never come. */
-const closeLimit = Duration.seconds(1)
-
 /**
- * How long a store that answers is waited for past the deadline: an attempt that was cut at the deadline has no time left
- * for its own record, and without its answer the transition it made would not be seen.
+ * How long past the deadline a call to the store is waited for. An attempt that was interrupted at the deadline has no
+ * time left for recording its outcome, and the transition that the record makes would not be seen.
  */
 const grace = Duration.millis(25)
 
-const isStoreFailure = (exit: Exit.Exit<unknown, BreakerError>): boolean =>
-  Exit.isFailure(exit) &&
-  Option.exists(Exit.findErrorOption(exit), ({ reason }) => reason._tag === "CircuitBreakerStoreError")
-
 /**
- * Whether Redis did answer, but refused the call: a key that holds something else. It tells of that key and not of the
- * connection, so the other circuits stay shared.
- */
-const isRefusal = (exit: Exit.Exit<unknown, BreakerError>): boolean =>
-  Exit.isFailure(exit) &&
-  Option.exists(Exit.findErrorOption(exit), ({ reason }) =>
-    reason._tag === "CircuitBreakerStoreError" && reason.cause instanceof Error &&
-    /^(?:ERR|WRONGTYPE)\b/.test(reason.cause.message))
-
-/**
- * The lease of a probe, renewed while the probe runs. Short, since one that is admitted too late for its caller stays
- * with nobody until it ends, and every process is rejected so long.
+ * The lease of a probe, renewed while the probe runs. It is short: until it ends, every process rejects calls for a probe
+ * that was admitted too late for its caller.
  */
 const probeLease = Duration.seconds(3)
 
+type StoreExit = Exit.Exit<Option.Option<unknown>, BreakerError>
+
+const storeFailure = (exit: StoreExit): unknown =>
+  Exit.isFailure(exit)
+    ? Option.getOrUndefined(Option.map(Exit.findErrorOption(exit), ({ reason }) =>
+      reason._tag === "CircuitBreakerStoreError" ? reason : undefined))
+    : undefined
+
+/** Whether the call did not end in time, or the store could not carry it out. */
+const isStoreFailure = (exit: StoreExit): boolean =>
+  Exit.isSuccess(exit) ? Option.isNone(exit.value) : storeFailure(exit) !== undefined
+
+/** A service for the parts of `Redis` that the store uses: commands and scripts. */
+const serviceOf = ({ eval: evaluate, send }: Connection): Redis.Redis["Service"] => ({
+  send,
+  eval: evaluate,
+  subscribe: () => Effect.die(new Error("The breaker store does not subscribe")),
+  reserve: Effect.die(new Error("The breaker store reserves no connection"))
+})
+
 /**
- * Keeps a connection in the background, so that nothing waits for it and a Redis that is not there at start is no
- * error, and bounds every call: Effect admits and records uninterruptibly, so a frozen Redis would hang every caller.
+ * Effect's store in Redis on a connection that is kept in the background. Every call is bounded: Effect admits and records
+ * uninterruptibly, so a frozen Redis would otherwise block every caller.
  */
 export const makeShared = Effect.fnUntraced(function*<E>(options: {
   readonly redis: Layer.Layer<Redis.Redis, E>
   readonly prefix: string
   readonly timeout: Duration.Duration
   readonly retryInterval: Duration.Duration
-}): Effect.fn.Return<Shared, never, Scope.Scope> {
-  let current: Connected | undefined
-  let retryAt = 0n
-
-  const connect = Effect.gen(function*() {
-    const scope = yield* Scope.make()
-    yield* Effect.addFinalizer(() => closeWithin(scope, closeLimit))
-    const context = yield* Layer.buildWithScope(
-      Layer.provideMerge(layerStoreRedis({ prefix: options.prefix, probeLease }), options.redis),
-      scope
-    )
-    const broken = yield* Deferred.make<void>()
-    current = {
-      store: yield* Effect.provideContext(Store, context),
-      redis: yield* Effect.provideContext(Redis.Redis, context),
-      broken,
-      failures: 0
-    }
-    retryAt = 0n
-    yield* Deferred.await(broken)
-  })
-  const session = Effect.scoped(connect).pipe(
-    Effect.ensuring(Effect.sync(() => current = undefined)),
-    // A layer that dies, as for a malformed URL, is logged and tried again as one that fails: nobody sees it otherwise.
-    Effect.catchDefect(Effect.fail),
-    Effect.tapError(() => Effect.logWarning("The breaker's shared store is not connected; this process goes on alone"))
+}): Effect.fn.Return<SharedStore, never, Scope.Scope> {
+  const redis = yield* connectInBackground(
+    options.redis,
+    "Breaker store is not connected; using in-process circuits"
   )
-  // A session ends when its connection is broken; the waits grow only while none can be made.
-  yield* Effect.forkScoped(Effect.forever(Effect.retry(session, reconnect)))
+  const context = yield* Layer.build(
+    Layer.provide(
+      layerStoreRedis({ prefix: options.prefix, probeLease }),
+      Layer.succeed(Redis.Redis, serviceOf(redis))
+    )
+  )
+  const shared: Shared = { store: Context.get(context, Store), redis }
+  /** The session whose last call failed, and the monotonic nanosecond until which it is not called. */
+  let pause: { readonly session: object; readonly until: bigint } | undefined
 
-  const note = (connected: Connected, exit: Exit.Exit<unknown, BreakerError>): Effect.Effect<void> =>
+  const note = (session: object, exit: StoreExit): Effect.Effect<void> =>
     Effect.clockWith((clock) => {
-      const isRefused = isRefusal(exit)
-      if (isRefused || !isStoreFailure(exit)) {
-        connected.failures = 0
-        return isRefused
-          ? Effect.logWarning("The breaker's shared store refused a call; its circuit is kept in this process")
-          : Effect.void
+      if (!isStoreFailure(exit)) {
+        pause = undefined
+        return Effect.void
       }
-      retryAt = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(options.retryInterval)
-      connected.failures++
-      const report = connected.failures === 1
-        ? Effect.logWarning("The breaker's shared store did not answer in time; this process goes on alone")
-        : Effect.void
-      return connected.failures < brokenAfter ? report : Deferred.succeed(connected.broken, undefined)
+      if (isRefusal(storeFailure(exit))) {
+        pause = undefined
+        return Effect.logWarning("Breaker store refused a call; using an in-process circuit for it")
+      }
+      const isFirst = pause?.session !== session
+      pause = {
+        session,
+        until: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(options.retryInterval)
+      }
+      return isFirst ? Effect.logWarning("Breaker store timed out or failed; using in-process circuits") : Effect.void
     })
 
-  const attempt: Shared["attempt"] = Effect.fnUntraced(function*(call) {
-    const connected = current
+  const attempt: SharedStore["attempt"] = Effect.fnUntraced(function*(call) {
+    const session = redis.session()
     const clock = yield* Clock.Clock
-    if (connected === undefined || clock.monotonicTimeNanosUnsafe() < retryAt) return undefined
-    const late = new BreakerError({ reason: new StoreError({ message: "The shared store did not answer in time" }) })
-    const limited = Effect.timeoutOrElse(call(connected), {
-      duration: options.timeout,
-      orElse: () => Effect.fail(late)
-    })
-    const noted = Effect.tap(Effect.exit(limited), (exit) => note(connected, exit))
-    const exit = yield* waitAtMost(noted, options.timeout)
-    return exit === undefined || isStoreFailure(exit) ? undefined : yield* exit
+    if (session === undefined) return undefined
+    if (pause?.session === session && clock.monotonicTimeNanosUnsafe() < pause.until) return undefined
+    const noted = Effect.tap(Effect.exit(waitAtMost(call(shared), options.timeout)), (exit) => note(session, exit))
+    const exit = yield* waitUntilDeadline(noted, options.timeout)
+    return exit === undefined || isStoreFailure(exit) ? undefined : Option.getOrUndefined(yield* exit)
   })
-  return { attempt }
+  return {
+    attempt,
+    remove: (key) => attempt(({ redis }) => Effect.mapError(redis.send("DEL", options.prefix + key), storeError))
+  }
 })
 
+const storeError = ({ cause }: Redis.RedisError) =>
+  new BreakerError({ reason: new StoreError({ message: "Failed to delete the circuit", cause }) })
+
 /**
- * Waits for a call as long as the limit allows, but not past the current deadline and its grace; `undefined` where that
- * comes first. The call goes on in the background, so that an outcome at the deadline is still recorded, and is judged by
- * what becomes of it there: a caller that has no time left says nothing about the store.
+ * Waits for a call for at most `limit`, and not past the current deadline and its grace; `undefined` if that comes first.
+ * The call itself continues in the background, so that an outcome at the deadline is still recorded, and so that a caller
+ * without time left is no evidence against the store.
  */
-const waitAtMost = <A, E, R>(
+const waitUntilDeadline = <A, E, R>(
   call: Effect.Effect<A, E, R>,
   limit: Duration.Duration
 ): Effect.Effect<A | undefined, E, R> =>
@@ -160,10 +165,3 @@ const waitAtMost = <A, E, R>(
         )
     )
   })
-
-/** Closes a scope, but waits for it only so long. */
-const closeWithin = (scope: Scope.Closeable, limit: Duration.Duration): Effect.Effect<void> =>
-  Effect.flatMap(
-    Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }),
-    (closing) => Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Fiber.await(closing)), limit))
-  )

@@ -4,6 +4,7 @@ import * as Predicate from "effect/Predicate"
 import * as SchemaAST from "effect/SchemaAST"
 import * as Text from "effect/String"
 import { ConfigurationError } from "../../KeelsonError.ts"
+import * as InvalidConfig from "../../unstable/InvalidConfig.ts"
 
 type Path = ReadonlyArray<string>
 interface Leaf {
@@ -15,7 +16,7 @@ interface Setting {
   readonly value: string
 }
 
-/** Every place of the schema that can hold a value. */
+/** Every path of the schema that can hold a value. */
 const leaves = (ast: SchemaAST.AST, path: Path): ReadonlyArray<Leaf> => {
   switch (ast._tag) {
     case "Objects":
@@ -32,27 +33,18 @@ const leaves = (ast: SchemaAST.AST, path: Path): ReadonlyArray<Leaf> => {
 const variable = (path: ReadonlyArray<string | number>): string =>
   path.map((segment) => Text.constantCase(String(segment))).join("_")
 
-const unreadable = (cause: unknown) =>
-  new ConfigurationError({ code: "INVALID_CONFIG", message: "The configuration source could not be read", cause })
-
-/** More than any list of options has: its length is the greatest index that a variable's name ends with. */
+/** More than any list of options has. The length of a list is the greatest index in the names of its variables. */
 const maxItems = 1_000
 
-const tooLong = (path: ReadonlyArray<string | number>) => {
-  const expected = `a list of at most ${maxItems} items`
-  return new ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path.join(".")} must be ${expected}`,
-    details: { path: path.join("."), expected }
-  })
-}
+const tooLong = (path: ReadonlyArray<string | number>) =>
+  InvalidConfig.option(path.join("."), `a list of at most ${maxItems} items`)
 
-/** Every value that the provider has below a path. */
+/** Every value of the provider below a path. */
 const settings = (
   provider: ConfigProvider.ConfigProvider,
   path: ReadonlyArray<string | number>
 ): Effect.Effect<ReadonlyArray<Setting>, ConfigurationError> =>
-  Effect.flatMap(Effect.mapError(provider.load(path), unreadable), (node) => {
+  Effect.flatMap(Effect.mapError(provider.load(path), InvalidConfig.unreadableSource), (node) => {
     if (node === undefined) return Effect.succeed([])
     if (node._tag === "Array" && node.length > maxItems) return Effect.fail(tooLong(path))
     const own = node.value === undefined ? [] : [{ path, value: node.value }]
@@ -78,12 +70,12 @@ const assign = (tree: Record<string, unknown>, path: Path, value: unknown): void
   assign(below, rest, value)
 }
 
-const named = (found: ReadonlyArray<Setting>, depth: number) =>
-  found.map(({ path, value }) => ({ name: variable(path.slice(depth)), value }))
+const named = (all: ReadonlyArray<Setting>, depth: number) =>
+  all.map(({ path, value }) => ({ name: variable(path.slice(depth)), value }))
 
 /**
- * The provider's values below a path as a tree of the schema's own names, so that `MAX_ATTEMPTS`, `max_attempts` and
- * `maxAttempts` are one option, and a value that fits no option is kept under its own name, to be refused.
+ * The provider's values below a path as a tree with the names of the schema: `MAX_ATTEMPTS`, `max_attempts` and `maxAttempts`
+ * are one option. A value that belongs to no option keeps its own name, so that decoding rejects it.
  */
 export const readEnvironment = Effect.fnUntraced(function*(
   ast: SchemaAST.AST,
@@ -91,13 +83,13 @@ export const readEnvironment = Effect.fnUntraced(function*(
   path: Path
 ): Effect.fn.Return<unknown, ConfigurationError> {
   const known = new Map(leaves(SchemaAST.toEncoded(ast), []).map((leaf) => [variable(leaf.path), leaf]))
-  // A provider of the environment splits names at each underscore, so that `objectStore` is OBJECT below which is STORE.
+  // A provider of the environment splits names at each underscore: `objectStore` is `STORE` below `OBJECT`.
   const constant = path.flatMap((segment) => Text.constantCase(segment).split("_"))
   const own = named(yield* settings(provider, path), path.length)
   const upper = named(yield* settings(provider, constant), constant.length)
-  // A provider that maps case gives the same twice. What differs stays, and is refused as a second spelling.
-  const found = [...own, ...upper.filter(({ name, value }) => !own.some((o) => o.name === name && o.value === value))]
-  if (found.length === 0) {
+  // A provider that maps case returns the same value twice. A different value is kept, and rejected as a second spelling.
+  const values = [...own, ...upper.filter(({ name, value }) => !own.some((o) => o.name === name && o.value === value))]
+  if (values.length === 0) {
     const key = path.join(".")
     return yield* new ConfigurationError({
       code: "CONFIG_MISSING",
@@ -108,15 +100,15 @@ export const readEnvironment = Effect.fnUntraced(function*(
   const tree: Record<string, unknown> = {}
   const lists = new Map<Leaf, Array<string>>()
   const whole = new Set<Leaf>()
-  for (const { name, value } of found) {
+  for (const { name, value } of values) {
     const leaf = known.get(name)
     const item = known.get(name.replace(/_\d+$/, ""))
-    // One option in two spellings is refused: one of the two values would be lost.
+    // One option in two spellings is rejected, since one of the values would be lost.
     if (leaf !== undefined && whole.has(leaf)) assign(tree, [name], value)
     else if (leaf !== undefined) {
       whole.add(leaf)
       assign(tree, leaf.path, leaf.list ? value.split(",").map((entry) => entry.trim()) : value)
-      // An item beside the whole list is refused: one of the two would be lost.
+      // An item next to the whole list is rejected, since one of the two would be lost.
     } else if (item?.list === true && !whole.has(item)) lists.set(item, [...(lists.get(item) ?? []), value])
     else assign(tree, [name], value)
   }

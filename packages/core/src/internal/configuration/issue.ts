@@ -1,7 +1,8 @@
 import type * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { ConfigurationError } from "../../KeelsonError.ts"
+import type { ConfigurationError } from "../../KeelsonError.ts"
+import * as InvalidConfig from "../../unstable/InvalidConfig.ts"
 
 const leafHook: SchemaIssue.LeafHook = (issue) => {
   switch (issue._tag) {
@@ -16,13 +17,13 @@ const leafHook: SchemaIssue.LeafHook = (issue) => {
   }
 }
 
-/** What a place of the schema must hold, in the words of its last check. */
+/** The bound of a part of the schema, from its last check. */
 const boundOf = (ast: SchemaAST.AST): string | undefined => {
   const expected = ast.checks?.at(-1)?.annotations?.["expected"]
   return typeof expected === "string" ? expected : undefined
 }
 
-/** Whether an issue is about a place within a value. */
+/** Whether an issue is about a part of a value. */
 const isWithin = (issue: SchemaIssue.Issue): boolean => {
   switch (issue._tag) {
     case "Pointer":
@@ -37,7 +38,7 @@ const isWithin = (issue: SchemaIssue.Issue): boolean => {
   }
 }
 
-/** Names the bound where a value has the wrong type or form too: `a whole number from 1 to 100`, not `number`. */
+/** Names the bound for a value of the wrong type too: `a whole number from 1 to 100` instead of `number`. */
 const named = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
   switch (issue._tag) {
     case "Pointer":
@@ -48,7 +49,7 @@ const named = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
     }
     case "Encoding":
     case "InvalidType": {
-      // Of a list or section whose own form is right, the place within it says more than the bound of the whole.
+      // For a list or section of the right form, the issue within it is more precise than the bound of the whole.
       if (issue._tag === "Encoding" && isWithin(issue.issue)) {
         return new SchemaIssue.Encoding(issue.ast, named(issue.issue))
       }
@@ -63,12 +64,12 @@ const named = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1({ leafHook })
 
-/** What a value must be, for a sentence: the schema's own words are `Expected ...`, or a bound by itself. */
+/** A bound as the end of a sentence. The message of a schema is `Expected ...`, or only the bound. */
 const sentence = (message: string): string => message.startsWith("is ") ? message : `must be ${bound(message)}`
 const bound = (message: string): string =>
   message === "is not an option" ? "a known option" : message.replace(/^Expected /, "")
 
-/** The message names path and bound of every issue, and never the value found: it may be a secret. */
+/** The error of an issue. It names the path and bound of every part, and never the value, which may be a secret. */
 export const toConfigurationError = (
   issue: Schema.SchemaError["issue"],
   prefix: ReadonlyArray<string>
@@ -78,14 +79,11 @@ export const toConfigurationError = (
       .join("."),
     message
   }))
-  return new ConfigurationError({
-    code: "INVALID_CONFIG",
+  return InvalidConfig.option(issues[0]?.path ?? "", bound(issues[0]?.message ?? ""), {
     message: `Invalid configuration: ${
       issues.map(({ message, path }) => `${path === "" ? "the document" : path} ${sentence(message)}`).join("; ")
     }`,
     details: {
-      path: issues[0]?.path ?? "",
-      expected: bound(issues[0]?.message ?? ""),
       issues: issues.map(({ message, path }) => ({ path, expected: bound(message) }))
     }
   })

@@ -7,7 +7,7 @@ import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
 import { validation } from "./catalogue/validation.ts"
 
-/** Name to entry. Neither an id nor a name is ever used again for another meaning. */
+/** The entries by name. Ids and names are never reused for another meaning. */
 export const catalogue = {
   ...configuration,
   ...authentication,

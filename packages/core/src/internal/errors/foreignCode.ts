@@ -1,7 +1,8 @@
 import * as Predicate from "effect/Predicate"
 import type { ErrorCode } from "../../ErrorCode.ts"
+import { findFirst } from "../../unstable/CauseChain.ts"
 
-/** The code of an HTTP status that reports a failure; `undefined` for one that does not. */
+/** The code of an HTTP status; `undefined` below 400. */
 export const statusCode = (status: number): ErrorCode | undefined => {
   if (status < 400) return undefined
   if (status === 429) return "RATE_LIMITED"
@@ -16,19 +17,22 @@ const resolution = /^(?:ENOTFOUND|EAI_[A-Z]+|ENODATA|ENONAME|ESERVFAIL|EREFUSED|
 const timeout =
   /^(?:ETIMEDOUT|ETIMEOUT|ESOCKETTIMEDOUT|ERR_(?:SOCKET_CONNECTION|TLS_HANDSHAKE)_TIMEOUT|UND_ERR_(?:HEADERS|BODY|CONNECT)_TIMEOUT)$/
 
-/** By the code that Node gives an error of a socket, of name resolution or of TLS. */
+/** The code of an error of Node's sockets, name resolution or TLS. */
 const systemCode = (code: string): ErrorCode | undefined => {
   if (timeout.test(code)) return "TIMEOUT"
   if (tls.test(code)) return "TLS_FAILED"
   return network.test(code) || resolution.test(code) ? "NETWORK_ERROR" : undefined
 }
 
+const causes = ["cause"] as const
+
 /** The first system code in a chain of causes. */
-const ofCause = (error: unknown, depth = 0): ErrorCode | undefined => {
-  if (!Predicate.isObject(error) || depth > 8) return undefined
-  const found = "code" in error && typeof error["code"] === "string" ? systemCode(error["code"]) : undefined
-  return found ?? ofCause(error["cause"], depth + 1)
-}
+const ofCause = (error: unknown): ErrorCode | undefined =>
+  findFirst(
+    error,
+    causes,
+    (link) => "code" in link && typeof link.code === "string" ? systemCode(link.code) : undefined
+  )
 
 const ofHttpClient = (reason: unknown): ErrorCode | undefined => {
   if (!Predicate.isObject(reason)) return undefined
@@ -42,7 +46,7 @@ const ofHttpClient = (reason: unknown): ErrorCode | undefined => {
     : "INTERNAL_ERROR"
 }
 
-/** The code for errors of Effect and of Node, which carry none of ours; by their shape, so that nothing is imported. */
+/** The code of an error of Effect or Node. It goes by their shape, so that no module of theirs is imported. */
 export const foreignCode = (error: object): ErrorCode | undefined => {
   const tag = "_tag" in error ? error._tag : undefined
   if (tag === "TimeoutError") return "TIMEOUT"

@@ -1,4 +1,4 @@
-/** What a metric is called and means. */
+/** The definition of a metric. */
 export interface Definition {
   /** Without the prefix. */
   readonly name: string
@@ -6,7 +6,7 @@ export interface Definition {
   readonly unit: string
   readonly labels: ReadonlyArray<string>
   readonly description: string
-  /** How the sources of one series are put together. Default `sum`. */
+  /** How the sources of one series are combined. Default `sum`. */
   readonly combine?: "sum" | "max"
 }
 
@@ -17,21 +17,21 @@ export const definitions = {
     kind: "counter",
     unit: "acquisitions",
     labels: ["server", "status"],
-    description: "Tokens asked of an authorization server, by result (success, failure)."
+    description: "Token acquisitions from an authorization server, by result (success, failure)."
   },
   tokenAcquisitionDuration: {
     name: "token_acquisition_duration_seconds",
     kind: "histogram",
     unit: "seconds",
     labels: ["server"],
-    description: "How long acquiring a token took."
+    description: "Duration of a token acquisition."
   },
   tokenEscalations: {
     name: "token_refresh_escalations_total",
     kind: "counter",
     unit: "escalations",
     labels: ["server"],
-    description: "How often failures in a row to acquire a token were escalated."
+    description: "Escalations after consecutive failures to acquire a token."
   },
   cacheHits: {
     name: "cache_hits_total",
@@ -74,28 +74,28 @@ export const definitions = {
     kind: "counter",
     unit: "transitions",
     labels: ["server", "from", "to"],
-    description: "Changes of a circuit's state that this process made."
+    description: "State changes of a circuit by this process."
   },
   circuitBreakerStoreFallbacks: {
     name: "circuit_breaker_store_fallbacks_total",
     kind: "counter",
     unit: "calls",
     labels: [],
-    description: "Calls that the in-process store admitted, because the shared one did not answer in time."
+    description: "Calls admitted by the in-process store, because the shared store was unavailable."
   },
   retryAttempts: {
     name: "retry_attempts_total",
     kind: "counter",
     unit: "attempts",
     labels: ["server"],
-    description: "Attempts after the first one of a call."
+    description: "Retries: attempts after the first attempt of a call."
   },
   retryBudgetSpent: {
     name: "retry_budget_spent_total",
     kind: "counter",
     unit: "calls",
     labels: ["server"],
-    description: "Calls that failed without a further attempt, because the budget for retries was spent."
+    description: "Calls that were not retried because the retry budget was spent."
   },
   jwksRequests: {
     name: "jwks_cache_requests_total",
@@ -116,28 +116,29 @@ export const definitions = {
     kind: "counter",
     unit: "lookups",
     labels: ["tenant", "provider"],
-    description: "Key lookups that memory could not answer, whatever became of them."
+    description: "Key lookups that memory could not answer."
   },
   jwksStale: {
     name: "jwks_cache_stale_total",
     kind: "counter",
     unit: "lookups",
     labels: ["tenant", "provider"],
-    description: "Hits on keys past their lifetime."
+    description: "Key lookups answered from memory with keys past their lifetime."
   },
   jwksFloodLimited: {
     name: "jwks_cache_flood_limited_total",
     kind: "counter",
     unit: "lookups",
     labels: ["tenant", "provider"],
-    description: "Lookups of unknown keys that were not allowed to cause a fetch."
+    description: "Lookups of unknown keys that caused no fetch because of the cooldown."
   },
   jwksLookupFailures: {
     name: "jwks_cache_lookup_failures_total",
     kind: "counter",
     unit: "lookups",
     labels: ["tenant", "provider", "reason"],
-    description: "Lookups without a key by reason (unknown, mismatched, ambiguous, unavailable): the last one is a 503."
+    description:
+      "Lookups that found no key, by reason (unknown, mismatched, ambiguous, unavailable); unavailable is a 503."
   },
   jwksRefresh: {
     name: "jwks_cache_refresh_total",
@@ -151,21 +152,21 @@ export const definitions = {
     kind: "counter",
     unit: "fetches",
     labels: ["tenant", "provider"],
-    description: "Fetches of a key set that failed with all their attempts."
+    description: "Fetches of a key set whose attempts all failed."
   },
   jwksRefreshDuration: {
     name: "jwks_cache_refresh_duration_seconds",
     kind: "histogram",
     unit: "seconds",
     labels: ["tenant", "provider"],
-    description: "How long a fetch of a key set took with all its attempts."
+    description: "Duration of a fetch of a key set, with all its attempts."
   },
   jwksSnapshotErrors: {
     name: "jwks_cache_snapshot_errors_total",
     kind: "counter",
     unit: "calls",
     labels: ["tenant", "provider"],
-    description: "Calls to the store of snapshots that failed, and snapshots that were refused."
+    description: "Failed calls to the snapshot store, and rejected snapshots."
   },
   jwksHealth: {
     name: "jwks_cache_health",
@@ -180,7 +181,7 @@ export const definitions = {
     kind: "gauge",
     unit: "seconds",
     labels: ["tenant", "provider"],
-    description: "By how much the provider's clock is ahead of ours, by its Date header.",
+    description: "Seconds by which the provider's clock is ahead of this machine's, from the Date header.",
     combine: "max"
   },
   tokenValidations: {
@@ -188,63 +189,63 @@ export const definitions = {
     kind: "counter",
     unit: "tokens",
     labels: ["validator", "result"],
-    description: "Tokens that were validated, by result: `accepted`, or the id of the code that they were refused with."
+    description: "Validated tokens, by result: `accepted`, or the id of the error code."
   },
   tokenCacheHits: {
     name: "token_cache_hits_total",
     kind: "counter",
     unit: "tokens",
     labels: ["validator"],
-    description: "Tokens whose signature and claims were remembered."
+    description: "Token cache hits: signature and claims were already verified."
   },
   tokenCacheMisses: {
     name: "token_cache_misses_total",
     kind: "counter",
     unit: "tokens",
     labels: ["validator"],
-    description: "Tokens that were not remembered, whatever became of them."
+    description: "Token cache misses."
   },
   tokenCacheEntries: {
     name: "token_cache_entries",
     kind: "gauge",
     unit: "tokens",
     labels: ["validator"],
-    description: "Tokens that are remembered."
+    description: "Tokens in the cache of verified tokens."
   },
   tokenCacheBytes: {
     name: "token_cache_bytes",
     kind: "gauge",
     unit: "bytes",
     labels: ["validator"],
-    description: "Memory that the remembered tokens take, as estimated."
+    description: "Estimated memory of the cache of verified tokens."
   },
   revocationEntries: {
     name: "revocation_entries",
     kind: "gauge",
     unit: "entries",
     labels: ["store"],
-    description: "Revocations that this process holds, by where the list is kept (memory, redis)."
+    description: "Revocations held by this process, by kind of store (memory, redis)."
   },
   revocationStoreFailures: {
     name: "revocation_store_failures_total",
     kind: "counter",
     unit: "calls",
     labels: ["operation"],
-    description: "Calls to the shared list of revocations that failed or were late, by operation (check, revoke)."
+    description: "Calls to the shared revocation list that failed or timed out, by operation (check, revoke)."
   },
   httpRequests: {
     name: "http_requests_total",
     kind: "counter",
     unit: "requests",
     labels: ["method", "endpoint", "status"],
-    description: "HTTP requests by status; the status is `error` where there was no response."
+    description: "HTTP requests by status; `error` if there was no response."
   },
   httpRequestDuration: {
     name: "http_request_duration_seconds",
     kind: "histogram",
     unit: "seconds",
     labels: ["method", "endpoint"],
-    description: "How long an HTTP request took until the head of its response, or its failure."
+    description: "Duration of an HTTP request until the head of its response, or its failure."
   },
   errors: {
     name: "errors_total",
@@ -257,7 +258,7 @@ export const definitions = {
 
 type Definitions = typeof definitions
 
-/** The name that code uses for a metric of a kind. */
+/** The names in code of the metrics of a kind. */
 export type MetricName<Kind extends Definition["kind"] = Definition["kind"]> = {
   readonly [Name in keyof Definitions]: Definitions[Name]["kind"] extends Kind ? Name : never
 }[keyof Definitions]

@@ -10,16 +10,16 @@ type AnyMetric = Metric.Counter<number> | Metric.Gauge<number>
 type Registry = Context.Service.Shape<typeof Metric.MetricRegistry>
 
 /**
- * The sources of one series in one registry. A registry knows one reader per series: this is it. It has few objects, as
- * there may be ten thousand.
+ * The sources of one series in one registry, which has one reader for each series. It uses few objects, since there may be
+ * ten thousand series.
  */
 class Series {
   readonly definition: Definition
   readonly all: Map<string, Series>
   readonly key: string
-  /** One source, as most have, or several. */
+  /** One source, as most series have, or several. */
   sources: Source | Set<Source> | undefined
-  /** What the sources that left have counted. */
+  /** The counts of removed sources. */
   retired = 0
   registration: Metric.Registration | undefined
 
@@ -33,7 +33,7 @@ class Series {
     else if (this.sources instanceof Set) this.sources.add(source)
     else this.sources = new Set([this.sources, source])
   }
-  /** Whether none is left. */
+  /** Removes a source. Returns whether none is left. */
   remove(source: Source): boolean {
     if (this.sources instanceof Set) this.sources.delete(source)
     else this.sources = undefined
@@ -55,7 +55,7 @@ class Source {
     this.read = read
     this.series = series
   }
-  /** A source that fails must not fail the scope that it leaves. */
+  /** Removes the source. A source that throws must not fail the closing scope. */
   get leave(): Effect.Effect<void> {
     return Effect.ignoreCause(Effect.sync(() => {
       const { series } = this
@@ -69,10 +69,10 @@ class Source {
   }
 }
 
-/** Weak, so that a registry of a test is not kept. Beside the registry, since it has no place for it. */
+/** The series of each registry. Weak, so that the registry of a test can be collected. */
 const bySeries = new WeakMap<Registry, Map<string, Series>>()
 
-/** The same for the same labels in any order, as a registry has it. */
+/** The key of a series, which does not depend on the order of its labels. */
 const keyOf = (metric: AnyMetric, context: Context.Context<never>): string => {
   const labels = { ...metric.attributes, ...Context.get(context, Metric.CurrentMetricAttributes) }
   return JSON.stringify([metric.id, Object.entries(labels).toSorted(([a], [b]) => a < b ? -1 : 1)])

@@ -16,7 +16,7 @@ const decode = (text: string): string =>
 
 const escaped = (char: string): string => `%${char.codePointAt(0)!.toString(16).toUpperCase()}`
 
-/** Encodes again, but for the characters that stood there unencoded. */
+/** Encodes again, except for characters that were not encoded before. */
 const encode = (text: string, original: string): string => {
   try {
     const before = original.toUpperCase()
@@ -40,7 +40,7 @@ const cleaned = (found: string, redact: (decoded: string) => string): string => 
   return found
 }
 
-/** What percent-encoding hides is redacted once it is decoded; if that changes it, it is encoded again. */
+/** Redacts percent-encoded text: decodes it, redacts it, and encodes it again if that changed it. */
 export const encodedRuns = (text: string, redact: (decoded: string) => string): string =>
   text.includes("%")
     ? text.replaceAll(run, (found) => {

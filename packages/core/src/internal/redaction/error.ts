@@ -7,7 +7,7 @@ const maxErrors = 64
 const maxFrames = 64
 const maxName = 128
 
-/** The errors already in the view, so that a cycle ends, and how many more it takes. */
+/** The errors around the one being copied, so that a cycle ends, and how many more are copied. */
 interface Walk {
   left: number
   readonly ancestors: Set<object>
@@ -24,7 +24,7 @@ const read = (source: object, name: string): unknown => {
 const isFrame = (line: string): boolean =>
   /^\s{0,32}at /.test(line) || (/^[^\s@]{0,256}@/.test(line) && /:\d{1,9}:\d{1,9}$/.test(line))
 
-/** The lines that name places in code; the message, which comes first and may look like one, is taken out before. */
+/** The lines of a stack that name places in code. The message, which may look like one, is removed first. */
 const frames = (stack: unknown, message: string): string => {
   if (typeof stack !== "string") return ""
   const start = message === "" ? -1 : stack.indexOf(message)
@@ -90,7 +90,7 @@ const bare = (name: string, message: string, stack: string): Error => {
   return error
 }
 
-/** A view of an error, or of anything thrown, that holds nothing of the original. */
+/** A redacted copy of an error or any thrown value. It holds no reference to the original. */
 export const redactError = (source: unknown): Error => {
   try {
     return view(source, 0, { left: maxErrors, ancestors: new Set() }) ?? bare("Error", "[CIRCULAR]", "")

@@ -1,7 +1,7 @@
 import { REDACTED } from "./limits.ts"
 import { redactText } from "./text.ts"
 
-/** Their values say nothing about who calls and grant nothing. `location`, `link` and `host` may, and are not here. */
+/** Headers whose values neither identify a caller nor grant access. `location`, `link` and `host` may, so they are not listed. */
 const shown = new Set([
   "accept",
   "accept-encoding",
@@ -35,7 +35,7 @@ const shown = new Set([
   "x-request-id"
 ])
 
-/** Allowlisted header values, as text without secrets; the others are replaced. */
+/** Header values: those of the allowlist as redacted text, all others replaced. */
 export const redactHeaders = (entries: Iterable<readonly [string, unknown]>): Record<string, string> =>
   Object.fromEntries(
     Array.from(entries, ([name, value]) => [

@@ -17,7 +17,7 @@ const maxTotal = 65_536
 const unreadable = "[UNREADABLE]"
 const circular = "[CIRCULAR]"
 
-/** What is left to write, in characters, and the objects around the one being copied. */
+/** The number of characters that may still be written, and the objects around the one being copied. */
 interface Walk {
   left: number
   readonly ancestors: Set<object>
@@ -30,7 +30,7 @@ const string = (value: string, walk: Walk): string => {
   return text
 }
 
-/** What stands for a copied member with a secret's name; `undefined` if the name or the value tells that it is none. */
+/** The replacement of a member with the name of a secret; `undefined` if its name or value shows that it is no secret. */
 const hidden = (name: string, copy: Schema.Json, keySet: boolean): string | undefined => {
   const kind = sensitivity(name)
   if (kind === undefined || copy === null || typeof copy === "boolean") return undefined
@@ -54,7 +54,7 @@ const member = (source: object, key: string, depth: number, walk: Walk): Schema.
   }
 }
 
-/** Hides by name, also the `value` beside a `name`, as lists of headers and parameters have them. */
+/** Redacts by name, also the `value` next to a `name`, as in lists of headers and parameters. */
 const hide = (copy: Record<string, Schema.Json>): void => {
   const keySet = Object.hasOwn(copy, "kty")
   const named = Object.hasOwn(copy, "name") ? copy["name"] : undefined
@@ -80,7 +80,7 @@ const members = (source: object, depth: number, walk: Walk): Record<string, Sche
   return out
 }
 
-/** Of a pair, as in a `Map`, form parameters or raw headers, the first may be a secret's name. */
+/** Redacts a pair, as in a `Map`, form parameters or raw headers: the first element may be the name of a secret. */
 const list = (values: Iterable<unknown>, depth: number, walk: Walk): Schema.Json => {
   const out: Array<Schema.Json> = []
   for (const value of values) {
@@ -96,7 +96,7 @@ const list = (values: Iterable<unknown>, depth: number, walk: Walk): Schema.Json
   return mark === undefined ? out : [name!, mark]
 }
 
-/** What has a form of its own; `undefined` for plain objects. */
+/** The JSON of values with their own form; `undefined` for plain objects. */
 const known = (source: object, depth: number, walk: Walk): Schema.Json | undefined => {
   if (Redacted.isRedacted(source)) return "<redacted>"
   if (Redactable.isRedactable(source)) return visit(Redactable.redact(source), depth + 1, walk)
@@ -158,7 +158,7 @@ const visit = (value: unknown, depth: number, walk: Walk): Schema.Json => {
 
 const start = (): Walk => ({ left: maxTotal, ancestors: new Set() })
 
-/** A bounded copy of anything, as JSON without secrets. */
+/** A copy of any value as redacted JSON of bounded size. */
 export const redactValue = (value: unknown): Schema.Json => visit(value, 0, start())
 
 /** The same for the members of a plain object. */

@@ -1,18 +1,18 @@
-/** Stands in place of every secret. */
+/** Replaces every secret. */
 export const REDACTED = "[REDACTED]"
 
-/** Ends a text that was cut. */
+/** The end of a text that was cut. */
 export const TRUNCATED = "[TRUNCATED]"
 
-/** The longest text that is looked at, in UTF-16 units (64 Ki). */
+/** The longest text that is scanned, in UTF-16 units (64 Ki). */
 export const maxLength = 65_536
 
 const whitespace = /\s/
 
 /**
- * The beginning of a text, to the last white space within `limit`: a secret that straddles the limit goes as a whole.
+ * The beginning of a text, to the last white space within `limit`, so that a secret across the limit is removed as a whole.
  *
- * `undefined` when the text fits. A text without white space leaves nothing.
+ * `undefined` if the text fits. Nothing of a text without white space is kept.
  */
 export const head = (text: string, limit: number): string | undefined => {
   if (text.length <= limit) return undefined

@@ -29,7 +29,7 @@ const annotations = (reason: Cause.Reason<unknown>): Context.Context<never> => {
   return Context.makeUnsafe(kept)
 }
 
-/** The same reasons with views of their errors and defects, and with the spans they passed. */
+/** The reasons of a cause with redacted errors and defects, and with their spans. */
 const redactReasons = (cause: Cause.Cause<unknown>): Cause.Cause<Error> =>
   Cause.fromReasons(cause.reasons.map((reason) => {
     if (Cause.isInterruptReason(reason)) {
@@ -40,7 +40,7 @@ const redactReasons = (cause: Cause.Cause<unknown>): Cause.Cause<Error> =>
       : Cause.makeDieReason(redactError(reason.defect)).annotate(annotations(reason))
   }))
 
-/** The pretty text of a cause without secrets. */
+/** The redacted text of a cause. */
 export const redactCause = (cause: Cause.Cause<unknown>): string => redactText(Cause.pretty(redactReasons(cause)))
 
 const part = (message: unknown): unknown => {
@@ -48,7 +48,7 @@ const part = (message: unknown): unknown => {
   return message instanceof Error ? redactError(message) : redactValue(message)
 }
 
-/** The fiber as a logger sees it: annotations and labels of spans without secrets, the rest as it is. */
+/** The fiber for a logger: annotations and labels of spans redacted, everything else unchanged. */
 const fiberView = (fiber: Fiber.Fiber<unknown, unknown>): Fiber.Fiber<unknown, unknown> => {
   const noted = redactMembers(fiber.getRef(References.CurrentLogAnnotations))
   const spans = fiber.getRef(References.CurrentLogSpans).map(([label, start]): [label: string, timestamp: number] => [
@@ -65,7 +65,7 @@ const fiberView = (fiber: Fiber.Fiber<unknown, unknown>): Fiber.Fiber<unknown, u
   })
 }
 
-/** A logger whose input holds no secrets. */
+/** A logger whose input is redacted. */
 export const redactLogger = <Output>(self: Logger.Logger<unknown, Output>): Logger.Logger<unknown, Output> =>
   Logger.make((options) =>
     self.log({

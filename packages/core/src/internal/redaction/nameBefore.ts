@@ -4,13 +4,13 @@ import { type Sensitivity, sensitivity } from "./sensitivity.ts"
 export interface Name {
   readonly kind: Sensitivity
   readonly text: string
-  /** In quotes of its own, as in JSON. */
+  /** Whether the name is in quotes, as in JSON. */
   readonly quoted: boolean
-  /** A parameter: after `?` or `&`. */
+  /** Whether it is a parameter: after `?` or `&`. */
   readonly query: boolean
-  /** First on its line, but for indentation, list marks and quotes. */
+  /** Whether it is first on its line, after indentation, list marks and quotes. */
   readonly first: boolean
-  /** The quote before name and value together, as in `-H "Cookie: a"`; else empty. */
+  /** The quote around name and value together, as in `-H "Cookie: a"`; else empty. */
   readonly around: string
 }
 
@@ -30,7 +30,7 @@ const decoded = (raw: string, lines: boolean): string => {
   return lines ? plain.replaceAll(/\\+[nrt]/g, "\n") : plain
 }
 
-/** The last name in a text, where it begins, and whether quotes end it. */
+/** The last name in a text, its start, and whether a quote follows it. */
 const last = (plain: string): { readonly name: string; readonly start: number; readonly quoted: boolean } => {
   let end = plain.length
   while (end > 0 && closing.test(plain[end - 1]!)) end--

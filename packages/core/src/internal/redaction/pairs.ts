@@ -31,8 +31,8 @@ const isSecret = (text: string, name: Name, span: Span, separator: string, keySe
 }
 
 /**
- * The values of sensitive names: `name=value` in queries, forms and cookies, members of JSON
- * (at any level of escaping) and of inspected objects and maps, headers, and lines of YAML.
+ * Redacts the values of sensitive names: `name=value` in queries, forms and cookies, members of JSON (at any level of
+ * escaping) and of inspected objects and maps, headers, and lines of YAML.
  */
 export const pairs = (text: string): string => {
   const keySet = text.includes("kty")

@@ -23,7 +23,7 @@ const words = new Set(
 const challenge = /^(?:realm|error|error_description|error_uri|scope|algs|resource_metadata|charset|title)=/i
 const base64 = /^[A-Za-z0-9+/_-]{4,}={0,2}$/
 
-/** Where a value ends, without the punctuation of the sentence or structure around it. At most 8 characters. */
+/** The end of a value without the punctuation of the text around it, of which at most 8 characters are removed. */
 export const trimmedEnd = (text: string, start: number, end: number): number => {
   const stop = Math.max(start, end - 8)
   while (end > stop && ";,.:)]}'`\\>".includes(text[end - 1]!) && !text.endsWith(REDACTED, end)) end--
@@ -37,11 +37,11 @@ const isCredential = (name: string, value: string): boolean => {
   return base64.test(value) && (value.length >= 24 || /\d|=|[a-z][A-Z]/.test(value))
 }
 
-/** A name of a scheme that stands before credentials, as `Basic` does. */
+/** Whether a text is the name of an authentication scheme, such as `Basic`. */
 export const isScheme = (text: string): boolean =>
   /^(?:bearer|dpop|gnap|ssws|basic|negotiate|ntlm|digest|hawk|oauth|mac|token|apikey|aws4-hmac-sha256)$/i.test(text)
 
-/** The credentials of an authentication scheme, wherever they stand; the scheme stays. */
+/** Redacts the credentials of an authentication scheme anywhere in a text; the scheme stays. */
 export const schemes = (text: string): string => {
   let out = ""
   let from = 0
@@ -61,5 +61,5 @@ export const schemes = (text: string): string => {
   return out + text.slice(from)
 }
 
-/** The same for schemes whose credentials are parameters: to the end of the line. */
+/** Redacts credentials that are parameters, to the end of the line. */
 export const parameters = (text: string): string => text.replaceAll(withParameters, `$1${REDACTED}`)

@@ -1,11 +1,11 @@
 /**
- * How a name tells that its value is secret.
+ * How surely a name means that its value is secret.
  *
  * - `strong`: in every notation.
  * - `header`: like `strong`, and a value after a colon goes to the end of the line.
- * - `word`: also an everyday word ("Invalid token: expired"); unquoted after a colon only if the value is no prose.
+ * - `word`: also an everyday word ("Invalid token: expired"); without quotes after a colon only if the value is not prose.
  * - `count`: a plural, which may also count ("tokens: 5").
- * - `weak`: mostly harmless ("code: 42", "state: open"); in a query or form always, elsewhere if the value is opaque.
+ * - `weak`: mostly harmless ("code: 42", "state: open"); always in a query or form, elsewhere only if the value is opaque.
  * - `jwk`: a private member of a JSON Web Key.
  */
 export type Sensitivity = "strong" | "header" | "word" | "count" | "weak" | "jwk"
@@ -22,7 +22,7 @@ const strong = new RegExp(
     "|seed_?phrase|connection_?string|(?:^|_)(?:sid|sig|pwd|pass|otp|totp|pin|auth|session|bearer|cookies?|mnemonic))$"
 )
 
-/** Lower case, camel case and separators alike: `X-Api-Key`, `apiKey` and `api_key` are one name. */
+/** Removes differences of case and separators: `X-Api-Key`, `apiKey` and `api_key` are one name. */
 const normalize = (name: string): string =>
   name
     .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
@@ -30,7 +30,7 @@ const normalize = (name: string): string =>
     .replaceAll(/^_|_$/g, "")
     .toLowerCase()
 
-/** What the name of a member, parameter, header or variable tells; `undefined` if nothing, or longer than 128. */
+/** The sensitivity of the name of a member, parameter, header or variable; `undefined` for a harmless name, or one longer than 128. */
 export const sensitivity = (name: string): Sensitivity | undefined => {
   if (name.length === 0 || name.length > 128) return undefined
   const normal = normalize(name)
@@ -51,15 +51,15 @@ const harmless = new Set(
   ).split(" ")
 )
 
-/** A word that messages put after a name, and which is no secret. */
+/** Words that messages put after a name and that are not secret. */
 export const isHarmlessWord = (value: string): boolean => harmless.has(value.toLowerCase())
 
-/** What a message says about a member: "must be a string". In lower case and without digits. */
+/** The statement of a message about a member: "must be a string". In lower case and without digits. */
 export const isHarmlessPhrase = (value: string): boolean =>
   /^(?:must|is|was|are|should|cannot|can't|expected|required|missing|invalid|has|have)\b[a-z '"`,.()-]{0,160}$/.test(
     value
   )
 
-/** A value that shows nothing: a literal, stars, or the mark of another redaction. */
+/** A value without information: a literal, stars, or the mark of another redaction. */
 export const isPlaceholder = (value: string): boolean =>
   /^(?:null|undefined|true|false|None|\*+|\[REDACTED\]|<redacted(?::[\w .-]{0,64})?>|REDACTED)$/.test(value)

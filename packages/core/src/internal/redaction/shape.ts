@@ -18,7 +18,7 @@ const profile = (text: string): { readonly kinds: number; readonly changes: numb
   return { kinds, changes, letters }
 }
 
-/** Lower case, upper case and digits in an order that no words have: random base64 changes at 0.6 of its places. */
+/** Whether a text changes between lower case, upper case and digits more often than words do: random base64 at 0.6 of its places. */
 export const isScrambled = (text: string): boolean => {
   const { changes, kinds, letters } = profile(text)
   return kinds === 7 && changes >= letters * 0.38
@@ -27,7 +27,7 @@ export const isScrambled = (text: string): boolean => {
 const constant = /^[A-Z][A-Z0-9]{1,31}(?:[_-][A-Z0-9]{1,32}){0,8}$/
 const identifier = /^[A-Za-z]{2,32}\d{0,2}(?:[ _.:/-][A-Za-z]{2,32}\d{0,2}){0,8}$/
 
-/** Could be random: letters and digits, 8 or more; or 6 to 8, or 16 or more, digits. No word or constant. */
+/** Whether a text may be random: 8 or more letters and digits; or 6 to 8, or at least 16, digits. No word or constant. */
 export const isOpaque = (text: string): boolean => {
   const value = text.slice(0, 512)
   if (/^\d+$/.test(value)) return value.length >= 16 || (value.length >= 6 && value.length <= 8)
@@ -40,7 +40,7 @@ export const isOpaque = (text: string): boolean => {
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
-/** A path segment that looks like a token: 20 or more characters with a part that no slug or file name has. No UUID. */
+/** Whether a path segment looks like a token: 20 or more characters with a part unlike those of a slug, file name or UUID. */
 export const isTokenSegment = (segment: string): boolean =>
   segment.length >= 20 && !uuid.test(segment) && (isScrambled(segment) ||
     segment.split(/[-_.~]/).some((part) => part.length >= 16 && /\d/.test(part) && /[A-Za-z]/.test(part)))

@@ -5,13 +5,13 @@ import { parameters, schemes } from "./schemes.ts"
 import { documents, jwt, options, pem, prefixed, random, sentences } from "./tokens.ts"
 import { userinfo } from "./userinfo.ts"
 
-/** What spans most goes first, and names with their values before what could take a name for a value. */
+/** Longer forms come first, and pairs of name and value before passes that could read a name as a value. */
 const passes = [pem, userinfo, jwt, prefixed, parameters, documents, pairs, schemes, options, sentences, random]
 
-/** A replacement can show a further one; this is more than any text was found to need. */
+/** A replacement can expose another secret. This is more rounds than any known text needs. */
 const rounds = 4
 
-/** All passes, until nothing changes. Percent-encoding is taken off up to three times. */
+/** Repeats all passes until nothing changes. Percent-encoding is decoded up to three times. */
 const all = (text: string, layers = 3): string => {
   let before = text
   for (let round = 0; round < rounds; round++) {
@@ -23,7 +23,7 @@ const all = (text: string, layers = 3): string => {
   return before
 }
 
-/** A text without secrets, at most `limit` long, which ends with a marker if something was cut off. */
+/** A redacted text of at most `limit` characters, with a marker at its end if it was cut. */
 export const redactText = (input: string, limit: number = maxLength): string => {
   const isMarked = input.length <= limit && (input === TRUNCATED || input.endsWith(` ${TRUNCATED}`))
   const cut = isMarked ? input.slice(0, -TRUNCATED.length).trimEnd() : head(input, limit)

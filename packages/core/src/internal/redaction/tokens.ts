@@ -5,7 +5,7 @@ import { isOpaque, isScrambled } from "./shape.ts"
 const begin = /-{2,5} ?BEGIN[ _][A-Z0-9 _]{0,40}PRIVATE[ _]KEY/gi
 const end = /-{2,5} ?END[ _][A-Z0-9 _]{0,60}-{2,5}/gi
 
-/** Private keys in PEM, also on one line with escaped ends; one without an end goes to the end of the text. */
+/** Private keys in PEM, also on one line with escaped line ends. A key without an end extends to the end of the text. */
 export const pem = (text: string): string => {
   let out = ""
   let from = 0
@@ -22,7 +22,7 @@ export const pem = (text: string): string => {
 // `{"`, `{ ` and `{` with a line end, in base64. After a letter, as in publicKeyJwk, the first part must look random.
 const jose = /([A-Za-z0-9])?((?:eyJ|eyA|ewo|ew0)[\w-]{5,})(?:[.~][\w-]*)*/g
 
-/** JWS and JWE in compact form, whole, unsecured or cut, and SD-JWT with its disclosures. */
+/** JWS and JWE in compact form, complete, unsecured or truncated, and SD-JWT with its disclosures. */
 export const jwt = (text: string): string =>
   text.replaceAll(
     jose,
@@ -61,7 +61,7 @@ export const prefixed = (text: string): string => text.replaceAll(known, REDACTE
 const url64 = /(?<![\w-])[\w-]{24,}={0,2}/g
 const plain64 = /(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{40,}={0,2}/g
 
-/** What stands alone and looks random. Hexadecimal, UUIDs, ULIDs, paths and identifiers don't. */
+/** Redacts words that look random. Hexadecimal, UUIDs, ULIDs, paths and identifiers do not. */
 export const random = (text: string): string => {
   const replace = (found: string) => isScrambled(found) ? REDACTED : found
   return text.replaceAll(url64, replace).replaceAll(plain64, replace)
@@ -73,7 +73,7 @@ const sentence = new RegExp(
   "gi"
 )
 
-/** A value that follows the word: "invalid token 4f9a2b7c1d", "the password is hunter2". */
+/** Redacts a value after the word for it: "invalid token 4f9a2b7c1d", "the password is hunter2". */
 export const sentences = (text: string): string =>
   text.replaceAll(sentence, (whole, before: string, name: string, is: string | undefined, value: string) => {
     const bare = value.replace(/[.:!?]{1,3}$/, "")
@@ -83,7 +83,7 @@ export const sentences = (text: string): string =>
 
 const option = /(^|[\s"'])(--?)([A-Za-z][\w.-]{0,63})([ \t]{1,4})(?!-)([^\s"']+|"[^"]*"|'[^']*')/g
 
-/** Options of a command line: `--password x`. */
+/** Redacts options of a command line: `--password x`. */
 export const options = (text: string): string =>
   text.replaceAll(option, (whole, before: string, dashes: string, name: string, space: string, value: string) => {
     const kind = sensitivity(name)
@@ -94,7 +94,7 @@ export const options = (text: string): string =>
 const element = /<([A-Za-z][\w:.-]{0,63})>([^<>]+)(?=<\/)/g
 const part = /(name="([^"\n]{1,64})"[^\n]{0,256}\n(?:[\w-]{1,64}:[^\n]{0,256}\n){0,3}\r?\n)([^]*?)(?=\r?\n--|$)/g
 
-/** XML elements and parts of a multipart form with a secret's name. */
+/** Redacts XML elements and parts of a multipart form with the name of a secret. */
 export const documents = (text: string): string => {
   const hides = (name: string, form: boolean) => {
     const kind = sensitivity(name)

@@ -6,12 +6,12 @@ const maxParameters = 64
 const maxSegments = 64
 const maxSegment = 512
 
-/** Present only to read a relative address; never shown. */
+/** The base for relative URLs; never shown. */
 const base = "http://relative.invalid"
 
 const parameterName = /^[\w.\-~$[\]:%]{1,64}$/
 
-/** Every value goes; a name stays if it can't be one. */
+/** Redacts every value, and a name that may be a value. */
 const query = (search: string): string => {
   if (search.length < 2) return ""
   const parts = search.slice(1).split("&", maxParameters + 1)
@@ -37,7 +37,7 @@ const shown = (url: URL): string => {
   return redactText(`${url.protocol}${authority}${path(url.pathname)}${query(url.search)}`)
 }
 
-/** A URL with origin, path and the names of its parameters. */
+/** A redacted URL: origin, path and the names of its parameters. */
 export const redactUrl = (input: string | URL): string => {
   try {
     if (typeof input !== "string") return shown(input)

@@ -5,7 +5,7 @@ const authorityEnd = /[\s/\\?#"'<>`,|]/g
 const spaceOrQuote = /[\s"'<>`]/g
 const at = /@/g
 
-/** Finds the next match from a position on; asks the expression once per stretch, so that all calls are linear. */
+/** Finds the next match after a position. It remembers the last match, so that all calls together take linear time. */
 const finder = (text: string, pattern: RegExp) => {
   let index = -1
   let end = -1
@@ -20,14 +20,14 @@ const finder = (text: string, pattern: RegExp) => {
   }
 }
 
-/** `user:pa` of an address that is cut by a `/`, `?` or `#` in the password: what follows the colon is no port. */
+/** The `user:pa` of an address whose password contains a `/`, `?` or `#`: the text after the colon is not a port. */
 const isUnfinished = (authority: string): boolean => {
   const colon = /:/.exec(authority)
   return colon !== null && !authority.startsWith("[") &&
     !/^\d{0,5}$/.test(authority.slice(colon.index + colon[0].length))
 }
 
-/** User and password of every URL in a text, also with escaped slashes; the name `git` stays. */
+/** Redacts user and password of every URL in a text, also with escaped slashes. The name `git` stays. */
 export const userinfo = (text: string): string => {
   const nextEnd = finder(text, authorityEnd)
   const nextSpace = finder(text, spaceOrQuote)

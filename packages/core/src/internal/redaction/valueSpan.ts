@@ -2,13 +2,13 @@ import { REDACTED } from "./limits.ts"
 import type { Name } from "./nameBefore.ts"
 import { isScheme, trimmedEnd } from "./schemes.ts"
 
-/** Where a value stands, without its quotes and without the scheme before credentials. */
+/** The position of a value, without its quotes and without a scheme before credentials. */
 export interface Span {
   readonly start: number
   readonly end: number
-  /** In quotes, brackets or a block: it ends where the notation says. */
+  /** Whether it is in quotes, brackets or a block, and ends where that ends. */
   readonly delimited: boolean
-  /** It goes to the end of its line. */
+  /** Whether it extends to the end of its line. */
   readonly line: boolean
 }
 
@@ -45,7 +45,7 @@ const quoteEnd = (text: string, from: number, quote: string, level: number): num
   return text.length
 }
 
-/** The end of what an opening quote begins. */
+/** The end of the string that begins with an opening quote. */
 const closing = (text: string, from: number, open: RegExpExecArray): number => {
   const [, slashes = "", quote, other = ""] = open
   if (quote !== undefined) return quoteEnd(text, from, quote, slashes.length)
@@ -84,7 +84,7 @@ const opensStructure = (text: string, start: number, name: Name): boolean => {
   return name.kind === "jwk" ? name.text === "oth" && text[start] === "[" : text[start] === "[" || text[start] === "{"
 }
 
-/** Finds values from left to right; remembers where the last unquoted one ended, so that all calls are linear. */
+/** Finds values from left to right. It remembers the end of the last unquoted one, so that all calls together take linear time. */
 export const spans = (text: string) => {
   let known = { from: 0, end: -1 }
   const unquotedEnd = (from: number): number => {

@@ -1,26 +1,26 @@
 import type * as Duration from "effect/Duration"
 import { codeOf } from "../../ErrorCode.ts"
 import * as Redaction from "../../Redaction.ts"
-import type { Attempt } from "../../RetryExhausted.ts"
+import type { Attempt } from "./retryExhausted.ts"
 
-/** A name is a word, as classes have; whatever else was put there is free text. */
+/** The name of a class; any other text is free text and is not shown. */
 const asName = (name: string): string => /^[\w$/@.-]{1,64}$/.test(name) ? Redaction.text(name) : "an error"
 
-/** What an error is called, which tells nothing of what it holds. */
+/** The name of an error, which reveals nothing of its content. */
 export const nameOf = (error: unknown): string => {
   if (typeof error !== "object" || error === null) return `a ${typeof error}`
   if ("_tag" in error && typeof error._tag === "string") return asName(error._tag)
   return error instanceof Error ? asName(error.name) : "an object"
 }
 
-/** The summary of an error that is safe to keep and show. */
+/** A summary of an error that is safe to keep and show. */
 const summarize = (error: unknown): Attempt["error"] => ({
   name: nameOf(error),
   code: codeOf(error),
   message: Redaction.error(error).message
 })
 
-/** An attempt as it happened. Its error is redacted when it is looked at, since most histories never are. */
+/** A failed attempt. Its error is redacted when it is read, since most histories are never read. */
 export class FailedAttempt implements Attempt {
   readonly number: number
   readonly start: Duration.Duration

@@ -6,26 +6,27 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { codeInfo, codeOf } from "../../ErrorCode.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
-import type { StoppedBy } from "../../RetryExhausted.ts"
+import type { StoppedBy } from "./retryExhausted.ts"
 import type { LoopOptions } from "./retryLoop.ts"
 
+/** The options of `HttpRetry.retry`. Every one may be left out. */
 export interface HttpOptions {
-  /** Counts the retries in `retry_attempts_total`, with this as the label `server`. */
+  /** The label `server` under which retries are counted in `retry_attempts_total`. Default none: not counted. */
   readonly server?: string | undefined
   /**
-   * Which requests with a method that is not idempotent may be repeated all the same, without an `Idempotency-Key`.
-   * Default none: a POST that timed out may have been carried out.
+   * Which requests may be repeated although their method is not idempotent and they have no `Idempotency-Key`. A POST that
+   * timed out may have been carried out. Default none.
    */
   readonly allowUnsafe?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
-  /** Which requests with a stream as body give the same stream again. Default none. */
+  /** Which requests with a stream as body produce the same stream again. Default none. */
   readonly allowStreams?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
-  /** Called before the delay of each retry. */
+  /** Called before the delay of each retry. Default none. */
   readonly onRetry?: LoopOptions<unknown, never>["onRetry"]
 }
 
 const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
 
-/** Whether repeating a request has the effect of making it once: by its method, or by an `Idempotency-Key`. */
+/** Whether sending a request twice has the same effect as sending it once: by its method, or by an `Idempotency-Key`. */
 export const isIdempotent = (request: HttpClientRequest.HttpClientRequest): boolean =>
   idempotentMethods.has(request.method) || (request.headers["idempotency-key"] ?? "").trim() !== ""
 
@@ -33,7 +34,7 @@ const isStream = (body: unknown): boolean =>
   typeof body === "object" && body !== null &&
   ("getReader" in body || "pipe" in body || Symbol.asyncIterator in body || ("next" in body))
 
-/** Whether the request's body can be sent a second time: not a stream, which the first attempt has used up. */
+/** Whether the body of a request can be sent again. A stream cannot: the first attempt consumes it. */
 export const isReplayable = (request: HttpClientRequest.HttpClientRequest): boolean =>
   request.body._tag === "Raw" ? !isStream(request.body.body) : request.body._tag !== "Stream"
 
@@ -43,8 +44,8 @@ const statusOf = (error: unknown): HttpClientResponse.HttpClientResponse | undef
     : undefined
 
 /**
- * Gives up a response whose body nobody reads. Reading and interrupting frees the connection at once. The stream, not the buffer: where the client's requests belong
- * to a scope, only a stream that is given up cancels the body.
+ * Releases a response whose body is not needed. Reading the body and interrupting that frees the connection at once. It reads
+ * the stream, not the buffer: if the client's requests belong to a scope, only interrupting the stream cancels the body.
  */
 export const discard = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> =>
   Effect.flatMap(
@@ -52,7 +53,7 @@ export const discard = (response: HttpClientResponse.HttpClientResponse): Effect
     Fiber.interrupt
   )
 
-/** A request as an attempt that fails for a retryable status, with what the retry loop has to know about it. */
+/** A request as an attempt that fails for a retryable status, with the options of the retry loop for it. */
 export const prepareHttp = <E, R>(
   effect: Effect.Effect<HttpClientResponse.HttpClientResponse, E, R>,
   request: HttpClientRequest.HttpClientRequest,

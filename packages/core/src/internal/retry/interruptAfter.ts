@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
 /**
- * Cuts an effect after a time, with the error given. It ends once the effect's finalizers have; with `detach` at the
- * instant itself, and they end in the background.
+ * Interrupts an effect after a duration and fails with the error of `onLate`, once the effect's finalizers have run. With
+ * `detach` it fails at once, and the finalizers run in the background.
  *
- * One fiber for the effect, and a second one for the time only where the effect does not end at once: half of what
- * `Effect.timeoutOrElse` costs. No error is made before it is needed.
+ * It forks one fiber for the effect, and a second one for the timer only if the effect does not end at once. That is half
+ * the cost of `Effect.timeoutOrElse`.
  */
 export const interruptAfter = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
@@ -45,6 +45,6 @@ export const interruptAfter = <A, E, R, E2>(
     })
   )
 
-/** Uninterruptible, so that a caller who is interrupted meanwhile does not leave the finalizers behind either. */
+/** Uninterruptible, so that a caller that is interrupted meanwhile waits for the finalizers too. */
 const stop = (fiber: Fiber.Fiber<unknown, unknown>, detach: boolean): Effect.Effect<void> =>
   detach ? Effect.sync(() => fiber.interruptUnsafe()) : Effect.uninterruptible(Fiber.interrupt(fiber))

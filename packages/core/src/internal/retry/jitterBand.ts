@@ -1,22 +1,23 @@
-/** How a delay is spread. All delays are milliseconds here. */
+/** The kinds of jitter. All delays here are in milliseconds. */
 export type Kind = "none" | "full" | "equal" | "proportional" | "decorrelated"
 
+/** An interval of delays. */
 export interface Band {
   readonly min: number
   readonly max: number
 }
 
 /**
- * The interval from which the delay is drawn uniformly: the kind's own interval around the capped delay, cut to
- * [base, cap]. It is *cut*, where others clamp the drawn value, so that at the cap delays still vary and don't heap up.
+ * The interval from which a delay is drawn uniformly: that of the kind around the capped delay, limited to [base, cap].
+ * Limiting the interval instead of the drawn value keeps delays at the cap varied.
  */
 export const jitterBand = (kind: Kind, options: {
   readonly delay: number
   readonly base: number
   readonly cap: number
-  /** The delay before this one; for `decorrelated`. */
+  /** For `decorrelated`: the previous delay. */
   readonly previous: number
-  /** For `proportional`. */
+  /** For `proportional`: the share to add or subtract. */
   readonly ratio: number
 }): Band => {
   const { base, cap, previous, ratio } = options
@@ -40,6 +41,6 @@ const cut = (min: number, max: number, least: number, most: number): Band => {
   return { min: low, max: Math.max(low, Math.min(max, most)) }
 }
 
-/** `random` is uniform on [0, 1). An infinite delay without a cap stays infinite, where arithmetic would make it NaN. */
+/** Draws a delay; `random` is uniform on [0, 1). An infinite delay stays infinite, where arithmetic would give NaN. */
 export const draw = ({ max, min }: Band, random: number): number =>
   max === Infinity ? Infinity : min + (max - min) * random

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { DeadlineExceeded } from "../../Deadline.ts"
 import { interruptAfter } from "./interruptAfter.ts"
 
-/** What bounds an attempt. */
+/** The limits of an attempt. */
 export interface Limits {
   readonly attemptTimeout?: Duration.Duration
   readonly deadline?: Duration.Duration
@@ -12,8 +12,8 @@ export interface Limits {
 }
 
 /**
- * Cuts each run of an effect after the attempt timeout, or at the instant `until` if that is sooner. `onLate` is told
- * of the error, by which a caller knows this cut from an error of the effect's own.
+ * Interrupts each run of an effect after the attempt timeout, or at `until` if that is sooner. `onLate` receives the error,
+ * so that a caller can distinguish it from an error of the effect.
  */
 export const limitAttempt = <A, E, R>(
   self: Effect.Effect<A, E, R>,

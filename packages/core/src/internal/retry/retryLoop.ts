@@ -13,50 +13,50 @@ import * as Metrics from "../../Metrics.ts"
 import type { Options, RetryEvent } from "../../Retry.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
 import type { Reservation } from "../../RetryBudget.ts"
-import { type Attempt, RetryExhausted, type StoppedBy } from "../../RetryExhausted.ts"
 import type { RetryPolicy } from "../../RetryPolicy.ts"
 import { left, sooner } from "../instant.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { limitAttempt } from "./limitAttempt.ts"
+import { type Attempt, RetryExhausted, type StoppedBy } from "./retryExhausted.ts"
 
-/** What `HttpRetry` adds to the options of `Retry`. */
+/** The options of `Retry` with those that `HttpRetry` and `Resilience` add. */
 export interface LoopOptions<E, R> extends Options<E, E, R> {
-  /** Why the call must not be repeated, whatever failed, our own cut of an attempt included. */
+  /** Why the call must not be repeated, also after an attempt timeout. */
   readonly refuse?: (() => StoppedBy | undefined) | undefined
-  /** Cuts attempts at a deadline around the call too: inside a breaker, where the cut counts. */
+  /** Whether attempts are also interrupted at a deadline around the call. So inside a breaker, which counts them. */
   readonly obeysOuter?: boolean | undefined
-  /** Releases what a failed attempt still holds, once it is certain that another one follows. */
+  /** Releases what a failed attempt still holds, once another attempt is certain. */
   readonly discard?: ((error: E) => Effect.Effect<void>) | undefined
 }
 
 type Policy = RetryPolicy<never, unknown>
 type Step = (now: number, error: unknown) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
 
-/** One call: what is fixed for all its attempts. */
+/** The state of one call. */
 interface Call<A, E, R, R2> {
   readonly attempt: Effect.Effect<A, E | DeadlineExceeded, R>
   readonly policy: Policy
   readonly options: LoopOptions<E, R2> | undefined
   readonly clock: Clock.Clock
   readonly began: bigint
-  /** The instant by which to end, in monotonic nanoseconds. */
+  /** The deadline in monotonic nanoseconds. */
   readonly until: bigint | undefined
-  /** The error with which the attempt under way was cut, if it was. */
+  /** The error of the current attempt if it was interrupted for lack of time. */
   late: DeadlineExceeded | undefined
 }
 
 /**
- * Runs the effect, and builds the rest only once it has failed.
+ * Runs the effect, and builds everything else only after it has failed.
  *
- * Where the policy has a deadline or an attempt timeout, each attempt is cut after the lesser of what is left, here and
- * not outside, so that the cut is a failure for a breaker around it. `Cut` is then `DeadlineExceeded`, else `never`.
+ * If the policy has a deadline or an attempt timeout, each attempt is interrupted here and not outside, so that a breaker
+ * around the loop counts it as a failure. `Cut` is then `DeadlineExceeded`, else `never`.
  */
 export const retryLoop = <A, E, R, Cut = never, R2 = never>(
   self: Effect.Effect<A, E, R>,
   policy: RetryPolicy<E | Cut, Cut>,
   options?: LoopOptions<E, R2>
 ): Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2> =>
-  // oxlint-disable-next-line no-unsafe-type-assertion -- the policy's type says whether it cuts, its value what
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the type of the policy says whether it interrupts attempts
   run(self, policy, options) as Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2>
 
 const run = <A, E, R, R2>(
@@ -93,7 +93,7 @@ const run = <A, E, R, R2>(
     return onFailure(call.attempt, (error) => resume(call, error))
   })
 
-/** `Effect.catch` with one closure instead of three: this is on the way of every call that succeeds. */
+/** `Effect.catch` with one closure instead of three, since every successful call passes here. */
 const onFailure = <A, E, R, A2, E2, R2>(
   self: Effect.Effect<A, E, R>,
   handle: (error: E) => Effect.Effect<A2, E2, R2>
@@ -105,13 +105,13 @@ const onFailure = <A, E, R, A2, E2, R2>(
     return Result.isSuccess(defect) ? Effect.failCause(Cause.fromReasons([defect.success])) : handle(error.success)
   })
 
-/** By the catalogue where the error has a code; anything else is retried, as `Effect.retry` does. */
+/** Decides by the catalogue if the error has a code. Any other error is retried, as in `Effect.retry`. */
 const isRetryable = (error: unknown): boolean => {
   const code = codeOf(error)
   return code === undefined || codeInfo[code].retryable
 }
 
-/** Whether an error is the effect's own, and not our cut of the attempt. */
+/** Whether an error is the effect's own, and not that of an interrupted attempt. */
 const isOwn = <E>(call: { readonly late: DeadlineExceeded | undefined }, error: E | DeadlineExceeded): error is E =>
   error !== call.late
 
@@ -163,11 +163,11 @@ const announce = Effect.fnUntraced(function*<E, R>(
   const { error } = event
   if (options.discard !== undefined && isOwn(call, error)) yield* options.discard(error)
   if (options.server !== undefined) yield* Metrics.increment("retryAttempts", { server: options.server })
-  const told = options.onRetry?.(event)
-  if (Effect.isEffect(told)) yield* told
+  const result = options.onRetry?.(event)
+  if (Effect.isEffect(result)) yield* result
 })
 
-/** The delay after a failure, with its place in the budget, or why there is none. */
+/** The delay after a failure with its reservation in the budget, or why the retry stops. */
 const makePlan = <A, E, R, R2>(call: Call<A, E, R, R2>) => {
   const { budget, enabled, maxAttempts, retryAfterBeyond, retryAfterCeiling } = call.policy
   const backoff = makeBackoff(call.policy)
@@ -188,18 +188,18 @@ const makePlan = <A, E, R, R2>(call: Call<A, E, R, R2>) => {
     if (delay === undefined) return "retryAfterTooLong"
     if (call.until !== undefined && Duration.isGreaterThanOrEqualTo(delay, left(call.until, now))) return "deadline"
     if (budget === undefined) return { delay }
-    const place: Reservation | undefined = budget.reserve(now)
-    return place === undefined ? "budget" : { delay, refund: () => budget.refund(place) }
+    const reservation: Reservation | undefined = budget.reserve(now)
+    return reservation === undefined ? "budget" : { delay, refund: () => budget.refund(reservation) }
   })
 }
 
-/** The planned delays: of the policy's schedule, stepped on the monotonic clock, or of its backoff. */
+/** The delays of the policy's schedule, stepped on the monotonic clock, or of its backoff. */
 const makeBackoff = (policy: Policy) => {
   let step: Step | undefined
   let previous: Duration.Duration | undefined
   return Effect.fnUntraced(function*(attempt: number, now: bigint, error: unknown) {
     if (policy.schedule === undefined) return previous = Backoff.delay(policy, attempt, yield* Random.next, previous)
-    // oxlint-disable-next-line no-unsafe-type-assertion -- its input is the errors of the effect, which come here only
+    // oxlint-disable-next-line no-unsafe-type-assertion -- its input type is the errors of the effect, and it gets no others
     step ??= yield* Schedule.toStep(policy.schedule as Schedule.Schedule<unknown>)
     return yield* Pull.matchEffect(step(Number(now / 1_000_000n), error), {
       onSuccess: ([, delay]) => Effect.succeed(Duration.max(delay, Duration.zero)),

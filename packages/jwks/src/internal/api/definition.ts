@@ -30,7 +30,7 @@ export class JwksAdmin extends HttpApiMiddleware.Service<JwksAdmin, { provides: 
 
 /** What a request may set of a provider's options: where its keys are, and how long they live. */
 export const Registration = Schema.Struct(
-  Struct.omit({ ...JwksOptions.originFields, ...JwksOptions.timeFields, ...JwksOptions.fetchFields }, operatorFields)
+  Struct.omit(JwksOptions.JwksOptions.fields, operatorFields)
 ).annotate({ identifier: "Registration" })
 
 /** A provider of a tenant, with how it is. */

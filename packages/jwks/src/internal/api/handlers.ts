@@ -1,4 +1,5 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,12 +8,13 @@ import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as Layer from "effect/Layer"
 import { JwksUnavailable } from "../../JwksError.ts"
+import type { Names } from "../../JwksOptions.ts"
 import { JwksRegistry } from "../../JwksRegistry.ts"
 import type { JwksStatus } from "../../JwksStatus.ts"
+import { keyOf } from "../registry/roster.ts"
 import { AdminPrincipal, Api, type JwksAdmin } from "./definition.ts"
 import { keySetResponse } from "./keySetResponse.ts"
 import { type Coded, respond } from "./problems.ts"
-import { makeRefreshLimit } from "./refreshLimit.ts"
 import { readRegistration } from "./registration.ts"
 
 /** The principal's own tenant, or any for one who administers all. */
@@ -36,6 +38,25 @@ const missing = Effect.fnUntraced(function*({ errorCount, lastFailure, nextRefre
   return new JwksUnavailable({ lastFailure, retryAfter: Duration.max(retryAfter, Duration.zero) })
 })
 
+/** How long after a forced refresh of a provider no other one is made: 10 seconds, in nanoseconds. */
+const period = 10_000_000_000n
+
+/** Whether a provider may be refreshed by force now; asking takes the turn. It holds across changes of the provider. */
+const makeRefreshLimit = (): (key: string, clock: Clock.Clock) => boolean => {
+  // In the order of their times: the oldest are first.
+  const taken = new Map<string, bigint>()
+  return (key, clock) => {
+    const now = clock.monotonicTimeNanosUnsafe()
+    for (const [oldest, at] of taken) {
+      if (now - at < period) break
+      taken.delete(oldest)
+    }
+    if (taken.has(key)) return false
+    taken.set(key, now)
+    return true
+  }
+}
+
 /** The handlers of the API, over the registry in context. */
 export const handlers: Layer.Layer<
   HttpApiGroup.Service<"keelson-jwks", "providers">,
@@ -50,57 +71,45 @@ export const handlers: Layer.Layer<
     const mayRefresh = makeRefreshLimit()
     const inBackground = <A, E>(self: Effect.Effect<A, E>) => Effect.forkIn(Effect.ignore(self), scope)
 
-    const keySet = Effect.fnUntraced(function*(tenantId: string, providerId: string, ifNoneMatch: string | undefined) {
-      if (registry.wasRemoved(tenantId, providerId)) {
+    const keySet = Effect.fnUntraced(function*(id: Names, ifNoneMatch: string | undefined) {
+      if (registry.wasRemoved(id)) {
         return yield* Effect.fail(new KeelsonError.ConfigurationError({ code: "JWKS_UNREGISTERED" }))
       }
-      const held = yield* registry.held(tenantId, providerId)
-      if (held !== undefined) return yield* keySetResponse(held, ifNoneMatch)
-      const status = yield* registry.status(tenantId, providerId)
+      const cached = yield* registry.cached(id)
+      if (cached !== undefined) return yield* keySetResponse(cached, ifNoneMatch)
+      const status = yield* registry.status(id)
       // Nobody may have asked for them yet, or since they ended.
       const isIdle = status.state === "Empty" || status.state === "Ready"
-      if (isIdle && status.errorCount === 0) yield* inBackground(registry.keySet(tenantId, providerId))
+      if (isIdle && status.errorCount === 0) yield* inBackground(registry.keySet(id))
       return yield* Effect.flatMap(missing(status), Effect.fail)
     })
-    const put = Effect.fnUntraced(function*(
-      { providerId, tenantId }: { readonly tenantId: string; readonly providerId: string },
-      request: HttpServerRequest.HttpServerRequest
-    ) {
+    const put = Effect.fnUntraced(function*(id: Names, request: HttpServerRequest.HttpServerRequest) {
       const options = yield* readRegistration(request)
-      const isNew = request.headers["if-none-match"]?.trim() === "*"
-      yield* registry.put(tenantId, providerId, options, isNew)
+      const ifAbsent = request.headers["if-none-match"]?.trim() === "*"
+      yield* registry.put(id, options, { ifAbsent, keepOperatorOptions: true })
     })
-    const remove = Effect.fnUntraced(function*(tenantId: string, providerId: string) {
-      // Who removed it could register it again without them.
-      if (registry.hasOperatorOptions(tenantId, providerId)) {
+    const remove = Effect.fnUntraced(function*(id: Names) {
+      // A caller could remove the provider and register it again without them.
+      if (registry.hasOperatorOptions(id)) {
         return yield* Effect.fail(
           new KeelsonError.AuthorizationError({
             code: "FORBIDDEN",
-            message: "The provider has options of the operator's that code gave it"
+            message: "This provider has operator-only options set in code; remove it there"
           })
         )
       }
-      yield* registry.unregister(tenantId, providerId)
+      yield* registry.remove(id)
     })
-    const refresh = Effect.fnUntraced(function*(tenantId: string, providerId: string) {
-      yield* registry.status(tenantId, providerId)
-      const isAllowed = yield* Effect.clockWith((clock) =>
-        Effect.sync(() => mayRefresh(`${tenantId}:${providerId}`, clock))
-      )
-      if (isAllowed) yield* inBackground(registry.refresh(tenantId, providerId))
+    const refresh = Effect.fnUntraced(function*(id: Names) {
+      yield* registry.status(id)
+      const isAllowed = yield* Effect.clockWith((clock) => Effect.sync(() => mayRefresh(keyOf(id), clock)))
+      if (isAllowed) yield* inBackground(registry.refresh(id))
     })
     return group.handle("list", ({ params: { tenantId } }) => guarded(tenantId, registry.statuses(tenantId)))
       .handleRaw("put", ({ params, request }) => guarded(params.tenantId, put(params, request)))
-      .handle("remove", ({ params: { providerId, tenantId } }) => guarded(tenantId, remove(tenantId, providerId)))
-      .handle(
-        "jwks",
-        ({ headers, params: { providerId, tenantId } }) =>
-          guarded(tenantId, keySet(tenantId, providerId, headers["if-none-match"]))
-      )
-      .handle("refresh", ({ params: { providerId, tenantId } }) => guarded(tenantId, refresh(tenantId, providerId)))
-      .handle(
-        "status",
-        ({ params: { providerId, tenantId } }) => guarded(tenantId, registry.status(tenantId, providerId))
-      )
+      .handle("remove", ({ params }) => guarded(params.tenantId, remove(params)))
+      .handle("jwks", ({ headers, params }) => guarded(params.tenantId, keySet(params, headers["if-none-match"])))
+      .handle("refresh", ({ params }) => guarded(params.tenantId, refresh(params)))
+      .handle("status", ({ params }) => guarded(params.tenantId, registry.status(params)))
   })
 )

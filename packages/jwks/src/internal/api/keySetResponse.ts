@@ -2,7 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { base64url } from "jose"
-import type { HeldKeys } from "../../JwksRegistry.ts"
+import type { CachedKeys } from "../../JwksRegistry.ts"
 import * as KeySet from "../../KeySet.ts"
 
 interface Document {
@@ -30,10 +30,10 @@ const matches = (ifNoneMatch: string | undefined, etag: string): boolean =>
 
 /** The public keys with a strong entity tag and what remains of their lifetime, or that the caller has them already. */
 export const keySetResponse = Effect.fnUntraced(function*(
-  { expiresIn, set }: HeldKeys,
+  { expiresIn, keySet }: CachedKeys,
   ifNoneMatch: string | undefined
 ) {
-  const { body, etag } = yield* documentOf(set)
+  const { body, etag } = yield* documentOf(keySet)
   const headers = { etag, "cache-control": `private, max-age=${Math.floor(Duration.toSeconds(expiresIn))}` }
   return matches(ifNoneMatch, etag)
     ? HttpServerResponse.empty({ status: 304, headers })

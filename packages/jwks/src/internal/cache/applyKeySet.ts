@@ -3,13 +3,13 @@ import * as Duration from "effect/Duration"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { Snapshot } from "../../JwksSnapshots.ts"
 import type { KeySet } from "../../KeySet.ts"
-import type { Outcome } from "../http/fetchKeySet.ts"
+import type { FetchedKeySet } from "../http/fetchKeySet.ts"
 import { lifetime } from "../http/freshness.ts"
 import { kept, merged } from "../http/validators.ts"
 import { type CachedKeySet, succeed } from "./lifecycle.ts"
 import { type ProviderState, Trust } from "./providerState.ts"
 
-/** How long after a document came it is renewed: early, but never before half of its lifetime, so that one of no lifetime does not hammer its provider. */
+/** How long after its request a document is refreshed, in milliseconds: early, but never before half of its lifetime. */
 export const refreshDelay = (
   lifetimeMillis: number,
   { refreshEarly, refreshJitter }: Pick<JwksOptions, "refreshEarly" | "refreshJitter">,
@@ -25,91 +25,87 @@ const countMissing = (of: KeySet, from: KeySet): number => {
   return of.all.filter((key) => !ids.has(key.id)).length
 }
 
-/** Tells how many keys came and went. */
-const publishChanges = (engine: ProviderState, next: KeySet, previous: KeySet): void => {
+/** Publishes how many keys were added and removed. */
+const publishChanges = (state: ProviderState, next: KeySet, previous: KeySet): void => {
   const added = countMissing(next, previous)
   const removed = countMissing(previous, next)
-  if (added > 0) engine.publish({ _tag: "KeysAdded", count: added })
-  if (removed > 0) engine.publish({ _tag: "KeysRemoved", count: removed })
+  if (added > 0) state.publish({ _tag: "KeysAdded", count: added })
+  if (removed > 0) state.publish({ _tag: "KeysRemoved", count: removed })
 }
 
-/**
- * Accepts what a fetch brought: the new keys replace the old ones whole. `random`, on [0, 1), spreads the next fetch.
- */
-export const applyKeySet = (engine: ProviderState, outcome: Outcome, random: number): CachedKeySet => {
-  const { options } = engine.parts
-  const { answer, confirmed, held, url } = outcome
-  const previous = engine.state.held
-  const headers = confirmed === undefined ? kept(answer.headers) : merged(confirmed.headers, answer.headers)
-  const fresh = Duration.toMillis(lifetime(headers, answer.receivedAt, options))
+/** Accepts a fetched key set, which replaces the cached one as a whole. `random`, on [0, 1), spreads the next fetch. */
+export const applyKeySet = (state: ProviderState, fetched: FetchedKeySet, random: number): CachedKeySet => {
+  const { options } = state.parts
+  const { confirmed, keys, response, url } = fetched
+  const previous = state.current.cached
+  const headers = confirmed === undefined ? kept(response.headers) : merged(confirmed.headers, response.headers)
+  const fresh = Duration.toMillis(lifetime(headers, response.receivedAt, options))
   const next: CachedKeySet = {
-    ...held,
+    ...keys,
     url,
     headers,
-    trust: previous?.set === held.set ? previous.trust : new Trust(engine, held.set.generation),
-    since: answer.sentAt,
-    offset: offset(answer.sentAt),
-    refreshAt: after(answer.sentAt, refreshDelay(fresh, options, random)),
-    expiresAt: after(answer.sentAt, fresh),
-    staleUntil: after(answer.sentAt, fresh + Duration.toMillis(options.staleWindow))
+    trust: previous?.keySet === keys.keySet ? previous.trust : new Trust(state, keys.keySet.generation),
+    since: response.sentAt,
+    offset: offset(response.sentAt),
+    refreshAt: after(response.sentAt, refreshDelay(fresh, options, random)),
+    expiresAt: after(response.sentAt, fresh),
+    staleUntil: after(response.sentAt, fresh + Duration.toMillis(options.staleWindow))
   }
-  engine.apply(succeed(engine.state, next, confirmed === undefined ? "loaded" : "notModified"))
-  const keys = held.set.all.length
-  if (confirmed !== undefined) engine.publish({ _tag: "NotModified" })
-  else if (previous === undefined) engine.publish({ _tag: "Loaded", keys, from: "provider" })
-  else engine.publish({ _tag: "Refreshed", keys })
-  if (previous !== undefined) publishChanges(engine, held.set, previous.set)
+  state.apply(succeed(state.current, next, confirmed === undefined ? "loaded" : "notModified"))
+  const count = keys.keySet.all.length
+  if (confirmed !== undefined) state.publish({ _tag: "NotModified" })
+  else if (previous === undefined) state.publish({ _tag: "Loaded", keys: count, from: "provider" })
+  else state.publish({ _tag: "Refreshed", keys: count })
+  if (previous !== undefined) publishChanges(state, keys.keySet, previous.keySet)
   return next
 }
 
-/**
- * Accepts a snapshot: it keeps its age and gets no new life, and is due for a fetch at once.
- */
+/** Accepts a snapshot. It keeps its age, its lifetime is not extended, and a refresh is due at once. */
 export const acceptSnapshot = (
-  engine: ProviderState,
+  state: ProviderState,
   snapshot: Snapshot,
-  parsed: Pick<CachedKeySet, "set" | "skipped">,
+  parsed: Pick<CachedKeySet, "keySet" | "skipped">,
   at: Instant
 ): void => {
-  const { options } = engine.parts
-  // A silent response has `ttl` as it is, also above `maxTtl`.
+  const { options } = state.parts
+  // A response that states no lifetime has `ttl`, also above `maxTtl`.
   const longest = Math.max(Duration.toMillis(options.maxTtl), Duration.toMillis(options.ttl))
-  // What was written under other options must not live longer than these allow.
+  // A snapshot that was written under other options must not live longer than these allow.
   const fresh = Math.min(snapshot.expiresAt - snapshot.receivedAt, longest)
   const stale = Math.min(snapshot.staleUntil - snapshot.expiresAt, Duration.toMillis(options.staleWindow))
-  // A snapshot may be dated ahead, as clocks of two machines differ.
+  // A snapshot may be dated in the future, since the clocks of two machines differ.
   const age = Math.max(0, at.wall - snapshot.receivedAt)
-  const held: CachedKeySet = {
+  const cached: CachedKeySet = {
     ...parsed,
     body: snapshot.body,
     url: snapshot.documentUrl,
     headers: kept({ ...snapshot.headers }),
-    trust: new Trust(engine, parsed.set.generation),
+    trust: new Trust(state, parsed.keySet.generation),
     since: after(at, -age),
     offset: offset(at),
     refreshAt: at,
     expiresAt: after(at, fresh - age),
     staleUntil: after(at, fresh + stale - age)
   }
-  engine.apply(succeed(engine.state, held, "restored"))
-  engine.publish({ _tag: "Loaded", keys: parsed.set.all.length, from: "snapshot" })
+  state.apply(succeed(state.current, cached, "restored"))
+  state.publish({ _tag: "Loaded", keys: parsed.keySet.all.length, from: "snapshot" })
 }
 
 /**
- * Accepts the keys of a provider that is replaced, under new options: they keep their age, get no new life, and are due
- * for a fetch at `refreshAt`.
+ * Accepts the keys of a replaced provider under new options. They keep their age, their lifetime is not extended, and a
+ * refresh is due at `refreshAt`.
  */
-export const acceptSeed = (engine: ProviderState, held: CachedKeySet, refreshAt: Instant): CachedKeySet => {
-  const { options } = engine.parts
-  const stated = Duration.toMillis(lifetime(held.headers, held.since.wall, options))
-  const fresh = Math.min(stated, held.expiresAt.wall - held.since.wall)
+export const acceptSeed = (state: ProviderState, cached: CachedKeySet, refreshAt: Instant): CachedKeySet => {
+  const { options } = state.parts
+  const stated = Duration.toMillis(lifetime(cached.headers, cached.since.wall, options))
+  const fresh = Math.min(stated, cached.expiresAt.wall - cached.since.wall)
   const next: CachedKeySet = {
-    ...held,
-    trust: new Trust(engine, held.set.generation),
+    ...cached,
+    trust: new Trust(state, cached.keySet.generation),
     refreshAt,
-    expiresAt: after(held.since, fresh),
-    staleUntil: after(held.since, fresh + Duration.toMillis(options.staleWindow))
+    expiresAt: after(cached.since, fresh),
+    staleUntil: after(cached.since, fresh + Duration.toMillis(options.staleWindow))
   }
-  engine.apply(succeed(engine.state, next, "restored"))
+  state.apply(succeed(state.current, next, "restored"))
   return next
 }

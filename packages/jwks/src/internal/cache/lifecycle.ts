@@ -3,8 +3,8 @@ import { after, type Instant } from "@keelson/core/unstable/Instant"
 import * as Duration from "effect/Duration"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { KeySet, Skipped } from "../../KeySet.ts"
+import type { KeyTrust } from "../../KeySource.ts"
 import type { HeaderRecord } from "../http/freshness.ts"
-import type { KeyTrust } from "../keys/candidate.ts"
 
 /** The four states of a key set. */
 export type Phase = "Empty" | "Loading" | "Ready" | "Refreshing"
@@ -12,12 +12,13 @@ export type Phase = "Empty" | "Loading" | "Ready" | "Refreshing"
 /**
  * Why a state changed:
  *
- * - `lookup`, `start`, `retry`: the first fetch, for a lookup, at the start, or again after a failure;
- * - `due`, `forced`, `unknownKey`, `clock`: a renewal in time, by hand, for an unknown key, or since the clocks diverged;
- * - `loaded`, `notModified`, `restored`: keys from a 200, a 304, or a snapshot;
- * - `failed`: a fetch failed; `expired`: the stale deadline passed; `invalidated`: the trust was ended by hand.
+ * - `lookup`, `start`, `retry`: a fetch without keys began, for a lookup, at the start, or after a failure;
+ * - `due`, `forced`, `unknownKey`, `clock`: a refresh began, on schedule, by `refresh`, for an unknown key, or since the clocks
+ *   diverged;
+ * - `loaded`, `notModified`, `restored`: keys came, from a 200, a 304, or a snapshot;
+ * - `failed`: a fetch failed; `expired`: the stale deadline passed; `invalidated`: `invalidate` was called.
  */
-export type Cause =
+export type TransitionCause =
   | "lookup"
   | "start"
   | "retry"
@@ -32,23 +33,23 @@ export type Cause =
   | "expired"
   | "invalidated"
 
-/** One step of the state machine. */
+/** One transition of the state machine. */
 export interface Transition {
   readonly from: Phase
   readonly to: Phase
-  readonly cause: Cause
+  readonly cause: TransitionCause
 }
 
-/** Keys with what is known about them. */
+/** A key set in use, with its times. */
 export interface CachedKeySet {
-  readonly set: KeySet
+  readonly keySet: KeySet
   readonly trust: KeyTrust
   readonly skipped: ReadonlyArray<Skipped>
-  /** Where the document came from, to be fetched again. */
+  /** The URL of the document. */
   readonly url: string
-  /** The document, for snapshots. */
+  /** The document, for snapshots; empty without a store. */
   readonly body: string
-  /** What its response said about caching. */
+  /** The headers of its response that matter for caching. */
   readonly headers: HeaderRecord
   /** When the request that confirmed the keys was sent. */
   readonly since: Instant
@@ -59,25 +60,25 @@ export interface CachedKeySet {
   readonly staleUntil: Instant
 }
 
-/** Everything about one provider that changes, in its `Ref`. */
+/** The state of one provider. */
 export type State =
   & {
     /** Consecutive failures; `errorCount` of the status. */
     readonly failures: number
     readonly lastFailure: ErrorCode.ErrorCode | undefined
-    /** Nothing is fetched by itself before this moment. */
+    /** Only a forced refresh fetches before this moment. */
     readonly retryAt: Instant | undefined
-    /** No unknown key may ask before this moment. */
+    /** An unknown key causes no fetch before this moment. */
     readonly unknownAt: Instant | undefined
     /** When the keys were last confirmed. */
     readonly lastRefresh: Instant | undefined
   }
   & (
-    | { readonly phase: "Empty" | "Loading"; readonly held: undefined }
-    | { readonly phase: "Ready" | "Refreshing"; readonly held: CachedKeySet }
+    | { readonly phase: "Empty" | "Loading"; readonly cached: undefined }
+    | { readonly phase: "Ready" | "Refreshing"; readonly cached: CachedKeySet }
   )
 
-/** A next state with the steps that led there. */
+/** A new state with the transitions that led to it. */
 export interface Step {
   readonly state: State
   readonly transitions: ReadonlyArray<Transition>
@@ -85,7 +86,7 @@ export interface Step {
 
 export const initial: State = {
   phase: "Empty",
-  held: undefined,
+  cached: undefined,
   failures: 0,
   lastFailure: undefined,
   retryAt: undefined,
@@ -95,34 +96,34 @@ export const initial: State = {
 
 const stay = (state: State): Step => ({ state, transitions: [] })
 
-const step = (from: State, to: State, cause: Cause): Step => ({
+const step = (from: State, to: State, cause: TransitionCause): Step => ({
   state: to,
   transitions: [{ from: from.phase, to: to.phase, cause }]
 })
 
-/** A fetch begins. One that is under way goes on. */
-export const begin = (state: State, cause: Cause): Step => {
+/** A fetch begins; no step if one is running. */
+export const begin = (state: State, cause: TransitionCause): Step => {
   if (state.phase === "Empty") return step(state, { ...state, phase: "Loading" }, cause)
   if (state.phase === "Ready") return step(state, { ...state, phase: "Refreshing" }, cause)
   return stay(state)
 }
 
-/** Keys came. */
-export const succeed = (state: State, held: CachedKeySet, cause: "loaded" | "notModified" | "restored"): Step => {
+/** A fetch or a snapshot brought keys. */
+export const succeed = (state: State, cached: CachedKeySet, cause: "loaded" | "notModified" | "restored"): Step => {
   const begun = begin(state, "retry")
   const ready: State = {
     ...state,
     phase: "Ready",
-    held,
+    cached,
     failures: 0,
     lastFailure: undefined,
     retryAt: undefined,
-    lastRefresh: cause === "restored" ? state.lastRefresh : held.since
+    lastRefresh: cause === "restored" ? state.lastRefresh : cached.since
   }
   return { state: ready, transitions: [...begun.transitions, ...step(begun.state, ready, cause).transitions] }
 }
 
-/** How long nothing is fetched after so many failures. */
+/** How long nothing is fetched after this many failures in a row, in milliseconds. */
 export const failureDelay = (
   failures: number,
   options: Pick<JwksOptions, "failureDelay" | "maxFailureDelay">
@@ -132,7 +133,7 @@ export const failureDelay = (
     Duration.toMillis(options.maxFailureDelay)
   )
 
-/** A fetch failed: trusted keys stay, and the next fetch is put off. */
+/** A fetch failed: trusted keys stay in use, and the next fetch is delayed. */
 export const fail = (
   state: State,
   failure: { readonly code: ErrorCode.ErrorCode; readonly retryAfter: number; readonly at: Instant },
@@ -147,10 +148,10 @@ export const fail = (
   return stay({ ...state, ...failed })
 }
 
-/** The trust in the keys ends: past their stale deadline, or by hand. */
+/** The trust in the keys ends: they expired or were invalidated. */
 export const drop = (state: State, cause: "expired" | "invalidated"): Step => {
-  if (state.held === undefined) return stay(state)
+  if (state.cached === undefined) return stay(state)
   const begun = begin(state, cause)
-  const empty: State = { ...state, phase: "Empty", held: undefined }
+  const empty: State = { ...state, phase: "Empty", cached: undefined }
   return { state: empty, transitions: [...begun.transitions, ...step(begun.state, empty, cause).transitions] }
 }

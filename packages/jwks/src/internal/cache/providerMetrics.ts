@@ -5,21 +5,21 @@ import type { ProviderState } from "./providerState.ts"
 import { healthLevel, healthOf } from "./providerStatus.ts"
 
 /**
- * What is counted of a provider is registered for as long as its scope is open: its health at once, its lookups at the
- * first one, and its clock once that is known. A series takes over a kilobyte, and most of ten thousand providers are idle.
+ * Registers the health of a provider for as long as its scope is open. Lookups are registered at the first one, and the
+ * clock skew once it is known: a series takes over a kilobyte, and most of ten thousand providers are idle.
  */
-export const registerHealth = (engine: ProviderState): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.clockWith((clock) => Metrics.register("jwksHealth", engine.labels, () => healthLevel[healthOf(engine, clock)]))
+export const registerHealth = (state: ProviderState): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.clockWith((clock) => Metrics.register("jwksHealth", state.labels, () => healthLevel[healthOf(state, clock)]))
 
-const run = ({ context }: ProviderState, effect: Effect.Effect<unknown, never, Scope.Scope>): void => {
-  if (context !== undefined) Effect.runSyncWith(context)(effect)
+const run = ({ scopeContext }: ProviderState, effect: Effect.Effect<unknown, never, Scope.Scope>): void => {
+  if (scopeContext !== undefined) Effect.runSyncWith(scopeContext)(effect)
 }
 
-/** To be called at the first lookup. */
-export const registerLookups = (engine: ProviderState): void => {
-  const { counts, labels } = engine
+/** Registers the counts of lookups. Must be called once. */
+export const registerLookups = (state: ProviderState): void => {
+  const { counts, labels } = state
   run(
-    engine,
+    state,
     Effect.all([
       Metrics.register("jwksRequests", labels, () => counts.hits + counts.misses),
       Metrics.register("jwksHits", labels, () => counts.hits),
@@ -30,11 +30,11 @@ export const registerLookups = (engine: ProviderState): void => {
   )
 }
 
-/** To be called when the provider's clock is known first. */
-export const registerClockSkew = (engine: ProviderState): void =>
-  run(engine, Metrics.register("jwksClockSkew", engine.labels, () => engine.clockSkew ?? 0))
+/** Registers the clock skew. Must be called once. */
+export const registerClockSkew = (state: ProviderState): void =>
+  run(state, Metrics.register("jwksClockSkew", state.labels, () => state.clockSkew ?? 0))
 
-/** Takes away what was counted as it happened, since providers come and go. */
+/** Removes the series that are not registered with the scope, since providers come and go. */
 export const removeSeries = ({ isReplaced, labels }: ProviderState): Effect.Effect<void> =>
   isReplaced ? Effect.void : Effect.all([
     ...["success", "not_modified", "failure"].map((status) => Metrics.remove("jwksRefresh", { ...labels, status })),

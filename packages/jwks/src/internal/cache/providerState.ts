@@ -1,3 +1,5 @@
+import type { DeadlineExceeded } from "@keelson/core/Deadline"
+import type * as RetryPolicy from "@keelson/core/RetryPolicy"
 import { hasCome, type Instant } from "@keelson/core/unstable/Instant"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -5,12 +7,12 @@ import * as PartitionedSemaphore from "effect/PartitionedSemaphore"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import type { Egress } from "../../Egress.ts"
-import type { JwksEvent, Origin as EventOrigin } from "../../JwksEvent.ts"
+import type { EventOrigin, JwksEvent } from "../../JwksEvent.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { JwksSnapshots } from "../../JwksSnapshots.ts"
 import type { Counts } from "../../JwksStatus.ts"
+import type { KeyTrust } from "../../KeySource.ts"
 import type { KeySetLocation } from "../http/keySetLocation.ts"
-import type { KeyTrust } from "../keys/candidate.ts"
 import type { ImportKey } from "../keys/importKey.ts"
 import { type CachedKeySet, drop, initial, type State, type Step } from "./lifecycle.ts"
 import { registerLookups } from "./providerMetrics.ts"
@@ -22,10 +24,10 @@ export const FetchPermits = Context.Reference<PartitionedSemaphore.PartitionedSe
   { defaultValue: () => PartitionedSemaphore.makeUnsafe({ permits: 16 }) }
 )
 
-/** What can happen to a provider, without its name. */
+/** An event of a provider, without the ids of the provider. */
 export type EventBody = JwksEvent extends infer E ? E extends unknown ? Omit<E, keyof EventOrigin> : never : never
 
-/** What a provider shares with others. */
+/** The ids of a provider, and what it shares with other providers. */
 export interface ProviderContext {
   readonly tenantId: string
   readonly providerId: string
@@ -33,21 +35,23 @@ export interface ProviderContext {
   readonly publish: (event: JwksEvent) => void
 }
 
-/** What a provider is made of. */
-export interface Parts {
-  readonly around: ProviderContext
+/** Options and services of a provider. None of them changes. */
+export interface ProviderParts {
+  readonly context: ProviderContext
   readonly options: JwksOptions
+  /** The retries of a fetch, made of the options. */
+  readonly retryPolicy: RetryPolicy.RetryPolicy<unknown, DeadlineExceeded>
   readonly egress: Egress["Service"]
   readonly importKey: ImportKey
   readonly permits: PartitionedSemaphore.PartitionedSemaphore<string>
   readonly snapshots: JwksSnapshots["Service"] | undefined
-  readonly origin: KeySetLocation
+  readonly location: KeySetLocation
 }
 
 /**
- * Everything that is kept of one provider: its state in a `Ref`, which is read and set without a wait, as lookups and the
- * steps of one fetch run between two yields; its counts in plain fields. What is done with it are functions of modules, so
- * that an idle provider costs its fields and nothing else.
+ * The state of one provider, and its counts in plain fields. The state is in a `Ref` that is read and set without yielding:
+ * lookups and the steps of a fetch never see it half changed. Functions of other modules act on it, so that an idle
+ * provider costs its fields and nothing else.
  */
 export class ProviderState {
   readonly ref: Ref.Ref<State> = Ref.makeUnsafe<State>(initial)
@@ -62,81 +66,81 @@ export class ProviderState {
   }
   /** By how many seconds the provider's clock is ahead of ours. */
   clockSkew: number | undefined
-  /** When the last fetch was begun; before its wait for a permit. */
+  /** When the last fetch began, before it waited for a permit. */
   begunAt: Instant | undefined
-  /** Whether the store of snapshots was asked, or is not to be asked. */
+  /** Whether the snapshot was loaded, or must not be. */
   isRestored: boolean
-  /** Of the newest set that was parsed, so that no two have the same. */
+  /** The generation of the newest set that was parsed, so that no two sets have the same one. */
   generation = 0
-  /** How often all that was fetched before was declared void. */
+  /** How often the keys were invalidated. A fetch that began in an earlier epoch is not accepted. */
   epoch = 0
-  /** Whether another provider took its place, whose events these would contradict. */
+  /** Whether another provider took this one's place. Its events would contradict those of the new one. */
   isReplaced = false
-  /** What the scheduler knows of this provider. */
+  /** This provider's entry in the scheduler. */
   scheduled: Scheduled | undefined
-  /** Called with what was accepted from the provider. */
-  onAccepted: ((held: CachedKeySet) => void) | undefined
-  /** The provider's scope, in which metrics are registered that are not wanted at once. */
-  context: Context.Context<Scope.Scope> | undefined
-  readonly parts: Parts
+  /** Called with each key set that was accepted from the provider. */
+  onAccepted: ((cached: CachedKeySet) => void) | undefined
+  /** The provider's scope, for metrics that are registered later. */
+  scopeContext: Context.Context<Scope.Scope> | undefined
+  readonly parts: ProviderParts
 
-  constructor(parts: Parts) {
+  constructor(parts: ProviderParts) {
     this.parts = parts
     this.isRestored = parts.snapshots === undefined
   }
-  /** Whether a fetch was ever begun. */
+  /** Whether a fetch has ever begun. */
   get isStarted(): boolean {
     return this.begunAt !== undefined
   }
-  get state(): State {
+  get current(): State {
     return Ref.getUnsafe(this.ref)
   }
   get labels(): { readonly tenant: string; readonly provider: string } {
-    return { tenant: this.parts.around.tenantId, provider: this.parts.around.providerId }
+    return { tenant: this.parts.context.tenantId, provider: this.parts.context.providerId }
   }
   publish(event: EventBody): void {
-    const { providerId, publish, tenantId } = this.parts.around
+    const { providerId, publish, tenantId } = this.parts.context
     if (!this.isReplaced) publish({ ...event, tenantId, providerId })
   }
-  /** Takes a step of the state machine, and tells of its transitions. */
+  /** Takes a step of the state machine, and publishes its transitions. */
   apply({ state, transitions }: Step): void {
     this.ref.ref.current = state
     for (const transition of transitions) this.publish({ _tag: "Changed", ...transition })
-    this.poke()
+    this.reschedule()
   }
-  /** Ends the trust in keys that are past their stale deadline, whether or not a fiber has run. */
+  /** Ends the trust in keys past their stale deadline, whether or not the scheduler has run. */
   expire(clock: Clock.Clock): void {
-    const { held } = this.state
-    if (held !== undefined && hasCome(held.staleUntil, clock)) this.apply(drop(this.state, "expired"))
+    const { cached } = this.current
+    if (cached !== undefined && hasCome(cached.staleUntil, clock)) this.apply(drop(this.current, "expired"))
   }
-  /** The next thing may be due at another time. */
-  poke(): void {
-    if (this.scheduled !== undefined) this.parts.around.scheduler.poke(this.scheduled)
+  /** Tells the scheduler that the next refresh may be due at another time. */
+  reschedule(): void {
+    if (this.scheduled !== undefined) this.parts.context.scheduler.poke(this.scheduled)
   }
-  /** To be called before a lookup is counted. */
+  /** Must be called before a lookup is counted. */
   noteLookup(): void {
     if (this.counts.hits === 0 && this.counts.misses === 0) registerLookups(this)
   }
 }
 
-/** Trust that holds while the provider holds the keys it was made for, and they are not past their stale deadline. */
+/** Trust that holds while the provider caches the keys it was made for, and they are not past their stale deadline. */
 export class Trust implements KeyTrust {
   readonly generation: number
-  readonly #engine: ProviderState
+  readonly #state: ProviderState
 
-  constructor(engine: ProviderState, generation: number) {
-    this.#engine = engine
+  constructor(state: ProviderState, generation: number) {
+    this.#state = state
     this.generation = generation
   }
-  #held(): CachedKeySet | undefined {
-    const { held } = this.#engine.state
-    return held?.trust === this ? held : undefined
+  #cached(): CachedKeySet | undefined {
+    const { cached } = this.#state.current
+    return cached?.trust === this ? cached : undefined
   }
   holds(clock: Clock.Clock): boolean {
-    const held = this.#held()
-    return held !== undefined && !hasCome(held.staleUntil, clock)
+    const cached = this.#cached()
+    return cached !== undefined && !hasCome(cached.staleUntil, clock)
   }
   staleDeadline(): bigint | undefined {
-    return this.#held()?.staleUntil.monotonic ?? 0n
+    return this.#cached()?.staleUntil.monotonic ?? 0n
   }
 }

@@ -5,23 +5,23 @@ import * as Duration from "effect/Duration"
 import type { Counts, Health, JwksStatus } from "../../JwksStatus.ts"
 import type { ProviderState } from "./providerState.ts"
 
-/** Failures in a row after which fresh keys are not the whole truth. */
+/** Failures in a row after which a provider with fresh keys is `degraded`. */
 const degradedAfter = 2
 
-/** Read from the clock, and not from what a fiber did: a machine that was suspended tells the truth at once. */
-export const healthOf = (engine: ProviderState, clock: Clock.Clock): Health => {
-  const { failures, held } = engine.state
-  if (held === undefined) return failures > 0 || isLate(engine, clock) ? "bad" : "ok"
-  if (hasCome(held.expiresAt, clock)) return "bad"
+/** The health as of now, by the clock: correct at once on a machine that was suspended. */
+export const healthOf = (provider: ProviderState, clock: Clock.Clock): Health => {
+  const { failures, cached } = provider.current
+  if (cached === undefined) return failures > 0 || isLate(provider, clock) ? "bad" : "ok"
+  if (hasCome(cached.expiresAt, clock)) return "bad"
   return failures >= degradedAfter ? "degraded" : "ok"
 }
 
-/** Whether the first fetch takes longer than any may: it waits for a permit. */
-const isLate = ({ begunAt, parts, state }: ProviderState, clock: Clock.Clock): boolean =>
-  state.phase === "Loading" && begunAt !== undefined &&
+/** Whether the first fetch takes longer than its deadline, since it waits for a permit. */
+const isLate = ({ begunAt, current, parts }: ProviderState, clock: Clock.Clock): boolean =>
+  current.phase === "Loading" && begunAt !== undefined &&
   hasCome(after(begunAt, Duration.toMillis(parts.options.deadline)), clock)
 
-/** Health as a gauge. */
+/** Health as the value of a gauge. */
 export const healthLevel = { ok: 0, degraded: 1, bad: 2 } as const
 
 const share = (part: number, whole: number): number => whole === 0 ? 0 : part / whole
@@ -29,43 +29,43 @@ const share = (part: number, whole: number): number => whole === 0 ? 0 : part / 
 const countsOf = ({ counts }: ProviderState): Counts => ({ ...counts, requests: counts.hits + counts.misses })
 
 /**
- * The wall-clock time of a moment as seen now, since the wall clock may have been set meanwhile. What is ahead by less
- * than a millisecond is still ahead.
+ * The wall-clock time of a moment by the present wall clock, which may have been set meanwhile. A moment that is less than a
+ * millisecond ahead is rounded up.
  */
 const timeOf = (moment: Instant, at: Instant): DateTime.Utc => {
   const ahead = until(moment, at)
   return DateTime.makeUnsafe(Math.ceil(ahead > 0 ? at.wall + ahead : Math.min(moment.wall, at.wall)))
 }
 
-/** When a fetch is made by itself. */
-const nextRefresh = (engine: ProviderState): Instant | undefined => {
-  const { held, phase, retryAt } = engine.state
-  return phase === "Ready" ? held.refreshAt : retryAt
+/** When the next fetch is scheduled. */
+const nextRefresh = (provider: ProviderState): Instant | undefined => {
+  const { cached, phase, retryAt } = provider.current
+  return phase === "Ready" ? cached.refreshAt : retryAt
 }
 
-/** Everything that can be told of a provider. */
-export const statusOf = (engine: ProviderState, clock: Clock.Clock): JwksStatus => {
-  const { failures, held: known, lastFailure, lastRefresh, phase } = engine.state
-  // Past their stale deadline they are trusted no longer, whether or not a fiber or a lookup came by.
-  const held = known !== undefined && !hasCome(known.staleUntil, clock) ? known : undefined
+/** The status of a provider. */
+export const statusOf = (provider: ProviderState, clock: Clock.Clock): JwksStatus => {
+  const { failures, cached: known, lastFailure, lastRefresh, phase } = provider.current
+  // Keys past their stale deadline count as gone, whether or not the scheduler has run.
+  const cached = known !== undefined && !hasCome(known.staleUntil, clock) ? known : undefined
   const at = now(clock)
-  const next = nextRefresh(engine)
-  const metrics = countsOf(engine)
+  const next = nextRefresh(provider)
+  const metrics = countsOf(provider)
   return {
-    state: known === held ? phase : "Empty",
-    health: healthOf(engine, clock),
+    state: known === cached ? phase : "Empty",
+    health: healthOf(provider, clock),
     ...(lastRefresh === undefined ? undefined : { lastRefresh: timeOf(lastRefresh, at) }),
     ...(next === undefined ? undefined : { nextRefresh: timeOf(next, at) }),
-    ...(held === undefined ? undefined : { expiresAt: timeOf(held.expiresAt, at) }),
-    ...(held === undefined ? undefined : { staleUntil: timeOf(held.staleUntil, at) }),
+    ...(cached === undefined ? undefined : { expiresAt: timeOf(cached.expiresAt, at) }),
+    ...(cached === undefined ? undefined : { staleUntil: timeOf(cached.staleUntil, at) }),
     errorCount: failures,
     ...(lastFailure === undefined ? undefined : { lastFailure }),
-    generation: held?.set.generation ?? 0,
-    keys: held?.set.all.length ?? 0,
-    skipped: held?.skipped ?? [],
+    generation: cached?.keySet.generation ?? 0,
+    keys: cached?.keySet.all.length ?? 0,
+    skipped: cached?.skipped ?? [],
     hitRate: share(metrics.hits, metrics.requests),
     staleServeRatio: share(metrics.stale, metrics.hits),
-    ...(engine.clockSkew === undefined ? undefined : { clockSkewSeconds: engine.clockSkew }),
+    ...(provider.clockSkew === undefined ? undefined : { clockSkewSeconds: provider.clockSkew }),
     metrics
   }
 }

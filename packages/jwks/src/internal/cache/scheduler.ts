@@ -5,28 +5,28 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 
-/** Something that is due at a moment, which changes. */
+/** Something that is due at a moment, which may change. */
 export interface Scheduled {
-  /** When `tick` has to be called next; `undefined` for never. */
+  /** When `tick` must be called next; `undefined` for never. */
   readonly dueAt: () => Instant | undefined
-  /** Called at that moment, or later; never waits. */
+  /** Called at that moment or later. Must not wait. */
   readonly tick: (clock: Clock.Clock) => void
 }
 
-/** One fiber that calls many things in time. */
+/** Calls many entries when they are due, from one fiber. */
 export interface Scheduler {
   readonly add: (entry: Scheduled) => void
   readonly remove: (entry: Scheduled) => void
-  /** An entry may be due sooner than before. */
+  /** Must be called when an entry may be due sooner than before. */
   readonly poke: (entry: Scheduled) => void
 }
 
-/** How long it waits at least: an entry that is still due after its tick must not keep the fiber busy. */
+/** The shortest sleep, in milliseconds: an entry that is still due after its tick must not keep the fiber busy. */
 const least = 10
 
 /**
- * One fiber in the scope, which sleeps until the first of all entries is due: however many there are, none has a timer
- * or fiber of its own. Looking through ten thousand entries takes a few milliseconds, when one of them is due: there is no heap.
+ * Forks one fiber in the scope, which sleeps until the first of all entries is due. Entries have no timers and fibers. When
+ * one is due, all are looked through, which takes a few milliseconds for ten thousand; there is no heap.
  */
 export const makeScheduler: Effect.Effect<Scheduler, never, Scope.Scope> = Effect.gen(function*() {
   const entries = new Set<Scheduled>()
@@ -35,7 +35,7 @@ export const makeScheduler: Effect.Effect<Scheduler, never, Scope.Scope> = Effec
 
   const round = Effect.clockWith((clock) => {
     changed.closeUnsafe()
-    // Nothing that a tick changes has to wake this fiber: it looks again at once.
+    // Changes made by a tick need not wake this fiber: it reads every entry after its tick.
     wakeAt = 0n
     const at = now(clock)
     let next = Infinity

@@ -3,51 +3,51 @@ import * as SingleFlight from "@keelson/core/SingleFlight"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { FetchRequest } from "../http/fetchKeySet.ts"
-import type { Refreshed } from "./refresh.ts"
+import type { RefreshResult } from "./refresh.ts"
 
-/** How a wait for a fetch may fail. */
+/** Errors of waiting for a fetch. */
 export type FetchError = KeelsonError.NetworkError | SingleFlight.Closed
 
-/** The one fetch of a provider that may be under way. */
+/** The one fetch of a provider that may be running. */
 export interface SharedFetch {
-  readonly isUnderWay: () => boolean
-  /** Starts a fetch, unless one is under way, and does not wait for it. */
+  readonly isRunning: () => boolean
+  /** Starts a fetch unless one is running. Does not wait for it. */
   readonly start: (request: FetchRequest) => void
-  /** Waits for the fetch that is under way, or starts one. */
-  readonly join: (request: FetchRequest) => Effect.Effect<Refreshed, FetchError>
+  /** Waits for the running fetch, or starts one. */
+  readonly join: (request: FetchRequest) => Effect.Effect<RefreshResult, FetchError>
 }
 
 /**
- * The fetch runs in the scope and context in which this is made, whoever starts it or waits for it. `onEnd` is called when
- * none is under way any more.
+ * The fetch runs in the scope and context in which this is made, never in those of a caller. `onEnd` is called when a fetch
+ * has ended.
  */
 export const makeSharedFetch = Effect.fnUntraced(function*<R>(
-  run: (request: FetchRequest) => Effect.Effect<Refreshed, KeelsonError.NetworkError, R>,
+  run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError, R>,
   onEnd: () => void
 ): Effect.fn.Return<SharedFetch, never, R | Scope.Scope> {
   const fork = Effect.runForkWith(yield* Effect.context())
   let request: FetchRequest = { cause: "lookup", noCache: false }
-  let isUnderWay = false
+  let isRunning = false
   const shared = yield* SingleFlight.make(Effect.suspend(() => {
-    isUnderWay = true
+    isRunning = true
     return Effect.ensuring(
       run(request),
       Effect.sync(() => {
-        isUnderWay = false
+        isRunning = false
         onEnd()
       })
     )
   }))
   const join = (wanted: FetchRequest) =>
     Effect.suspend(() => {
-      if (!isUnderWay) request = wanted
+      if (!isRunning) request = wanted
       return shared
     })
   return {
-    isUnderWay: () => isUnderWay,
+    isRunning: () => isRunning,
     start: (wanted) => {
-      // Nobody waits for it: how it ends is in the state.
-      if (!isUnderWay) fork(Effect.ignore(join(wanted)))
+      // The state has its result.
+      if (!isRunning) fork(Effect.ignore(join(wanted)))
     },
     join
   }

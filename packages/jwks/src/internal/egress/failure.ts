@@ -1,15 +1,7 @@
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
-import * as Predicate from "effect/Predicate"
+import { findFirst } from "@keelson/core/unstable/CauseChain"
 import { Refusal, refused } from "./refusal.ts"
-
-/** Causes are chains of a few; a cycle of them is no chain. */
-const deepest = 8
-
-const search = <A>(cause: unknown, found: (error: object) => A | undefined, depth = 0): A | undefined =>
-  Predicate.isObjectKeyword(cause) && depth < deepest
-    ? found(cause) ?? search("cause" in cause ? cause.cause : undefined, found, depth + 1)
-    : undefined
 
 const refusalOf = (error: object): Refusal | undefined => error instanceof Refusal ? error : undefined
 
@@ -19,10 +11,10 @@ const tlsOf = (error: object): true | undefined =>
 
 /** Why an exchange failed: a rule inside the connection, TLS, or anything else of the network. */
 export const failureOf = (cause: unknown, hop: number): KeelsonError.NetworkError => {
-  const refusal = search(cause, refusalOf)
+  const refusal = findFirst(cause, ["cause"], refusalOf)
   if (refusal !== undefined) return refused(refusal.reason, hop)
   return new KeelsonError.NetworkError({
-    code: search(cause, tlsOf) === true ? "TLS_FAILED" : "NETWORK_ERROR",
+    code: findFirst(cause, ["cause"], tlsOf) === true ? "TLS_FAILED" : "NETWORK_ERROR",
     details: { hop },
     cause
   })

@@ -1,4 +1,5 @@
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -6,7 +7,7 @@ import { Egress, type EgressRequest, type EgressResponse, type Rules } from "../
 import { type Body, checkLength, readBody } from "./body.ts"
 import { failureOf } from "./failure.ts"
 import { refused } from "./refusal.ts"
-import { areSendable, checkRedirect, checkUrl, locationOf, narrowed, type ServiceRules } from "./rules.ts"
+import { areSendable, checkUrl, locationOf, narrowed, type ServiceRules } from "./rules.ts"
 
 /** What is used of a `Response`, be it the platform's or undici's. */
 interface Answer {
@@ -85,7 +86,7 @@ export const makeEgress = (service: ServiceRules, open: Open): Egress["Service"]
       const answer = yield* exchange(send, url, headers, limit, hop)
       if (typeof answer !== "string") return answer
       if (hop >= maxRedirects) return yield* refused("redirect", hop + 1)
-      const next = checkRedirect(url, answer, service, rules)
+      const next = SafeUrl.checkRedirect(url, answer, (to) => checkUrl(to, service, rules))
       if (Result.isFailure(next)) return yield* refused(next.failure, hop + 1)
       if (seen.has(next.success.href)) return yield* refused("redirect", hop + 1)
       url = next.success

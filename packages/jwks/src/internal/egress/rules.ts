@@ -1,10 +1,10 @@
 import * as Host from "@keelson/core/unstable/Host"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import type { RefusalReason, Rules } from "../../Egress.ts"
 import type { EgressOptions } from "../../EgressOptions.ts"
 import { isReachable, type Reach } from "./addresses.ts"
-import { isListed } from "./hosts.ts"
 
 /** The rules of the service, ready for use. */
 export interface ServiceRules extends EgressOptions {
@@ -19,6 +19,16 @@ export const serviceRules = (options: EgressOptions): ServiceRules => ({
 /** The smaller limit. What is no number narrows nothing, rather than lift the limit. */
 export const narrowed = (limit: number, rule: number | undefined): number =>
   rule !== undefined && rule < limit ? rule : limit
+
+/** Equal, or below it at a dot. Both are canonical. */
+const isWithin = (host: string, allowed: string): boolean => host === allowed || host.endsWith(`.${allowed}`)
+
+/** Whether a canonical host is on the list; an empty list has them all, and an entry that is no host has none. */
+export const isListed = (host: string, list: ReadonlyArray<string>): boolean =>
+  list.length === 0 || list.some((entry) => {
+    const allowed = Host.canonical(entry)
+    return allowed !== undefined && isWithin(host, allowed)
+  })
 
 /** What a canonical host's addresses may be. */
 export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules): Reach => ({
@@ -35,48 +45,22 @@ const isAddressable = (host: string, rules: ServiceRules): boolean => {
   return host === "localhost" ? reach.loopback : !host.endsWith(".localhost")
 }
 
-/** A URL in the form that is requested: without fragment, and without the dot at the end of its host. */
+/** Returns the URL to request if the service and the rules of the request allow it. */
 export const checkUrl = (
   input: string | URL,
   service: ServiceRules,
   rules: Rules | undefined
-): Result.Result<URL, RefusalReason> => {
-  if (!URL.canParse(String(input))) return Result.fail("url")
-  const url = new URL(input)
-  const host = Host.withoutDot(url.hostname)
-  const isLocalHttp = url.protocol === "http:" && host !== undefined && service.allowLocalhost && Host.isLocal(host)
-  if (url.protocol !== "https:" && !isLocalHttp) return Result.fail("scheme")
-  if (url.username !== "" || url.password !== "") return Result.fail("credentials")
-  if (host === undefined || !isListed(host, service.allowedHosts) || !isListed(host, rules?.allowedHosts ?? [])) {
-    return Result.fail("host")
-  }
-  if (!isAddressable(host, service)) return Result.fail("address")
-  url.hostname = host
-  url.hash = ""
-  return Result.succeed(url)
-}
-
-const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
-
-/** Where an answer redirects to, as it is written; `undefined` for an answer that is one. */
-export const locationOf = (status: number, headers: { readonly get: (name: string) => string | null }) =>
-  redirects.has(status) ? headers.get("location") ?? undefined : undefined
-
-/** The target of a redirect. It leads neither from https to http, nor from elsewhere to this machine. */
-export const checkRedirect = (
-  from: URL,
-  location: string,
-  service: ServiceRules,
-  rules: Rules | undefined
-): Result.Result<URL, RefusalReason> => {
-  if (!URL.canParse(location, from.href)) return Result.fail("redirect")
-  return Result.flatMap(checkUrl(new URL(location, from), service, rules), (to) => {
-    if (from.protocol === "https:" && to.protocol !== "https:") return Result.fail("scheme" as const)
-    return Host.isLocal(to.hostname) && !Host.isLocal(from.hostname)
-      ? Result.fail("address" as const)
-      : Result.succeed(to)
+): Result.Result<URL, RefusalReason> =>
+  Result.flatMap(SafeUrl.check(input, service), (url): Result.Result<URL, RefusalReason> => {
+    if (!isListed(url.hostname, service.allowedHosts) || !isListed(url.hostname, rules?.allowedHosts ?? [])) {
+      return Result.fail("host")
+    }
+    return isAddressable(url.hostname, service) ? Result.succeed(url) : Result.fail("address")
   })
-}
+
+/** The `Location` of a response that redirects, as written. */
+export const locationOf = (status: number, headers: { readonly get: (name: string) => string | null }) =>
+  SafeUrl.isRedirect(status) ? headers.get("location") ?? undefined : undefined
 
 /** What key material is asked for with. Anything else may carry credentials, by a name that nobody thought of. */
 const sent: ReadonlySet<string> = new Set([

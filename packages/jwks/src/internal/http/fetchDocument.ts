@@ -1,35 +1,54 @@
 import * as ErrorCode from "@keelson/core/ErrorCode"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as RetryAfter from "@keelson/core/RetryAfter"
 import { type Instant, now } from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Egress, EgressResponse, Rules } from "../../Egress.ts"
-import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
 import type { HeaderRecord } from "./freshness.ts"
 import { conditionalHeaders } from "./validators.ts"
 
-/** What is asked for. */
+/** A failed request, with the `Retry-After` of its response. Its code decides whether it is retried. */
+export class FetchFailed extends Data.TaggedError("FetchFailed")<{
+  readonly code: ErrorCode.ErrorCode
+  readonly error: KeelsonError.NetworkError
+  readonly retryAfter: Duration.Duration | undefined
+}> {}
+
+/** Wraps an error. */
+export const failed = (error: KeelsonError.NetworkError, retryAfter?: Duration.Duration): FetchFailed =>
+  new FetchFailed({ code: error.code, error, retryAfter })
+
+/** Makes an error of the category NETWORK. */
+export const failure = (
+  code: KeelsonError.CodeOf<"NETWORK">,
+  message: string,
+  details: Readonly<Record<string, unknown>> = {}
+): KeelsonError.NetworkError => new KeelsonError.NetworkError({ code, message, details })
+
+/** A request for a document. */
 export interface DocumentRequest {
   readonly egress: Egress["Service"]
   readonly url: string
   readonly accept: string
   readonly rules: Rules
-  /** The headers of the document that is held, which makes the request conditional. */
-  readonly held: HeaderRecord | undefined
-  /** Whether caches on the way have to ask the origin. */
+  /** The headers of the cached document, which make the request conditional. */
+  readonly cachedHeaders: HeaderRecord | undefined
+  /** Whether HTTP caches on the way must revalidate. */
   readonly noCache: boolean
-  /** The code of an answer that is no document. */
+  /** The error code for a response that is not a document. */
   readonly invalid: Invalid
 }
 
 type Invalid = "DISCOVERY_INVALID" | "JWKS_INVALID"
 
-/** What came: a document, or that the one held is still good. */
-export type DocumentAnswer =
+/** A document, or that the cached one is still valid. */
+export type DocumentResponse =
   & {
-    /** Before the request was sent: what comes later only seems younger than it is (RFC 9111, 4.2.3). */
+    /** When the request was sent, from which the age is counted (RFC 9111, 4.2.3). */
     readonly sentAt: Instant
     /** Wall clock, milliseconds. */
     readonly receivedAt: number
@@ -40,7 +59,7 @@ export type DocumentAnswer =
 const text = (body: Uint8Array, invalid: Invalid): Effect.Effect<string, FetchFailed> =>
   Effect.fromResult(Result.try({
     try: () => new TextDecoder("utf-8", { fatal: true }).decode(body),
-    catch: () => failed(failure(invalid, "The document is not UTF-8"))
+    catch: () => failed(failure(invalid, "Document is not UTF-8"))
   }))
 
 const statusFailure = (response: EgressResponse, receivedAt: number, invalid: Invalid): FetchFailed => {
@@ -48,8 +67,8 @@ const statusFailure = (response: EgressResponse, receivedAt: number, invalid: In
   const retryAfter = RetryAfter.parse(response.headers["retry-after"], receivedAt)
   const details = { status: response.status }
   const error = code !== undefined && isNetwork(code)
-    ? failure(code, `The provider answered with status ${response.status}`, details)
-    : failure(invalid, "The provider's answer is not a document", details)
+    ? failure(code, `Provider responded with status ${response.status}`, details)
+    : failure(invalid, "Provider's response is not a document", details)
   return failed(error, retryAfter)
 }
 
@@ -57,15 +76,15 @@ const isNetwork = (code: ErrorCode.ErrorCode): code is KeelsonError.CodeOf<"NETW
   ErrorCode.codeInfo[code].category === "NETWORK"
 
 /**
- * One request for a document, bounded by the rules of its egress. A 304 is an answer, and only to a conditional request.
+ * Requests a document under the rules of its egress. A 304 is valid for a conditional request only.
  *
  * @see RFC 9110, 13.1 and RFC 9111, 4.3
  */
 export const fetchDocument = Effect.fnUntraced(function*(
-  { accept, egress, held, invalid, noCache, rules, url }: DocumentRequest
-): Effect.fn.Return<DocumentAnswer, FetchFailed> {
+  { accept, cachedHeaders, egress, invalid, noCache, rules, url }: DocumentRequest
+): Effect.fn.Return<DocumentResponse, FetchFailed> {
   const clock = yield* Clock.Clock
-  const conditional = held === undefined ? {} : conditionalHeaders(held)
+  const conditional = cachedHeaders === undefined ? {} : conditionalHeaders(cachedHeaders)
   const headers = { accept, ...conditional, ...(noCache ? { "cache-control": "no-cache" } : undefined) }
   const sentAt = now(clock)
   const response = yield* Effect.mapError(egress.get({ url, headers, rules }), (error) => failed(error))
@@ -74,5 +93,5 @@ export const fetchDocument = Effect.fnUntraced(function*(
   if (response.status !== 304) return yield* Effect.fail(statusFailure(response, received.receivedAt, invalid))
   return Object.keys(conditional).length > 0
     ? { _tag: "NotModified", ...received }
-    : yield* Effect.fail(failed(failure(invalid, "A 304 came where nothing is held")))
+    : yield* Effect.fail(failed(failure(invalid, "304 for a request without validators")))
 })

@@ -7,24 +7,24 @@ import * as Effect from "effect/Effect"
 import type { Rules } from "../../Egress.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import * as KeySet from "../../KeySet.ts"
-import type { CachedKeySet, Cause } from "../cache/lifecycle.ts"
+import type { CachedKeySet, TransitionCause } from "../cache/lifecycle.ts"
 import type { ProviderState } from "../cache/providerState.ts"
-import { type DocumentAnswer, fetchDocument } from "./fetchDocument.ts"
-import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
+import { type DocumentResponse, failed, failure, fetchDocument, type FetchFailed } from "./fetchDocument.ts"
 
-/** Why and how a fetch is made. */
+/** Why and how a key set is fetched. */
 export interface FetchRequest {
-  readonly cause: Cause
-  /** Whether caches on the way have to ask the origin, since keys are missing or not believed. */
+  readonly cause: TransitionCause
+  /** Whether HTTP caches on the way must revalidate, since keys are missing or suspect. */
   readonly noCache: boolean
 }
 
-/** What a fetch brought. */
-export interface Outcome {
-  readonly answer: DocumentAnswer
+/** The result of a fetch. */
+export interface FetchedKeySet {
+  readonly response: DocumentResponse
   readonly url: string
-  /** The keys: of the document, or those that are held and were confirmed. */
-  readonly held: Pick<CachedKeySet, "body" | "set" | "skipped">
+  /** The keys of the document, or the cached ones that a 304 confirmed. */
+  readonly keys: Pick<CachedKeySet, "body" | "keySet" | "skipped">
+  /** The cached key set that a 304 confirmed. */
   readonly confirmed: CachedKeySet | undefined
 }
 
@@ -36,7 +36,8 @@ export const rulesOf = ({ allowedHosts, maxBytes, maxRedirects, pins }: JwksOpti
   pins
 })
 
-const policyOf = (options: JwksOptions) =>
+/** The retries in the options. */
+export const retryPolicyOf = (options: JwksOptions) =>
   RetryPolicy.make({
     maxAttempts: options.maxAttempts,
     initialDelay: options.retryDelay,
@@ -48,65 +49,77 @@ const policyOf = (options: JwksOptions) =>
 
 type GaveUp = Retry.RetryExhausted<FetchFailed | Deadline.DeadlineExceeded>
 
-/** The failure of the last attempt: its own, or that it took too long. */
+/** The failure of the last attempt: its error, or `TIMEOUT`. */
 const lastFailure = (error: FetchFailed | GaveUp): FetchFailed => {
   const last = error._tag === "FetchFailed" ? error : error.error
-  return last._tag === "FetchFailed" ? last : failed(failure("TIMEOUT", "The provider did not answer in time"))
+  return last._tag === "FetchFailed" ? last : failed(failure("TIMEOUT", "Key set request timed out"))
 }
 
-/** The failure of a fetch that ended in no way that was foreseen. */
+/** The failure of a fetch that ended with a defect. */
 export const unexpected = (defect: unknown): FetchFailed =>
   failed(
-    new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The fetch ended unexpectedly", cause: defect })
+    new KeelsonError.NetworkError({
+      code: "NETWORK_ERROR",
+      message: "Key set fetch ended with a defect",
+      cause: defect
+    })
   )
 
-/** The keys of a document. A key that `previous` has too is not imported again. */
+/** Parses a document. Keys that are in `previous` too are not imported again. */
 export const parseKeySet = Effect.fnUntraced(function*(
-  engine: ProviderState,
+  state: ProviderState,
   body: string,
   previous: KeySet.KeySet | undefined
 ): Effect.fn.Return<KeySet.Parsed, FetchFailed> {
-  engine.generation = Math.max(engine.generation, previous?.generation ?? 0)
+  state.generation = Math.max(state.generation, previous?.generation ?? 0)
   const parsed = yield* Effect.mapError(
-    KeySet.parse(body, { importKey: engine.parts.importKey, generation: engine.generation + 1, previous }),
+    KeySet.parse(body, { importKey: state.parts.importKey, generation: state.generation + 1, previous }),
     (error) => failed(error)
   )
-  engine.generation = Math.max(engine.generation, parsed.set.generation)
+  state.generation = Math.max(state.generation, parsed.keySet.generation)
   return parsed
 })
 
 const attempt = Effect.fnUntraced(
-  function*(engine: ProviderState, noCache: boolean): Effect.fn.Return<Outcome, FetchFailed> {
-    const { egress, options, origin, snapshots } = engine.parts
-    const url = yield* origin.url
-    engine.expire(yield* Clock.Clock)
-    const { held } = engine.state
-    // Validators are of one URL: a document that has moved is fetched whole.
-    const known = held?.url === url ? held : undefined
-    const answer = yield* fetchDocument({
+  function*(state: ProviderState, noCache: boolean): Effect.fn.Return<FetchedKeySet, FetchFailed> {
+    const { egress, location, options, snapshots } = state.parts
+    const url = yield* location.url
+    state.expire(yield* Clock.Clock)
+    const { cached } = state.current
+    // Validators belong to one URL: a document that has moved is fetched without them.
+    const known = cached?.url === url ? cached : undefined
+    const response = yield* fetchDocument({
       egress,
       url,
       rules: rulesOf(options),
       accept: "application/jwk-set+json, application/json;q=0.9",
-      held: known?.headers,
+      cachedHeaders: known?.headers,
       noCache,
       invalid: "JWKS_INVALID"
-    }).pipe(Effect.tapError(({ code }) => code === "UPSTREAM_REJECTED" ? Effect.sync(origin.onGone) : Effect.void))
-    if (answer._tag === "NotModified") {
+    }).pipe(Effect.tapError(({ code }) => code === "UPSTREAM_REJECTED" ? Effect.sync(location.onGone) : Effect.void))
+    if (response._tag === "NotModified") {
       return known === undefined
-        ? yield* Effect.fail(failed(failure("JWKS_INVALID", "A 304 came where nothing is held")))
-        : { answer, url, held: known, confirmed: known }
+        ? yield* Effect.fail(failed(failure("JWKS_INVALID", "304 for a request without validators")))
+        : { response, url, keys: known, confirmed: known }
     }
-    const parsed = yield* parseKeySet(engine, answer.body, held?.set)
-    // The document is only kept to be stored.
-    return { answer, url, held: { ...parsed, body: snapshots === undefined ? "" : answer.body }, confirmed: undefined }
+    const parsed = yield* parseKeySet(state, response.body, cached?.keySet)
+    // The document is kept for snapshots only.
+    return {
+      response,
+      url,
+      keys: { ...parsed, body: snapshots === undefined ? "" : response.body },
+      confirmed: undefined
+    }
   }
 )
 
-/** Fetches the key set of a provider with all its attempts; what comes is not accepted yet. */
-export const fetchKeySet = (engine: ProviderState, { noCache }: FetchRequest): Effect.Effect<Outcome, FetchFailed> =>
-  Effect.suspend(() => attempt(engine, noCache)).pipe(
+/** Fetches the key set of a provider, with retries. The result is not accepted yet. */
+export const fetchKeySet = (
+  state: ProviderState,
+  { noCache }: FetchRequest
+): Effect.Effect<FetchedKeySet, FetchFailed> =>
+  Effect.suspend(() => attempt(state, noCache)).pipe(
     Effect.catchDefect((defect) => Effect.fail(unexpected(defect))),
-    Retry.retry(policyOf(engine.parts.options), { retryAfter: (error: FetchFailed) => error.retryAfter }),
+    Retry.retry(state.parts.retryPolicy, { retryAfter: (error: FetchFailed) => error.retryAfter }),
     Effect.mapError(lastFailure)
   )

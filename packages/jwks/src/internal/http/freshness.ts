@@ -8,9 +8,10 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Headers from "effect/http/Headers"
+import * as Result from "effect/Result"
 import CachePolicy from "http-cache-semantics"
 import * as CacheControl from "./cacheControl.ts"
-import { httpDate } from "./httpDate.ts"
 
 /** Headers of a response: names in lower case, values of the same name joined with a comma. */
 export type HeaderRecord = Readonly<Record<string, string>>
@@ -24,6 +25,10 @@ export interface Bounds {
   /** The most of what a response says; not below `minTtl`. */
   readonly maxTtl: Duration.Duration
 }
+
+/** Parses an HTTP date (RFC 9110, 5.6.7); `undefined` if it is absent or invalid. */
+export const httpDate = (value: string | undefined): DateTime.Utc | undefined =>
+  value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))
 
 /** The first member counts, and an invalid one not at all (RFC 9111, 5.1). */
 const age = (headers: HeaderRecord): number => CacheControl.deltaSeconds(headers["age"]?.split(",")[0]?.trim()) ?? 0

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Egress } from "../../Egress.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
-import type { FetchFailed } from "./fetchFailed.ts"
+import type { FetchFailed } from "./fetchDocument.ts"
 import { rulesOf } from "./fetchKeySet.ts"
 import { makeMetadata, wellKnownUrl } from "./metadata.ts"
 

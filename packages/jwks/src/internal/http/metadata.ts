@@ -6,21 +6,20 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Egress, Rules } from "../../Egress.ts"
-import { fetchDocument } from "./fetchDocument.ts"
-import { failed, failure, type FetchFailed } from "./fetchFailed.ts"
+import { failed, failure, fetchDocument, type FetchFailed } from "./fetchDocument.ts"
 import { type HeaderRecord, lifetime } from "./freshness.ts"
 import { kept, merged } from "./validators.ts"
 
 /** Where metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). */
 export type Kind = "oidc" | "oauth2"
 
-/** Which URL is wanted of the metadata. */
+/** The member of the metadata that has the URL. */
 export type Endpoint = "jwks_uri" | "token_endpoint"
 
-/** What is read of the metadata. All other members are kept as they came. */
+/** The metadata of an issuer. */
 export interface Metadata {
   readonly issuer: string
-  /** The URL that is wanted. */
+  /** The URL of the requested endpoint. */
   readonly endpoint: string
   /** The whole document. */
   readonly document: Readonly<Record<string, unknown>>
@@ -60,17 +59,23 @@ const read = (issuer: string, wanted: Endpoint, body: string): Result.Result<Met
     })
   )
 
-/** What discovery needs to know. */
+/** The options of discovery. */
 export interface Options {
+  /** The issuer, which the metadata must name character by character. Required. */
   readonly issuer: string
+  /** Where the metadata are. Required. */
   readonly kind: Kind
-  /** Default `jwks_uri`. */
+  /** Which URL of the metadata is returned as `endpoint`. Default jwks_uri. */
   readonly endpoint?: Endpoint | undefined
+  /** Fetches the metadata. Required. */
   readonly egress: Egress["Service"]
+  /** Rules of the requests, in addition to those of the egress. Required. */
   readonly rules: Rules
-  /** The lifetime where a response says nothing, and its bounds. */
+  /** Lifetime of a response that states none. Required. */
   readonly ttl: Duration.Duration
+  /** Lower bound of the lifetime that a response states. Required. */
   readonly minTtl: Duration.Duration
+  /** Upper bound of the lifetime that a response states. Required. */
   readonly maxTtl: Duration.Duration
 }
 
@@ -80,58 +85,58 @@ interface CachedMetadata {
   readonly expiresAt: Instant
 }
 
-/** Finds an issuer's metadata, and keeps them as long as their response says. */
+/** Fetches an issuer's metadata, and caches them for the lifetime of their response. */
 export interface MetadataSource {
-  /** Those held while they are fresh, else fetched. Where that fails or hangs, those held stay in use. */
+  /** Those cached while they are fresh, else fetched. Where that fails or hangs, those cached stay in use. */
   readonly metadata: Effect.Effect<Metadata, FetchFailed>
   /** Has the next `metadata` fetch anew. */
   readonly expire: () => void
 }
 
-/** How long metadata are not fetched again after a fetch that failed or hung, in milliseconds. */
+/** Delay between fetches after a failed or hanging one, in milliseconds. */
 const retryDelay = 30_000
 
-/** Made at once; nothing is fetched before it is asked for. */
+/** Fetches nothing before `metadata` is run. */
 export const makeMetadata = (options: Options): MetadataSource => {
-  let held: CachedMetadata | undefined
+  let cached: CachedMetadata | undefined
   let isExpired = false
   let retryAt: Instant | undefined
 
   const fetch = Effect.gen(function*() {
     const url = yield* Effect.fromResult(Result.mapError(wellKnownUrl(options.issuer, options.kind), (e) => failed(e)))
     const { egress, rules } = options
-    const answer = yield* fetchDocument({
+    const response = yield* fetchDocument({
       egress,
       url,
       rules,
       accept: "application/json",
-      held: held?.headers,
+      cachedHeaders: cached?.headers,
       noCache: isExpired,
       invalid: "DISCOVERY_INVALID"
     })
-    const { headers, metadata } = answer._tag === "Document"
+    const { headers, metadata } = response._tag === "Document"
       ? {
-        headers: kept(answer.headers),
-        metadata: yield* Effect.fromResult(read(options.issuer, options.endpoint ?? "jwks_uri", answer.body))
+        headers: kept(response.headers),
+        metadata: yield* Effect.fromResult(read(options.issuer, options.endpoint ?? "jwks_uri", response.body))
       }
-      : { headers: merged(held?.headers ?? {}, answer.headers), metadata: held?.metadata }
-    // A 304 only comes to a conditional request, which was made of what is held.
-    if (metadata === undefined) return yield* Effect.fail(invalid("A 304 came where nothing is held"))
+      : { headers: merged(cached?.headers ?? {}, response.headers), metadata: cached?.metadata }
+    // A 304 only comes to a conditional request, which was made of what is cached.
+    if (metadata === undefined) return yield* Effect.fail(invalid("304 for a request without validators"))
     yield* Effect.mapError(egress.check(metadata.endpoint, rules), (error) => failed(error))
-    const fresh = Duration.toMillis(lifetime(headers, answer.receivedAt, options))
-    held = { metadata, headers, expiresAt: after(answer.sentAt, fresh) }
+    const fresh = Duration.toMillis(lifetime(headers, response.receivedAt, options))
+    cached = { metadata, headers, expiresAt: after(response.sentAt, fresh) }
     isExpired = false
     retryAt = undefined
     return metadata
   })
 
-  /** Put off before it begins, since one that hangs is interrupted: whoever asks again then goes on with those held. */
+  /** Put off before it begins, since one that hangs is interrupted: whoever asks again then goes on with those cached. */
   const fetchAgain = (current: CachedMetadata, clock: Clock.Clock): Effect.Effect<Metadata> => {
     retryAt = after(now(clock), retryDelay)
     return Effect.orElseSucceed(fetch, () => current.metadata)
   }
   const metadata = Effect.flatMap(Clock.Clock, (clock): Effect.Effect<Metadata, FetchFailed> => {
-    const current = held
+    const current = cached
     if (current === undefined) return fetch
     const isDue = isExpired || hasCome(current.expiresAt, clock)
     const isPutOff = retryAt !== undefined && !hasCome(retryAt, clock)

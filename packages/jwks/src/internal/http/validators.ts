@@ -3,8 +3,7 @@
  *
  * @see RFC 9111, section 4.3 and RFC 9110, section 13.1
  */
-import type { HeaderRecord } from "./freshness.ts"
-import { httpDate } from "./httpDate.ts"
+import { type HeaderRecord, httpDate } from "./freshness.ts"
 
 /** They tell one body from another, and belong to the body. */
 const validators = ["etag", "last-modified"]

@@ -1,5 +1,5 @@
 import type { NotFoundReason } from "../../JwksError.ts"
-import type { JoseHeader } from "./candidate.ts"
+import type { JoseHeader } from "../../KeySource.ts"
 
 /** What selection looks at of a key. */
 export interface Selectable {
@@ -79,3 +79,6 @@ export const select = <K extends Selectable>(
     ? { _tag: "NotFound", reason: "ambiguous" }
     : { _tag: "Found", keys: [first, ...rest] }
 }
+
+/** Members that a public key must not have (RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2; `priv` of newer kinds). */
+export const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"]

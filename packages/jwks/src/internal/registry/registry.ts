@@ -1,4 +1,3 @@
-import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import { now, until } from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
@@ -16,15 +15,15 @@ import type { Egress } from "../../Egress.ts"
 import { JwksNotRegistered, JwksUnavailable } from "../../JwksError.ts"
 import type { JwksEvent } from "../../JwksEvent.ts"
 import * as JwksOptions from "../../JwksOptions.ts"
-import type { JwksRegistry, ProviderStatus } from "../../JwksRegistry.ts"
+import type { JwksRegistry, ProviderStatus, PutError, PutOptions } from "../../JwksRegistry.ts"
+import type { Candidate, JoseHeader, KeySource, LookupError } from "../../KeySource.ts"
 import { findAmong } from "../cache/endpoints.ts"
-import { findIn } from "../cache/lookup.ts"
+import { findIn } from "../cache/keyLookup.ts"
 import { eventCapacity, makeProvider, type Provider } from "../cache/provider.ts"
 import { makeScheduler } from "../cache/scheduler.ts"
-import type { Candidate, JoseHeader, KeySource, LookupError } from "../keys/candidate.ts"
 import { makeKeyedLock } from "./keyedLock.ts"
 import { operatorFields } from "./operatorFields.ts"
-import { makeRoster } from "./roster.ts"
+import { keyOf, makeRoster } from "./roster.ts"
 
 type Registry = JwksRegistry["Service"]
 
@@ -38,15 +37,12 @@ interface Entry {
 
 const conflict = (message: string) => new KeelsonError.ConfigurationError({ code: "JWKS_CONFLICT", message })
 
-/** What is no id stays out of spans. */
-const isNamed = (tenantId: string, providerId: string): boolean =>
+/** Invalid ids stay out of spans. */
+const areIds = ({ providerId, tenantId }: JwksOptions.Names): boolean =>
   Schema.is(JwksOptions.TenantId)(tenantId) && Schema.is(JwksOptions.ProviderId)(providerId)
 
 const operatorOptions = (options: JwksOptions.JwksOptions) => Struct.pick(options, operatorFields)
 const operatorDefaults = operatorOptions(JwksOptions.make({ issuer: "any" }))
-
-const decodeNames = Configuration.decode(JwksOptions.Names)
-const decodeOptions = Configuration.decode(JwksOptions.JwksOptions)
 
 /** A registry in a scope, whose end ends all that was registered. */
 export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> = Effect.gen(function*() {
@@ -61,7 +57,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
   let isClosed = false
   yield* Effect.addFinalizer(() => {
     isClosed = true
-    return Effect.forEach(roster.entries(), ([, , { scope }]) => Scope.close(scope, Exit.void), {
+    return Effect.forEach(roster.entries(), ([, { scope }]) => Scope.close(scope, Exit.void), {
       concurrency: "unbounded",
       discard: true
     })
@@ -81,61 +77,60 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
   }, Effect.uninterruptible)
 
   /** What comes when the registry is closed ends at once: nothing else would end it. */
-  const enter = ({ providerId, tenantId }: JwksOptions.Names, entry: Entry, old?: Entry) =>
+  const enter = (id: JwksOptions.Names, entry: Entry, old?: Entry) =>
     Effect.clockWith((clock) => {
       entry.provider.start(clock, old?.provider)
-      roster.set(tenantId, providerId, entry)
+      roster.set(id, entry)
       return isClosed ? Scope.close(entry.scope, Exit.void) : Effect.void
     })
 
-  const entryOf = (tenantId: string, providerId: string): Effect.Effect<Entry, JwksNotRegistered> =>
+  const entryOf = (id: JwksOptions.Names): Effect.Effect<Entry, JwksNotRegistered> =>
     Effect.suspend(() => {
-      const entry = roster.get(tenantId, providerId)
+      const entry = roster.get(id)
       return entry === undefined ? Effect.fail(new JwksNotRegistered()) : Effect.succeed(entry)
     })
   const withProvider =
     <A, E>(use: (provider: Provider) => Effect.Effect<A, E>) =>
-    (tenantId: string, providerId: string): Effect.Effect<A, E | JwksNotRegistered> =>
-      Effect.flatMap(entryOf(tenantId, providerId), ({ provider }) => use(provider))
+    (id: JwksOptions.Names): Effect.Effect<A, E | JwksNotRegistered> =>
+      Effect.flatMap(entryOf(id), ({ provider }) => use(provider))
 
-  const register = Effect.fnUntraced(function*(tenantId: string, providerId: string, input: JwksOptions.Options) {
-    const names = yield* decodeNames({ tenantId, providerId })
-    const options = yield* decodeOptions(input)
-    if (roster.get(tenantId, providerId) !== undefined) {
-      return yield* Effect.fail(conflict("A provider is registered under these ids"))
+  const add = Effect.fnUntraced(function*(id: JwksOptions.Names, input: JwksOptions.Options) {
+    const names = yield* JwksOptions.decodeNames(id)
+    const options = yield* JwksOptions.decode(input)
+    if (roster.get(id) !== undefined) {
+      return yield* Effect.fail(conflict("A provider is already registered under these ids"))
     }
     yield* enter(names, yield* open(names, options))
   })
-  const replace = Effect.fnUntraced(function*(names: JwksOptions.Names, old: Entry, options: JwksOptions.JwksOptions) {
+  const replace = Effect.fnUntraced(function*(id: JwksOptions.Names, old: Entry, options: JwksOptions.JwksOptions) {
+    if (Equal.equals(options, old.options)) return
     if (options.issuer !== old.issuer) {
       return yield* Effect.fail(conflict("The provider is registered for another issuer"))
     }
-    yield* enter(names, yield* open(names, options), old)
+    yield* enter(id, yield* open(id, options), old)
     yield* Scope.close(old.scope, Exit.void)
   })
-  const update = Effect.fnUntraced(function*(tenantId: string, providerId: string, input: JwksOptions.Options) {
-    const old = yield* entryOf(tenantId, providerId)
-    yield* replace({ tenantId, providerId }, old, yield* decodeOptions(input))
-  })
   const put = Effect.fnUntraced(
-    function*(tenantId: string, providerId: string, input: JwksOptions.Options, isNew: boolean) {
-      const old = isNew ? undefined : roster.get(tenantId, providerId)
-      if (old === undefined) return yield* register(tenantId, providerId, input)
-      const options = yield* decodeOptions({ ...operatorOptions(old.options), ...input })
-      if (!Equal.equals(options, old.options)) yield* replace({ tenantId, providerId }, old, options)
+    function*(id: JwksOptions.Names, input: JwksOptions.Options, conditions: PutOptions) {
+      const old = conditions.ifAbsent === true ? undefined : roster.get(id)
+      if (old === undefined) {
+        return conditions.ifPresent === true ? yield* new JwksNotRegistered() : yield* add(id, input)
+      }
+      const kept = conditions.keepOperatorOptions === true ? operatorOptions(old.options) : {}
+      yield* replace(id, old, yield* JwksOptions.decode({ ...kept, ...input }))
     }
   )
-  const unregister = Effect.fnUntraced(function*(tenantId: string, providerId: string) {
-    const { provider, scope } = yield* entryOf(tenantId, providerId)
-    roster.remove(tenantId, providerId)
+  const remove = Effect.fnUntraced(function*(id: JwksOptions.Names) {
+    const { provider, scope } = yield* entryOf(id)
+    roster.remove(id)
     yield* Scope.close(scope, Exit.void)
     yield* provider.forget
   })
   const statuses = (tenantId?: string) =>
     Effect.forEach(
       roster.entries(tenantId),
-      ([tenant, providerId, { issuer, provider }]) =>
-        Effect.map(provider.status, (status): ProviderStatus => ({ tenantId: tenant, providerId, issuer, status }))
+      ([id, { issuer, provider }]) =>
+        Effect.map(provider.status, (status): ProviderStatus => ({ ...id, issuer, status }))
     )
 
   /** Whoever waited for a provider that was replaced meanwhile asks the one in its place; twice at most, as each may take long. */
@@ -160,56 +155,63 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         const endpoints = roster.ofIssuer(tenantId, issuer)
         const [first] = endpoints
         if (first === undefined) return Effect.fail(new JwksNotRegistered())
-        const hit = endpoints.length === 1 ? first.provider.hit(header, clock) : undefined
+        const hit = endpoints.length === 1 ? first.provider.lookup.hit(header, clock) : undefined
         if (hit !== undefined) return hit
         const missed = endpoints.length === 1
-          ? first.provider.miss(header)
-          : findAmong(endpoints.map(({ provider }) => provider), header, clock)
+          ? first.provider.lookup.miss(header)
+          : findAmong(endpoints.map(({ provider }) => provider.lookup), header, clock)
         const isReplaced = () => repeats > 0 && roster.ofIssuer(tenantId, issuer) !== endpoints
         return askAgain(missed, isReplaced, () => find(issuer, header, repeats - 1))
       })
     return { find: (issuer, header) => find(issuer, header) }
   }
 
-  const asked = <A, E extends { readonly _tag: string }>(
+  /** Runs on the provider, and again on the one that replaces it meanwhile. */
+  const runOn = <A, E extends { readonly _tag: string }>(
     use: (provider: Provider) => Effect.Effect<A, E | JwksUnavailable>,
-    tenantId: string,
-    providerId: string,
+    id: JwksOptions.Names,
     repeats = 2
   ): Effect.Effect<A, E | JwksNotRegistered | JwksUnavailable> =>
-    Effect.flatMap(entryOf(tenantId, providerId), (entry) =>
+    Effect.flatMap(entryOf(id), (entry) =>
       askAgain<A, E | JwksNotRegistered>(
         use(entry.provider),
-        () => repeats > 0 && roster.get(tenantId, providerId) !== entry,
-        () => asked(use, tenantId, providerId, repeats - 1)
+        () => repeats > 0 && roster.get(id) !== entry,
+        () => runOn(use, id, repeats - 1)
       ))
-  const resolve: Registry["resolve"] = (tenantId, providerId, header) =>
-    asked((provider) => findIn(provider, header), tenantId, providerId)
-  const keySet: Registry["keySet"] = (tenantId, providerId) =>
-    asked((provider) => provider.keySet, tenantId, providerId)
 
-  const change = <A, E>(name: string, tenantId: string, providerId: string, self: Effect.Effect<A, E>) =>
-    Effect.withSpan(
-      oneByOne(`${tenantId}:${providerId}`, Effect.uninterruptible(self)),
-      `JwksRegistry.${name}`,
-      { attributes: isNamed(tenantId, providerId) ? { tenant: tenantId, provider: providerId } : {} }
-    )
+  const change = <A, E>(name: string, id: JwksOptions.Names, self: Effect.Effect<A, E>) =>
+    Effect.withSpan(oneByOne(keyOf(id), Effect.uninterruptible(self)), `JwksRegistry.${name}`, {
+      attributes: areIds(id) ? { tenant: id.tenantId, provider: id.providerId } : {}
+    })
+
+  function putNamed(
+    id: JwksOptions.Names,
+    options: JwksOptions.Options,
+    conditions?: PutOptions & { readonly ifPresent?: false | undefined }
+  ): Effect.Effect<void, PutError>
+  function putNamed(
+    id: JwksOptions.Names,
+    options: JwksOptions.Options,
+    conditions: PutOptions
+  ): Effect.Effect<void, JwksNotRegistered | PutError>
+  function putNamed(
+    id: JwksOptions.Names,
+    options: JwksOptions.Options,
+    conditions: PutOptions = {}
+  ): Effect.Effect<void, JwksNotRegistered | PutError> {
+    return change("put", id, put(id, options, conditions))
+  }
 
   return {
-    register: (tenantId, providerId, options) =>
-      change("register", tenantId, providerId, register(tenantId, providerId, options)),
-    update: (tenantId, providerId, options) =>
-      change("update", tenantId, providerId, update(tenantId, providerId, options)),
-    put: (tenantId, providerId, options, isNew = false) =>
-      change("put", tenantId, providerId, put(tenantId, providerId, options, isNew)),
-    unregister: (tenantId, providerId) => change("unregister", tenantId, providerId, unregister(tenantId, providerId)),
-    resolve,
-    keySet,
-    held: withProvider((provider) =>
+    put: putNamed,
+    remove: (id) => change("remove", id, remove(id)),
+    resolve: (id, header) => runOn((provider) => findIn(provider.lookup, header), id),
+    keySet: (id) => runOn((provider) => provider.lookup.keySet, id),
+    cached: withProvider((provider) =>
       Effect.clockWith((clock) =>
         Effect.sync(() => {
-          const held = provider.held(clock)
-          return held && { set: held.set, expiresIn: Duration.millis(until(held.expiresAt, now(clock))) }
+          const cached = provider.cached(clock)
+          return cached && { keySet: cached.keySet, expiresIn: Duration.millis(until(cached.expiresAt, now(clock))) }
         })
       )
     ),
@@ -217,13 +219,13 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     invalidate: withProvider((provider) => provider.invalidate),
     status: withProvider((provider) => provider.status),
     statuses,
-    hasOperatorOptions: (tenantId, providerId) => {
-      const entry = roster.get(tenantId, providerId)
+    hasOperatorOptions: (id) => {
+      const entry = roster.get(id)
       return entry !== undefined && !Equal.equals(operatorOptions(entry.options), operatorDefaults)
     },
     wasRemoved: roster.wasRemoved,
     persistAll: Effect.suspend(() =>
-      Effect.forEach(roster.entries(), ([, , { provider }]) => provider.persist, { concurrency: 16, discard: true })
+      Effect.forEach(roster.entries(), ([, { provider }]) => provider.persist, { concurrency: 16, discard: true })
     ),
     events: Stream.fromPubSub(events),
     keySource

@@ -1,19 +1,22 @@
-/** Who is registered: by tenant and provider, and by tenant and issuer. */
+import type { Names } from "../../JwksOptions.ts"
+
+/** The registered providers, by tenant and provider and by tenant and issuer. */
 export interface Roster<A extends { readonly issuer: string }> {
-  readonly get: (tenantId: string, providerId: string) => A | undefined
+  readonly get: (id: Names) => A | undefined
   /** The entries of an issuer, in the order in which they came; one that is replaced keeps its place. */
   readonly ofIssuer: (tenantId: string, issuer: string) => ReadonlyArray<A>
   /** Adds or replaces an entry. A replaced one has the same issuer. */
-  readonly set: (tenantId: string, providerId: string, entry: A) => void
-  readonly remove: (tenantId: string, providerId: string) => void
-  readonly wasRemoved: (tenantId: string, providerId: string) => boolean
-  readonly entries: (tenantId?: string) => ReadonlyArray<readonly [tenantId: string, providerId: string, entry: A]>
+  readonly set: (id: Names, entry: A) => void
+  readonly remove: (id: Names) => void
+  readonly wasRemoved: (id: Names) => boolean
+  readonly entries: (tenantId?: string) => ReadonlyArray<readonly [id: Names, entry: A]>
 }
 
 /** How many of those that were removed are remembered. */
 const removedCapacity = 1000
 
-const key = (tenantId: string, providerId: string): string => `${tenantId}:${providerId}`
+/** The ids as one text. Ids have no `:`. */
+export const keyOf = ({ providerId, tenantId }: Names): string => `${tenantId}:${providerId}`
 
 interface Tenant<A> {
   readonly providers: Map<string, A>
@@ -21,7 +24,7 @@ interface Tenant<A> {
   readonly issuers: Map<string, { readonly providers: Map<string, A>; list: ReadonlyArray<A> }>
 }
 
-/** An empty roster. Ids have no `:`, which is checked before. */
+/** Makes an empty roster. */
 export const makeRoster = <A extends { readonly issuer: string }>(): Roster<A> => {
   const tenants = new Map<string, Tenant<A>>()
   const removed = new Set<string>()
@@ -32,7 +35,7 @@ export const makeRoster = <A extends { readonly issuer: string }>(): Roster<A> =
     tenants.set(tenantId, tenant)
     return tenant
   }
-  const forget = (tenantId: string, providerId: string): void => {
+  const forget = ({ providerId, tenantId }: Names): void => {
     const tenant = tenants.get(tenantId)
     const entry = tenant?.providers.get(providerId)
     if (tenant === undefined || entry === undefined) return
@@ -44,30 +47,30 @@ export const makeRoster = <A extends { readonly issuer: string }>(): Roster<A> =
     else same.list = [...same.providers.values()]
   }
   return {
-    get: (tenantId, providerId) => tenants.get(tenantId)?.providers.get(providerId),
+    get: ({ providerId, tenantId }) => tenants.get(tenantId)?.providers.get(providerId),
     ofIssuer: (tenantId, issuer) => tenants.get(tenantId)?.issuers.get(issuer)?.list ?? none,
-    set: (tenantId, providerId, entry) => {
+    set: ({ providerId, tenantId }, entry) => {
       const { issuers, providers } = tenantOf(tenantId)
       providers.set(providerId, entry)
       const same = issuers.get(entry.issuer) ?? { providers: new Map<string, A>(), list: none }
       issuers.set(entry.issuer, same)
       same.providers.set(providerId, entry)
       same.list = [...same.providers.values()]
-      removed.delete(key(tenantId, providerId))
+      removed.delete(keyOf({ tenantId, providerId }))
     },
-    remove: (tenantId, providerId) => {
-      forget(tenantId, providerId)
-      removed.add(key(tenantId, providerId))
+    remove: (id) => {
+      forget(id)
+      removed.add(keyOf(id))
       for (const oldest of removed) {
         if (removed.size <= removedCapacity) break
         removed.delete(oldest)
       }
     },
-    wasRemoved: (tenantId, providerId) => removed.has(key(tenantId, providerId)),
+    wasRemoved: (id) => removed.has(keyOf(id)),
     entries: (tenantId) =>
       [...tenants].flatMap(([tenant, { providers }]) =>
         tenantId === undefined || tenant === tenantId
-          ? [...providers].map(([providerId, entry]) => [tenant, providerId, entry] as const)
+          ? [...providers].map(([providerId, entry]) => [{ tenantId: tenant, providerId }, entry] as const)
           : []
       )
   }

@@ -18,32 +18,40 @@ const refused: Record<RefusedReason, string> = {
   future: "The stored key set is dated in the future"
 }
 
+/** The options of `SnapshotRefused`. */
+export interface RefusedOptions {
+  /** Why the stored key set is refused. Required. */
+  readonly reason: RefusedReason
+}
+
 /** A stored key set is not used (`SNAPSHOT_REFUSED`). It stays where it is until the next one replaces it. */
 export class SnapshotRefused extends KeelsonError.CodedError<"SNAPSHOT_REFUSED"> {
   readonly _tag = "SnapshotRefused"
   override readonly name = "SnapshotRefused"
   readonly reason: RefusedReason
-  constructor(options: { readonly reason: RefusedReason }) {
+  constructor(options: RefusedOptions) {
     super({ code: "SNAPSHOT_REFUSED", message: refused[options.reason], details: { reason: options.reason } })
     this.reason = options.reason
   }
 }
 
-/** The back ends that may be away. */
+/** The kinds of stores. */
 export type StoreKind = "memory" | "file" | "redis" | "keyValueStore" | "custom"
 
-/** What `SnapshotUnavailable` tells. */
+/** The options of `SnapshotUnavailable`. */
 export interface UnavailableOptions {
+  /** The kind of the store. Required. */
   readonly store: StoreKind
+  /** The operation that failed. Required. */
   readonly operation: "save" | "load" | "remove"
   /**
-   * `timeout` where the store did not answer in time; the file system's or Redis's own word for what is wrong, such as
-   * `PermissionDenied` or `READONLY`; else `failed`. What else the store said is left out, since it may quote the call.
+   * `timeout`; the error code of the file system or Redis, such as `PermissionDenied` or `READONLY`; otherwise `failed`. The
+   * store's message is left out, since it may quote the call. Required.
    */
   readonly reason: string
 }
 
-/** The store of key sets failed, or did not answer in time (`STORE_UNAVAILABLE`). Keys in memory go on. */
+/** The snapshot store failed or timed out (`STORE_UNAVAILABLE`). Keys in memory stay in use. */
 export class SnapshotUnavailable extends KeelsonError.CodedError<"STORE_UNAVAILABLE"> {
   readonly _tag = "SnapshotUnavailable"
   override readonly name = "SnapshotUnavailable"
@@ -51,7 +59,7 @@ export class SnapshotUnavailable extends KeelsonError.CodedError<"STORE_UNAVAILA
   constructor({ operation, reason, store }: UnavailableOptions) {
     super({
       code: "STORE_UNAVAILABLE",
-      message: "The store of key sets did not answer as it should",
+      message: "Key set snapshot store failed",
       details: { store, operation, reason }
     })
     this.reason = reason

@@ -1,25 +1,13 @@
-import * as Host from "@keelson/core/unstable/Host"
-import * as Option from "effect/Option"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
+import * as Result from "effect/Result"
 
-const parse = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
+/** Checks the URL of an endpoint that receives credentials, and returns the URL to request (RFC 6749, 3.2). */
+export const checkEndpoint = (
+  text: string,
+  options: SafeUrl.Options
+): Result.Result<URL, SafeUrl.UrlRefusal | "fragment"> =>
+  SafeUrl.hasFragment(text) ? Result.fail("fragment") : SafeUrl.check(text, options)
 
-const isReachable = ({ hash, hostname, password, protocol, username }: URL, allowLocalhost: boolean): boolean =>
-  username === "" && password === "" && hash === "" &&
-  (protocol === "https:" || (protocol === "http:" && allowLocalhost && Host.isLocal(hostname)))
-
-/** Whether credentials may be sent to a URL: by https, or to this machine where that is allowed (RFC 6749, 3.2). */
-export const isEndpoint = (text: string, allowLocalhost: boolean): boolean => {
-  const url = parse(text)
-  return url !== undefined && !text.includes("#") && isReachable(url, allowLocalhost)
-}
-
-/** Whether metadata may be asked for an issuer, which has no query either (RFC 8414, 2). */
-export const isIssuer = (text: string, allowLocalhost: boolean): boolean =>
-  !text.includes("?") && isEndpoint(text, allowLocalhost)
-
-/** A URL as errors show it: origin and path. */
-export const shownUrl = (text: string): string =>
-  Option.match(Option.fromUndefinedOr(parse(text)), {
-    onNone: () => "",
-    onSome: ({ origin, pathname }) => `${origin}${pathname}`
-  })
+/** Whether an issuer's metadata may be requested. Unlike an endpoint, an issuer has no query (RFC 8414, 2). */
+export const isIssuer = (text: string, options: SafeUrl.Options): boolean =>
+  !text.includes("?") && Result.isSuccess(checkEndpoint(text, options))

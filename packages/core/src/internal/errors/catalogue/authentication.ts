@@ -9,10 +9,10 @@ export const authentication = {
     status: 401,
     retryable: false,
     breaker: "failure",
-    description: "No token could be acquired from the authorization server, or from whatever else gives tokens.",
+    description: "No token could be acquired from the authorization server or another token source.",
     troubleshooting: [
       "Check the client credentials and that the client may use the grant.",
-      "Look at the authorization server's own log for the request."
+      "Check the log of the authorization server for the request."
     ]
   },
   TOKEN_EXPIRED: {
@@ -32,8 +32,8 @@ export const authentication = {
     status: 200,
     retryable: false,
     breaker: "ignored",
-    description: "No token was cached, so that one had to be acquired. For information only.",
-    troubleshooting: ["Nothing to do; if it is frequent, look at the lifetime of the tokens."]
+    description: "No token was cached, so one was acquired. For information only.",
+    troubleshooting: ["No action needed. If it is frequent, check the lifetime of the tokens."]
   },
   VALIDATION_FAILED: {
     id: "TOK-004",
@@ -43,7 +43,7 @@ export const authentication = {
     retryable: false,
     breaker: "success",
     description: "The token's claims do not satisfy the validation policy.",
-    troubleshooting: ["Compare issuer, audience and required claims of the policy with what the issuer puts in tokens."]
+    troubleshooting: ["Compare issuer, audience and required claims of the policy with the claims of a token."]
   },
   TOKEN_RESPONSE_INVALID: {
     id: "TOK-005",
@@ -52,8 +52,8 @@ export const authentication = {
     status: 502,
     retryable: false,
     breaker: "failure",
-    description: "The authorization server answered with something that is not a token response (RFC 6749, 5.1).",
-    troubleshooting: ["Check the token endpoint's URL: a proxy or login page may be answering instead."]
+    description: "The response of the authorization server is not a token response (RFC 6749, 5.1).",
+    troubleshooting: ["Check the URL of the token endpoint: the response may come from a proxy or a login page."]
   },
   TOKEN_REFRESH_FAILED: {
     id: "TOK-006",
@@ -63,7 +63,7 @@ export const authentication = {
     retryable: false,
     breaker: "failure",
     description: "A token could not be refreshed.",
-    troubleshooting: ["The refresh token may be expired, used or revoked: let the user or client authenticate again."]
+    troubleshooting: ["The refresh token may be expired, used or revoked. Authenticate the user or client again."]
   },
   TOKEN_INVALID: {
     id: "TOK-007",
@@ -82,7 +82,7 @@ export const authentication = {
     status: 401,
     retryable: false,
     breaker: "success",
-    description: "The request carries no token.",
+    description: "The request has no token.",
     troubleshooting: ["Send `Authorization: Bearer` with an access token (RFC 6750, 2.1)."]
   },
   DPOP_REQUIRED: {
@@ -92,7 +92,7 @@ export const authentication = {
     status: 401,
     retryable: false,
     breaker: "success",
-    description: "The request needs a DPoP proof (RFC 9449) and carries none.",
+    description: "The request requires a DPoP proof (RFC 9449) and has none.",
     troubleshooting: ["Send a `DPoP` header with a fresh proof for this method and URL."]
   },
   DPOP_INVALID: {

@@ -20,7 +20,7 @@ export const authorization = {
     retryable: false,
     breaker: "success",
     description: "The caller is authenticated but may not do this.",
-    troubleshooting: ["Grant the scope or role that the operation needs."]
+    troubleshooting: ["Grant the scope or role that the operation requires."]
   },
   AUTHORIZATION_UNAVAILABLE: {
     id: "AUTH-003",
@@ -29,8 +29,7 @@ export const authorization = {
     status: 503,
     retryable: true,
     breaker: "failure",
-    description:
-      "Whether the caller may do this cannot be decided now, because a service that is needed for it is down.",
+    description: "Authorization cannot be decided now, because a service that it depends on is down.",
     troubleshooting: ["Restore the key source, revocation store or authorization service named in `details`."]
   }
 } as const satisfies Record<string, CodeInfo>

@@ -22,7 +22,7 @@ export const configuration = {
     description: "A configuration value is unknown, of the wrong type, out of its range, or contradicts another one.",
     troubleshooting: [
       "Correct the value at `path`; `expected` names the bound.",
-      "Compare with the configuration reference: unknown keys are refused, so look for a misspelt one."
+      "Compare the names of all keys with the configuration reference: a misspelt key is unknown."
     ]
   },
   CONFIG_VARIABLE_MISSING: {
@@ -33,7 +33,7 @@ export const configuration = {
     retryable: false,
     breaker: "ignored",
     description: "A `${VAR}` in the configuration names an environment variable that is not set.",
-    troubleshooting: ["Set the variable named in `var_name`, or write `$${` where a literal `${` is meant."]
+    troubleshooting: ["Set the variable named in `var_name`, or write `$${` for a literal `${`."]
   },
   KEY_FILE_UNREADABLE: {
     id: "CFG-004",
@@ -42,8 +42,10 @@ export const configuration = {
     status: 500,
     retryable: false,
     breaker: "ignored",
-    description: "A file with key material is missing, or cannot be read.",
-    troubleshooting: ["Check the file named in `file`, for the option at `path`, and that the process may read it."]
+    description: "A key file is missing or cannot be read.",
+    troubleshooting: [
+      "Check that the file named in `file` exists and that the process may read it; the option is at `path`."
+    ]
   },
   KEY_INVALID: {
     id: "CFG-005",
@@ -52,10 +54,10 @@ export const configuration = {
     status: 500,
     retryable: false,
     breaker: "ignored",
-    description: "A configured key is malformed, too weak, or of another kind than its algorithm.",
+    description: "A configured key is malformed, too weak, or does not fit its algorithm.",
     troubleshooting: [
-      "Correct the key at `path`; `expected` names what fits.",
-      "A symmetric secret needs an HS algorithm, and a public key an asymmetric one."
+      "Correct the key at `path`; `expected` names what it must be.",
+      "A symmetric secret needs an HS algorithm; a public key needs an asymmetric algorithm."
     ]
   }
 } as const satisfies Record<string, CodeInfo>

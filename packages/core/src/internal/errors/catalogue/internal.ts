@@ -9,8 +9,8 @@ export const internal = {
     status: 500,
     retryable: false,
     breaker: "failure",
-    description: "A defect or an error without a code of its own.",
-    troubleshooting: ["Look at the log entry with the cause; if Keelson is at fault, report it."]
+    description: "A defect, or an error without a code.",
+    troubleshooting: ["Check the log entry with the cause. If Keelson is at fault, report it."]
   },
   RETRY_EXHAUSTED: {
     id: "INT-002",
@@ -19,8 +19,8 @@ export const internal = {
     status: 503,
     retryable: false,
     breaker: "failure",
-    description: "Every attempt failed with an error that has no code of its own.",
-    troubleshooting: ["Look at the attempts in `details` and at the last error."]
+    description: "Every attempt failed, the last one with an error without a code.",
+    troubleshooting: ["Check the attempts in `details` and the last error."]
   },
   SHUTTING_DOWN: {
     id: "INT-003",
@@ -29,8 +29,8 @@ export const internal = {
     status: 503,
     retryable: false,
     breaker: "ignored",
-    description: "The service that was to do the work is closing.",
-    troubleshooting: ["Nothing to do in a shutdown; otherwise look for a scope that closes too early."]
+    description: "The service is shutting down.",
+    troubleshooting: ["No action needed during a shutdown. Otherwise find the scope that closes too early."]
   },
   STORE_UNAVAILABLE: {
     id: "INT-004",
@@ -39,7 +39,7 @@ export const internal = {
     status: 503,
     retryable: true,
     breaker: "ignored",
-    description: "A shared store such as Redis did not answer in time.",
-    troubleshooting: ["Check the store; until it is back, state is kept in this process."]
+    description: "A shared store such as Redis did not respond in time.",
+    troubleshooting: ["Check the store. Until it is available, state is kept in this process."]
   }
 } as const satisfies Record<string, CodeInfo>

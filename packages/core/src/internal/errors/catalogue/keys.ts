@@ -9,10 +9,10 @@ export const keys = {
     status: 401,
     retryable: false,
     breaker: "success",
-    description: "No trusted key fits the token's header.",
+    description: "No trusted key matches the token's header.",
     troubleshooting: [
       "Check that the token comes from the configured issuer.",
-      "After a rotation a new key is found within the cooldown for unknown keys."
+      "After a key rotation, a new key is found within the cooldown for unknown keys (`negativeCacheTtl`)."
     ]
   },
   JWKS_UNAVAILABLE: {
@@ -22,10 +22,10 @@ export const keys = {
     status: 503,
     retryable: true,
     breaker: "failure",
-    description: "There are no trusted keys now, because the key set cannot be fetched.",
+    description: "No trusted keys are available, because the key set cannot be fetched.",
     troubleshooting: [
-      "Look at the provider and at the last failure in the status of the cache.",
-      "A longer `staleWindow` keeps keys through longer outages."
+      "Check the provider, and the last failure in the status of the cache.",
+      "A longer `staleWindow` keeps keys during longer outages."
     ]
   },
   JWKS_INVALID: {
@@ -35,10 +35,10 @@ export const keys = {
     status: 502,
     retryable: true,
     breaker: "failure",
-    description: "The answer is not a key set with at least one usable key (RFC 7517, 5).",
+    description: "The response is not a key set with at least one usable key (RFC 7517, 5).",
     troubleshooting: [
-      "Check the URL of the key set: a proxy or login page may be answering instead.",
-      "The status of the cache tells why each key was skipped."
+      "Check the URL of the key set: the response may come from a proxy or a login page.",
+      "The status of the cache lists why each key was skipped."
     ]
   },
   DISCOVERY_INVALID: {
@@ -48,8 +48,8 @@ export const keys = {
     status: 502,
     retryable: false,
     breaker: "failure",
-    description: "The metadata of the issuer is malformed, or of another issuer (RFC 8414, 3.3).",
-    troubleshooting: ["Compare `issuer` with the one in the metadata: they have to be equal, character by character."]
+    description: "The issuer's metadata is malformed, or names another issuer (RFC 8414, 3.3).",
+    troubleshooting: ["Compare `issuer` with the one in the metadata: they must be equal, character by character."]
   },
   JWKS_NOT_REGISTERED: {
     id: "JWK-005",
@@ -58,7 +58,7 @@ export const keys = {
     status: 404,
     retryable: false,
     breaker: "ignored",
-    description: "No key set provider is registered for this.",
+    description: "No key set provider is registered for this issuer or id.",
     troubleshooting: ["Register the provider, or correct the tenant, provider or issuer."]
   },
   JWKS_UNREGISTERED: {
@@ -68,7 +68,7 @@ export const keys = {
     status: 410,
     retryable: false,
     breaker: "ignored",
-    description: "The key set provider was registered, and has been removed.",
+    description: "The key set provider was removed.",
     troubleshooting: ["Register the provider again if it is still needed."]
   },
   JWKS_CONFLICT: {
@@ -78,7 +78,7 @@ export const keys = {
     status: 409,
     retryable: false,
     breaker: "ignored",
-    description: "The registration contradicts one that exists.",
+    description: "The registration conflicts with an existing one.",
     troubleshooting: ["Remove the provider first, or register under another provider id."]
   },
   JWKS_LOADING: {
@@ -89,7 +89,7 @@ export const keys = {
     retryable: true,
     breaker: "ignored",
     description: "The key set is still being fetched for the first time.",
-    troubleshooting: ["Ask again in a moment."]
+    troubleshooting: ["Repeat the request after a moment."]
   },
   SNAPSHOT_REFUSED: {
     id: "JWK-009",
@@ -98,10 +98,10 @@ export const keys = {
     status: 500,
     retryable: false,
     breaker: "ignored",
-    description: "A stored key set was refused.",
+    description: "A stored key set was rejected.",
     troubleshooting: [
-      "`reason` in the details tells why; the cache fetches the key set instead.",
-      "If it was tampered with, look at who may write to the store."
+      "`reason` in the details names the cause. The cache fetches the key set instead.",
+      "If it was tampered with, check who may write to the store."
     ]
   }
 } as const satisfies Record<string, CodeInfo>

@@ -9,10 +9,10 @@ export const network = {
     status: 504,
     retryable: true,
     breaker: "failure",
-    description: "No answer came in time, whatever was being called.",
+    description: "The call did not end in time.",
     troubleshooting: [
-      "Check that the called service is up and how long it takes to answer.",
-      "Compare the attempt timeout and the deadline with that."
+      "Check that the called service is up, and its response times.",
+      "Compare the attempt timeout and the deadline with these times."
     ]
   },
   NETWORK_ERROR: {
@@ -55,8 +55,8 @@ export const network = {
     status: 502,
     retryable: true,
     breaker: "failure",
-    description: "The called service answered with a server error (5xx).",
-    troubleshooting: ["Look at the called service's health and log."]
+    description: "The called service responded with a server error (5xx).",
+    troubleshooting: ["Check the health and log of the called service."]
   },
   UPSTREAM_REJECTED: {
     id: "NET-006",
@@ -65,8 +65,8 @@ export const network = {
     status: 502,
     retryable: false,
     breaker: "success",
-    description: "The called service refused the request with a client error (4xx).",
-    troubleshooting: ["Check the request: repeating it unchanged will not help."]
+    description: "The called service rejected the request with a client error (4xx).",
+    troubleshooting: ["Correct the request: it fails again if it is repeated unchanged."]
   },
   CIRCUIT_OPEN: {
     id: "NET-007",
@@ -75,8 +75,8 @@ export const network = {
     status: 503,
     retryable: false,
     breaker: "ignored",
-    description: "The circuit breaker rejects calls, because the called service kept failing.",
-    troubleshooting: ["Look at the called service; the breaker tries it again by itself after the open duration."]
+    description: "The circuit breaker rejects calls, because calls to the service failed repeatedly.",
+    troubleshooting: ["Check the called service. After the open duration the breaker admits a probe call."]
   },
   EGRESS_REFUSED: {
     id: "NET-008",
@@ -88,9 +88,9 @@ export const network = {
     description:
       "The rules for outgoing requests do not allow the URL, a redirect, the address behind its host, or its certificate.",
     troubleshooting: [
-      "`reason` in the details names the rule: `url`, `scheme`, `credentials`, `host`, `address`, `redirect`, `header` or `pin`; for a guarded request also `origin`, a URL that is none of the guard's.",
-      "If the host is meant to be reached, allow it in the egress options; a private address needs its network allowed.",
-      "For `scheme`: only https is used; for a server on this machine see `allowLocalhost`."
+      "`reason` in the details names the rule: `url`, `scheme`, `credentials`, `host`, `address`, `redirect`, `header` or `pin`; for a guarded request also `origin`, a URL outside the guard's scope.",
+      "To allow a host, add it to the egress options; for a private address allow its network.",
+      "For `scheme`: use https; for a server on this machine see `allowLocalhost`."
     ]
   },
   RESPONSE_TOO_LARGE: {
@@ -100,7 +100,7 @@ export const network = {
     status: 502,
     retryable: false,
     breaker: "failure",
-    description: "The response was cut, since its body is larger than allowed.",
-    troubleshooting: ["Check that the URL is that of the document; if it is truly this large, raise `maxBytes`."]
+    description: "The response body is larger than allowed; reading it was stopped.",
+    troubleshooting: ["Check the URL. If the document really is this large, raise `maxBytes`."]
   }
 } as const satisfies Record<string, CodeInfo>

@@ -23,7 +23,7 @@ export const validation = {
     description: "The token's signature does not verify with the key that its header names.",
     troubleshooting: [
       "Check that the caller sends the token unchanged.",
-      "Many at once may be an attempt at forgery: look at where they come from."
+      "Many such tokens may be an attempt at forgery: check their origin."
     ]
   },
   TOKEN_NOT_YET_VALID: {
@@ -35,30 +35,30 @@ export const validation = {
   TOKEN_ISSUER_UNTRUSTED: {
     id: "JWT-004",
     ...refused,
-    description: "The token's issuer is not one that the policy trusts (RFC 7519, 4.1.1).",
+    description: "The policy does not trust the token's issuer (RFC 7519, 4.1.1).",
     troubleshooting: [
-      "Compare `issuers` of the policy with the `iss` in tokens: they have to be equal, character by character."
+      "Compare `issuers` of the policy with the `iss` in tokens: they must be equal, character by character."
     ]
   },
   TOKEN_AUDIENCE_MISMATCH: {
     id: "JWT-005",
     ...refused,
-    description: "The token is meant for another audience (RFC 7519, 4.1.3).",
+    description: "The token is for another audience (RFC 7519, 4.1.3).",
     troubleshooting: [
-      "Compare `audiences` of the policy with the `aud` in tokens, and the resource that the client asks for."
+      "Compare `audiences` of the policy with the `aud` in tokens, and with the resource that the client requests."
     ]
   },
   TOKEN_CLAIM_MISSING: {
     id: "JWT-006",
     ...refused,
-    description: "The token lacks a claim that is required.",
-    troubleshooting: ["`claim` in the details names it: have the issuer add it, or take it out of `requiredClaims`."]
+    description: "The token lacks a required claim.",
+    troubleshooting: ["`claim` in the details names it. Let the issuer add it, or remove it from `requiredClaims`."]
   },
   TOKEN_CLAIM_INVALID: {
     id: "JWT-007",
     ...refused,
-    description: "A claim of the token has another shape than expected.",
-    troubleshooting: ["`path` in the details names it: compare the claims schema with what the issuer puts in tokens."]
+    description: "A claim of the token does not match the schema of claims.",
+    troubleshooting: ["`path` in the details names it. Compare the schema with the claims of a token."]
   },
   TOKEN_TOO_OLD: {
     id: "JWT-008",
@@ -72,7 +72,7 @@ export const validation = {
     description: "The token is of another type than expected (RFC 8725, 3.11).",
     troubleshooting: [
       "Check that the caller sends an access token where one is expected, and not an ID token.",
-      "Issuers that do not follow RFC 9068 write another `typ`: name it in `types` of the policy."
+      "Issuers that do not follow RFC 9068 use another `typ`: add it to `types` of the policy."
     ]
   },
   TOKEN_REVOKED: {
@@ -85,7 +85,7 @@ export const validation = {
     id: "JWT-011",
     ...refused,
     status: 400,
-    description: "The request carries a token in more than one way, or in a way that is malformed (RFC 6750, 3.1).",
+    description: "The request carries a token in more than one way, or in a malformed way (RFC 6750, 3.1).",
     troubleshooting: ["Send the token once, as `Authorization: Bearer` (RFC 6750, 2.1)."]
   }
 } as const satisfies Record<string, CodeInfo>

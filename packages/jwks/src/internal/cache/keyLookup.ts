@@ -1,0 +1,263 @@
+import * as Metrics from "@keelson/core/Metrics"
+import { after, hasCome, type Instant, now, offset, until } from "@keelson/core/unstable/Instant"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import { JwksKeyNotFound, JwksUnavailable, type NotFoundReason } from "../../JwksError.ts"
+import type { ImportedKey, KeySet } from "../../KeySet.ts"
+import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
+import type { FetchRequest } from "../http/fetchKeySet.ts"
+import { candidatesOf } from "../keys/candidates.ts"
+import { maxKidLength, select } from "../keys/keySelection.ts"
+import type { CachedKeySet } from "./lifecycle.ts"
+import type { ProviderState } from "./providerState.ts"
+import type { SharedFetch } from "./sharedFetch.ts"
+
+export type FindError = JwksKeyNotFound | JwksUnavailable
+
+type Candidates = Effect.Effect<ReadonlyArray<Candidate>, FindError>
+
+/** The candidates of a header, as an effect that is made once: a hit allocates nothing. */
+export type Found = Exit.Exit<ReadonlyArray<Candidate>>
+
+/** What a lookup has waited for so far. */
+interface Progress {
+  /** Fetches that were running already, and may have begun before a rotation. One of them is waited for. */
+  readonly joined: number
+  /** Fetches that the lookup started: one, or two if the keys of the first expired at once since the clock was set. */
+  readonly started: number
+}
+
+const start: Progress = { joined: 0, started: 0 }
+
+/**
+ * How much longer than the deadline of a fetch a lookup waits: for a snapshot, and for a permit, when thousands of
+ * providers are due at once.
+ */
+const patience = Duration.seconds(1)
+
+/** Clocks that diverge by more milliseconds than this show that the machine was suspended, or its wall clock was set. */
+const divergenceLimit = 30_000
+
+const notFound = (reason: NotFoundReason) => Effect.fail(new JwksKeyNotFound({ reason }))
+
+/** Finds keys of one provider: from memory where it has them, otherwise by waiting for a fetch. */
+export class KeyLookup {
+  #memo: Map<string, Map<string | undefined, Found>> | undefined
+  #memoOf: KeyTrust | undefined
+  #lastStale: CachedKeySet | undefined
+  #lastFlood: { readonly cooldown: Instant | undefined } | undefined
+  readonly #state: ProviderState
+  readonly #sharedFetch: SharedFetch
+
+  constructor(state: ProviderState, sharedFetch: SharedFetch) {
+    this.#state = state
+    this.#sharedFetch = sharedFetch
+  }
+
+  /** Returns the candidates if memory has them, and counts a hit. Never waits. */
+  hit(header: JoseHeader, clock: Clock.Clock): Found | undefined {
+    const at = now(clock)
+    const cached = this.#trusted(at)
+    if (cached === undefined) return undefined
+    const known = this.#memoOf === cached.trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
+    const found = known ?? this.#firstHit(cached, header)
+    if (found !== undefined) this.#countHit(cached, at, clock)
+    return found
+  }
+
+  /** Returns the candidates of a header that `hit` does not answer, and counts a miss. */
+  miss(header: JoseHeader): Candidates {
+    return this.#countMiss(this.#search(header, start))
+  }
+
+  /** All trusted keys, fetched if there are none. Counts a hit or a miss. */
+  get keySet(): Effect.Effect<KeySet, JwksUnavailable> {
+    return Effect.clockWith((clock) => {
+      const at = now(clock)
+      const cached = this.#trusted(at)
+      if (cached === undefined) return this.#countMiss(this.#searchSet(start))
+      this.#countHit(cached, at, clock)
+      return Effect.succeed(cached.keySet)
+    })
+  }
+
+  #trusted({ monotonic, wall }: Instant): CachedKeySet | undefined {
+    const { cached } = this.#state.current
+    return cached === undefined || monotonic >= cached.staleUntil.monotonic || wall >= cached.staleUntil.wall
+      ? undefined
+      : cached
+  }
+  #firstHit(cached: CachedKeySet, header: JoseHeader): Found | undefined {
+    const selection = select(cached.keySet, header)
+    return selection._tag === "Found" ? this.#memoize(cached, header, selection.keys) : undefined
+  }
+  /** Keeps the candidates until the keys change; `undefined` if a key is not imported for the algorithm. */
+  #memoize(cached: CachedKeySet, header: JoseHeader, keys: ReadonlyArray<ImportedKey>): Found | undefined {
+    const candidates = candidatesOf(keys, header.alg, cached.trust)
+    if (candidates === undefined) return undefined
+    if (this.#memo === undefined || this.#memoOf !== cached.trust) {
+      this.#memo = new Map()
+      this.#memoOf = cached.trust
+    }
+    const byKid = this.#memo.get(header.alg) ?? new Map<string | undefined, Found>()
+    this.#memo.set(header.alg, byKid)
+    const found = Exit.succeed(candidates)
+    byKid.set(header.kid, found)
+    return found
+  }
+  #countHit(cached: CachedKeySet, at: Instant, clock: Clock.Clock): void {
+    const { monotonic, wall } = at
+    this.#state.noteLookup()
+    this.#state.counts.hits++
+    if (monotonic >= cached.expiresAt.monotonic || wall >= cached.expiresAt.wall) this.#countStale(cached)
+    const isDue = monotonic >= cached.refreshAt.monotonic || wall >= cached.refreshAt.wall
+    if (isDue || offset(at) - cached.offset > divergenceLimit) this.#refreshLate(cached, clock)
+  }
+  #countStale(cached: CachedKeySet): void {
+    this.#state.counts.stale++
+    if (this.#lastStale === cached) return
+    this.#lastStale = cached
+    this.#state.publish({ _tag: "StaleServed" })
+  }
+  /** Starts a refresh that the scheduler has missed, as after a suspension. The lookup does not wait for it. */
+  #refreshLate(cached: CachedKeySet, clock: Clock.Clock): void {
+    if (this.#sharedFetch.isRunning()) return
+    const { retryAt } = this.#state.current
+    if (retryAt !== undefined && !hasCome(retryAt, clock)) return
+    this.#sharedFetch.start({ cause: hasCome(cached.refreshAt, clock) ? "due" : "clock", noCache: false })
+  }
+  #countMiss<A, E extends FindError>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      this.#state.noteLookup()
+      this.#state.counts.misses++
+      const counted = Effect.tapError(search, (error) =>
+        Metrics.increment("jwksLookupFailures", {
+          ...this.#state.labels,
+          reason: error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
+        }))
+      return Effect.withSpan(counted, "JwksCache.find", { attributes: this.#state.labels, captureStackTrace: false })
+    })
+  }
+
+  #search(header: JoseHeader, progress: Progress): Candidates {
+    return Effect.clockWith((clock) => {
+      if (header.kid !== undefined && header.kid.length > maxKidLength) return notFound("unknown")
+      const cached = this.#unexpired(clock)
+      if (cached === undefined) return this.#load((next) => this.#search(header, next), progress, clock)
+      const selection = select(cached.keySet, header)
+      if (selection._tag === "Found") return this.#importThen(cached, header, selection.keys, progress)
+      return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : notFound(selection.reason)
+    })
+  }
+  #searchSet(progress: Progress): Effect.Effect<KeySet, JwksUnavailable> {
+    return Effect.clockWith((clock) => {
+      const cached = this.#unexpired(clock)
+      return cached === undefined
+        ? this.#load((next) => this.#searchSet(next), progress, clock)
+        : Effect.succeed(cached.keySet)
+    })
+  }
+  #unexpired(clock: Clock.Clock): CachedKeySet | undefined {
+    this.#state.expire(clock)
+    return this.#state.current.cached
+  }
+
+  /** Without trusted keys: waits for the running fetch, or starts one if the last failure allows it. */
+  #load<A, E>(
+    again: (progress: Progress) => Effect.Effect<A, E>,
+    progress: Progress,
+    clock: Clock.Clock
+  ): Effect.Effect<A, E | JwksUnavailable> {
+    const { retryAt } = this.#state.current
+    const isAllowed = this.#sharedFetch.isRunning() || retryAt === undefined || hasCome(retryAt, clock)
+    return progress.started > 1 || !isAllowed
+      ? this.#unavailable(clock)
+      : this.#fetchThen({ cause: "lookup", noCache: false }, again, progress, clock)
+  }
+
+  /**
+   * A key that is not in the set causes one fetch in each cooldown, shared by all unknown keys. If the last fetch failed, the
+   * key may exist: the lookup fails as unavailable (503), not as not found (401).
+   */
+  #unknown(header: JoseHeader, progress: Progress, clock: Clock.Clock): Candidates {
+    const { current } = this.#state
+    if (progress.started > 0) return notFound("unknown")
+    const isRunning = this.#sharedFetch.isRunning()
+    const isLimited = [current.unknownAt, current.retryAt].some((at) => at !== undefined && !hasCome(at, clock))
+    if (isRunning ? progress.joined > 1 : isLimited) {
+      this.#countFlood(current.unknownAt)
+      return current.failures > 0 ? this.#unavailable(clock) : notFound("unknown")
+    }
+    if (!isRunning) {
+      const unknownAt = after(now(clock), Duration.toMillis(this.#state.parts.options.negativeCacheTtl))
+      this.#state.apply({ state: { ...current, unknownAt }, transitions: [] })
+    }
+    const request: FetchRequest = { cause: "unknownKey", noCache: true }
+    return this.#fetchThen(request, (next) => this.#search(header, next), progress, clock)
+  }
+  #countFlood(cooldown: Instant | undefined): void {
+    this.#state.counts.floodLimited++
+    if (this.#lastFlood !== undefined && this.#lastFlood.cooldown === cooldown) return
+    this.#lastFlood = { cooldown }
+    this.#state.publish({ _tag: "FloodLimited" })
+  }
+
+  /** Waits for a fetch, and searches again. */
+  #fetchThen<A, E>(
+    request: FetchRequest,
+    again: (progress: Progress) => Effect.Effect<A, E>,
+    progress: Progress,
+    clock: Clock.Clock
+  ): Effect.Effect<A, E | JwksUnavailable> {
+    const isOwn = !this.#sharedFetch.isRunning()
+    const waited = Effect.timeoutOrElse(this.#sharedFetch.join(request), {
+      duration: Duration.sum(this.#state.parts.options.deadline, patience),
+      orElse: () => Effect.fail({ code: "TIMEOUT" } as const)
+    })
+    return Effect.matchEffect(waited, {
+      onFailure: ({ code }) =>
+        code === "SHUTTING_DOWN" ? Effect.fail(new JwksUnavailable({ lastFailure: code })) : this.#unavailable(clock),
+      // A restored snapshot is no response of the provider: a key that it lacks may still be fetched.
+      onSuccess: (result) =>
+        again({
+          started: progress.started + (isOwn && result !== "restored" ? 1 : 0),
+          joined: progress.joined + (isOwn || result === "restored" ? 0 : 1)
+        })
+    })
+  }
+  #unavailable(clock: Clock.Clock): Effect.Effect<never, JwksUnavailable> {
+    const { lastFailure = "TIMEOUT", retryAt } = this.#state.current
+    const wait = retryAt === undefined ? 0 : until(retryAt, now(clock))
+    return Effect.fail(new JwksUnavailable({ lastFailure, retryAfter: Duration.millis(wait) }))
+  }
+
+  /** Imports keys for the algorithm of the header first. A key that the platform refuses is no candidate. */
+  #importThen(
+    cached: CachedKeySet,
+    header: JoseHeader,
+    keys: ReadonlyArray<ImportedKey>,
+    progress: Progress
+  ): Candidates {
+    // Once for each algorithm: a key that was refused is not imported again for each token.
+    const imports = Effect.forEach(keys.filter((key) => !key.imported.has(header.alg)), (key) =>
+      Effect.map(
+        Effect.option(this.#state.parts.importKey(key, header.alg)),
+        (made) => key.imported.set(header.alg, Option.getOrUndefined(made))
+      ))
+    return Effect.flatMap(Effect.andThen(imports, Clock.Clock), (clock) => {
+      const usable = keys.filter((key) => key.imported.get(header.alg) !== undefined)
+      // The trust in the keys may have ended meanwhile.
+      if (!cached.trust.holds(clock)) return this.#search(header, progress)
+      return usable.length === 0
+        ? notFound("mismatched")
+        : this.#memoize(cached, header, usable) ?? notFound("mismatched")
+    })
+  }
+}
+
+/** Finds the candidates of a header; an answer from memory needs no further step. */
+export const findIn = (lookup: KeyLookup, header: JoseHeader): Candidates =>
+  Effect.withFiber((fiber) => lookup.hit(header, fiber.getRef(Clock.Clock)) ?? lookup.miss(header))

@@ -1,0 +1,122 @@
+import * as Metrics from "@keelson/core/Metrics"
+import * as Redaction from "@keelson/core/Redaction"
+import { now } from "@keelson/core/unstable/Instant"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Identity, JwksSnapshots } from "../../JwksSnapshots.ts"
+import { parseKeySet } from "../http/fetchKeySet.ts"
+import { merged } from "../http/validators.ts"
+import { type KeyedLock, makeKeyedLock } from "../registry/keyedLock.ts"
+import { makeSaver, type Saver } from "../snapshot/saver.ts"
+import { SnapshotUnavailable } from "../snapshot/snapshotError.ts"
+import { acceptSnapshot } from "./applyKeySet.ts"
+import type { CachedKeySet } from "./lifecycle.ts"
+import type { ProviderParts, ProviderState } from "./providerState.ts"
+
+type Snapshots = JwksSnapshots["Service"]
+
+const defectsAsFailures = <A, E>(operation: "save" | "load" | "remove", call: () => Effect.Effect<A, E>) =>
+  Effect.catchDefect(
+    Effect.suspend(call),
+    () => Effect.fail(new SnapshotUnavailable({ store: "custom", operation, reason: "failed" }))
+  )
+
+/** Turns defects of a store into failures: a store that an application wrote must not end a fetch. */
+export const withoutDefects = ({ load, remove, save }: Snapshots): Snapshots => ({
+  save: (snapshot) => defectsAsFailures("save", () => save(snapshot)),
+  load: (identity, limits) => defectsAsFailures("load", () => load(identity, limits)),
+  remove: (identity) => defectsAsFailures("remove", () => remove(identity))
+})
+
+const locks = new WeakMap<Snapshots, KeyedLock>()
+
+/**
+ * The lock of a store. Calls for one provider run one after another, also those of a provider that replaces another: a late
+ * write of the old provider must not overwrite a write or removal of the new one.
+ */
+const lockOf = (store: Snapshots): KeyedLock => {
+  const lock = locks.get(store) ?? makeKeyedLock()
+  locks.set(store, lock)
+  return lock
+}
+
+const identityOf = (
+  { context: { providerId, tenantId }, location, options: { issuer } }: ProviderParts
+): Identity => ({ tenantId, providerId, issuer, url: location.configured })
+
+const save = ({ parts }: ProviderState, snapshots: Snapshots, cached: CachedKeySet) =>
+  snapshots.save({
+    ...identityOf(parts),
+    documentUrl: cached.url,
+    body: cached.body,
+    // The headers that stay after a 304 without any.
+    headers: merged(cached.headers, {}),
+    receivedAt: cached.since.wall,
+    expiresAt: cached.expiresAt.wall,
+    staleUntil: cached.staleUntil.wall
+  })
+
+/** Counts a failure of the store, and logs `message` if given. */
+const storeFailed = ({ labels }: ProviderState, error: SnapshotUnavailable, message?: string): Effect.Effect<void> => {
+  const count = Metrics.increment("jwksSnapshotErrors", labels)
+  return message === undefined
+    ? count
+    : Effect.andThen(count, Effect.annotateLogs(Effect.logWarning(message, error), labels))
+}
+
+/** Saves accepted key sets in the background. `store` is the store as it was given, which names the lock. */
+export const saveInBackground = (
+  state: ProviderState,
+  snapshots: Snapshots,
+  store: Snapshots
+): Effect.Effect<Saver<CachedKeySet>, never, Scope.Scope> => {
+  const { providerId, tenantId } = state.parts.context
+  return makeSaver(
+    (cached: CachedKeySet) => save(state, snapshots, cached),
+    // Logged once for each outage; the metric counts every failure.
+    (error, isFirst) => storeFailed(state, error, isFirst ? "Key set snapshot could not be written" : undefined),
+    (self) => lockOf(store)(`${tenantId}:${providerId}`, self)
+  )
+}
+
+/** Removes the provider's snapshot from the store. A failure is logged: the keys that were to be forgotten are still stored. */
+export const removeSnapshot = (state: ProviderState): Effect.Effect<void> => {
+  const { parts } = state
+  return parts.snapshots === undefined
+    ? Effect.void
+    : Effect.catch(
+      parts.snapshots.remove(identityOf(parts)),
+      (error) => storeFailed(state, error, "Key set snapshot could not be removed")
+    )
+}
+
+const restore = Effect.fnUntraced(function*(state: ProviderState, snapshots: Snapshots) {
+  const { epoch, parts } = state
+  const clock = yield* Clock.Clock
+  const snapshot = yield* snapshots.load(identityOf(parts), { maxBytes: parts.options.maxBytes })
+  if (Option.isNone(snapshot)) return false
+  const parsed = yield* Effect.mapError(parseKeySet(state, snapshot.value.body, undefined), ({ error }) => error)
+  // Without a yield from here on: nothing may happen in between.
+  if (state.epoch !== epoch || state.current.cached !== undefined) return false
+  acceptSnapshot(state, snapshot.value, parsed, now(clock))
+  return true
+})
+
+/** Loads the snapshot, at most once. Returns whether its keys are in use; if the snapshot or its store fails, they are fetched. */
+export const restoreOnce = (state: ProviderState): Effect.Effect<boolean> => {
+  const { snapshots } = state.parts
+  if (snapshots === undefined || state.isRestored) return Effect.succeed(false)
+  const restored = Effect.catchCause(
+    restore(state, snapshots),
+    (cause) =>
+      Effect.logWarning("Key set snapshot was not used", Redaction.error(Cause.squash(cause))).pipe(
+        Effect.andThen(Metrics.increment("jwksSnapshotErrors", state.labels)),
+        Effect.as(false)
+      )
+  )
+  // Set after it has ended: a provider that replaces this one before has to load the snapshot itself.
+  return Effect.tap(restored, () => Effect.sync(() => (state.isRestored = true)))
+}

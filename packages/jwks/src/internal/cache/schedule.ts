@@ -1,0 +1,59 @@
+import { after, earlier, hasCome, type Instant, later } from "@keelson/core/unstable/Instant"
+import type * as Clock from "effect/Clock"
+import type { ProviderState } from "./providerState.ts"
+import type { Scheduled } from "./scheduler.ts"
+import type { SharedFetch } from "./sharedFetch.ts"
+
+/** The least time between two scheduled fetches of a provider whose options are replaced, in milliseconds. */
+const restMillis = 10_000
+
+/** When the keys of one provider are fetched next, and when they expire. */
+export class Schedule implements Scheduled {
+  readonly #state: ProviderState
+  readonly #sharedFetch: SharedFetch
+  /** When the first fetch is due. */
+  #startAt: Instant | undefined
+  /** Until when nothing is fetched by the scheduler, since this provider replaced one that has just fetched. */
+  #restUntil: Instant | undefined
+
+  constructor(state: ProviderState, sharedFetch: SharedFetch) {
+    this.#state = state
+    this.#sharedFetch = sharedFetch
+  }
+
+  /** When a fetch may be scheduled again after the last one began. */
+  restUntil(at: Instant): Instant {
+    const { begunAt } = this.#state
+    const rested = begunAt === undefined ? at : after(begunAt, restMillis)
+    return later(later(rested, this.#restUntil ?? at), at)
+  }
+  /** Schedules nothing before this moment. */
+  rest(until: Instant): void {
+    this.#restUntil = until
+  }
+  /** Schedules the first fetch, if the options ask for one. */
+  start(at: Instant): void {
+    if (this.#state.parts.options.prefetch) this.#startAt = later(at, this.#restUntil ?? at)
+    this.#state.parts.context.scheduler.add(this)
+  }
+
+  dueAt(): Instant | undefined {
+    const staleUntil = this.#state.current.cached?.staleUntil
+    const next = this.#sharedFetch.isRunning() ? undefined : this.#nextFetch()
+    if (next === undefined || staleUntil === undefined) return next ?? staleUntil
+    return earlier(next, staleUntil)
+  }
+  tick(clock: Clock.Clock): void {
+    const next = this.#nextFetch()
+    this.#state.expire(clock)
+    if (this.#sharedFetch.isRunning() || next === undefined || !hasCome(next, clock)) return
+    const first = this.#state.isStarted ? "retry" : "start"
+    this.#sharedFetch.start({ cause: this.#state.current.cached === undefined ? first : "due", noCache: false })
+  }
+  #nextFetch(): Instant | undefined {
+    const { cached, phase, retryAt } = this.#state.current
+    if (phase === "Ready") return cached.refreshAt
+    if (phase === "Refreshing") return retryAt ?? cached.refreshAt
+    return retryAt ?? (this.#state.isStarted ? undefined : this.#startAt)
+  }
+}

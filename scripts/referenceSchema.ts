@@ -1,0 +1,135 @@
+/** Reads type, range and default of an option from its schema's syntax tree, where Effect keeps annotations and checks. */
+import { Configuration } from "@keelson/core"
+import { Duration, Result, Schema, SchemaAST } from "effect"
+import { join } from "node:path"
+import { written } from "../packages/core/src/unstable/Field.ts"
+import { root } from "./api/program.ts"
+
+export interface Bounds {
+  readonly name: string
+  /** What it may be: type, range or allowed values. */
+  readonly value: string
+  /** The default as it is written; `undefined` where there is none. */
+  readonly preset: string | undefined
+  readonly isRequired: boolean
+  /** How the documentation has to end. */
+  readonly ending: string
+}
+
+export interface OptionInfo extends Omit<Bounds, "ending"> {
+  readonly meaning: string
+}
+
+type Decodable = Schema.ConstraintDecoder<unknown>
+
+/** A struct of options. */
+export interface Options extends Decodable {
+  readonly fields: { readonly [name: string]: Decodable }
+}
+
+/** An empty list is none at all. */
+const shown = (value: unknown): string | undefined => {
+  if (Duration.isDuration(value)) return written(value)
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(shown).join(", ")
+  return String(value)
+}
+
+const expectedOf = (ast: SchemaAST.AST): string | undefined => {
+  const expected = ast.checks?.at(-1)?.annotations?.["expected"]
+  return typeof expected === "string" ? expected : undefined
+}
+
+/** Effect's own words for text that is not empty. */
+const notEmpty = "a value with a length of at least 1"
+
+const literals = (types: ReadonlyArray<SchemaAST.AST>): string =>
+  types.map((type) => SchemaAST.isLiteral(type) ? `\`${String(type.literal)}\`` : describe(type)).join(", ")
+
+/** What is written in place of a value that has another form in memory. */
+const encodedOf = (ast: SchemaAST.AST): SchemaAST.AST | undefined => ast.encoding?.[0]?.to
+
+const isJsonText = (ast: SchemaAST.AST): boolean => {
+  const encoded = encodedOf(ast)
+  return encoded !== undefined && SchemaAST.isString(encoded)
+}
+
+/** One thing that is also read from text in JSON is described once. */
+const union = (types: ReadonlyArray<SchemaAST.AST>): string => {
+  const [first, second] = types
+  return first !== undefined && second !== undefined && types.length === 2 && !SchemaAST.isLiteral(first) &&
+      isJsonText(second)
+    ? `${describe(first)}; or the same as text in JSON`
+    : literals(types)
+}
+
+/** Key material is `Redacted` in memory. */
+const redacted = (ast: SchemaAST.AST): string | undefined => {
+  const encoded = encodedOf(ast)
+  return SchemaAST.isDeclaration(ast) && ast.annotations?.["expected"] === "Redacted" && encoded !== undefined
+    ? `${describe(encoded)}; redacted`
+    : undefined
+}
+
+/** Type, range and allowed values in words. A section is described elsewhere. */
+export const describe = (ast: SchemaAST.AST): string => {
+  const expected = expectedOf(ast) ?? redacted(ast)
+  if (expected !== undefined) return expected === notEmpty ? "text that is not empty" : expected
+  if (SchemaAST.isUnion(ast)) return union(ast.types)
+  if (SchemaAST.isArrays(ast)) return `a list; each item ${ast.rest.map(describe).join(", ")}`
+  if (SchemaAST.isBoolean(ast)) return "`true` or `false`"
+  if (SchemaAST.isObjects(ast)) return ast.propertySignatures.length === 0 ? "an object" : "a section"
+  throw new Error(`An option of type ${ast._tag} has no words for the reference yet`)
+}
+
+/** The range of a value as its doc comment has to say it; empty where there is none. */
+const rangeOf = (value: string): string => {
+  const [words = ""] = value.split(";", 1)
+  const size = /(?:^|^text from |^a list of )(\d.*)$/.exec(words)?.[1]
+  if (size !== undefined) return ` From ${size}.`
+  const range = / (from .+)$/.exec(value)?.[1]
+  if (range === undefined) return ""
+  return value.startsWith("a list") ? ` Each ${range}.` : ` ${range[0]?.toUpperCase()}${range.slice(1)}.`
+}
+
+/** The value of an option that is not given: its default or none, unless it is required. */
+const presetOf = (name: string, field: Decodable): { readonly isRequired: boolean; readonly preset: unknown } => {
+  const decoded = Configuration.decodeResult(Schema.Struct({ [name]: field }))({})
+  return Result.isFailure(decoded)
+    ? { isRequired: true, preset: undefined }
+    : { isRequired: false, preset: decoded.success[name] }
+}
+
+/** Every option of a struct, in its order, with the end that its documentation has to have: range, then default. */
+export const boundsOf = (schema: Options): ReadonlyArray<Bounds> =>
+  Object.entries(schema.fields).map(([name, field]) => {
+    const value = describe(field.ast)
+    const { isRequired, preset } = presetOf(name, field)
+    const written = preset === undefined ? undefined : shown(preset)
+    const ending = `${rangeOf(value)} ${isRequired ? "Required" : `Default ${written ?? "none"}`}.`.trim()
+    return { name, value, preset: written, isRequired, ending }
+  })
+
+const isOptions = (value: unknown): value is Options => Schema.isSchema(value) && "fields" in value
+/** Fields that are exported without a schema. */
+const areFields = (value: unknown): value is Options["fields"] =>
+  typeof value === "object" && value !== null && Object.values(value).every(Schema.isSchema)
+
+/** The schema of options that a module, such as `core/RetryPolicy`, exports by a name. */
+export const schemaIn = async (module: string, name: string): Promise<Options> => {
+  const exported: Readonly<Record<string, unknown>> = await import(
+    join(root, "packages", module.replace("/", "/src/") + ".ts")
+  )
+  const found = exported[name]
+  if (isOptions(found)) return found
+  if (areFields(found)) return Schema.Struct(found)
+  throw new Error(`${module} exports no schema ${name}`)
+}
+
+/** The options of a struct with what they mean: their documentation without its end, which has to be the schema's. */
+export const optionsOf = (schema: Options, documentation: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> =>
+  boundsOf(schema).map(({ ending, ...bounds }) => {
+    const text = documentation.get(bounds.name) ?? ""
+    if (text === "") throw new Error(`The option ${bounds.name} has no doc comment`)
+    if (!text.endsWith(` ${ending}`)) throw new Error(`The doc comment of ${bounds.name} has to end with: ${ending}`)
+    return { ...bounds, meaning: text.slice(0, -ending.length - 1) }
+  })
