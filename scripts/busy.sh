@@ -12,9 +12,10 @@ runs=${1:-3} loops=${2:-12}
 shift $(($# < 2 ? $# : 2))
 
 log=$(mktemp)
-ids=()
-code=0
-trap 'kill "${ids[@]}" 2>/dev/null; rm -f "$log"' EXIT
+ids=() suite= code=0
+# $suite is empty between two runs.
+# shellcheck disable=SC2086
+trap 'kill "${ids[@]}" $suite 2>/dev/null; rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
 
 for ((loop = 0; loop < loops; loop++)); do
@@ -24,7 +25,10 @@ done
 
 for ((run = 1; run <= runs; run++)); do
   began=$SECONDS
-  NO_COLOR=1 npx -y pnpm@12 exec vitest run "$@" >"$log" 2>&1 || code=1
+  NO_COLOR=1 npx -y pnpm@12 exec vitest run "$@" >"$log" 2>&1 &
+  suite=$!
+  wait "$suite" || code=1
+  suite=
   grep -E '^ *(FAIL|[A-Za-z]*Error:)' "$log"
   echo "Run $run of $runs beside $loops loops, $((SECONDS - began)) s: $(tail -n 1 "$log")"
 done
