@@ -14,7 +14,7 @@ import { CurrentDeadline } from "../../Deadline.ts"
 import { waitAtMost } from "../../unstable/Bounded.ts"
 import * as Field from "../../unstable/Field.ts"
 import { connectInBackground, type Connection, isRefusal } from "../../unstable/RedisConnection.ts"
-import { left } from "../instant.ts"
+import { left } from "../retry/deadline.ts"
 import { BreakerError, layerStoreRedis, Store, StoreError } from "./effectBreaker.ts"
 
 /** How patient the callers of a store in Redis are. */
