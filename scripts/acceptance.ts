@@ -1,6 +1,6 @@
 /**
- * `node scripts/acceptance.ts` writes docs/acceptance.md from the last whole test run, and the titles of the tests to
- * reports/acceptance.md. With `--check` the first is not written: it fails when that page says more than the run shows.
+ * `node scripts/acceptance.ts` writes docs/acceptance.md from the last full test run, and the titles of the tests to
+ * reports/acceptance.md. With `--check` it does not write the first page, and fails if the page claims more than the run shows.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"

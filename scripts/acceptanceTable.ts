@@ -4,7 +4,7 @@ import { type Report, type TestRecord, titleOf } from "./report.ts"
 export interface Row {
   readonly id: string
   readonly text: string
-  /** The packages that must show the row. Empty: any test shows it. */
+  /** The packages that must have a test of the row. Empty: a test anywhere is enough. */
   readonly packages: ReadonlyArray<string>
 }
 
@@ -17,7 +17,7 @@ export interface Section {
 export interface RowResult {
   readonly row: Row
   readonly tests: ReadonlyArray<TestRecord>
-  /** Packages of the row without a test of it. */
+  /** Packages of the row without a test. */
   readonly missing: ReadonlyArray<string>
   readonly passed: boolean
 }
@@ -25,7 +25,7 @@ export interface RowResult {
 /** Rows, rules, laws, and cases (`A1` to `J22`). */
 const idPattern = /^(?:S\d-\d{2}|K-\d{2}|[RA-J]\d{1,2}|L\d|T\d)$/
 
-/** Parts without tests: what they measure or arrange is shown by tests elsewhere. */
+/** Parts without their own tests; tests elsewhere cover them. */
 const withoutTests = new Set(["bench", "repo"])
 
 /** The ids in brackets, `[S1-07]`, `[S0-03, S0-04]` or `[K-28 A1]`, anywhere in a title or in the titles around it. */
@@ -49,7 +49,7 @@ export const evaluate = (row: Row, report: Report): RowResult => {
   return { row, tests, missing, passed }
 }
 
-/** Ids that tests carry and no row has: a typing error. */
+/** Ids in tests that no row has, which are typing errors. */
 export const unknownIds = (sections: ReadonlyArray<Section>, report: Report): ReadonlyArray<string> => {
   const known = new Set(sections.flatMap((section) => section.rows.map((row) => row.id)))
   return [...new Set(report.tests.flatMap(idsOf))].filter((id) => !known.has(id)).toSorted()
@@ -75,7 +75,7 @@ const passedOf = (results: ReadonlyArray<RowResult>): string =>
 const resultsOf = (sections: ReadonlyArray<Section>, report: Report) =>
   sections.map((section) => ({ section, results: section.rows.map((row) => evaluate(row, report)) }))
 
-/** The committed page: ids, states and files. A changed title changes nothing here. */
+/** The committed page: ids, states and files, without the tests' titles. */
 export const render = (sections: ReadonlyArray<Section>, report: Report): string => {
   const parts = resultsOf(sections, report)
   return [
@@ -102,7 +102,7 @@ export const render = (sections: ReadonlyArray<Section>, report: Report): string
 const testLine = (test: TestRecord): string =>
   `  - ${titleOf(test).replaceAll(/\s+/g, " ")} (${test.state}, ${shortName(test.file)})`
 
-/** The page of a run, not committed: what each row asks and the titles of its tests. */
+/** The page of a run, which is not committed: each row's requirement and the titles of its tests. */
 export const renderTitles = (sections: ReadonlyArray<Section>, report: Report): string =>
   resultsOf(sections, report).flatMap(({ section, results }) => [
     `# ${section.id}: ${section.title}`,
@@ -113,7 +113,7 @@ export const renderTitles = (sections: ReadonlyArray<Section>, report: Report): 
     ""
   ]).join("\n")
 
-/** The rows that a written table says have passed, each with its files. */
+/** The rows that a committed table lists as passed, with their files. */
 export const claimsIn = (markdown: string): ReadonlyMap<string, string> =>
   new Map(
     [...markdown.matchAll(/^\| ([A-Z0-9-]+) \| passed \| (.*) \|$/gm)].map(([, id = "", files = ""]) => [id, files])
@@ -122,7 +122,7 @@ export const claimsIn = (markdown: string): ReadonlyMap<string, string> =>
 const shownBy = (result: RowResult | undefined, files: string): boolean =>
   result?.passed === true && files.split(", ").every((file) => filesOf(result).split(", ").includes(file))
 
-/** What a written table claims and the run does not show: a state, a test file or the number of rows that passed. */
+/** Claims of a committed table that the run does not support: states, test files, or the number of passed rows. */
 export const overclaims = (
   markdown: string,
   sections: ReadonlyArray<Section>,

@@ -1,4 +1,4 @@
-/** What may import what, as ARCHITECTURE.md draws it; scripts/rules.ts checks it. */
+/** The allowed imports, as in ARCHITECTURE.md. scripts/rules.ts checks them. */
 
 /** The packages that the sources of each package may import. */
 export const packageImports: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -42,5 +42,5 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   }
 }
 
-/** Whether a test may import nothing from another package's test folder; what several need is in packages/testing. */
+/** Whether tests must not import from another package's test folder. Shared test code is in packages/testing. */
 export const testsStandAlone: boolean = true

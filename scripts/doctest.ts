@@ -25,7 +25,7 @@ const statement = (line: string): ReadonlyArray<string> => {
   return name === undefined ? [assert] : [`${indent}const ${name} = ${expression}`, assert]
 }
 
-/** The imports of an example, and the rest with its arrows as assertions. */
+/** Splits an example into its imports and its body, with arrows turned into assertions. */
 export const partsOf = (
   code: string
 ): { readonly imports: ReadonlyArray<string>; readonly body: ReadonlyArray<string> } => {
@@ -63,14 +63,14 @@ export const fencesIn = (text: string): ReadonlyArray<Fence> =>
     code: (match[3] ?? "").split("\n").map((l) => l.replace(/^[ \t]*\* ?/, "")).join("\n").trimEnd()
   }))
 
-/** The examples of one file, as the name and text of the test files they become. */
+/** The names and texts of the test files for one file's examples. */
 export const examplesIn = (path: string, text: string): ReadonlyArray<readonly [file: string, code: string]> =>
   fencesIn(text).map(({ code, line, name }) => [
     `${path.replaceAll("/", "__")}.${line}.test.ts`,
     render(`${path}:${line}${name}`, code)
   ])
 
-/** Brings `.doctest/` up to date. Files that stay the same are not touched, so that running tests do not lose theirs. */
+/** Updates `.doctest/`. Does not touch unchanged files, so that running tests do not lose them. */
 export const generate = (): number => {
   mkdirSync(out, { recursive: true })
   const paths = globSync(sources, { cwd: root }).map((path) => path.replaceAll("\\", "/"))

@@ -1,10 +1,10 @@
-/** Generated pages: written, or compared with what is there. */
+/** Writes generated pages, or compares them with the existing files. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 
 const root = join(import.meta.dirname, "..")
 
-/** The paths of pages that are missing or differ; `read` gives the text that is there. */
+/** The paths of missing or different pages. `read` returns the existing text. */
 export const stale = (
   made: ReadonlyMap<string, string>,
   read: (path: string) => string | undefined
@@ -19,7 +19,7 @@ const write = (path: string, text: string): void => {
   console.log(`${path}: ${text.split("\n").length - 1} lines`)
 }
 
-/** Writes the pages; with `--check` fails when one is not as it would be, and names the command that writes it. */
+/** Writes the pages. With `--check` fails if a page is outdated, and names the command that writes it. */
 export const writeOrCheck = (made: ReadonlyMap<string, string>, command: string): void => {
   if (!process.argv.includes("--check")) {
     for (const [path, text] of made) write(path, text)

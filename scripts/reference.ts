@@ -1,14 +1,14 @@
 /**
  * The reference pages under docs/reference, made from the catalogue, the metrics and the options of the packages.
  *
- * `node scripts/reference.ts` writes them. With `--check` nothing is written: it fails when a page is not as it would be.
+ * `node scripts/reference.ts` writes them. With `--check` it writes nothing, and fails if a page is outdated.
  */
 import { writeOrCheck } from "./pages.ts"
 import { configurationPage } from "./referenceConfiguration.ts"
 import { errorCodesPage } from "./referenceErrorCodes.ts"
 import { metricsPage } from "./referenceMetrics.ts"
 
-/** Every page: its path in the repository, and its text. */
+/** Every page's text by its path in the repository. */
 export const pages = (): ReadonlyMap<string, string> =>
   new Map([
     ["docs/reference/error-codes.md", errorCodesPage()],

@@ -11,21 +11,21 @@ import { documentationOf, exportsOf, open, root, sourceModules } from "./api/pro
 import { code, list, page, table } from "./referenceMarkdown.ts"
 import { type OptionInfo, type Options, optionsOf, schemaIn } from "./referenceSchema.ts"
 
-/** A section as docs/reference-sections.json has it. */
+/** A section in docs/reference-sections.json. */
 interface Entry {
   readonly title: string
-  /** As in `core/RetryPolicy`. */
+  /** The module, such as `core/RetryPolicy`. */
   readonly module: string
-  /** The schema among the module's exports, unless the options are code only. */
+  /** The module's exported schema, unless the options can only be set in code. */
   readonly schema?: string
-  /** The interface among the module's exports, where no `Configuration.decoders` pairs it with the schema. */
+  /** The module's exported interface, if `Configuration.decoders` does not pair one with the schema. */
   readonly interface?: string
-  /** The title of a section whose options are these options too and are not repeated. */
+  /** The title of a section whose options also apply here and are not repeated. */
   readonly beside?: string
   readonly intro: string
-  /** Options that are complete, where some are required. */
+  /** A complete set of options, if some are required. */
   readonly sample?: object
-  /** What two options may not be together, each with options that break it. */
+  /** Rules between options, each with options that violate it. */
   readonly rules?: ReadonlyArray<{ readonly text: string; readonly broken: object }>
 }
 
@@ -48,7 +48,7 @@ const symbolIn = (module: string, name: string): ts.Symbol => {
   return exported.symbol
 }
 
-/** The type whose members document the options: the interface, or else the type of the schema. */
+/** The type whose members document the options: the interface if there is one, otherwise the schema's type. */
 const documentedType = ({ interface: name, module, schema }: Entry): ts.Type => {
   if (name !== undefined) return types.checker.getDeclaredTypeOfSymbol(symbolIn(module, name))
   const pair = pairs.find((one) => one.module === module && one.schema === schema)
@@ -63,7 +63,7 @@ const typeCell = (type: string): string => {
   return type.endsWith("DurationInput") ? "a duration with its unit" : code(type)
 }
 
-/** An option of code only: its type as it is declared, and its documentation with the default taken out. */
+/** An option that can only be set in code: its declared type, and its documentation without the default. */
 const codeOption = (member: ts.Symbol): OptionInfo => {
   const [node] = member.declarations ?? []
   const type = node !== undefined && ts.isPropertySignature(node) ? node.type?.getText() ?? "" : ""
@@ -89,10 +89,10 @@ const sectionOf = async (entry: Entry): Promise<Section> => {
   return { ...entry, decoder, options: optionsOf(own, documentation) }
 }
 
-/** Every section, with the options that it shows. */
+/** Every section with its options. */
 export const sections: ReadonlyArray<Section> = await Promise.all(file.sections.map(sectionOf))
 
-/** What stands in the column of defaults. */
+/** The text in the column of defaults. */
 export const defaultCell = ({ isRequired, preset }: Pick<OptionInfo, "isRequired" | "preset">): string => {
   if (isRequired) return "required"
   return preset === undefined ? "none" : code(preset)

@@ -17,7 +17,7 @@ const row = (name: ErrorCode.ErrorCode): ReadonlyArray<string> => {
   return [`[${id}](${anchorOf(name)})`, code(name), category, severity, String(status), yesOrNo(retryable), breaker]
 }
 
-/** The heading is the id alone: its anchor is then the one in `documentationUrl`. */
+/** One code's section. Its heading is only the id, so that its anchor matches `documentationUrl`. */
 const section = (name: ErrorCode.ErrorCode): string => {
   const { breaker, category, description, id, retryable, severity, status, troubleshooting } = ErrorCode.codeInfo[name]
   return [

@@ -1,8 +1,8 @@
-/** Markdown as dprint leaves it, so that generated pages pass its check unchanged. */
+/** Markdown in dprint's format, so that generated pages pass its check. */
 
 const note = "<!-- Made from the sources by scripts/reference.ts: `pnpm run docs` writes it anew. -->"
 
-/** A cell on one line; a bar would end it. */
+/** A cell's text on one line, with bars escaped. */
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\s+/g, " ").trim()
 
 const widths = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<number> =>
@@ -22,7 +22,7 @@ export const table = (head: ReadonlyArray<string>, body: ReadonlyArray<ReadonlyA
 /** A list of short points. */
 export const list = (points: ReadonlyArray<string>): string => points.map((point) => `- ${point}`).join("\n")
 
-/** A generated page: its title, the note where it comes from, and blocks with one empty line between them. */
+/** A generated page: title, a note about its source, and blocks separated by empty lines. */
 export const page = (title: string, blocks: ReadonlyArray<string>): string =>
   `${[`# ${title}`, note, ...blocks].join("\n\n")}\n`
 

@@ -2,7 +2,7 @@
 import { Metrics } from "@keelson/core"
 import { code, page, table } from "./referenceMarkdown.ts"
 
-/** What every name begins with unless `Metrics.Prefix` says otherwise. */
+/** The default prefix of every metric's name; `Metrics.Prefix` changes it. */
 export const defaultPrefix = Metrics.Prefix.defaultValue()
 
 const row = ({ description, kind, labels, name, unit }: Metrics.Definition): ReadonlyArray<string> => [

@@ -7,12 +7,12 @@ import { root } from "./api/program.ts"
 
 export interface Bounds {
   readonly name: string
-  /** What it may be: type, range or allowed values. */
+  /** Type, range or allowed values. */
   readonly value: string
-  /** The default as it is written; `undefined` where there is none. */
+  /** The default as text; `undefined` if there is none. */
   readonly preset: string | undefined
   readonly isRequired: boolean
-  /** How the documentation has to end. */
+  /** The required end of the documentation. */
   readonly ending: string
 }
 
@@ -27,7 +27,7 @@ export interface Options extends Decodable {
   readonly fields: { readonly [name: string]: Decodable }
 }
 
-/** An empty list is none at all. */
+/** A default as text. An empty list counts as no default. */
 const shown = (value: unknown): string | undefined => {
   if (Duration.isDuration(value)) return written(value)
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(shown).join(", ")
@@ -39,13 +39,13 @@ const expectedOf = (ast: SchemaAST.AST): string | undefined => {
   return typeof expected === "string" ? expected : undefined
 }
 
-/** Effect's own words for text that is not empty. */
+/** Effect's description of non-empty text. */
 const notEmpty = "a value with a length of at least 1"
 
 const literals = (types: ReadonlyArray<SchemaAST.AST>): string =>
   types.map((type) => SchemaAST.isLiteral(type) ? `\`${String(type.literal)}\`` : describe(type)).join(", ")
 
-/** What is written in place of a value that has another form in memory. */
+/** The encoded form of a value that has another form in memory. */
 const encodedOf = (ast: SchemaAST.AST): SchemaAST.AST | undefined => ast.encoding?.[0]?.to
 
 const isJsonText = (ast: SchemaAST.AST): boolean => {
@@ -53,7 +53,7 @@ const isJsonText = (ast: SchemaAST.AST): boolean => {
   return encoded !== undefined && SchemaAST.isString(encoded)
 }
 
-/** One thing that is also read from text in JSON is described once. */
+/** Describes a union. A value that JSON can also contain as text is described once. */
 const union = (types: ReadonlyArray<SchemaAST.AST>): string => {
   const [first, second] = types
   return first !== undefined && second !== undefined && types.length === 2 && !SchemaAST.isLiteral(first) &&
@@ -70,7 +70,7 @@ const redacted = (ast: SchemaAST.AST): string | undefined => {
     : undefined
 }
 
-/** Type, range and allowed values in words. A section is described elsewhere. */
+/** Describes type, range and allowed values in words. Nested sections are described elsewhere. */
 export const describe = (ast: SchemaAST.AST): string => {
   const expected = expectedOf(ast) ?? redacted(ast)
   if (expected !== undefined) return expected === notEmpty ? "text that is not empty" : expected
@@ -81,7 +81,7 @@ export const describe = (ast: SchemaAST.AST): string => {
   throw new Error(`An option of type ${ast._tag} has no words for the reference yet`)
 }
 
-/** The range of a value as its doc comment has to say it; empty where there is none. */
+/** The range as the doc comment must state it; empty if there is none. */
 const rangeOf = (value: string): string => {
   const [words = ""] = value.split(";", 1)
   const size = /(?:^|^text from |^a list of )(\d.*)$/.exec(words)?.[1]
@@ -91,7 +91,7 @@ const rangeOf = (value: string): string => {
   return value.startsWith("a list") ? ` Each ${range}.` : ` ${range[0]?.toUpperCase()}${range.slice(1)}.`
 }
 
-/** The value of an option that is not given: its default or none, unless it is required. */
+/** Whether an option is required, and its default if it has one. */
 const presetOf = (name: string, field: Decodable): { readonly isRequired: boolean; readonly preset: unknown } => {
   const decoded = Configuration.decodeResult(Schema.Struct({ [name]: field }))({})
   return Result.isFailure(decoded)
@@ -99,7 +99,7 @@ const presetOf = (name: string, field: Decodable): { readonly isRequired: boolea
     : { isRequired: false, preset: decoded.success[name] }
 }
 
-/** Every option of a struct, in its order, with the end that its documentation has to have: range, then default. */
+/** Every option of a struct, in order, with the required end of its documentation: range, then default. */
 export const boundsOf = (schema: Options): ReadonlyArray<Bounds> =>
   Object.entries(schema.fields).map(([name, field]) => {
     const value = describe(field.ast)
@@ -110,11 +110,11 @@ export const boundsOf = (schema: Options): ReadonlyArray<Bounds> =>
   })
 
 const isOptions = (value: unknown): value is Options => Schema.isSchema(value) && "fields" in value
-/** Fields that are exported without a schema. */
+/** Whether a value is a record of fields, exported without a schema. */
 const areFields = (value: unknown): value is Options["fields"] =>
   typeof value === "object" && value !== null && Object.values(value).every(Schema.isSchema)
 
-/** The schema of options that a module, such as `core/RetryPolicy`, exports by a name. */
+/** The schema of options that a module, such as `core/RetryPolicy`, exports under a name. */
 export const schemaIn = async (module: string, name: string): Promise<Options> => {
   const exported: Readonly<Record<string, unknown>> = await import(
     join(root, "packages", module.replace("/", "/src/") + ".ts")
@@ -125,7 +125,7 @@ export const schemaIn = async (module: string, name: string): Promise<Options> =
   throw new Error(`${module} exports no schema ${name}`)
 }
 
-/** The options of a struct with what they mean: their documentation without its end, which has to be the schema's. */
+/** The options of a struct with their documentation, without its end, which must match the schema. */
 export const optionsOf = (schema: Options, documentation: ReadonlyMap<string, string>): ReadonlyArray<OptionInfo> =>
   boundsOf(schema).map(({ ending, ...bounds }) => {
     const text = documentation.get(bounds.name) ?? ""

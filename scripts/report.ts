@@ -1,4 +1,4 @@
-/** What a test run showed, as data: written by the reporter to reports/, read by the acceptance table. */
+/** The results of a test run, which the reporter writes to reports/ and the acceptance table reads. */
 
 export type TestState = "passed" | "failed" | "skipped" | "todo"
 
@@ -6,12 +6,12 @@ export interface TestRecord {
   /** Titles from the outermost `describe` to the test. */
   readonly path: ReadonlyArray<string>
   readonly state: TestState
-  /** Ids of rows that the test carries beside those in its title. */
+  /** Row ids of the test in addition to those in its title. */
   readonly tags?: ReadonlyArray<string>
   /** Relative to the repository, with forward slashes. */
   readonly file: string
   readonly project: string
-  /** Generated cases, for properties. */
+  /** The number of generated cases, for properties. */
   readonly cases?: number
 }
 
@@ -31,7 +31,7 @@ export const titleOf = (test: TestRecord): string => test.path.join(" > ")
 
 export const isLeftOut = (test: TestRecord): boolean => test.state === "skipped" || test.state === "todo"
 
-/** Where skips are not allowed, a test that did not run counts as failed; problems outside of tests always do. */
+/** With `noSkips`, a test that did not run counts as failed. Problems outside tests always count as failed. */
 export const count = (report: Report, options: { readonly noSkips: boolean }): Counts => {
   const number = (state: TestState) => report.tests.filter((test) => test.state === state).length
   const leftOut = report.tests.filter(isLeftOut).length
@@ -51,13 +51,13 @@ const propertyLine = (test: TestRecord): string => {
   return test.cases === undefined ? `${title} — number of cases not recorded` : `${title} — ${test.cases} cases`
 }
 
-/** One line for each property, ordered as a reader counts: Property 2 before Property 10. */
+/** One line for each property, in numeric order: Property 2 before Property 10. */
 export const propertyLines = (report: Report): ReadonlyArray<string> =>
   report.tests
     .filter((test) => test.project === "properties")
     .map(propertyLine)
     .toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }))
 
-/** What is said about tests that did not run where that is a failure. */
+/** The lines about tests that did not run, if that is a failure. */
 export const leftOutLines = (report: Report): ReadonlyArray<string> =>
   report.tests.filter(isLeftOut).map((test) => `${test.state}: ${titleOf(test)} (${test.file})`)

@@ -1,8 +1,8 @@
 /**
- * Stands beside Vitest's default reporter: writes the run to reports/, lists the cases of each property,
- * and prints the counts as the last line of the process.
+ * A reporter used with Vitest's default one. Writes the run to reports/, lists the number of cases of each property, and
+ * prints the counts as the last line of the process.
  *
- * With `KEELSON_NO_SKIPS=1` or `CI=true` a test that was skipped or is still to do fails the run.
+ * With `KEELSON_NO_SKIPS=1` or `CI=true` a skipped or `todo` test fails the run.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join, relative, sep } from "node:path"
@@ -28,7 +28,7 @@ const pathOf = (test: TestCase | TestSuite): ReadonlyArray<string> =>
 const stateOf = (test: TestCase): TestState => {
   const state = test.result().state
   if (state === "failed") return "failed"
-  // A test marked as expected to fail shows that something is missing, not that it works.
+  // A test marked as expected to fail shows missing behaviour, so it counts as `todo`.
   if (test.options.mode === "todo" || test.options.fails === true) return "todo"
   return state === "passed" ? "passed" : "skipped"
 }
@@ -53,7 +53,7 @@ const problemsOf = (module: TestModule): ReadonlyArray<string> => [
   )
 ]
 
-/** The file names given on the command line: Vitest has them and leaves them out of its types. */
+/** The file names from the command line, which Vitest's types omit. */
 type Filtered = Vitest & { readonly filenamePattern?: ReadonlyArray<string> }
 
 export class KeelsonReporter implements Reporter {
@@ -62,7 +62,7 @@ export class KeelsonReporter implements Reporter {
 
   onInit(vitest: Vitest): void {
     this.#vitest = vitest
-    // Registered once, and as late as it gets: coverage and Vitest's own warnings come after `onTestRunEnd`.
+    // Prints at exit, since coverage and Vitest's warnings come after `onTestRunEnd`.
     process.once("exit", () => {
       if (this.#lastLine !== undefined) console.log(this.#lastLine)
     })
@@ -86,7 +86,7 @@ export class KeelsonReporter implements Reporter {
     this.#lastLine = countLine(counts)
   }
 
-  /** Only a run of everything may be read as what the project does: any other goes to a file of its own. */
+  /** Writes the report. Only a full run is evidence for the acceptance table, so a partial run goes to a separate file. */
   #write(report: Report): void {
     const folder = join(root, "reports")
     mkdirSync(folder, { recursive: true })

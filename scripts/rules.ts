@@ -11,7 +11,7 @@ const maxLines = 300
 const isEffectBreaker = (path: string): boolean =>
   /^packages\/core\/src\/internal\/(?:\w+\/)*effectBreaker\.ts$/.test(path)
 
-/** Replaces comments with spaces, so that what they mention is not code. Strings and line numbers stay. */
+/** Replaces comments with spaces, so that rules ignore them. Keeps strings and line numbers. */
 export const withoutComments = (source: string): string =>
   source.replaceAll(
     /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
@@ -24,7 +24,7 @@ export interface Import {
   readonly line: number
 }
 
-/** What code without comments imports or re-exports from. */
+/** The imports and re-exports of code without comments. */
 export const importsIn = (code: string): ReadonlyArray<Import> =>
   [...code.matchAll(/(?:\b(?:import|export)\b([^"'`;]*?)\bfrom\s*|\bimport\s*\(?\s*)["']([^"']+)["']/g)].map((
     match
@@ -34,7 +34,7 @@ export const importsIn = (code: string): ReadonlyArray<Import> =>
     line: code.slice(0, match.index).split("\n").length
   }))
 
-/** Effect's breaker by its own path, by name, or by way of everything there is. */
+/** Whether an import reaches Effect's breaker: by path, by name, or through a namespace import. */
 const reachesEffectBreaker = ({ from, names }: Import): boolean =>
   from === "effect/persistence/CircuitBreaker" ||
   (from === "effect/persistence" && (/\bCircuitBreaker\b/.test(names) || names.includes("*") || names.trim() === ""))
@@ -49,7 +49,7 @@ const importProblem = (path: string, found: Import): ReadonlyArray<string> => {
   return []
 }
 
-/** The file that a relative import names, in the repository. */
+/** The path in the repository of a relative import. */
 const targetOf = (path: string, from: string): string | undefined =>
   from.startsWith(".") ? posix.join(dirname(path), from) : undefined
 
@@ -70,7 +70,7 @@ const isRoomOpen = ({ roomImports }: Architecture, path: string, target: string)
     rooms[from]?.includes(to) === true
 }
 
-/** Whether one import of a source file stays within what its package and its room may import. */
+/** The problem of an import that a source file's package or room must not have. */
 export const directionProblem = (
   architecture: Architecture,
   path: string,
@@ -88,7 +88,7 @@ export const directionProblem = (
     : [`${path}:${line} imports ${from}: its room may not import ${roomOf(target)}`]
 }
 
-/** A test that imports from the test folder of another package. */
+/** The problem of a test that imports from another package's test folder. */
 export const testProblem = (path: string, { from, line }: Pick<Import, "from" | "line">): ReadonlyArray<string> => {
   const [, other] = /^packages\/(\w+)\/test\//.exec(targetOf(path, from) ?? "") ?? []
   return other === undefined || other === packageOf(path)
@@ -96,7 +96,7 @@ export const testProblem = (path: string, { from, line }: Pick<Import, "from" | 
     : [`${path}:${line} imports ${from}: what several packages' tests need is in packages/testing`]
 }
 
-/** What is wrong with one source file; `path` is relative to the repository. */
+/** The problems of one source file. `path` is relative to the repository. */
 export const problemsIn = (path: string, source: string): ReadonlyArray<string> => {
   const code = withoutComments(source)
   const lines = source.trimEnd().split("\n").length

@@ -1,13 +1,13 @@
 /**
- * Keelson inside Fastify and inside Express, for people who don't use Effect everywhere: `node
- * examples/src/existing-node-app.ts`. Both validate the tokens of their callers, and call another API with a token of their
- * own. It ends by itself after about two seconds, since nothing that was opened is left.
+ * Keelson in Fastify and Express, for applications that do not use Effect themselves. Both validate their callers' tokens, and
+ * call another API with their own token. Run it with `node examples/src/existing-node-app.ts`; it exits after about two
+ * seconds, after everything it opened is closed.
  */
 import { createServer, type Server } from "node:http"
 import { makeExpress } from "./existing-node-app/express.ts"
 import { makeFastify } from "./existing-node-app/fastify.ts"
 import { openKeelson, type Settings } from "./existing-node-app/keelson.ts"
-import { audience, startWorld } from "./existing-node-app/world.ts"
+import { audience, startServers } from "./existing-node-app/servers.ts"
 import { counted } from "./text.ts"
 
 const listen = (server: Server): Promise<string> =>
@@ -24,13 +24,15 @@ const send = (url: string, token: string | undefined, method = "GET"): Promise<R
     headers: { connection: "close", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
   })
 
-/** The status, what tells the caller what to do, and the body where it is no problem document. */
-const shown = async (response: Response): Promise<string> => {
+/** The status, the headers that instruct the caller, and the body unless it is a problem document. */
+const render = async (response: Response): Promise<string> => {
   const { headers, status } = response
   const text = await response.text()
-  const told = ["www-authenticate", "retry-after"].map((name) => headers.get(name)).filter((value) => value !== null)
+  const instructions = ["www-authenticate", "retry-after"].map((name) => headers.get(name)).filter((value) =>
+    value !== null
+  )
   const isProblem = headers.get("content-type")?.startsWith("application/problem+json") === true
-  return [status, ...told, ...(isProblem || text === "" ? [] : [text])].join(", ")
+  return [status, ...instructions, ...(isProblem || text === "" ? [] : [text])].join(", ")
 }
 
 const pause = (millis: number): Promise<void> =>
@@ -44,20 +46,20 @@ const report = (title: string, ...lines: ReadonlyArray<string>): void => {
 
 report("Starting an OpenID provider, an API, and two applications on 127.0.0.1")
 const before = process.getActiveResourcesInfo()
-/** The kinds of sockets, servers and timers that would keep the process running, and did not before. */
+/** The kinds of sockets, servers and timers that keep the process running and were not there at the start. */
 const opened = () => process.getActiveResourcesInfo().filter((kind) => !before.includes(kind))
-/** The other end of a connection hears a moment later that it was closed. */
-const ended = async (turns = 100): Promise<void> => {
+/** Waits until all are closed, since the peer of a closed connection notices a moment later. Gives up after a second. */
+const allClosed = async (turns = 100): Promise<void> => {
   if (turns === 0 || opened().length === 0) return
   await pause(10)
-  await ended(turns - 1)
+  await allClosed(turns - 1)
 }
 
-const world = await startWorld()
+const servers = await startServers()
 const settings: Settings = {
-  issuer: world.issuer.url,
+  issuer: servers.issuer.url,
   audience,
-  api: world.api,
+  api: servers.api,
   clientId: "editor",
   clientSecret: "secret"
 }
@@ -67,19 +69,19 @@ const express = createServer(makeExpress(keelson))
 const urls = { fastify: await fastify.listen({ host: "127.0.0.1", port: 0 }), express: await listen(express) }
 
 const show = async (title: string, token: string | undefined, method?: string): Promise<void> => {
-  const answers = await Promise.all(Object.values(urls).map((url) => send(url, token, method).then(shown)))
-  report(title, ...Object.keys(urls).map((name, index) => `${name}: ${answers[index]}`))
+  const responses = await Promise.all(Object.values(urls).map((url) => send(url, token, method).then(render)))
+  report(title, ...Object.keys(urls).map((name, index) => `${name}: ${responses[index]}`))
 }
 
-const token = await world.token()
-world.issuer.isDown = true
-await show("A good token, while the issuer's keys can't be had: that says nothing about the token", token)
-world.issuer.isDown = false
+const token = await servers.token()
+servers.issuer.isDown = true
+await show("A valid token while the issuer is down: 503, since the token cannot be checked", token)
+servers.issuer.isDown = false
 await pause(1100)
-await show("The same a second later. The reports are those of the API", token)
+await show("The same token a second later. The reports come from the API", token)
 await show("No token", undefined)
-await show("A token that was changed", `${token.slice(0, -8)}AAAAAAAA`)
-await show("A token that lacks a scope", token, "DELETE")
+await show("A token with a modified signature", `${token.slice(0, -8)}AAAAAAAA`)
+await show("A token without the required scope", token, "DELETE")
 
 const statusesOf = async (url: string, times: number): Promise<ReadonlyArray<string>> =>
   times === 0 ? [] : [String((await send(url, token)).status), ...await statusesOf(url, times - 1)]
@@ -93,15 +95,15 @@ await reload()
 report("200 requests, during which Keelson is reloaded three times", counted((await load).flat()))
 
 await keelson.reload({ ...settings, issuer: "no issuer" }).catch((error: unknown) => {
-  report("A reload with settings that are wrong changes nothing", String(error))
+  report("A reload with invalid settings fails and changes nothing", String(error))
 })
-await show("It goes on with those that it has", token)
+await show("The previous settings stay in use", token)
 
 await fastify.close()
 await new Promise((resolve) => {
   express.close(resolve)
 })
 await keelson.close()
-await world.close()
-await ended()
-report("All is closed. What would keep the process running", opened().join(", ") || "nothing")
+await servers.close()
+await allClosed()
+report("Everything is closed. Resources still open", opened().join(", ") || "none")

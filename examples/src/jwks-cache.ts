@@ -1,8 +1,8 @@
 /**
- * A cache of one issuer's keys at a real server on 127.0.0.1 that rotates its key, is flooded with bad tokens and goes
- * down: `node examples/src/jwks-cache.ts`. It ends by itself after about three seconds.
+ * Caches one issuer's keys. The issuer is a real server on 127.0.0.1 that rotates its key, receives a flood of bad tokens and
+ * has an outage. Run it with `node examples/src/jwks-cache.ts`; it exits after about three seconds.
  *
- * `allowLocalhost` is for this server only: a key set of production is fetched with https, and from no private address.
+ * `allowLocalhost` is for this server only: in production a key set is fetched with https, never from a private address.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { JwksCache, KeySource } from "@keelson/jwks"
@@ -14,7 +14,7 @@ import { counted } from "./text.ts"
 
 class InvalidToken extends Data.TaggedError("InvalidToken")<{ readonly cause: unknown }> {}
 
-/** The claims of a token that one of the issuer's keys verifies, with the checks that `@keelson/token` will do. */
+/** Verifies a token with the issuer's keys and returns its claims. An application uses `@keelson/token` for this. */
 const verify = Effect.fnUntraced(function*(issuer: string, token: string) {
   const keys = yield* KeySource.KeySource
   const { alg, kid } = yield* Effect.try({
@@ -30,11 +30,11 @@ const verify = Effect.fnUntraced(function*(issuer: string, token: string) {
   ))
 })
 
-/** What became of verifying: the subject, or the error with its status where it has one. */
+/** Verifies a token; returns the subject, or the error and its HTTP status if it has one. */
 const outcome = (provider: Provider, token: string) =>
   Effect.match(verify(provider.issuer, token), {
-    onSuccess: ({ payload }) => `verified, of ${payload.sub ?? "nobody"}`,
-    onFailure: (error) => "status" in error ? `${error._tag}, a ${error.status}` : error._tag
+    onSuccess: ({ payload }) => `verified, subject ${payload.sub ?? "missing"}`,
+    onFailure: (error) => "status" in error ? `${error._tag}, status ${error.status}` : error._tag
   })
 
 const demo = Effect.fnUntraced(function*(provider: Provider) {
@@ -52,32 +52,32 @@ const demo = Effect.fnUntraced(function*(provider: Provider) {
 
   const first = yield* provider.token()
   const cold = yield* Effect.all(Array.from({ length: 100 }, () => check(first)), { concurrency: "unbounded" })
-  yield* report("100 tokens at once, with nothing fetched yet", counted(cold))
+  yield* report("100 tokens at once, before any key was fetched", counted(cold))
 
   const warm = yield* Effect.all(Array.from({ length: 100 }, () => check(first)), { concurrency: "unbounded" })
-  yield* report("100 more, from memory", counted(warm))
+  yield* report("100 more, with cached keys", counted(warm))
 
-  const foreign = yield* Effect.forEach(Array.from({ length: 500 }, (_, index) => `bad-${index}`), provider.token)
-  const flood = yield* Effect.all(foreign.map(check), { concurrency: 50 })
-  yield* report("500 tokens that name 500 keys which nobody has", counted(flood))
+  const unknownKey = yield* Effect.forEach(Array.from({ length: 500 }, (_, index) => `bad-${index}`), provider.token)
+  const flood = yield* Effect.all(unknownKey.map(check), { concurrency: 50 })
+  yield* report("500 tokens that name 500 unknown keys", counted(flood))
 
   yield* provider.rotate
   yield* Effect.sleep("2100 millis")
   const second = yield* provider.token()
-  yield* report("A new key, once the cooldown of unknown keys is over", counted([yield* check(second)]))
-  yield* report("A token of the old key, which is gone from the set", counted([yield* check(first)]))
+  yield* report("A token of a new key, after the cooldown for unknown keys", counted([yield* check(second)]))
+  yield* report("A token of the old key, which was removed from the set", counted([yield* check(first)]))
 
   yield* cache.refresh
-  yield* report("A refresh by hand: nothing has changed", counted([yield* check(second)]))
+  yield* report("A manual refresh: the key set is unchanged", counted([yield* check(second)]))
 
   provider.isDown = true
   const { code } = yield* Effect.flip(cache.refresh)
-  yield* report(`The provider is down (${code}): keys that are held go on`, counted([yield* check(second)]))
-  yield* report("and nobody can tell whether an unknown key is good", counted([yield* check(first)]))
+  yield* report(`The provider is down (${code}): cached keys stay in use`, counted([yield* check(second)]))
+  yield* report("The provider is down: an unknown key cannot be checked", counted([yield* check(first)]))
 
   provider.isDown = false
   yield* cache.refresh
-  yield* report("The provider is back", counted([yield* check(second)]))
+  yield* report("The provider is up again", counted([yield* check(second)]))
 
   const { metrics } = yield* cache.status
   yield* Console.log(`${metrics.requests} lookups: ${metrics.hits} hits, ${metrics.misses} misses`)
@@ -98,5 +98,5 @@ const main = Effect.gen(function*() {
   yield* Effect.provide(demo(provider), live)
 })
 
-// The warning about the outage, with its stack, would tear the report apart.
+// Hides the warning about the outage, whose stack would clutter the report.
 NodeRuntime.runMain(Effect.provideService(Effect.scoped(main), References.MinimumLogLevel, "Error"))

@@ -1,8 +1,8 @@
 /**
- * One API for the customers of many identity providers: 50 issuers on 127.0.0.1, one registry of their keys, one validator.
- * `node examples/src/multi-tenant.ts` lets customers come and go, and ends by itself after about a second.
+ * One API for customers with different identity providers: 50 issuers on 127.0.0.1, one key registry, one validator.
+ * `node examples/src/multi-tenant.ts` adds and removes customers, and exits after about a second.
  *
- * `allowLocalhost` is for these issuers only: keys of production are fetched with https, and from no private address.
+ * `allowLocalhost` is for these issuers only: in production keys are fetched with https, never from a private address.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { JwksRegistry } from "@keelson/jwks"
@@ -14,10 +14,10 @@ import { counted } from "./text.ts"
 
 class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", { claims: Claims.AccessToken }) {}
 
-/** Everybody with a contract. Who of them is let in now is what the registry says. */
+/** All customers that the policy trusts. Tokens are accepted only while the customer is registered. */
 const customers = Array.from({ length: 50 }, (_, index) => `customer-${index + 1}`)
 
-/** Issuers of one provider with many tenants, as Entra ID has them: the key set is one, and these tenants are ours. */
+/** One provider with many tenants, like Entra ID: the tenants share a key set, and only the listed ones are trusted. */
 const template = (url: string) => ({ template: `${url}/entra/{tenantid}/v2.0`, tenants: ["acme", "globex"] })
 
 const live = ({ named, url }: Issuers) => {
@@ -26,7 +26,7 @@ const live = ({ named, url }: Issuers) => {
     audiences: [audience],
     algorithms: ["ES256"]
   })
-  // The registry is one of the service's own tenants here: all of its customers' issuers are known to one validator.
+  // Registers all customers' issuers under one tenant of the registry, so that one validator accepts them all.
   return Tokens.layer(policy).pipe(
     Layer.provide(JwksRegistry.layerKeySource("customers")),
     Layer.provideMerge(JwksRegistry.layer),
@@ -44,8 +44,8 @@ const demo = Effect.fnUntraced(function*(issuers: Issuers) {
       tokens,
       (token) =>
         Effect.match(validate(token), {
-          onSuccess: () => "let in",
-          onFailure: ({ code, status }) => `${code}, a ${status}`
+          onSuccess: () => "accepted",
+          onFailure: ({ code, status }) => `${code}, status ${status}`
         }),
       { concurrency: "unbounded" }
     )
@@ -54,34 +54,37 @@ const demo = Effect.fnUntraced(function*(issuers: Issuers) {
     const { length } = yield* registry.statuses("customers")
     yield* Console.log(`${title}\n  ${text}\n  ${length} issuers; key sets fetched: ${issuers.takeRequests()}\n`)
   })
-  const join = (name: string) =>
+  const register = (name: string) =>
     registry.put({ tenantId: "customers", providerId: name }, {
       issuer: named(name).url,
       url: `${named(name).url}/jwks`
     })
   const [last = "", ...others] = customers.toReversed()
 
-  yield* Effect.forEach(others, join, { discard: true })
+  yield* Effect.forEach(others, register, { discard: true })
   const tokens = yield* Effect.forEach(others, (name) => signed(named(name)))
-  yield* report("A token of each of 49 issuers, which come in at once", tokens)
-  yield* report("The same again", tokens)
+  yield* report("One token from each of 49 issuers, all at once", tokens)
+  yield* report("The same tokens again", tokens)
 
   const latest = yield* signed(named(last))
-  yield* report("The 50th has a contract, and is not on board yet", [latest])
-  yield* join(last)
-  yield* report("Now it is", [latest])
+  yield* report("A token from the 50th issuer, trusted but not registered yet", [latest])
+  yield* register(last)
+  yield* report("The same token after registration", [latest])
 
   const forged = yield* Effect.forEach(
     customers,
     (name, index) => signed(named(customers[(index + 1) % 50] ?? ""), { iss: named(name).url })
   )
-  yield* report("Each issuer signs a token that says it is of another, by a key that both call 1", forged)
+  yield* report("Each issuer signs a token in another issuer's name; both use the key id 1", forged)
 
   const [, second = ""] = customers
   yield* registry.remove({ tenantId: "customers", providerId: second })
-  yield* report("One leaves: its token, let in a moment ago, and those of the others", [...tokens, latest])
-  yield* join(second)
-  yield* report("It comes back", [...tokens, latest])
+  yield* report("One issuer is removed: its token is rejected although it is cached; the others are accepted", [
+    ...tokens,
+    latest
+  ])
+  yield* register(second)
+  yield* report("The issuer is registered again", [...tokens, latest])
 
   yield* registry.put({ tenantId: "customers", providerId: "entra" }, {
     issuer: template(url).template,
@@ -89,7 +92,7 @@ const demo = Effect.fnUntraced(function*(issuers: Issuers) {
   })
   const tenants = ["acme", "globex", "initech"].map((tenant) => `${url}/entra/${tenant}/v2.0`)
   yield* report(
-    "Three tenants of one provider with one key set; the last is none of ours",
+    "Three tenants of one provider with one key set; the last one is not trusted",
     yield* Effect.forEach(tenants, (iss) => signed(named("entra"), { iss }))
   )
 })
@@ -99,5 +102,5 @@ const main = Effect.gen(function*() {
   yield* Effect.provide(demo(issuers), live(issuers))
 })
 
-// The warning that a trusted issuer has no keys yet would tear the report apart.
+// Hides the warning that a trusted issuer has no keys yet.
 NodeRuntime.runMain(Effect.provideService(Effect.scoped(main), References.MinimumLogLevel, "Error"))

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 
-/** Rejects requests to another host than the server's. */
+/** Rejects requests whose `Host` header names another host, with 421. */
 export const ownHostOnly = HttpRouter.middleware(
   Effect.map(
     HttpServer.HttpServer,

@@ -1,7 +1,7 @@
 /**
- * An API that is protected with the tokens of a real OpenID provider, both on 127.0.0.1:
- * `node examples/src/protected-api.ts` sends it requests, shows what they are answered with, and ends by itself after about two
- * seconds. With `--serve` it goes on, and prints how to ask for a token and where the document of the API is.
+ * An API protected by access tokens of a real OpenID provider, both on 127.0.0.1. `node examples/src/protected-api.ts` sends
+ * requests, prints the responses, and exits after about two seconds. With `--serve` it keeps running, and prints the command
+ * that requests a token and the URL of the API's documentation.
  */
 import { NodeHttpClient, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, References } from "effect"
@@ -9,12 +9,12 @@ import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/h
 import { type Issuer, makeIssuer, tokenCommand } from "./protected-api/issuer.ts"
 import { serve } from "./protected-api/server.ts"
 
-/** The headers that tell a caller what to do. */
-const told = ["www-authenticate", "retry-after"] as const
+/** Response headers that instruct the caller. */
+const shownHeaders = ["www-authenticate", "retry-after"] as const
 
 const show = Effect.fnUntraced(function*(title: string, response: HttpClientResponse.HttpClientResponse) {
   const text = yield* response.text
-  const lines = told.flatMap((name) => {
+  const lines = shownHeaders.flatMap((name) => {
     const value = response.headers[name]
     return value === undefined ? [] : [`  ${name}: ${value}`]
   })
@@ -33,19 +33,19 @@ const requests = Effect.fnUntraced(function*(api: string, issuer: Issuer) {
 
   issuer.isDown = true
   const early = yield* client.execute(as(editor)(list))
-  yield* show("A good token, while the issuer's keys can't be had: that says nothing about the token", early)
+  yield* show("A valid token while the issuer is down: 503, since the token cannot be checked", early)
   issuer.isDown = false
   yield* Effect.sleep(`${Number(early.headers["retry-after"] ?? 1)} seconds`)
 
-  yield* show("The same, when it was told to come back", yield* client.execute(as(editor)(list)))
+  yield* show("The same token after the Retry-After delay", yield* client.execute(as(editor)(list)))
   yield* show("No token", yield* client.execute(list))
-  yield* show("A token that was changed", yield* client.execute(as(`${editor.slice(0, -8)}AAAAAAAA`)(list)))
-  yield* show("A token that is no token", yield* client.execute(as("a b")(list)))
-  yield* show("A token that lacks a scope", yield* client.execute(as(reader)(add)))
-  yield* show("One that has it", yield* client.execute(as(editor)(add)))
-  yield* show("What was added, for a caller of the same tenant", yield* client.execute(as(reader)(list)))
-  yield* show("A caller without the role", yield* client.execute(as(reader)(clear)))
-  yield* show("One who has it", yield* client.execute(as(editor)(clear)))
+  yield* show("A token with a modified signature", yield* client.execute(as(`${editor.slice(0, -8)}AAAAAAAA`)(list)))
+  yield* show("A malformed Authorization header", yield* client.execute(as("a b")(list)))
+  yield* show("A token without the required scope", yield* client.execute(as(reader)(add)))
+  yield* show("A token with the scope", yield* client.execute(as(editor)(add)))
+  yield* show("The added report, read by a caller of the same tenant", yield* client.execute(as(reader)(list)))
+  yield* show("A caller without the required role", yield* client.execute(as(reader)(clear)))
+  yield* show("A caller with the role", yield* client.execute(as(editor)(clear)))
 })
 
 const main = Effect.gen(function*() {
@@ -53,14 +53,14 @@ const main = Effect.gen(function*() {
   const api = yield* serve(issuer.url)
   if (!process.argv.includes("--serve")) return yield* requests(api, issuer)
   yield* Console.log(
-    `API ${api}/reports, its document ${api}/docs and ${api}/openapi.json\nTokens: ${
+    `API ${api}/reports, documentation ${api}/docs and ${api}/openapi.json\nGet a token: ${
       tokenCommand(issuer.url, "editor")
     }`
   )
   return yield* Effect.never
 })
 
-// The warnings about the outage, with their stacks, would tear the report apart.
+// Hides the warnings about the outage, whose stacks would clutter the report.
 NodeRuntime.runMain(
   main.pipe(
     Effect.scoped,

@@ -9,4 +9,4 @@ export const columns = (head: ReadonlyArray<string>, rows: ReadonlyArray<Readonl
 
 /** How often each text occurs, as in `99 x 200; 1 x 503`. */
 export const counted = (texts: ReadonlyArray<string>): string =>
-  Array.from(new Set(texts), (one) => `${texts.filter((other) => other === one).length} x ${one}`).join("; ")
+  Array.from(new Set(texts), (text) => `${texts.filter((other) => other === text).length} x ${text}`).join("; ")

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { run, start, statusOf } from "./exampleProcess.ts"
 
-/** What the steps of a report say below their titles. */
+/** The lines below each step's title in a report. */
 const stepsOf = (out: string): ReadonlyArray<ReadonlyArray<string>> =>
   out.trim().split("\n\n").map((step) => step.split("\n").slice(1).map((line) => line.trim()))
 
@@ -10,7 +10,7 @@ const hasRedis = process.env["KEELSON_REQUIRE_REDIS"] === "1" ||
   spawnSync("redis-server", ["--version"]).error === undefined
 
 describe("examples", { timeout: 600_000 }, () => {
-  it("[K-22] retry-schedules shows the delays of every preset, and what jitter does at a cap", async () => {
+  it("[K-22] retry-schedules prints the delays of every preset and the effect of jitter at a cap", async () => {
     const { code, err, out } = await run("retry-schedules.ts")
     assert.deepStrictEqual([code, err], [0, ""])
     for (const name of ["standard", "jwks", "tokenGuard", "objectStore"]) {
@@ -25,27 +25,27 @@ describe("examples", { timeout: 600_000 }, () => {
     assert.notInclude(full ?? "", "1000 ms")
   })
 
-  it("[L1] [L3] [K-03] jwks-cache shows what reaches the provider, and ends by itself", async () => {
+  it("[L1] [L3] [K-03] jwks-cache prints the outcomes and the provider's requests, and exits", async () => {
     const { code, err, out } = await run("jwks-cache.ts")
     assert.deepStrictEqual([code, err], [0, ""])
     const steps = stepsOf(out)
     assert.deepStrictEqual(steps.slice(0, -1), [
-      ["100 x verified, of alice", "requests: metadata 200, key set 200; Ready, ok"],
-      ["100 x verified, of alice", "requests: none; Ready, ok"],
-      ["500 x JwksKeyNotFound, a 401", "requests: key set 304; Ready, ok"],
-      ["1 x verified, of alice", "requests: key set 200; Ready, ok"],
-      ["1 x JwksKeyNotFound, a 401", "requests: none; Ready, ok"],
-      ["1 x verified, of alice", "requests: key set 304; Ready, ok"],
-      ["1 x verified, of alice", "requests: key set 503, key set 503, key set 503; Refreshing, ok"],
-      ["1 x JwksUnavailable, a 503", "requests: none; Refreshing, ok"],
-      ["1 x verified, of alice", "requests: key set 304; Ready, ok"]
+      ["100 x verified, subject alice", "requests: metadata 200, key set 200; Ready, ok"],
+      ["100 x verified, subject alice", "requests: none; Ready, ok"],
+      ["500 x JwksKeyNotFound, status 401", "requests: key set 304; Ready, ok"],
+      ["1 x verified, subject alice", "requests: key set 200; Ready, ok"],
+      ["1 x JwksKeyNotFound, status 401", "requests: none; Ready, ok"],
+      ["1 x verified, subject alice", "requests: key set 304; Ready, ok"],
+      ["1 x verified, subject alice", "requests: key set 503, key set 503, key set 503; Refreshing, ok"],
+      ["1 x JwksUnavailable, status 503", "requests: none; Refreshing, ok"],
+      ["1 x verified, subject alice", "requests: key set 304; Ready, ok"]
     ])
     const [, lookups, hits, misses] = /^(\d+) lookups: (\d+) hits, (\d+) misses$/m.exec(out) ?? []
     assert.strictEqual(Number(hits) + Number(misses), Number(lookups))
   })
 
   it(
-    "[K-10] [S2-26] [S3-08] calling-apis shows what reaches the API and the authorization server, and ends by itself",
+    "[K-10] [S2-26] [S3-08] calling-apis prints the requests at the API and the authorization server, and exits",
     async () => {
       const { code, err, out } = await run("calling-apis.ts")
       assert.deepStrictEqual([code, err], [0, ""])
@@ -77,48 +77,48 @@ describe("examples", { timeout: 600_000 }, () => {
   })
 
   it(
-    "[S1-28] [L5] multi-tenant lets the tokens of 51 issuers in while customers come and go, and ends by itself",
+    "[S1-28] [L5] multi-tenant accepts tokens of 51 issuers while customers are added and removed, and exits",
     async () => {
       const { code, err, out } = await run("multi-tenant.ts")
       assert.deepStrictEqual([code, err], [0, ""])
       assert.deepStrictEqual(stepsOf(out), [
-        ["49 x let in", "49 issuers; key sets fetched: 49"],
-        ["49 x let in", "49 issuers; key sets fetched: 0"],
-        ["1 x TOKEN_ISSUER_UNTRUSTED, a 401", "49 issuers; key sets fetched: 0"],
-        ["1 x let in", "50 issuers; key sets fetched: 1"],
-        ["50 x TOKEN_SIGNATURE_INVALID, a 401", "50 issuers; key sets fetched: 0"],
-        ["49 x let in; 1 x TOKEN_ISSUER_UNTRUSTED, a 401", "49 issuers; key sets fetched: 0"],
-        ["50 x let in", "50 issuers; key sets fetched: 1"],
-        ["2 x let in; 1 x TOKEN_ISSUER_UNTRUSTED, a 401", "51 issuers; key sets fetched: 1"]
+        ["49 x accepted", "49 issuers; key sets fetched: 49"],
+        ["49 x accepted", "49 issuers; key sets fetched: 0"],
+        ["1 x TOKEN_ISSUER_UNTRUSTED, status 401", "49 issuers; key sets fetched: 0"],
+        ["1 x accepted", "50 issuers; key sets fetched: 1"],
+        ["50 x TOKEN_SIGNATURE_INVALID, status 401", "50 issuers; key sets fetched: 0"],
+        ["49 x accepted; 1 x TOKEN_ISSUER_UNTRUSTED, status 401", "49 issuers; key sets fetched: 0"],
+        ["50 x accepted", "50 issuers; key sets fetched: 1"],
+        ["2 x accepted; 1 x TOKEN_ISSUER_UNTRUSTED, status 401", "51 issuers; key sets fetched: 1"]
       ])
     }
   )
 
-  it("[K-06] [R10] redis shows what processes share, also after Redis was killed, and ends by itself", async () => {
+  it("[K-06] [R10] redis shows shared state across processes and a Redis outage, and exits", async () => {
     const { code, err, out } = await run("redis.ts")
     assert.deepStrictEqual([code, err], [0, ""])
     if (!hasRedis) {
       assert.match(out, /^redis-server is not installed/)
       return
     }
-    const alone = "3 x UPSTREAM_UNAVAILABLE, a 502; 2 x CIRCUIT_OPEN, a 503; the ledger was called 3 times"
-    const open = "5 x CIRCUIT_OPEN, a 503; the ledger was called 0 times"
+    const opening = "3 x UPSTREAM_UNAVAILABLE, status 502; 2 x CIRCUIT_OPEN, status 503; calls to the ledger: 3"
+    const open = "5 x CIRCUIT_OPEN, status 503; calls to the ledger: 0"
     assert.deepStrictEqual(stepsOf(out), [
-      ["let in; requests: 2"],
-      ["2 x let in"],
-      ["before: let in", "after: TOKEN_REVOKED, a 401"],
-      [alone],
+      ["accepted; requests: 2"],
+      ["2 x accepted"],
+      ["before: accepted", "after: TOKEN_REVOKED, status 401"],
+      [opening],
       [open],
-      ["AUTHORIZATION_UNAVAILABLE, a 503"],
-      ["TOKEN_REVOKED, a 401"],
-      [alone, alone],
-      ["a good token: let in", "the list: TOKEN_REVOKED, a 401"],
+      ["AUTHORIZATION_UNAVAILABLE, status 503"],
+      ["TOKEN_REVOKED, status 401"],
+      [opening, opening],
+      ["a valid token: accepted", "the revoked token: TOKEN_REVOKED, status 401"],
       [open]
     ])
   })
 
   it(
-    "[T6] existing-node-app answers the same in Fastify and Express, is reloaded under load, and leaves nothing",
+    "[T6] existing-node-app responds the same in Fastify and Express, reloads under load, and leaves nothing open",
     async () => {
       const { code, err, out } = await run("existing-node-app.ts")
       assert.deepStrictEqual([code, err], [0, ""])
@@ -135,12 +135,12 @@ describe("examples", { timeout: 600_000 }, () => {
         ["200 x 200"],
         ["ConfigurationError: Invalid configuration: issuer must be an https URL without user, query and fragment"],
         good,
-        ["nothing"]
+        ["none"]
       ])
     }
   )
 
-  it("[T6] [K-03] protected-api shows each kind of answer of a protected API, and ends by itself", async () => {
+  it("[T6] [K-03] protected-api prints each kind of response of a protected API, and exits", async () => {
     const { code, err, out } = await run("protected-api.ts")
     assert.deepStrictEqual([code, err], [0, ""])
     const steps = stepsOf(out)
@@ -165,7 +165,7 @@ describe("examples", { timeout: 600_000 }, () => {
   })
 
   it(
-    "[R22] [K-27] protected-api --serve listens on 127.0.0.1, answers to no other host, and stops when it is told to",
+    "[R22] [K-27] protected-api --serve listens on 127.0.0.1, rejects other hosts, and stops on SIGINT",
     async () => {
       const child = start(["protected-api.ts", "--serve"])
       try {

@@ -1,4 +1,4 @@
-/** Who sends HTTP requests, and what errors are answered with, for any framework that has Node's request: no Effect in here. */
+/** Authenticates requests and maps errors to responses, for any framework on Node's HTTP server. Does not use Effect. */
 import { KeelsonError, Problem } from "@keelson/core"
 import { HttpSecurityError } from "@keelson/token"
 import type { IncomingMessage } from "node:http"
@@ -6,26 +6,26 @@ import type { Caller, Keelson } from "./keelson.ts"
 
 const callers = new WeakMap<IncomingMessage, Caller>()
 
-/** Finds out who sent a request. Rejects with an `HttpSecurityError`. */
+/** Authenticates the caller of a request. Rejects with an `HttpSecurityError`. */
 export const authenticate = async (keelson: Keelson, request: IncomingMessage): Promise<void> => {
   callers.set(request, await keelson.authenticate(request))
 }
 
-/** Who sent a request, whose token has a scope. Throws an `HttpSecurityError`. */
+/** Returns the caller of a request if the token has the scope. Throws an `HttpSecurityError` otherwise. */
 export const callerWith = (keelson: Keelson, scope: string, request: IncomingMessage): Caller => {
   const caller = callers.get(request)
-  if (caller === undefined) throw new Error("Nobody found out who sent the request")
+  if (caller === undefined) throw new Error("The request was not authenticated")
   return keelson.requireScope(caller, scope)
 }
 
-export interface Answer {
+export interface ErrorResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Problem.Body
 }
 
-/** What an error of Keelson is answered with (RFC 9457); `undefined` for any other, which is the framework's to answer. */
-export const answerOf = (error: unknown): Answer | undefined => {
+/** The response for an error of Keelson (RFC 9457), or `undefined` for any other error, which the framework handles. */
+export const errorResponseOf = (error: unknown): ErrorResponse | undefined => {
   if (!(error instanceof KeelsonError.CodedError)) return undefined
   const body = Problem.toProblemDetails(error)
   const seconds = Problem.retryAfterSeconds(error)

@@ -1,13 +1,13 @@
 /** The same application in Express. */
 import express, { type ErrorRequestHandler, type Express } from "express"
-import { answerOf, authenticate, callerWith } from "./bearer.ts"
+import { authenticate, callerWith, errorResponseOf } from "./bearer.ts"
 import type { Keelson } from "./keelson.ts"
 
-/** Express knows by the number of parameters that it handles errors. */
+/** Express recognizes an error handler by its four parameters. */
 const onError: ErrorRequestHandler = (error: unknown, _request, response, next) => {
-  const answer = answerOf(error)
-  if (answer === undefined) next(error)
-  else response.status(answer.status).set(answer.headers).send(JSON.stringify(answer.body))
+  const problem = errorResponseOf(error)
+  if (problem === undefined) next(error)
+  else response.status(problem.status).set(problem.headers).send(JSON.stringify(problem.body))
 }
 
 export const makeExpress = (keelson: Keelson): Express => {
@@ -17,7 +17,7 @@ export const makeExpress = (keelson: Keelson): Express => {
     next()
   })
 
-  // oxlint-disable-next-line oxc/no-async-endpoint-handlers -- Express 5 hands on what is rejected; Express 4 needs a `catch`
+  // oxlint-disable-next-line oxc/no-async-endpoint-handlers -- Express 5 handles rejected promises; Express 4 needs a `catch`
   app.get("/reports", async (request, response) => {
     const { claims } = callerWith(keelson, "reports:read", request)
     response.json({ caller: claims.client_id, reports: await keelson.reports() })

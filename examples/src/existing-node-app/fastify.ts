@@ -1,17 +1,17 @@
 /** An application in Fastify. */
 import { fastify, type FastifyInstance } from "fastify"
-import { answerOf, authenticate, callerWith } from "./bearer.ts"
+import { authenticate, callerWith, errorResponseOf } from "./bearer.ts"
 import type { Keelson } from "./keelson.ts"
 
 export const makeFastify = (keelson: Keelson): FastifyInstance => {
   const app = fastify()
-  // Before the body is read, which somebody without a token could otherwise make long.
+  // Runs before the body is read, so that callers without a token cannot send large bodies.
   app.addHook("onRequest", ({ raw }) => authenticate(keelson, raw))
   app.setErrorHandler((error, _, reply) => {
-    const answer = answerOf(error)
-    return answer === undefined
+    const problem = errorResponseOf(error)
+    return problem === undefined
       ? reply.send(error)
-      : reply.code(answer.status).headers(answer.headers).send(answer.body)
+      : reply.code(problem.status).headers(problem.headers).send(problem.body)
   })
 
   app.get("/reports", async ({ raw }) => {

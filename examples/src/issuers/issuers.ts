@@ -1,13 +1,13 @@
-/** Issuers below one server of 127.0.0.1, each with a key of its own, and the requests that they got. */
+/** Several issuers on one server at 127.0.0.1, each with a separate key, and a count of their requests. */
 import { Effect, type Scope } from "effect"
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose"
 import { listen } from "../tokens/listen.ts"
 
-/** Who the tokens are for. */
+/** The audience of the tokens. */
 export const audience = "https://api.example"
 
 export interface Issuer {
-  /** What its tokens say in `iss`. */
+  /** The `iss` of its tokens. */
   readonly url: string
   readonly privateKey: CryptoKey
   readonly publicKey: JWK
@@ -16,9 +16,9 @@ export interface Issuer {
 export interface Issuers {
   readonly url: string
   readonly named: (name: string) => Issuer
-  /** How many requests came since this was called last. */
+  /** Returns the number of requests since the last call. */
   readonly takeRequests: () => number
-  /** Whether it answers everything with 503. */
+  /** While `true`, responds to every request with 503. */
   isDown: boolean
 }
 
@@ -37,13 +37,13 @@ const jsonOf = (issuers: ReadonlyMap<string, Issuer>, path: string): string | un
   }
 }
 
-/** Each calls its key `1`, as some do: a key's id means something at its issuer only. */
+/** Every issuer uses the key id `1`: key ids are unique only within one issuer. */
 const makeIssuer = async (url: string): Promise<Issuer> => {
   const { privateKey, publicKey } = await generateKeyPair("ES256")
   return { url, privateKey, publicKey: { ...await exportJWK(publicKey), kid: "1", alg: "ES256", use: "sig" } }
 }
 
-/** Answers until its scope closes. */
+/** Starts a server that runs until the scope closes. */
 export const makeIssuers = Effect.fnUntraced(function*(
   names: ReadonlyArray<string>
 ): Effect.fn.Return<Issuers, never, Scope.Scope> {
@@ -63,7 +63,7 @@ export const makeIssuers = Effect.fnUntraced(function*(
     url,
     named: (name: string) => {
       const issuer = issuers.get(name)
-      if (issuer === undefined) throw new Error(`There is no issuer ${name}`)
+      if (issuer === undefined) throw new Error(`Unknown issuer: ${name}`)
       return issuer
     },
     takeRequests: () => {
@@ -74,7 +74,7 @@ export const makeIssuers = Effect.fnUntraced(function*(
   })
 })
 
-/** An access token (RFC 9068) with an issuer's key, which may claim to be of somebody else. */
+/** Signs an access token (RFC 9068) with an issuer's key. `iss` may name another issuer. */
 export const signed = (
   { privateKey, url }: Issuer,
   { iss = url, jti = crypto.randomUUID(), sub = "alice" }: { iss?: string; jti?: string; sub?: string } = {}

@@ -1,4 +1,4 @@
-/** An issuer on 127.0.0.1 for the example: metadata, a key set that is rotated, tokens, and an outage on demand. */
+/** An issuer on 127.0.0.1 with metadata, a key set, key rotation, tokens and a simulated outage. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Effect, type Scope } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -7,13 +7,13 @@ import { createServer } from "node:http"
 
 export interface Provider {
   readonly issuer: string
-  /** What was asked for since the last time that this was read, such as `key set 200`. */
+  /** Returns the requests since the last call, with their statuses, such as `key set 200`. */
   readonly takeRequests: () => ReadonlyArray<string>
-  /** Makes a new key, publishes it in place of the old one, and signs with it from now on. */
+  /** Replaces the published key with a new one, which signs all later tokens. */
   readonly rotate: Effect.Effect<void>
-  /** A token for the audience `api`, of the key that is published, or naming a key that nobody has. */
-  readonly token: (foreignKid?: string) => Effect.Effect<string>
-  /** Whether it answers everything with 503. */
+  /** Signs a token for the audience `api`. The `kid` in its header is `kid`, or else that of the published key. */
+  readonly token: (kid?: string) => Effect.Effect<string>
+  /** While `true`, responds to every request with 503. */
   isDown: boolean
 }
 
@@ -29,7 +29,7 @@ const makeKey = (kid: string): Effect.Effect<Key> =>
     return { kid, privateKey, jwk: { ...await exportJWK(publicKey), kid, alg: "ES256", use: "sig" } }
   })
 
-/** Answers until its scope closes. A request for another host than this one is refused. */
+/** Starts an issuer that runs until the scope closes. Rejects requests whose `Host` is not its own with 421. */
 export const makeProvider: Effect.Effect<Provider, never, Scope.Scope> = Effect.gen(function*() {
   const server = yield* NodeHttpServer.make(createServer, {
     port: 0,
@@ -51,10 +51,10 @@ export const makeProvider: Effect.Effect<Provider, never, Scope.Scope> = Effect.
     rotate: Effect.map(Effect.suspend(() => makeKey(`key-${++number}`)), (made) => {
       key = made
     }),
-    token: (foreignKid) =>
+    token: (kid) =>
       Effect.promise(() =>
         new SignJWT({ scope: "invoices" })
-          .setProtectedHeader({ alg: "ES256", kid: foreignKid ?? key.kid })
+          .setProtectedHeader({ alg: "ES256", kid: kid ?? key.kid })
           .setIssuer(issuer)
           .setAudience("api")
           .setSubject("alice")
@@ -64,7 +64,7 @@ export const makeProvider: Effect.Effect<Provider, never, Scope.Scope> = Effect.
     isDown: false
   }
 
-  const answer = (url: string, known: string | undefined): HttpServerResponse.HttpServerResponse => {
+  const respond = (url: string, ifNoneMatch: string | undefined): HttpServerResponse.HttpServerResponse => {
     if (provider.isDown) return HttpServerResponse.empty({ status: 503 })
     if (url === "/.well-known/openid-configuration") {
       return HttpServerResponse.jsonUnsafe({ issuer, jwks_uri: `${issuer}/jwks` })
@@ -72,7 +72,7 @@ export const makeProvider: Effect.Effect<Provider, never, Scope.Scope> = Effect.
     if (url !== "/jwks") return HttpServerResponse.empty({ status: 404 })
     const etag = `"${key.kid}"`
     const headers = { etag, "cache-control": "max-age=600" }
-    return known === etag
+    return ifNoneMatch === etag
       ? HttpServerResponse.empty({ status: 304, headers })
       : HttpServerResponse.jsonUnsafe({ keys: [key.jwk] }, { headers })
   }
@@ -80,7 +80,7 @@ export const makeProvider: Effect.Effect<Provider, never, Scope.Scope> = Effect.
   yield* server.serve(Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
     if (request.headers["host"] !== new URL(issuer).host) return HttpServerResponse.empty({ status: 421 })
-    const response = answer(request.url, request.headers["if-none-match"])
+    const response = respond(request.url, request.headers["if-none-match"])
     requests.push(`${request.url === "/jwks" ? "key set" : "metadata"} ${response.status}`)
     return response
   }))

@@ -1,9 +1,9 @@
-/** The contract of the API, which a client may import too: endpoints, scopes, and who calls. */
+/** The API definition, which clients can import too: endpoints, scopes and the caller's type. */
 import { Claims, HttpSecurity, Principal } from "@keelson/token"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 
-/** Access tokens of RFC 9068, to which the issuer adds the caller's tenant. */
+/** Claims of an access token (RFC 9068) with the caller's tenant. */
 export const ReportClaims = Schema.Struct({ ...Claims.AccessToken.fields, tenant: Schema.String })
 
 export class Caller extends Principal.Service<Caller, typeof ReportClaims.Type>()("example/Caller") {}

@@ -1,4 +1,4 @@
-/** A real OpenID provider on 127.0.0.1 that issues access tokens to two clients, with an outage on demand. */
+/** A real OpenID provider on 127.0.0.1 that issues access tokens to two clients, and can simulate an outage. */
 import { Effect, Predicate, type Scope } from "effect"
 import { exportJWK, generateKeyPair } from "jose"
 import { createServer, type RequestListener } from "node:http"
@@ -7,13 +7,13 @@ import { audience } from "./server.ts"
 
 export interface Issuer {
   readonly url: string
-  /** An access token of the client credentials grant. */
+  /** Requests an access token with the client credentials grant. */
   readonly token: (client: Client, scope: string) => Effect.Effect<string>
-  /** Whether it answers everything with 503. */
+  /** While `true`, responds to every request with 503. */
   isDown: boolean
 }
 
-/** What the issuer knows of its clients. */
+/** Claims that the issuer adds to each client's tokens. */
 const clients = {
   reader: { tenant: "acme", roles: [] },
   editor: { tenant: "acme", roles: ["admin"] }
@@ -57,7 +57,7 @@ const configuration = Effect.promise(async () => {
   }
 })
 
-/** The command line that asks for a token as this program does. */
+/** The `curl` command that requests a token. */
 export const tokenCommand = (issuer: string, client: Client): string =>
   `curl -s -u ${client}:secret -d grant_type=client_credentials -d resource=${audience} ` +
   `--data-urlencode "scope=${scopes}" ${issuer}/token`
@@ -69,14 +69,14 @@ const tokenFrom = (issuer: string, client: Client, scope: string) =>
       headers: { authorization: `Basic ${btoa(`${client}:secret`)}` },
       body: new URLSearchParams({ grant_type: "client_credentials", resource: audience, scope })
     })
-    const answer: unknown = await response.json()
-    if (Predicate.hasProperty(answer, "access_token") && Predicate.isString(answer.access_token)) {
-      return answer.access_token
+    const body: unknown = await response.json()
+    if (Predicate.hasProperty(body, "access_token") && Predicate.isString(body.access_token)) {
+      return body.access_token
     }
-    throw new Error(`The issuer gave no token: ${response.status}`)
+    throw new Error(`The issuer returned no token: ${response.status}`)
   })
 
-/** Answers until its scope closes. A request for another host than this one is refused. */
+/** Starts an issuer that runs until the scope closes. Rejects requests whose `Host` is not its own with 421. */
 export const makeIssuer: Effect.Effect<Issuer, never, Scope.Scope> = Effect.gen(function*() {
   const settings = yield* configuration
   let handle: RequestListener = () => {}

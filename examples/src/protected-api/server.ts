@@ -1,4 +1,4 @@
-/** The server of the API: handlers, validator, keys from the issuer's metadata; on 127.0.0.1 and for that host alone. */
+/** The API server: handlers, a validator and keys from the issuer's metadata. Listens on 127.0.0.1 and serves only that host. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
@@ -10,19 +10,19 @@ import { createServer } from "node:http"
 import { ownHostOnly } from "../ownHost.ts"
 import { Api, Authenticated, Caller, type Report, ReportClaims } from "./api.ts"
 
-/** Who the tokens are for. */
+/** The audience of the tokens. */
 export const audience = "https://reports.example"
 
 class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", { claims: ReportClaims }) {}
 
-/** `allowLocalhost` is for this example only: keys of production are fetched with https, and from no private address. */
+/** `allowLocalhost` is for this example only: in production keys are fetched with https, never from a private address. */
 const tokensOf = (issuer: string) =>
   Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })).pipe(
     Layer.provide(KeySource.layerOidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
     Layer.provide(NodeEgress.layer({ allowLocalhost: true }))
   )
 
-/** Each tenant sees its own reports: the claims say which one calls. */
+/** Each tenant sees only its own reports. The tenant comes from the token's claims. */
 const handlers = HttpApiBuilder.group(Api, "reports", (group) => {
   const reports = new Map<string, ReadonlyArray<typeof Report.Type>>()
   const ofTenant = (tenant: string) => reports.get(tenant) ?? []
@@ -55,9 +55,9 @@ const routes = (issuer: string) =>
     ownHostOnly
   )
 
-/** Serves until the scope closes: the URL of the API. */
+/** Serves until the scope closes. Returns the URL of the API. */
 export const serve = Effect.fnUntraced(function*(issuer: string) {
-  const served = HttpRouter.serve(routes(issuer), { disableListenLog: true, disableLogger: true }).pipe(
+  const server = HttpRouter.serve(routes(issuer), { disableListenLog: true, disableLogger: true }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, {
       port: 0,
       host: "127.0.0.1",
@@ -65,6 +65,6 @@ export const serve = Effect.fnUntraced(function*(issuer: string) {
     })),
     Layer.provide(HttpSecurity.layerRedaction())
   )
-  const context = yield* Layer.build(served)
+  const context = yield* Layer.build(server)
   return HttpServer.formatAddress(Context.get(context, HttpServer.HttpServer).address)
 })

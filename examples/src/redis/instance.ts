@@ -1,4 +1,4 @@
-/** One process of a service that has its circuits, key sets and revocations in Redis, with all others of its kind. */
+/** One process of a service that shares its circuits, key sets and revocations with other processes through Redis. */
 import { Breaker, BreakerStore, ErrorCode, KeelsonError } from "@keelson/core"
 import { JwksSnapshots, KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
@@ -15,17 +15,17 @@ class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", {
 export interface Settings {
   readonly issuer: string
   readonly redis: Server["redis"]
-  /** Signs the key sets: who can write to Redis must not be able to put in a key. */
+  /** Signs the stored key sets, so that write access to Redis is not enough to add a key. */
   readonly snapshotKey: Redacted.Redacted
-  /** Told of each call to the ledger, another service, which is down. */
-  readonly onCall: () => void
+  /** Called for each call to the ledger, another service, which is down. */
+  readonly onLedgerCall: () => void
 }
 
-/** What became of a call, in a few words. */
+/** The outcome of a call: `accepted`, or the error code and HTTP status. */
 const outcome = <A, E extends { readonly code: ErrorCode.ErrorCode }, R>(call: Effect.Effect<A, E, R>) =>
   Effect.match(call, {
-    onSuccess: () => "let in",
-    onFailure: ({ code }) => `${code}, a ${ErrorCode.codeInfo[code].status}`
+    onSuccess: () => "accepted",
+    onFailure: ({ code }) => `${code}, status ${ErrorCode.codeInfo[code].status}`
   })
 
 const servicesOf = ({ issuer, redis, snapshotKey }: Settings) => {
@@ -39,7 +39,7 @@ const servicesOf = ({ issuer, redis, snapshotKey }: Settings) => {
   return Tokens.layer(policy).pipe(
     Layer.provideMerge(Revocation.layerRedis({ redis, timeout: "500 millis" })),
     Layer.provide(keys),
-    // Longer than the defaults, for slow machines; and tried again sooner, since the example does not want to wait.
+    // A longer timeout than the default for slow machines, and a shorter retry interval to keep the example short.
     Layer.provideMerge(BreakerStore.layerRedis({ redis, timeout: "500 millis", retryInterval: "20 millis" }))
   )
 }
@@ -53,7 +53,7 @@ export interface Instance {
   readonly circuit: Effect.Effect<Breaker.State>
 }
 
-/** Runs until the scope closes. */
+/** Starts an instance that runs until the scope closes. */
 export const makeInstance = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<Instance, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Scope.Scope> {
@@ -63,7 +63,7 @@ export const makeInstance = Effect.fnUntraced(function*(
     services
   )
   const ledger = Effect.suspend(() => {
-    settings.onCall()
+    settings.onLedgerCall()
     return Effect.fail(new KeelsonError.NetworkError({ code: "UPSTREAM_UNAVAILABLE" }))
   })
   return {

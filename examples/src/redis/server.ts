@@ -1,4 +1,4 @@
-/** A Redis server of the example's own, on a socket in a temporary directory. */
+/** A Redis server for this example, on a Unix socket in a temporary directory. */
 import { NodeRedis } from "@effect/platform-node"
 import { Effect, Schedule, type Scope } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
@@ -9,22 +9,22 @@ import { join } from "node:path"
 export const isInstalled = (): boolean => spawnSync("redis-server", ["--version"]).error === undefined
 
 export interface Server {
-  /** A connection to it, as an application makes it. */
+  /** Connects to the server, as an application does. */
   readonly redis: ReturnType<typeof NodeRedis.layer>
   readonly kill: Effect.Effect<void>
-  /** Starts the process, and waits until it listens. */
+  /** Starts the process and waits until it listens. */
   readonly start: Effect.Effect<void>
 }
 
-/** Each write is on the disk before it is answered, so that nothing that was revoked is forgotten. */
+/** Redis syncs each write to disk before it responds, so that no revocation is lost. */
 const optionsOf = (directory: string, path: string) =>
   ["--port", "0", "--unixsocket", path, "--dir", directory, "--save", "", "--appendonly", "yes", "--appendfsync"]
     .concat("always")
 
-const until = (holds: () => boolean) =>
-  Effect.repeat(Effect.sync(holds), { schedule: Schedule.spaced("5 millis"), until: (held) => held })
+const until = (condition: () => boolean) =>
+  Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("5 millis"), until: (isMet) => isMet })
 
-/** A server that runs until the scope closes. */
+/** Starts a server that runs until the scope closes. */
 export const makeServer: Effect.Effect<Server, never, Scope.Scope> = Effect.gen(function*() {
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "keelson-example-"))),

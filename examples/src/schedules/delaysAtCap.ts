@@ -1,6 +1,6 @@
 import { Duration, Effect, Pull, Schedule } from "effect"
 
-/** Where an exponential schedule from 100 ms to 1 s has reached its cap. */
+/** Number of steps after which an exponential schedule from 100 ms has reached its cap of 1 s. */
 const steps = 8
 
 const lastDelay = Effect.fnUntraced(function*(schedule: Schedule.Schedule<unknown>) {
@@ -16,7 +16,7 @@ const lastDelay = Effect.fnUntraced(function*(schedule: Schedule.Schedule<unknow
   return Duration.toMillis(delay)
 })
 
-/** The delays, in milliseconds, that many clients would wait once the schedule has grown to its cap. */
+/** The delay of each client, in milliseconds, after the schedule has reached its cap. */
 export const delaysAtCap = (
   schedule: Schedule.Schedule<unknown>,
   clients: number

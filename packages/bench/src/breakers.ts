@@ -1,4 +1,4 @@
-/** A circuit breaker by itself, in memory: it opens at the fifth failure in a row, for an hour. */
+/** Circuit breakers in memory that open for an hour at the fifth consecutive failure. */
 import { Breaker } from "@keelson/core"
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from "cockatiel"
 import { Effect } from "effect"
@@ -9,7 +9,7 @@ import { type Call, type Contestant, shared, Unavailable } from "./contestant.ts
 const hour = 3_600_000
 let made = 0
 
-/** Stores are shared, so each breaker has a name of its own. */
+/** Returns a new name: breakers share a store, so each needs a unique name. */
 export const nextName = (): string => `bench-${++made}`
 
 const keelson = Effect.map(
@@ -37,7 +37,7 @@ const cockatiel = Effect.sync(() => {
   return (call: Call) => policy.execute(call)
 })
 
-/** It knows shares of failures only; with no success before them, the fifth failure is the one that opens. */
+/** opossum opens by failure rate only. Without earlier successes, the fifth failure opens it. */
 const opossum = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() =>
@@ -60,7 +60,7 @@ export const breakers: ReadonlyArray<Contestant> = [
   { name: "opossum", kind: "promise", make: opossum }
 ]
 
-/** The same breakers with the circuit opened first, by failures. */
+/** The same breakers with circuits already opened by failures. */
 export const opened: ReadonlyArray<Contestant> = breakers.map((contestant) =>
   contestant.kind === "effect"
     ? {

@@ -1,10 +1,10 @@
-/** What every contestant has to do before it is measured: the same functions for all. */
+/** Checks that every contestant must pass before it is measured. */
 import { Effect } from "effect"
 import { answer, type Call, type Contestant, type Services, shared, Unavailable } from "./contestant.ts"
 
 type Run = (call: Call) => Promise<number>
 
-/** Runs one call under a policy of its own; gives what was wrong. */
+/** Checks a new policy. Returns the problem, or `undefined`. */
 export type Check = (run: Run) => Promise<string | undefined>
 
 const unavailable = () => Promise.reject(new Unavailable())
@@ -22,8 +22,8 @@ const counted = (call: (n: number) => Promise<number>): { calls: number; readonl
   return counter
 }
 
-const expected = (name: string, found: unknown, wanted: unknown): string | undefined =>
-  found === wanted ? undefined : `${name}: ${String(found)} instead of ${String(wanted)}`
+const expected = (name: string, actual: unknown, wanted: unknown): string | undefined =>
+  actual === wanted ? undefined : `${name}: ${String(actual)} instead of ${String(wanted)}`
 
 export const passesThrough: Check = async (run) => {
   const source = counted(() => Promise.resolve(answer))
@@ -43,7 +43,7 @@ export const givesUp: Check = async (run) => {
   return expected("only failures", `${result} after ${source.calls}`, `failed after ${shared.attempts}`)
 }
 
-/** `attempts` is how many calls a failing run makes before the breaker sees its outcome. */
+/** `attempts` is the number of calls in a failing run before the breaker records its outcome. */
 export const opens = (attempts: number): Check => async (run) => {
   const source = counted(unavailable)
   for (let i = 0; i < shared.failures; i++) {
@@ -59,20 +59,20 @@ export const opens = (attempts: number): Check => async (run) => {
   )
 }
 
-/** For a circuit that is open already. */
+/** For a circuit that is already open. */
 export const rejects: Check = async (run) => {
   const source = counted(() => Promise.resolve(answer))
   const result = await settle(run, source.call)
   return expected("an open circuit", `${result} after ${source.calls}`, "failed after 0")
 }
 
-/** The call heeds a signal if it is given one, and never ends otherwise. */
+/** A call that ends only if its signal aborts. */
 const hung: Call = (context) =>
   new Promise((_, reject) => {
     context?.signal.addEventListener("abort", () => reject(new Error("aborted")))
   })
 
-export const cutsHung: Check = async (run) => {
+export const interruptsHung: Check = async (run) => {
   const began = performance.now()
   const bound = shared.deadlineMillis + 500
   const result = await Promise.race([
@@ -80,10 +80,10 @@ export const cutsHung: Check = async (run) => {
     new Promise((resolve) => setTimeout(resolve, bound, "still running"))
   ])
   return expected("a hung call", result, "failed") ??
-    expected("a hung call is not cut at once", performance.now() - began > shared.attemptMillis * 0.9, true)
+    expected("a hung call is not interrupted too early", performance.now() - began > shared.attemptMillis * 0.9, true)
 }
 
-/** Problems of a contestant; none where all is well. Each check has a policy of its own. */
+/** The problems of a contestant; empty if it passes. Each check uses a new policy. */
 export const problemsOf = Effect.fnUntraced(function*(
   contestant: Contestant,
   checks: ReadonlyArray<Check>

@@ -1,14 +1,14 @@
-/** What is compared: a policy applied to one call, of an effect or of a function that returns a promise. */
+/** A contestant applies a policy to one call, which is an effect or an async function. */
 import type { BreakerStore } from "@keelson/core"
 import { Data, Effect, type Scope } from "effect"
 import type { CircuitBreaker } from "effect/persistence"
 
-/** The error of every call that fails; its message is as long as real ones are. */
+/** The error of every failing call, with a message of realistic length. */
 export class Unavailable extends Data.TaggedError("Unavailable") {
   override message = "connect ECONNREFUSED 10.0.0.7:8443: the inventory service did not answer"
 }
 
-/** A call to be guarded. A library that cancels by a signal hands it over. */
+/** A guarded call. Libraries that cancel by signal pass the signal. */
 export type Call = (context?: { readonly signal: AbortSignal }) => Promise<number>
 
 type EffectPolicy = (self: Effect.Effect<number, Unavailable>) => Effect.Effect<number, unknown>
@@ -16,12 +16,12 @@ type PromisePolicy = (call: Call) => Promise<number>
 
 export type Services = Scope.Scope | BreakerStore.BreakerStore | CircuitBreaker.CircuitBreakerStore
 
-/** `make` gives a policy of its own, with a circuit of its own. */
+/** `make` returns a new policy with a separate circuit. */
 export type Contestant =
   | { readonly name: string; readonly kind: "effect"; readonly make: Effect.Effect<EffectPolicy, never, Services> }
   | { readonly name: string; readonly kind: "promise"; readonly make: Effect.Effect<PromisePolicy, never, Services> }
 
-/** The policy that all contestants are given, each in its own terms. */
+/** The policy of all contestants, which each expresses with its own options. */
 export const shared = { attempts: 3, failures: 5, attemptMillis: 100, deadlineMillis: 1000 } as const
 
 /** One call, the same as an effect and as a function. */
@@ -34,7 +34,7 @@ export interface Workload {
 export const answer = 42
 const error = new Unavailable()
 
-/** Gives its value at once: the least that there is to hide a policy's cost behind. */
+/** Succeeds immediately, which shows the full cost of a policy. */
 export const instant: Workload = {
   name: "instant",
   effect: Effect.sync(() => answer),
@@ -46,7 +46,7 @@ const later = async (): Promise<number> => {
   return answer
 }
 
-/** Gives its value one turn of the microtask queue later: real calls are asynchronous. */
+/** Succeeds one turn of the microtask queue later, as the fastest real call does. */
 export const asynchronous: Workload = { name: "asynchronous", effect: Effect.promise(later), call: later }
 
 export const failing: Workload = {
@@ -57,7 +57,7 @@ export const failing: Workload = {
   }
 }
 
-/** Runs a call so many times, one after the other, and throws unless each ended as the workload says. */
+/** Runs a call `times` times in sequence, and throws unless every outcome is that of the workload. */
 export type Loop = (times: number) => Promise<void>
 
 export const makeLoop = Effect.fnUntraced(function*(
@@ -75,7 +75,7 @@ export const makeLoop = Effect.fnUntraced(function*(
   }
 })
 
-/** In one fiber, so that starting it is not measured. */
+/** Runs in one fiber, so that starting fibers is not measured. */
 const effectLoop = (body: () => Effect.Effect<number, unknown>, times: number): Promise<number> => {
   let left = times
   let sum = 0

@@ -1,13 +1,13 @@
-/** What is found out. */
+/** The results of a benchmark. */
 import type { Spread } from "./measure.ts"
 
-/** What is compared: the time of a call, or what a policy adds to a bare call of its own kind. */
+/** The compared measure: the time of a call, or the time that a policy adds to a bare call of the same kind. */
 export type Measure = "time" | "added"
 
-/** Keelson's figure over another's. */
+/** Keelson's figure divided by another contestant's. */
 export interface Comparison {
   readonly group: string
-  /** Of what kind the call is, where there are several. */
+  /** The workload, if the group has several. */
   readonly workload?: string
   readonly measure: Measure
   readonly other: string
@@ -15,13 +15,13 @@ export interface Comparison {
   readonly target: number | undefined
 }
 
-/** What a figure may be at the most, at the least, or has to be. */
+/** The target of a figure: an upper bound, a lower bound or an exact value. */
 export interface Aim {
   readonly is: "at most" | "at least" | "exactly"
   readonly value: number
 }
 
-/** A figure that stands by itself. */
+/** A figure without a comparison. */
 export interface Finding {
   readonly group: string
   readonly what: string
@@ -37,7 +37,7 @@ export const isMet = (value: number, aim: Aim): boolean => {
 
 export interface Figures {
   readonly comparisons: ReadonlyArray<Comparison>
-  /** Nanoseconds per call, for who looks for what to improve; they depend on the machine and the day. */
+  /** Nanoseconds per call, for finding what to improve. They depend on the machine and its load. */
   readonly nanoseconds: ReadonlyArray<{ readonly what: string; readonly contestant: string; readonly median: number }>
   readonly findings: ReadonlyArray<Finding>
 }

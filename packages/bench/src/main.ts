@@ -1,8 +1,8 @@
 /**
- * Keelson beside its peers, in one process and in turns. `--json` writes the figures to `results.json` and their tables
- * to `docs/benchmarks.md`; `policies`, `jwks`, `validation` or `tokens` runs that part alone, and writes nothing.
+ * Compares Keelson with other libraries, in one process and in turns. `--json` writes the figures to `results.json` and their tables
+ * to `docs/benchmarks.md`; `policies`, `jwks`, `validation` or `tokens` runs only that part and writes nothing.
  *
- * It fails only where a contestant does not do what it should: a time depends on the machine, and fails nothing.
+ * Fails only if a contestant behaves incorrectly. Slow times do not fail the run, since they depend on the machine.
  */
 import { BreakerStore } from "@keelson/core"
 import { Effect, Layer } from "effect"
@@ -17,16 +17,16 @@ import { validation } from "./token/suite.ts"
 const policies = Effect.gen(function*() {
   const problems = (yield* Effect.forEach(groups, problemsIn)).flat()
   if (problems.length > 0) return yield* Effect.fail(problems.join("\n"))
-  const found = yield* Effect.forEach(
+  const results = yield* Effect.forEach(
     groups.flatMap((group) => group.workloads.map((workload) => ({ group, workload }))),
     ({ group, workload }) => run(group, workload)
   )
-  return merge(found)
+  return merge(results)
 })
 
 const parts = { policies, jwks: keySets, validation, tokens }
 const chosen = Object.entries(parts).filter(([name]) => process.argv.includes(name))
-// Key sets first: their memory is measured in a process that has done nothing else yet.
+// Key sets run first, since their memory must be measured in a fresh process.
 const program = chosen.length === 0
   ? Effect.map(
     Effect.all([keySets, validation, policies, tokens]),

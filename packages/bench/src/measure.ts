@@ -1,34 +1,34 @@
-/** Times of contestants that take turns, so that what slows the machine down slows all of them down. */
+/** Measures contestants in turns, so that a slow phase of the machine affects all of them. */
 import { setImmediate } from "node:timers/promises"
 import type { Loop } from "./contestant.ts"
 
 const rounds = 25
 
-/** Nanoseconds per call, one figure a round. */
+/** Nanoseconds per call, one figure per round. */
 export type Times = ReadonlyArray<number>
 
-/** What is measured, in milliseconds. */
+/** A clock in milliseconds. */
 export type Stopwatch = () => number
 
 const wall: Stopwatch = () => performance.now()
 
 const millisOf = ({ system, user }: NodeJS.CpuUsage): number => (user + system) / 1000
 
-/** The processor's time, of all threads. It hardly depends on what else the machine does. */
+/** CPU time of all threads. Hardly depends on the load of the machine. */
 export const processor: Stopwatch = () => millisOf(process.cpuUsage())
 
-/** The processor's time of this thread alone, on which everything else of an application waits. */
+/** CPU time of this thread alone, which blocks everything else in an application. */
 export const mainThread: Stopwatch = () => millisOf(process.threadCpuUsage())
 
-/** How it is measured. */
+/** The options of a measurement. */
 export interface How {
   readonly sampleMillis?: number
-  /** How long each loop runs before: long code takes long to be compiled. */
+  /** How long each loop runs before the measurement. Long code takes longer to compile. */
   readonly warmUpMillis?: number
   readonly stopwatch?: Stopwatch
 }
 
-/** Each sample begins with a clean heap: one contestant's garbage must not be collected in the time of the next. */
+/** Collects garbage before each sample, so that one contestant's garbage is not collected in the next one's time. */
 const timed = async (loop: Loop, times: number, stopwatch: Stopwatch): Promise<number> => {
   globalThis.gc?.({ type: "minor" })
   await setImmediate()
@@ -37,7 +37,7 @@ const timed = async (loop: Loop, times: number, stopwatch: Stopwatch): Promise<n
   return stopwatch() - began
 }
 
-/** Warms a loop up and finds how many calls make a sample. */
+/** Warms up a loop and returns the number of calls per sample. */
 const calibrate = async (loop: Loop, { sampleMillis, stopwatch, warmUpMillis }: Required<How>): Promise<number> => {
   let times = 1
   const end = performance.now() + warmUpMillis
@@ -50,7 +50,7 @@ const calibrate = async (loop: Loop, { sampleMillis, stopwatch, warmUpMillis }: 
   return Math.max(1, Math.round(times * sampleMillis / millis))
 }
 
-/** Each round runs every loop once, beginning with another one each time. */
+/** Runs every loop once per round, each round starting with the next loop. */
 export const measure = async (
   loops: ReadonlyArray<Loop>,
   { sampleMillis = 10, stopwatch = wall, warmUpMillis = 120 }: How = {}
@@ -84,6 +84,6 @@ export const spread = (values: Times): Spread => {
   return { median: at(0.5), low: at(0.25), high: at(0.75) }
 }
 
-/** Round by round, so that only neighbours in time are compared. */
+/** Combines times round by round, so that only samples close in time are compared. */
 export const each = (a: Times, b: Times, f: (a: number, b: number) => number): Times =>
   a.map((value, round) => f(value, b[round] ?? Number.NaN))

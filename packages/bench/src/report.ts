@@ -1,4 +1,4 @@
-/** The figures as text. */
+/** Renders the figures as text. */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Comparison, type Figures, type Finding, isMet } from "./figures.ts"
@@ -20,7 +20,7 @@ const row = ({ group, measure, other, ratio, target, workload }: Comparison): Re
   target === undefined ? "" : ratio.median <= target ? "met" : "missed"
 ]
 
-/** A Markdown table, in columns of even width as the formatter makes them. */
+/** A Markdown table with padded columns, as the formatter writes it. */
 const markdown = ([head = [], ...rows]: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((cells) => cells[column]?.length ?? 0)))
   const line = (cells: ReadonlyArray<string>): string =>
@@ -30,13 +30,13 @@ const markdown = ([head = [], ...rows]: ReadonlyArray<ReadonlyArray<string>>): s
 
 export const comparisonTable = (comparisons: ReadonlyArray<Comparison>): string =>
   markdown([
-    ["what is called", "compared", "beside", "Keelson's share", "half of the rounds", "target", "result"],
+    ["call", "measure", "compared with", "Keelson's share", "half of the rounds", "target", "result"],
     ...comparisons.map(row)
   ])
 
 const number = (value: number): string => {
   if (Number.isInteger(value)) return value.toLocaleString("en-US")
-  // 99.99 is not 100.
+  // Four digits, so that 99.99 is not rounded to 100.
   return value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(value >= 99 ? 4 : 3)
 }
 
@@ -49,7 +49,7 @@ const findingRow = ({ aim, group, unit, value, what }: Finding): ReadonlyArray<s
 ]
 
 export const findingsTable = (findings: ReadonlyArray<Finding>): string =>
-  markdown([["what is measured", "figure", "value", "target", "result"], ...findings.map(findingRow)])
+  markdown([["group", "figure", "value", "target", "result"], ...findings.map(findingRow)])
 
 export const nanosecondsTable = (nanoseconds: Figures["nanoseconds"]): string =>
   Array.from(

@@ -1,4 +1,4 @@
-/** Retry by itself: three attempts, the delays growing from a millisecond, or none. */
+/** Retries without other policies: three attempts, with delays growing from a millisecond or without delay. */
 import { Retry, RetryPolicy } from "@keelson/core"
 import { ConstantBackoff, ExponentialBackoff, handleAll, retry as cockatielRetry } from "cockatiel"
 import { Effect, Schedule } from "effect"
@@ -14,7 +14,7 @@ export const bareFunction: Contestant = {
 
 const times = shared.attempts - 1
 
-/** The schedule and the policies are built once, a retry per call, as where a call depends on its arguments. */
+/** Builds schedules and policies once, and a retry for each call, as applications do for calls with arguments. */
 export const retries = (delayMillis: 0 | 1): ReadonlyArray<Contestant> => {
   const policy = RetryPolicy.make({ maxAttempts: shared.attempts, initialDelay: `${delayMillis} millis` })
   const delays: Schedule.Schedule<unknown> = delayMillis === 0

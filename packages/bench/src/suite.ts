@@ -1,7 +1,7 @@
-/** What is measured, and what is aimed at. */
+/** The measured groups of policies, and their targets. */
 import { Effect } from "effect"
 import { breakers, opened } from "./breakers.ts"
-import { type Check, cutsHung, givesUp, opens, passesThrough, problemsOf, recovers, rejects } from "./checks.ts"
+import { type Check, givesUp, interruptsHung, opens, passesThrough, problemsOf, recovers, rejects } from "./checks.ts"
 import {
   asynchronous,
   type Contestant,
@@ -23,7 +23,7 @@ interface Group {
   readonly checks: ReadonlyArray<Check>
   readonly workloads: ReadonlyArray<Workload>
   readonly measure: Measure
-  /** The most that Keelson's figure may be of another's. */
+  /** Upper bounds of Keelson's figure as a share of another contestant's. */
   readonly targets?: Readonly<Record<string, number>>
 }
 
@@ -46,13 +46,13 @@ export const groups: ReadonlyArray<Group> = [
   {
     name: "deadline > breaker > retry > timeout",
     contestants: wraps,
-    checks: [passesThrough, recovers, givesUp, opens(shared.attempts), cutsHung],
+    checks: [passesThrough, recovers, givesUp, opens(shared.attempts), interruptsHung],
     workloads: [instant, asynchronous],
     measure: "time",
     targets: { cockatiel: 0.6 }
   },
   {
-    name: "3 attempts without delay, given up",
+    name: "3 failing attempts without delay",
     contestants: retries(0),
     checks: [passesThrough, recovers, givesUp],
     workloads: [failing],

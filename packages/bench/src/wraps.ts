@@ -1,4 +1,4 @@
-/** All in one: a deadline around a breaker around retries around a timeout of each attempt. */
+/** Combined policies: a deadline around a breaker around retries around a timeout for each attempt. */
 import { Resilience } from "@keelson/core"
 import {
   circuitBreaker,
@@ -30,7 +30,7 @@ const keelson = Effect.map(
 
 const schedule = Schedule.upTo(Schedule.exponential("1 millis"), { times: shared.attempts - 1 })
 
-/** In the order that Effect's documentation asks for: what retries and what cuts an attempt is inside the breaker. */
+/** The order that Effect's documentation requires: retries and attempt timeouts are inside the breaker. */
 const effect = Effect.map(effectBreaker, (breaker) => {
   const key = nextName()
   return (self: Effect.Effect<number, Unavailable>) => {

@@ -1,4 +1,4 @@
-/** A thousand callers at once of a cache that is cold. */
+/** A thousand concurrent callers of an empty cache. */
 import { Effect } from "effect"
 import type { Figures } from "../figures.ts"
 import { each, spread } from "../measure.ts"
@@ -9,7 +9,7 @@ const callers = 1000
 const rounds = 15
 const group = "cold, 1,000 callers at once"
 
-/** One time each: an origin and a cache of its own, so that no connection is there. */
+/** Measures one round with a new origin and a new cache, so that no connection exists yet. */
 const once = ({ make }: Contestant) =>
   Effect.scoped(Effect.gen(function*() {
     const origin = yield* makeOrigin
@@ -25,7 +25,7 @@ export const cold: Effect.Effect<Figures, string> = Effect.gen(function*() {
     millis: new Array<number>(),
     fetches: new Set<number>()
   }))
-  // The first two rounds warm the machine up.
+  // The first two rounds only warm up.
   for (let round = -2; round < rounds; round++) {
     const first = (round + 2) % contestants.length
     for (const entry of [...contestants.slice(first), ...contestants.slice(0, first)]) {

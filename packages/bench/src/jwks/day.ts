@@ -1,6 +1,6 @@
 /**
- * A day of fifty providers, in virtual time: hourly rotations, an outage each, slow and broken answers, and readers who
- * ask all the while. The same seed gives the same day.
+ * Simulates a day of fifty providers in virtual time: hourly rotations, one outage each, slow and broken responses, and
+ * continuous lookups. The same seed gives the same day.
  */
 import { Egress, JwksRegistry } from "@keelson/jwks"
 import { Clock, Context, Duration, Effect, Layer, Random, References, type Scope, Stream } from "effect"
@@ -10,12 +10,12 @@ import { generationAt, hour, makePublisher, minute, type Publisher, tokenLife } 
 export interface Day {
   readonly providers: number
   readonly hours: number
-  /** How many minutes before a key signs it is published. */
+  /** Minutes from a key's publication until it signs. */
   readonly lead: number
   readonly seed: number
 }
 
-/** What was counted in a day. */
+/** The counts of a day. */
 export interface DayReport {
   readonly lookups: number
   readonly failedLookups: number
@@ -23,14 +23,14 @@ export interface DayReport {
   readonly failedInOutages: number
   readonly hits: number
   readonly stale: number
-  /** Refreshes that came to an end, those that began in an outage of their provider left out. */
+  /** Completed refreshes, except those that began in an outage of their provider. */
   readonly refreshes: number
   readonly failedRefreshes: number
   readonly failedInOutage: number
-  /** Successful refreshes of all the day, and those of them answered with 304. */
+  /** Successful refreshes of the whole day, and those with a 304 response. */
   readonly succeeded: number
   readonly notModified: number
-  /** Requests at the providers, those made while the cache had a validator, and those of them that carried it. */
+  /** All requests, requests made while the cache had a validator such as an ETag, and those of them that sent it. */
   readonly requests: number
   readonly withValidator: number
   readonly conditional: number
@@ -39,7 +39,7 @@ export interface DayReport {
 const tenant = "day"
 const issuerOf = (index: number): string => `https://idp${index}.example`
 
-/** The longest that a fetch takes, by the default of `deadline`: one that began in an outage may end so much later. */
+/** Upper bound of a fetch's time (the default of `deadline`), by which a fetch may outlast an outage. */
 const longestFetch = 8_000
 
 const egressOf = (publishers: ReadonlyArray<Publisher>): Layer.Layer<Egress.Egress> =>
@@ -60,7 +60,7 @@ const egressOf = (publishers: ReadonlyArray<Publisher>): Layer.Layer<Egress.Egre
 
 const key: CryptoKey = { type: "public", extractable: false, usages: ["verify"], algorithm: { name: "Ed25519" } }
 
-/** A service that is closed to others: virtual time does not wait for the threads of WebCrypto, where keys are made. */
+/** An internal service of `@keelson/jwks`, replaced here since virtual time does not wait for WebCrypto's threads. */
 const KeyImport = Context.Reference<() => Effect.Effect<CryptoKey>>("@keelson/jwks/KeyImport", {
   defaultValue: () => () => Effect.die(new Error("not provided"))
 })
@@ -73,7 +73,7 @@ interface Tally {
   failedInOutage: number
 }
 
-/** Asks for the key that signs, and while tokens of the one before may live for that too, every 20 to 40 seconds. */
+/** Every 20 to 40 seconds looks up the signing key, and the previous key while its tokens may still be valid. */
 const reader = (
   source: ReturnType<JwksRegistry.JwksRegistry["Service"]["keySource"]>,
   publisher: Publisher,
@@ -102,7 +102,7 @@ const reader = (
   })
 }
 
-/** Runs a day, by the test's clock that is in context. */
+/** Runs a day with the `TestClock` in context. */
 export const simulate = Effect.fnUntraced(
   function*(
     { hours, lead, providers }: Day

@@ -1,4 +1,4 @@
-/** The simulated day as figures. */
+/** The figures of the simulated day. */
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import type { Aim, Finding } from "../figures.ts"
@@ -17,7 +17,7 @@ const finding = (what: string, value: number, unit: Finding["unit"], is?: Aim["i
   ...(is === undefined ? undefined : { aim: { is, value: limit } })
 })
 
-/** With each key published 30 minutes before it signs; and once more with 5, as long as a document lives. */
+/** Runs the day with keys published 30 minutes before they sign, and again with 5, the lifetime of a document. */
 export const simulatedDay: Effect.Effect<ReadonlyArray<Finding>> = Effect.gen(function*() {
   const report = yield* run(day)
   const late = yield* run({ ...day, lead: 5 })
@@ -40,7 +40,7 @@ export const simulatedDay: Effect.Effect<ReadonlyArray<Finding>> = Effect.gen(fu
       99.5
     ),
     finding(
-      "requests made with a validator at hand that were conditional",
+      "conditional share of requests made with a stored validator",
       share(report.conditional, report.withValidator),
       "%",
       "exactly",
@@ -54,8 +54,8 @@ export const simulatedDay: Effect.Effect<ReadonlyArray<Finding>> = Effect.gen(fu
       80
     ),
     finding("hits served stale", share(report.stale, report.hits), "%", "at most", 5),
-    finding("successful refreshes of each provider", report.succeeded / day.providers, ""),
-    finding("requests at each provider", report.requests / day.providers, ""),
+    finding("successful refreshes per provider", report.succeeded / day.providers, ""),
+    finding("requests per provider", report.requests / day.providers, ""),
     finding("keys published 5 minutes ahead: failed lookups", share(late.failedLookups, late.lookups), "%")
   ]
 })

@@ -1,4 +1,4 @@
-/** A thousand clients of fifty providers, in real time. */
+/** A thousand clients of fifty providers in real time. */
 import { JwksRegistry, type KeySource } from "@keelson/jwks"
 import { Context, Effect, Layer, Random } from "effect"
 import type { Finding } from "../figures.ts"
@@ -15,7 +15,7 @@ type Source = KeySource.KeySource["Service"]
 const each = <A, E>(count: number, f: (index: number) => Effect.Effect<A, E>): Effect.Effect<void, E> =>
   Effect.forEach(Array.from({ length: count }, (_, index) => index), f, { concurrency: "unbounded", discard: true })
 
-/** Lookups in a second, each client asking one provider after another as fast as it can. */
+/** Lookups per second if each client queries one provider after another as fast as it can. */
 const throughput = Effect.fnUntraced(function*(source: Source, millis: number) {
   const began = performance.now()
   let count = 0
@@ -32,7 +32,7 @@ const throughput = Effect.fnUntraced(function*(source: Source, millis: number) {
   return count / (performance.now() - began) * 1000
 })
 
-/** How long each lookup took, its wait for a turn included, when each client asks ten times a second. */
+/** The time of each lookup, including its wait for a turn, if each client makes ten lookups per second. */
 const latencies = Effect.fnUntraced(function*(source: Source, seconds: number) {
   const found: Array<number> = []
   yield* each(
@@ -51,7 +51,7 @@ const latencies = Effect.fnUntraced(function*(source: Source, seconds: number) {
   return found.toSorted((a, b) => a - b)
 })
 
-/** All keys are there before it begins. */
+/** Measures after all keys are fetched. */
 export const load: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.scoped(Effect.gen(function*() {
   const origin = yield* makeOrigin
   const context = yield* Layer.build(Layer.provide(JwksRegistry.layer, egress))
@@ -86,7 +86,7 @@ export const load: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.scope
     },
     {
       group,
-      what: "95 of 100 lookups within, at 10,000 per second",
+      what: "P95 of a lookup, at 10,000 per second",
       value: times[Math.ceil(times.length * 0.95) - 1] ?? Number.NaN,
       unit: "ms",
       aim: { is: "at most", value: limitMillis }
@@ -94,14 +94,14 @@ export const load: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.scope
     {
       group,
       what: `answered from memory within ${limitMillis} ms, at 10,000 per second`,
-      // As if none of those that were not had taken longer.
+      // Assumes the worst case: every lookup that was not served from memory was within the limit.
       value: 100 * (within - missed) / times.length,
       unit: "%",
       aim: { is: "at least", value: 95 }
     },
     {
       group,
-      what: "fetches beyond one of each provider",
+      what: "fetches above one per provider",
       value: origin.requests() - providers,
       unit: "",
       aim: { is: "exactly", value: 0 }

@@ -1,4 +1,4 @@
-/** One key of one issuer, looked up: what is compared, each configured at its best and keeping keys for an hour. */
+/** The compared lookups of one issuer's key, each in its best configuration and caching keys for an hour. */
 import { JwksCache, JwksRegistry, KeySource } from "@keelson/jwks"
 import { Context, Effect, Layer, type Scope } from "effect"
 import buildGetJwks from "get-jwks"
@@ -7,17 +7,17 @@ import { JwksClient } from "jwks-rsa"
 import { createPublicKey, type KeyObject } from "node:crypto"
 import { alg, egress, header, isRight, kid, type Origin } from "./origin.ts"
 
-/** Looks a key up. */
+/** Looks up a key. */
 export interface Lookup {
-  /** As an application that is written with Effect has to. */
+  /** The lookup as an effect. */
   readonly find: () => Effect.Effect<unknown, unknown>
-  /** The promise of a peer, as it is. */
+  /** The lookup as another library's promise. */
   readonly bare: (() => Promise<unknown>) | undefined
-  /** Whether the right key is found. */
+  /** Whether the lookup returns the right key. */
   readonly isRight: Effect.Effect<boolean, unknown>
 }
 
-/** `make` gives a lookup over a cache of its own, which has fetched nothing yet. */
+/** `make` returns a lookup in a new, empty cache. */
 export interface Contestant {
   readonly name: string
   readonly make: (origin: Origin) => Effect.Effect<Lookup, never, Scope.Scope>
@@ -93,7 +93,7 @@ const jwksRsa: Contestant = {
     })
 }
 
-/** `getJwk`: its other way, `getPublicKey`, makes a PEM of the key with each call. */
+/** Uses `getJwk`, since `getPublicKey` converts the key to PEM each time. */
 const getJwks: Contestant = {
   name: "get-jwks",
   make: ({ domain }) =>

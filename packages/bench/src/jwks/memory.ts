@@ -1,4 +1,4 @@
-/** What a provider takes: the heap in use after collections, divided by how many providers there are. */
+/** Memory of a provider: the heap in use after garbage collection, divided by the number of providers. */
 import { Egress, JwksRegistry, KeySet } from "@keelson/jwks"
 import { Context, Effect, Layer, type Scope } from "effect"
 import buildGetJwks from "get-jwks"
@@ -14,7 +14,7 @@ const issuerOf = (index: number): string => `https://idp${index}.example`
 const urlOf = (index: number): string => `${issuerOf(index)}/jwks.json`
 const headers = { "content-type": "application/jwk-set+json", "cache-control": "max-age=3600", etag: "\"1\"" }
 
-/** Each answer is a text of its own, as if it had come over the network. */
+/** Returns a new copy of the text for each response, as a network would. */
 const bytes = new TextEncoder().encode(document)
 const fetched = () => Promise.resolve(new Response(bytes, { headers }))
 const body = (): string => new TextDecoder().decode(bytes)
@@ -29,14 +29,14 @@ type Build = (providers: number) => Effect.Effect<unknown, unknown, Scope.Scope>
 
 const used = Effect.promise(async () => {
   for (let i = 0; i < 5; i++) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- what ends later than the build has to end
+    // oxlint-disable-next-line eslint/no-await-in-loop -- lets pending work end before the collection
     await setTimeout(20)
     globalThis.gc?.()
   }
   return process.memoryUsage().heapUsed
 })
 
-/** KiB for each of so many, which are held until the heap is measured. */
+/** KiB per item for the given number of items, which are referenced until the heap is measured. */
 const weigh = Effect.fnUntraced(function*(build: Build, providers: number) {
   const before = yield* used
   const held = yield* build(providers)
@@ -62,10 +62,10 @@ const registryOf = Effect.fnUntraced(function*(providers: number) {
   return registry
 })
 
-/** Keys are there, and nobody has asked for them. */
+/** Keys are fetched and never looked up. */
 const idle: Build = registryOf
 
-/** Each was asked once for its key. */
+/** Each provider's key is looked up once. */
 const asked: Build = (providers) =>
   Effect.tap(
     registryOf(providers),
@@ -73,7 +73,7 @@ const asked: Build = (providers) =>
       forEach(providers, (index) => registry.resolve({ tenantId: "bench", providerId: `p${index}` }, header))
   )
 
-/** The keys by themselves, imported as a provider does. */
+/** The keys alone, imported as a provider imports them. */
 const keys: Build = (providers) =>
   forEach(providers, () =>
     KeySet.parse(body(), {
@@ -104,7 +104,7 @@ const jwksRsa: Build = (providers) =>
     return Effect.as(Effect.promise(() => client.getSigningKey(kid)), client)
   })
 
-/** One for all issuers, as it is meant; it takes `fetch` of the platform. */
+/** One client for all issuers, as get-jwks intends. It uses the global `fetch`. */
 const getJwks: Build = (providers) =>
   Effect.gen(function*() {
     const own = globalThis.fetch
@@ -130,7 +130,7 @@ export const memory: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.gen
     ...(limit === undefined ? undefined : { aim: { is: "at most", value: limit } })
   })
   return [
-    finding("its keys by themselves", own),
+    finding("its keys alone", own),
     finding("1,000 idle, beyond their keys", (yield* weighed(idle, 1000)) - own, 10),
     finding("10,000 idle, beyond their keys", (yield* weighed(idle, 10_000)) - own),
     finding("1,000 asked once, beyond their keys", (yield* weighed(asked, 1000)) - own),

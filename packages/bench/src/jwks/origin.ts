@@ -1,4 +1,4 @@
-/** A key set over HTTP on this machine, with one RSA key, and the egress that may ask it. */
+/** An HTTP server on this machine for a key set with one RSA key, and an egress that may fetch from it. */
 import type { Egress } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { Effect, Layer, type Scope } from "effect"
@@ -8,7 +8,7 @@ import { createServer } from "node:http"
 export const alg = "RS256"
 export const kid = "bench-2026"
 
-/** What every lookup asks for. */
+/** The header of every lookup. */
 export const header = { alg, kid }
 
 const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
@@ -16,26 +16,26 @@ const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 20
 const message = Buffer.from("what a token says")
 const signature = sign("sha256", message, privateKey)
 
-/** Whether a key that was found is the one that was published. */
+/** Whether a returned key is the published one. */
 export const isRight = (key: CryptoKey | KeyObject): Promise<boolean> =>
   "algorithm" in key
     ? webcrypto.subtle.verify("RSASSA-PKCS1-v1_5", key, signature, message)
     : Promise.resolve(verify("sha256", message, key, signature))
 
-/** The document. */
+/** The key set document. */
 export const document = JSON.stringify({
   keys: [{ ...publicKey.export({ format: "jwk" }), kid, alg, use: "sig" }]
 })
 
 export interface Origin {
-  /** Ends without a slash. */
+  /** The origin's URL, without a trailing slash. */
   readonly domain: string
   readonly url: string
-  /** How many requests came so far. */
+  /** Returns the number of requests so far. */
   readonly requests: () => number
 }
 
-/** Answers every request with a document, which is fresh for an hour. */
+/** Serves a document that is fresh for an hour. */
 export const originOf = (served: string): Effect.Effect<Origin, never, Scope.Scope> =>
   Effect.suspend(() => {
     let requests = 0
@@ -61,10 +61,10 @@ export const originOf = (served: string): Effect.Effect<Origin, never, Scope.Sco
     )
   })
 
-/** An origin of the one key. */
+/** Serves the key set with the one key. */
 export const makeOrigin: Effect.Effect<Origin, never, Scope.Scope> = originOf(document)
 
-/** As in production, but for the address. */
+/** The production egress, except that local addresses are allowed. */
 export const egress: Layer.Layer<Egress.Egress> = Layer.orDie(
   NodeEgress.layer({ allowLocalhost: true, proxy: "none" })
 )

@@ -6,15 +6,15 @@ import { Clock, Effect, Random } from "effect"
 export const minute = 60_000
 export const hour = 60 * minute
 
-/** What its document says about itself. */
+/** The document's lifetime, in milliseconds. */
 const lifetime = 5 * minute
 
-/** How long a token lives, and so how long its key is asked for after the next one signs. */
+/** A token's lifetime, during which its key is still looked up after the next key signs. */
 export const tokenLife = 15 * minute
 
 const outage = 15 * minute
 
-/** Longer than an attempt may take, by the default of `attemptTimeout`. */
+/** Longer than the default of `attemptTimeout`. */
 const slow = 5_000
 
 interface Answer {
@@ -24,28 +24,28 @@ interface Answer {
 }
 
 export interface Publisher {
-  /** When the key of generation 0 is published. */
+  /** Time of publication of the key of generation 0. */
   readonly phase: number
-  /** How long before it signs a key is published. */
+  /** The time from a key's publication until it signs. */
   readonly lead: number
   readonly isDown: (now: number) => boolean
   readonly answer: (request: Egress.EgressRequest) => Effect.Effect<Answer, KeelsonError.NetworkError>
   readonly counts: {
     readonly requests: number
-    /** Requests made when the cache had got a document with a validator, and those of them that carried it. */
+    /** Requests made after the cache received a document with a validator, and those of them that sent it. */
     readonly withValidator: number
     readonly conditional: number
   }
 }
 
-/** The newest key at a moment: that is published, or that signs. Each hour brings one. */
+/** The generation of the newest published or signing key. Keys rotate each hour. */
 export const generationAt = (
   { lead, phase }: Pick<Publisher, "lead" | "phase">,
   now: number,
   of: "published" | "signing"
 ): number => Math.floor((now - phase - (of === "signing" ? lead : 0)) / hour)
 
-/** The newest two keys: the one before goes when the next one comes. */
+/** The newest two keys. Publishing a key removes the oldest one. */
 const documentOf = (generation: number): string =>
   JSON.stringify({
     keys: [generation - 1, generation].map((each) => ({
@@ -70,14 +70,14 @@ const broken: readonly [Answer, ...ReadonlyArray<Answer>] = [
   { status: 500, headers: html, body: "<html>Internal server error</html>" }
 ]
 
-/** An outage is one of three: no connection, an error, no answer. */
+/** The three kinds of outage: refused connection, error status, no response. */
 const outages: ReadonlyArray<Effect.Effect<Answer, KeelsonError.NetworkError>> = [
   refused,
   Effect.succeed({ status: 503, headers: {} }),
   Effect.never
 ]
 
-/** Its rotation and its outage are at times of its own; one answer in a hundred is slow, and one broken. */
+/** Each provider has its own times of rotation and outage. One response in a hundred is slow, and one is broken. */
 export const makePublisher = Effect.fnUntraced(function*(
   index: number,
   { hours, lead }: { readonly hours: number; readonly lead: number }

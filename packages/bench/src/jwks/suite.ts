@@ -1,4 +1,4 @@
-/** Key sets: what is measured. */
+/** The measured groups of key sets. */
 import { Effect, type Scope } from "effect"
 import { type Figures, type Finding, merge } from "../figures.ts"
 import { cold } from "./cold.ts"
@@ -10,7 +10,7 @@ import { warm } from "./warm.ts"
 const only = <E>(findings: Effect.Effect<ReadonlyArray<Finding>, E>): Effect.Effect<Figures, E> =>
   Effect.map(findings, (found) => ({ comparisons: [], nanoseconds: [], findings: found }))
 
-/** One after the other, memory first: the heap is small and tidy then. Fails with what went wrong. */
+/** Runs in sequence, memory first, while the heap is small. Fails with a description of the problem. */
 export const keySets: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
   Effect.all([only(memory), warm, cold, only(load), only(simulatedDay)]),
   merge

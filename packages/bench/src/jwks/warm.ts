@@ -1,4 +1,4 @@
-/** Looking up a key that is there. */
+/** Lookups of a cached key. */
 import { Effect, type Scope } from "effect"
 import type { Loop } from "../contestant.ts"
 import type { Comparison, Figures } from "../figures.ts"
@@ -6,13 +6,13 @@ import { each, measure, spread } from "../measure.ts"
 import { type Contestant, keelson, type Lookup, peers } from "./lookups.ts"
 import { makeOrigin } from "./origin.ts"
 
-/** A warm lookup, run so many times. */
+/** A loop of warm lookups. */
 interface Entrant {
   readonly name: string
   readonly loop: Loop
 }
 
-/** In one fiber, so that starting it is not measured. */
+/** Runs in one fiber, so that starting fibers is not measured. */
 const inFiber = (find: Lookup["find"]): Loop => (times) => {
   let left = times
   return Effect.runPromise(Effect.whileLoop({ while: () => left-- > 0, body: find, step: () => {} }))
@@ -23,7 +23,7 @@ const awaited = (find: () => Promise<unknown>): Loop => async (times) => {
   for (let i = 0; i < times; i++) await find()
 }
 
-/** A lookup that has found the right key, three times with one request. */
+/** Returns a lookup after checking that it finds the right key three times with one request. */
 const warmedUp = Effect.fnUntraced(function*(
   { make, name }: Contestant
 ): Effect.fn.Return<Lookup, string, Scope.Scope> {
@@ -37,16 +37,16 @@ const warmedUp = Effect.fnUntraced(function*(
   return requests === 1 ? lookup : yield* Effect.fail(`${name}: ${requests} requests for one key`)
 })
 
-/** The most that Keelson's time may be of a peer's, both in a fiber. */
+/** Upper bound of Keelson's time as a share of another library's, both in a fiber. */
 const target = 0.5
 
-/** A peer takes part twice: in a fiber, and as the bare promise. */
+/** Other libraries take part twice: in a fiber, and as a bare promise. */
 const entrantsOf = (name: string, { bare, find }: Lookup): ReadonlyArray<Entrant> => [
   { name, loop: inFiber(find) },
   ...(bare === undefined ? [] : [{ name: `${name}, promise`, loop: awaited(bare) }])
 ]
 
-/** All of Keelson's ways beside each peer in a fiber, and the first of them beside the bare promises. */
+/** Compares all of Keelson's lookups with the others in a fiber, and the first one with the bare promises. */
 export const warm: Effect.Effect<Figures, string, Scope.Scope> = Effect.gen(function*() {
   const entrants = (yield* Effect.forEach(
     [...keelson, ...peers],

@@ -1,11 +1,11 @@
-/** Tokens for callers: what is measured. */
+/** The measured groups of tokens for outgoing calls. */
 import { Effect, References, type Scope } from "effect"
 import { type Figures, merge } from "../figures.ts"
 import { guarded } from "./guarded.ts"
 import { simulatedHour } from "./hour.ts"
 import { lookups } from "./lookups.ts"
 
-/** One after the other. Fails with what went wrong. */
+/** Runs in sequence. Fails with a description of the problem. */
 export const tokens: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
   Effect.all([
     lookups,

@@ -1,8 +1,8 @@
-/** A client of an API in a thread of its own, so that the server's thread does the server's work alone. */
+/** An API client in a separate thread, so that the server's thread does only the server's work. */
 import { Agent, get } from "node:http"
 import { parentPort } from "node:worker_threads"
 
-/** What it is told to do: so many requests, one token after another, some at a time. */
+/** An order: the number of requests, the tokens used in turn, and the concurrency. */
 export interface Order {
   readonly port: number
   readonly path: string
@@ -10,7 +10,7 @@ export interface Order {
   readonly requests: number
 }
 
-/** How many were answered with 200. */
+/** The number of responses with status 200. */
 export type Answer = number
 
 const connections = 32
@@ -30,7 +30,7 @@ const fulfil = async (order: Order): Promise<Answer> => {
   const connection = async () => {
     while (asked < order.requests) {
       const token = order.tokens[asked++ % order.tokens.length] ?? ""
-      // oxlint-disable-next-line eslint/no-await-in-loop -- the next begins when this one ends
+      // oxlint-disable-next-line eslint/no-await-in-loop -- each worker sends its requests in sequence
       if (await ask(order, token)) answered++
     }
   }

@@ -1,6 +1,6 @@
 /**
- * From the start of a process to its first validated token, with Keelson and with jose alone: what a function that starts
- * cold pays. Processes alternate. The packages are their built JavaScript, as an application installs them.
+ * The time from process start to the first validated token, with Keelson and with jose alone: the cost of a cold start.
+ * Processes alternate. The packages are the built JavaScript that an application installs.
  */
 import { Effect, type Scope } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
@@ -43,13 +43,13 @@ const { payload } = await jwtVerify(token, createLocalJWKSet({ keys: [jwk] }), {
 process.stdout.write(payload.iss)
 `
 
-/** What a manifest says of a package when it is published. */
+/** A package's manifest in its published form. */
 const manifestOf = (name: string): string => {
   const { publishConfig, ...manifest } = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"))
   return JSON.stringify({ ...manifest, exports: publishConfig.exports })
 }
 
-/** An application's folder with the packages as they are published, and what they depend on. */
+/** Creates an application's folder with the published packages and their dependencies. */
 const install = (folder: string): void => {
   execFileSync(join(root, "node_modules/.bin/tsc"), ["-b", "tsconfig.packages.json"], { cwd: root, stdio: "inherit" })
   for (const name of published) {
@@ -75,7 +75,7 @@ const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   (made) => Effect.sync(() => rmSync(made, { recursive: true, force: true }))
 )
 
-/** Milliseconds from the start of a process to its end, which is when it has validated a token. */
+/** Milliseconds from a process's start to its exit, after it has validated a token. */
 const start = (cwd: string, program: string, input: string): number => {
   const began = performance.now()
   const { status, stderr, stdout } = spawnSync(process.execPath, [program], {
@@ -87,7 +87,7 @@ const start = (cwd: string, program: string, input: string): number => {
   return performance.now() - began
 }
 
-/** Keelson's time over that of jose alone. The time of a process that does nothing is part of both. */
+/** Keelson's time divided by that of jose alone. Both include the time of starting Node. */
 export const coldStart: Effect.Effect<ReadonlyArray<Comparison>, unknown, Scope.Scope> = Effect.gen(function*() {
   const cwd = yield* folder
   const signer = signerOf("RS256")
@@ -97,7 +97,7 @@ export const coldStart: Effect.Effect<ReadonlyArray<Comparison>, unknown, Scope.
   const other: Array<number> = []
   for (let round = -1; round < rounds; round++) {
     const [ours, theirs] = [start(cwd, "keelson.mjs", input), start(cwd, "jose.mjs", input)]
-    // The first round fills the caches of the file system.
+    // The first round only fills the file system caches.
     if (round >= 0) {
       own.push(ours)
       other.push(theirs)

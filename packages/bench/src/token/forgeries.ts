@@ -1,7 +1,7 @@
-/** Tokens that nobody may accept. */
+/** Tokens that every validator must reject. */
 import { claimsOf, encode, headerOf, jwkOf, pemOf, secretTokenOf, type Signer, signerOf, tokenOf } from "./issuer.ts"
 
-/** With the bits of one byte of the signature turned over. */
+/** The token with the bits of one signature byte inverted. */
 const damaged = (token: string): string => {
   const dot = token.lastIndexOf(".")
   const signature = Buffer.from(token.slice(dot + 1), "base64url")
@@ -11,7 +11,7 @@ const damaged = (token: string): string => {
 
 const hour = 3600
 
-/** Each by what is wrong with it. */
+/** The forged tokens by their fault. */
 export const forgeriesOf = (signer: Signer): ReadonlyArray<readonly [string, string]> => {
   const claims = claimsOf(0)
   const header = headerOf(signer)
@@ -25,17 +25,17 @@ export const forgeriesOf = (signer: Signer): ReadonlyArray<readonly [string, str
     ["no signature", `${encode(header)}.${payload}.`],
     ["none as its algorithm", `${encode({ ...header, alg: "none" })}.${payload}.`],
     ["none, and a signature", `${encode({ ...header, alg: "none" })}.${payload}.${signature}`],
-    ["a secret made of the public key", secretTokenOf(pemOf(signer), claims, { ...header, alg: "HS256" })],
-    ["another key by the same name", tokenOf(mallory, claims)],
-    ["a key that it brings itself", tokenOf(mallory, claims, { ...header, jwk: jwkOf(mallory) })],
+    ["the public key as its secret", secretTokenOf(pemOf(signer), claims, { ...header, alg: "HS256" })],
+    ["another key with the same kid", tokenOf(mallory, claims)],
+    ["an embedded key", tokenOf(mallory, claims, { ...header, jwk: jwkOf(mallory) })],
     ["another issuer", tokenOf(signer, { ...claims, iss: "https://idp.example.evil.example" })],
     ["another audience", tokenOf(signer, { ...claims, aud: "https://other.example" })],
-    ["its time past", tokenOf(signer, { ...claims, iat: now - 2 * hour, exp: now - hour })],
-    ["its time to come", tokenOf(signer, { ...claims, nbf: now + hour })],
+    ["an expired lifetime", tokenOf(signer, { ...claims, iat: now - 2 * hour, exp: now - hour })],
+    ["a lifetime in the future", tokenOf(signer, { ...claims, nbf: now + hour })],
     ["two parts", `${encode(header)}.${payload}`],
-    ["no JSON in it", `${encode(header)}.bm90IGpzb24.${signature}`]
+    ["a payload that is not JSON", `${encode(header)}.bm90IGpzb24.${signature}`]
   ]
 }
 
-/** Good but for the signature, each with one of its own. */
+/** Tokens that are valid except for their signatures, which all differ. */
 export const damagedOf = (tokens: ReadonlyArray<string>): ReadonlyArray<string> => tokens.map(damaged)

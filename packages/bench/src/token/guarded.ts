@@ -1,4 +1,4 @@
-/** Guarded requests to a server on this machine, beside the same ones without a guard. */
+/** Guarded requests to a server on this machine, compared with the same requests without a guard. */
 import { TokenGuard } from "@keelson/token"
 import { Duration, Effect, Redacted, type Scope } from "effect"
 import { FetchHttpClient, HttpClient, type HttpClientResponse } from "effect/http"
@@ -11,7 +11,7 @@ const requests = 1_000
 const rounds = 31
 const group = `${concurrency} requests at once`
 
-/** Answers those that carry the token. */
+/** A server that accepts only requests with the token. */
 const server = Effect.acquireRelease(
   Effect.callback<Http.Server>((resume) => {
     const made = Http.createServer((request, response) => {
@@ -30,21 +30,21 @@ const server = Effect.acquireRelease(
 
 type Request = Effect.Effect<HttpClientResponse.HttpClientResponse, unknown>
 
-/** How long each request took, with its body, in milliseconds: the 95th of 100. */
+/** The 95th percentile of the time of a request with its body, in milliseconds. */
 const p95 = Effect.fnUntraced(function*(request: Request) {
   const found: Array<number> = []
   const one = Effect.gen(function*() {
     const began = performance.now()
     const response = yield* request
     yield* response.text
-    if (response.status !== 200) return yield* Effect.fail(`answered with ${response.status}`)
+    if (response.status !== 200) return yield* Effect.fail(`unexpected status ${response.status}`)
     found.push(performance.now() - began)
   })
   yield* Effect.forEach(Array.from({ length: requests }), () => one, { concurrency, discard: true })
   return found.toSorted((a, b) => a - b)[Math.ceil(found.length * 0.95) - 1] ?? Number.NaN
 })
 
-/** Both are to be at most 5. */
+/** Upper bound of both figures: 5 % and 5 ms. */
 const finding = (what: string, value: number, unit: "%" | "ms"): Finding => ({
   group,
   what,
@@ -70,7 +70,7 @@ export const guarded: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.gen(
   const ratios: Array<number> = []
   const added: Array<number> = []
   for (let round = 0; round < rounds; round++) {
-    // Each goes first in every other round: what slows the machine down slows both.
+    // Each goes first in every other round, so that a slow phase of the machine affects both.
     const [first, second] = round % 2 === 0 ? [bare, own] : [own, bare]
     const times = [yield* p95(first), yield* p95(second)] as const
     const [plain, carried] = round % 2 === 0 ? times : [times[1], times[0]]
@@ -81,8 +81,8 @@ export const guarded: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.gen(
     comparisons: [],
     nanoseconds: [],
     findings: [
-      finding("P95 of a guarded request beyond that of an unguarded one", 100 * (spread(ratios).median - 1), "%"),
-      finding("the same in time", spread(added).median, "ms")
+      finding("P95 of a guarded request above that of an unguarded one", 100 * (spread(ratios).median - 1), "%"),
+      finding("the same difference in milliseconds", spread(added).median, "ms")
     ]
   }
 }).pipe(Effect.provide(FetchHttpClient.layer))

@@ -1,4 +1,4 @@
-/** An hour of a hundred channels in virtual time, with tokens that live five minutes. */
+/** Simulates a hundred channels for an hour of virtual time, with tokens that are valid for five minutes. */
 import { TokenGuard } from "@keelson/token"
 import { Clock, Duration, Effect, Redacted, References } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
@@ -8,15 +8,15 @@ import type { Finding } from "../figures.ts"
 const channels = 100
 const perMinute = 500
 const minutes = 60
-/** Channels send in bursts, which begin one after another. */
+/** Channels send in bursts that start one after another. */
 const burst = 50
 const lifetime = 300_000
-/** A fifth of the lifetime remains when a token is due. */
+/** A token is refreshed when a fifth of its lifetime remains. */
 const due = 240_000
 
 const answer = new Response(null, { status: 204 })
 
-/** Tokens by their number: when each was asked for, and until when the called service takes it. */
+/** Tokens by number: when each was requested, and when the called service stops accepting it. */
 const makeTokens = () => {
   const asked: Array<number> = []
   const source = Effect.map(Effect.delay(Clock.currentTimeMillis, "200 millis"), (now) => {
@@ -65,7 +65,7 @@ const simulate = Effect.gen(function*() {
   return { requests, expired, acquisitions: asked.length }
 })
 
-/** The first, and those that are due before the hour is over. */
+/** The expected number of tokens: the first one, and one for each refresh within the hour. */
 const refreshes = 1 + Math.floor((minutes * 60_000 - 1) / due)
 
 const group = "simulated hour"
@@ -86,6 +86,6 @@ export const simulatedHour: Effect.Effect<ReadonlyArray<Finding>, unknown> = sim
   Effect.map(({ acquisitions, expired, requests }) => [
     exactly("requests of 100 channels", requests, channels * perMinute * minutes),
     exactly("requests with an expired token", expired, 0),
-    exactly(`tokens that were acquired, ${refreshes} being due`, acquisitions, refreshes)
+    exactly(`acquired tokens, ${refreshes} being due`, acquisitions, refreshes)
   ])
 )

@@ -1,4 +1,4 @@
-/** An issuer that signs tokens for the benchmark, and what its tokens are held against. */
+/** An issuer that signs tokens for the benchmark, and the values that its tokens must match. */
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto"
 
 export type Alg = "RS256" | "ES256" | "EdDSA"
@@ -43,7 +43,7 @@ export const encode = (value: Members): string => Buffer.from(JSON.stringify(val
 
 const now = Math.floor(Date.now() / 1000)
 
-/** Claims as an authorization server writes them, for the next two hours; each with an id and a subject of its own. */
+/** Claims as an authorization server writes them, valid for two hours, each with a unique id and subject. */
 export const claimsOf = (index: number): Members => ({
   iss: issuer,
   aud: audience,
@@ -55,26 +55,26 @@ export const claimsOf = (index: number): Members => ({
   jti: `4d6c7f3e-0c1b-4f0e-9a52-${String(index).padStart(12, "0")}`
 })
 
-/** The header that the issuer writes. */
+/** The header of the issuer's tokens. */
 export const headerOf = ({ alg, kid }: Signer): Members => ({ alg, typ: "at+jwt", kid })
 
-/** A signature of an algorithm's over a text. */
+/** Signs a text with the signer's algorithm. */
 const signatureOf = ({ alg, privateKey }: Signer, signed: string): string =>
   sign(alg === "EdDSA" ? null : "sha256", Buffer.from(signed), { key: privateKey, dsaEncoding: "ieee-p1363" })
     .toString("base64url")
 
-/** A signed token, by default as the issuer makes them. */
+/** Signs a token, by default with the issuer's header. */
 export const tokenOf = (signer: Signer, claims: Members, header: Members = headerOf(signer)): string => {
   const signed = `${encode(header)}.${encode(claims)}`
   return `${signed}.${signatureOf(signer, signed)}`
 }
 
-/** A token with a shared secret. */
+/** Signs a token with a shared secret. */
 export const secretTokenOf = (secret: string, claims: Members, header: Members): string => {
   const signed = `${encode(header)}.${encode(claims)}`
   return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`
 }
 
-/** So many good tokens, no two the same. */
+/** The given number of distinct valid tokens. */
 export const poolOf = (signer: Signer, size: number): ReadonlyArray<string> =>
   Array.from({ length: size }, (_, index) => tokenOf(signer, claimsOf(index)))

@@ -1,11 +1,11 @@
-/** Getting a token that is held, beside an effect that only succeeds. */
+/** Returning a cached token, compared with an effect that only succeeds. */
 import { TokenProvider } from "@keelson/token"
 import { Duration, Effect, Redacted, type Scope } from "effect"
 import type { Loop } from "../contestant.ts"
 import type { Figures } from "../figures.ts"
 import { each, measure, spread } from "../measure.ts"
 
-/** In one fiber, so that starting it is not measured. */
+/** Runs in one fiber, so that starting fibers is not measured. */
 const inFiber = <A, E>(self: Effect.Effect<A, E>): Loop => (times) => {
   let left = times
   return Effect.runPromise(Effect.whileLoop({ while: () => left-- > 0, body: () => self, step: () => {} }))
@@ -13,7 +13,7 @@ const inFiber = <A, E>(self: Effect.Effect<A, E>): Loop => (times) => {
 
 const source = Effect.sync(() => ({ accessToken: Redacted.make("token"), expiresIn: Duration.hours(1) }))
 
-/** The most that a lookup may take beyond the bare effect, in microseconds. */
+/** Upper bound of the time that a lookup adds to the bare effect, in microseconds. */
 const limit = 0.3
 
 export const lookups: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.gen(function*() {
@@ -27,12 +27,12 @@ export const lookups: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.gen(
   return {
     comparisons: [],
     nanoseconds: [
-      { what: "a token that is held", contestant: "Keelson", median: Math.round(spread(held).median) },
-      { what: "a token that is held", contestant: "bare effect", median: Math.round(spread(bare).median) }
+      { what: "a cached token", contestant: "Keelson", median: Math.round(spread(held).median) },
+      { what: "a cached token", contestant: "bare effect", median: Math.round(spread(bare).median) }
     ],
     findings: [{
       group: "tokens",
-      what: "a lookup of a token that is held, beyond a bare effect",
+      what: "time that a cached token's lookup adds to a bare effect",
       value: spread(each(held, bare, (a, b) => a - b)).median / 1000,
       unit: "µs",
       aim: { is: "at most", value: limit }

@@ -1,4 +1,4 @@
-/** What remembered tokens take: the heap in use after collections, beside what the cache says that they take. */
+/** Memory of cached tokens: the heap in use after garbage collection, and the cache's own estimate. */
 import { StaticKeys } from "@keelson/jwks"
 import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
 import { Effect, Layer, Metric, Redacted, Schema, type Scope } from "effect"
@@ -6,20 +6,20 @@ import { setTimeout } from "node:timers/promises"
 import type { Finding } from "../figures.ts"
 import { audience, claimsOf, issuer, secretTokenOf } from "./issuer.ts"
 
-const group = "remembered tokens"
+const group = "cached tokens"
 const count = 100_000
 const defaultBytes = 33_554_432
 const secret = "a secret of the benchmark, that is long enough"
 const header = { alg: "HS256", typ: "at+jwt", kid: "shared" }
 
-/** Claims of one's own: as they are, so that all of a token is kept. */
+/** Open claims: unknown claims are kept, so that the cache stores all of a token. */
 const Open = Schema.StructWithRest(Schema.Struct(Claims.AccessToken.fields), [
   Schema.Record(Schema.String, Schema.Unknown)
 ])
 
 const used = Effect.promise(async () => {
   for (let i = 0; i < 4; i++) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- what ends later has to end
+    // oxlint-disable-next-line eslint/no-await-in-loop -- lets pending work end before the collection
     await setTimeout(10)
     globalThis.gc?.()
   }
@@ -27,7 +27,7 @@ const used = Effect.promise(async () => {
   return heapUsed + arrayBuffers
 })
 
-/** A gauge of a validator, as it is scraped. */
+/** Reads a gauge of a validator. */
 const gauge = (name: string, validator: string): Effect.Effect<number> =>
   Effect.map(Metric.snapshot, (all) => {
     const found = all.find(({ attributes, id }) => id === `keelson_${name}` && attributes?.["validator"] === validator)
@@ -35,14 +35,14 @@ const gauge = (name: string, validator: string): Effect.Effect<number> =>
   })
 
 interface Weight {
-  /** Bytes of the heap. */
+  /** Measured bytes of the heap. */
   readonly heap: number
-  /** Bytes, as the cache has it. */
+  /** Bytes, as the cache estimates. */
   readonly estimate: number
   readonly entries: number
 }
 
-/** The cache of a validator after so many tokens, of which it may keep so many bytes. */
+/** Measures a validator's cache of at most `cacheBytes` after `tokens` tokens. */
 const weigh = Effect.fnUntraced(function*(
   tokens: number,
   cacheBytes: number
@@ -78,23 +78,23 @@ const weigh = Effect.fnUntraced(function*(
 const mebi = 1024 * 1024
 
 export const memory: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.scoped(Effect.gen(function*() {
-  // What is made once is made.
+  // Warms up, so that one-time allocations are not measured.
   yield* weigh(1000, defaultBytes)
   const all = yield* weigh(count, 1024 * mebi)
   const bounded = yield* weigh(count, defaultBytes)
   return [
-    { group, what: "one of 100,000", value: all.heap / all.entries / 1024, unit: "KiB" },
+    { group, what: "memory of one of 100,000", value: all.heap / all.entries / 1024, unit: "KiB" },
     {
       group,
-      what: "what the cache takes for that, over what it is",
+      what: "the cache's estimate, divided by the measured memory",
       value: all.estimate / all.heap,
       unit: "",
       aim: { is: "at least", value: 1 }
     },
-    { group, what: "kept of 100,000 by default", value: bounded.entries, unit: "" },
+    { group, what: "entries of 100,000 in the default cache", value: bounded.entries, unit: "" },
     {
       group,
-      what: "all that are kept by default",
+      what: "memory of the default cache",
       value: bounded.heap / 1024,
       unit: "KiB",
       aim: { is: "at most", value: defaultBytes / 1024 }

@@ -1,30 +1,30 @@
-/** A steady pool: so many validations are under way at all times, of one token after another. */
+/** Validates tokens in turn, with a constant number of concurrent validations. */
 import { Effect } from "effect"
 import type { Loop } from "../contestant.ts"
 import type { Validator } from "./validators.ts"
 
 const width = 64
 
-/** What a validation has to end with. */
-export type Expected = "accepted" | "refused"
+/** The expected outcome of a validation. */
+export type Expected = "accepted" | "rejected"
 
-/** One token after another, over and over, going on where it was. */
+/** Returns the tokens in turn, repeatedly. */
 const cycle = (tokens: ReadonlyArray<string>): () => string => {
   let at = 0
   return () => tokens[at++ % tokens.length] ?? ""
 }
 
-/** Validates so many tokens, and throws unless each ended as expected. */
+/** Validates `times` tokens and throws unless every outcome is the expected one. */
 export const poolOf = (validator: Validator, tokens: ReadonlyArray<string>, expected: Expected): Loop => {
   const next = cycle(tokens)
   return async (times) => {
     const accepted = await run(validator, next, times)
     const wanted = expected === "accepted" ? times : 0
-    if (accepted !== wanted) throw new Error(`${accepted} of ${times} tokens accepted, and not ${wanted}`)
+    if (accepted !== wanted) throw new Error(`${accepted} of ${times} tokens accepted instead of ${wanted}`)
   }
 }
 
-/** How many were accepted. What answers at once can have no two under way. */
+/** Returns the number of accepted tokens. A synchronous validator never runs two validations at once. */
 const run = (validator: Validator, next: () => string, times: number): Promise<number> | number => {
   switch (validator.kind) {
     case "effect":
@@ -32,7 +32,7 @@ const run = (validator: Validator, next: () => string, times: number): Promise<n
     case "promise":
       return promises(validator.validate, next, times)
     case "sync":
-      return atOnce(validator.validate, next, times)
+      return synchronous(validator.validate, next, times)
   }
 }
 
@@ -61,11 +61,11 @@ const promises = async (
   const worker = async () => {
     while (left-- > 0) {
       try {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- the next begins when this one ends
+        // oxlint-disable-next-line eslint/no-await-in-loop -- each worker validates in sequence
         await validate(next())
         accepted++
       } catch {
-        // A refusal is counted by not being counted.
+        // Rejected tokens are not counted.
       }
     }
   }
@@ -73,14 +73,14 @@ const promises = async (
   return accepted
 }
 
-const atOnce = (validate: (token: string) => unknown, next: () => string, times: number): number => {
+const synchronous = (validate: (token: string) => unknown, next: () => string, times: number): number => {
   let accepted = 0
   for (let i = 0; i < times; i++) {
     try {
       validate(next())
       accepted++
     } catch {
-      // As above.
+      // Rejected tokens are not counted.
     }
   }
   return accepted

@@ -1,4 +1,4 @@
-/** What a token costs that is refused, by where it is found wrong: time of the processor, on whichever thread. */
+/** The CPU time of a rejected token on all threads, by the check that rejects it. */
 import { Effect, type Scope } from "effect"
 import type { Finding } from "../figures.ts"
 import { originOf } from "../jwks/origin.ts"
@@ -8,10 +8,10 @@ import { claimsOf, jwkOf, type Members, poolOf as tokensOf, type Signer, signerO
 import { type Expected, poolOf } from "./pool.ts"
 import { cached } from "./validators.ts"
 
-const group = "a token that is refused, RS256"
-/** More than are remembered of those refused. */
+const group = "a rejected token, RS256"
+/** More tokens than the validator's cache of rejections holds. */
 const many = 2048
-/** Fewer than that. */
+/** Few enough tokens to fit in that cache. */
 const few = 256
 
 interface Stage {
@@ -33,8 +33,8 @@ const stagesOf = (signer: Signer): ReadonlyArray<Stage> => {
     { what: "bad signature, seen before", tokens: damaged.slice(0, few) },
     { what: "expired, new", tokens: expired },
     { what: "expired, seen before", tokens: expired.slice(0, few) }
-  ].map((stage): Stage => ({ ...stage, expected: "refused" })).concat([
-    { what: "beside them: accepted, seen before", tokens: good.slice(0, few), expected: "accepted" }
+  ].map((stage): Stage => ({ ...stage, expected: "rejected" })).concat([
+    { what: "for comparison: accepted, seen before", tokens: good.slice(0, few), expected: "accepted" }
   ])
 }
 

@@ -1,4 +1,4 @@
-/** What validation is of a request to an `HttpApi`: the server's thread is measured, not the clock. */
+/** The share of validation in a request to an `HttpApi`, in CPU time of the server's thread. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { StaticKeys } from "@keelson/jwks"
 import { Claims, HttpSecurity, Principal, TokenValidator, ValidationPolicy } from "@keelson/token"
@@ -17,18 +17,22 @@ const group = "validation in a request, RS256"
 const requests = 400
 const rounds = 25
 
-class Remembering extends TokenValidator.Service<Remembering>()("bench/Remembering", { claims: Claims.AccessToken }) {}
-class Verifying extends TokenValidator.Service<Verifying>()("bench/Verifying", { claims: Claims.AccessToken }) {}
+class CachingTokens
+  extends TokenValidator.Service<CachingTokens>()("bench/CachingTokens", { claims: Claims.AccessToken })
+{}
+class UncachedTokens
+  extends TokenValidator.Service<UncachedTokens>()("bench/UncachedTokens", { claims: Claims.AccessToken })
+{}
 class Caller extends Principal.Service<Caller, Claims.AccessToken>()("bench/Caller") {}
-class Remembered extends HttpSecurity.Service<Remembered, Caller>()("bench/Remembered") {}
+class Cached extends HttpSecurity.Service<Cached, Caller>()("bench/Cached") {}
 class Verified extends HttpSecurity.Service<Verified, Caller>()("bench/Verified") {}
 
 const Who = Schema.Struct({ client: Schema.String, subject: Schema.String })
 
 const Api = HttpApi.make("bench").add(
   HttpApiGroup.make("open").add(HttpApiEndpoint.get("who", "/open", { success: Who })),
-  HttpApiGroup.make("remembered").add(HttpApiEndpoint.get("who", "/remembered", { success: Who })).middleware(
-    Remembered
+  HttpApiGroup.make("cached").add(HttpApiEndpoint.get("who", "/cached", { success: Who })).middleware(
+    Cached
   ),
   HttpApiGroup.make("verified").add(HttpApiEndpoint.get("who", "/verified", { success: Who })).middleware(Verified)
 )
@@ -42,7 +46,7 @@ const handlers = Layer.mergeAll(
     (endpoints) =>
       endpoints.handle("who", () => Effect.succeed({ client: "s6BhdRkqt3-web-frontend", subject: "nobody" }))
   ),
-  HttpApiBuilder.group(Api, "remembered", (endpoints) => endpoints.handle("who", () => who)),
+  HttpApiBuilder.group(Api, "cached", (endpoints) => endpoints.handle("who", () => who)),
   HttpApiBuilder.group(Api, "verified", (endpoints) => endpoints.handle("who", () => who))
 )
 
@@ -62,17 +66,17 @@ const keys = StaticKeys.layer({
 })
 
 const security = Layer.mergeAll(
-  HttpSecurity.layer(Remembered, { validator: Remembering, principal: Caller }),
-  HttpSecurity.layer(Verified, { validator: Verifying, principal: Caller })
+  HttpSecurity.layer(Cached, { validator: CachingTokens, principal: Caller }),
+  HttpSecurity.layer(Verified, { validator: UncachedTokens, principal: Caller })
 ).pipe(
-  Layer.provide(Layer.merge(Remembering.layer(policy(cacheEntries)), Verifying.layer(policy(0)))),
+  Layer.provide(Layer.merge(CachingTokens.layer(policy(cacheEntries)), UncachedTokens.layer(policy(0)))),
   Layer.provide(keys)
 )
 
 const api = HttpApiBuilder.layer(Api).pipe(Layer.provide(handlers), Layer.provide(security))
 
-/** The port of the server, which is there as long as the scope is. */
-const served = Effect.map(
+/** Serves the API until the scope closes. Returns the port. */
+const serve = Effect.map(
   Layer.build(
     HttpRouter.serve(api, { disableListenLog: true, disableLogger: true }).pipe(
       Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
@@ -98,7 +102,7 @@ const send = (worker: Worker, order: Order): Effect.Effect<void, string> =>
     worker.postMessage(order)
   })
 
-/** Microseconds of this thread for each request. */
+/** CPU time of this thread per request, in microseconds. */
 const timed = (worker: Worker, order: Order): Effect.Effect<number, string> =>
   Effect.suspend(() => {
     const began = process.threadCpuUsage()
@@ -108,14 +112,14 @@ const timed = (worker: Worker, order: Order): Effect.Effect<number, string> =>
     })
   })
 
-const paths = ["/open", "/remembered", "/verified"] as const
+const paths = ["/open", "/cached", "/verified"] as const
 
 export const shares: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.Scope> = Effect.gen(function*() {
-  const port = yield* served
+  const port = yield* serve
   const worker = yield* client
   const tokens = poolOf(signer, requests)
   const found = paths.map((path) => ({ path, times: new Array<number>() }))
-  // The first rounds warm the machine up.
+  // The first rounds only warm up.
   for (let round = -5; round < rounds; round++) {
     for (const { path, times } of found) {
       const micros = yield* timed(worker, { path, port, tokens, requests })
@@ -130,9 +134,9 @@ export const shares: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.Scope>
     unit: "%"
   })
   return [
-    { group, what: "a request without it, on the server's thread", value: spread(open).median, unit: "µs" },
+    { group, what: "a request without validation, on the server's thread", value: spread(open).median, unit: "µs" },
     ...validated.map((times, index) =>
-      percent(["share of a token seen before", "share of a token that is verified"][index] ?? "", times)
+      percent(["share of validating a cached token", "share of validating an uncached token"][index] ?? "", times)
     )
   ]
 })

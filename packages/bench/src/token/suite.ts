@@ -1,19 +1,19 @@
-/** Validating tokens: what is measured. */
+/** The measured groups of token validation. */
 import { Effect, type Scope } from "effect"
 import { type Figures, type Finding, merge } from "../figures.ts"
 import { coldStart } from "./coldStart.ts"
 import { memory } from "./memory.ts"
 import { rejections } from "./rejections.ts"
 import { shares } from "./requests.ts"
-import { onMainThread, remembered, verified } from "./verification.ts"
+import { cachedTokens, onMainThread, verified } from "./verification.ts"
 
 const only = <E, R>(findings: Effect.Effect<ReadonlyArray<Finding>, E, R>): Effect.Effect<Figures, E, R> =>
   Effect.map(findings, (found) => ({ comparisons: [], nanoseconds: [], findings: found }))
 
 const started = Effect.map(coldStart, (comparisons): Figures => ({ comparisons, nanoseconds: [], findings: [] }))
 
-/** One after the other, memory first: the heap is small and tidy then. Fails with what went wrong. */
+/** Runs in sequence, memory first, while the heap is small. Fails with a description of the problem. */
 export const validation: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
-  Effect.all([only(memory), verified, only(onMainThread), remembered, only(rejections), only(shares), started]),
+  Effect.all([only(memory), verified, only(onMainThread), cachedTokens, only(rejections), only(shares), started]),
   merge
 )

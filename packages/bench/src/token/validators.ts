@@ -1,4 +1,4 @@
-/** Validators of one issuer's tokens: what is compared, each with the same rules and configured at its best. */
+/** The compared validators of one issuer's tokens, each with the same rules and in its best configuration. */
 import { KeySource } from "@keelson/jwks"
 import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
 import { JwtVerifier } from "aws-jwt-verify"
@@ -9,13 +9,13 @@ import jsonwebtoken from "jsonwebtoken"
 import { egress, type Origin } from "../jwks/origin.ts"
 import { type Alg, audience, issuer, jwkOf, pemOf, type Signer } from "./issuer.ts"
 
-/** Validates one token: an effect, a promise, or at once. It fails, rejects or throws where it refuses. */
+/** Validates one token, as an effect, a promise or synchronously. Fails, rejects or throws for an invalid token. */
 export type Validator =
   | { readonly kind: "effect"; readonly validate: (token: string) => Effect.Effect<unknown, unknown> }
   | { readonly kind: "promise"; readonly validate: (token: string) => Promise<unknown> }
   | { readonly kind: "sync"; readonly validate: (token: string) => unknown }
 
-/** `make` gives a validator of its own; `algs` are those that it has. */
+/** `make` returns a new validator; `algs` are the supported algorithms. */
 export interface Contestant {
   readonly name: string
   readonly algs: ReadonlyArray<Alg>
@@ -26,10 +26,10 @@ const every: ReadonlyArray<Alg> = ["RS256", "ES256", "EdDSA"]
 const hour = 3_600_000
 const type = "at+jwt"
 const requiredClaims = ["iss", "aud", "exp", "sub", "client_id", "iat", "jti"]
-/** What fits in a cache of tokens, for all who have one. */
+/** The capacity of each contestant's token cache. */
 export const cacheEntries = 20_000
 
-/** Access tokens, whose claims decode to their schema; the keys come from the origin. */
+/** Validates access tokens and decodes their claims, with keys from the origin. */
 const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptions>): Contestant => ({
   name,
   algs: every,
@@ -52,9 +52,9 @@ const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptio
   }
 })
 
-/** Without a cache of tokens: each is verified, whatever came before. */
+/** Without a token cache: every token is verified. */
 export const uncached = keelsonWith("Keelson", { cacheEntries: 0 })
-/** With one that is always too small: each token is new to it, is put in, and puts another out. */
+/** With a cache that is always too small: each token misses, is inserted, and evicts another. */
 export const alwaysNew = keelsonWith("Keelson, caching", { cacheEntries: 128 })
 export const cached = keelsonWith("Keelson", { cacheEntries })
 
@@ -117,7 +117,7 @@ const fastJwtWith = (name: string, cache: number | false): Contestant => ({
 const fastJwt = fastJwtWith("fast-jwt", false)
 export const fastJwtCached = fastJwtWith("fast-jwt, caching", cacheEntries)
 
-/** It fetches from https only, and is given the key set. */
+/** aws-jwt-verify fetches only from https, so the key set is passed in. */
 const aws: Contestant = {
   name: "aws-jwt-verify",
   algs: every,
@@ -134,11 +134,11 @@ const jsonWebToken: Contestant = {
   algs: ["RS256", "ES256"],
   make: ({ alg, publicKey }) =>
     Effect.sync(() => {
-      if (alg === "EdDSA") throw new Error("jsonwebtoken has no EdDSA")
+      if (alg === "EdDSA") throw new Error("jsonwebtoken does not support EdDSA")
       const options = { issuer, audience, algorithms: [alg], clockTolerance: 30 }
       return { kind: "sync", validate: (token): unknown => jsonwebtoken.verify(token, publicKey, options) }
     })
 }
 
-/** Peers that verify each token. */
+/** The other libraries, which verify every token. */
 export const peers: ReadonlyArray<Contestant> = [joseRemote, joseLocal, fastJwt, aws, jsonWebToken]

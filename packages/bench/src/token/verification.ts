@@ -1,4 +1,4 @@
-/** Validating tokens whose signature has to be verified, and tokens that were verified before. */
+/** Validation of tokens whose signature must be verified, and of cached tokens. */
 import { Effect, type Scope } from "effect"
 import type { Comparison, Figures, Finding } from "../figures.ts"
 import { merge } from "../figures.ts"
@@ -10,29 +10,29 @@ import { accepts, poolOf } from "./pool.ts"
 import { alwaysNew, cached, type Contestant, fastJwtCached, peers, uncached, type Validator } from "./validators.ts"
 
 const poolSize = 1024
-/** Long enough that the pool's filling and draining does not show. */
+/** Long enough that starting and ending the concurrent validations is negligible. */
 const sampleMillis = 40
 const warmUpMillis = 800
 
-/** Fails unless a validator accepts good tokens and refuses forged ones. */
-const trusted = Effect.fnUntraced(function*(
+/** Fails unless a validator accepts valid tokens and rejects forged ones. */
+const checkValidator = Effect.fnUntraced(function*(
   { name }: Contestant,
   validator: Validator,
   signer: Signer,
   good: ReadonlyArray<string>
 ) {
   for (const token of good.slice(0, 3)) {
-    if (!(yield* accepts(validator, token))) return yield* Effect.fail(`${name}, ${signer.alg}: refuses a good token`)
+    if (!(yield* accepts(validator, token))) return yield* Effect.fail(`${name}, ${signer.alg}: rejects a valid token`)
   }
   for (const [what, token] of forgeriesOf(signer)) {
-    // Twice: what a cache remembers must not be accepted either.
+    // Twice, since a cached token must be rejected too.
     if ((yield* accepts(validator, token)) || (yield* accepts(validator, token))) {
       return yield* Effect.fail(`${name}, ${signer.alg}: accepts a token with ${what}`)
     }
   }
 })
 
-/** How long each takes of the validators of one signer's tokens, by name, once they have shown what they refuse. */
+/** Checks the validators with one signer's tokens, then measures them. Returns the times by name. */
 const timesOf = Effect.fnUntraced(function*(
   contestants: ReadonlyArray<Contestant>,
   alg: Alg,
@@ -45,7 +45,7 @@ const timesOf = Effect.fnUntraced(function*(
   const validators = yield* Effect.forEach(
     entrants,
     (contestant) =>
-      Effect.tap(contestant.make(signer, origin), (validator) => trusted(contestant, validator, signer, tokens))
+      Effect.tap(contestant.make(signer, origin), (validator) => checkValidator(contestant, validator, signer, tokens))
   )
   const loops = validators.map((validator) => poolOf(validator, tokens, "accepted"))
   const times = yield* Effect.promise(() =>
@@ -71,13 +71,13 @@ const beside = (
 const nanosecondsOf = (what: string, times: ReadonlyMap<string, Times>): Figures["nanoseconds"] =>
   Array.from(times, ([contestant, found]) => ({ what, contestant, median: Math.round(spread(found).median) }))
 
-/** The most that Keelson's time may be of a peer's. */
+/** Upper bound of Keelson's time as a share of another library's. */
 const targetOf = (alg: Alg, { name }: Contestant): number | undefined => {
   if (name.startsWith("jose")) return 1.1
   return alg === "RS256" && name === "fast-jwt" ? 0.6 : undefined
 }
 
-/** Every token is verified; with a cache that has never seen it, and with none. */
+/** Every token is verified: without a cache, and with a cache that never contains it. */
 export const verified: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
   Effect.forEach(algs, (alg) =>
     Effect.map(timesOf([uncached, alwaysNew, ...peers], alg), (times): Figures => ({
@@ -98,17 +98,17 @@ export const verified: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map
   merge
 )
 
-/** Every token was verified before, and is answered from memory. */
-export const remembered: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
+/** Every token was verified before and is cached. */
+export const cachedTokens: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
   timesOf([cached, fastJwtCached], "RS256"),
   (times) => ({
-    comparisons: [beside(times, "remembered, RS256", cached.name, fastJwtCached.name, 0.8)],
-    nanoseconds: nanosecondsOf("remembered, RS256", times),
+    comparisons: [beside(times, "cached, RS256", cached.name, fastJwtCached.name, 0.8)],
+    nanoseconds: nanosecondsOf("cached, RS256", times),
     findings: []
   })
 )
 
-/** What verifying leaves for the thread on which everything else of an application waits. */
+/** CPU time of verification on the main thread, which blocks everything else in an application. */
 export const onMainThread: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.Scope> = Effect.map(
   timesOf([uncached, ...peers], "RS256", mainThread),
   (times) =>

@@ -1,4 +1,4 @@
-/** Hostile tokens for other policies than the corpus's own: fewer algorithms, many tenants, ID tokens, a maximum age. */
+/** Hostile tokens for policies that the corpus does not use: fewer algorithms, many tenants, ID tokens, a maximum age. */
 import { assert, describe, it } from "@effect/vitest"
 import { StaticKeys } from "@keelson/jwks"
 import { reasonOf, validatorOf } from "@keelson/testing/tokens"
@@ -29,7 +29,7 @@ const control = (alg: Alg): Effect.Effect<Control> =>
 type Members = Readonly<Record<string, unknown>>
 type Expected = readonly [name: string, token: string | Promise<string>, reason: TokenError.Reason]
 
-/** The reasons that are not the expected ones. */
+/** The cases whose reason differs from the expected one. */
 const mismatches = <C>(
   validate: TokenValidator.TokenValidator<C>["validate"],
   cases: ReadonlyArray<Expected>
@@ -48,7 +48,7 @@ const base = { issuers: [issuer], audiences: [audience] }
 
 describe("Hostile tokens for other policies", () => {
   for (const alg of asymmetric) {
-    it.effect(`[S4-36] [T1] public keys as secrets are refused where HS256 is not allowed, and where it is and there is no secret (${alg})`, () =>
+    it.effect(`[S4-36] [T1] rejects public keys used as secrets, whether HS256 is forbidden or allowed without a secret (${alg})`, () =>
       Effect.gen(function*() {
         yield* TestClock.setTime(now * 1000)
         const good = yield* control(alg)
@@ -122,7 +122,7 @@ describe("Hostile tokens for other policies", () => {
     `https://${canary}.example/a/v2.0`
   ]
 
-  it.effect("[R3] of a template only the tenants that are listed are trusted, however near another name is", () =>
+  it.effect("[R3] a template trusts only the listed tenants, however similar another name is", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       const good = yield* control("ES256")
@@ -140,7 +140,7 @@ describe("Hostile tokens for other policies", () => {
       assert.deepStrictEqual(yield* mismatches(tokens.validate, shapes), [])
     }))
 
-  it.effect("[R3] a key that names its issuer verifies no other's tokens, with or without a kid", () =>
+  it.effect("[R3] a key that names its issuer verifies no other issuer's tokens, with or without a kid", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       const good = yield* control("ES256")
@@ -165,7 +165,7 @@ describe("Hostile tokens for other policies", () => {
       }
     }))
 
-  it.effect("[T1] [K-08] a maximum age needs iat, and bounds a token whose exp is far away", () =>
+  it.effect("[T1] [K-08] a maximum age requires iat, and limits a token whose exp is far in the future", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       const good = yield* control("EdDSA")
@@ -200,7 +200,7 @@ describe("Hostile tokens for other policies", () => {
 
   class IdTokens extends TokenValidator.Service<IdTokens>()("test/HostileIdTokens", { claims: Claims.IdToken }) {}
 
-  it.effect("[K-08] [T1] ID tokens of other sessions, clients and access tokens are refused, each for its reason", () =>
+  it.effect("[K-08] [T1] rejects ID tokens of other sessions, other clients and other access tokens, each with its reason", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       const { signer } = yield* control("ES256")
@@ -261,7 +261,7 @@ describe("Hostile tokens for other policies", () => {
           ["without sub", made({ sub: undefined }), missing("sub")],
           ["without iat", made({ iat: undefined }), missing("iat")],
           [
-            "with a signature of nobody",
+            "with a signature of no key",
             made({}).then((token) => `${token.slice(0, -40)}${"A".repeat(40)}`),
             signatureInvalid
           ]

@@ -1,4 +1,4 @@
-/** Other algorithms than the key's: confusion of public keys with secrets, `none`, and names that are almost right. */
+/** Algorithms other than the key's: public keys used as secrets, `none`, and almost correct names. */
 import { createPublicKey } from "node:crypto"
 import {
   algorithmUnsupported,
@@ -21,7 +21,7 @@ const publicKey = ({ jwk }: Signer) => {
 const pem = (signer: Signer): string => publicKey(signer).export({ type: "spki", format: "pem" }).toString()
 const body = (signer: Signer): string => pem(signer).replaceAll(/-----[^-]+-----|\n/g, "")
 
-/** What somebody who knows only the public key may take for a secret (CVE-2015-9235, CVE-2022-23541, CVE-2026-34950). */
+/** Forms of the public key that an attacker may use as an HMAC secret (CVE-2015-9235, CVE-2022-23541, CVE-2026-34950). */
 export const publicForms: Readonly<Record<string, (signer: Signer) => string | Uint8Array>> = {
   PEM: pem,
   "PEM without the last line break": (signer) => pem(signer).trimEnd(),
@@ -51,20 +51,20 @@ export const hmacToken = async (
 
 const confusion: ReadonlyArray<Case> = Object.entries(publicForms).flatMap(([form, of]): ReadonlyArray<Case> => [
   {
-    name: `HS256 under the key's name, the secret being its public ${form}`,
+    name: `HS256 with the key's kid, the secret being its public ${form}`,
     mutate: (control) => hmacToken(control, of(control.signer), control.signer.kid),
     reason: notFound("mismatched"),
     on: asymmetric
   },
   {
-    name: `HS256 without a name, the secret being the public ${form}`,
+    name: `HS256 without a kid, the secret being the public ${form}`,
     mutate: (control) => hmacToken(control, of(control.signer)),
     reason: signatureInvalid,
     on: asymmetric
   }
 ])
 
-/** Every spelling of `none` in capitals and small letters. */
+/** Every spelling of `none` in upper and lower case. */
 export const nones = Array.from(
   { length: 16 },
   (_, bits) => Array.from("none", (char, at) => (bits >> at) & 1 ? char.toUpperCase() : char).join("")
@@ -103,7 +103,7 @@ const spelt: ReadonlyArray<Case> = algorithms.flatMap((alg) =>
   }))
 )
 
-/** A name of the same family, which the same key could sign by, and those of encryption. */
+/** Algorithms of the same family, which the same key could sign with, and encryption algorithms. */
 const others = [
   "RS384",
   "RS512",
@@ -128,30 +128,30 @@ const others = [
   "*"
 ]
 
-/** The name of another key's algorithm, with the key itself named or not. */
+/** The algorithm of another key, with and without a kid. */
 const crossed: ReadonlyArray<Case> = algorithms.flatMap((other): ReadonlyArray<Case> => {
   const on = algorithms.filter((alg) => alg !== other)
   return [
     {
-      name: `alg ${other} under the key's own name`,
+      name: `alg ${other} with the key's own kid`,
       mutate: (control) => withHeader(control, { alg: other }),
       reason: notFound("mismatched"),
       on
     },
     {
-      name: `the name of the key for ${other}`,
+      name: `the kid of the key for ${other}`,
       mutate: (control) => withHeader(control, { kid: control.own[other].kid }),
       reason: notFound("mismatched"),
       on
     },
     {
-      name: `alg and name of the key for ${other}, signed by the own one`,
+      name: `alg and kid of the key for ${other}, signed by the control's key`,
       mutate: (control) => withHeader(control, { alg: other, kid: control.own[other].kid }),
       reason: signatureInvalid,
       on
     },
     {
-      name: `alg ${other} without a name, signed by the own key`,
+      name: `alg ${other} without a kid, signed by the control's key`,
       mutate: (control) => withHeader(control, { alg: other, kid: undefined }),
       reason: signatureInvalid,
       on

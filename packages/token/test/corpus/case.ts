@@ -1,4 +1,4 @@
-/** What a case of the corpus is: one mutation of a control token, and the reason for which it is refused. */
+/** A case of the corpus: one mutation of a control token, and the reason why it must be rejected. */
 import type { TokenError } from "../../src/index.ts"
 import type { Control } from "./control.ts"
 import { type Alg, encode, type Signer, signTexts } from "./signer.ts"
@@ -9,7 +9,7 @@ export interface Case {
   readonly name: string
   readonly mutate: (control: Control) => string | Promise<string>
   readonly reason: Reason
-  /** The algorithms that it makes sense for. All without it. */
+  /** The algorithms that the case applies to. Default: all. */
   readonly on?: ReadonlyArray<Alg>
 }
 
@@ -29,44 +29,44 @@ export const signatureInvalid: Reason = { _tag: "SignatureInvalid" }
 export const issuerUntrusted: Reason = { _tag: "IssuerUntrusted" }
 export const audienceMismatch: Reason = { _tag: "AudienceMismatch" }
 
-/** How a value shows in the name of a case. */
+/** A value as text for the name of a case. */
 export const shown = (value: unknown): string => {
   const text = JSON.stringify(value) ?? "none"
   return text.length > 60 ? `${text.slice(0, 60)}... (${text.length})` : text
 }
 
-/** The control with other members in its header, signed by its key, or by another. Members that are undefined go. */
+/** The control with changed header members, signed by its key or another one. Removes undefined members. */
 export const withHeader = (
   { claims, header, signer }: Control,
   members: Members,
   by: Signer = signer
 ): Promise<string> => signTexts(by, JSON.stringify({ ...header, ...members }), JSON.stringify(claims))
 
-/** The control with other claims, signed by its key, or by another. Claims that are undefined go. */
+/** The control with changed claims, signed by its key or another one. Removes undefined claims. */
 export const withClaims = ({ claims, header, signer }: Control, members: Members, by: Signer = signer) =>
   signTexts(by, JSON.stringify(header), JSON.stringify({ ...claims, ...members }))
 
-/** The control with another header, as it is. */
+/** The control with another header text, signed unchanged. */
 export const withHeaderText = ({ claims, signer }: Control, header: string | Uint8Array) =>
   signTexts(signer, header, JSON.stringify(claims))
 
-/** The control with another payload, as it is. */
+/** The control with another payload text, signed unchanged. */
 export const withPayload = ({ header, signer }: Control, payload: string | Uint8Array) =>
   signTexts(signer, JSON.stringify(header), payload)
 
-/** The text of an object with more written before its end. */
+/** The JSON text of an object, with more text inserted before its closing brace. */
 export const adding = (members: Members, text: string): string => `${JSON.stringify(members).slice(0, -1)},${text}}`
 
 /** The control with another signature. */
 export const withSignature = ({ token }: Control, signature: string | Uint8Array): string =>
   `${token.slice(0, token.lastIndexOf(".") + 1)}${typeof signature === "string" ? signature : encode(signature)}`
 
-/** What the control's signature is over, and the signature. */
+/** The control's signed text, and its signature. */
 export const signedOf = ({ token }: Control): string => token.slice(0, token.lastIndexOf("."))
 export const signatureBytes = ({ token }: Control): Buffer =>
   Buffer.from(token.slice(token.lastIndexOf(".") + 1), "base64url")
 
-/** Cases of a header member with each of some values. */
+/** One case for each value of a header member. */
 export const headerCases = (name: string, values: ReadonlyArray<unknown>, reason: Reason): ReadonlyArray<Case> =>
   values.map((value) => ({
     name: `${name} ${shown(value)}`,
@@ -74,7 +74,7 @@ export const headerCases = (name: string, values: ReadonlyArray<unknown>, reason
     reason
   }))
 
-/** Cases of a claim with each of some values. */
+/** One case for each value of a claim. */
 export const claimCases = (
   name: string,
   values: ReadonlyArray<unknown>,

@@ -1,4 +1,4 @@
-/** Claims of the wrong shape, at the wrong time, and almost those of somebody else. All signed by a trusted key. */
+/** Claims of the wrong shape, at the wrong time, or almost equal to the expected ones. All signed by a trusted key. */
 import {
   audienceMismatch,
   type Case,
@@ -11,8 +11,8 @@ import {
 } from "./case.ts"
 import { audience, canary, issuer, now } from "./control.ts"
 
-/** Not seconds since 1970, finite, and before the year 10000. */
-const noDates = [
+/** Not a finite number of seconds since 1970, before the year 10000. */
+const invalidDates = [
   -1,
   -0.5,
   -1e300,
@@ -34,14 +34,14 @@ const noDates = [
   { seconds: now }
 ]
 
-/** No text. */
-const noTexts = [null, 0, 1, -1.5, true, false, [], [canary], [[canary]], {}, { value: canary }]
+/** Not a string. */
+const nonStrings = [null, 0, 1, -1.5, true, false, [], [canary], [[canary]], {}, { value: canary }]
 
-const noScopes = [null, 0, true, {}, [1], [[canary]], [canary, null]]
+const invalidScopes = [null, 0, true, {}, [1], [[canary]], [canary, null]]
 
 const shapes: ReadonlyArray<Case> = [
-  ...["exp", "nbf", "iat", "auth_time"].flatMap((name) => claimCases(name, noDates)),
-  ...["iss", "sub", "jti", "client_id", "sid"].flatMap((name) => claimCases(name, noTexts)),
+  ...["exp", "nbf", "iat", "auth_time"].flatMap((name) => claimCases(name, invalidDates)),
+  ...["iss", "sub", "jti", "client_id", "sid"].flatMap((name) => claimCases(name, nonStrings)),
   ...claimCases("iss", [[issuer], [issuer, `https://${canary}.example`], { iss: issuer }]),
   ...claimCases("aud", [
     null,
@@ -58,8 +58,8 @@ const shapes: ReadonlyArray<Case> = [
     Array.from({ length: 65 }, (_, at) => at === 0 ? audience : `a${at}`),
     Array.from({ length: 300 }, () => audience)
   ]),
-  ...claimCases("scope", noScopes),
-  ...noScopes.map((scp): Case => ({
+  ...claimCases("scope", invalidScopes),
+  ...invalidScopes.map((scp): Case => ({
     name: `scp ${shown(scp)}, without scope`,
     mutate: (control) => withClaims(control, { scope: undefined, scp }),
     reason: invalid("scp")
@@ -79,10 +79,10 @@ const late = (seconds: number, name: string): Case => ({
   reason: { _tag: "TokenExpired" }
 })
 
-/** With a tolerance of 30 seconds. */
+/** Times outside the tolerance of 30 seconds. */
 const times: ReadonlyArray<Case> = [
-  late(0, "at the beginning of time"),
-  late(0.5, "half a second later"),
+  late(0, "at 1970"),
+  late(0.5, "half a second after 1970"),
   late(now - 30, "at the end of the tolerance"),
   late(now - 30.5, "half a second past it"),
   late(now - 31, "a second past it"),
@@ -97,7 +97,7 @@ const times: ReadonlyArray<Case> = [
   )
 ]
 
-/** Almost the same text, of which each is another one: names are compared character by character. */
+/** Texts that resemble the given one but differ: names must match exactly. */
 const alike = (text: string): ReadonlyArray<string> => [
   "",
   " ",

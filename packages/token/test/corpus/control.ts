@@ -1,26 +1,26 @@
-/** The tokens that every token of the corpus is one mutation of, and the validator that accepts them. */
+/** The control tokens, of which every token of the corpus is a mutation, and the validator that accepts them. */
 import { StaticKeys } from "@keelson/jwks"
 import { Redacted } from "effect"
 import { Claims, TokenValidator, ValidationPolicy } from "../../src/index.ts"
 import { type Alg, algorithms, makeSigner, type Signer, signTexts } from "./signer.ts"
 
-/** What must show in no reason or message: every text that a control token's author chose has this in it. */
+/** Part of every text that a control token's author chose. No reason or message may contain it. */
 export const canary = "canary"
 
 /** Seconds since 1970. */
 export const now = 1_800_000_000
 export const issuer = "https://idp.example/tenant-k"
-/** Another issuer that the same validator trusts, with keys of its own. */
+/** Another issuer that the same validator trusts, with different keys. */
 export const neighbour = "https://other.example"
 export const audience = "https://api.example/orders"
 
 type Members = Readonly<Record<string, unknown>>
 
-/** A token that is accepted, with all that it takes to make others like it. */
+/** An accepted token, with everything needed to make mutations of it. */
 export interface Control {
   readonly alg: Alg
   readonly signer: Signer
-  /** A key of the same algorithm and name that nobody trusts. */
+  /** An untrusted key of the same algorithm and kid. */
   readonly stranger: Signer
   /** The key of the other issuer. */
   readonly neighbour: Signer
@@ -53,7 +53,7 @@ const signersOf = async (kidOf: (alg: Alg) => string): Promise<Readonly<Record<A
   HS256: await makeSigner("HS256", kidOf("HS256"))
 })
 
-/** The keys of everybody, made once: keys of RSA take long. */
+/** All keys, made once, since RSA keys take long to generate. */
 export const makeKeys = async () => {
   const own = await signersOf(kidOf)
   const others = await signersOf((alg) => `${kidOf(alg)}-neighbour`)
@@ -76,7 +76,7 @@ export const controlOf = async ({ others, own, strangers }: Keys, alg: Alg): Pro
   return { alg, signer: own[alg], stranger: strangers[alg], neighbour: others[alg], own, header, claims, token }
 }
 
-/** The key source of signers: every key for its one algorithm. */
+/** A key source of the signers' keys, each for its algorithm only. */
 export const keysOf = (issuer: string, signers: ReadonlyArray<Signer>) =>
   StaticKeys.layer({
     issuers: [issuer],
@@ -87,7 +87,7 @@ export const keysOf = (issuer: string, signers: ReadonlyArray<Signer>) =>
     )
   })
 
-/** What accepts the controls: four algorithms, two issuers. */
+/** The policy that accepts the controls: four algorithms, two issuers. */
 export const policy = ValidationPolicy.accessToken({
   issuers: [issuer, neighbour],
   audiences: [audience],

@@ -1,4 +1,4 @@
-/** Segments in other spellings of the same bytes (RFC 7515, 2), signed as they are where a trusted key can do that. */
+/** Segments in non-canonical encodings of the same bytes (RFC 7515, 2), signed in that encoding if possible. */
 import type { TokenError } from "../../src/index.ts"
 import { type Case, malformed } from "./case.ts"
 import type { Control } from "./control.ts"
@@ -9,13 +9,13 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 type Segment = Exclude<TokenError.Part, "token">
 const segments: ReadonlyArray<Segment> = ["header", "payload", "signature"]
 
-/** A text of JSON whose encoding ends in a character with four bits unused, and has both `-` and `_` in it. */
+/** A JSON text whose encoding contains `-` and `_` and ends in a character with four unused bits. */
 const uneven = (members: Readonly<Record<string, unknown>>): string => {
   const text = `${JSON.stringify(members).slice(0, -1)},"x":"???>>>~~~"}`
   return text + " ".repeat((4 - (text.length % 3)) % 3)
 }
 
-/** A good token, of which one segment is then spelt in another way. The header and payload are signed in that spelling. */
+/** A valid token with one segment in another encoding. Header and payload are signed in that encoding. */
 export const respelt = async (
   control: Control,
   segment: Segment,
@@ -32,13 +32,13 @@ export const respelt = async (
   if (segment !== "signature") return token
   const last = token.lastIndexOf(".") + 1
   const signature = token.slice(last)
-  // Other claims until the signature has what is spelt in other ways.
+  // Changes the claims until the signature contains the characters to be replaced.
   return /-.*_|_.*-/.test(signature.slice(0, -1))
     ? `${token.slice(0, last)}${spell(signature)}`
     : respelt(control, segment, spell, turn + 1)
 }
 
-/** The last character that decodes to the same bytes, by its place among those that do; the canonical one is the zeroth. */
+/** A last character that decodes to the same bytes, by its place among all such characters; place 0 is canonical. */
 const lastAs = (place: number) => (text: string): string => {
   const last = alphabet.indexOf(text.slice(-1))
   const unused = text.length % 4 === 2 ? 16 : 4
@@ -93,13 +93,13 @@ const spellings: Readonly<Record<string, (text: string) => string>> = {
 
 const encoding = (segment: Segment) => malformed(segment, "encoding")
 
-/** All other last characters: 15 where four bits are unused, 3 where two are. */
+/** All non-canonical last characters: 15 if four bits are unused, 3 if two are. */
 const lastCharacters: ReadonlyArray<Case> = segments.flatMap((segment) =>
   Array.from({ length: 15 }, (_, place): Case => ({
     name: `${segment}: another last character, ${place + 1}`,
     mutate: (control) => respelt(control, segment, lastAs(place + 1)),
     reason: encoding(segment),
-    // A signature of 32 bytes leaves two bits: three other characters.
+    // A signature of 32 bytes leaves two unused bits: three other characters.
     ...(segment === "signature" && place >= 3 ? { on: ["RS256", "ES256", "EdDSA"] } : undefined)
   }))
 )

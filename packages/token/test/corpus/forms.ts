@@ -1,4 +1,4 @@
-/** Texts of other forms than header, payload and signature: encrypted, serialised as JSON, too long, or no token at all. */
+/** Texts that are not header, payload and signature: encrypted, serialized as JSON, too long, or not a token at all. */
 import { algorithmUnsupported, type Case, malformed, signatureBytes, withHeaderText, withPayload } from "./case.ts"
 import { type Control, now } from "./control.ts"
 import { encode, signTexts } from "./signer.ts"
@@ -50,7 +50,7 @@ const texts: ReadonlyArray<Case> = Object.entries(wholes).map(([name, [mutate, r
   reason
 }))
 
-/** Encrypted tokens have five parts (RFC 7516, 7.1): none is opened, whatever work its header asks for. */
+/** Encrypted tokens have five parts (RFC 7516, 7.1). None is decrypted, whatever work its header demands. */
 const encrypted = (name: string, header: Readonly<Record<string, unknown>>): ReadonlyArray<Case> => [
   {
     name: `encrypted: ${name}`,
@@ -86,7 +86,7 @@ const jwe: ReadonlyArray<Case> = [
     reason: malformed("token", "segments")
   },
   {
-    name: "five parts, the first three good",
+    name: "five parts, the first three valid",
     mutate: ({ token }) => `${token}.AAAA.AAAA`,
     reason: malformed("token", "segments")
   },
@@ -97,7 +97,7 @@ const jwe: ReadonlyArray<Case> = [
   }
 ]
 
-/** The other serialisations (RFC 7515, 7.2), and a payload that is sent apart (appendix F). */
+/** The JSON serializations (RFC 7515, 7.2) and a detached payload (appendix F). */
 const serialised: ReadonlyArray<Case> = [
   {
     name: "flattened JSON",
@@ -115,33 +115,33 @@ const serialised: ReadonlyArray<Case> = [
     reason: malformed("token", "segments")
   },
   {
-    name: "a payload that is sent apart",
+    name: "a detached payload",
     mutate: (control) => `${part(control, 0)}..${part(control, 2)}`,
     reason: malformed("payload", "json")
   },
   {
-    name: "a token for a payload",
+    name: "a token as the payload",
     mutate: (control) => withPayload(control, control.token),
     reason: malformed("payload", "json")
   },
   {
-    name: "header and payload exchanged",
+    name: "header and payload swapped",
     mutate: (control) => `${part(control, 1)}.${part(control, 0)}.${part(control, 2)}`,
     reason: malformed("header", "member")
   },
   {
-    name: "the header for a payload",
+    name: "the header as the payload",
     mutate: (control) => `${part(control, 0)}.${part(control, 0)}.${part(control, 2)}`,
     reason: { _tag: "ClaimMissing", claim: "iss" }
   },
   {
-    name: "its header's JSON without an encoding",
+    name: "the header's JSON, not encoded",
     mutate: (control) => `${JSON.stringify(control.header)}.${part(control, 1)}.${encode(signatureBytes(control))}`,
     reason: malformed("header", "encoding")
   }
 ]
 
-/** Good in all but length: signed by a trusted key. */
+/** Valid except for the length: signed by a trusted key. */
 const long: ReadonlyArray<Case> = [
   {
     name: "a claim that makes it longer than 16 KiB",

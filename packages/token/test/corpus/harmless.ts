@@ -1,4 +1,4 @@
-/** The other side of every bound: mutations that leave a token good, so that what is refused is refused for its one reason. */
+/** Mutations just within each limit, which leave a token valid. They show that the corpus is rejected for the stated reasons only. */
 import { adding, withClaims, withHeader, withHeaderText, withPayload } from "./case.ts"
 import { audience, canary, type Control, now } from "./control.ts"
 import { respelt } from "./encodings.ts"
@@ -11,7 +11,7 @@ const added = (text: string) => (control: Control) => withPayload(control, addin
 const claims = (changes: Readonly<Record<string, unknown>>) => (control: Control) => withClaims(control, changes)
 const header = (changes: Readonly<Record<string, unknown>>) => (control: Control) => withHeader(control, changes)
 
-/** Padded by a claim to so many characters, or a few less where no claim makes just as many. */
+/** The control padded by a claim to the given length, or a few characters less if the exact length is impossible. */
 const ofLength = async ({ claims, header, signer }: Control, length: number): Promise<string> => {
   const token = (pad: number) =>
     signTexts(signer, JSON.stringify(header), JSON.stringify({ ...claims, pad: "x".repeat(pad) }))

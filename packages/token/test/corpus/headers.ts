@@ -1,4 +1,4 @@
-/** Headers that ask for something: an extension, another key, another type; and key ids that are no names. */
+/** Headers that request an extension, another key or another type, and hostile key ids. */
 import {
   adding,
   type Case,
@@ -18,7 +18,7 @@ import { encode, signSegments } from "./signer.ts"
 const critical = malformed("header", "critical")
 const member = malformed("header", "member")
 
-/** JSON as it may stand in a token as it is: without a dot. */
+/** JSON without a dot, which can be a token's segment unencoded. */
 const dotless = (claims: Control["claims"]): string => JSON.stringify(claims).replaceAll(".", String.raw`\u002e`)
 
 const extensions: ReadonlyArray<Case> = [
@@ -29,29 +29,29 @@ const extensions: ReadonlyArray<Case> = [
   ),
   ...headerCases("b64", [false, true, null, "false", 0, []], critical),
   {
-    name: "b64 false, which crit names, and a payload that is not encoded (RFC 7797)",
+    name: "b64 false, listed in crit, with an unencoded payload (RFC 7797)",
     mutate: ({ claims, header, signer }) =>
       signSegments(signer, encode(JSON.stringify({ ...header, b64: false, crit: ["b64"] })), dotless(claims)),
     reason: critical
   },
   {
-    name: "b64 true, which crit names",
+    name: "b64 true, listed in crit",
     mutate: (control) => withHeader(control, { b64: true, crit: ["b64"] }),
     reason: critical
   },
   {
-    name: "crit with a name that is there (CVE-2026-35042)",
+    name: "crit with a member that is present (CVE-2026-35042)",
     mutate: (control) => withHeader(control, { crit: ["x-mfa"], "x-mfa": true }),
     reason: critical
   },
   {
-    name: "crit in escapes",
+    name: "crit written with escapes",
     mutate: (control) => withHeaderText(control, adding(control.header, String.raw`"\u0063rit":["exp"]`)),
     reason: critical
   }
 ]
 
-/** What tells where a key is, or is one (RFC 7515, 4.1.2 to 4.1.8). */
+/** Header members that contain a key or its location (RFC 7515, 4.1.2 to 4.1.8). */
 const embedded: Readonly<Record<string, (control: Control) => Readonly<Record<string, unknown>>>> = {
   jwk: ({ stranger }) => ({ jwk: { ...stranger.jwk, kty: stranger.jwk.kty ?? "oct", k: encode(stranger.secret) } }),
   jku: () => ({ jku: `https://${canary}.example/jwks` }),
@@ -71,23 +71,23 @@ const embedded: Readonly<Record<string, (control: Control) => Readonly<Record<st
 
 const ownKeys: ReadonlyArray<Case> = Object.entries(embedded).flatMap(([name, members]): ReadonlyArray<Case> => [
   {
-    name: `${name}, signed by the key that it gives, under the trusted name`,
+    name: `${name}, signed by the embedded key, with the trusted kid`,
     mutate: (control) => withHeader(control, members(control), control.stranger),
     reason: signatureInvalid
   },
   {
-    name: `${name}, signed by the key that it gives, without a name`,
+    name: `${name}, signed by the embedded key, without a kid`,
     mutate: (control) => withHeader(control, { ...members(control), kid: undefined }, control.stranger),
     reason: signatureInvalid
   },
   {
-    name: `${name}, signed by the key that it gives, under a name of its own`,
+    name: `${name}, signed by the embedded key, with a new kid`,
     mutate: (control) => withHeader(control, { ...members(control), kid: `${canary}-own` }, control.stranger),
     reason: notFound("unknown")
   }
 ])
 
-const strangeNames = [
+const hostileKids = [
   "",
   " ",
   "*",
@@ -124,8 +124,8 @@ const strangeNames = [
   "k".repeat(9000)
 ]
 
-const almostNames: Readonly<Record<string, (kid: string) => string>> = {
-  "in capitals": (kid) => kid.toUpperCase(),
+const similarKids: Readonly<Record<string, (kid: string) => string>> = {
+  "in upper case": (kid) => kid.toUpperCase(),
   "with a space after it": (kid) => `${kid} `,
   "with a space before it": (kid) => ` ${kid}`,
   "with a NUL after it": (kid) => `${kid}\u0000`,
@@ -139,15 +139,15 @@ const almostNames: Readonly<Record<string, (kid: string) => string>> = {
 }
 
 const names: ReadonlyArray<Case> = [
-  ...headerCases("kid", strangeNames, notFound("unknown")),
+  ...headerCases("kid", hostileKids, notFound("unknown")),
   ...headerCases("kid", [0, 1, -1, true, false, null, [], {}, [`${canary}-RS256`], { kid: canary }], member),
-  ...Object.entries(almostNames).map(([name, change]): Case => ({
+  ...Object.entries(similarKids).map(([name, change]): Case => ({
     name: `the kid ${name}`,
     mutate: (control) => withHeader(control, { kid: change(control.signer.kid) }),
     reason: notFound("unknown")
   })),
   {
-    name: "the kid of another issuer's key, signed by that",
+    name: "the kid of another issuer's key, signed by that key",
     mutate: (control) => withHeader(control, { kid: control.neighbour.kid }, control.neighbour),
     reason: notFound("unknown")
   },
@@ -157,23 +157,23 @@ const names: ReadonlyArray<Case> = [
     reason: signatureInvalid
   },
   {
-    name: "the other issuer as iss, by this one's key and kid",
+    name: "the other issuer as iss, with this issuer's key and kid",
     mutate: (control) => withClaims(control, { iss: neighbour }),
     reason: notFound("unknown")
   },
   {
-    name: "the other issuer as iss in the header too, which is not looked at",
+    name: "iss in the header, which is ignored, and the other issuer's key",
     mutate: (control) => withHeader(control, { iss: issuer, kid: control.neighbour.kid }, control.neighbour),
     reason: notFound("unknown")
   },
   {
-    name: "an issuer that nobody trusts, with the key's own address",
+    name: "an untrusted issuer, signed by its own key",
     mutate: (control) => withClaims(control, { iss: `https://${canary}.example` }, control.stranger),
     reason: issuerUntrusted
   }
 ]
 
-/** ID tokens, DPoP proofs, logout tokens and others have types of their own (RFC 8725, 3.11 and 3.12). */
+/** ID tokens, DPoP proofs, logout tokens and others have separate types (RFC 8725, 3.11 and 3.12). */
 const types = [
   undefined,
   "",

@@ -1,10 +1,10 @@
-/** Payloads and headers that are no JSON object, or one that two parsers read in two ways. All signed by a trusted key. */
+/** Payloads and headers that are not a JSON object, or that two parsers read differently. All signed by a trusted key. */
 import { adding, type Case, malformed, missing, type Reason, withHeaderText, withPayload } from "./case.ts"
 import { canary, type Control } from "./control.ts"
 
 type Text = string | Uint8Array
 
-/** Not one object. */
+/** Not exactly one object. */
 const others: Readonly<Record<string, (object: string) => Text>> = {
   "nothing": () => "",
   "white space": () => " \n",
@@ -82,11 +82,11 @@ const bytes: Readonly<Record<string, (object: string) => Text>> = {
   "UTF-16 of the other order": (object) => swapped(Buffer.from(`\uFEFF${object}`, "utf16le"))
 }
 
-/** Into a text of the object. */
+/** Inserts bytes into the text of the object. */
 const put = (object: string, ...what: ReadonlyArray<number>): Uint8Array =>
   Buffer.concat([Buffer.from(`${object.slice(0, -1)},"x":"`), Buffer.from(what), Buffer.from(`"}`)])
 
-/** The same with both halves of a token. */
+/** The same change for the payload and for the header. */
 const both = (name: string, change: (object: string) => Text, problem: "encoding" | "json"): ReadonlyArray<Case> => [
   {
     name: `payload: ${name}`,
@@ -110,7 +110,7 @@ const added = (name: string, text: string, reason: Reason): Case =>
 
 const twice = malformed("payload", "duplicate")
 
-/** One member twice: some parsers take the first, others the last (RFC 8259, 4). */
+/** Duplicate members: some parsers use the first, others the last (RFC 8259, 4). */
 const duplicates: ReadonlyArray<Case> = [
   added("sub twice", `"sub":"${canary}-admin"`, twice),
   added("sub twice, the same", `"sub":"${canary}-sub"`, twice),
@@ -153,7 +153,7 @@ const nested = (levels: number, open: string, inner: string, close: string): str
   `${open.repeat(levels)}${inner}${close.repeat(levels)}`
 const members = (count: number): string => Array.from({ length: count }, (_, at) => `"m${at}":0`).join(",")
 
-/** Past the limits: eight levels and 256 members of claims, four levels and 64 members of a header. */
+/** Beyond the limits: eight levels and 256 members for claims, four levels and 64 members for a header. */
 const limits: ReadonlyArray<Case> = [
   added("nine levels of objects", `"x":${nested(8, `{"x":`, "1", "}")}`, malformed("payload", "depth")),
   added("nine levels of lists", `"x":${nested(8, "[", "1", "]")}`, malformed("payload", "depth")),
@@ -182,7 +182,7 @@ const limits: ReadonlyArray<Case> = [
 
 const number = malformed("payload", "number")
 
-/** `JSON.parse` makes these infinite. */
+/** Numbers that `JSON.parse` turns into infinity. */
 const numbers: ReadonlyArray<Case> = [
   ...["exp", "nbf", "iat", "x"].flatMap((name) =>
     ["1e999", "-1e999", "9".repeat(400)].map((text) =>
@@ -197,15 +197,15 @@ const numbers: ReadonlyArray<Case> = [
   added("an infinite number within an object", `"x":{"y":{"z":1E+400}}`, number)
 ]
 
-/** Half a surrogate pair is no text: as UTF-8 all of them are one (RFC 7493, 2.1). */
+/** A lone surrogate is not valid text: in UTF-8 all of them become the same replacement character (RFC 7493, 2.1). */
 const surrogates: ReadonlyArray<Case> = [
-  added("half a surrogate pair in an escape", String.raw`"x":"\ud800"`, malformed("payload", "encoding")),
-  added("the other half", String.raw`"x":"a\udc00b"`, malformed("payload", "encoding")),
-  added("the halves exchanged", String.raw`"x":"\udc00\ud800"`, malformed("payload", "encoding")),
-  added("half a surrogate pair in a name", String.raw`"x\ud800":1`, malformed("payload", "encoding")),
-  added("half a surrogate pair in a list", String.raw`"x":["\ud83d"]`, malformed("payload", "encoding")),
+  added("a lone high surrogate in an escape", String.raw`"x":"\ud800"`, malformed("payload", "encoding")),
+  added("a lone low surrogate", String.raw`"x":"a\udc00b"`, malformed("payload", "encoding")),
+  added("the surrogates swapped", String.raw`"x":"\udc00\ud800"`, malformed("payload", "encoding")),
+  added("a lone surrogate in a name", String.raw`"x\ud800":1`, malformed("payload", "encoding")),
+  added("a lone surrogate in a list", String.raw`"x":["\ud83d"]`, malformed("payload", "encoding")),
   payload(
-    "half a surrogate pair in sub",
+    "a lone surrogate in sub",
     ({ claims }) => adding({ ...claims, sub: undefined }, String.raw`"sub":"\ud800"`),
     malformed("payload", "encoding")
   )

@@ -1,4 +1,4 @@
-/** Runs cases against what they are mutations of. */
+/** Runs the cases of the corpus against a control token. */
 import { errorOf } from "@keelson/testing/exits"
 import { Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
@@ -7,7 +7,7 @@ import type { TokenError, TokenValidator } from "../../src/index.ts"
 import type { Case } from "./case.ts"
 import { canary, type Control, now } from "./control.ts"
 
-/** Names a mismatch, so that one run tells of all. */
+/** A case with an unexpected outcome. All are collected, so that one run reports every mismatch. */
 export interface Mismatch {
   readonly name: string
   readonly got: unknown
@@ -15,7 +15,7 @@ export interface Mismatch {
 
 const windowLength = 12
 
-/** Whether a text shows what the token's author wrote: one of its values, or a piece of the token itself. */
+/** Whether a text contains a value that the token's author chose, or a piece of the token. */
 export const shows = (text: string, token: string): boolean => {
   if (text.includes(canary)) return true
   const windows = new Set<string>()
@@ -26,7 +26,7 @@ export const shows = (text: string, token: string): boolean => {
   return false
 }
 
-/** Everything that an error shows, to whoever logs it in whatever way. */
+/** An error's text in every form in which it may be logged. */
 export const shownBy = (error: TokenError.TokenError): string =>
   [
     error.message,
@@ -38,7 +38,7 @@ export const shownBy = (error: TokenError.TokenError): string =>
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
-/** What became of one case, where it is not what it should be. */
+/** Runs one case. Returns a mismatch if the outcome is not the expected one. */
 const judge = <C>(
   validator: TokenValidator.TokenValidator<C>,
   { mutate, name, reason }: Case,
@@ -56,12 +56,11 @@ const judge = <C>(
     return shows(shownBy(error), token) ? [{ name, got: shownBy(error) }] : []
   })
 
-/** Whether a case makes sense for an algorithm. */
+/** Whether a case applies to an algorithm. */
 export const isFor = ({ on }: Case, { alg }: Pick<Control, "alg">): boolean => on === undefined || on.includes(alg)
 
 /**
- * Runs the cases that make sense for a control: those that did not end as they should. The control is accepted before and
- * after all of them.
+ * Runs the cases that apply to a control and returns the mismatches. The control must be accepted before and after.
  */
 export const mismatches = <C>(
   validator: TokenValidator.TokenValidator<C>,
@@ -80,8 +79,8 @@ export const mismatches = <C>(
     return found.flat()
   })
 
-/** Which of some mutations that leave a token good were refused. */
-export const refused = <C>(
+/** Returns the mutations that should leave a token valid but were rejected. */
+export const rejected = <C>(
   validator: TokenValidator.TokenValidator<C>,
   mutations: Readonly<Record<string, (control: Control) => string | Promise<string>>>,
   control: Control

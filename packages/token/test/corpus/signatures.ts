@@ -1,4 +1,4 @@
-/** Signatures that are missing, cut, swapped, or made of numbers that no honest signer writes. */
+/** Signatures that are missing, truncated, swapped, or built from invalid numbers. */
 import { createHash } from "node:crypto"
 import {
   type Case,
@@ -60,7 +60,7 @@ const general = casesOf({
   "a hash of the text": (control) => createHash("sha256").update(signedOf(control)).digest()
 })
 
-/** The same key for another padding or hash, which WebCrypto has keys of their own for. */
+/** The same key imported for another padding or hash, since a WebCrypto key allows only one. */
 const rsaWith = async ({ signer }: Control, name: string, hash: string): Promise<CryptoKey> => {
   const key = await crypto.subtle.exportKey("pkcs8", signer.privateKey)
   return crypto.subtle.importKey("pkcs8", key, { name, hash }, false, ["sign"])
@@ -107,7 +107,7 @@ const zero = Buffer.alloc(32)
 const one = flipped(zero, 31)
 const halves = (bytes: Buffer): readonly [r: Buffer, s: Buffer] => [bytes.subarray(0, 32), bytes.subarray(32)]
 
-/** A DER integer takes a zero before it where it would be negative. */
+/** A DER integer needs a leading zero byte if its highest bit is set. */
 const derInteger = (bytes: Buffer): Buffer => {
   const digits = (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.of(0), bytes]) : bytes
   return Buffer.concat([Buffer.of(2, digits.length), digits])

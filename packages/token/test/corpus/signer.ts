@@ -1,16 +1,16 @@
-/** Keys that sign texts as they are, well formed or not. */
+/** Keys that sign any text unchanged, well-formed or not. */
 import { exportJWK, type JWK } from "jose"
 
-/** The algorithms that the corpus has a control token of. */
+/** The algorithms of the control tokens. */
 export const algorithms = ["RS256", "ES256", "EdDSA", "HS256"] as const
 export type Alg = (typeof algorithms)[number]
 
-/** A key that signs, with what of it is published. */
+/** A signing key and its public form. */
 export interface Signer {
   readonly alg: Alg
   readonly kid: string
   readonly privateKey: CryptoKey
-  /** The public key; of a secret nothing is published. */
+  /** The public key. A secret has none. */
   readonly jwk: JWK
   /** The secret's text, for HS256. */
   readonly secret: string
@@ -24,11 +24,11 @@ const parameters = {
 
 const bytesOf = (text: string | Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(text))
 
-/** A key of WebCrypto for HMAC, from any bytes but none: the platform takes no empty one. */
+/** A WebCrypto key for HMAC. The secret must not be empty, since WebCrypto rejects empty keys. */
 export const hmacKey = (secret: string | Uint8Array, hash = "SHA-256"): Promise<CryptoKey> =>
   crypto.subtle.importKey("raw", bytesOf(secret), { name: "HMAC", hash }, false, ["sign"])
 
-/** A new key. */
+/** Generates a key. */
 export const makeSigner = async (alg: Alg, kid: string): Promise<Signer> => {
   if (alg === "HS256") {
     const secret = `${kid} is only text, and is long enough to be a secret`
@@ -40,7 +40,7 @@ export const makeSigner = async (alg: Alg, kid: string): Promise<Signer> => {
   return { alg, kid, privateKey, jwk: { ...await exportJWK(publicKey), kid, alg }, secret: "" }
 }
 
-/** The signature of a key over bytes, by its own algorithm or by another way that the key allows. */
+/** Signs bytes with the key's algorithm, or with other parameters that the key allows. */
 export const signatureOf = async (
   { alg, privateKey }: Pick<Signer, "alg" | "privateKey">,
   signed: string | Uint8Array
@@ -51,11 +51,11 @@ export const signatureOf = async (
 
 export const encode = (part: string | Uint8Array): string => Buffer.from(part).toString("base64url")
 
-/** A token of two segments as they are, signed. */
+/** Signs two encoded segments, unchanged. */
 export const signSegments = async (signer: Signer, header: string, payload: string): Promise<string> =>
   `${header}.${payload}.${encode(await signatureOf(signer, `${header}.${payload}`))}`
 
-/** A token of a header and a payload as they are, encoded and signed. */
+/** Encodes and signs the texts of a header and a payload, unchanged. */
 export const signTexts = (
   signer: Signer,
   header: string | Uint8Array,

@@ -8,7 +8,7 @@ import { TokenValidator, ValidationPolicy } from "../../src/index.ts"
 import { randomOf } from "./hostile.ts"
 import { signedBy, sourceOf } from "./pairs.ts"
 
-/** Any text that is Unicode. */
+/** Any valid Unicode text. */
 const text = fc.string({ unit: "binary", minLength: 1, maxLength: 30 })
 const texts = fc.uniqueArray(text, { minLength: 1, maxLength: 5 })
 const algorithm = fc.constantFrom(...Algorithm.algorithms)
@@ -28,7 +28,7 @@ const registered = new Set([
   "azp",
   "nonce"
 ])
-/** Claims of one's own: any JSON, of any names but those that mean something. */
+/** Custom claims: any JSON under any name that is not a registered claim. */
 const others = fc.dictionary(
   text.filter((name) => !registered.has(name) && name !== "__proto__"),
   fc.jsonValue({ maxDepth: 4 }),
@@ -37,7 +37,7 @@ const others = fc.dictionary(
   }
 )
 
-/** Seconds from now, within what the tolerance of a policy leaves. */
+/** Valid times in seconds from now, within the tolerance of a policy. */
 const good = fc.record({
   alg: algorithm,
   profile: fc.constantFrom("jwt", "accessToken", "idToken"),
@@ -57,7 +57,7 @@ type Good = typeof good extends fc.Arbitrary<infer A> ? A : never
 
 const typeOf = { accessToken: "at+jwt", idToken: "JWT", jwt: "JWT" } as const
 
-/** The claims of a good token: at the edge of what is allowed where the numbers are small. */
+/** The claims of a valid token. Small numbers give times at the edge of what is allowed. */
 const claimsOf = (
   { audiences, begins, claims, expires, isList, issued, issuers, more, profile, tolerance }: Good,
   now: number
@@ -85,8 +85,8 @@ const policyOf = ({ alg, audiences, issuers, maxAge, profile, tolerance }: Good)
 
 const Anything = Schema.Record(Schema.String, Schema.Unknown)
 
-describe("Good tokens", () => {
-  it("[S0-22] [K-08] one with good claims that a trusted key signed passes, whatever else is in it, with all that is in it", (context) =>
+describe("Valid tokens", () => {
+  it("[S0-22] [K-08] a token with valid claims signed by a trusted key is accepted with all its other claims", (context) =>
     forAllEffect(context, 300, good, (one) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(1_800_000_000_000)
@@ -106,7 +106,7 @@ describe("Good tokens", () => {
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.= \n+/\u0000\u00E9\uFF21"
   )
 
-  /** At every place of a token one edit of one character. */
+  /** One edit of one character at every position of a token. */
   const edits = (token: string, seed: number): ReadonlyArray<string> => {
     const random = randomOf(seed)
     return Array.from(token, (char, at) => {

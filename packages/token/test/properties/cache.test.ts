@@ -31,14 +31,14 @@ const options: Readonly<Record<Exclude<How, "plain">, TokenValidator.ValidateOpt
   skipExpiry: { skipExpiry: true }
 }
 
-/** What a validator says: the claims, or the whole reason. */
+/** The outcome of a validation: the claims, or the reason. */
 const verdict = (tokens: Validator, text: string, how: How): Effect.Effect<unknown> =>
   Effect.map(
     Effect.exit(how === "plain" ? tokens.validate(text) : tokens.validateWith(text, options[how])),
     (exit): unknown => Exit.isSuccess(exit) ? exit.value.claims : errorOf<TokenError.TokenError>(exit).reason
   )
 
-/** Whether a token may be accepted at all, told simply. */
+/** Whether a token may be accepted, computed independently of the validator. */
 const isGood = (
   { aud, exp, hasSub, iat, jti, kid, material, nbf }: Token,
   how: How,
@@ -57,10 +57,10 @@ const isGood = (
   return isSigned && isTimely && isAllowed && aud === "api" && hasSub && (how !== "claim" || nbf !== undefined)
 }
 
-describe("A memory of verified tokens", () => {
-  it("[T3] [K-05] [R6] [K-04] [R23] says at every step what a validator without it says, whatever time, keys and revocations do", async (context) => {
+describe("A cache of verified tokens", () => {
+  it("[T3] [K-05] [R6] [K-04] [R23] has at every step the outcome of a validator without a cache, whatever time, keys and revocations do", async (context) => {
     const checks = { on: 0, off: 0 }
-    const counts = { accepted: 0, refused: 0 }
+    const counts = { accepted: 0, rejected: 0 }
     const world = fc.record({ tokens: fc.array(token, { minLength: 3, maxLength: 6, size: "max" }), steps })
     await forAllEffect(context, 500, world, ({ steps, tokens }) =>
       Effect.gen(function*() {
@@ -81,7 +81,7 @@ describe("A memory of verified tokens", () => {
             assert.deepStrictEqual(said, yield* verdict(off, textOf(one), how))
             assert.strictEqual(typeof said === "object" && said !== null && "jti" in said, good, JSON.stringify(said))
             if (good) counts.accepted++
-            else counts.refused++
+            else counts.rejected++
           })
         const run = (step: Step): Effect.Effect<void> => {
           switch (step.is) {
@@ -108,7 +108,7 @@ describe("A memory of verified tokens", () => {
         yield* Effect.provideService(Effect.forEach(steps, run, { discard: true }), Clock.Clock, clock).pipe(quiet)
       }))
     console.log(
-      `${counts.accepted} accepted, ${counts.refused} refused; ${checks.on} signature checks with a memory, ${checks.off} without`
+      `${counts.accepted} accepted, ${counts.rejected} rejected; ${checks.on} signature checks with a cache, ${checks.off} without`
     )
     assert.isAbove(counts.accepted, 500)
     assert.isBelow(checks.on, checks.off * 0.9)

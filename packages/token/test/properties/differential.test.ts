@@ -12,14 +12,14 @@ import { hostileValidator } from "./oracle.ts"
 
 const [{ kid: hmac }, { kid: eddsa, publicKey }] = trusted
 
-/** The key of a header, by its algorithm and name, or by its algorithm alone. */
+/** Finds a header's key by algorithm and kid, or by algorithm alone. */
 const keyOf = ({ alg, kid }: JWTHeaderParameters) => {
   if (alg === "HS256" && (kid === undefined || kid === hmac)) return Buffer.from(secret)
   if (alg === "EdDSA" && (kid === undefined || kid === eddsa) && publicKey !== undefined) return publicKey
   throw new Error("no key")
 }
 
-/** Whether jose accepts a token by the same requirements. */
+/** Whether jose accepts a token with the same requirements. */
 const isAcceptedByJose = ({ token }: Input): Effect.Effect<boolean> =>
   Effect.isSuccess(Effect.tryPromise(() =>
     jwtVerify(token, keyOf, {
@@ -34,14 +34,14 @@ const isAcceptedByJose = ({ token }: Input): Effect.Effect<boolean> =>
   ))
 
 /**
- * What jose accepts and Keelson does not:
+ * Tokens that jose accepts and Keelson rejects:
  *
- * - segments that are not canonical base64url (R1), and texts with half a surrogate pair;
- * - a member twice, of which it takes the last; more members, levels or audiences than allowed (R2);
- * - `1e999`, which is infinite, and other numbers that are;
- * - `b64` that `crit` does not name; a kid that is no text;
- * - claims of another shape than RFC 7519 or RFC 9068 has, as a `sub` that is a number, or an `exp` in milliseconds;
- * - an `iat` to come, where no maximum age is asked for.
+ * - segments that are not canonical base64url (R1), and texts with a lone surrogate;
+ * - duplicate members, of which jose uses the last; more members, levels or audiences than allowed (R2);
+ * - `1e999` and other numbers that overflow to infinity;
+ * - `b64` that is not listed in `crit`; a kid that is not a string;
+ * - claims of another shape than in RFC 7519 or RFC 9068, such as a `sub` that is a number, or an `exp` in milliseconds;
+ * - an `iat` in the future, if no maximum age is set.
  */
 const leniencies: ReadonlySet<string> = new Set([
   "header critical",
@@ -65,7 +65,7 @@ const nameOf = (reason: TokenError.Reason): string => {
 }
 
 describe("Differential", () => {
-  it("[T1] [K-08] never accepts what jose refuses by the same requirements, and refuses more only as it says", async (context) => {
+  it("[T1] [K-08] never accepts a token that jose rejects, and rejects more only for the listed reasons", async (context) => {
     const counts = { both: 0, neither: 0, jose: 0 }
     const seen = new Set<string>()
     await forAllEffect(context, 100, fc.integer(), (seed) =>

@@ -22,7 +22,7 @@ const dates = fc.oneof(
   fc.constantFrom<unknown>(-1, 1.5, "1", null, 1e300, [], now * 1000)
 )
 
-/** Mostly a good value. */
+/** A claim's value, mostly a valid one. */
 const claim = (good: unknown, ...others: ReadonlyArray<unknown>) =>
   fc.oneof({ weight: 25, arbitrary: fc.constant(good) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
 const date = (good: number | undefined) =>
@@ -68,7 +68,7 @@ const options: fc.Arbitrary<TokenValidator.ValidateOptions> = fc.oneof(
   }
 )
 
-/** One change of the text of a token, now and then. */
+/** Occasionally changes the text of a token. */
 const change = fc.oneof(
   { weight: 4, arbitrary: fc.constant(null) },
   {
@@ -102,14 +102,14 @@ const scene = Effect.fnUntraced(function*() {
   return { context, pairs }
 })
 
-/** A token of any claims at all; what can't be one is any text. */
+/** Signs any claims. Returns arbitrary text if they cannot be signed. */
 const signAny = (pair: Pair, claims: object, header: object): Effect.Effect<string> =>
   Effect.promise(() =>
     new CompactSign(new TextEncoder().encode(JSON.stringify(claims))).setProtectedHeader({ ...header, alg: pair.alg })
       .sign(pair.privateKey)
   )
 
-/** A token explained, and why it is refused. */
+/** Explains and validates a token. */
 const both = <Self, C>(
   tag: Context.Key<Self, TokenValidator.TokenValidator<C>>,
   token: string,
@@ -125,7 +125,7 @@ const both = <Self, C>(
       }))
   ])
 
-/** How each case ended, and how many were of each kind. */
+/** The number of cases by outcome. */
 const seen = new Map<string, number>()
 
 type Case = readonly [
@@ -153,7 +153,7 @@ const compare = Effect.fnUntraced(function*([claims, header, options, change, is
 })
 
 describe("Explain", () => {
-  it("[R8] accepts what validate accepts and nothing else, and tells its reason, whatever the token and the call", async (context) => {
+  it("[R8] accepts exactly the tokens that validate accepts, and gives the same reason, for any token and call", async (context) => {
     const forged = fc.constantFrom(false, false, false, false, false, false, true)
     await forAllEffect(context, 600, fc.tuple(claims, header, options, change, fc.boolean(), forged), compare)
     assert.isAbove(seen.get("accepted") ?? 0, 100)

@@ -11,7 +11,7 @@ import { Hostile, now } from "./hostile.ts"
 import { hostileValidator } from "./oracle.ts"
 
 describe("Explain and hostile tokens", () => {
-  it("[R8] accepts what the validator accepts and nothing else, for the very reason, and shows nothing of a token", (context) =>
+  it("[R8] accepts exactly the tokens that the validator accepts, gives the same reason, and renders nothing of a token", (context) =>
     forAllEffect(context, 100, fc.integer(), (seed) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(now * 1000)

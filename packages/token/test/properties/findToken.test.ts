@@ -9,7 +9,7 @@ const bare = HttpServerRequest.fromWeb(new Request("http://api.example/"))
 const requestOf = (headers: Readonly<Record<string, string>>, url = "/") =>
   bare.modify({ headers: Headers.fromRecordUnsafe(headers), url })
 
-/** What a token may be written with, and what surrounds it by mistake or by intent. */
+/** Valid tokens, and text that may surround one by mistake or on purpose. */
 const token = fc.stringMatching(/^[\w.~+/-]{1,20}={0,2}$/)
 const noise = fc.string({
   unit: fc.constantFrom(" ", "\t", ",", "=", "\"", "a", ".", "B", "\u00e9", ";", ":"),
@@ -25,14 +25,14 @@ const value = fc.oneof(
 const sources = { queryParameter: "access_token", cookie: { name: "token", origins: ["https://app.example"] } }
 
 describe("findToken", () => {
-  it("[R7] [K-27] finds a token in a header of the form of RFC 6750 alone, and just that token", (context) =>
+  it("[R7] [K-27] finds a token only in a header as in RFC 6750, and returns exactly that token", (context) =>
     forAll(context, 2000, value, (authorization) => {
       const found = findToken(requestOf({ authorization }), {})
       const expected = /^bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1]
       assert.strictEqual(found._tag === "Token" ? found.text : undefined, expected)
     }))
 
-  it("[R7] [K-27] takes no token of a request that has two, wherever they are, and has no two for one", (context) =>
+  it("[R7] [K-27] rejects a request with two tokens, wherever they are, and never counts one token twice", (context) =>
     forAll(
       context,
       500,

@@ -1,11 +1,11 @@
-/** Hostile inputs by the hundred thousand: from a seed, and signed without waiting. */
+/** Generates hundreds of thousands of hostile inputs from a seed, signed synchronously. */
 import { audience, issuer } from "@keelson/testing/tokens"
 import { createHmac, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto"
 
 /** Seconds since 1970. */
 export const now = 1_800_000_000
 
-/** Numbers of a seed, from 0 to below 1: mulberry32. */
+/** Pseudorandom numbers of a seed, from 0 to below 1 (mulberry32). */
 export const randomOf = (seed: number): () => number => {
   let state = seed | 0
   return () => {
@@ -18,7 +18,7 @@ export const randomOf = (seed: number): () => number => {
 
 export const secret = "a secret of the tests, of more than 32 bytes"
 
-/** A key that signs at once. */
+/** A key that signs synchronously. */
 export interface Key {
   readonly alg: "EdDSA" | "HS256"
   readonly kid: string
@@ -45,7 +45,7 @@ const makeKeys = (): readonly [hmac: Key, eddsa: Key] => {
 }
 export const trusted = makeKeys()
 
-/** One input, and whether a trusted key signed just that. */
+/** One input, and whether a trusted key signed exactly this text. */
 export interface Input {
   readonly token: string
   readonly isSigned: boolean
@@ -53,7 +53,7 @@ export interface Input {
 
 const encode = (text: string): string => Buffer.from(text).toString("base64url")
 
-/** Values that some claims may well have, good or not. */
+/** Plausible values of claims, valid or not. */
 const likely = [
   `"${audience}"`,
   `["x","${audience}"]`,
@@ -65,7 +65,7 @@ const likely = [
   String(now + 0.5)
 ]
 
-/** What stands for a value, in JSON or almost. */
+/** Texts in place of a value, valid JSON or almost. */
 const values = [
   "null",
   "true",
@@ -206,13 +206,13 @@ const strange = [
   "~"
 ]
 
-/** Makes inputs of one seed. */
+/** Generates the inputs of one seed. */
 export class Hostile {
   readonly #random: () => number
   constructor(seed: number) {
     this.#random = randomOf(seed)
   }
-  /** The next one: some are fuzzed text, near half are tampered with, the others are signed. */
+  /** Returns the next input: some are fuzzed text, almost half are tampered tokens, the others are signed. */
   next(): Input {
     const kind = this.#random()
     if (kind < 0.04) return { token: this.#garbage(), isSigned: false }
@@ -228,7 +228,7 @@ export class Hostile {
     if (found === undefined) throw new Error("the list is empty")
     return found
   }
-  /** HMAC mostly, which is fast. */
+  /** Picks a key, mostly HMAC, which is fast. */
   #key(): Key {
     const [hmac, eddsa] = trusted
     return this.#random() < 0.85 ? hmac : eddsa
@@ -262,7 +262,7 @@ export class Hostile {
     for (let count = 0; count < changes; count++) this.#add(members, names, values)
     return encode(`{${members.join(",")}}${this.#random() < 0.01 ? this.#one(["x", "}", ",", "\u0000", "{}"]) : ""}`)
   }
-  /** One more member, or another value for one, or one less. */
+  /** Adds, changes or removes a member. */
   #add(members: Array<string>, names: ReadonlyArray<string>, values: ReadonlyArray<string>): void {
     const what = this.#random()
     const at = this.#below(members.length)
@@ -283,7 +283,7 @@ export class Hostile {
     const signed = `${this.#header(key, isPlain)}.${this.#claims(isPlain ? 1 + this.#below(2) : 0)}`
     return `${signed}.${key.sign(signed)}`
   }
-  /** In form as good as another, and not signed by whom it says. */
+  /** A well-formed token that is not signed by the key it names. */
   #tampered(): string {
     const key = this.#key()
     const signed = `${this.#header(key, true)}.${this.#claims(0)}`
@@ -293,7 +293,7 @@ export class Hostile {
     if (what < 0.8) return `${signed}.${(key === trusted[0] ? trusted[1] : trusted[0]).sign(signed)}`
     return `${signed}.${this.#text(4 * this.#below(60))}`
   }
-  /** A good one with a few characters changed, put in, taken out, or moved. */
+  /** A valid token with a few characters changed, inserted, removed or moved. */
   #edited(token: string): string {
     let text = token
     for (let count = 1 + this.#below(3); count > 0; count--) {

@@ -29,7 +29,7 @@ const policy = ValidationPolicy.accessToken({
   algorithms: ["HS256", "EdDSA"]
 })
 
-/** What T1 names, each made wrong by itself. */
+/** The faults that T1 names, one at a time. */
 const faults: Readonly<Record<string, (token: string) => string>> = {
   signature: (token) => `${token.slice(0, -43)}${"A".repeat(43)}`,
   issuer: () => signed(goodHeader, { ...goodClaims, iss: `${issuer}/` }),
@@ -41,7 +41,7 @@ const faults: Readonly<Record<string, (token: string) => string>> = {
   "no audience": () => signed(goodHeader, { ...goodClaims, aud: undefined })
 }
 
-/** Options of every kind, within what a policy allows. */
+/** Any valid options of a policy. */
 const options = fc.record({
   profile: fc.constantFrom("accessToken" as const, "jwt" as const),
   requireType: fc.boolean(),
@@ -63,7 +63,7 @@ const callOptions = fc.record({
 }, { requiredKeys: [] })
 
 describe("Laws of validation", () => {
-  it("[T1] [K-08] no options of a policy or call let in a token with a fault in signature, issuer, audience, algorithm or expiry", (context) =>
+  it("[T1] [K-08] no options of a policy or call accept a token with a fault in signature, issuer, audience, algorithm or expiry", (context) =>
     forAllEffect(context, 200, fc.tuple(options, callOptions), ([more, call]) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(now * 1000)
@@ -79,7 +79,7 @@ describe("Laws of validation", () => {
         yield* tokens.validate(good)
       })))
 
-  it("[T1] [K-08] there is no policy that lacks issuers, audiences or algorithms, or has none of them", (context) =>
+  it("[T1] [K-08] a policy with missing or empty issuers, audiences or algorithms is invalid", (context) =>
     forAll(
       context,
       200,
@@ -94,7 +94,7 @@ describe("Laws of validation", () => {
       }
     ))
 
-  it("[T2] whatever else a header has, its alg and kid alone select keys, and the outcome is the same", (context) => {
+  it("[T2] only alg and kid of a header select keys; other members do not change the outcome", (context) => {
     const known = new Set(["alg", "kid", "typ", "crit", "b64"])
     const name = fc.oneof(
       fc.constantFrom(
@@ -139,7 +139,7 @@ describe("Laws of validation", () => {
       }))
   })
 
-  it("[T6] [K-03] [R5] while no key can be had, what could be good is a 503, what is bad by itself a 401, and nothing is accepted", async (context) => {
+  it("[T6] [K-03] [R5] while no keys are available, a token that could be valid is a 503, an invalid token a 401, and none is accepted", async (context) => {
     const ownFaults = new Set([
       "TokenMalformed",
       "AlgorithmUnsupported",
@@ -148,7 +148,7 @@ describe("Laws of validation", () => {
       "ClaimMissing",
       "ClaimInvalid"
     ])
-    const seen = { unavailable: 0, refused: 0 }
+    const seen = { unavailable: 0, rejected: 0 }
     await forAllEffect(
       context,
       100,
@@ -171,16 +171,16 @@ describe("Laws of validation", () => {
             } else {
               assert.isTrue(ownFaults.has(error.reason._tag), error.reason._tag)
               assert.deepStrictEqual([error.status, error.isRejection], [401, true])
-              seen.refused++
+              seen.rejected++
             }
           }
         })
     )
     assert.isAbove(seen.unavailable, 1000)
-    assert.isAbove(seen.refused, 1000)
+    assert.isAbove(seen.rejected, 1000)
   })
 
-  it("[T5] [R21] no error, log line or span shows a piece of any of 5,000 hostile tokens", (context) =>
+  it("[T5] [R21] no error, log line or span contains a piece of any of 5,000 hostile tokens", (context) =>
     forAllEffect(context, 100, fc.integer(), (seed) => {
       const { lines, record, spans } = recording()
       return Effect.gen(function*() {
@@ -199,7 +199,7 @@ describe("Laws of validation", () => {
 
   const visit = fc.record({ from: fc.nat(50), until: fc.option(fc.nat(50), { nil: undefined }), isPlain: fc.boolean() })
 
-  it("[T3] [K-05] [R6] however many come with one token, whenever they come and go, its signature is verified once", (context) =>
+  it("[T3] [K-05] [R6] concurrent callers with one token share one signature check, whenever they start or are interrupted", (context) =>
     forAllEffect(
       context,
       200,

@@ -1,4 +1,4 @@
-/** What a validator of hostile inputs may accept at most, told simply and without any of its code; and that validator. */
+/** An upper bound of what a validator may accept, computed without the validator's code; and the validator of hostile inputs. */
 import { StaticKeys } from "@keelson/jwks"
 import { audience, issuer, validatorOf } from "@keelson/testing/tokens"
 import { Redacted } from "effect"
@@ -12,7 +12,7 @@ const json = (segment: string | undefined): Readonly<Record<string, unknown>> =>
 
 const isList = (value: unknown): value is ReadonlyArray<unknown> => Array.isArray(value)
 
-/** What is wrong with a token that was accepted. */
+/** The reasons why an accepted token should have been rejected. */
 export const objections = ({ isSigned, token }: Input): ReadonlyArray<string> => {
   const [head, body] = token.split(".")
   const header = json(head)

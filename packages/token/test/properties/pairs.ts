@@ -1,4 +1,4 @@
-/** Keys of every algorithm, which jose signs with; and sources of them. */
+/** Key pairs of every algorithm, tokens that jose signs with them, and key sources. */
 import { StaticKeys } from "@keelson/jwks"
 import { pairOf } from "@keelson/testing/tokens"
 import { Effect, Redacted } from "effect"
@@ -12,7 +12,7 @@ const secret = "a secret of the tests that is long enough for every one of the h
 
 const isSecret = (alg: Algorithm): alg is SecretAlgorithm => alg.startsWith("HS")
 
-/** A token that jose made. */
+/** Signs a token with jose. */
 export const signedBy = (
   alg: Algorithm,
   claims: JWTPayload,
@@ -23,7 +23,7 @@ export const signedBy = (
     return yield* Effect.promise(() => new SignJWT(claims).setProtectedHeader({ ...header, alg }).sign(key))
   })
 
-/** The one key of an algorithm, for some issuers. */
+/** A key source with the key of one algorithm, for some issuers. */
 export const sourceOf = (alg: Algorithm, issuers: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const key = isSecret(alg)

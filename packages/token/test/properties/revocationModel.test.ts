@@ -14,7 +14,7 @@ const maxEntries = 6
 type Kind = "jti" | "sid" | "sub"
 const kinds: ReadonlyArray<Kind> = ["jti", "sid", "sub"]
 
-/** Names from a small pool, so that they meet. */
+/** Names from a small pool, so that they collide. */
 const name = fc.constantFrom("a", "b", "c")
 const issuer = fc.constantFrom("https://one.example", "https://two.example")
 
@@ -42,7 +42,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("check" as const),
       token: fc.record({ iss: issuer, jti: optional, sid: optional, sub: optional }).map(token),
-      // Around the second up to which a revocation of now would reach, and far from it.
+      // Times near the second up to which a revocation made now applies, and times far from it.
       issuedBefore: fc.oneof(fc.integer({ min: -32_000, max: -28_000 }), fc.integer({ min: -90_000, max: 600_000 }))
     })
   },
@@ -56,19 +56,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }
 )
 
-/** One revocation as it was asked for. */
+/** One requested revocation. */
 interface Asked {
   readonly key: string
   readonly issuedUntil: number
   readonly monotonic: number
   readonly wall: number
-  /** Whether its end has come on both clocks at some time: it may be forgotten since. */
+  /** Whether it was over on both clocks at the same time, after which the list may drop it. */
   isOver: boolean
 }
 
 /**
- * The list as its documentation tells it: nothing but what was asked for. Time only tells when an entry may be forgotten,
- * and when it must not mean anything.
+ * The list as documented: it contains only requested revocations. Time only decides when the list may drop an entry, and
+ * when an entry no longer applies.
  */
 class Model {
   readonly asked: Array<Asked> = []
@@ -98,11 +98,11 @@ class Model {
   #of({ iss, ...names }: Revocation.Identity): ReadonlyArray<ReadonlyArray<Asked>> {
     return kinds.map((kind) => this.asked.filter(({ key }) => key === `${iss} ${kind} ${names[kind]}`))
   }
-  /** Each revocation holds by itself until it is over. */
+  /** Whether the list must revoke the token: each revocation applies until it is over. */
   must(token: Revocation.Identity): boolean {
     return this.#of(token).flat().some(({ isOver, issuedUntil }) => !isOver && isMeant(issuedUntil, token))
   }
-  /** All of one key together extend each other. */
+  /** Whether the list may revoke the token: revocations of one key extend each other. */
   may(token: Revocation.Identity): boolean {
     return this.#of(token).some((all) =>
       isMeant(Math.max(...all.map(({ issuedUntil }) => issuedUntil)), token) &&
@@ -125,7 +125,7 @@ const revokes = (list: List, { id, issuer, kind, life }: Extract<Step, { do: "re
   return list.revoke(kind === "sid" ? { issuer, sid: id } : { issuer, sub: id }, until)
 }
 
-/** Adds, and holds the list to its bound: it is full only where it holds as much, and takes nothing beyond it. */
+/** Adds a revocation and checks the limit: the list fails as full only at its limit, and never exceeds it. */
 const tryRevoke = Effect.fnUntraced(function*(list: List, model: Model, step: Extract<Step, { do: "revoke" }>) {
   const key = `${step.issuer} ${step.kind} ${step.id}`
   const [ever, surely] = [model.keys(() => true), model.keys(({ isOver }) => !isOver)]
@@ -142,7 +142,7 @@ const tryRevoke = Effect.fnUntraced(function*(list: List, model: Model, step: Ex
   }
 })
 
-/** How often each answer was given, and how often the model left both open. */
+/** How often the list returned each result, and how often the model allowed both. */
 const seen = { revoked: 0, not: 0, open: 0 }
 
 const run = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
@@ -174,7 +174,7 @@ const run = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
 })
 
 describe("Revocation", () => {
-  it("[R10] [R23] [K-04] the list in memory answers as a naive model does, whatever is revoked and however the clocks go", async (context) => {
+  it("[R10] [R23] [K-04] the list in memory agrees with a naive model, for any revocations and clock changes", async (context) => {
     await forAllEffect(context, 500, fc.array(step, { maxLength: 60, size: "max" }), run)
     assert.isAbove(seen.revoked, 1_000)
     assert.isAbove(seen.not, 1_000)

@@ -84,10 +84,10 @@ class World {
   readonly server: Server
   readonly clock: Clock.Clock
   readonly skew: { millis: number }
-  /** All tokens that callers got, the newest last. */
+  /** All tokens that callers obtained, newest last. */
   readonly obtained: Array<AcquiredToken.AcquiredToken> = []
   readonly callers: Array<Fiber.Fiber<unknown, unknown>> = []
-  /** The number of requests at the last invalidation: no caller may get their tokens any more. */
+  /** The number of requests at the last invalidation: their tokens must not be returned afterwards. */
   droppedAt = 0
   /** When a rejected token was last replaced. */
   replacedAt: Instant.Instant | undefined
@@ -246,7 +246,7 @@ export const runAll = (
     world.serve({ _tag: "hanging" })
     yield* world.run({ _tag: "refresh" })
     yield* Scope.close(scope, yield* Effect.exit(Effect.void))
-    for (const caller of world.callers) assert.isDefined(caller.pollUnsafe(), "[R28] somebody still waits")
+    for (const caller of world.callers) assert.isDefined(caller.pollUnsafe(), "[R28] a caller still waits")
     assert.strictEqual((yield* Effect.flip(provider.get)).code, "SHUTTING_DOWN")
     assert.strictEqual(server.underWay(), 0)
   })

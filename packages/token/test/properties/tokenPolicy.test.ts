@@ -27,7 +27,7 @@ const thresholdOf = ({ buffer, threshold }: RefreshPolicy.RefreshPolicy, lifetim
 }
 
 describe("RefreshPolicy", () => {
-  it("[S2-02] [S2-06] [S2-08] [S2-25] [S3-35] no policy lets a token lapse, or has it refreshed before its time", (context) =>
+  it("[S2-02] [S2-06] [S2-08] [S2-25] [S3-35] no policy lets a token expire before its refresh, or refreshes it too early", (context) =>
     forAll(context, 2000, fc.tuple(options, seconds(60, 200_000), random), ([{ form, ...rest }, lifetime, random]) => {
       const policy = RefreshPolicy.make({ ...rest, ...form })
       const result = RefreshPolicy.plan(policy, lifetime, random)

@@ -8,7 +8,7 @@ import { SignatureVerifier, type VerifySignature } from "../../src/internal/vali
 import { Hostile, type Input, now } from "./hostile.ts"
 import { hostileValidator, objections } from "./oracle.ts"
 
-/** Counts the signatures that are looked at, and those that are good. */
+/** Counts the checked signatures, and the valid ones. */
 const counting =
   (counts: { reached: number; verified: number }, verify: VerifySignature): VerifySignature => async (...args) => {
     counts.reached++
@@ -17,7 +17,7 @@ const counting =
     return isGood
   }
 
-/** What became of an input that should not have. */
+/** The problems with an input's outcome. */
 const problemOf = (
   { isSigned, token }: Input,
   exit: Exit.Exit<unknown, { readonly _tag: string }>
@@ -26,7 +26,7 @@ const problemOf = (
   return Cause.hasDies(exit.cause) || Cause.hasInterrupts(exit.cause) ? [`a defect: ${token}`] : []
 }
 
-/** Every reason that the token alone may give. */
+/** Every reason that depends on the token alone. */
 const expected = [
   "AlgorithmUnsupported",
   "AudienceMismatch",
@@ -44,7 +44,7 @@ const expected = [
 const perCase = 1000
 
 describe("Totality", () => {
-  it("[T1] [K-08] [S4-36] validate answers each of 100,000 hostile inputs, and accepts none that an oracle objects to", async (context) => {
+  it("[T1] [K-08] [S4-36] validate returns or fails for each of 100,000 hostile inputs, and accepts none that the oracle rejects", async (context) => {
     const counts = { inputs: 0, reached: 0, verified: 0, accepted: 0 }
     const reasons = new Set<string>()
     await forAllEffect(context, 100, fc.integer(), (seed) =>

@@ -46,7 +46,7 @@ const hostile = fc.array(
   { maxLength: 10 }
 ).map((parts) => parts.join(""))
 
-/** The path that a server reads which decodes escapes and backslashes repeatedly, and then resolves dot segments. */
+/** The path as read by a server that repeatedly decodes escapes and backslashes, then resolves dot segments. */
 const readBy = (path: string): ReadonlyArray<string> => {
   let text = path
   for (let reading = 0; reading < 12; reading++) {

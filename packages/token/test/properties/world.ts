@@ -1,4 +1,4 @@
-/** Two validators of one world, one with a memory and one without; and what may happen in it. */
+/** A simulated issuer, revocation list and clock for two validators, one with a cache and one without, and the steps of a run. */
 import { JwksError, KeySource } from "@keelson/jwks"
 import { type Clock, Context, Duration, Effect, Layer, Schema } from "effect"
 import fc from "fast-check"
@@ -11,7 +11,7 @@ export const start = 1_800_000_000
 const encode = (value: unknown): string =>
   Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url")
 
-/** A token of the world. A signature is the name of the key's material. */
+/** A simulated token. Its signature is the name of the key's material. */
 export interface Token {
   readonly kid: string | undefined
   readonly material: string
@@ -51,7 +51,7 @@ const anyToken: fc.Arbitrary<Token> = fc.record({
   hasSub: fc.constantFrom(true, true, true, true, false)
 })
 
-/** Good for a while. */
+/** A token that is valid at first. */
 const goodToken: fc.Arbitrary<Token> = fc.record({
   kid: fc.constantFrom("a", undefined),
   material: fc.constant("a1"),
@@ -65,7 +65,7 @@ const goodToken: fc.Arbitrary<Token> = fc.record({
 
 export const token = fc.oneof({ weight: 3, arbitrary: goodToken }, { weight: 2, arbitrary: anyToken })
 
-/** Keys that are published: names and material. */
+/** The published keys: kids and material. */
 type Keys = ReadonlyArray<readonly [kid: string, material: string]>
 const keySets: ReadonlyArray<Keys> = [
   [["a", "a1"]],
@@ -79,7 +79,7 @@ const keySets: ReadonlyArray<Keys> = [
 export type Step =
   | { readonly is: "validate"; readonly index: number; readonly how: "audience" | "claim" | "plain" | "skipExpiry" }
   | { readonly is: "pass"; readonly seconds: number }
-  /** The wall clock is set: by so many seconds, or right again where that is zero. */
+  /** Sets the wall clock's offset in seconds; zero corrects it. */
   | { readonly is: "wall"; readonly seconds: number }
   | { readonly is: "publish"; readonly keys: Keys; readonly lasts: number }
   | { readonly is: "invalidate" | "withdraw" }
@@ -137,7 +137,7 @@ interface Published {
   readonly candidates: ReadonlyArray<KeySource.Candidate>
 }
 
-/** An issuer that publishes keys whose trust ends when it publishes others, withdraws them, or their time is over. */
+/** An issuer whose published keys are trusted until it publishes others, withdraws them, or their lifetime ends. */
 export const makeIssuer = (clock: Clock.Clock) => {
   let generation = 0
   let current: Published | undefined
@@ -171,7 +171,7 @@ export const makeIssuer = (clock: Clock.Clock) => {
     withdraw: () => {
       current = undefined
     },
-    /** Material of the keys that are to be tried now; `undefined` where there are none at all. */
+    /** Material of the keys to try now; `undefined` if there are no keys at all. */
     materials: (kid: string | undefined) =>
       current?.trust.holds(clock) === true
         ? current.keys.filter((key) => kid === undefined || key[0] === kid).map(([, material]) => material)
@@ -180,13 +180,13 @@ export const makeIssuer = (clock: Clock.Clock) => {
 }
 export type Issuer = ReturnType<typeof makeIssuer>
 
-/** Tells of every signature that is looked at. A signature is good if it names the key's material. */
+/** Calls `check` for every checked signature. A signature is valid if it names the key's material. */
 const verifierOf = (check: () => void): VerifySignature => async (_, { algorithm }, signature) => {
   check()
   return Buffer.from(signature).toString() === algorithm.name
 }
 
-/** A list of what is revoked, which may be down. */
+/** A revocation list that can be unavailable. */
 export const makeList = () => {
   const revoked = new Set<string>()
   const state = { isDown: false, revoked }
@@ -210,7 +210,7 @@ export class WorldTokens extends TokenValidator.Service<WorldTokens>()("test/Wor
 export const maxAge = 400
 export const tolerance = 30
 
-/** A validator of the world, that remembers so many tokens. */
+/** A validator with a cache of the given size. */
 export const validatorIn = (
   issuerOf: Issuer,
   list: Revocation.Revocation["Service"],

@@ -1,4 +1,4 @@
-/** What is around the application: an OpenID provider, and a protected API that the application calls. */
+/** The servers around the application: an OpenID provider, and a protected API that the application calls. */
 import { Effect, Exit, Scope } from "effect"
 import { makeIssuer } from "../protected-api/issuer.ts"
 import { audience, serve } from "../protected-api/server.ts"
@@ -12,8 +12,8 @@ const add = (api: string, token: string) =>
     body: JSON.stringify({ title: "Figures of May" })
   })
 
-/** Both run until they are closed. */
-export const startWorld = async () => {
+/** Starts both servers. They run until `close`. */
+export const startServers = async () => {
   const scope = Scope.makeUnsafe()
   const run = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.runPromise(Scope.provide(effect, scope))
   const issuer = await run(makeIssuer)
@@ -22,7 +22,7 @@ export const startWorld = async () => {
   return {
     issuer,
     api,
-    /** A token of a caller. */
+    /** Requests a caller's token. */
     token: () => run(issuer.token("reader", "reports:read")),
     close: () => Effect.runPromise(Scope.close(scope, Exit.void))
   }
