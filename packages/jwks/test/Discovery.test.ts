@@ -93,7 +93,7 @@ describe("Discovery", () => {
           const error = Result.getOrThrow(Result.flip(Discovery.wellKnownUrl(from, kind)))
           assert.instanceOf(error, KeelsonError.NetworkError)
           assert.strictEqual(error.code, "DISCOVERY_INVALID")
-          assert.strictEqual(error.message, "The issuer is not a URL without query and fragment")
+          assert.strictEqual(error.message, "The issuer must be a URL without query and fragment")
           assert.deepEqual(error.details, {})
         }
       })
@@ -167,7 +167,7 @@ describe("Discovery", () => {
         Effect.gen(function*() {
           const error = yield* failureOf(documentOf(metadataOf({ issuer: published })), { issuer: configured })
           assert.strictEqual(error.code, "DISCOVERY_INVALID")
-          assert.strictEqual(error.message, "The metadata are of another issuer")
+          assert.strictEqual(error.message, "The metadata belong to another issuer")
           const own = yield* discoveryOf(documentOf(metadataOf({ issuer: configured })), { issuer: configured })
           assert.strictEqual((yield* own.discovery.metadata).issuer, configured)
         }))
@@ -179,8 +179,8 @@ describe("Discovery", () => {
       ["a list", `[${metadataOf()}]`, "The metadata are not an object"],
       ["null", "null", "The metadata are not an object"],
       ["text", JSON.stringify(issuer), "The metadata are not an object"],
-      ["an empty object", "{}", "The metadata are of another issuer"],
-      ["an issuer by __proto__", `{"__proto__":${metadataOf()}}`, "The metadata are of another issuer"],
+      ["an empty object", "{}", "The metadata belong to another issuer"],
+      ["an issuer by __proto__", `{"__proto__":${metadataOf()}}`, "The metadata belong to another issuer"],
       ["no jwks_uri", JSON.stringify({ issuer }), "The metadata have no `jwks_uri`"],
       ["jwks_uri null", metadataOf({ jwks_uri: null }), "The metadata have no `jwks_uri`"],
       ["jwks_uri in a list", metadataOf({ jwks_uri: [jwksUri] }), "The metadata have no `jwks_uri`"]

@@ -43,7 +43,10 @@ describe("fetchKeySet", () => {
     Effect.gen(function*() {
       const { cache } = yield* cacheOf(statusOf(304), { ...lazy, maxAttempts: 1 })
       const error = errorOf(yield* Effect.exit(cache.refresh))
-      assert.deepInclude(error, { code: "JWKS_INVALID", message: "304 for a request without validators" })
+      assert.deepInclude(error, {
+        code: "JWKS_INVALID",
+        message: "Provider responded with status 304 to a request without validators"
+      })
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[L5] generations go on after an invalidation", () =>

@@ -9,7 +9,7 @@ const isDetailed = (certificate: PeerCertificate): certificate is DetailedPeerCe
  * Returns the certificate chain from the server's certificate to the root.
  *
  * Node links the chain by names only: a certificate that the server sent may have an issuer's name without its key. So
- * the chain ends at the first certificate that did not sign the one before it.
+ * an issuer counts only if it is a CA and its key signed the certificate before it.
  */
 const chainOf = (certificate: PeerCertificate): ReadonlyArray<X509Certificate> => {
   const chain = [new X509Certificate(certificate.raw)]

@@ -38,7 +38,12 @@ export const guardedLookup = (resolve: Resolve, rules: ServiceRules): LookupFunc
     const allowed = addresses.filter(isAllowed)
     const [first, ...others] = allowed.filter(({ family }) => families.includes(family))
     if (addresses.length > 0 && allowed.length === 0) return done(new Refusal("address"), [])
-    if (first === undefined) return done(Object.assign(new Error("The host has no address of the requested family"), { code: "ENOTFOUND" }), [])
+    if (first === undefined) {
+      return done(
+        Object.assign(new Error("The host has no address of the requested family"), { code: "ENOTFOUND" }),
+        []
+      )
+    }
     return options.all === true ? done(null, [first, ...others]) : done(null, first.address, first.family)
   })
 }

@@ -16,7 +16,7 @@ const special = [
   ...blocks("2001::/23", "2001:db8::/32", "3fff::/20")
 ]
 
-/** The allocated global unicast block of IPv6 (RFC 4291, 2.4). Addresses outside it, such as fc00::/7 and fe80::/10, are special. */
+/** The allocated unicast block of IPv6 (RFC 4291, 2.4). Addresses outside it, as fc00::/7 and fe80::/10, are special. */
 const globalUnicast = blocks("2000::/3")
 
 type Octets = ReadonlyArray<number>
