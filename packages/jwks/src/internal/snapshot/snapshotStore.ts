@@ -11,7 +11,7 @@ import { decodeSnapshot, encodeSnapshot, maxStoredBytes } from "./storedText.ts"
 /** Stores texts by name. The error of a call becomes the `reason` of `SnapshotUnavailable`. */
 export interface TextStore {
   readonly kind: StoreKind
-  /** Returns the text, or `undefined` if there is none. May truncate a text longer than `maxBytes`, but not to `maxBytes` or less. */
+  /** Returns the text, or `undefined`. May truncate a text longer than `maxBytes`, but not to `maxBytes` or less. */
   readonly read: (name: string, maxBytes: number) => Effect.Effect<string | undefined, string>
   /** Replaces the text atomically. The store may expire it after `timeToLive`. */
   readonly write: (name: string, text: string, timeToLive: Duration.Duration) => Effect.Effect<void, string>
