@@ -194,7 +194,7 @@ describe("JwksOptions", () => {
     for (const host of ["", "https://idp.example", "*.example", "idp.example:443", "a/b"]) {
       assert.strictEqual(
         refusal({ issuer, allowedHosts: [host] }).message,
-        "Invalid configuration: allowedHosts.0 must be a host name or address, without pattern, scheme and port"
+        "Invalid configuration: allowedHosts.0 must be a host name or address, without pattern, scheme or port"
       )
     }
     for (const name of ["allowHttp", "allowLocalhost", "allowedNetworks", "rejectUnauthorized", "proxy"]) {
