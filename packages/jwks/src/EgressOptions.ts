@@ -1,7 +1,7 @@
 /**
- * The rules of a service that fetches key material: checked data from code, a file or the environment.
+ * The options that every egress has: checked data from code, a file or the environment.
  *
- * There is none that turns certificate verification off.
+ * No option turns certificate verification off.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -12,16 +12,16 @@ import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-/** The base64 of the SHA-256 digest of a public key (SPKI, RFC 7469, 2.4): 32 bytes, padded, with no unused bit set. */
+/** The base64 SHA-256 digest of a public key (SPKI, RFC 7469, 2.4): 32 bytes, padded, with all unused bits zero. */
 export const Pin = Schema.String.check(
   Schema.isPattern(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/, { expected: "the base64 of a SHA-256 digest, 32 bytes" })
 )
 export type Pin = typeof Pin.Type
 
-/** A host name, or an address with or without brackets: what a list of allowed hosts is made of. */
+/** An entry of a list of allowed hosts: a host name, or an address with or without brackets. */
 export const Host = Schema.String.check(
   Schema.makeFilter((host: string) => HostName.canonical(host) !== undefined, {
-    expected: "a host name or address, without pattern, scheme and port"
+    expected: "a host name or address, without pattern, scheme or port"
   })
 )
 
@@ -35,7 +35,7 @@ const Network = Schema.String.check(
 export interface Options {
   /**
    * Hosts that requests may be sent to, each with all its subdomains; case and a trailing dot do not matter, and
-   * international names may be written as they are or as A-labels. An empty list allows every host. Default none.
+   * international names may be written in Unicode or as A-labels. An empty list allows every host. Default none.
    */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /**

@@ -1,11 +1,11 @@
 /**
- * `Egress` over the platform's own `fetch`, for any web platform.
+ * `Egress` over the platform's `fetch`, for any web platform.
  *
- * `fetch` does not show the address that it connects to: only hosts that are addresses themselves are checked. So
- * `allowedHosts` or `unverifiedAddresses` is required. Only `NodeEgress` has pins, certificate authorities and proxies.
+ * `fetch` does not show the address that it connects to, so addresses are checked only if the host is an address, and
+ * `allowedHosts` or `unverifiedAddresses` is required. Pins, certificate authorities and proxies need `NodeEgress`.
  *
- * The platform's limits apply besides the caller's: `fetch` of Node fails after 300 seconds without a header or without a byte
- * of the body. Browsers hide where a redirect leads, so that it is refused.
+ * The platform's time limits apply too: `fetch` of Node fails after 300 seconds without headers or without a byte of the body.
+ * Browsers hide the target of a redirect, so redirects are refused there.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -41,29 +41,36 @@ export type FetchEgressOptions = typeof FetchEgressOptions.Type
 
 const decoders = Configuration.decoders<Options, typeof FetchEgressOptions>(FetchEgressOptions)
 
-/** Only options that the platform has: some platforms throw at others. */
-const quiet = (): RequestInit => ({
+/** Request options without credentials, cache or referrer; only those that the platform has, since some throw at others. */
+const privateOptions = (): RequestInit => ({
   ...("credentials" in Request.prototype ? { credentials: "omit" } : undefined),
   ...("cache" in Request.prototype ? { cache: "no-store" } : undefined),
   ...("referrerPolicy" in Request.prototype ? { referrerPolicy: "no-referrer" } : undefined)
 })
 
 const send: Send = (url, { headers, signal }) =>
-  globalThis.fetch(url, { ...quiet(), ...limitedContentCodings(), method: "GET", headers, redirect: "manual", signal })
+  globalThis.fetch(url, {
+    ...privateOptions(),
+    ...limitedContentCodings(),
+    method: "GET",
+    headers,
+    redirect: "manual",
+    signal
+  })
 
-/** `fetch` does not show certificates. */
+/** Refuses pins, since `fetch` does not show certificates. */
 const open: Open = (pins) => pins.length > 0 ? Effect.fail(refused("pin")) : Effect.succeed(send)
 
 const make = (options: FetchEgressOptions): Egress["Service"] => makeEgress(serviceRules(options), open)
 
 /**
- * An egress with options given in code.
+ * Provides an egress with options given in code.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`), also if neither `allowedHosts` nor `unverifiedAddresses` is given.
  */
 export const layer = (options: Options): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.map(decoders.decode(options), make))
 
-/** An egress with options from the environment, below a path; see `Configuration.fromEnvironment`. */
+/** Provides an egress with options from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (path: Configuration.Path): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.map(decoders.config(path), make))

@@ -10,7 +10,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as EgressOptions from "./EgressOptions.ts"
 
-/** The pattern of ids (tenant and provider), with the message that names it. */
+/** Makes the schema of an id from its pattern and the description for errors. */
 const id = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
 /** The id of a tenant. Providers of one tenant are never visible to another. */
@@ -44,7 +44,7 @@ export const decodeNames: (input: unknown) => Effect.Effect<Names, KeelsonError.
 
 /** The options of one provider. All but `issuer` may be left out. */
 export interface Options {
-  /** The issuer (`iss`) whose tokens the keys verify, compared character by character. From 1 to 2048 characters. Required. */
+  /** The issuer (`iss`) whose tokens the keys verify, compared exactly. From 1 to 2048 characters. Required. */
   readonly issuer: string
   /**
    * The URL of the key set. Without it the URL is taken from the issuer's metadata; see `discovery`. From 1 to 2048
@@ -52,7 +52,7 @@ export interface Options {
    */
   readonly url?: string | undefined
   /**
-   * Where the metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). Has no effect with a
+   * Where the metadata are found: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). Has no effect with a
    * `url`. Default oidc.
    */
   readonly discovery?: "oidc" | "oauth2" | undefined
@@ -80,7 +80,7 @@ export interface Options {
    * How long before expiry to refresh; never before half the lifetime. From 1 second to 24 hours. Default 30 seconds.
    */
   readonly refreshEarly?: Field.DurationInput | undefined
-  /** Upper bound of a random time by which each refresh is earlier still. From 0 millis to 1 hour. Default 5 seconds. */
+  /** Upper bound of a random time by which each refresh is even earlier. From 0 millis to 1 hour. Default 5 seconds. */
   readonly refreshJitter?: Field.DurationInput | undefined
   /** How long keys still verify after expiry if they could not be refreshed. From 0 millis to 24 hours. Default 1 minute. */
   readonly staleWindow?: Field.DurationInput | undefined
@@ -96,7 +96,7 @@ export interface Options {
   /** How many attempts a fetch makes, the first one included. From 1 to 10. Default 3. */
   readonly maxAttempts?: number | undefined
   /**
-   * Time limit of one attempt, with body, redirects and the metadata if they are due. From 100 millis to 1 minute. Default
+   * Time limit of one attempt, including body, redirects, and the metadata if they are due. From 100 millis to 1 minute. Default
    * 3 seconds.
    */
   readonly attemptTimeout?: Field.DurationInput | undefined
@@ -107,7 +107,7 @@ export interface Options {
   /** How the delays between attempts are spread; see the jitter of a retry policy. Default full. */
   readonly retryJitter?: "none" | "full" | "decorrelated" | undefined
   /**
-   * Time limit of a fetch with all its attempts and delays. A lookup waits for at most a second longer. From 100 millis to 1
+   * Time limit of a fetch with all its attempts and delays. A lookup waits for at most one second longer. From 100 millis to 1
    * minute. Default 8 seconds.
    */
   readonly deadline?: Field.DurationInput | undefined

@@ -1,8 +1,8 @@
 /**
  * Key sets of many tenants and issuers, which are added, changed and removed while the program runs.
  *
- * All of them share one fiber, and one stream of events: registering forks nothing. What belongs to one tenant is never
- * seen under another.
+ * All providers share one fiber and one stream of events; registering a provider forks no fiber. Keys and providers of one
+ * tenant are never visible to another.
  */
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as SingleFlight from "@keelson/core/SingleFlight"
@@ -25,7 +25,7 @@ import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./
 /** Errors of `put`. */
 export type PutError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
 
-/** A provider of a tenant, with how it is. */
+/** A provider of a tenant, with its status. */
 export interface ProviderStatus extends JwksOptions.Names {
   readonly issuer: string
   readonly status: JwksStatus
@@ -34,7 +34,7 @@ export interface ProviderStatus extends JwksOptions.Names {
 /** Trusted keys from memory. */
 export interface CachedKeys {
   readonly keySet: KeySet
-  /** The rest of their lifetime; zero past its end, while stale keys still verify. */
+  /** The remaining lifetime; zero after expiry, while stale keys still verify. */
   readonly expiresIn: Duration.Duration
 }
 
@@ -45,8 +45,8 @@ export interface PutOptions {
   /** Replaces only: fails with `JwksNotRegistered` if the ids are not taken. Default false. */
   readonly ifPresent?: boolean | undefined
   /**
-   * Keeps the operator's options of the provider (its egress rules, retries, delays and limits) where the new options have
-   * none. For callers who must not change them, as those of `JwksRegistryApi`. Default false.
+   * Keeps the provider's operator options (its egress rules, retries, delays and limits) unless the new options set them. For
+   * callers that must not change them, such as `JwksRegistryApi`. Default false.
    */
   readonly keepOperatorOptions?: boolean | undefined
 }
@@ -54,14 +54,14 @@ export interface PutOptions {
 /** The key sets of many tenants. */
 export class JwksRegistry extends Context.Service<JwksRegistry, {
   /**
-   * Adds a provider, whose keys are fetched in the background; or replaces the options of the provider with these ids.
+   * Adds a provider, or replaces the options of the provider with these ids. Keys are fetched in the background.
    *
-   * While URL, hosts and pins stay the same, its keys stay in use and are confirmed within ten seconds; otherwise they end
-   * and new ones are fetched. Fetches begin at least ten seconds apart, however often options are replaced. Options that
-   * equal those in use change nothing. A call that fails leaves the provider as it was.
+   * If the URL and the egress rules stay the same, the keys stay in use and are confirmed within ten seconds; otherwise they
+   * are dropped and new ones are fetched. Fetches begin at least ten seconds apart, however often options are replaced.
+   * Options that equal the present ones change nothing. A failed call leaves the provider unchanged.
    *
-   * Fails with `ConfigurationError`: `INVALID_CONFIG` naming the id or option, `JWKS_CONFLICT` for another issuer than the
-   * provider's, or where `ifAbsent` is set and the ids are taken; with `JwksNotRegistered` where `ifPresent` is set and they
+   * Fails with `ConfigurationError`: `INVALID_CONFIG` naming the id or option, `JWKS_CONFLICT` if the issuer differs from
+   * the provider's, or if `ifAbsent` is set and the ids are taken; with `JwksNotRegistered` if `ifPresent` is set and they
    * are not; and with `NetworkError` (`EGRESS_REFUSED`) for a URL that is not allowed.
    */
   readonly put: {
@@ -83,7 +83,7 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
     provider: JwksOptions.Names,
     header: JoseHeader
   ) => Effect.Effect<ReadonlyArray<Candidate>, LookupError>
-  /** Returns all keys of one provider, and fetches them where there are none. */
+  /** Returns all keys of one provider, and fetches them if there are none. */
   readonly keySet: (provider: JwksOptions.Names) => Effect.Effect<KeySet, JwksNotRegistered | JwksUnavailable>
   /** Returns the trusted keys of one provider from memory, or `undefined`. It never causes a fetch. */
   readonly cached: (provider: JwksOptions.Names) => Effect.Effect<CachedKeys | undefined, JwksNotRegistered>
@@ -97,7 +97,7 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
   readonly status: (provider: JwksOptions.Names) => Effect.Effect<JwksStatus, JwksNotRegistered>
   /** Returns the status of all providers of a tenant, or of all tenants. */
   readonly statuses: (tenantId?: string) => Effect.Effect<ReadonlyArray<ProviderStatus>>
-  /** Whether code gave the provider operator's options, which the control plane must not remove. */
+  /** Whether code set operator options of the provider, which the control plane must not remove. */
   readonly hasOperatorOptions: (provider: JwksOptions.Names) => boolean
   /** Whether the provider was registered and then removed. The last 1,000 removals are remembered. */
   readonly wasRemoved: (provider: JwksOptions.Names) => boolean
@@ -109,18 +109,18 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
    */
   readonly events: Stream.Stream<JwksEvent>
   /**
-   * The `KeySource` of one tenant: the keys of all its providers of an issuer, in the order of registration. A key of any
-   * of them is a candidate; a key is unknown only if all of them have keys and none of them has it.
+   * Returns the `KeySource` of one tenant. It searches all the tenant's providers of an issuer, in the order of registration.
+   * A key of any provider is a candidate; a key is unknown only if all providers have keys and none has it.
    */
   readonly keySource: (tenantId: string) => KeySource["Service"]
 }>()("@keelson/jwks/JwksRegistry") {}
 
-/** A registry in a scope, whose end ends all that was registered. */
+/** Makes a registry in a scope. The end of the scope closes all providers. */
 export const make: Effect.Effect<JwksRegistry["Service"], never, Egress | Scope.Scope> = makeRegistry
 
-/** `make` as a layer. Key sets are kept in `JwksSnapshots` where that is provided. */
+/** `make` as a layer. Snapshots of key sets are stored in `JwksSnapshots` if it is provided. */
 export const layer: Layer.Layer<JwksRegistry, never, Egress> = Layer.effect(JwksRegistry, make)
 
-/** The seam to validation for one tenant of the registry in context. */
+/** Provides the `KeySource` of one tenant from the registry in context, for token validation. */
 export const layerKeySource = (tenantId: string): Layer.Layer<KeySource, never, JwksRegistry> =>
   Layer.effect(KeySource, Effect.map(JwksRegistry, (registry) => registry.keySource(tenantId)))

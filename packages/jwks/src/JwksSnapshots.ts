@@ -40,16 +40,15 @@ export interface Identity {
   readonly tenantId: string
   readonly providerId: string
   readonly issuer: string
-  /** The configured URL: of the key set, or of the metadata that name it. */
+  /** The configured URL: of the key set, or of the metadata that contain its URL. */
   readonly url: string
 }
 
 /**
- * What a response said that concerns later ones, its names in lower case: the validators, by which the document is
- * confirmed (RFC 9110, 8.8), and what its lifetime depends on, which holds on where a 304 does not repeat it (RFC 9111,
- * 4.3.4).
+ * The response headers that later requests need, names in lower case: the validators, which a conditional request sends (RFC
+ * 9110, 8.8), and those that the lifetime depends on, which still apply if a 304 does not repeat them (RFC 9111, 4.3.4).
  *
- * No others: `Age` and `Date` are about one message alone.
+ * `Age` and `Date` are not stored, since they describe one message only.
  */
 export interface StoredHeaders {
   readonly etag?: string
@@ -59,19 +58,19 @@ export interface StoredHeaders {
   readonly vary?: string
 }
 
-/** A key set as it was received, with all that is needed to judge and to revalidate it. */
+/** A key set as received, with the data to check and to revalidate it. */
 export interface Snapshot extends Identity {
-  /** Where the document itself was fetched: other than `url` where metadata named it. It is confirmed there only. */
+  /** The URL of the key set document, which differs from `url` if it came from metadata. Revalidation uses this URL only. */
   readonly documentUrl: string
   /** The document as received, JSON text. */
   readonly body: string
-  /** What its response said about caching. One with other members is refused when it is loaded. */
+  /** The headers of its response. A stored snapshot with other headers is refused when it is loaded. */
   readonly headers: StoredHeaders
-  /** When the origin last confirmed the keys. This and the times below are of the wall clock, in milliseconds. */
+  /** When the origin last confirmed the keys. This and the times below are wall-clock time, in milliseconds since 1970. */
   readonly receivedAt: number
   /** When its freshness ends: `receivedAt` or later. */
   readonly expiresAt: number
-  /** When its keys are trusted no longer: `expiresAt` or later. */
+  /** The stale deadline, from which the keys are no longer trusted: `expiresAt` or later. */
   readonly staleUntil: number
   /** When it was written; `save` sets it. */
   readonly persistedAt: number
@@ -97,7 +96,7 @@ export class JwksSnapshots extends Context.Service<JwksSnapshots, {
   readonly remove: (identity: Identity) => Effect.Effect<void, SnapshotUnavailable>
 }>()("@keelson/jwks/JwksSnapshots") {}
 
-/** Unsigned snapshots in memory: for tests, and for caches that are closed and made again in one process. */
+/** Unsigned snapshots in memory: for tests, and for caches that are closed and made again in the same process. */
 export const layerMemory: Layer.Layer<JwksSnapshots> = Layer.sync(
   JwksSnapshots,
   () => makeSnapshots(makeMemoryStore(), undefined, Duration.seconds(1))
@@ -105,7 +104,7 @@ export const layerMemory: Layer.Layer<JwksSnapshots> = Layer.sync(
 
 /** The options of snapshots in files. */
 export interface FileOptions {
-  /** The directory of the files. It is created if absent; nobody else may have write access. Required. */
+  /** The directory of the files. It is created if absent; no other user may have write access. Required. */
   readonly directory: string
   /**
    * Signs the snapshots with HMAC-SHA-256; of several keys the first one signs and each verifies. Without a key snapshots are
@@ -157,7 +156,7 @@ export const layerFile = (
 
 /** The options of snapshots in Redis over a connection that the layer makes. */
 export interface RedisOptions<E> extends SharedOptions {
-  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. Required. */
+  /** The connection, such as `NodeRedis.layer(...)`. It is opened in the background, and again if it is lost. Required. */
   readonly redis: Layer.Layer<Redis.Redis, E>
 }
 
@@ -166,8 +165,8 @@ export interface RedisOptions<E> extends SharedOptions {
  * after at least one second.
  *
  * With the option `redis` the layer builds even if Redis is down, and a Redis that hangs at shutdown delays the scope by at
- * most a second. Without it the layer uses the `Redis` service, whose layer decides: that of Node fails if it cannot connect
- * at start.
+ * most a second. Without it the layer uses the `Redis` service, whose layer decides what happens: that of
+ * Node fails if it cannot connect at start.
  *
  * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` for a key that is too short,
  * `INVALID_CONFIG` for a `timeout` out of range.
@@ -186,7 +185,10 @@ export function layerRedis<E>(
       const signer = yield* makeSigner(key)
       const sender = redis === undefined
         ? yield* Redis.Redis
-        : yield* connectInBackground(redis, "Snapshot store is not connected; snapshots are written once it is")
+        : yield* connectInBackground(
+          redis,
+          "Snapshot store is not connected; pending snapshots are written when it connects"
+        )
       return makeSnapshots(makeRedisStore(sender, prefix ?? ""), signer, limit)
     })
   )

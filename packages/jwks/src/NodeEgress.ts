@@ -1,8 +1,8 @@
 /**
- * `Egress` on Node: the address that is checked is the address that is connected to.
+ * `Egress` on Node. It connects only to addresses that it has checked.
  *
- * Names are resolved inside the socket, which gets only the allowed addresses. Each `get` opens its own connections, over
- * HTTP/1.1, and closes them when it ends. Certificates are always verified; `caFile` adds authorities, `Rules.pins` requires keys.
+ * The socket resolves names with a lookup that returns only allowed addresses. Each `get` opens its own HTTP/1.1 connections
+ * and closes them when it ends. Certificates are always verified; `caFile` adds authorities, `Rules.pins` requires keys.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -28,14 +28,14 @@ const Proxy = Schema.String.check(
 /** The options of an egress on Node. Each may be left out. */
 export interface Options extends EgressOptions.Options {
   /**
-   * A PEM file of certificate authorities to trust besides those of Node. It is read once. At least 1 character. Default
-   * none.
+   * The path of a PEM file of certificate authorities to trust in addition to those of Node. It is read once. At least 1
+   * character. Default none.
    */
   readonly caFile?: string | undefined
   /**
-   * The proxy: `environment` takes `HTTPS_PROXY`, else `HTTP_PROXY`, without the hosts in `NO_PROXY`, each in lower case
-   * first; `none`; or the URL of an http or https proxy. Behind a proxy names are not resolved here, so that only hosts that
-   * are addresses are checked. `localhost` and loopback addresses are requested without the proxy. Default environment.
+   * The proxy: `environment` takes `HTTPS_PROXY`, else `HTTP_PROXY`, and bypasses it for the hosts in `NO_PROXY` (each
+   * variable in lower case first); `none`; or the URL of an http or https proxy. The proxy resolves names, so addresses are
+   * checked only if the host is an address. `localhost` and loopback addresses bypass the proxy. Default environment.
    */
   readonly proxy?: string | undefined
 }
@@ -76,7 +76,7 @@ const opener = Effect.fnUntraced(function*(settings: Settings) {
           signal,
           dispatcher: dispatcherOf(url),
           // undici has no cache. The default mode would add `Cache-Control: no-cache` to conditional requests (Fetch,
-          // HTTP-network-or-cache fetch), so that caches on the way could not answer them.
+          // HTTP-network-or-cache fetch), so that intermediate caches could not answer them.
           cache: "force-cache"
         })
     )
@@ -89,7 +89,9 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
   const authorities = yield* trust(options.caFile)
   const proxy = yield* proxyOf(options.proxy)
   if (proxy !== undefined) {
-    yield* Effect.logWarning("Key sets are fetched through a proxy: addresses behind host names are not checked")
+    yield* Effect.logWarning(
+      "Key sets are fetched through a proxy, which resolves host names: their addresses are not checked"
+    )
   }
   const undici = yield* Effect.promise(() => import("undici"))
   const lookup = guardedLookup(resolve, rules)
@@ -97,7 +99,7 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
 })
 
 /**
- * An egress with options given in code.
+ * Provides an egress with options given in code.
  *
  * Fails with `ConfigurationError`: `INVALID_CONFIG` for an invalid option, a file without certificates or a malformed proxy
  * URL in the environment; `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
@@ -105,6 +107,6 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
 export const layer = (options: Options = {}): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.flatMap(decoders.decode(options), make))
 
-/** An egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layer`. */
+/** Provides an egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layer`. */
 export const layerConfig = (path: Configuration.Path): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.flatMap(decoders.config(path), make))

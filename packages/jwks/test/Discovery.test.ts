@@ -29,7 +29,7 @@ interface Settings {
   readonly ttl?: Duration.Duration
 }
 
-/** Discovery over a provider that answers by a script, its URLs checked by the rules of a real egress. */
+/** Discovery over a scripted provider, with its URLs checked by the rules of a real egress. */
 const discoveryOf = Effect.fnUntraced(function*(answer: Answer, settings: Settings = {}) {
   const scripted = makeProvider(answer)
   const real = FetchEgress.layer({ unverifiedAddresses: true })
@@ -48,7 +48,7 @@ const discoveryOf = Effect.fnUntraced(function*(answer: Answer, settings: Settin
   return { discovery, provider: scripted.provider, requests: scripted.provider.requests }
 })
 
-/** What a provider's first answer ends in. */
+/** The result of a provider's first response. */
 const failureOf = (answer: Answer, settings?: Settings) =>
   Effect.flatMap(discoveryOf(answer, settings), ({ discovery }) => Effect.flip(discovery.metadata))
 
@@ -93,7 +93,7 @@ describe("Discovery", () => {
           const error = Result.getOrThrow(Result.flip(Discovery.wellKnownUrl(from, kind)))
           assert.instanceOf(error, KeelsonError.NetworkError)
           assert.strictEqual(error.code, "DISCOVERY_INVALID")
-          assert.strictEqual(error.message, "The issuer is not a URL without query and fragment")
+          assert.strictEqual(error.message, "The issuer must be a URL without query and fragment")
           assert.deepEqual(error.details, {})
         }
       })
@@ -101,7 +101,7 @@ describe("Discovery", () => {
   })
 
   describe("metadata", () => {
-    it.effect("are asked for at the well-known URL, and kept whole", () =>
+    it.effect("are fetched from the well-known URL and returned whole", () =>
       Effect.gen(function*() {
         for (
           const [kind, url] of [["oidc", "openid-configuration"], ["oauth2", "oauth-authorization-server"]] as const
@@ -121,7 +121,7 @@ describe("Discovery", () => {
         }
       }))
 
-    it.effect("give another endpoint where that is wanted, and need no key set then", () =>
+    it.effect("return another endpoint on request, and then need no jwks_uri", () =>
       Effect.gen(function*() {
         const tokenEndpoint = "https://idp.example/token"
         const document = JSON.stringify({ issuer, token_endpoint: tokenEndpoint })
@@ -134,7 +134,7 @@ describe("Discovery", () => {
         ])
       }))
 
-    it.effect("of an issuer that is no URL are never asked for", () =>
+    it.effect("of an issuer that is not a URL are never fetched", () =>
       Effect.gen(function*() {
         const { discovery, requests } = yield* discoveryOf(documentOf(metadataOf()), { issuer: "idp" })
         assert.strictEqual((yield* Effect.flip(discovery.metadata)).code, "DISCOVERY_INVALID")
@@ -167,7 +167,7 @@ describe("Discovery", () => {
         Effect.gen(function*() {
           const error = yield* failureOf(documentOf(metadataOf({ issuer: published })), { issuer: configured })
           assert.strictEqual(error.code, "DISCOVERY_INVALID")
-          assert.strictEqual(error.message, "The metadata are of another issuer")
+          assert.strictEqual(error.message, "The metadata belong to another issuer")
           const own = yield* discoveryOf(documentOf(metadataOf({ issuer: configured })), { issuer: configured })
           assert.strictEqual((yield* own.discovery.metadata).issuer, configured)
         }))
@@ -179,8 +179,8 @@ describe("Discovery", () => {
       ["a list", `[${metadataOf()}]`, "The metadata are not an object"],
       ["null", "null", "The metadata are not an object"],
       ["text", JSON.stringify(issuer), "The metadata are not an object"],
-      ["an empty object", "{}", "The metadata are of another issuer"],
-      ["an issuer by __proto__", `{"__proto__":${metadataOf()}}`, "The metadata are of another issuer"],
+      ["an empty object", "{}", "The metadata belong to another issuer"],
+      ["an issuer by __proto__", `{"__proto__":${metadataOf()}}`, "The metadata belong to another issuer"],
       ["no jwks_uri", JSON.stringify({ issuer }), "The metadata have no `jwks_uri`"],
       ["jwks_uri null", metadataOf({ jwks_uri: null }), "The metadata have no `jwks_uri`"],
       ["jwks_uri in a list", metadataOf({ jwks_uri: [jwksUri] }), "The metadata have no `jwks_uri`"]
@@ -212,7 +212,7 @@ describe("Discovery", () => {
         }))
     }
 
-    it.effect("[S1-20] with a jwks_uri on another host are fine where hosts are not listed", () =>
+    it.effect("[S1-20] may have a jwks_uri on another host if no hosts are listed", () =>
       Effect.gen(function*() {
         const { discovery } = yield* discoveryOf(documentOf(metadataOf({ jwks_uri: "https://keys.example/" })))
         assert.strictEqual((yield* discovery.metadata).endpoint, "https://keys.example/")
@@ -228,7 +228,7 @@ describe("Discovery", () => {
       ["no connection", down, "NETWORK_ERROR"]
     ]
     for (const [name, answer, code] of answers) {
-      it.effect(`after ${name} fail with ${code}, and are asked for anew`, () =>
+      it.effect(`after ${name} fail with ${code}, and are fetched again`, () =>
         Effect.gen(function*() {
           const { discovery, provider } = yield* discoveryOf(answer)
           const error = yield* Effect.flip(discovery.metadata)
@@ -250,7 +250,7 @@ describe("Discovery", () => {
         assert.deepStrictEqual([error.code, error.message], ["DISCOVERY_INVALID", "Document is not UTF-8"])
       }))
 
-    it.effect("[R21] errors have nothing of what came", () =>
+    it.effect("[R21] errors contain nothing of the response", () =>
       Effect.gen(function*() {
         for (const members of [{ issuer: "https://secret.example" }, { jwks_uri: "http://secret.example/k?a=b" }]) {
           const error = yield* failureOf(documentOf(metadataOf(members)))
@@ -284,7 +284,7 @@ describe("Discovery", () => {
         }
       }))
 
-    it.effect("[S1-08] asks with the validator it has, and a 304 keeps the metadata for another lifetime", () =>
+    it.effect("[S1-08] sends the stored validator; a 304 keeps the metadata for another lifetime", () =>
       Effect.gen(function*() {
         const answer = revalidating(metadataOf(), etag, { "cache-control": "max-age=60" })
         const { discovery, requests } = yield* discoveryOf(answer)
@@ -328,7 +328,7 @@ describe("Discovery", () => {
       "no jwks_uri": documentOf(JSON.stringify({ issuer }))
     }
     for (const [name, outage] of Object.entries(outages)) {
-      it.effect(`[S4-38] with ${name} past the lifetime the metadata stay, and are asked for every 30 seconds`, () =>
+      it.effect(`[S4-38] with ${name} past the lifetime the metadata stay, and are fetched every 30 seconds`, () =>
         Effect.gen(function*() {
           const { discovery, provider, requests } = yield* discoveryOf(documentOf(metadataOf(), { etag }))
           const first = yield* discovery.metadata
@@ -341,7 +341,7 @@ describe("Discovery", () => {
             assert.strictEqual(requests.length, asked)
             yield* TestClock.adjust("1 millis")
           }
-          // What was refused left no trace: the validator is that of what is held.
+          // The rejected response changed nothing: the validator is still that of the cached metadata.
           assert.strictEqual(requests[3]?.headers?.["if-none-match"], etag)
           provider.answer = documentOf(metadataOf({ jwks_uri: "https://idp.example/new" }))
           assert.strictEqual((yield* discovery.metadata).endpoint, "https://idp.example/new")
@@ -366,7 +366,7 @@ describe("Discovery", () => {
         assert.strictEqual(requests.length, 4)
       }))
 
-    it.effect("[S4-38] whoever asks again after a request that hung gets the metadata that are held", () =>
+    it.effect("[S4-38] after a request that hung, the next call gets the cached metadata", () =>
       Effect.gen(function*() {
         const { discovery, provider, requests } = yield* discoveryOf(documentOf(metadataOf()))
         const first = yield* discovery.metadata
@@ -381,7 +381,7 @@ describe("Discovery", () => {
         assert.strictEqual((yield* discovery.metadata).endpoint, "https://idp.example/new")
       }))
 
-    it.effect("`expire` has the next one asked for past all caches, once it succeeds", () =>
+    it.effect("`expire` makes the next fetches bypass all caches, until one succeeds", () =>
       Effect.gen(function*() {
         const { discovery, provider, requests } = yield* discoveryOf(revalidating(metadataOf(), etag))
         const first = yield* discovery.metadata
@@ -398,7 +398,7 @@ describe("Discovery", () => {
         assert.strictEqual(requests.length, 3)
       }))
 
-    it.effect("`expire` before anything is held changes only how it is asked for", () =>
+    it.effect("`expire` before anything is cached changes only the request", () =>
       Effect.gen(function*() {
         const { discovery, requests } = yield* discoveryOf(documentOf(metadataOf()))
         discovery.expire()

@@ -33,18 +33,18 @@ const moved = "https://keys.example/moved"
 const metadata = (jwksUri: string, headers: Readonly<Record<string, string>> = {}): Answer =>
   documentOf(JSON.stringify({ issuer, jwks_uri: jwksUri }), headers)
 
-/** A cache that finds its keys by metadata; nothing is fetched before it is asked for. */
+/** A cache that takes the key set's URL from metadata, without prefetch. */
 const discovered = (answer: Answer, options: Partial<JwksOptions.Options> = {}) =>
   cacheOf(answer, { url: undefined, prefetch: false, retryJitter: "none", refreshJitter: "0 millis", ...options })
 
-/** The URLs asked for, from the n-th on. */
+/** The requested URLs, from the n-th on. */
 const asked = ({ requests }: { readonly requests: ReadonlyArray<{ readonly url: string | URL }> }, from = 0) =>
   requests.slice(from).map(({ url }) => String(url))
 
 const accept = "application/jwk-set+json, application/json;q=0.9"
 
 describe("JwksCache over Discovery", () => {
-  it.effect("finds the keys where the metadata say, and asks for these again only once they are old", () =>
+  it.effect("fetches the keys from the URL in the metadata, and the metadata again only after they expire", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* discovered(
         byUrl({
@@ -80,7 +80,7 @@ describe("JwksCache over Discovery", () => {
       assert.strictEqual(yield* cache.keySet, before)
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-08] keys that have moved are asked for without the validators of where they were", () =>
+  it.effect("[S1-08] keys at a new URL are requested without the validators of the old URL", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* discovered(
         byUrl({
@@ -103,7 +103,7 @@ describe("JwksCache over Discovery", () => {
       assert.strictEqual(provider.requests.at(-1)?.headers?.["if-none-match"], "\"k\"")
     }).pipe(Effect.scoped))
 
-  it.effect("keys that are gone have the metadata read anew, past all caches", () =>
+  it.effect("if the key set is gone, the metadata are fetched again, bypassing all caches", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* discovered(byUrl({ [oidc]: metadata(keys), [keys]: keysOf("a") }))
       yield* cache.find(header("a"))
@@ -158,7 +158,7 @@ describe("JwksCache over Discovery", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-18] a Retry-After of the metadata puts off the next fetch, as one of the keys does", () =>
+  it.effect("[S1-18] a Retry-After of the metadata delays the next fetch, as one of the key set does", () =>
     Effect.gen(function*() {
       for (
         const answers of [{ [oidc]: statusOf(429, { "retry-after": "40" }) }, {
@@ -173,7 +173,7 @@ describe("JwksCache over Discovery", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-19] an issuer that could never be asked is refused when the cache is built", () =>
+  it.effect("[S1-19] an issuer that can never be fetched is refused when the cache is built", () =>
     Effect.gen(function*() {
       const real = FetchEgress.layer({ unverifiedAddresses: true, allowedHosts: ["idp.example"] })
       const failure = (options: JwksOptions.Options) =>

@@ -9,7 +9,7 @@ const words = (text: string): ReadonlyArray<string> => text.trim().split(/\s+/)
 
 const empty = { headers: new Headers(), body: null, type: "basic" }
 
-/** An egress whose origins answer by URL: a redirect to a text, or a status. It tells what was requested. */
+/** An egress whose origins answer by URL: a redirect to a text, or a status. Records the requests. */
 const scripted = (options: EgressOptions.Options, script: Record<string, string | number> = {}, status = 302) => {
   const requests: Array<string> = []
   const sent: Array<Readonly<Record<string, string>>> = []
@@ -68,7 +68,7 @@ describe("Egress", () => {
       }
     }
 
-    it.effect("[S1-19] gives the URL without fragment and the dot at the end of its host", () =>
+    it.effect("[S1-19] returns the URL without its fragment and without the trailing dot of its host", () =>
       Effect.gen(function*() {
         assert.strictEqual(
           yield* verdict("HTTPS://IDP.Example.:443/a/../keys?x=1#frag"),
@@ -120,7 +120,7 @@ describe("Egress", () => {
         assert.strictEqual(yield* verdict("http://10.0.0.1/", options), "scheme")
       }))
 
-    it.effect("[K-07] allows private addresses of a named network, whatever carries them, and no others", () =>
+    it.effect("[K-07] allows private addresses of a listed network, also embedded in IPv6, and no others", () =>
       Effect.gen(function*() {
         const options = { allowedNetworks: ["10.1.0.0/16", "fd00::/8", "64:ff9b:1:2::/64"] }
         for (const host of ["10.1.255.1", "[::ffff:a01:1]", "[64:ff9b::a01:1]", "[fd12::1]", "[64:ff9b:1:2::1]"]) {
@@ -152,7 +152,7 @@ describe("Egress", () => {
       [["8.8.8.8"], "8.8.4.4", false]
     ]
     for (const [list, host, isAllowed] of lists) {
-      it.effect(`[S1-20] ${isAllowed ? "allows" : "refuses"} ${host} where [${list.join()}] is allowed, by service or rule`, () =>
+      it.effect(`[S1-20] ${isAllowed ? "allows" : "refuses"} ${host} if [${list.join()}] is allowed, by service or rule`, () =>
         Effect.gen(function*() {
           const url = `https://${host}/`
           const expected = isAllowed ? new URL(url).href.replace("./", "/") : "host"
@@ -225,7 +225,7 @@ describe("Egress", () => {
         assert.lengthOf(requests, 4)
       }))
 
-    it.effect("[S1-21] loops stop before a URL is asked again", () =>
+    it.effect("[S1-21] a loop stops before a URL is requested again", () =>
       Effect.gen(function*() {
         const second = "https://idp.example/1"
         const loops = [{ [first]: first }, { [first]: `${first}#x` }, { [first]: second, [second]: first }]
@@ -257,21 +257,21 @@ describe("Egress", () => {
         }))
     }
 
-    it.effect("[S1-21] checks every hop by the rules of the request too", () =>
+    it.effect("[S1-21] checks every hop by the rules of the request as well", () =>
       Effect.gen(function*() {
         const { refusal } = scripted({}, { [first]: "https://b.example/" })
         const request = { url: first, rules: { allowedHosts: ["idp.example"] } }
         assert.deepStrictEqual(yield* refusal(request), ["EGRESS_REFUSED", "host", 1])
       }))
 
-    it.effect("[S1-21] follows on localhost over http, where it began", () =>
+    it.effect("[S1-21] follows redirects within localhost over http", () =>
       Effect.gen(function*() {
         const { get, requests } = scripted({ allowLocalhost: true }, { "http://localhost/": "http://127.0.0.1/a" })
         assert.strictEqual((yield* get({ url: "http://localhost/" })).url.href, "http://127.0.0.1/a")
         assert.lengthOf(requests, 2)
       }))
 
-    it.effect("[S1-21] a redirect without a target, and statuses that are none, are answers", () =>
+    it.effect("[S1-21] a redirect without a target, and every other status, are returned as responses", () =>
       Effect.gen(function*() {
         for (const status of [200, 300, 301, 304, 305, 404, 500]) {
           const { get } = scripted({}, { [first]: status })
@@ -280,7 +280,7 @@ describe("Egress", () => {
       }))
   })
 
-  it.effect("[K-07] sends nothing where a header may carry credentials", () =>
+  it.effect("[K-07] sends nothing if a header may contain credentials", () =>
     Effect.gen(function*() {
       for (const name of ["authorization", "Authorization", "cookie", "proxy-authorization", "x-api-key", "dpop"]) {
         const { refusal, requests } = scripted({})
@@ -290,7 +290,7 @@ describe("Egress", () => {
       }
     }))
 
-  it.effect("[R21] an error tells neither host nor URL", () =>
+  it.effect("[R21] an error contains neither host nor URL", () =>
     Effect.gen(function*() {
       const { get } = scripted({ allowedHosts: ["a.test"] })
       const error = yield* Effect.flip(get({ url: "https://secret.example/token?key=abc" }))

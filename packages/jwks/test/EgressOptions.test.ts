@@ -38,7 +38,7 @@ describe("EgressOptions", () => {
     })
   }
 
-  const host = "a host name or address, without pattern, scheme and port"
+  const host = "a host name or address, without pattern, scheme or port"
   const network = "a network in CIDR notation, without host bits"
   const bytes = "a whole number from 1 to 16777216"
   const redirects = "a whole number from 0 to 10"

@@ -34,7 +34,7 @@ const stubFetch = (fetch: typeof globalThis.fetch): void => {
 }
 
 describe("FetchEgress", () => {
-  it.effect("[R17] wants a list of hosts, or to be told that unverified addresses are meant", () =>
+  it.effect("[R17] requires allowedHosts or unverifiedAddresses", () =>
     Effect.gen(function*() {
       for (const options of [{}, { allowedHosts: [] }, { unverifiedAddresses: false }]) {
         const error = yield* Effect.flip(fetchEgress(options))
@@ -47,7 +47,7 @@ describe("FetchEgress", () => {
       }
     }))
 
-  it.effect("[R17] checks hosts that are addresses, whatever it was told of others", () =>
+  it.effect("[R17] checks hosts that are addresses, even with unverifiedAddresses", () =>
     Effect.gen(function*() {
       const egress = yield* fetchEgress({ unverifiedAddresses: true })
       for (const url of ["https://127.0.0.1/", "https://10.0.0.1/", "https://[fd00::1]/", "https://localhost/"]) {
@@ -73,7 +73,7 @@ describe("FetchEgress", () => {
       assert.deepStrictEqual([error.code, error.details], ["EGRESS_REFUSED", { reason: "redirect", hop: 1 }])
     }))
 
-  it.effect("[K-07] asks for no cookies, no cache and no redirect, where the platform has these", () =>
+  it.effect("[K-07] disables cookies, cache and redirects if the platform has these options", () =>
     Effect.gen(function*() {
       let init: RequestInit | undefined
       stubFetch((_, given) => {
@@ -86,7 +86,7 @@ describe("FetchEgress", () => {
       assert.deepStrictEqual([method, credentials, redirect, headers], ["GET", "omit", "manual", { accept: "a/b" }])
     }))
 
-  it.effect("[K-07] aborts what was not read to its end, but not what was rejected", () =>
+  it.effect("[K-07] aborts a response that was not read to its end, but not a rejected request", () =>
     Effect.gen(function*() {
       const aborted: Array<boolean | undefined> = []
       const egress = yield* fetchEgress({ unverifiedAddresses: true })
@@ -103,7 +103,7 @@ describe("FetchEgress", () => {
       assert.deepStrictEqual(aborted, [true, false])
     }))
 
-  it.live("[S1-21] follows redirects itself, and reads the last answer", () =>
+  it.live("[S1-21] follows redirects itself, and reads the last response", () =>
     Effect.gen(function*() {
       const { egress, origin, url } = yield* local((request, response) => {
         if (request.url === "/") response.writeHead(307, { location: "/keys" }).end("gone")
@@ -125,7 +125,7 @@ describe("FetchEgress", () => {
       yield* eventually(() => origin.open() === 0)
     }))
 
-  it.live("[K-07] [S1-23] the process lives on after ten content codings and a connection that breaks", () =>
+  it.live("[K-07] [S1-23] the process survives ten content codings and a connection that breaks", () =>
     Effect.gen(function*() {
       const script = join(import.meta.dirname, "fetchEgressProcess.ts")
       const output = yield* Effect.callback<string>((resume) => {
@@ -159,7 +159,7 @@ describe("FetchEgress", () => {
       assert.lengthOf(origin.requests, 1)
     }))
 
-  it.live("[R27] a connection that fails is NET-002, and one that nobody trusts NET-003", () =>
+  it.live("[R27] a failed connection is NET-002, an untrusted certificate NET-003", () =>
     Effect.gen(function*() {
       const { egress, url } = yield* local((request) => request.socket.destroy())
       assert.strictEqual((yield* Effect.flip(egress.get({ url }))).code, "NETWORK_ERROR")

@@ -167,7 +167,7 @@ describe("Jwk", () => {
     const y = bytes(32, 8)
     const ec = { kty: "EC", crv: "P-256", x, y }
 
-    it("[S1-25] is kept where it is canonical", () => {
+    it("[S1-25] is kept if it is canonical", () => {
       assert.isUndefined(reason(ec))
       assert.isUndefined(reason({ kty: "OKP", crv: "Ed25519", x: Buffer.alloc(32, 0xfb).toString("base64url") }))
     })
@@ -325,7 +325,7 @@ describe("Jwk", () => {
       assert.strictEqual(new Set(entries.map((entry) => Jwk.entryId(parsed(entry)))).size, entries.length)
     })
 
-    it("is the same where only members differ that are not kept", () => {
+    it("is the same if only members differ that are not kept", () => {
       assert.strictEqual(
         Jwk.entryId(parsed({ ...rsa, x5t: "x", key_ops: ["verify"], nbf: 1 })),
         Jwk.entryId(parsed(rsa))

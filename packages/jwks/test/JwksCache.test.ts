@@ -157,7 +157,7 @@ describe("JwksCache", () => {
         assert.deepInclude(mismatched, { code: "JWKS_KEY_NOT_FOUND", reason: "mismatched", status: 401 })
       }).pipe(Effect.scoped))
 
-    it.effect("a mismatched key id and one that is too long cost no fetch", () =>
+    it.effect("a mismatched or too long key id causes no fetch", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(keysOf("a"))
         yield* cache.keySet
@@ -206,7 +206,7 @@ describe("JwksCache", () => {
         assert.lengthOf(provider.requests, 3)
       }))
 
-    it.effect("[L1] [L8] [R28] interrupts the fetch and fails who waits for it, at once and by name", () =>
+    it.effect("[L1] [L8] [R28] interrupts the fetch and fails its waiters at once with SHUTTING_DOWN", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { cache, provider } = yield* Scope.provide(cacheOf(hanging), scope)
@@ -224,7 +224,7 @@ describe("JwksCache", () => {
         assert.deepStrictEqual([provider.interrupted(), provider.underWay()], [1, 0])
       }))
 
-    it.effect("[L8] is no harm to who looks up for the first time after it", () =>
+    it.effect("[L8] a first lookup after it fails as unavailable", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { cache, provider } = yield* Scope.provide(cacheOf(keysOf("a")), scope)
@@ -236,7 +236,7 @@ describe("JwksCache", () => {
         assert.lengthOf(provider.requests, 1)
       }))
 
-    it.effect("[L8] ends the trust in the keys; who asks after it is told so, and asks nobody", () =>
+    it.effect("[L8] ends the trust in the keys; later lookups fail without a fetch", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { cache, provider } = yield* Scope.provide(cacheOf(keysOf("a")), scope)

@@ -130,7 +130,7 @@ describe("JwksCache clocks", () => {
       })
     ))
 
-  it.effect("[R23] [S1-14] nor does the status: past the stale deadline it is Empty, though no fiber and no lookup came by", () =>
+  it.effect("[R23] [S1-14] nor does the status: past the stale deadline it is Empty, although no fiber or lookup has run", () =>
     onSkewedClock(({ cache, provider, skew }) =>
       Effect.gen(function*() {
         provider.answer = down
@@ -143,7 +143,7 @@ describe("JwksCache clocks", () => {
       })
     ))
 
-  it.effect("[R23] after a machine slept, what is due is fetched by the lookup, and by the fiber once it runs", () =>
+  it.effect("[R23] after a suspension, due keys are fetched by a lookup, and by the scheduler once it runs", () =>
     onSkewedClock(({ cache, provider, skew }) =>
       Effect.gen(function*() {
         skew.millis = 3_580_000
@@ -171,7 +171,7 @@ describe("JwksCache clocks", () => {
     })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
   })
 
-  it.effect("[R24] a provider without a Date tells nothing of its clock", () =>
+  it.effect("[R24] without a Date the clock skew is unknown", () =>
     Effect.gen(function*() {
       const { cache } = yield* cacheOf(documentOf(jwks("a"), { date: "yesterday" }), plain)
       yield* cache.keySet

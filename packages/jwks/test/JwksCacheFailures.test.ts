@@ -11,7 +11,7 @@ const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 
 describe("JwksCache failures", () => {
   describe("attempts of a fetch", () => {
-    it.effect("[S1-16] a provider that is down is asked three times, after 250 and 500 ms", () =>
+    it.effect("[S1-16] requests to a provider that is down are tried three times, after 250 and 500 ms", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(down, { prefetch: false, retryJitter: "none" })
         const { exit } = yield* runOut(cache.find(header("a")), "900 millis")
@@ -56,7 +56,7 @@ describe("JwksCache failures", () => {
         assert.notDeepEqual(provider.times, [0, 250, 750])
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-16] an answer that will not change is not asked for again, and one that came is enough", () =>
+    it.effect("[S1-16] permanent failures are not retried, and a success ends the retries", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(statusOf(404), { prefetch: false, retryJitter: "none" })
         assert.strictEqual(errorOf(yield* Effect.exit(cache.refresh)).code, "UPSTREAM_REJECTED")
@@ -70,7 +70,7 @@ describe("JwksCache failures", () => {
   })
 
   describe("backoff", () => {
-    it.effect("[S1-18] failures raise the count and put the next fetch off: 1 s doubling to 60 s; success resets", () =>
+    it.effect("[S1-18] failures raise the count and delay the next fetch: 1 s doubling to 60 s; success resets", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(down, plain)
         yield* TestClock.adjust("183 seconds")
@@ -150,7 +150,7 @@ describe("JwksCache failures", () => {
         assert.deepInclude((yield* cache.status).metrics, { stale: 0 })
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-14] past the window the state is Empty, though nobody looked anything up", () =>
+    it.effect("[S1-14] past the window the state is Empty, even without a lookup", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(keysOf("a"), plain)
         yield* cache.keySet
@@ -159,7 +159,7 @@ describe("JwksCache failures", () => {
         assert.deepInclude(yield* cache.status, { state: "Empty", keys: 0, health: "bad" })
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-14] hits past the lifetime are counted, and told of once until keys come again", () =>
+    it.effect("[S1-14] stale hits are counted, with one event until keys are refreshed", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(keysOf("a"), { ...plain, prefetch: false })
         yield* cache.keySet
@@ -200,7 +200,7 @@ describe("JwksCache failures", () => {
         assert.strictEqual(yield* atOnce(outcome(cache, "a")), "a")
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-38] one failure with fresh keys is no problem yet; stale keys are one at once", () =>
+    it.effect("[S1-38] one failure with fresh keys is ok; stale keys are bad at once", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(keysOf("a"), plain)
         yield* cache.keySet
@@ -213,7 +213,7 @@ describe("JwksCache failures", () => {
         assert.strictEqual(yield* cache.health, "bad")
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-38] a provider that never answered is bad within 120 s, and ok once it does", () =>
+    it.effect("[S1-38] a provider that never responded is bad within 120 s, and ok once it responds", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(hanging)
         yield* TestClock.adjust("2 minutes")

@@ -61,7 +61,7 @@ describe("JwksCache limits", () => {
       assert.strictEqual(foundAfter, 25)
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-27] the cooldown is negativeCacheTtl to the millisecond, and told of once", () =>
+  it.effect("[S1-27] the cooldown is negativeCacheTtl to the millisecond, with one event", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"), { ...plain, negativeCacheTtl: Duration.seconds(1) })
       yield* cache.keySet
@@ -79,7 +79,7 @@ describe("JwksCache limits", () => {
       assert.strictEqual((yield* cache.status).metrics.floodLimited, 4)
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-27] with a negativeCacheTtl of zero every unknown key asks", () =>
+  it.effect("[S1-27] with a negativeCacheTtl of zero every unknown key causes a fetch", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"), { ...plain, negativeCacheTtl: Duration.zero })
       yield* cache.keySet
@@ -87,14 +87,14 @@ describe("JwksCache limits", () => {
       assert.lengthOf(provider.requests, 51)
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-27] a key that the first fetch does not bring is not asked for again at once", () =>
+  it.effect("[S1-27] a key missing from the first fetch causes no second fetch at once", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"), { ...plain, prefetch: false })
       assert.strictEqual(yield* outcome(cache, "b"), "JWKS_KEY_NOT_FOUND")
       assert.lengthOf(provider.requests, 1)
     }).pipe(Effect.scoped))
 
-  it.effect("[R5] while the last fetch has failed nobody knows about an unknown key: a 503, and no fetch", () =>
+  it.effect("[R5] after a failed fetch an unknown key is a 503 without a fetch, since the key may exist", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"), plain)
       yield* cache.keySet
@@ -109,7 +109,7 @@ describe("JwksCache limits", () => {
       assert.strictEqual(yield* outcome(cache, "c"), "JWKS_KEY_NOT_FOUND")
     }).pipe(Effect.scoped))
 
-  it.effect("[L3] an unknown key waits for the failure backoff too, and the backoff not for the cooldown", () =>
+  it.effect("[L3] the failure backoff limits unknown keys too, and the cooldown does not limit the backoff", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"), { ...plain, negativeCacheTtl: Duration.seconds(1) })
       yield* cache.keySet
@@ -135,7 +135,7 @@ describe("JwksCache limits", () => {
       assert.strictEqual(yield* atOnce(outcome(cache, "b")), "b")
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-10] an unknown key waits for the fetch that is under way, before it asks", () =>
+  it.effect("[S1-10] an unknown key waits for the running fetch before it starts one", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"), plain)
       yield* cache.keySet
@@ -147,7 +147,7 @@ describe("JwksCache limits", () => {
       assert.lengthOf(provider.requests, 2)
     }).pipe(Effect.scoped))
 
-  it.effect("[R4] without a key id the keys that fit are found without a fetch; where none fits, the provider is asked once", () =>
+  it.effect("[R4] without a key id matching keys are found without a fetch; if none matches, one fetch is made", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(documentOf(JSON.stringify({ keys: [jwk("a"), jwk("b")] })), plain)
       assert.strictEqual(yield* outcome(cache), "a,b")

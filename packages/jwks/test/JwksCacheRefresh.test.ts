@@ -22,7 +22,7 @@ const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 
 const lastModified = "Thu, 01 Jan 1970 00:00:00 GMT"
 
-/** What is no key set, each in its own way. */
+/** Documents that are not key sets, each for a different reason. */
 const garbage = [
   "",
   "<html>Sign in</html>",
@@ -54,7 +54,7 @@ describe("JwksCache refresh", () => {
         assert.deepInclude((yield* cache.status).metrics, { refreshes: 8, notModified: 7, errors: 0 })
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-08] a 304 keeps the trust in the keys, and brings a lifetime of its own", () =>
+    it.effect("[S1-08] a 304 keeps the trust in the keys, and sets a new lifetime", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(revalidating(jwks("a"), "\"1\""), { ...plain, ttl: "1 minute" })
         const [candidate] = yield* cache.find(header("a"))
@@ -68,14 +68,14 @@ describe("JwksCache refresh", () => {
         assert.strictEqual(provider.requests[2]?.headers?.["if-none-match"], "\"1\"")
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-08] [S1-24] a 304 where nothing is held is an error", () =>
+    it.effect("[S1-08] [S1-24] a 304 without cached keys is an error", () =>
       Effect.gen(function*() {
         const { cache } = yield* cacheOf(statusOf(304), { ...plain, prefetch: false })
         const error = errorOf(yield* Effect.exit(cache.find(header("a"))))
         assert.deepInclude(error, { code: "JWKS_UNAVAILABLE", lastFailure: "JWKS_INVALID" })
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-08] what was dropped is not asked about: the next fetch is unconditional", () =>
+    it.effect("[S1-08] after the keys were dropped the next fetch is unconditional", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(revalidating(jwks("a"), "\"1\""), plain)
         yield* cache.keySet
@@ -133,7 +133,7 @@ describe("JwksCache refresh", () => {
         assert.deepStrictEqual(provider.times, [0, due, 2 * due])
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-12] readers get the cached keys while a refresh is under way, and the new ones after it", () =>
+    it.effect("[S1-12] readers get the cached keys during a refresh, and the new ones after it", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(keysOf("a"), plain)
         yield* cache.keySet
@@ -148,7 +148,7 @@ describe("JwksCache refresh", () => {
   })
 
   describe("by hand", () => {
-    it.effect("[S1-30] [K-01] on Ready asks past the caches on the way, with the validators", () =>
+    it.effect("[S1-30] [K-01] on Ready bypasses HTTP caches, with the validators", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(revalidating(jwks("a"), "\"1\""), plain)
         yield* cache.keySet
@@ -156,7 +156,7 @@ describe("JwksCache refresh", () => {
         assert.deepInclude(provider.requests[1]?.headers, { "cache-control": "no-cache", "if-none-match": "\"1\"" })
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-10] [S1-30] joins the fetch that is under way, while loading and while refreshing", () =>
+    it.effect("[S1-10] [S1-30] joins the running fetch, while loading and while refreshing", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(hanging, { ...plain, prefetch: false })
         const slow: Answer = () => Effect.delay(Effect.succeed({ body: jwks("a") }), "1 second")
@@ -210,7 +210,7 @@ describe("JwksCache refresh", () => {
         assert.lengthOf(provider.requests, 2)
       }).pipe(Effect.scoped))
 
-    it.effect("[S0-20] invalidating while a fetch is under way: what it brings is not used, and fetched again", () =>
+    it.effect("[S0-20] invalidating during a fetch discards its result and fetches again", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(() =>
           Effect.delay(Effect.succeed({ body: jwks("old") }), "1 second")

@@ -64,7 +64,7 @@ const shown = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<string> => {
 }
 
 describe("JwksCache secrets", () => {
-  it.effect("[R21] [S1-34] no key id, key or URL shows in errors, logs, spans, events, status or metrics, whatever the answer", () => {
+  it.effect("[R21] [S1-34] no key id, key or URL appears in errors, logs, spans, events, status or metrics, whatever the response", () => {
     const { lines, record, spans } = recording()
     return record(Effect.gen(function*() {
       const { egress, provider } = makeProvider(down)

@@ -29,7 +29,7 @@ const sharedStore = Effect.map(
   (context) => Layer.succeedContext(context)
 )
 
-/** A store that does what a test says. */
+/** A store whose behaviour the test sets. */
 const scripted = (script: Partial<JwksSnapshots.JwksSnapshots["Service"]>) =>
   Layer.succeed(JwksSnapshots.JwksSnapshots, {
     load: () => Effect.succeedNone,
@@ -94,7 +94,7 @@ describe("JwksCache snapshots", () => {
       assert.isTrue(events.some((event) => event._tag === "Loaded" && event.from === "snapshot" && event.keys === 1))
     }).pipe(Effect.scoped))
 
-  it.effect("[S1-08] [K-06] where metadata names the key set, restored keys are confirmed by their ETag too", () =>
+  it.effect("[S1-08] [K-06] with discovery, restored keys are revalidated by their ETag too", () =>
     Effect.gen(function*() {
       const store = yield* sharedStore
       const keys = "https://keys.example/jwks"
@@ -203,7 +203,7 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* outcome(cache, "stored"), "JWKS_UNAVAILABLE")
     }).pipe(Effect.scoped))
 
-  it.effect("[K-06] [R5] a key that the snapshot lacks is asked for, by the very first lookup too", () =>
+  it.effect("[K-06] [R5] a key that the snapshot lacks is fetched, even by the first lookup", () =>
     Effect.gen(function*() {
       const store = stored({ receivedAt: 0, expiresAt: hour, staleUntil: hour })
       const { cache, provider } = yield* cacheOf(keysOf("new"), { ...plain, prefetch: false }, store)
@@ -211,7 +211,7 @@ describe("JwksCache snapshots", () => {
       assert.lengthOf(provider.requests, 1)
     }).pipe(Effect.scoped))
 
-  it.effect("[L5] a snapshot never takes the place of what the provider said since", () =>
+  it.effect("[L5] a snapshot never replaces newer keys of the provider", () =>
     Effect.gen(function*() {
       const store = stored({ receivedAt: 0, expiresAt: 24 * hour, staleUntil: 24 * hour })
       const { cache, provider } = yield* cacheOf(keysOf("new"), { ...plain, prefetch: false }, store)
@@ -223,7 +223,7 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* outcome(cache, "stored"), "JWKS_UNAVAILABLE")
     }).pipe(Effect.scoped))
 
-  it.effect("[S0-20] what was invalidated does not come back from the store", () =>
+  it.effect("[S0-20] invalidated keys are not restored from the store", () =>
     Effect.gen(function*() {
       const store = stored({ receivedAt: 0, expiresAt: hour, staleUntil: hour })
       const { cache } = yield* cacheOf(keysOf("new"), { ...plain, prefetch: false }, store)
@@ -232,7 +232,7 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* outcome(cache, "new"), "new")
     }).pipe(Effect.scoped))
 
-  it.effect("[S0-20] what was invalidated is taken out of the store: a restart does not bring it back", () =>
+  it.effect("[S0-20] invalidated keys are removed from the store, so a restart does not restore them", () =>
     Effect.gen(function*() {
       const store = yield* sharedStore
       const scope = yield* Scope.make()
@@ -246,7 +246,7 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* outcome(again.cache, "a"), "JWKS_UNAVAILABLE")
     }).pipe(Effect.scoped))
 
-  it.effect("[S0-20] a write that is under way does not land after the removal; the trust ends before both", () =>
+  it.effect("[S0-20] a running write ends before the removal; the trust ends before both", () =>
     Effect.gen(function*() {
       const calls: Array<string> = []
       const call = (name: string) => Effect.delay(Effect.sync(() => void calls.push(name)), "100 millis")
@@ -307,7 +307,7 @@ describe("JwksCache snapshots", () => {
       assert.strictEqual(yield* metric("jwks_cache_snapshot_errors_total", labels), 1)
     }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 
-  it.effect("[S1-35] what the store did not take is written once it does: each failure counts, the first warns", () => {
+  it.effect("[S1-35] a failed write is retried until it succeeds: each failure counts, the first is logged", () => {
     const { lines, record } = recording()
     let saved = 0
     let save: Effect.Effect<void, JwksSnapshots.SnapshotUnavailable> = refused
@@ -351,7 +351,7 @@ describe("JwksCache snapshots", () => {
       yield* TestClock.adjust("2 seconds")
     }))
 
-  it.effect("[R28] the end of the scope writes what is not written yet, for two seconds at most", () =>
+  it.effect("[R28] the end of the scope writes a pending snapshot, for at most two seconds", () =>
     Effect.gen(function*() {
       let interrupted = 0
       const save = () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))

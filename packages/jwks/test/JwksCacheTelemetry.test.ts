@@ -20,7 +20,7 @@ import { JwksCache, JwksStatus } from "../src/index.ts"
 
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 
-/** A cache with names of its own. */
+/** A cache with its own ids. */
 const named = Effect.fnUntraced(function*(names: { readonly tenantId: string; readonly providerId: string }) {
   const { egress, provider } = makeProvider(keysOf("a"))
   const layer = JwksCache.layer({ issuer, url, ...plain }, names)
@@ -57,7 +57,7 @@ describe("JwksCache telemetry", () => {
         })
       }).pipe(Effect.scoped))
 
-    it.effect("[S0-17] [S1-31] tells state, times, counts, ratios, and the keys that were skipped", () =>
+    it.effect("[S0-17] [S1-31] has the state, times, counts, ratios and skipped keys", () =>
       Effect.gen(function*() {
         const body = JSON.stringify({ keys: [jwk("a"), { kty: "oct", k: "c2VjcmV0" }, jwk("b")] })
         const { cache } = yield* cacheOf(documentOf(body), { ...plain, prefetch: false })
@@ -84,7 +84,7 @@ describe("JwksCache telemetry", () => {
         assert.strictEqual(encoded.lastRefresh, "1970-01-01T00:01:00.000Z")
       }).pipe(Effect.scoped))
 
-    it.effect("[S1-31] while the provider is down: what failed, how often, and when it is asked again", () =>
+    it.effect("[S1-31] while the provider is down, has the last failure, the error count and the next refresh", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(keysOf("a"), plain)
         yield* cache.keySet
@@ -142,7 +142,7 @@ describe("JwksCache telemetry", () => {
         assert.strictEqual(yield* metric("jwks_cache_refresh_duration_seconds_bucket", `${labels},le="1"`), 0)
       }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 
-    it.effect("[S1-32] two caches do not share a series; what ended leaves no gauge", () =>
+    it.effect("[S1-32] two caches do not share a series; a closed cache leaves no gauge", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const one = yield* Scope.provide(named({ tenantId: "acme", providerId: "one" }), scope)
@@ -179,7 +179,7 @@ describe("JwksCache telemetry", () => {
   })
 
   describe("events", () => {
-    it.effect("[S1-09] tell of each step with its cause, of what came, and of what failed", () =>
+    it.effect("[S1-09] report each transition with its cause, each load and each failure", () =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(keysOf("a", "b"), { ...plain, prefetch: false })
         const events = yield* eventsOf(cache)

@@ -9,7 +9,7 @@ import { KeyImport } from "../src/internal/keys/importKey.ts"
 const lazy = { prefetch: false }
 
 describe("interleavings", () => {
-  it.effect("[S1-27] [R5] all who wait for a renewal that began before a rotation get the key that came with it", () =>
+  it.effect("[S1-27] [R5] all waiters for a refresh that began before a rotation get the new key", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("old"), { ...lazy, refreshJitter: "0 millis" })
       yield* cache.keySet
@@ -72,7 +72,7 @@ describe("interleavings", () => {
       assert.strictEqual(yield* outcome(cache, "a"), "a")
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[K-06] a store of snapshots that dies does not keep the provider from being asked", () =>
+  it.effect("[K-06] a snapshot store that dies does not prevent the fetch", () =>
     Effect.gen(function*() {
       const dying = Layer.succeed(JwksSnapshots.JwksSnapshots, {
         load: () => Effect.die("broken"),

@@ -151,7 +151,7 @@ describe("JwksOptions", () => {
     })
   }
 
-  it("[S1-07] [S1-11] [S1-16] tells of every contradiction at once", () => {
+  it("[S1-07] [S1-11] [S1-16] reports every contradiction at once", () => {
     const { details } = refusal({ issuer, minTtl: "1 hour", maxTtl: "30 seconds", attemptTimeout: "9 seconds" })
     assert.deepStrictEqual(details["issues"], [
       { path: "minTtl", expected: "at most maxTtl, which is 30 seconds" },
@@ -188,13 +188,13 @@ describe("JwksOptions", () => {
     assert.include(refusal({ issuer, pins: pin }).message, "pins must be")
   })
 
-  it("[S1-19] [S1-20] hosts are hosts, and no option weakens what the egress demands", () => {
+  it("[S1-19] [S1-20] allowedHosts must be host names, and no option weakens the egress", () => {
     const hosts = ["idp.example", "8.8.8.8", "[::1]"]
     assert.deepEqual(JwksOptions.make({ issuer, allowedHosts: hosts }).allowedHosts, hosts)
     for (const host of ["", "https://idp.example", "*.example", "idp.example:443", "a/b"]) {
       assert.strictEqual(
         refusal({ issuer, allowedHosts: [host] }).message,
-        "Invalid configuration: allowedHosts.0 must be a host name or address, without pattern, scheme and port"
+        "Invalid configuration: allowedHosts.0 must be a host name or address, without pattern, scheme or port"
       )
     }
     for (const name of ["allowHttp", "allowLocalhost", "allowedNetworks", "rejectUnauthorized", "proxy"]) {
@@ -202,7 +202,7 @@ describe("JwksOptions", () => {
     }
   })
 
-  it("refuses what is not one of a few words, and options that are unknown", () => {
+  it("rejects values outside an enumeration, and unknown options", () => {
     for (const discovery of ["oidc", "oauth2"] as const) {
       assert.strictEqual(JwksOptions.make({ issuer, discovery }).discovery, discovery)
     }
@@ -223,7 +223,7 @@ describe("JwksOptions", () => {
       providerId: "1 to 64 of A-Z, a-z, 0-9, _ and -"
     } as const
 
-    it.effect("[S1-29] are `default` where none is given", () =>
+    it.effect("[S1-29] are `default` if not given", () =>
       Effect.gen(function*() {
         assert.deepEqual(yield* decode({}), { tenantId: "default", providerId: "default" })
       }))
@@ -299,7 +299,7 @@ describe("JwksOptions", () => {
         assert.deepEqual(yield* fromEnvironment(environment), made)
       }))
 
-    it.effect("[S0-14] [S1-29] each way names the option and its bound, and refuses what is unknown", () =>
+    it.effect("[S0-14] [S1-29] each way names the option and its bound, and rejects unknown options", () =>
       Effect.gen(function*() {
         const bound = "must be a duration with its unit, from 1 minute to 24 hours"
         const text = (format: "json" | "yaml", text: string) => JwksOptions.decodeText({ format, text })

@@ -55,7 +55,7 @@ describe("JwksRegistry", () => {
         assert.strictEqual(provider.requests.length, 1)
       }))
 
-    it.effect("[S1-28] does not wait for a provider that hangs, and does not fail for one that is down", () =>
+    it.effect("[S1-28] does not wait for a hanging provider, and does not fail for one that is down", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(byUrl({ [url]: hanging, [other]: down }))
         yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
@@ -77,7 +77,7 @@ describe("JwksRegistry", () => {
         assert.deepStrictEqual(yield* registry.statuses(), [])
       }))
 
-    it.effect("[S1-29] takes ids of 1 and of 64 characters, and tells both fields where both are wrong", () =>
+    it.effect("[S1-29] accepts ids of 1 and of 64 characters, and reports both fields if both are invalid", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(keysOf("a"))
         yield* registry.put(ids("a", "_"), { issuer, url }, { ifAbsent: true })
@@ -132,7 +132,7 @@ describe("JwksRegistry", () => {
         )
       }))
 
-    it.effect("[S1-28] refuses ids that are taken, and leaves who has them as it was", () =>
+    it.effect("[S1-28] rejects ids that are taken, and leaves their provider unchanged", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(byUrl({ [url]: keysOf("a"), [other]: keysOf("b") }))
         yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
@@ -147,7 +147,7 @@ describe("JwksRegistry", () => {
         assert.isTrue(candidate?.trust.holds(yield* Clock.Clock))
       }))
 
-    it.effect("[S1-28] lets exactly one of those win that register the same ids at once", () =>
+    it.effect("[S1-28] of concurrent registrations under the same ids exactly one succeeds", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* steppingRegistryOf(keysOf("a"))
         const exits = yield* Effect.forEach(
@@ -196,7 +196,7 @@ describe("JwksRegistry", () => {
         assert.deepStrictEqual([before?.trust.holds(clock), kept?.trust.holds(clock)], [false, true])
       }))
 
-    it.effect("[S1-28] gives keys no new life that it keeps", () =>
+    it.effect("[S1-28] does not extend the lifetime of the keys it keeps", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(keysOf("a"))
         yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
@@ -223,7 +223,7 @@ describe("JwksRegistry", () => {
         assert.strictEqual((yield* registry.resolve(ids("t", "p"), header("b"))).length, 1)
       }))
 
-    it.effect("[S1-28] leaves everything as it was where it is refused", () =>
+    it.effect("[S1-28] changes nothing if it fails", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(keysOf("a"))
         yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
@@ -251,7 +251,7 @@ describe("JwksRegistry", () => {
   })
 
   describe("unregister", () => {
-    it.effect("[S1-28] ends the trust at once, stops the fetch that is under way, and is not registered any more", () =>
+    it.effect("[S1-28] ends the trust at once, interrupts the running fetch, and unregisters the provider", () =>
       Effect.gen(function*() {
         const { provider, registry } = yield* registryOf(keysOf("a"))
         yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
@@ -271,7 +271,7 @@ describe("JwksRegistry", () => {
         assert.strictEqual(provider.requests.length, 2)
       }))
 
-    it.effect("[S1-28] is NotRegistered for every operation on what is not, or not any more", () =>
+    it.effect("[S1-28] every operation on a provider that is not registered, or was removed, fails with NotRegistered", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(keysOf("a"))
         yield* registry.put(ids("t", "gone"), { issuer, url }, { ifAbsent: true })
@@ -293,7 +293,7 @@ describe("JwksRegistry", () => {
         }
       }))
 
-    it.effect("[S1-28] lets the ids be registered again, for another issuer too", () =>
+    it.effect("[S1-28] allows the ids to be registered again, also for another issuer", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(byUrl({ [url]: keysOf("a"), [other]: keysOf("b") }))
         yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })
@@ -324,7 +324,7 @@ describe("JwksRegistry", () => {
   })
 
   describe("status", () => {
-    it.effect("[S1-31] tells how each provider is, of a tenant or of all", () =>
+    it.effect("[S1-31] returns the status of each provider, of one tenant or of all", () =>
       Effect.gen(function*() {
         const { registry } = yield* registryOf(byUrl({ [url]: keysOf("a"), [other]: down }))
         yield* registry.put(ids("t", "p"), { issuer, url, refreshJitter: "0 millis" }, { ifAbsent: true })
@@ -367,7 +367,7 @@ describe("JwksRegistry", () => {
       return { provider, registry, close: Scope.close(scope, Exit.void) }
     })
 
-    it.effect("[L8] ends the trust, the fetches under way with their waiters, the schedule and the events", () =>
+    it.effect("[L8] ends the trust, the running fetches with their waiters, the schedule and the events", () =>
       Effect.gen(function*() {
         const { close, provider, registry } = yield* closed
         const [candidate] = yield* registry.resolve(ids("t", "p"), header("a"))
@@ -385,7 +385,7 @@ describe("JwksRegistry", () => {
         assert.strictEqual(provider.requests.length, 2)
       }))
 
-    it.effect("[L8] fetches nothing for what is registered, changed or asked for afterwards", () =>
+    it.effect("[L8] fetches nothing for later registrations, changes and lookups", () =>
       Effect.gen(function*() {
         const { close, provider, registry } = yield* closed
         yield* close

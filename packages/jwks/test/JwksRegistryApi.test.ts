@@ -26,7 +26,7 @@ describe("JwksRegistryApi", () => {
         ])
       }))
 
-    it.effect("[S1-37] takes an equal registration without a fetch, and a changed one with one: 202", () =>
+    it.effect("[S1-37] accepts an equal registration without a fetch, and a changed one with a fetch: 202", () =>
       Effect.gen(function*() {
         const { call, provider, registry } = yield* controlPlane(keysOf("a"))
         for (const body of [registration, registration, { ...registration, ttl: "60 minutes" }]) {
@@ -105,7 +105,7 @@ describe("JwksRegistryApi", () => {
         assert.deepStrictEqual(provider.requests.at(-1)?.rules, rules)
       }))
 
-    it.effect("[S1-37] refuses another issuer under the same ids, and what exists with `If-None-Match: *`: 409", () =>
+    it.effect("[S1-37] rejects another issuer under the same ids, and an existing provider with `If-None-Match: *`: 409", () =>
       Effect.gen(function*() {
         const { call, provider, registry } = yield* controlPlane(keysOf("a"))
         const headers = { "if-none-match": "*" }
@@ -191,7 +191,7 @@ describe("JwksRegistryApi", () => {
         assert.strictEqual(yield* forced, 2)
       }))
 
-    it.effect("[R19] has a limit of its own for each provider", () =>
+    it.effect("[R19] limits each provider separately", () =>
       Effect.gen(function*() {
         const { call, provider } = yield* controlPlane(keysOf("a"))
         for (const id of ["p", "q"]) {
@@ -204,7 +204,7 @@ describe("JwksRegistryApi", () => {
   })
 
   describe("GET status", () => {
-    it.effect("[S1-37] tells how a provider is, of the tenant or one of its own: 200, or 404", () =>
+    it.effect("[S1-37] returns the status of one of the tenant's providers: 200, or 404", () =>
       Effect.gen(function*() {
         const { call, provider } = yield* controlPlane(keysOf("key-a"))
         yield* call("PUT", "p", { body: { ...registration, refreshJitter: "0 millis" } })
@@ -258,7 +258,7 @@ describe("JwksRegistryApi", () => {
         assert.deepStrictEqual([provider.requests.length, (yield* registry.statuses("u")).length], [0, 1])
       }))
 
-    it.effect("[R19] refuses who is not authenticated, with the error of the middleware: 401", () =>
+    it.effect("[R19] rejects unauthenticated callers with the error of the middleware: 401", () =>
       Effect.gen(function*() {
         const { call, registry } = yield* controlPlane(keysOf("a"))
         for (const [method, path] of operations("t")) {
@@ -267,7 +267,7 @@ describe("JwksRegistryApi", () => {
         assert.deepStrictEqual(yield* registry.statuses(), [])
       }))
 
-    it.effect("[R19] lets who administers all tenants do everything in each", () =>
+    it.effect("[R19] allows an administrator of all tenants every operation in each", () =>
       Effect.gen(function*() {
         const { call } = yield* controlPlane(keysOf("a"))
         for (const tenant of ["t", "u"]) {

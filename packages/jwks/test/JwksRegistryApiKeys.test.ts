@@ -1,4 +1,4 @@
-// @effect-diagnostics missingLayerContext:off -- what must not compile is shown here
+// @effect-diagnostics missingLayerContext:off -- tests that some layers do not compile
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { eventually } from "@keelson/testing/eventually"
@@ -27,7 +27,7 @@ const loaded = Effect.fnUntraced(function*(answer: Parameters<typeof controlPlan
 
 describe("JwksRegistryApi", () => {
   describe("GET jwks", () => {
-    it.effect("[S1-37] answers with the public keys, a strong entity tag and what remains of their lifetime: 200", () =>
+    it.effect("[S1-37] responds with the public keys, a strong entity tag and the remaining lifetime: 200", () =>
       Effect.gen(function*() {
         const { call } = yield* loaded(keysOf("a", "b"))
         yield* TestClock.adjust("14 minutes")
@@ -40,7 +40,7 @@ describe("JwksRegistryApi", () => {
         assert.strictEqual((yield* call("GET", "p/jwks")).headers["etag"], received.headers["etag"])
       }))
 
-    it.effect("[S1-37] answers with 304 to who has them, also weakly or in a list, and with 200 after a rotation", () =>
+    it.effect("[S1-37] responds with 304 to a matching tag, also weak or in a list, and with 200 after a rotation", () =>
       Effect.gen(function*() {
         const { call, provider, registry } = yield* loaded(keysOf("a"))
         const { headers } = yield* call("GET", "p/jwks")
@@ -75,7 +75,7 @@ describe("JwksRegistryApi", () => {
         assert.notInclude(received.text, "zzz")
       }))
 
-    it.effect("[S1-37] goes on with stale keys, which nobody may keep: 200 with max-age=0", () =>
+    it.effect("[S1-37] serves stale keys, which must not be cached: 200 with max-age=0", () =>
       Effect.gen(function*() {
         const { call, provider } = yield* loaded(keysOf("a"))
         provider.answer = down
@@ -86,7 +86,7 @@ describe("JwksRegistryApi", () => {
         assert.strictEqual((yield* call("GET", "p/jwks")).status, 502)
       }))
 
-    it.effect("[S1-37] is a 425 while the first fetch is under way, without waiting for it", () =>
+    it.effect("[S1-37] is a 425 during the first fetch, without waiting for it", () =>
       Effect.gen(function*() {
         const { call, provider, registry } = yield* loaded(hanging)
         for (let n = 0; n < 5; n++) {
@@ -96,7 +96,7 @@ describe("JwksRegistryApi", () => {
         assert.deepStrictEqual([provider.requests.length, metrics.requests], [1, 0])
       }))
 
-    it.effect("[S1-37] has the keys fetched that nobody has asked for yet: 425, and then 200", () =>
+    it.effect("[S1-37] starts the first fetch of the keys: 425, and then 200", () =>
       Effect.gen(function*() {
         const { call, provider } = yield* controlPlane(keysOf("a"))
         yield* call("PUT", "p", { body: { ...registration, prefetch: false } })
@@ -105,7 +105,7 @@ describe("JwksRegistryApi", () => {
         assert.strictEqual((yield* call("GET", "p/jwks")).status, 200)
       }))
 
-    it.effect("[S1-37] is a 502 where the fetch failed and there are no keys, and says when to come back", () =>
+    it.effect("[S1-37] is a 502 with Retry-After if the fetch failed and there are no keys", () =>
       Effect.gen(function*() {
         const { call, provider } = yield* loaded(down)
         yield* TestClock.adjust("1 minute")
@@ -117,7 +117,7 @@ describe("JwksRegistryApi", () => {
         assert.strictEqual(provider.requests.length, length)
       }))
 
-    it.effect("[S1-37] is a 404 for what was never registered, and a 410 for what was removed", () =>
+    it.effect("[S1-37] is a 404 for a provider that was never registered, and a 410 for a removed one", () =>
       Effect.gen(function*() {
         const { call } = yield* loaded(keysOf("a"))
         assert.deepInclude(problemOf(yield* call("GET", "q/jwks")), { status: 404, code: "JWK-005", inBody: 404 })
@@ -151,7 +151,7 @@ describe("JwksRegistryApi", () => {
       )
     })
 
-    it("[R19] lets a request set where keys are and how long they live, and nothing of egress or of how much is fetched", () => {
+    it("[R19] a request can set the location and lifetimes of keys, but no egress rules, limits or retries", () => {
       const { Registration } = JwksRegistryApi.openApi.components.schemas
       const set = Object.keys(Object(Registration).properties)
       const times = ["ttl", "minTtl", "maxTtl", "refreshEarly", "refreshJitter", "staleWindow"]
@@ -160,7 +160,7 @@ describe("JwksRegistryApi", () => {
       assert.deepStrictEqual(Object(Registration).required, ["issuer"])
     })
 
-    it.effect("[S1-37] is served where that is asked for, and the API is called by a client made of it", () =>
+    it.effect("[S1-37] is served if requested, and a client derived from the API can call it", () =>
       Effect.gen(function*() {
         const { call, client, registry } = yield* controlPlane(keysOf("a"))
         const served = yield* call("GET", "/openapi.json")
@@ -173,7 +173,7 @@ describe("JwksRegistryApi", () => {
   })
 
   describe("layer", () => {
-    it("[R19] does not compile without who authenticates the administrators", () => {
+    it("[R19] does not compile without authentication of the administrators", () => {
       const served = JwksRegistryApi.layer().pipe(Layer.provide(registry), Layer.provide(HttpServer.layerServices))
       const complete: Layer.Layer<never, never, HttpRouter.HttpRouter> = Layer.provide(served, admin)
       // @ts-expect-error there is no `JwksAdmin`
@@ -181,7 +181,7 @@ describe("JwksRegistryApi", () => {
       assert.notStrictEqual(complete, open)
     })
 
-    it.effect("[R19] does not serve without it either, where the types were silenced", () =>
+    it.effect("[R19] does not serve without it even if the type error is suppressed", () =>
       Effect.gen(function*() {
         const handlers = Layer.provide(JwksRegistryApi.handlers, registry)
         // @ts-expect-error there is no `JwksAdmin`
@@ -193,7 +193,7 @@ describe("JwksRegistryApi", () => {
 })
 
 describe("KeySet", () => {
-  it.effect("[S1-37] gives public members only", () =>
+  it.effect("[S1-37] returns public members only", () =>
     Effect.gen(function*() {
       const { registry } = yield* loaded(keysOf("a"))
       yield* registry.resolve(ids("t", "p"), header("a"))

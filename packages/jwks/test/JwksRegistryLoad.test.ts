@@ -25,7 +25,7 @@ const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 type Registry = Effect.Success<ReturnType<typeof registryOf>>["registry"]
 
-/** Registers so many providers of a tenant, each of an issuer of its own. */
+/** Registers this many providers of a tenant, each of a different issuer. */
 const registerAll = (registry: Registry, tenant: string, count: number, options: Partial<JwksOptions.Options> = {}) =>
   Effect.forEach(
     numbers(count),
@@ -36,7 +36,7 @@ const registerAll = (registry: Registry, tenant: string, count: number, options:
     { discard: true }
   )
 
-/** Answers after a while; tells how many were under way at most. */
+/** Responds after a delay; records the maximum of concurrent requests. */
 const slowly = (provider: () => Provider | undefined, answer: Answer) => {
   const seen = { most: 0 }
   const slow: Answer = (request) => {
@@ -89,7 +89,7 @@ const countedFibers = () => {
 }
 
 describe("JwksRegistry under load", () => {
-  it.effect("[S1-05] answers 1,000 readers of 50 providers from memory, between the refreshes", () =>
+  it.effect("[S1-05] serves 1,000 readers of 50 providers from memory between refreshes", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(revalidating(jwks("a"), "\"1\""))
       yield* registerAll(registry, "t", 50)
@@ -133,14 +133,14 @@ describe("JwksRegistry under load", () => {
       assert.strictEqual(seen.most, 16)
     }))
 
-  it.effect("[R25] has 16 permits for all that is in the process, unless it is told otherwise", () =>
+  it.effect("[R25] has 16 permits for the whole process by default", () =>
     Effect.gen(function*() {
       const shared = yield* FetchPermits
       assert.strictEqual(shared.capacity, 16)
       assert.strictEqual(yield* FetchPermits, shared)
     }))
 
-  it.effect("[R25] takes another limit, and keeps it across two registries that share it", () =>
+  it.effect("[R25] accepts another limit, shared by two registries", () =>
     Effect.gen(function*() {
       const shared = PartitionedSemaphore.makeUnsafe<string>({ permits: 3 })
       const one = yield* slowRegistry(Layer.succeed(FetchPermits, shared))
@@ -173,7 +173,7 @@ describe("JwksRegistry under load", () => {
       assert.isAtMost(Duration.toMillis(elapsed), 3000)
     }))
 
-  it.effect("[R25] gives back the permit of a fetch whose provider is removed", () =>
+  it.effect("[R25] releases the permit of a fetch whose provider is removed", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(hanging, permits(1))
       yield* registerAll(registry, "t", 3)
@@ -185,7 +185,7 @@ describe("JwksRegistry under load", () => {
       assert.deepStrictEqual(provider.requests.map((request) => request.url), [`${url}/t/0`, `${url}/t/2`])
     }))
 
-  it.effect("[R25] makes at most 16 fetches at once when all of 500 providers are asked for after a suspension", () =>
+  it.effect("[R25] makes at most 16 fetches at once when 500 providers are looked up after a suspension", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       yield* Effect.gen(function*() {

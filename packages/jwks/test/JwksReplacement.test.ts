@@ -22,7 +22,7 @@ import { JwksSnapshots } from "../src/index.ts"
 const options = { issuer, url }
 const names = ids("t", "p")
 
-/** A store that has a set of ten minutes more, whatever was said of its age, and takes nothing. */
+/** A store whose snapshot always has ten minutes left, and which fails to save. */
 const behind = (body: string) =>
   Layer.succeed(JwksSnapshots.JwksSnapshots, {
     save: () => Effect.void,
@@ -35,8 +35,8 @@ const behind = (body: string) =>
       })
   })
 
-describe("a provider in another's place", () => {
-  it.effect("[L5] [S1-28] takes its keys, and no older ones from the store of snapshots", () =>
+describe("a provider that replaces another", () => {
+  it.effect("[L5] [S1-28] takes over its keys, and no older ones from the snapshot store", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("new"), behind(jwks("old")))
       yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
@@ -48,7 +48,7 @@ describe("a provider in another's place", () => {
       assert.deepStrictEqual(held?.keySet.all.map(({ kid }) => kid), ["new"])
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[L4] [S1-36] gives keys of a snapshot no new life, though what told of their age is gone", () =>
+  it.effect("[L4] [S1-36] does not extend the lifetime of restored keys, although their Age header is not stored", () =>
     Effect.gen(function*() {
       const { registry } = yield* registryOf(down, behind(jwks("a")))
       yield* registry.put(names, options, { ifAbsent: true })
@@ -62,7 +62,7 @@ describe("a provider in another's place", () => {
       assert.deepStrictEqual([after.expiresAt, after.staleUntil], [before.expiresAt, before.staleUntil])
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[L5] [K-04] has no invalidated keys from a store that would not let go of them", () =>
+  it.effect("[L5] [K-04] restores no invalidated keys from a store that failed to remove them", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"), behind(jwks("a")))
       yield* registry.put(names, options, { ifAbsent: true })
@@ -74,7 +74,7 @@ describe("a provider in another's place", () => {
       assert.isUndefined(yield* registry.cached(names))
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[L5] has nothing of what was invalidated before it came", () =>
+  it.effect("[L5] does not take over keys that were invalidated before", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
       yield* registry.put(names, options, { ifAbsent: true })
@@ -87,7 +87,7 @@ describe("a provider in another's place", () => {
       assert.isUndefined(yield* registry.cached(names))
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[R19] [L3] begins fetches ten seconds apart, however often it is replaced, and keeps the failures", () =>
+  it.effect("[R19] [L3] begins fetches ten seconds apart, however often it is replaced, and keeps the failure count", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
       yield* registry.put(names, options, { ifAbsent: true })
@@ -107,7 +107,7 @@ describe("a provider in another's place", () => {
       assert.strictEqual((yield* registry.status(names)).errorCount, failures)
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[S1-28] answers whoever waited for the one before it", () =>
+  it.effect("[S1-28] serves the waiters of the replaced provider", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(hanging)
       yield* registry.put(names, options, { ifAbsent: true })
@@ -122,7 +122,7 @@ describe("a provider in another's place", () => {
       assert.strictEqual((yield* Fiber.join(set)).all.length, 1)
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[L8] [S1-32] leaves no series of metrics behind where it is removed", () =>
+  it.effect("[L8] [S1-32] leaves no metric series behind when it is removed", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
       const empty = (yield* Metric.snapshot).length
@@ -146,7 +146,7 @@ describe("a provider in another's place", () => {
     }).pipe(Effect.scoped, quiet, Effect.provide(Metrics.layerIsolated)))
 })
 
-describe("what is under way while a provider is replaced", () => {
+describe("running operations while a provider is replaced", () => {
   it.effect("[S1-27] a fetch for an unknown key that is stopped does not use up the cooldown", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
@@ -159,7 +159,7 @@ describe("what is under way while a provider is replaced", () => {
       assert.strictEqual((yield* Fiber.join(waiting))[0]?.kid, "b")
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("a waiting lookup asks again twice at most, however often the provider is replaced", () =>
+  it.effect("a waiting lookup is repeated at most twice, however often the provider is replaced", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(hanging)
       yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
@@ -209,7 +209,7 @@ describe("what is under way while a provider is replaced", () => {
       assert.isDefined(yield* registry.cached(names))
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[K-06] a write that is under way lands before the removal and before what is written next", () =>
+  it.effect("[K-06] a running write ends before the removal and before the next write", () =>
     Effect.gen(function*() {
       const calls: Array<string> = []
       const store = Layer.succeed(JwksSnapshots.JwksSnapshots, {
@@ -235,7 +235,7 @@ describe("what is under way while a provider is replaced", () => {
       assert.deepStrictEqual(calls, [jwks("a"), "removed"])
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[K-06] [L5] what could not be written is written by the one in its place, and no removed key stays", () =>
+  it.effect("[K-06] [L5] the new provider writes the snapshot that the old one could not write, and no removed key stays", () =>
     Effect.gen(function*() {
       const state = { isUp: true, body: "" }
       const store = Layer.succeed(JwksSnapshots.JwksSnapshots, {

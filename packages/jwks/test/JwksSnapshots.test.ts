@@ -111,7 +111,7 @@ describe("JwksSnapshots in a key-value store", () => {
   })
 })
 
-/** A key-value store each of whose calls comes to the same. */
+/** A key-value store in which every call has the same result. */
 const storeThat = (call: Effect.Effect<never, KeyValueStore.KeyValueStoreError>) =>
   Layer.succeed(
     KeyValueStore.KeyValueStore,
@@ -145,7 +145,7 @@ const refusedAt = (
   )
 }
 
-/** How each of the three calls ends where the store does this. */
+/** The errors of the three calls if every call of the store is this effect. */
 const outcomes = (call: Effect.Effect<never, KeyValueStore.KeyValueStoreError>) =>
   Effect.forEach([save(snapshot), load(), remove(identity)], (one) => Effect.flip(one)).pipe(
     Effect.provide(Layer.provide(
@@ -157,7 +157,7 @@ const outcomes = (call: Effect.Effect<never, KeyValueStore.KeyValueStoreError>) 
 const ofStore = (operation: string, reason: string) => ({ store: "keyValueStore", operation, reason })
 
 describe("JwksSnapshots", () => {
-  it.live("[K-06] [S1-35] fails within the limit where the store never answers, interrupted or not", () =>
+  it.live("[K-06] [S1-35] fails within the limit if the store never responds, interruptible or not", () =>
     Effect.gen(function*() {
       for (const call of [Effect.never, Effect.uninterruptible(Effect.never)]) {
         const errors = yield* outcomes(call)
@@ -168,7 +168,7 @@ describe("JwksSnapshots", () => {
       }
     }))
 
-  it.effect("[S1-35] [R21] fails where the store does, and where it dies, without what the store said", () =>
+  it.effect("[S1-35] [R21] fails if the store fails or dies, without the store's message", () =>
     Effect.gen(function*() {
       const said = new KeyValueStore.KeyValueStoreError({ method: "set", message: snapshot.body, key: "jwks-cache" })
       for (const call of [Effect.fail(said), Effect.die(said)]) {
@@ -215,7 +215,7 @@ describe("JwksSnapshots", () => {
       const missing: JwksSnapshots.SharedOptions = {}
       // @ts-expect-error one key at least is required
       const none: JwksSnapshots.SharedOptions = { key: [] }
-      // @ts-expect-error a key has to be redacted
+      // @ts-expect-error a key must be redacted
       const shown: JwksSnapshots.SharedOptions = { key: "k".repeat(32) }
       const short = { key: Redacted.make(`${"\u00e4".repeat(15)}a`) }
       const noKey = ["CONFIG_MISSING", { missing_key: "key" }] as const

@@ -19,7 +19,7 @@ const directory = Effect.map(
   (parent) => join(parent, "a", "b")
 )
 
-/** Runs an effect over files, in a layer of its own; some operations of the file system may be replaced. */
+/** Runs an effect over files, in a separate layer; operations of the file system may be replaced. */
 const over = (
   options: JwksSnapshots.FileOptions,
   replaced: (real: FileSystem.FileSystem) => Partial<FileSystem.FileSystem> = () => ({})
@@ -35,7 +35,7 @@ const over = (
 
 const full = PlatformError.systemError({ _tag: "WriteZero", module: "FileSystem", method: "sync" })
 
-/** Files whose synchronization comes to this, after half of what is written. */
+/** Files whose `sync` has this result, after half of the text was written. */
 const cutBy = (end: Effect.Effect<never, PlatformError.PlatformError>) => (real: FileSystem.FileSystem) => ({
   open: (path: string, options?: Parameters<typeof real.open>[1]) =>
     Effect.map(real.open(path, options), (file): FileSystem.File => ({
@@ -59,7 +59,7 @@ describe("JwksSnapshots.layerFile", () => {
       assert.strictEqual(statSync(path).mode & 0o777, 0o700)
     }))
 
-  it.effect("[S1-35] fails a save, a load and a removal with a type where there can be no directory", () =>
+  it.effect("[S1-35] a save, a load and a removal fail with a typed error if the directory cannot exist", () =>
     Effect.gen(function*() {
       const path = yield* directory
       const file = join(path, "..", "..", "file")
@@ -91,7 +91,7 @@ describe("JwksSnapshots.layerFile", () => {
       }
     }))
 
-  it.effect("[K-06] a crash in the middle of a write keeps the old file, and a later start removes what it left", () =>
+  it.effect("[K-06] a crash during a write keeps the old file, and a later start removes the temporary file", () =>
     Effect.gen(function*() {
       // Files are as old as the real clock says.
       yield* TestClock.setTime(yield* TestClock.withLive(Clock.currentTimeMillis))
@@ -132,7 +132,7 @@ describe("JwksSnapshots.layerFile", () => {
       assert.include(bodies, Option.getOrThrow(all).body)
     }))
 
-  it.live("[S1-35] fails within the limit, at start too, where the file system never answers", () =>
+  it.live("[S1-35] fails within the limit, also at start, if the file system never responds", () =>
     Effect.gen(function*() {
       const hung = () => ({
         open: () => Effect.uninterruptible(Effect.never),

@@ -74,7 +74,7 @@ describe.skipIf(skipReason !== undefined)(
         assert.isBelow(Number(/total_net_output_bytes:(\d+)/.exec(stats)?.[1]), 1_000_000)
       }))
 
-    it.live("[S1-35] [R21] tells Redis's own word for a refusal, and nothing of the command", () =>
+    it.live("[S1-35] [R21] reports Redis's error code, and nothing of the command", () =>
       Effect.gen(function*() {
         const { send, snapshots } = yield* over(yield* redisServer, patient)
         yield* send("LPUSH", "jwks-cache:tenant-1:provider_1", "x")
@@ -109,7 +109,7 @@ describe.skipIf(skipReason !== undefined)(
         assert.isTrue(Option.isSome(yield* Effect.eventually(snapshots.load(current, limits))))
       }))
 
-    it.live("[S1-35] fails at once where the client has given its connection up", () =>
+    it.live("[S1-35] fails at once after the client has given up its connection", () =>
       Effect.gen(function*() {
         const server = yield* redisServer
         const redis = NodeRedis.layer({ socket: { path: server.path, tls: false, reconnectStrategy: false } })
@@ -118,7 +118,7 @@ describe.skipIf(skipReason !== undefined)(
         assert.deepStrictEqual(yield* reasons(snapshots), each("failed"))
       }))
 
-    describe("with a connection of its own", () => {
+    describe("with its own connection", () => {
       /** Snapshots of the present over a connection that is made in the background. */
       const own = Effect.fnUntraced(
         function*(redis: RedisServer["redis"], options?: typeof patient) {
@@ -146,7 +146,7 @@ describe.skipIf(skipReason !== undefined)(
           yield* used(all)
         }))
 
-      it.live("[S1-35] makes its connection anew where the client has given it up", () =>
+      it.live("[S1-35] reconnects after the client has given up its connection", () =>
         Effect.gen(function*() {
           const server = yield* redisServer
           const all = yield* own(

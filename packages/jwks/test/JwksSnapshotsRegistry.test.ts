@@ -54,7 +54,7 @@ describe("JwksRegistry snapshots", () => {
       assert.strictEqual((yield* registry.status(ids("t", "p"))).state, "Ready")
     }).pipe(Effect.scoped))
 
-  it.effect("[S0-20] what is removed leaves the store, also where it was not written yet", () =>
+  it.effect("[S0-20] a removed provider's snapshot is removed from the store, also a pending one", () =>
     Effect.gen(function*() {
       const store = makeStore()
       const { registry } = yield* registryOf(keysOf("a"), store.layer)
@@ -69,7 +69,7 @@ describe("JwksRegistry snapshots", () => {
       assert.strictEqual(store.calls.at(-1), `remove p ${url}`)
     }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 
-  it.effect("[S0-20] a snapshot that cannot be removed is counted and warned about; its provider goes", () => {
+  it.effect("[S0-20] a failed removal of a snapshot is counted and logged; the provider is removed", () => {
     const { lines, record } = recording()
     return record(Effect.gen(function*() {
       const store = makeStore()
@@ -84,7 +84,7 @@ describe("JwksRegistry snapshots", () => {
     })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
   })
 
-  it.effect("[S1-35] what the old options had to store never replaces what the new ones do", () =>
+  it.effect("[S1-35] a snapshot of the old options never replaces one of the new options", () =>
     Effect.gen(function*() {
       const store = makeStore()
       store.isUp = false

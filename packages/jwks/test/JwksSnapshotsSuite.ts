@@ -13,7 +13,7 @@ export interface Raw {
 export interface Backend {
   /** Snapshots over the same texts, signed with these keys. */
   readonly layer: (key: JwksSnapshots.SnapshotKey) => Layer.Layer<JwksSnapshots.JwksSnapshots, unknown>
-  /** `undefined` where there are none to reach. */
+  /** `undefined` if the stored texts cannot be accessed. */
   readonly raw?: Raw
 }
 
@@ -54,7 +54,7 @@ export const load = (of: JwksSnapshots.Identity = identity, maxBytes = limits.ma
   service.use((all) => all.load(of, { maxBytes }))
 export const remove = (of: JwksSnapshots.Identity) => service.use((all) => all.remove(of))
 
-/** Why a load was refused; `given` where it was not. */
+/** Why a load was refused; `given` if it succeeded. */
 export const refusal = (of: JwksSnapshots.Identity = identity, maxBytes = limits.maxBytes) =>
   Effect.match(load(of, maxBytes), {
     onSuccess: () => "given",
@@ -73,7 +73,7 @@ const changed = (payload: string, change: object) => JSON.stringify({ ...JSON.pa
 
 type Body = (raw: Raw) => Effect.Effect<void, unknown, JwksSnapshots.JwksSnapshots | Scope.Scope>
 
-/** How every back end has to behave: tests for a `describe` of it. */
+/** Tests that every back end must pass, for use in its `describe`. */
 export const jwksSnapshotsSuite = (
   make: Effect.Effect<Backend, unknown, Scope.Scope>,
   { isSigned }: { readonly isSigned: boolean }
@@ -87,7 +87,7 @@ export const jwksSnapshotsSuite = (
         yield* Effect.provide(body(raw), layer(key))
       }))
 
-  test("[S1-35] [K-06] gives what was saved, with its times and when it was", () =>
+  test("[S1-35] [K-06] returns the saved snapshot with its times and the time of saving", () =>
     Effect.gen(function*() {
       yield* save(snapshot)
       assert.deepStrictEqual(yield* load(), Option.some({ ...snapshot, persistedAt: now }))
@@ -97,7 +97,7 @@ export const jwksSnapshotsSuite = (
       assert.deepStrictEqual(yield* load(), Option.some({ ...plain, persistedAt: now + 1_000 }))
     }))
 
-  test("[S1-35] gives none where nothing was saved, and after it was removed", () =>
+  test("[S1-35] returns None if nothing was saved, and after a removal", () =>
     Effect.gen(function*() {
       assert.isTrue(Option.isNone(yield* load()))
       yield* remove(identity)
@@ -125,7 +125,7 @@ export const jwksSnapshotsSuite = (
       assert.strictEqual(yield* refusal({ ...identity, url: "https://issuer.example/JWKS" }), "foreign")
     }))
 
-  test("[S1-36] refuses a body of more bytes than the limit, and takes any that is not", () =>
+  test("[S1-36] refuses a body over the limit, and accepts one at the limit", () =>
     Effect.gen(function*() {
       yield* save({ ...snapshot, body: "\u00e4".repeat(500) })
       assert.strictEqual(yield* refusal(), "given")
@@ -135,7 +135,7 @@ export const jwksSnapshotsSuite = (
       assert.strictEqual(yield* refusal(identity, 99_999), "tooLarge")
     }))
 
-  test("[S1-36] gives no new life: what is past its stale deadline is refused, and times stay until then", () =>
+  test("[S1-36] does not extend lifetimes: times stay, and past the stale deadline a snapshot is refused", () =>
     Effect.gen(function*() {
       yield* save(snapshot)
       yield* TestClock.setTime(snapshot.staleUntil - 1)
@@ -144,7 +144,7 @@ export const jwksSnapshotsSuite = (
       assert.strictEqual(yield* refusal(), "expired")
     }))
 
-  test("[K-06] refuses what was written or received more than a minute from now", () =>
+  test("[K-06] refuses a snapshot written or received more than a minute in the future", () =>
     Effect.gen(function*() {
       yield* save(snapshot)
       yield* TestClock.setTime(now - minute)
@@ -176,7 +176,7 @@ const signedSuite = (
   make: Effect.Effect<Backend, unknown, Scope.Scope>,
   test: (title: string, body: Body) => void
 ): void => {
-  test("[K-06] refuses what is not of this form, also where the signature fits", (raw) =>
+  test("[K-06] refuses a malformed snapshot, even with a valid signature", (raw) =>
     Effect.gen(function*() {
       yield* save(snapshot)
       const payload = payloadOf(yield* raw.get(identity))
@@ -224,7 +224,7 @@ const signedSuite = (
       assert.strictEqual(yield* refusal(), "unsigned")
     }))
 
-  test("[R18] [S1-36] refuses a signed snapshot that is put where another tenant's or provider's belongs", (raw) =>
+  test("[R18] [S1-36] refuses a signed snapshot that was copied to another tenant's or provider's place", (raw) =>
     Effect.gen(function*() {
       for (const other of [{ ...snapshot, tenantId: "other" }, { ...snapshot, providerId: "other" }]) {
         yield* save(other)

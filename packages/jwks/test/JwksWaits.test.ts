@@ -24,7 +24,7 @@ import { JwksCache, JwksError, KeySource } from "../src/index.ts"
 const at = (host: string) => `https://${host}.example/jwks`
 const lazy = { prefetch: false }
 
-/** A registry with one permit, which a provider that never answers holds. */
+/** A registry with one permit, held by a provider that never responds. */
 const crowded = Effect.gen(function*() {
   const limit = Layer.orDie(JwksCache.layerFetchLimit(1))
   const made = yield* registryOf(byUrl({ [at("slow")]: hanging, [at("good")]: keysOf("a") }), limit)
@@ -62,7 +62,7 @@ describe("waits", () => {
       assert.strictEqual((yield* registry.status(ids("u", "good"))).health, "bad")
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[R25] what somebody waits for comes before what is due by itself", () =>
+  it.effect("[R25] fetches with waiters run before scheduled ones", () =>
     Effect.gen(function*() {
       const limit = Layer.orDie(JwksCache.layerFetchLimit(1))
       const slow = (): ReturnType<typeof hanging> => Effect.as(Effect.sleep("1 second"), { status: 500 })
@@ -88,7 +88,7 @@ describe("waits", () => {
 })
 
 describe("telemetry of lookups and fetches", () => {
-  it.effect("[S1-32] tells lookups without a key by their reason, so that a 401 and a 503 are apart", () =>
+  it.effect("[S1-32] counts failed lookups by reason, which separates a 401 from a 503", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"))
       yield* Effect.exit(cache.find(header("other")))
@@ -102,7 +102,7 @@ describe("telemetry of lookups and fetches", () => {
       assert.deepStrictEqual(reasons, [1, 1, 1, undefined])
     }).pipe(Effect.scoped, quiet, Effect.provide(Metrics.layerIsolated)))
 
-  it.effect("[S1-34] the span of a fetch has no parent, since it outlives who built the cache and who asks", () =>
+  it.effect("[S1-34] the span of a fetch has no parent, since it outlives the spans of the cache's creator and the caller", () =>
     Effect.gen(function*() {
       const { record, spans } = recording()
       const used = Effect.gen(function*() {
@@ -115,7 +115,7 @@ describe("telemetry of lookups and fetches", () => {
       assert.strictEqual(refresh?.parent._tag, "None")
     }).pipe(Effect.scoped))
 
-  it.effect("warns again where a fetch fails in another way", () =>
+  it.effect("logs again when a fetch fails with another code", () =>
     Effect.gen(function*() {
       const { lines, record } = recording()
       yield* record(Effect.gen(function*() {
@@ -143,7 +143,7 @@ describe("names and replacements", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 
-  it.effect("[R19] [S1-20] an update with other rules of egress keeps no keys that came by the old ones", () =>
+  it.effect("[R19] [S1-20] an update with other egress rules drops the keys fetched under the old ones", () =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("a"))
       yield* registry.put(ids("t", "p"), { issuer, url }, { ifAbsent: true })

@@ -47,7 +47,7 @@ describe("NodeEgress", () => {
       yield* eventually(() => origin.open() === 0)
     }))
 
-  it.live("[R17] [K-07] connects nowhere for a name whose addresses are all refused", () =>
+  it.live("[R17] [K-07] opens no connection for a name whose addresses are all refused", () =>
     Effect.gen(function*() {
       const origin = yield* httpsOrigin(answering(""))
       const resolve = resolved("127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::7f00:1")
@@ -57,7 +57,7 @@ describe("NodeEgress", () => {
       assert.strictEqual(origin.connections(), 0)
     }))
 
-  it.live("[R17] [K-07] connects nowhere for localhost at an address that a gateway would unpack to loopback", () =>
+  it.live("[R17] [K-07] opens no connection for localhost at an address that a gateway would translate to loopback", () =>
     Effect.gen(function*() {
       const resolve = resolved("64:ff9b::7f00:1", "2002:7f00:1::")
       const egress = yield* nodeEgress({ resolve, allowLocalhost: true, allowedNetworks: [] })
@@ -115,7 +115,7 @@ describe("NodeEgress", () => {
       assert.deepStrictEqual([named, literal].map(({ body }) => new TextDecoder().decode(body)), ["six", "six"])
     }))
 
-  it.live("[S1-19] asks localhost over http with allowLocalhost, and only there", () =>
+  it.live("[S1-19] requests localhost over http with allowLocalhost, and no other host", () =>
     Effect.gen(function*() {
       const origin = yield* httpOrigin(200)
       const port = new URL(origin.url).port
@@ -146,7 +146,7 @@ describe("NodeEgress", () => {
       assert.strictEqual((yield* get({ url: `https://localhost:${origin.port}/` })).status, 200)
     }))
 
-  it.live("[R27] a refused connection, one that is reset, and a body that breaks off are NET-002", () =>
+  it.live("[R27] a refused connection, a reset one, and a truncated body are NET-002", () =>
     Effect.gen(function*() {
       const gone = yield* Effect.scoped(httpsOrigin(answering("")))
       const resetting = yield* httpsOrigin((request) => request.socket.destroy())
@@ -183,7 +183,7 @@ describe("NodeEgress", () => {
         assert.isBelow(origin.written(), 12 * limit)
       }))
 
-    it.live("[S1-23] counts what comes out of a compressed body, and closes the connection of a bomb", () =>
+    it.live("[S1-23] counts decompressed bytes, and closes the connection of a decompression bomb", () =>
       Effect.gen(function*() {
         const bomb = gzipSync(Buffer.alloc(60 * limit))
         let ended = false
@@ -209,7 +209,7 @@ describe("NodeEgress", () => {
         yield* eventually(() => origin.open() === 0)
       }))
 
-    it.live("[S1-23] a 304 may tell the length of what it does not send", () =>
+    it.live("[S1-23] a 304 may state the length of a body that it does not send", () =>
       Effect.gen(function*() {
         const origin = yield* httpsOrigin((_, response) => {
           response.writeHead(304, { "content-length": String(limit + 1) }).end()
@@ -219,7 +219,7 @@ describe("NodeEgress", () => {
         assert.deepStrictEqual([status, body.byteLength], [304, 0])
       }))
 
-    it.live("[S1-23] takes a body of exactly the limit, and the smaller of the two limits", () =>
+    it.live("[S1-23] accepts a body of exactly the limit, and applies the smaller of the two limits", () =>
       Effect.gen(function*() {
         const origin = yield* httpsOrigin((request, response) => {
           response.write("a".repeat(Number(request.url?.slice(1))))
@@ -244,7 +244,7 @@ describe("NodeEgress", () => {
     }
 
     const servers = [
-      ["hangs before its answer", httpsOrigin(() => {})],
+      ["hangs before its response", httpsOrigin(() => {})],
       ["drips its body", httpsOrigin(drip)],
       ["hangs in its body", httpsOrigin((_, response) => void response.write("a"))],
       ["hangs in the handshake", silentOrigin]
@@ -262,7 +262,7 @@ describe("NodeEgress", () => {
         }))
     }
 
-    it.live("[K-07] a request after one that was interrupted in the handshake has a connection of its own", () =>
+    it.live("[K-07] a request after one interrupted in the handshake opens a new connection", () =>
       Effect.gen(function*() {
         const silent = yield* silentOrigin
         const egress = yield* nodeEgress()

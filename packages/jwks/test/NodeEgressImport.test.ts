@@ -4,7 +4,7 @@ import { join } from "node:path"
 
 const moduleUrl = join(import.meta.dirname, "../src/NodeEgress.ts")
 
-/** Whether a process of its own has loaded undici after a step. */
+/** Whether a separate process has loaded undici after a step. */
 const program = `
 import { createRequire } from "node:module"
 import * as Effect from "effect/Effect"

@@ -17,7 +17,7 @@ const ok: Handle = (_, response) => {
 
 const at = (port: number, host = "idp.example") => `https://${host}:${port}/`
 
-/** An origin, a proxy that leads to it whatever it is asked for, and an egress that resolves no name. */
+/** An origin, a proxy that tunnels every request to it, and an egress that resolves no name. */
 const proxied = (setup: (url: string) => Setup) =>
   Effect.gen(function*() {
     const origin = yield* httpsOrigin(ok)
@@ -38,7 +38,7 @@ describe("NodeEgress behind a proxy", () => {
     ["HTTP_PROXY where it is alone", (url) => ({ environment: { HTTP_PROXY: url, HTTPS_PROXY: "" } })]
   ]
   for (const [what, setup] of ways) {
-    it.live(`[R26] asks the one of ${what}, and logs once that names are not checked`, () =>
+    it.live(`[R26] uses the proxy of ${what}, and logs once that names are not checked`, () =>
       Effect.gen(function*() {
         const { egress, messages, origin, proxy } = yield* proxied(setup)
         assert.strictEqual((yield* egress.get({ url: at(4444) })).status, 200)
@@ -50,7 +50,7 @@ describe("NodeEgress behind a proxy", () => {
       }))
   }
 
-  it.live("[R26] asks none with \"none\", and for what NO_PROXY lists", () =>
+  it.live("[R26] uses no proxy with \"none\", and none for hosts in NO_PROXY", () =>
     Effect.gen(function*() {
       const resolve: Setup["resolve"] = (_, done) => done(null, [{ address: "127.0.0.1", family: 4 }])
       const setups: ReadonlyArray<(url: string) => Setup> = [
@@ -65,7 +65,7 @@ describe("NodeEgress behind a proxy", () => {
       }
     }))
 
-  it.live("[R26] checks hosts that are addresses, and names that are asked without it", () =>
+  it.live("[R26] checks hosts that are addresses, and names that bypass the proxy", () =>
     Effect.gen(function*() {
       const { egress, proxy } = yield* proxied((url) => ({ proxy: url, allowedNetworks: [] }))
       for (const host of ["10.0.0.1", "169.254.169.254", "[::ffff:10.0.0.1]", "localhost", "127.0.0.1"]) {
@@ -81,7 +81,7 @@ describe("NodeEgress behind a proxy", () => {
       assert.strictEqual((yield* Effect.flip(beside.egress.get({ url: at(443) }))).details["reason"], "address")
     }))
 
-  it.live("[R26] asks localhost without it", () =>
+  it.live("[R26] requests localhost without the proxy", () =>
     Effect.gen(function*() {
       const resolve: Setup["resolve"] = (_, done) => done(null, [{ address: "127.0.0.1", family: 4 }])
       const { egress, origin, proxy } = yield* proxied((url) => ({ proxy: url, allowLocalhost: true, resolve }))
@@ -104,7 +104,7 @@ describe("NodeEgress behind a proxy", () => {
       assert.deepStrictEqual([origin.requests.length, untrusting.origin.requests.length], [1, 0])
     }))
 
-  it.live("[R26] gives the proxy its own credentials, and the origin none", () =>
+  it.live("[R26] sends credentials to the proxy, and none to the origin", () =>
     Effect.gen(function*() {
       const { egress, origin, proxy } = yield* proxied((url) => ({ proxy: url.replace("//", "//user:pass@") }))
       yield* egress.get({ url: at(443) })
@@ -133,7 +133,7 @@ describe("NodeEgress behind a proxy", () => {
       }
     }))
 
-  it.effect("[R26] a proxy of the environment that is no URL fails by the variable's name, without its value", () =>
+  it.effect("[R26] an invalid proxy URL in the environment fails with the variable's name, without its value", () =>
     Effect.gen(function*() {
       for (const value of ["secret proxy", "socks5://secret:1", "secret:3128"]) {
         const error = yield* Effect.flip(nodeEgress({ environment: { HTTPS_PROXY: value } }))

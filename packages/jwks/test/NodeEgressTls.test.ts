@@ -18,7 +18,7 @@ const directory = Effect.acquireRelease(
 )
 
 describe("NodeEgress over TLS", () => {
-  it.live("[R26] [R27] a certificate that nobody trusts is NET-003, whose advice names caFile", () =>
+  it.live("[R26] [R27] an untrusted certificate is NET-003, whose advice names caFile", () =>
     Effect.gen(function*() {
       const origin = yield* httpsOrigin(ok)
       for (const authority of [undefined, fixturePath("bystander.cert.pem")]) {
@@ -92,7 +92,7 @@ describe("NodeEgress over TLS", () => {
         }))
     }
 
-    it.live("[S1-22] fails the fetch where no certificate has a pinned key, before anything is sent", () =>
+    it.live("[S1-22] fails if no certificate has a pinned key, before anything is sent", () =>
       Effect.gen(function*() {
         const origin = yield* httpsOrigin(ok)
         const egress = yield* nodeEgress()

@@ -33,7 +33,7 @@ describe("JwksCache over the platform's fetch", () => {
       assert.deepStrictEqual(provider.requests, ["/.well-known/openid-configuration", "/jwks", "/jwks"])
     }))
 
-  it.live("[S1-08] [S1-23] [S1-24] revalidates, and keeps good keys whatever comes instead of new ones", () =>
+  it.live("[S1-08] [S1-23] [S1-24] revalidates, and keeps good keys after invalid responses", () =>
     Effect.gen(function*() {
       const origin = yield* keyOrigin(Keys.revalidating(jwks("a"), "\"v1\""))
       const cache = yield* cacheAt(origin, {}, egress)
@@ -52,7 +52,7 @@ describe("JwksCache over the platform's fetch", () => {
       }
     }))
 
-  it.live("[L1] [L8] the end of the scope closes the connection, and fails who waits", () =>
+  it.live("[L1] [L8] the end of the scope closes the connection and fails the waiters", () =>
     Effect.gen(function*() {
       const origin = yield* keyOrigin(Keys.hanging)
       const life = yield* Scope.make()

@@ -65,7 +65,7 @@ describe("JwksCache and many callers, over HTTP", () => {
       assert.deepStrictEqual([origin.requests.length, origin.connections()], [1, 1])
     }))
 
-  it.live("[L1] the only waiter interrupted: the request goes on, and the next lookup has its key", () =>
+  it.live("[L1] if the only waiter is interrupted, the request continues, and the next lookup gets its key", () =>
     Effect.gen(function*() {
       const parts = inParts(jwks("a"))
       const origin = yield* keyOrigin(parts.handle)

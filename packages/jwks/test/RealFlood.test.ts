@@ -11,7 +11,7 @@ const kids = 5_000
 /** Seconds of the monotonic clock. */
 const seconds = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1_000_000_000)
 
-/** One step of a flood: the distinct outcomes of its lookups, and what a reader gets who asks for `a` meanwhile. */
+/** One step of a flood: the distinct results of its lookups, and the result of a concurrent lookup of `a`. */
 const flood = Effect.fnUntraced(function*(cache: Cache, step: number) {
   const lookups = Array.from({ length: perStep }, (_, index) => outcome(cache, `${(step * perStep + index) % kids}`))
   const running = yield* Effect.forkChild(Effect.all(lookups, { concurrency: "unbounded" }), { startImmediately: true })
@@ -19,7 +19,7 @@ const flood = Effect.fnUntraced(function*(cache: Cache, step: number) {
   return { outcomes: [...new Set(yield* Fiber.join(running))], reader }
 })
 
-/** How many windows may begin within so many seconds, where they double from one second to sixty. */
+/** How many backoff windows may begin within this many seconds, if they double from one second to sixty. */
 const windows = (elapsed: number): number => {
   let count = 1
   for (let [end, delay] = [1, 2]; end <= elapsed; [end, delay] = [end + delay, Math.min(60, delay * 2)]) count++
@@ -54,7 +54,7 @@ describe("JwksCache and a flood of unknown keys, over HTTP", () => {
   const hurried = { attemptTimeout: "100 millis", deadline: "100 millis" } as const
   const outages = [
     ["refuses connections", undefined, {}],
-    ["answers with 503", failing(503), {}],
+    ["responds with 503", failing(503), {}],
     ["hangs", hanging, hurried]
   ] as const
 

@@ -15,7 +15,7 @@ const { cacheAt, inTime, keyOrigin, sending } = Keys
 
 const portal = "<!DOCTYPE html><title>Welcome</title><p>Accept our terms to go online."
 
-/** The lifetime of the keys that are held, and what is left of it after their age, in seconds. */
+/** The lifetime of the cached keys, and what remains of it after their age, in seconds. */
 const lifetime = ({ expiresAt, lastRefresh }: JwksStatus.JwksStatus): number =>
   expiresAt === undefined || lastRefresh === undefined
     ? Number.NaN
@@ -25,7 +25,7 @@ const lifetime = ({ expiresAt, lastRefresh }: JwksStatus.JwksStatus): number =>
 const confirmed = (cache: Keys.Cache) =>
   Effect.flatMap(cache.status, ({ metrics }) => metrics.notModified > 0 ? Effect.void : Effect.fail("not yet"))
 
-/** A cache that has key `a`, and how its refresh fails once the origin answers otherwise. */
+/** A cache that has key `a`, and how its refresh fails after the origin's response changes. */
 const afterGood = Effect.fnUntraced(function*(answer: Handle, options: Partial<JwksOptions.Options> = {}) {
   const origin = yield* keyOrigin(sending(jwks("a")))
   const cache = yield* cacheAt(origin, options)
@@ -39,7 +39,7 @@ const afterGood = Effect.fnUntraced(function*(answer: Handle, options: Partial<J
   return { cache, origin, error, requests: origin.requests.slice(good) }
 })
 
-describe("JwksCache and what a provider answers, over HTTP", () => {
+describe("JwksCache and provider responses over HTTP", () => {
   describe("freshness", () => {
     it.live("[S1-08] [K-01] renews with the ETag in time; a 304 keeps the very same set and renews its lifetime", () =>
       inTime((move) =>
@@ -63,7 +63,7 @@ describe("JwksCache and what a provider answers, over HTTP", () => {
         })
       ))
 
-    it.live("[S1-08] [K-01] asks with Last-Modified; a 304 changes the lifetime, and one to nothing is an error", () =>
+    it.live("[S1-08] [K-01] revalidates with Last-Modified; a 304 changes the lifetime, and an unsolicited one is an error", () =>
       Effect.gen(function*() {
         const since = "Fri, 20 Nov 2026 16:00:00 GMT"
         const origin = yield* keyOrigin((_, response) => response.writeHead(304).end())
@@ -96,7 +96,7 @@ describe("JwksCache and what a provider answers, over HTTP", () => {
     )
   })
 
-  describe("answers that are no key set", () => {
+  describe("responses that are not key sets", () => {
     const length = { "content-length": "100000" }
     const bad: ReadonlyArray<readonly [string, Handle, ErrorCode.ErrorCode]> = [
       ["a captive portal", sending(portal, { "content-type": "text/html" }), "JWKS_INVALID"],
@@ -107,7 +107,7 @@ describe("JwksCache and what a provider answers, over HTTP", () => {
       ["a body that breaks off", Keys.breaking(jwks("a"), length), "NETWORK_ERROR"],
       ["chunks that break off", Keys.breaking(jwks("a"), { "transfer-encoding": "chunked" }), "NETWORK_ERROR"],
       ["a reset", Keys.resetting, "NETWORK_ERROR"],
-      ["what is not compressed as it says", sending(jwks("b"), { "content-encoding": "gzip" }), "NETWORK_ERROR"],
+      ["a body not compressed as stated", sending(jwks("b"), { "content-encoding": "gzip" }), "NETWORK_ERROR"],
       ["500", Keys.failing(500), "UPSTREAM_UNAVAILABLE"]
     ]
     it.live.each(bad)(
@@ -139,7 +139,7 @@ describe("JwksCache and what a provider answers, over HTTP", () => {
         assert.isBelow(origin.written(), 30_000_000)
       }))
 
-    it.live("[S1-23] 16 MB in 16 KB of gzip are cut by what comes out", () =>
+    it.live("[S1-23] 16 MB in 16 KB of gzip exceed the limit after decompression", () =>
       Effect.gen(function*() {
         const { error, origin } = yield* afterGood(Keys.sendingGzip(" ".repeat(16_777_216)))
         assert.strictEqual(error.code, "RESPONSE_TOO_LARGE")
@@ -212,7 +212,7 @@ describe("JwksCache and what a provider answers, over HTTP", () => {
     const failures = [
       ["a name that does not resolve is NET-002", { resolve: unknown }, "NET-002"],
       ["a name with no address is NET-002", { resolve: (_, done) => done(null, addresses()) }, "NET-002"],
-      ["a certificate that nobody trusts is NET-003", { caFile: undefined }, "NET-003"]
+      ["an untrusted certificate is NET-003", { caFile: undefined }, "NET-003"]
     ] as const satisfies ReadonlyArray<readonly [string, Setup, string]>
 
     it.live.each(failures)("[R27] %s in the status", ([, setup, id]) =>

@@ -64,7 +64,7 @@ const leftBehind = Effect.fnUntraced(function*(store: Store) {
 
 const name = "jwks-cache:default:default"
 
-/** What Redis has of the cache; it fails where that is nothing. */
+/** The stored text of the cache in Redis; fails if there is none. */
 const storedIn = ({ redis }: RedisServer) =>
   Effect.gen(function*() {
     const { send } = Context.get(yield* Layer.build(Layer.fresh(redis)), Redis.Redis)
@@ -72,7 +72,7 @@ const storedIn = ({ redis }: RedisServer) =>
     return text === null ? yield* Effect.fail("nothing") : text
   }).pipe(Effect.scoped)
 
-/** Changes it behind the back of whoever wrote it. */
+/** Tampers with the stored text. */
 const replaceIn = (server: RedisServer, change: (text: string) => string) =>
   Effect.gen(function*() {
     const text = yield* storedIn(server)
@@ -89,7 +89,7 @@ describe.skipIf(skipReason !== undefined)(
     /** Its store waits as long as a slow machine needs. */
     const patient = (server: RedisServer) => stored(server, { timeout: "10 seconds" })
 
-    it.live("[K-06] [S1-35] a process that starts while the provider is down serves what another one stored", () =>
+    it.live("[K-06] [S1-35] a process that starts while the provider is down serves the snapshot of another process", () =>
       Effect.gen(function*() {
         const server = yield* redisServer
         const origin = yield* leftBehind(patient(server))
@@ -97,7 +97,7 @@ describe.skipIf(skipReason !== undefined)(
         assert.lengthOf(origin.requests, 1)
       }))
 
-    it.live("[K-06] [S1-08] what another process stored is confirmed by its ETag at once", () =>
+    it.live("[K-06] [S1-08] the snapshot of another process is revalidated by its ETag at once", () =>
       Effect.gen(function*() {
         const server = yield* redisServer
         const origin = yield* keyOrigin(revalidating(jwks("a"), "\"v1\""))
@@ -139,7 +139,7 @@ describe.skipIf(skipReason !== undefined)(
       Effect.gen(function*() {
         const server = yield* redisServer
         const origin = yield* keyOrigin(sending(jwks("a")))
-        // It answers nothing until the test has ended: whatever waited for it would wait for ever.
+        // It does not respond until the test has ended, so any wait for it would hang.
         yield* server.freeze
         const found = yield* inProcess(origin, stored(server), (cache) => Effect.tap(lookup(cache), counted(2)))
         assert.deepStrictEqual([found, origin.requests.length], ["a", 1])
@@ -188,7 +188,7 @@ describe.skipIf(skipReason !== undefined)(
           }))
       }))
 
-    it.live("[R28] the end of a process writes what it has fetched just before", () =>
+    it.live("[R28] the end of a process writes the keys it has just fetched", () =>
       Effect.gen(function*() {
         const server = yield* redisServer
         const origin = yield* keyOrigin(sending(jwks("a")))
@@ -209,7 +209,7 @@ describe("JwksCache and snapshots in files", () => {
       Layer.fresh(NodeServices.layer)
     )
 
-  it.live("[K-06] [S1-35] a process that starts while the provider is down serves what the last one wrote", () =>
+  it.live("[K-06] [S1-35] a process that starts while the provider is down serves the snapshot of the previous one", () =>
     Effect.gen(function*() {
       const path = yield* directory
       const origin = yield* leftBehind(stored(path))
@@ -217,7 +217,7 @@ describe("JwksCache and snapshots in files", () => {
       assert.lengthOf(origin.requests, 1)
     }))
 
-  it.live("[R18] [K-06] a file that somebody changed is refused, and the provider asked", () =>
+  it.live("[R18] [K-06] a changed file is refused, and the keys are fetched", () =>
     Effect.gen(function*() {
       const path = yield* directory
       const origin = yield* keyOrigin(sending(jwks("a")))

@@ -60,7 +60,7 @@ const signers = [
 ] as const
 
 describe("JwksCache and tokens, over HTTP", () => {
-  it.live("[K-24] [S1-25] every algorithm verifies with a set that has ML-DSA, symmetric and private keys too", () =>
+  it.live("[K-24] [S1-25] every algorithm verifies with a set that also contains ML-DSA, symmetric and private keys", () =>
     Effect.gen(function*() {
       const keys = yield* mixed
       const cache = yield* at(keys.document)
@@ -94,7 +94,7 @@ describe("JwksCache and tokens, over HTTP", () => {
       }
     }))
 
-  it.live("[R4] [S1-26] without a key id, or with one that two have, the candidates are tried in order", () =>
+  it.live("[R4] [S1-26] without a key id, or with one that two keys share, the candidates are tried in order", () =>
     Effect.gen(function*() {
       const first = yield* pairOf("ES256", { kid: "same" })
       const second = yield* pairOf("ES256", { kid: "same", alg: "ES256", use: "sig" })

@@ -10,13 +10,13 @@ const day: Day = { providers: 16, hours: 24, lead: 30, seed: 1 }
 const run = (of: Day): Promise<DayReport> =>
   Effect.runPromise(simulate(of).pipe(Effect.scoped, Effect.provide(TestClock.layer())))
 
-describe("a day of hourly rotations, an outage of 15 minutes each, 1 % slow and 1 % broken answers", () => {
+describe("a day of hourly rotations, an outage of 15 minutes each, 1 % slow and 1 % broken responses", () => {
   let report: DayReport
   beforeAll(async () => {
     report = await run(day)
   })
 
-  it("[S1-02] makes each refresh that holds a validator conditional, and 80 % are answered with 304", () => {
+  it("[S1-02] makes each refresh with a stored validator conditional, and 80 % get a 304", () => {
     // One fetch at least in each lifetime of five minutes, but for those of the outage.
     assert.isAtLeast(report.succeeded, day.providers * (day.hours * 12 - 3))
     assert.isAtLeast(report.withValidator, report.succeeded - day.providers)
@@ -70,7 +70,7 @@ describe("a thousand clients of fifty providers", () => {
   })
   const each = Array.from({ length: providers }, (_, index) => index)
 
-  it.effect("[S1-01] are served from memory at once while a refresh is under way, without suspending", () =>
+  it.effect("[S1-01] are served from memory at once during a refresh, without suspending", () =>
     Effect.gen(function*() {
       const { find, provider } = yield* source
       const runFork = Effect.runForkWith(yield* Effect.context())

@@ -1,4 +1,4 @@
-/** The control plane at a real server, over a registry whose providers answer by a script. */
+/** The control plane at a real server, over a registry with scripted providers. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { KeelsonError } from "@keelson/core"
 import { type Answer, issuer, makeProvider, url, virtualImport } from "@keelson/testing/scriptedProvider"
@@ -7,7 +7,7 @@ import { HttpClient, HttpClientRequest, HttpRouter, HttpServerRequest } from "ef
 import { type Egress, JwksRegistry } from "../src/index.ts"
 import * as JwksRegistryApi from "../src/JwksRegistryApi.ts"
 
-/** `Bearer t` administers the tenant t; without a token nobody comes in. */
+/** `Bearer t` administers the tenant t; requests without a token are rejected. */
 export const admin = Layer.succeed(JwksRegistryApi.JwksAdmin, (handler) =>
   Effect.gen(function*() {
     const { headers } = yield* HttpServerRequest.HttpServerRequest

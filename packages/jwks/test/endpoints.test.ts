@@ -52,7 +52,7 @@ describe("several endpoints of one issuer", () => {
       assert.deepStrictEqual(kidsOf(yield* find("c")), ["c"])
     }))
 
-  it.effect("[S0-19] gives a key that both have once, from the first that was registered", () =>
+  it.effect("[S0-19] returns a key that both have once, from the endpoint registered first", () =>
     Effect.gen(function*() {
       const { find } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("a", "b") })
       // Once from the provider, and once from memory.
@@ -70,13 +70,13 @@ describe("several endpoints of one issuer", () => {
       assert.deepStrictEqual(kidsOf(yield* find()), ["a", "b", "c"])
     }))
 
-  it.effect("[S1-26] gives all keys that fit a header without a name, in the order of registration", () =>
+  it.effect("[S1-26] returns all keys that match a header without a kid, in the order of registration", () =>
     Effect.gen(function*() {
       const { find } = yield* twoEndpoints({ [one]: keysOf("b", "d"), [two]: keysOf("a", "c") })
       assert.deepStrictEqual(kidsOf(yield* find()), ["b", "d", "a", "c"])
     }))
 
-  it.effect("[R4] refuses a header without a name that more than four keys of one of them fit, whatever others have", () =>
+  it.effect("[R4] rejects a header without a kid that matches more than four keys of one endpoint, whatever the others have", () =>
     Effect.gen(function*() {
       const { find } = yield* twoEndpoints({ [one]: keysOf("a", "b", "c", "d", "e"), [two]: keysOf("f") })
       yield* find("f")
@@ -94,7 +94,7 @@ describe("several endpoints of one issuer", () => {
       }
     }))
 
-  it.effect("[R5] is a 401 for an unknown key where each of them has a usable set", () =>
+  it.effect("[R5] is a 401 for an unknown key if each of them has a usable set", () =>
     Effect.gen(function*() {
       const { find } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("b") })
       const error = yield* Effect.flip(find("x"))
@@ -115,7 +115,7 @@ describe("several endpoints of one issuer", () => {
       }
     }))
 
-  it.effect("[R5] is a 503 where one's keys are past their stale deadline, and a 401 when they are back", () =>
+  it.effect("[R5] is a 503 while the keys of one are past their stale deadline, and a 401 after they are refreshed", () =>
     Effect.gen(function*() {
       const { find, provider } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("b") })
       provider.answer = byUrl({ [one]: keysOf("a"), [two]: down })
@@ -134,7 +134,7 @@ describe("several endpoints of one issuer", () => {
       assert.deepInclude(told(error), { _tag: "JwksKeyNotFound", reason: "mismatched" })
     }))
 
-  it.effect("[R5] is a 503 where one has the key for another algorithm, and the other has no usable set", () =>
+  it.effect("[R5] is a 503 if one has the key for another algorithm, and the other has no usable set", () =>
     Effect.gen(function*() {
       for (const [broken, fine] of [[one, two], [two, one]] as const) {
         const { registry } = yield* twoEndpoints({ [broken]: down, [fine]: keysOf("a") })
@@ -144,7 +144,7 @@ describe("several endpoints of one issuer", () => {
       }
     }))
 
-  it.effect("[L7] asks an endpoint that has no keys yet for a header without a name, and counts for each once", () =>
+  it.effect("[L7] waits for an endpoint without keys for a header without a kid, and counts once for each", () =>
     Effect.gen(function*() {
       const { find, registry } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("b") }, { prefetch: false })
       yield* registry.resolve(ids("a", "one"), header("a"))
@@ -153,7 +153,7 @@ describe("several endpoints of one issuer", () => {
       assert.deepStrictEqual(counts, [[1, 1], [0, 1]])
     }))
 
-  it.effect("[L2] does not wait for an endpoint that hangs where another has the key", () =>
+  it.effect("[L2] does not wait for a hanging endpoint if another has the key", () =>
     Effect.gen(function*() {
       for (const [hung, fine] of [[one, two], [two, one]] as const) {
         const { find } = yield* twoEndpoints({ [hung]: hanging, [fine]: keysOf("a") })
@@ -162,21 +162,21 @@ describe("several endpoints of one issuer", () => {
       }
     }))
 
-  it.effect("gives what one has for a header without a name when the other's fetch has failed", () =>
+  it.effect("returns the keys of one endpoint for a header without a kid if the other's fetch failed", () =>
     Effect.gen(function*() {
       const { find } = yield* twoEndpoints({ [one]: hanging, [two]: keysOf("a") })
       const { exit } = yield* runOut(find(), "1 minute")
       assert.deepStrictEqual(Exit.isSuccess(exit) ? kidsOf(exit.value) : exit, ["a"])
     }))
 
-  it.effect("asks each of them at most once for an unknown key", () =>
+  it.effect("fetches each of them at most once for an unknown key", () =>
     Effect.gen(function*() {
       const { find, provider } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("b") })
       for (const kid of ["x", "y", "z"]) yield* Effect.flip(find(kid))
       assert.deepStrictEqual(provider.requests.slice(2).map((request) => request.url), [one, two])
     }))
 
-  it.effect("[S0-19] stops verifying with the keys of one that is removed, and goes on with the others'", () =>
+  it.effect("[S0-19] stops verifying with the keys of a removed endpoint, and keeps those of the others", () =>
     Effect.gen(function*() {
       const { find, registry } = yield* twoEndpoints({ [one]: keysOf("a"), [two]: keysOf("b") })
       const [candidate] = yield* find("a")
@@ -188,7 +188,7 @@ describe("several endpoints of one issuer", () => {
       assert.strictEqual((yield* Effect.flip(find("b")))._tag, "JwksNotRegistered")
     }))
 
-  it.effect("[L7] counts each lookup that an endpoint was asked for as its hit or its miss", () =>
+  it.effect("[L7] counts each lookup at an endpoint as its hit or its miss", () =>
     Effect.gen(function*() {
       const { find, registry } = yield* twoEndpoints({ [one]: documentOf(jwks("a")), [two]: keysOf("b") })
       yield* find("a")

@@ -16,7 +16,7 @@ interface Answer {
   readonly takes?: Duration.Input
 }
 
-/** Asks an egress that answers so: what came, and what it was asked. */
+/** Fetches from an egress with this response. Returns the exit and the request. */
 const ask = (answer: Answer, request: Partial<DocumentRequest> = {}) =>
   Effect.gen(function*() {
     const asked: Array<Egress.EgressRequest> = []
@@ -43,7 +43,7 @@ const ask = (answer: Answer, request: Partial<DocumentRequest> = {}) =>
 const cachedHeaders = { etag: "W/\"a\"", "last-modified": "Thu, 01 Jan 1970 00:00:00 GMT" }
 
 describe("fetchDocument", () => {
-  it.effect("[S1-08] asks with both validators of the cached document, and takes a 304 for an answer", () =>
+  it.effect("[S1-08] sends both validators of the cached document, and accepts a 304", () =>
     Effect.gen(function*() {
       const { asked, exit } = yield* ask({ status: 304, headers: { age: "1" } }, { cachedHeaders })
       assert.deepStrictEqual(asked, [{
@@ -68,7 +68,7 @@ describe("fetchDocument", () => {
       })
   )
 
-  it.effect("[K-01] asks caches on the way to ask the origin, beside the validators, where that is wanted", () =>
+  it.effect("[K-01] with noCache makes HTTP caches revalidate, in addition to the validators", () =>
     Effect.gen(function*() {
       const { asked } = yield* ask({}, { cachedHeaders: { etag: "\"a\"" }, noCache: true })
       assert.deepStrictEqual(asked[0]?.headers, {
@@ -98,7 +98,7 @@ describe("fetchDocument", () => {
       assert.deepInclude(error.error.details, { status })
     }))
 
-  it.effect("a failure takes the origin's Retry-After along, as seconds or as a date", () =>
+  it.effect("a failure contains the origin's Retry-After, as seconds or as a date", () =>
     Effect.gen(function*() {
       const [seconds, date] = [
         yield* ask({ status: 503, headers: { "retry-after": "7" } }),
@@ -125,7 +125,7 @@ describe("fetchDocument", () => {
       assert.strictEqual(errorOf(exit).code, "DISCOVERY_INVALID")
     }))
 
-  it.effect("[S1-06] the age counts from when the request was sent, and dates from when the answer came", () =>
+  it.effect("[S1-06] the age counts from the sending of the request, and dates from the reception of the response", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust("1 hour")
       const { exit } = yield* ask({ body: new TextEncoder().encode("{}"), takes: "2 seconds" })

@@ -1,6 +1,6 @@
 /**
- * A process of its own, which a broken connection might end: an origin that answers with ten content codings, and is cut
- * off once the egress gave up. Prints what each request came to.
+ * A separate process, since a broken connection might end it: an origin responds with ten content codings and is cut off
+ * after the egress gave up. Prints the result of each request.
  */
 import { eventually } from "@keelson/testing/eventually"
 import { httpsOrigin } from "@keelson/testing/httpsOrigin"

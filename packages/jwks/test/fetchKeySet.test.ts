@@ -11,7 +11,7 @@ const lazy = { prefetch: false }
 const exact = { ...lazy, retryJitter: "none", refreshJitter: "0 millis" } as const
 
 describe("fetchKeySet", () => {
-  it.effect("[S1-16] the next attempt waits as long as the provider asks, where the deadline has room for it", () =>
+  it.effect("[S1-16] the next attempt waits for the provider's Retry-After if the deadline allows it", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(statusOf(429, { "retry-after": "3" }), { ...exact, maxAttempts: 2 })
       const fiber = yield* Effect.forkChild(Effect.exit(cache.refresh), { startImmediately: true })
@@ -22,7 +22,7 @@ describe("fetchKeySet", () => {
       yield* Fiber.await(fiber)
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[S1-16] a provider that never answers fails as a timeout, which says so", () =>
+  it.effect("[S1-16] a provider that never responds fails with TIMEOUT and its message", () =>
     Effect.gen(function*() {
       const { cache } = yield* cacheOf(hanging, lazy)
       const fiber = yield* Effect.forkChild(Effect.exit(cache.refresh), { startImmediately: true })
@@ -39,11 +39,14 @@ describe("fetchKeySet", () => {
       assert.deepInclude(error, { code: "NETWORK_ERROR", message: "Key set fetch ended with a defect" })
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("[S1-24] a 304 that nobody asked for is a failure that names it", () =>
+  it.effect("[S1-24] an unsolicited 304 is a failure that names it", () =>
     Effect.gen(function*() {
       const { cache } = yield* cacheOf(statusOf(304), { ...lazy, maxAttempts: 1 })
       const error = errorOf(yield* Effect.exit(cache.refresh))
-      assert.deepInclude(error, { code: "JWKS_INVALID", message: "304 for a request without validators" })
+      assert.deepInclude(error, {
+        code: "JWKS_INVALID",
+        message: "Provider responded with status 304 to a request without validators"
+      })
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[L5] generations go on after an invalidation", () =>
@@ -59,7 +62,7 @@ describe("fetchKeySet", () => {
       assert.deepStrictEqual(generations, [1, 2, 3])
     }).pipe(Effect.scoped, quiet))
 
-  it.effect("an algorithm that an import refuses is tried once, and is no candidate", () =>
+  it.effect("an algorithm for which the import fails is tried once, and gives no candidate", () =>
     Effect.gen(function*() {
       const tried: Array<string> = []
       const key = { type: "public", extractable: false, usages: ["verify"], algorithm: { name: "x" } } as const
@@ -78,7 +81,7 @@ describe("fetchKeySet", () => {
 })
 
 describe("events of a fetch", () => {
-  /** What a refresh tells, with another document than the one that is held. */
+  /** The events of a refresh with a document other than the cached one. */
   const told = (before: ReadonlyArray<string>, after: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(revalidating(jwks(...before), "\"1\""), exact)
@@ -94,7 +97,7 @@ describe("events of a fetch", () => {
 
   const same = ["a", "b"]
 
-  it.effect("[S1-09] [S1-08] a 304 is told as such, with its cause, and changes no keys", () =>
+  it.effect("[S1-09] [S1-08] a 304 is reported as such, with its cause, and changes no keys", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* told(same, same), ["forced", "notModified", "NotModified"])
     }))

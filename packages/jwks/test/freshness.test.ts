@@ -20,7 +20,7 @@ const cacheControl = (value: string): HeaderRecord => ({ "cache-control": value 
 const titleOf = (headers: HeaderRecord): string =>
   Object.entries(headers).map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(", ")
 
-/** One test per case: what the headers say, in seconds. */
+/** One test per case: the stated lifetime of the headers, in seconds. */
 const states = (ids: string, cases: ReadonlyArray<readonly [HeaderRecord, number | undefined]>): void => {
   for (const [headers, expected] of cases) {
     it(`${ids} reads ${titleOf(headers)} as ${expected === undefined ? "silent" : `${expected} s`}`, () => {
@@ -68,7 +68,7 @@ describe("statedLifetime", () => {
     ])
   })
 
-  describe("what forbids use without asking", () => {
+  describe("directives that require revalidation", () => {
     states("[S1-07] [K-01]", [
       [cacheControl("no-store"), 0],
       [cacheControl("no-cache"), 0],
@@ -85,7 +85,7 @@ describe("statedLifetime", () => {
     ])
   })
 
-  describe("what changes nothing", () => {
+  describe("ignored headers and directives", () => {
     states("[K-01]", [
       [cacheControl("private, max-age=3600"), 3600],
       [{ "cache-control": "max-age=3600", "set-cookie": "a=b" }, 3600],
@@ -122,7 +122,7 @@ describe("statedLifetime", () => {
       [{ "cache-control": "max-age=3600", age: "9".repeat(400) }, 0]
     ])
 
-    it("[K-01] is what Age says, not how old Date looks to our clock", () => {
+    it("[K-01] is taken from Age, not computed from Date by our clock", () => {
       assert.strictEqual(secondsOf({ "cache-control": "max-age=3600", date: at(-86_400) }), 3600)
     })
   })
@@ -188,7 +188,7 @@ describe("statedLifetime", () => {
     ])
   })
 
-  describe("what is invalid", () => {
+  describe("invalid values", () => {
     const values = [
       "",
       "\"\"",
@@ -240,7 +240,7 @@ describe("statedLifetime", () => {
   })
 
   describe("the clock", () => {
-    it("[R29] is never the system's: reception is when it is told to be", () => {
+    it("[R29] is never the system's: the time of reception is the argument", () => {
       const spy = vi.spyOn(Date, "now").mockImplementation(() => assert.fail("the system clock was read"))
       onTestFinished(() => {
         spy.mockRestore()
@@ -286,7 +286,7 @@ describe("lifetime", () => {
     })
   }
 
-  it("[S1-07] is minTtl for no-store, no-cache, an Expires in the past and what is invalid", () => {
+  it("[S1-07] is minTtl for no-store, no-cache, an Expires in the past and invalid values", () => {
     for (const value of ["no-store", "no-cache", "max-age=soon"]) assert.strictEqual(heldTo(cacheControl(value)), 30)
     assert.strictEqual(heldTo({ expires: at(-1) }), 30)
     assert.strictEqual(heldTo({ vary: "*" }), 30)
@@ -298,13 +298,13 @@ describe("lifetime", () => {
     assert.strictEqual(heldTo({ "cache-control": "max-age=3600", age: "3580" }), 30)
   })
 
-  it("[S1-07] is ttl as it is where the response is silent, outside the bounds too", () => {
+  it("[S1-07] is ttl if the response states none, even outside the bounds", () => {
     assert.strictEqual(heldTo({}), 3600)
     assert.strictEqual(heldTo({}, { ttl: Duration.seconds(60), minTtl: Duration.seconds(90) }), 60)
     assert.strictEqual(heldTo({}, { ttl: Duration.hours(5), maxTtl: Duration.hours(2) }), 18_000)
   })
 
-  it("[S1-07] is one value where minTtl is maxTtl", () => {
+  it("[S1-07] is constant if minTtl equals maxTtl", () => {
     const own = { minTtl: Duration.seconds(100), maxTtl: Duration.seconds(100) }
     for (const seconds of [0, 99, 100, 101]) assert.strictEqual(heldTo(cacheControl(`max-age=${seconds}`), own), 100)
   })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import { makeKeyedLock } from "../src/internal/registry/keyedLock.ts"
 
-/** Work that tells when it begins, and ends when told. */
+/** Work that reports its start, and ends when released. */
 const makeWork = Effect.gen(function*() {
   const lock = makeKeyedLock()
   const begun: Array<string> = []
@@ -19,7 +19,7 @@ const makeWork = Effect.gen(function*() {
 })
 
 describe("keyedLock", () => {
-  it.effect("runs what has the same key one by one, and does not wait for another key", () =>
+  it.effect("runs effects with the same key one by one, and does not wait for another key", () =>
     Effect.gen(function*() {
       const { begun, start } = yield* makeWork
       const first = yield* start("a", "first")
@@ -27,14 +27,14 @@ describe("keyedLock", () => {
       yield* start("b", "other")
       assert.deepStrictEqual(begun, ["first", "other"])
       yield* first.end
-      // One that comes now must not get past the second, which nobody waits for yet.
+      // A new one must not run before the second.
       yield* start("a", "third")
       assert.deepStrictEqual(begun, ["first", "other", "second"])
       yield* second.end
       assert.deepStrictEqual(begun, ["first", "other", "second", "third"])
     }))
 
-  it.effect("goes on after one that was interrupted, whether it waited or ran", () =>
+  it.effect("continues after an interrupted effect, whether it was waiting or running", () =>
     Effect.gen(function*() {
       const { begun, start } = yield* makeWork
       const first = yield* start("a", "first")
@@ -47,7 +47,7 @@ describe("keyedLock", () => {
       assert.deepStrictEqual(begun, ["first", "third"])
     }))
 
-  it.effect("gives the key free after a failure", () =>
+  it.effect("releases the key after a failure", () =>
     Effect.gen(function*() {
       const lock = makeKeyedLock()
       assert.strictEqual(yield* Effect.flip(lock("a", Effect.fail("no"))), "no")

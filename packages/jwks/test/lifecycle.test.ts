@@ -21,7 +21,7 @@ const cached: CachedKeySet = {
 }
 const other: CachedKeySet = { ...cached, since: at(7) }
 
-/** Every phase, with traces of what happened before. */
+/** Every phase, with failures and cooldowns of earlier steps. */
 const before = { failures: 2, lastFailure: "TIMEOUT", retryAt: at(8), unknownAt: at(9), lastRefresh: at(1) } as const
 const states: Record<Phase, State> = {
   Empty: { ...initial, ...before, phase: "Empty", cached: undefined },
@@ -48,7 +48,7 @@ type Operation = keyof typeof operations
 const written = ({ transitions }: Step): string =>
   transitions.map(({ cause, from, to }) => `${from} -> ${to} (${cause})`).join(", ")
 
-/** Each operation in each phase, with the steps it has to take. */
+/** Each operation in each phase, with the expected transitions. */
 const table: ReadonlyArray<readonly [Operation, Phase, string]> = [
   ["begin", "Empty", "Empty -> Loading (lookup)"],
   ["begin", "Loading", ""],
@@ -88,7 +88,7 @@ const seven = [
 ]
 
 describe("lifecycle", () => {
-  it.each(table)("[S1-09] %s in %s takes the steps: %s", (operation, phase, steps) => {
+  it.each(table)("[S1-09] %s in %s makes the transitions: %s", (operation, phase, steps) => {
     assert.strictEqual(written(operations[operation](states[phase])), steps)
   })
 
@@ -120,7 +120,7 @@ describe("lifecycle", () => {
     }
   )
 
-  it.each(phases)("[S1-18] keys that came to %s reset failures and backoff, and not the cooldown", (phase) => {
+  it.each(phases)("[S1-18] keys accepted in %s reset failures and backoff, but not the cooldown", (phase) => {
     const { state } = succeed(states[phase], other, "loaded")
     assert.deepStrictEqual(state, {
       ...initial,
@@ -131,7 +131,7 @@ describe("lifecycle", () => {
     })
   })
 
-  it("[S1-31] a snapshot is no confirmation by the provider", () => {
+  it("[S1-31] a snapshot does not count as a confirmation by the provider", () => {
     assert.deepStrictEqual(succeed(states.Empty, other, "restored").state.lastRefresh, at(1))
     assert.deepStrictEqual(succeed(states.Refreshing, other, "notModified").state.lastRefresh, at(7))
   })

@@ -1,4 +1,4 @@
-/** Public keys of every form for tests: cheap, and valid in form where they are said to be. */
+/** Public keys of every form for tests: cheap, and of valid form unless stated otherwise. */
 import { Effect } from "effect"
 import type { ImportKey } from "../src/internal/keys/importKey.ts"
 
@@ -26,7 +26,7 @@ export const okpOf = (seed: number) => ({
   kid: `k${seed}`
 })
 
-/** Coordinates of the right length that are no point of P-256: what imports it refuses. */
+/** Coordinates of the right length that are not a point of P-256, so that the import rejects them. */
 export const offCurve = (seed: number) => ({
   kty: "EC",
   crv: "P-256",
@@ -34,7 +34,7 @@ export const offCurve = (seed: number) => ({
   y: Buffer.alloc(32).toString("base64url")
 })
 
-/** Imports without WebCrypto, whose threads virtual time does not wait for, and tells what it imported. */
+/** Imports without WebCrypto, since virtual time does not wait for its threads, and records the imports. */
 export const recording = (): { readonly imports: ReadonlyArray<string>; readonly importKey: ImportKey } => {
   const imports: Array<string> = []
   const importKey: ImportKey = ({ kid, kty }, alg) =>

@@ -24,7 +24,7 @@ describe("roster", () => {
     assert.isFalse(roster.wasRemoved(ids("a-", "bc")))
   })
 
-  it("[S0-19] lists the entries of an issuer in the order in which they came, a replaced one in its place", () => {
+  it("[S0-19] lists the entries of an issuer in the order of registration; a replaced one keeps its place", () => {
     const roster = makeRoster<{ readonly issuer: string; readonly n: number }>()
     roster.set(ids("a", "p"), entry("i", 1))
     roster.set(ids("a", "q"), entry("other", 2))
@@ -36,7 +36,7 @@ describe("roster", () => {
     assert.deepStrictEqual(roster.ofIssuer("none", "i"), [])
   })
 
-  it("forgets what was removed, and leaves the others of its issuer", () => {
+  it("drops a removed entry, and keeps the others of its issuer", () => {
     const roster = makeRoster<{ readonly issuer: string; readonly n: number }>()
     roster.set(ids("a", "p"), entry("i", 1))
     roster.set(ids("a", "q"), entry("i", 2))
@@ -48,7 +48,7 @@ describe("roster", () => {
     assert.deepStrictEqual(roster.entries(), [])
   })
 
-  it("puts one that comes again at the end", () => {
+  it("puts an entry that is added again at the end", () => {
     const roster = makeRoster<{ readonly issuer: string; readonly n: number }>()
     for (const [n, provider] of ["p", "q"].entries()) roster.set(ids("a", provider), entry("i", n))
     roster.remove(ids("a", "p"))

@@ -3,7 +3,7 @@ import { Clock, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { makeSaver } from "../src/internal/snapshot/saver.ts"
 
-/** A saver whose writes wait for a gate each, with what was written and what was interrupted. */
+/** A saver each of whose writes waits for a gate; records completed and interrupted writes. */
 const gated = Effect.fnUntraced(function*(gate: Latch.Latch) {
   const scope = yield* Scope.make()
   const begun: Array<string> = []
@@ -19,7 +19,7 @@ const gated = Effect.fnUntraced(function*(gate: Latch.Latch) {
   return { ...saver, scope, begun, written, interrupted }
 })
 
-/** A saver whose writes fail until they are told not to, with when they were made and which failures were the first. */
+/** A saver whose writes fail until switched; records their times, and which failures were the first. */
 const failing = Effect.fnUntraced(function*() {
   const scope = yield* Scope.make()
   const store = { isUp: false }
@@ -50,7 +50,7 @@ const closing = (scope: Scope.Closeable) =>
   })
 
 describe("saver", () => {
-  it.effect("writes in the background: who saves does not wait", () =>
+  it.effect("writes in the background: `save` does not wait", () =>
     Effect.gen(function*() {
       const gate = Latch.makeUnsafe()
       const { begun, save, scope, written } = yield* gated(gate)
@@ -63,7 +63,7 @@ describe("saver", () => {
       yield* Scope.close(scope, Exit.void)
     }))
 
-  it.effect("of what comes while one is written only the latest is written, after it", () =>
+  it.effect("of the values saved during a write only the latest is written after it", () =>
     Effect.gen(function*() {
       const gate = Latch.makeUnsafe()
       const { begun, flush, save, scope, written } = yield* gated(gate)
@@ -78,7 +78,7 @@ describe("saver", () => {
       yield* Scope.close(scope, Exit.void)
     }))
 
-  it.effect("[R28] the end of the scope waits for what is not written yet", () =>
+  it.effect("[R28] the end of the scope waits for the pending value", () =>
     Effect.gen(function*() {
       const gate = Latch.makeUnsafe()
       const { save, scope, written } = yield* gated(gate)
@@ -108,7 +108,7 @@ describe("saver", () => {
       assert.strictEqual(yield* closing(scope), 0)
     }))
 
-  it.effect("[S1-35] what could not be written is tried again after 1 s, 2 s, 4 s and so on, each minute at last", () =>
+  it.effect("[S1-35] a failed write is retried after 1 s, 2 s, 4 s and so on, at last every minute", () =>
     Effect.gen(function*() {
       const { firsts, save, scope, store, tried } = yield* failing()
       save("a")
@@ -148,7 +148,7 @@ describe("saver", () => {
       assert.deepStrictEqual(firsts, [true, false, true, false])
     }))
 
-  it.effect("[S1-35] a flush tries at once what waits for its next turn, and ends also where it fails", () =>
+  it.effect("[S1-35] a flush writes a value at once that waits for its retry, and ends even if it fails", () =>
     Effect.gen(function*() {
       const { flush, save, store, tried } = yield* failing()
       save("a")
@@ -163,7 +163,7 @@ describe("saver", () => {
       assert.deepStrictEqual(tried.at(-1)?.[0], "b")
     }))
 
-  it.effect("[R28] the end of the scope tries once more what could not be written, and no more after that", () =>
+  it.effect("[R28] the end of the scope retries a failed write once, and not after that", () =>
     Effect.gen(function*() {
       const { save, scope, tried } = yield* failing()
       save("a")
@@ -199,7 +199,7 @@ describe("saver", () => {
       })
   )
 
-  it.effect("[S0-20] a write that is under way when it is discarded, and fails, is not tried again", () =>
+  it.effect("[S0-20] a running write that is discarded and fails is not retried", () =>
     Effect.gen(function*() {
       let tries = 0
       const write = () => Effect.andThen(Effect.sync(() => tries++), Effect.delay(Effect.fail("down"), "1 second"))
@@ -211,7 +211,7 @@ describe("saver", () => {
       assert.strictEqual(tries, 1)
     }).pipe(Effect.scoped))
 
-  it.effect("[S0-20] a removal is after the write under way, in place of what waits, before what is saved later", () =>
+  it.effect("[S0-20] a removal runs after the running write, replaces the pending value, and runs before later values", () =>
     Effect.gen(function*() {
       const gate = Latch.makeUnsafe()
       const { remove, save, written } = yield* gated(gate)

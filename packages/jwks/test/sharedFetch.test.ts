@@ -11,7 +11,7 @@ const lookup: FetchRequest = { cause: "lookup", noCache: false }
 const forced: FetchRequest = { cause: "forced", noCache: true }
 const error = new KeelsonError.NetworkError({ code: "NETWORK_ERROR" })
 
-/** A flight whose runs wait for a gate, and then end as they are told to. */
+/** A shared fetch whose runs wait for a gate, and then end with a given result. */
 const gated = Effect.gen(function*() {
   const scope = yield* Scope.make()
   const gate = Latch.makeUnsafe()
@@ -28,7 +28,7 @@ const gated = Effect.gen(function*() {
 const forked = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(Effect.exit(self), { startImmediately: true })
 
 describe("flight", () => {
-  it.effect("[S1-10] who comes while a fetch is under way waits for it; who comes after it starts another", () =>
+  it.effect("[S1-10] callers during a fetch wait for it; a caller after it starts another", () =>
     Effect.gen(function*() {
       const { gate, isRunning, join, made } = yield* gated
       const first = yield* Effect.all([join(lookup), join(forced), join(lookup)].map(forked))
@@ -41,7 +41,7 @@ describe("flight", () => {
       assert.deepStrictEqual(made.runs, [lookup, forced])
     }))
 
-  it.effect("start does not wait, and starts nothing while a fetch is under way", () =>
+  it.effect("start does not wait, and starts nothing during a fetch", () =>
     Effect.gen(function*() {
       const { gate, isRunning, made, start } = yield* gated
       start(lookup)
@@ -53,7 +53,7 @@ describe("flight", () => {
       assert.deepStrictEqual(made.runs, [lookup])
     }))
 
-  it.effect("tells of its end once, however it ends; the next one is a new one", () =>
+  it.effect("calls onEnd once, however the fetch ends; the next fetch is a new one", () =>
     Effect.gen(function*() {
       const { gate, isRunning, join, made } = yield* gated
       gate.openUnsafe()
@@ -65,7 +65,7 @@ describe("flight", () => {
       assert.strictEqual(made.ends, 2)
     }))
 
-  it.effect("[L1] a waiter that is interrupted leaves the fetch to the others, and to those who come later", () =>
+  it.effect("[L1] interrupting a waiter does not affect the fetch for other and later waiters", () =>
     Effect.gen(function*() {
       const { gate, isRunning, join, made } = yield* gated
       for (let index = 0; index < 5; index++) yield* atOnce(Effect.exit(join(lookup)))

@@ -62,14 +62,14 @@ describe("conditionalHeaders", () => {
     "\"\u{1f511}\""
   ]
   for (const etag of malformed) {
-    it(`[S1-08] sends nothing for ${JSON.stringify(etag)}, which is no entity tag`, () => {
+    it(`[S1-08] sends nothing for ${JSON.stringify(etag)}, which is not an entity tag`, () => {
       assert.deepStrictEqual(conditionalHeaders({ etag }), {})
       assert.isEmpty(conditionalHeaders({ etag }))
     })
   }
 
   for (const value of ["", "0", "yesterday", "2026-01-01T00:00:00Z", `${date}, ${date}`]) {
-    it(`[S1-08] sends nothing for the Last-Modified ${JSON.stringify(value)}, which is no date`, () => {
+    it(`[S1-08] sends nothing for the Last-Modified ${JSON.stringify(value)}, which is not a date`, () => {
       assert.deepStrictEqual(conditionalHeaders({ "last-modified": value }), {})
       assert.isEmpty(conditionalHeaders({ "last-modified": value }))
     })
@@ -87,7 +87,7 @@ describe("kept", () => {
     date
   }
 
-  it("[S1-08] keeps what validation and the lifetime need, empty values too", () => {
+  it("[S1-08] keeps the headers that validation and lifetime need, also with empty values", () => {
     assert.deepStrictEqual(kept(needed), needed)
     assert.deepStrictEqual(kept({ expires: "" }), { expires: "" })
     assert.deepStrictEqual(kept({}), {})
@@ -117,21 +117,21 @@ describe("merged", () => {
 
   const stored = { etag: "\"a\"", "last-modified": earlier, "cache-control": "max-age=60", vary: "accept" }
 
-  it("[S1-08] keeps what a bare 304 lacks, and its lifetime starts anew", () => {
+  it("[S1-08] keeps headers that a 304 omits, and the lifetime starts again", () => {
     const aged = { ...stored, age: "50", date: earlier }
     assert.strictEqual(secondsOf(aged), 10)
     assert.deepStrictEqual(merged(aged, {}), stored)
     assert.strictEqual(secondsOf(merged(aged, {})), 60)
   })
 
-  it("[S1-08] replaces what a 304 has, and so the lifetime", () => {
+  it("[S1-08] replaces headers that a 304 has, and so the lifetime", () => {
     const changed = { "cache-control": "max-age=600", expires: later, vary: "origin", date, age: "20" }
     const both = merged({ ...stored, expires: earlier, date: earlier, age: "50" }, changed)
     assert.deepStrictEqual(both, { etag: "\"a\"", "last-modified": earlier, ...changed })
     assert.strictEqual(secondsOf(both), 580)
   })
 
-  it("[K-01] takes a Cache-Control as a whole, so that a 304 can take a max-age away", () => {
+  it("[K-01] replaces a Cache-Control as a whole, so that a 304 can remove a max-age", () => {
     assert.isUndefined(secondsOf(merged(stored, { "cache-control": "must-revalidate" })))
     assert.strictEqual(secondsOf(merged(stored, { "cache-control": "no-store" })), 0)
     assert.strictEqual(
@@ -144,7 +144,7 @@ describe("merged", () => {
     assert.strictEqual(secondsOf(merged(stored, { expires: later })), 60)
   })
 
-  it("[K-01] takes the Date of the 304, so that a stored Expires does not start anew", () => {
+  it("[K-01] uses the Date of the 304, so that a stored Expires does not start again", () => {
     const held = { expires: later, date: earlier }
     assert.strictEqual(secondsOf(held), 2400)
     assert.strictEqual(secondsOf(merged(held, { date })), 600)

@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 
-/** The milliseconds between two looks at a condition, and how many looks there are: two minutes, where the machine is idle. */
+/** Milliseconds between two checks of a condition, and the number of checks: two minutes on an idle machine. */
 const pause = 5
 const most = 24_000
 
-/** Waits, in real time and for two minutes at most, until a condition holds: a limit for what hangs, not for what is slow. */
+/** Waits in real time, for at most two minutes, until a condition holds. The limit is for hanging tests, not for slow ones. */
 export const eventually = (holds: () => boolean): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     let polls = 0
@@ -12,7 +12,9 @@ export const eventually = (holds: () => boolean): Effect.Effect<void> =>
       const isLate = ++polls > most
       if (!isLate && !holds()) return
       clearInterval(timer)
-      resume(isLate ? Effect.die(new Error(`Not within two minutes: ${holds.toString()}`)) : Effect.void)
+      resume(
+        isLate ? Effect.die(new Error(`Condition did not hold within two minutes: ${holds.toString()}`)) : Effect.void
+      )
     }, pause)
     return Effect.sync(() => clearInterval(timer))
   })

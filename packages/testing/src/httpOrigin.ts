@@ -1,4 +1,4 @@
-/** A real HTTP server on a free loopback port that answers by a script and counts what reaches it. */
+/** A real HTTP server on a free loopback port that responds by a script and counts its requests. */
 import { Effect, type Scope } from "effect"
 import { readFileSync } from "node:fs"
 import * as Http from "node:http"
@@ -6,8 +6,8 @@ import * as Https from "node:https"
 import { join } from "node:path"
 
 /**
- * What the origin does with one request: a status, a whole response, a connection that is reset before any answer, or
- * none at all. A body that is `endless` drips for as long as somebody listens.
+ * What the origin does with one request: sends a status or a whole response, resets the connection before any response, or
+ * never responds. An `endless` body is sent slowly until the client disconnects.
  */
 export type Answer = number | "reset" | "hang" | {
   readonly status: number
@@ -28,7 +28,7 @@ export interface Origin {
   readonly received: ReadonlyArray<Received>
   /** How many requests ended because the client closed the connection. */
   readonly aborted: () => number
-  /** Called with each request that is left without an answer. */
+  /** Called with each request that gets no response. */
   onHang: () => void
 }
 
@@ -77,7 +77,7 @@ const listen = (
     if (what === "hang") origin.onHang()
     else answer(request, response, what)
   }
-  // A client that goes away while it sends is no failure of the server's.
+  // A client that disconnects while it sends is not a failure of the server.
   server.on("request", (request, response) => void handle(request, response).catch(() => response.destroy()))
   return Effect.acquireRelease(
     Effect.callback<Origin>((resume) => {
@@ -96,13 +96,13 @@ const listen = (
   )
 }
 
-/** Answers the requests one after another as the script says, and 200 after its end. */
+/** Responds to the requests in turn as the script says, and with 200 after its end. */
 export const httpOrigin = (...script: ReadonlyArray<Answer>): Effect.Effect<Origin, never, Scope.Scope> =>
   Effect.suspend(() => listen(Http.createServer(), "http", script))
 
 const fixture = (name: string) => readFileSync(join(import.meta.dirname, "fixtures", name))
 
-/** The same behind TLS, with a certificate that nobody trusts. */
+/** The same over TLS, with an untrusted certificate. */
 export const selfSignedOrigin: Effect.Effect<Origin, never, Scope.Scope> = Effect.suspend(() =>
   listen(
     Https.createServer({ key: fixture("selfSigned.key.pem"), cert: fixture("selfSigned.cert.pem") }),

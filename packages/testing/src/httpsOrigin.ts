@@ -18,7 +18,7 @@ const fixture = (name: string): string => readFileSync(fixturePath(name), "utf8"
 /** The root that signed the authority of `server.cert.pem`. */
 export const caFile = fixturePath("root.cert.pem")
 
-/** The pin of the first certificate of a fixture, as OpenSSL would tell it. */
+/** The pin of the first certificate of a fixture, as OpenSSL computes it. */
 export const pinOf = (name: string): string =>
   createHash("sha256").update(new X509Certificate(fixture(name)).publicKey.export({ type: "spki", format: "der" }))
     .digest("base64")
@@ -30,10 +30,10 @@ export interface Origin {
   /** `method path` of every request so far. */
   readonly requests: ReadonlyArray<string>
   readonly headers: ReadonlyArray<Http.IncomingHttpHeaders>
-  /** Connections that were ever made to it, and those that still are. */
+  /** How many connections were ever made to it, and how many are still open. */
   readonly connections: () => number
   readonly open: () => number
-  /** Bytes that left for the network, of connections that are closed. */
+  /** Bytes sent to the network over connections that are closed now. */
   readonly written: () => number
 }
 
@@ -81,7 +81,7 @@ export interface OriginOptions {
   readonly plain?: boolean | undefined
 }
 
-/** An origin that answers by a function, over TLS. */
+/** An origin over TLS that responds by a function. */
 export const httpsOrigin = (handle: Handle, options: OriginOptions = {}): Effect.Effect<Origin, never, Scope.Scope> =>
   Effect.suspend(() => {
     const requests: Array<string> = []
@@ -96,12 +96,12 @@ export const httpsOrigin = (handle: Handle, options: OriginOptions = {}): Effect
     return counted(server, options.host ?? "127.0.0.1", { requests, headers })
   })
 
-/** A server that accepts connections, listens, and never says a word. */
+/** A server that accepts connections, reads, and never responds. */
 export const silentOrigin: Effect.Effect<Origin, never, Scope.Scope> = Effect.suspend(() =>
   counted(Net.createServer((socket) => socket.resume()), "127.0.0.1", { requests: [], headers: [] })
 )
 
-/** A proxy that tunnels every CONNECT to a port of this machine; `requests` tells what was asked for. */
+/** A proxy that tunnels every CONNECT to a port of this machine; `requests` lists the requested targets. */
 export const connectProxy = (port: number): Effect.Effect<Origin, never, Scope.Scope> =>
   Effect.suspend(() => {
     const requests: Array<string> = []
@@ -134,7 +134,7 @@ export interface Setup extends NodeEgress.Options {
   readonly environment?: Record<string, string> | undefined
 }
 
-/** Names resolve to 127.0.0.1, and there is no proxy, unless it is told otherwise. */
+/** By default names resolve to 127.0.0.1, and there is no proxy. */
 export const nodeEgress = (
   { environment = {}, resolve = resolved("127.0.0.1"), ...options }: Setup = {}
 ): Effect.Effect<Egress["Service"], KeelsonError.ConfigurationError, Scope.Scope> =>

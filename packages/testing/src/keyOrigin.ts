@@ -1,4 +1,4 @@
-/** A real origin of key sets that counts, what it may do with a request, caches over it, and a clock to move by hand. */
+/** A real origin of key sets that counts requests, its possible responses, caches over it, and a clock to move by hand. */
 import type { KeelsonError } from "@keelson/core"
 import { type Egress, JwksCache, type JwksOptions } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
@@ -9,13 +9,13 @@ import { type Handle, httpsOrigin, type Origin, type OriginOptions } from "./htt
 import { issuer } from "./scriptedProvider.ts"
 
 export interface KeyOrigin extends Origin {
-  /** Of the key set, by the address of the machine itself. */
+  /** The URL of the key set, by the loopback address. */
   readonly url: string
-  /** What it does with the requests from now on. */
+  /** Sets how it responds from now on. */
   answer: Handle
 }
 
-/** An origin without TLS, unless it is told otherwise. */
+/** An origin of key sets, by default without TLS. */
 export const keyOrigin = (
   answer: Handle,
   options: OriginOptions = { plain: true }
@@ -31,12 +31,12 @@ export const keyOrigin = (
     )
   })
 
-/** Answers with a document. */
+/** Responds with a document. */
 export const sending = (body: string, headers: Readonly<Record<string, string>> = {}): Handle => (_, response) => {
   response.writeHead(200, headers).end(body)
 }
 
-/** Answers with a document, or with 304 to whoever has it. */
+/** Responds with a document, or with 304 if the client has it. */
 export const revalidating =
   (body: string, etag: string, headers: Readonly<Record<string, string>> = {}): Handle => (request, response) => {
     if (request.headers["if-none-match"] === etag) response.writeHead(304, { etag, ...headers }).end()
@@ -47,31 +47,31 @@ export const failing = (status: number): Handle => (_, response) => {
   response.writeHead(status).end()
 }
 
-/** Leads elsewhere. */
+/** Redirects. */
 export const redirecting = (location: string): Handle => (_, response) => {
   response.writeHead(302, { location }).end()
 }
 
-/** Reads the request, and never answers. */
+/** Reads the request, and never responds. */
 export const hanging: Handle = () => {}
 
-/** Answers with a part of a document, after which nothing comes. */
+/** Responds with a part of a document, then hangs. */
 export const stalling = (part: string): Handle => (_, response) => {
   response.writeHead(200, { "content-length": "100000" }).write(part)
 }
 
-/** Answers with a part of a document, and breaks off. */
+/** Responds with a part of a document, then closes the connection. */
 export const breaking = (part: string, headers: Readonly<Record<string, string>>): Handle => (request, response) => {
   response.writeHead(200, headers)
   response.write(part, () => request.socket.destroy())
 }
 
-/** Resets the connection before any answer. */
+/** Resets the connection before any response. */
 export const resetting: Handle = (request) => {
   request.socket.resetAndDestroy()
 }
 
-/** Sends a byte every few milliseconds, for as long as somebody listens. */
+/** Sends a byte every few milliseconds until the client disconnects. */
 export const dripping: Handle = (_, response) => {
   response.writeHead(200)
   const timer = setInterval(() => response.write(" "), 5)
@@ -80,7 +80,7 @@ export const dripping: Handle = (_, response) => {
 
 const mebibyte = Buffer.alloc(1_048_576, " ")
 
-/** Sends so many MiB, as fast as they are taken. */
+/** Sends this many MiB, as fast as the client reads. */
 export const sendingMebibytes = (count: number): Handle => (_, response) => {
   response.writeHead(200)
   const send = (left: number): void => {
@@ -91,7 +91,7 @@ export const sendingMebibytes = (count: number): Handle => (_, response) => {
   send(count)
 }
 
-/** Answers with a text, compressed, in chunks. */
+/** Responds with a compressed text, in chunks. */
 export const sendingGzip = (text: string): Handle => {
   const packed = gzipSync(text)
   return (_, response) => {
@@ -101,7 +101,7 @@ export const sendingGzip = (text: string): Handle => {
   }
 }
 
-/** Keeps its answers back until it is told: first to begin them, then to end them. */
+/** Holds back responses until they are released: first their start, then their end. */
 export const inParts = (body: string) => {
   const waiting: Array<ServerResponse> = []
   const half = Math.floor(body.length / 2)
@@ -115,18 +115,18 @@ export const inParts = (body: string) => {
   }
 }
 
-/** What reaches the tests' servers by their addresses, and nothing else. */
+/** An egress that reaches only the tests' servers, by their addresses. */
 export const localEgress: Layer.Layer<Egress.Egress, KeelsonError.ConfigurationError> = NodeEgress.layer({
   allowLocalhost: true,
   proxy: "none"
 })
 
-/** A failure comes with the first request, however slow the machine, and nothing is fetched before it is asked for. */
+/** One attempt with long limits, so that a slow machine causes no timeout, and no prefetch. */
 export const plain = { maxAttempts: 1, attemptTimeout: "1 minute", deadline: "1 minute", prefetch: false } as const
 
 export type Cache = JwksCache.JwksCache["Service"]
 
-/** A cache in the scope, over an origin. What it logs goes nowhere. */
+/** A cache in the scope, over an origin. Its log is discarded. */
 export const cacheAt = (
   { url }: Pick<KeyOrigin, "url">,
   options: Partial<JwksOptions.Options> = {},
@@ -137,10 +137,10 @@ export const cacheAt = (
     (context) => Context.get(context, JwksCache.JwksCache)
   ).pipe(Effect.provide(Logger.layer([])))
 
-/** Moves time forward at once, on both clocks: who sleeps until then wakes. */
+/** Moves both clocks forward at once, and wakes sleeps that are then due. */
 export type Move = (by: Duration.Input) => Effect.Effect<void>
 
-/** Timers take no more than this, and are set again. */
+/** Longest delay of one timer; longer sleeps set it again. */
 const longestTimer = 2 ** 31 - 1
 
 /** The real clock, which can be moved forward by hand. */

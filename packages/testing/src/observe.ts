@@ -1,4 +1,4 @@
-/** What tests see of a cache in virtual time: outcomes, events, and everything that leaves the process. */
+/** Observes a cache in virtual time: results, events, and all output that leaves the process. */
 import { PrometheusEndpoint } from "@keelson/core"
 import type { JwksCache, JwksEvent } from "@keelson/jwks"
 import { Effect, type Fiber, Logger, References, Stream, Tracer } from "effect"
@@ -7,14 +7,14 @@ import { header } from "./scriptedProvider.ts"
 
 type Cache = JwksCache.JwksCache["Service"]
 
-/** What a lookup gives: the key ids it found, or the code it failed with. */
+/** The result of a lookup: the key ids, or the error code. */
 export const outcome = (cache: Pick<Cache, "find">, kid?: string): Effect.Effect<string> =>
   Effect.match(cache.find(header(kid)), {
     onSuccess: (found) => found.map((candidate) => candidate.kid ?? "-").join(),
     onFailure: ({ code }) => code
   })
 
-/** Runs up to its first wait: what it gave by then, `undefined` where it waits. It does not go on. */
+/** Runs an effect up to its first wait. Returns its result, or `undefined` if it waits; it is then interrupted. */
 export const atOnce = <A>(self: Effect.Effect<A>): Effect.Effect<A | undefined> =>
   Effect.gen(function*() {
     const fiber: Fiber.Fiber<A> = yield* Effect.forkChild(self, { startImmediately: true })
@@ -38,11 +38,11 @@ export const metric = (name: string, labels: string): Effect.Effect<number | und
     return line === undefined ? undefined : Number(line.split(" ")[1])
   })
 
-/** Without its log: a property fails a hundred fetches. */
+/** Discards the log, since a property fails a hundred fetches. */
 export const quiet = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(self, References.MinimumLogLevel, "None")
 
-/** The spans and log lines of whatever this is provided to. */
+/** Collects the spans and log lines of the effect that this is provided to. */
 export const recording = () => {
   const spans: Array<Tracer.NativeSpan> = []
   const lines: Array<string> = []
@@ -65,7 +65,7 @@ export const recording = () => {
   return { spans, lines, record }
 }
 
-/** A span with all that it carries, as text. */
+/** A span with all its data, as text. */
 export const spanText = (span: Tracer.NativeSpan): string =>
   inspect([span.name, span.attributes, span.events, span.status._tag === "Ended" ? span.status.exit : undefined], {
     depth: 12

@@ -1,11 +1,11 @@
-/** A real OpenID provider on a loopback port, whose signing keys are rotated, and which is killed and started again. */
+/** A real OpenID provider on a loopback port. Its signing keys can be rotated, and it can be stopped and restarted. */
 import { Effect, Predicate, type Scope } from "effect"
 import { exportJWK, generateKeyPair, type JWK } from "jose"
 import * as Http from "node:http"
 import { createRequire } from "node:module"
 import type { Socket } from "node:net"
 
-/** What is used of the package, which has no types. */
+/** The part of the package used here; the package has no types. */
 interface OidcProviderModule {
   readonly Provider: new(issuer: string, configuration: object) => { readonly callback: () => Http.RequestListener }
 }
@@ -27,7 +27,7 @@ export const signingKey = (alg: string, kid: string): Effect.Effect<SigningKey> 
 
 export interface OidcProvider {
   readonly issuer: string
-  /** The paths that were asked for so far, tokens left out. */
+  /** The paths requested so far, except those of token requests. */
   readonly requests: ReadonlyArray<string>
   /** Publishes these keys from now on. It signs with the first one of an algorithm. */
   readonly rotate: (keys: ReadonlyArray<SigningKey>) => Effect.Effect<void>
@@ -42,14 +42,14 @@ export interface OidcProvider {
 const client = { client_id: "tests", client_secret: "secret" } as const
 const resource = "https://api.example/"
 
-/** Keeps nothing: JWTs need no store. */
+/** A store that keeps nothing, since JWTs need none. */
 class Forgetful {
   readonly upsert = async (): Promise<void> => {}
   readonly find = async (): Promise<undefined> => {}
   readonly destroy = async (): Promise<void> => {}
 }
 
-/** How tokens of an algorithm are signed: by a published key, or by the secret that the resource server knows too. */
+/** How tokens of an algorithm are signed: by a published key, or by the secret that the resource server shares. */
 const signingOf = (alg: string, secret: string | undefined) =>
   alg.startsWith("HS") ? { alg, key: Buffer.from(secret ?? ""), kid: "key" } : { alg }
 
@@ -64,7 +64,7 @@ const configuration = (keys: ReadonlyArray<SigningKey>, secret: string | undefin
     grant_types: ["client_credentials"],
     redirect_uris: [],
     response_types: [],
-    // Of no use here, but one of the keys has to be for it.
+    // Not used here, but the provider requires a key for it.
     id_token_signed_response_alg: keys[0]?.alg
   }],
   ttl: { ClientCredentials: 600 },
@@ -94,10 +94,10 @@ const tokenFrom = (issuer: string, alg: string) =>
     if (Predicate.hasProperty(answer, "access_token") && Predicate.isString(answer.access_token)) {
       return answer.access_token
     }
-    throw new Error(`No token: ${JSON.stringify(answer)}`)
+    throw new Error(`The provider returned no token: ${JSON.stringify(answer)}`)
   })
 
-/** A provider that runs, with these keys; and with a secret for the tokens of HS algorithms. */
+/** Starts a provider with these keys, and with a secret for the tokens of HS algorithms. */
 export const oidcProvider = Effect.fnUntraced(function*(
   keys: ReadonlyArray<SigningKey>,
   secret?: string

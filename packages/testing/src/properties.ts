@@ -1,4 +1,4 @@
-/** Properties under fast-check, each case of an effect in its own virtual time. */
+/** Properties with fast-check. Each case of an effect has its own virtual time. */
 import { Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -28,7 +28,7 @@ export const forAll = <A>(
   task.meta.cases = ran
 }
 
-/** A property of effects: each case in a virtual time and scope of its own. Reports how many cases ran. */
+/** A property of effects. Each case has its own virtual time and scope. Reports how many cases ran. */
 export const forAllEffect = async <A, E>(
   { task }: Pick<TestContext, "task">,
   cases: number,

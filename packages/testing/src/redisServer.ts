@@ -1,4 +1,4 @@
-/** A Redis server of the test's own, on a socket in a temporary directory. */
+/** A Redis server for one test, on a socket in a temporary directory. */
 import { NodeRedis } from "@effect/platform-node"
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
@@ -10,7 +10,7 @@ import { eventually } from "./eventually.ts"
 
 const isInstalled = spawnSync("redis-server", ["--version"]).error === undefined
 
-/** Why the tests that need Redis are skipped; `undefined` where they are not. */
+/** The reason to skip tests that need Redis; `undefined` if they run. */
 export const skipReason = isInstalled ? undefined : "redis-server is not installed"
 
 if (!isInstalled && process.env["KEELSON_REQUIRE_REDIS"] === "1") {
@@ -18,11 +18,11 @@ if (!isInstalled && process.env["KEELSON_REQUIRE_REDIS"] === "1") {
 }
 
 export interface RedisServer {
-  /** Of the socket. */
+  /** The path of the socket. */
   readonly path: string
   /** A connection to it, as an application makes it. */
   readonly redis: ReturnType<typeof NodeRedis.layer>
-  /** Stops the process without ending it: connections stay open, and nothing answers. */
+  /** Suspends the process: connections stay open, and nothing responds. */
   readonly freeze: Effect.Effect<void>
   readonly thaw: Effect.Effect<void>
   readonly kill: Effect.Effect<void>
@@ -32,7 +32,7 @@ export interface RedisServer {
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
 
-/** A server that is not started yet. */
+/** A server that is not started. */
 export const makeRedisServer: Effect.Effect<RedisServer, never, Scope.Scope> = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -62,7 +62,7 @@ export const makeRedisServer: Effect.Effect<RedisServer, never, Scope.Scope> = E
   })
 )
 
-/** Whether a connection to a socket is accepted: it is there a moment before that. */
+/** Whether a connection to a socket is accepted; the socket exists shortly before that. */
 const accepts = (path: string): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
     const socket = connect(path)
@@ -74,7 +74,7 @@ const accepts = (path: string): Effect.Effect<boolean> =>
     socket.once("error", () => end(false))
   })
 
-/** Kills the process, frozen or not, and takes its socket away. */
+/** Kills the process, suspended or not, and removes its socket. */
 const end = (state: { readonly child: ChildProcess | undefined }, path: string): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { child } = state
@@ -86,7 +86,7 @@ const end = (state: { readonly child: ChildProcess | undefined }, path: string):
     )
   })
 
-/** A server that runs. */
+/** A server that is started. */
 export const redisServer: Effect.Effect<RedisServer, never, Scope.Scope> = Effect.tap(
   makeRedisServer,
   (server) => server.start

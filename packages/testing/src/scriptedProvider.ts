@@ -1,4 +1,4 @@
-/** A key set provider that answers by a script, in virtual time, and caches over it. */
+/** A key set provider that responds by a script in virtual time, and caches over it. */
 import { KeelsonError } from "@keelson/core"
 import { Egress, JwksCache, type JwksOptions, JwksRegistry } from "@keelson/jwks"
 import { Context, Effect, Layer, type Scope } from "effect"
@@ -10,7 +10,7 @@ export const url = "https://idp.example/jwks"
 /** The ids of a provider in a registry. */
 export const ids = (tenantId: string, providerId: string): JwksOptions.Names => ({ tenantId, providerId })
 
-/** A key of a set as published: valid in form, and told from others by its `kid` and material. */
+/** A published key of valid form, identified by its `kid` and material. */
 export const jwk = (kid: string | undefined, members: Readonly<Record<string, unknown>> = {}) => ({
   kty: "OKP",
   crv: "Ed25519",
@@ -24,7 +24,7 @@ export const jwk = (kid: string | undefined, members: Readonly<Record<string, un
 /** A document with these keys. */
 export const jwks = (...kids: ReadonlyArray<string>): string => JSON.stringify({ keys: kids.map((kid) => jwk(kid)) })
 
-/** The header of a token that one of them signed. */
+/** The header of a token signed by one of them. */
 export const header = (kid?: string) => ({ alg: "EdDSA", ...(kid === undefined ? undefined : { kid }) })
 
 interface Reply {
@@ -39,23 +39,23 @@ export type Answer = (request: Egress.EgressRequest) => Effect.Effect<Reply, Kee
 export interface Provider {
   /** Every request so far, in order. */
   readonly requests: ReadonlyArray<Egress.EgressRequest>
-  /** When each of them came, in milliseconds of the monotonic clock. */
+  /** When each request arrived, in milliseconds of the monotonic clock. */
   readonly times: ReadonlyArray<number>
-  /** How many requests are under way, and how many ended because they were interrupted. */
+  /** How many requests are running, and how many were interrupted. */
   readonly underWay: () => number
   readonly interrupted: () => number
-  /** What it does with the requests from now on. */
+  /** Sets how it responds from now on. */
   answer: Answer
 }
 
-/** Answers with a document. */
+/** Responds with a document. */
 export const documentOf = (body: string, headers: Readonly<Record<string, string>> = {}): Answer => () =>
   Effect.succeed({ status: 200, body, headers })
 
-/** Answers with keys. */
+/** Responds with keys. */
 export const keysOf = (...kids: ReadonlyArray<string>): Answer => documentOf(jwks(...kids))
 
-/** Answers with a document, or with 304 to whoever has it. */
+/** Responds with a document, or with 304 if the client has it. */
 export const revalidating = (
   body: string,
   etag: string,
@@ -71,18 +71,18 @@ export const revalidating = (
 export const statusOf = (status: number, headers: Readonly<Record<string, string>> = {}): Answer => () =>
   Effect.succeed({ status, headers })
 
-/** Answers like a server that is not there. */
+/** Fails as if no server were listening. */
 export const down: Answer = () =>
   Effect.fail(new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was refused" }))
 
-/** Never answers. */
+/** Never responds. */
 export const hanging: Answer = () => Effect.never
 
-/** Answers by the URL that is asked; others are down. */
+/** Responds by the requested URL; other URLs are down. */
 export const byUrl = (answers: Readonly<Record<string, Answer>>): Answer => (request) =>
   (answers[String(request.url)] ?? down)(request)
 
-/** A provider and the egress that reaches it. */
+/** A provider, and an egress that reaches it. */
 export const makeProvider = (
   answer: Answer
 ): { readonly provider: Provider; readonly egress: Layer.Layer<Egress.Egress> } => {
@@ -111,7 +111,7 @@ export const makeProvider = (
   return { provider, egress }
 }
 
-/** Imports without WebCrypto, whose threads virtual time does not wait for. */
+/** Imports keys without WebCrypto, since virtual time does not wait for its threads. */
 const importKey: ImportKey = (key, alg) =>
   Effect.succeed<CryptoKey>({
     type: "public",
@@ -120,10 +120,10 @@ const importKey: ImportKey = (key, alg) =>
     algorithm: { name: `${alg} ${key.kid}` }
   })
 
-/** Keys are imported without threads, in all that this is provided to. */
+/** Imports keys without threads in the effect that this is provided to. */
 export const virtualImport: Layer.Layer<never> = Layer.succeed(KeyImport, importKey)
 
-/** A cache in the scope, over a provider that answers by a script. */
+/** A cache in the scope, over a scripted provider. */
 export const cacheOf = (
   answer: Answer,
   options: Partial<JwksOptions.Options> = {},
@@ -140,7 +140,7 @@ export const cacheOf = (
     return { cache: Context.get(context, JwksCache.JwksCache), provider }
   })
 
-/** A registry in the scope, over a provider that answers for all of its URLs. */
+/** A registry in the scope, over a provider that responds at all URLs. */
 export const registryOf = (answer: Answer, more: Layer.Layer<never> = Layer.empty) =>
   Effect.gen(function*() {
     const { egress, provider } = makeProvider(answer)
@@ -148,7 +148,7 @@ export const registryOf = (answer: Answer, more: Layer.Layer<never> = Layer.empt
     return { registry: Context.get(context, JwksRegistry.JwksRegistry), provider }
   })
 
-/** The same, where checking a URL takes a few steps, in which others go on. */
+/** The same, but checking a URL yields a few times, so that other fibers run. */
 export const steppingRegistryOf = (answer: Answer) =>
   Effect.gen(function*() {
     const made = makeProvider(answer)

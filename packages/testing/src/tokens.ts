@@ -24,7 +24,7 @@ const makePair = async (alg: ValidationPolicy.Algorithm, kid: string): Promise<P
   return { alg, kid, privateKey, publicJwk: { ...await exportJWK(publicKey), kid, alg } }
 }
 
-/** The key pair of an algorithm and a name, generated once: RSA keys take long. */
+/** The key pair of an algorithm and a name, generated once, since RSA keys are slow to generate. */
 export const pairOf = (alg: ValidationPolicy.Algorithm, kid = `${alg}-1`): Effect.Effect<Pair> =>
   Effect.promise(() => {
     const name = `${alg} ${kid}`
@@ -77,7 +77,7 @@ const algorithmOf = (
 /** A validator of access tokens, with the claims of RFC 9068. */
 export class Tokens extends TokenValidator.Service<Tokens>()("test/Tokens", { claims: Claims.AccessToken }) {}
 
-/** The same, which checks on every use of a token that it is not revoked. */
+/** The same, which also checks on every use that the token is not revoked. */
 export class RevocableTokens extends TokenValidator.Service<RevocableTokens>()("test/RevocableTokens", {
   claims: Claims.AccessToken,
   revocation: Revocation.Revocation

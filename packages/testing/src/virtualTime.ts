@@ -1,8 +1,8 @@
-/** Clocks of tests: virtual time that runs out, and wall time that jumps. */
+/** Clocks for tests: virtual time with a limit, and wall time that jumps. */
 import { Clock, type Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 
-/** A virtual clock whose wall time can be set apart; monotonic time and sleeps don't move with it. */
+/** A virtual clock whose wall time can be set separately; monotonic time and sleeps are not affected. */
 export const skewedClock = Effect.map(Clock.Clock, (base) => {
   const skew = { millis: 0 }
   const now = () => base.currentTimeMillisUnsafe() + skew.millis
@@ -13,7 +13,7 @@ export const skewedClock = Effect.map(Clock.Clock, (base) => {
   return { skew, clock }
 })
 
-/** Runs an effect while virtual time passes, half an hour of it: how it ended, and how much time it took. */
+/** Runs an effect while half an hour of virtual time passes. Returns its exit and the time that it took. */
 export const runOut = <A, E, R>(self: Effect.Effect<A, E, R>, time: Duration.Input = "30 minutes") =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(Effect.timed(Effect.exit(self)), { startImmediately: true })

@@ -11,7 +11,7 @@ import * as FetchEgress from "../../src/FetchEgress.ts"
 const issuer = "https://idp.example/tenant"
 const lifetime = 60
 
-/** What the provider does from now on: with good metadata, of the n-th URI, or without. */
+/** How the provider responds from now on: with good metadata of the n-th URI, or otherwise. */
 type Step =
   | { readonly _tag: "Publish"; readonly uri: string }
   | { readonly _tag: "Spoil"; readonly answer: Answer }
@@ -67,7 +67,7 @@ const discoveryOf = Effect.gen(function*() {
 })
 
 describe("Discovery", () => {
-  it("the well-known URL of any issuer is on its own host, and a slash at the end makes none of it", (t) =>
+  it("the well-known URL of any issuer is on the issuer's host, and a trailing slash does not change it", (t) =>
     forAll(t, 1_000, fc.oneof(fc.webUrl({ withQueryParameters: false }), fc.webUrl(), fc.string()), (text) => {
       for (
         const [kind, name] of [["oidc", "openid-configuration"], ["oauth2", "oauth-authorization-server"]] as const
@@ -87,7 +87,7 @@ describe("Discovery", () => {
       }
     }))
 
-  it("[S4-38] whatever comes, metadata are those that were accepted last: the issuer's own, and no other", (t) =>
+  it("[S4-38] after any responses the metadata are the last accepted ones of this issuer", (t) =>
     forAllEffect(t, 300, fc.array(step, { minLength: 5, maxLength: 40 }), (steps) =>
       Effect.gen(function*() {
         const { discovery, provider } = yield* discoveryOf

@@ -14,7 +14,7 @@ const nowhere = (address: string, reach: Parameters<typeof isReachable>[1] = non
 
 const words = (text: string): ReadonlyArray<string> => text.trim().split(/\s+/)
 
-/** The blocks that R17 and IANA's registries name, written down apart from the code's own. */
+/** The blocks that R17 and IANA's registries name, listed independently of the source. */
 const refusedV4 = words(`
   0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
   192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24
@@ -39,7 +39,7 @@ const bounds = (cidr: string): readonly [first: bigint, last: bigint] => {
   return [first, first + (1n << BigInt(8 * octets.length - prefixLength)) - 1n]
 }
 
-/** Addresses of a block, its ends more often than chance has them. */
+/** Addresses of a block, with its bounds more often than at random. */
 const within = (cidr: string): fc.Arbitrary<bigint> => {
   const [first, last] = bounds(cidr)
   return fc.oneof(fc.constantFrom(first, last), fc.bigInt({ min: first, max: last }))
@@ -59,7 +59,7 @@ const beside = fc.constantFrom(...refusedV4).chain((cidr) => {
 const public4 = fc.oneof(beside, fc.bigInt({ min: 0n, max: 2n ** 32n - 1n }))
   .filter((value) => value >= 0n && value < 2n ** 32n && outside(value))
 
-/** Every way to write one IPv4 address as IPv6 that leads to it. */
+/** Every way to embed one IPv4 address in IPv6. */
 const carried = (value: bigint): ReadonlyArray<string> => [
   v6((0xffffn << 32n) | value),
   v6((0x64ff9bn << 96n) | value),
@@ -71,12 +71,12 @@ const carried = (value: bigint): ReadonlyArray<string> => [
 ]
 
 describe("Egress rules", () => {
-  it("[R17] an IPv4 address of a special block is refused, as it is and carried by IPv6", (context) =>
+  it("[R17] an IPv4 address of a special block is refused, also embedded in IPv6", (context) =>
     forAll(context, 1_000, within4, (value) => {
       for (const address of [v4(value), ...carried(value)]) assert.isTrue(nowhere(address), address)
     }))
 
-  it("[R17] any other IPv4 address is allowed, as it is and carried by IPv6", (context) =>
+  it("[R17] any other IPv4 address is allowed, also embedded in IPv6", (context) =>
     forAll(context, 1_000, public4, (value) => {
       for (const address of [v4(value), ...carried(value)]) assert.isFalse(nowhere(address), address)
     }))
@@ -84,7 +84,7 @@ describe("Egress rules", () => {
   it("[R17] an IPv6 address of a special block is refused", (context) =>
     forAll(context, 1_000, within6, (value) => assert.isTrue(nowhere(v6(value)), v6(value))))
 
-  it("[R17] of IPv6 that carries no IPv4, only 2000::/3 is ever allowed", (context) =>
+  it("[R17] of IPv6 addresses that embed no IPv4, only 2000::/3 is ever allowed", (context) =>
     forAll(context, 1_000, fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }), (value) => {
       const carries = [[80n, 0x64ff9b0001n], [96n, 0x64ff9bn], [32n, 0xffffn]].some(([bits = 0n, prefix]) =>
         value >> bits === prefix
@@ -92,7 +92,7 @@ describe("Egress rules", () => {
       if (value >> 125n !== 1n && !carries) assert.isTrue(nowhere(v6(value)), v6(value))
     }))
 
-  it("[R27] IPv6 of the blocks that are given out is allowed", (context) =>
+  it("[R27] IPv6 of the allocated blocks is allowed", (context) =>
     forAll(
       context,
       300,
@@ -100,7 +100,7 @@ describe("Egress rules", () => {
       (value) => assert.isFalse(nowhere(v6(value)), v6(value))
     ))
 
-  it("[K-07] an allowed network adds its own addresses and no others; loopback needs its own switch", (context) =>
+  it("[K-07] an allowed network adds its own addresses and no others; loopback needs a separate option", (context) =>
     forAll(
       context,
       500,
@@ -123,7 +123,7 @@ describe("Egress rules", () => {
       .map((upper) => text.split("").map((char, index) => upper[index] === true ? char.toUpperCase() : char).join(""))
   const spelt = (text: string) => fc.tuple(cased(text), fc.constantFrom("", ".")).map(([a, b]) => a + b)
 
-  it("[S1-20] a host is allowed exactly where it is an entry or ends with one at a dot, however both are spelt", (context) =>
+  it("[S1-20] a host is allowed exactly if it is an entry or a subdomain of one, however both are written", (context) =>
     forAll(
       context,
       1_000,
@@ -156,7 +156,7 @@ describe("Egress rules", () => {
       assert.strictEqual(both, alone && isListed(host, rule))
     }))
 
-  it("[S1-19] a URL that is allowed is https, has no user and no fragment, and is allowed again as it is", (context) =>
+  it("[S1-19] an allowed URL is https, has no user or fragment, and is allowed again unchanged", (context) =>
     forAll(context, 500, fc.webUrl({ withFragments: true, withQueryParameters: true }), (url) => {
       const rules = serviceRules(EgressOptions.make())
       const first = checkUrl(url, rules, undefined)

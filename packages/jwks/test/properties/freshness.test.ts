@@ -63,7 +63,7 @@ describe("freshness", () => {
     })
   })
 
-  it("[S1-07] a lifetime is within the bounds, and ttl where the response is silent", (context) => {
+  it("[S1-07] a lifetime is within the bounds, or ttl if the response states none", (context) => {
     const seconds = fc.integer({ min: 30, max: 200_000 }).map((n) => Duration.seconds(n))
     const all = fc.tuple(headers, reception, seconds, seconds, seconds)
     forAll(context, 2000, all, ([record, receivedAt, ttl, one, other]) => {
@@ -76,7 +76,7 @@ describe("freshness", () => {
     })
   })
 
-  it("[S1-06] [K-01] plain headers give what the arithmetic of RFC 9111, 4.2 gives", (context) => {
+  it("[S1-06] [K-01] plain headers give the result of the arithmetic of RFC 9111, 4.2", (context) => {
     const seconds = fc.nat(10_000)
     const optional = fc.option(seconds, { nil: undefined })
     const all = fc.tuple(optional, optional, fc.option(fc.integer({ min: -10_000, max: 10_000 }), { nil: undefined }))
@@ -95,7 +95,7 @@ describe("freshness", () => {
     })
   })
 
-  it("[R29] a lifetime depends on reception only where Expires has no Date", (context) => {
+  it("[R29] a lifetime depends on the time of reception only if Expires has no Date", (context) => {
     const dated = fc.tuple(headers, instant).map(([record, on]) => ({ ...record, date: httpDate(on) }))
     forAll(context, 1000, fc.tuple(dated, instant, instant), ([record, one, other]) => {
       assert.strictEqual(millisOf(record, one), millisOf(record, other))
@@ -114,7 +114,7 @@ describe("freshness", () => {
 })
 
 describe("validators", () => {
-  it("[S1-08] what is sent is a valid header value, and there is some wherever there is a validator", (context) => {
+  it("[S1-08] sent header values are valid, and every valid validator is sent", (context) => {
     forAll(context, 2000, headers, (record) => {
       const sent = conditionalHeaders(record)
       assert.doesNotThrow(() => new globalThis.Headers({ ...sent }))
@@ -130,7 +130,7 @@ describe("validators", () => {
     })
   })
 
-  it("[S1-08] merging is idempotent, and leaves what makes a refresh conditional", (context) => {
+  it("[S1-08] merging is idempotent, and keeps the validators", (context) => {
     forAll(context, 2000, fc.tuple(headers, headers), ([stored, notModified]) => {
       const once = merged(stored, notModified)
       assert.deepStrictEqual(merged(once, notModified), once)
@@ -139,7 +139,7 @@ describe("validators", () => {
     })
   })
 
-  it("[S1-08] a 304 with a lifetime of its own gives that one, whatever was stored", (context) => {
+  it("[S1-08] a lifetime in a 304 applies, whatever was stored", (context) => {
     const all = fc.tuple(headers, fc.nat(100_000), fc.nat(1000), instant)
     forAll(context, 1000, all, ([stored, maxAge, age, receivedAt]) => {
       const own = { "cache-control": `max-age=${maxAge}`, age: String(age), vary: "accept" }

@@ -47,7 +47,7 @@ const setOf = (all: ReadonlyArray<Key>) => {
 const canonical = (alg: string | undefined) => alg === "Ed25519" ? "EdDSA" : alg
 const isVerified = (alg: string) => !alg.startsWith("ML-DSA")
 
-/** Whether a key fits, told from the table above. */
+/** Whether a key fits, according to the table above. */
 const fits = (key: Key, alg: string): boolean =>
   isVerified(alg) && key.use !== "enc" &&
   kinds.some(({ crv, kty, own }) => kty === key.kty && crv === key.crv && own.some((name) => name === alg)) &&
@@ -74,7 +74,7 @@ describe("keySelection", () => {
       assert.deepStrictEqual(order, order.toSorted())
     }))
 
-  it("[S1-26] an equal set and header give the same, and keys that do not fit change nothing", (t) =>
+  it("[S1-26] an equal set and header give the same result, and keys that do not fit change nothing", (t) =>
     forAll(t, 2_000, fc.tuple(keys, keys, header), ([all, more, { alg, kid }]) => {
       const selection = select(setOf(all), { alg, kid })
       assert.deepStrictEqual(select(setOf(all.map((key) => ({ ...key }))), { alg, kid }), selection)

@@ -6,7 +6,7 @@ import * as Jwk from "../../src/Jwk.ts"
 import * as KeySet from "../../src/KeySet.ts"
 import { offCurve, okpOf, recording, rsaOf } from "../publicKeys.ts"
 
-/** Good keys, no two of one material: the seed is their place. */
+/** Good keys of different material, seeded by their position. */
 const good = (count: number): ReadonlyArray<Readonly<Record<string, unknown>>> =>
   Array.from({ length: count }, (_, seed) => seed % 2 === 0 ? okpOf(seed) : { ...rsaOf({ seed }), kid: `k${seed}` })
 
@@ -44,7 +44,7 @@ const damaged = fc.record({
 
 const anything = fc.oneof(keyLike, damaged, fc.jsonValue({ maxDepth: 3 }), fc.constant({ kty: "AKP", pub: "AA" }))
 
-/** What is skipped whatever stands beside it. */
+/** Entries that are skipped in any set. */
 const garbage = fc.oneof(anything, fc.constant(good(1)[0]).map((key) => ({ ...key, use: "enc" })))
   .filter((entry) => Result.isFailure(Jwk.parse(JSON.parse(JSON.stringify(entry)))))
 
@@ -121,7 +121,7 @@ describe("KeySet", () => {
     fc.constant((keys: ReadonlyArray<object>) => keys.toReversed())
   )
 
-  it("[S1-24] the same keys are the very same set, and any change of them is another generation", (t) =>
+  it("[S1-24] the same keys give the identical set, and any change of them another generation", (t) =>
     forAllEffect(
       t,
       300,

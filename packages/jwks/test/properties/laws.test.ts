@@ -10,18 +10,18 @@ import fc from "fast-check"
 const plain = { maxAttempts: 1, refreshJitter: Duration.zero } as const
 const hour = 3_600_000
 
-/** Answers after a second. */
+/** Responds after a second. */
 const slow = (...kids: ReadonlyArray<string>): Answer => () =>
   Effect.delay(Effect.succeed({ body: jwks(...kids) }), "1 second")
 
-/** When each of some waiters comes and goes, in milliseconds; never later than the answer. */
+/** When each waiter starts and is interrupted, in milliseconds; never later than the response. */
 const waiters = fc.array(fc.tuple(fc.nat(900), fc.nat(900)), { minLength: 1, maxLength: 99 })
 
 const step = <A extends string>(op: A, seconds: ReadonlyArray<number>) =>
   fc.record({ op: fc.constant(op), seconds: fc.constantFrom(...seconds) })
 
 describe("Laws", () => {
-  it("[L1] [S1-10] one request, whoever of 100 cold waiters is interrupted and when; the last one gets its key", (context) =>
+  it("[L1] [S1-10] one request, whichever of 100 cold waiters are interrupted and when; the last one gets its key", (context) =>
     forAllEffect(context, 100, waiters, (patterns) =>
       Effect.gen(function*() {
         const { cache, provider } = yield* cacheOf(slow("a"), { prefetch: false })
@@ -35,7 +35,7 @@ describe("Laws", () => {
         assert.deepStrictEqual([provider.requests.length, provider.interrupted()], [1, 0])
       }).pipe(quiet)))
 
-  it("[L1] [L8] [R28] at whatever moment the scope closes, the request ends, and each waiter has its answer or is told", (context) =>
+  it("[L1] [L8] [R28] whenever the scope closes, the request ends, and each waiter gets its key or fails", (context) =>
     forAllEffect(
       context,
       100,
@@ -59,7 +59,7 @@ describe("Laws", () => {
         })
     ))
 
-  it("[L2] [L3] [K-02] unknown keys, failures and the schedule each keep their limit, and a held key is answered at once", (context) => {
+  it("[L2] [L3] [K-02] unknown keys, failures and the schedule each keep their limit, and a cached key is returned at once", (context) => {
     const operations = fc.array(
       fc.oneof(
         fc.record({ op: fc.constant("unknown" as const), kid: fc.integer({ min: 1, max: 5 }).map((id) => `u${id}`) }),
@@ -131,7 +131,7 @@ describe("Laws", () => {
               now.wall < confirmed.wall + hour + 60_000
             if (!isTrusted) {
               assert.isFalse(candidate?.trust.holds(clock))
-              // What ended does not come back where the wall clock does.
+              // Expired keys do not return when the wall clock is set back.
               Object.assign(confirmed, { monotonic: -Infinity, wall: -Infinity })
             }
             const found = yield* atOnce(outcome(cache, "a"))
@@ -176,11 +176,11 @@ interface Attempt {
   readonly failed: boolean
 }
 
-/** The stale deadline of the last set that came. */
+/** The stale deadline of the last received set. */
 const trustedUntil = (attempts: ReadonlyArray<Attempt>): number =>
   (attempts.findLast(({ failed }) => !failed)?.at ?? -Infinity) + hour + 60_000
 
-/** Unknown keys ask once in 30 s; after a failure nobody asks for its backoff; the schedule waits for half a lifetime. */
+/** Unknown keys fetch once in 30 s; after a failure nothing fetches during its backoff; the schedule waits half a lifetime. */
 const assertLimits = (attempts: ReadonlyArray<Attempt>): void => {
   const unknown = attempts.filter(({ forUnknown }) => forUnknown)
   unknown.slice(1).forEach(({ at }, index) => assert.isAtLeast(at - (unknown[index]?.at ?? 0), 30_000))

@@ -1,6 +1,6 @@
 /**
- * What a key set cache has to know and to do, told simply: it sees what the provider was asked and answered, and what the
- * cache tells of itself, and says what of it must not be.
+ * A simple model of a key set cache. It observes the requests and responses of the provider and the events of the cache, and
+ * reports violations.
  */
 import { Duration } from "effect"
 import type { JwksEvent, Phase, TransitionCause } from "../../src/JwksEvent.ts"
@@ -19,11 +19,11 @@ const later = (at: Moment, millis: number): Moment => ({
 
 export const passed = (since: Moment, at: Moment): number => Number(at.monotonic - since.monotonic) / 1_000_000
 
-/** A limit in time is reached on the clock that is further. */
+/** A time limit is reached by the clock that is ahead. */
 export const isReached = (moment: Moment, at: Moment): boolean =>
   at.monotonic >= moment.monotonic || at.wall >= moment.wall
 
-/** What a response said: the age limits, and what tells its body from others. */
+/** What a response states: its lifetime, and the version of its body. */
 export interface Said {
   readonly etag?: string
   readonly lastModified?: string
@@ -47,10 +47,10 @@ export interface Exchange {
   outcome: Outcome | undefined
 }
 
-/** What is held upstream, as it was last told to the cache. */
+/** The upstream keys as last sent to the cache. */
 export interface Held {
   readonly keys: ReadonlyArray<Key>
-  /** The same for all that is held until other keys come. */
+  /** The same for all confirmations until other keys are accepted. */
   readonly trust: object
   readonly said: Said
   readonly since: Moment
@@ -67,7 +67,7 @@ interface Fetch {
   last: Exchange
 }
 
-/** What is being done by the test at this moment; `undefined` for what happens by itself. */
+/** What the test is doing at this moment; `undefined` for scheduled work. */
 type Doing = { readonly kind: "lookup" | "refresh" | "invalidate" | "close" } | undefined
 
 export interface Model {
@@ -83,20 +83,20 @@ export interface Model {
   /** Counts invalidations. */
   epoch: number
   isClosed: boolean
-  /** Whether keys that are gone reached their stale deadline. */
+  /** Whether the dropped keys reached their stale deadline. */
   hasExpired: boolean
   doing: Doing
-  /** Whether a lookup waits; and whether one does for a key that the held set lacks. */
+  /** Whether a lookup waits; and whether one waits for a key that the cached set lacks. */
   readonly waits: { any: () => boolean; unknown: () => boolean }
   started: number
   succeeded: number
   notModified: number
   failed: number
-  /** Keys that came when their stale deadline had passed already, since the wall clock was set meanwhile. */
+  /** Keys accepted after their stale deadline, since the wall clock was set during the fetch. */
   stillborn: number
-  /** Whether a step told of the failure of the fetch that is about to end. */
+  /** Whether a transition reported the failure of the fetch that is about to end. */
   hasToldFailure: boolean
-  /** Monotonic time has passed without timers, so that what is due may be late. */
+  /** Whether monotonic time has passed without timers, so that scheduled work may be late. */
   isLate: boolean
 }
 
@@ -124,7 +124,7 @@ export const makeModel = (settings: Settings, now: () => Moment): Model => ({
   isLate: false
 })
 
-/** Notes what breaks a law. */
+/** Records a violation. */
 export const must = (model: Model, holds: boolean, law: string): void => {
   if (!holds) model.violations.push(law)
 }
@@ -133,14 +133,14 @@ export const must = (model: Model, holds: boolean, law: string): void => {
 export const trusted = (model: Model): Held | undefined =>
   model.held === undefined || isReached(model.held.staleUntil, model.now()) ? undefined : model.held
 
-/** The clocks parted by more than half a minute since the keys were confirmed. */
+/** Whether the clocks diverged by more than half a minute since the keys were confirmed. */
 export const hasParted = (held: Held, at: Moment): boolean =>
   at.wall - held.since.wall - passed(held.since, at) > 30_000
 
-/** Nothing forbids a fetch after a failure. */
+/** Whether the failure backoff allows a fetch. */
 export const mayRetry = (model: Model): boolean => model.retryAt === undefined || isReached(model.retryAt, model.now())
 
-/** Nothing forbids a fetch for an unknown key. */
+/** Whether the cooldown allows a fetch for an unknown key. */
 export const mayAsk = (model: Model): boolean =>
   mayRetry(model) && (model.unknownAt === undefined || isReached(model.unknownAt, model.now()))
 
@@ -152,7 +152,7 @@ const lifetime = ({ date, expires, maxAge }: Said, { maxTtl, minTtl, ttl }: Sett
 
 const idsOf = (keys: ReadonlyArray<Key>): string => JSON.stringify(keys)
 
-/** What is held after an answer. */
+/** The cached keys after a response. */
 const heldAfter = (model: Model, { outcome, sentAt }: Exchange): Held | undefined => {
   if (outcome?.is !== "document" && outcome?.is !== "notModified") return undefined
   const before = model.held
@@ -208,7 +208,7 @@ const transitions: ReadonlyMap<string, ReadonlyArray<TransitionCause>> = new Map
   ["Refreshing Empty", ["expired", "invalidated"]]
 ])
 
-/** Whether something may be the cause of a step now. */
+/** Whether a transition may have this cause now. */
 const mayCause = (model: Model, cause: TransitionCause): boolean => {
   const { doing, held } = model
   const at = model.now()
@@ -252,7 +252,7 @@ const changed = (model: Model, { cause, from, to }: { from: Phase; to: Phase; ca
   }
 }
 
-/** The failure backoff: 1 s, doubling to 60 s, and what the provider asked for up to that. */
+/** The failure backoff: 1 s, doubling to 60 s, or the provider's Retry-After up to that. */
 const backoff = (failures: number, retryAfter: number): number =>
   Math.max(Math.min(1000 * 2 ** (failures - 1), 60_000), Math.min(retryAfter, 60_000))
 
@@ -282,7 +282,7 @@ const gaveUp = (model: Model, nextAttempt: number): void => {
   model.fetch = undefined
 }
 
-/** The cache tells of something. */
+/** Handles an event of the cache. */
 export const happened = (model: Model, event: JwksEvent): void => {
   if (event._tag === "Changed") changed(model, event)
   if (event._tag === "Failed") gaveUp(model, Duration.toMillis(event.nextAttempt))

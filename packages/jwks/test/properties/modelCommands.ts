@@ -1,7 +1,7 @@
-/** What a case of the model test does, as plain data. */
+/** The commands of a model test case, as plain data. */
 import fc from "fast-check"
 
-/** A key as published: one kid may come with new material. */
+/** A published key: a kid may be published again with new material. */
 export interface Key {
   readonly kid: string | undefined
   readonly version: number
@@ -14,18 +14,18 @@ export interface Wanted {
   readonly alg: string
 }
 
-/** What is done at once, without waiting for it. */
+/** A call that is started without waiting for it. */
 export type Op =
   | ({ readonly op: "find" } & Wanted)
   | { readonly op: "keySet" | "refresh" | "invalidate" }
   | { readonly op: "interrupt"; readonly n: number }
 
-/** What a response says about caching. */
+/** The caching headers of a response. */
 export type Caching =
   | { readonly says: "nothing" | "no-store" }
   | { readonly says: "max-age" | "expires"; readonly seconds: number }
 
-/** How the provider answers. */
+/** How the provider responds. */
 export type Weather =
   | { readonly is: "up" | "down" | "hanging" | "always304" }
   | { readonly is: "garbage"; readonly body: string }
@@ -34,13 +34,13 @@ export type Weather =
 export type Command =
   | { readonly do: "ops"; readonly ops: ReadonlyArray<Op> }
   | { readonly do: "pass"; readonly millis: number; readonly wall: number }
-  /** Time passes until about a limit, where there is one. */
+  /** Time passes until about a limit, if there is one. */
   | {
     readonly do: "reach"
     readonly limit: "refresh" | "expiry" | "stale" | "retry" | "unknown"
     readonly past: number
   }
-  /** Monotonic time passes, and no timer comes to its end: the process was not let run. */
+  /** Monotonic time passes, and no timer fires: the process was suspended. */
   | { readonly do: "freeze"; readonly millis: number }
   | { readonly do: "weather"; readonly weather: Weather; readonly delay: number }
   | {
@@ -118,7 +118,7 @@ const aWhile = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 5 * second, max: 2 * minute }) },
   { weight: 1, arbitrary: fc.integer({ min: 2 * minute, max: 10 * minute }) }
 )
-/** Longer ones than this are for clocks that nothing sleeps on: a day awake is a thousand fetches. */
+/** Longest time that passes with timers: an awake day would be a thousand fetches. */
 const awake = fc.oneof(
   { weight: 60, arbitrary: aWhile },
   { weight: 1, arbitrary: fc.integer({ min: 10 * minute, max: 2 * hour }) }
@@ -128,7 +128,7 @@ const asleep = fc.oneof(aWhile, fc.integer({ min: 10 * minute, max: 72 * hour })
 /** Time passes on both clocks. */
 export const pass: fc.Arbitrary<Command> = awake.map((millis) => ({ do: "pass", millis, wall: 0 }))
 
-/** The clocks part: the wall clock is set, the machine was suspended, or only monotonic time passes. */
+/** The clocks diverge: the wall clock is set, the machine was suspended, or only monotonic time passes. */
 export const part: fc.Arbitrary<Command> = fc.oneof(
   asleep.map((wall): Command => ({ do: "pass", millis: 0, wall })),
   asleep.map((wall): Command => ({ do: "pass", millis: 0, wall: -wall })),

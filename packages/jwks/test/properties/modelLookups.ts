@@ -1,4 +1,4 @@
-/** How the lookups of the model test may end. */
+/** The allowed results of the lookups of the model test. */
 import { Cause, type Clock, Exit, type Fiber } from "effect"
 import { JwksKeyNotFound, JwksUnavailable } from "../../src/JwksError.ts"
 import type { KeySet } from "../../src/KeySet.ts"
@@ -7,13 +7,13 @@ import { mayAsk, mayRetry, type Model, type Moment, must, passed, trusted } from
 import type { Key } from "./modelCommands.ts"
 import { materialOf } from "./modelUpstream.ts"
 
-/** Something that was asked of the cache. */
+/** A call to the cache. */
 export interface Asked {
-  /** What for; `undefined` for the whole set, or a refresh. */
+  /** The header; `undefined` for the whole set, or a refresh. */
   readonly header: JoseHeader | undefined
   readonly kind: "find" | "keySet" | "refresh"
   readonly at: Moment
-  /** What had happened before it. */
+  /** The counts of the model before the call. */
   readonly before: {
     readonly started: number
     readonly failed: number
@@ -35,7 +35,7 @@ export const ask = (model: Model, kind: Asked["kind"], header: JoseHeader | unde
   hasEnded: false
 })
 
-/** What the keys that are trusted have for a header. */
+/** The result for a header by the trusted keys. */
 export const selected = (
   keys: ReadonlyArray<Key>,
   { alg, kid }: JoseHeader
@@ -48,14 +48,14 @@ export const selected = (
 
 const isTooLong = ({ kid }: JoseHeader): boolean => (kid?.length ?? 0) > 256
 
-/** Whether memory has the answer, so that a reader never waits. */
+/** Whether memory has the result, so that a reader never waits. */
 export const isAnswered = (model: Model, header: JoseHeader): boolean => {
   const held = trusted(model)
   const found = held === undefined ? undefined : selected(held.keys, header)
   return isTooLong(header) || (found !== undefined && found !== "unknown")
 }
 
-/** Whether the header's key is one that the cache has to ask for. */
+/** Whether the cache must fetch for the header's key. */
 export const isUnknown = (model: Model, { header, hasEnded, kind }: Asked): boolean => {
   const held = trusted(model)
   return !hasEnded && kind === "find" && header !== undefined && !isTooLong(header) && held !== undefined &&
@@ -97,12 +97,12 @@ const isNotFound = (model: Model, { before, header }: Asked, { reason }: JwksKey
   must(model, model.started > before.started || !mayAsk(model), "L3: not found, and the provider was not asked")
 }
 
-/** Trust that was handed out, with what the model knows it by. */
+/** Returned trust, with its key in the model. */
 export type Trusts = Map<KeyTrust, object>
 
 const nameOf = ({ key }: Candidate): string => key.algorithm.name
 
-/** What an import of the model test calls a key. */
+/** The name that an import of the model test gives a key. */
 export const importedName = (alg: string, material: string): string => `${alg} ${material}`
 
 const isFound = (model: Model, trusts: Trusts, { header }: Asked, candidates: ReadonlyArray<Candidate>): void => {
@@ -133,11 +133,11 @@ const isSet = (model: Model, set: KeySet): void => {
   must(model, JSON.stringify(materials) === JSON.stringify(held.keys.map(materialOf)), "L5: not the keys that are held")
 }
 
-/** The end of what was asked. */
+/** Checks the result of a call. */
 export const ended = (model: Model, trusts: Trusts, asked: Asked, exit: Exit.Exit<unknown, unknown>): void => {
   asked.hasEnded = true
   if (Exit.isSuccess(exit)) {
-    // oxlint-disable-next-line no-unsafe-type-assertion -- what was asked tells what comes
+    // oxlint-disable-next-line no-unsafe-type-assertion -- the call determines the type of its result
     if (asked.kind === "find") isFound(model, trusts, asked, exit.value as ReadonlyArray<Candidate>)
     // oxlint-disable-next-line no-unsafe-type-assertion -- the same
     if (asked.kind === "keySet") isSet(model, exit.value as KeySet)
@@ -154,12 +154,12 @@ export const ended = (model: Model, trusts: Trusts, asked: Asked, exit: Exit.Exi
   else must(model, false, `a lookup ended with ${Cause.pretty(exit.cause)}`)
 }
 
-/** Nobody waits longer than for the fetch under way and one more, and again for each invalidation. */
+/** No call waits longer than for the running fetch and one more, and again for each invalidation. */
 export const isTooLate = (model: Model, { at, before, hasEnded }: Asked): boolean =>
   !hasEnded &&
   passed(at, model.now()) > 17_000 + 9000 * (model.epoch - before.epoch + model.stillborn - before.stillborn)
 
-/** Trust holds while its keys are held and trusted, and not a moment longer. */
+/** Trust holds exactly while its keys are cached and trusted. */
 export const holdsAgree = (model: Model, trusts: Trusts, clock: Clock.Clock): void => {
   for (const [trust, known] of trusts) {
     const isHeld = model.held?.trust === known

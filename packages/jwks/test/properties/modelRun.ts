@@ -1,4 +1,4 @@
-/** Runs the cases of the model test: each in a virtual time and scope of its own. */
+/** Runs the cases of the model test: each with its own virtual time and scope. */
 import { issuer, url } from "@keelson/testing/scriptedProvider"
 import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, type Fiber, Layer, Logger, Random, Scope } from "effect"
@@ -26,13 +26,13 @@ import {
 import { statusAgrees } from "./modelStatus.ts"
 import { egressOf, makeUpstream, type Upstream } from "./modelUpstream.ts"
 
-/** How far the clocks are from where the timers are. */
+/** Offsets of the clocks from the time of the timers. */
 interface Skew {
   millis: number
   monotonic: bigint
 }
 
-/** Everything that a case works with. */
+/** The state of a running case. */
 interface World {
   readonly model: Model
   readonly upstream: Upstream
@@ -79,7 +79,7 @@ const headerOf = ({ model, upstream }: World, { alg, n, of }: Wanted): JoseHeade
   return kid === undefined ? { alg } : { alg, kid }
 }
 
-/** Starts something that is asked of the cache, and judges how it ends. */
+/** Starts a call to the cache, and checks its result. */
 const start = (world: World, asked: Asked, self: Effect.Effect<unknown, unknown>): void => {
   const { model } = world
   world.asked.push(asked)
@@ -138,12 +138,12 @@ const run = (world: World, op: Op): void => {
   }
 }
 
-/** Lets all fibers run that wait for no time to pass. */
+/** Runs all fibers that do not wait for time to pass. */
 const settle = Effect.gen(function*() {
   for (let i = 0; i < 8; i++) yield* Effect.yieldNow
 })
 
-/** Milliseconds of monotonic time until a limit; zero where there is none. */
+/** Milliseconds of monotonic time until a limit; zero if there is none. */
 const untilLimit = ({ held, now, retryAt, unknownAt }: Model, limit: Extract<Command, { do: "reach" }>["limit"]) => {
   const limits = {
     refresh: held?.refresh[1],
@@ -188,17 +188,17 @@ const command = Effect.fnUntraced(function*(world: World, todo: Command) {
       yield* Scope.close(world.scope, Exit.void)
       model.doing = undefined
       model.held = undefined
-      // Imports are no waiting for the provider.
+      // Imports do not count as waiting for the provider.
       yield* TestClock.adjust(4 * world.importing)
       yield* settle
       must(model, world.asked.every(({ hasEnded }) => hasEnded), "L8: somebody waits after the scope was closed")
   }
 })
 
-/** How late the fiber that renews keys may be. */
+/** How late the scheduler's fiber may be. */
 const slack = 20
 
-/** What had to happen by itself. */
+/** Checks that scheduled work has happened. */
 const isAlive = ({ asked, model }: World): void => {
   const { failures, fetch, held, retryAt, settings } = model
   const now = model.now()
@@ -260,7 +260,7 @@ const makeWorld = Effect.fnUntraced(function*({ importing, settings }: Case, ske
   return world
 })
 
-/** Runs a case, and fails with the first law that is broken. */
+/** Runs a case, and fails with the first violation. */
 export const runCase = (one: Case): Effect.Effect<void, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const { clock: base, skew: wall } = yield* skewedClock

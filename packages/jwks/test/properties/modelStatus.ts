@@ -1,4 +1,4 @@
-/** What the status of the cache must say in the model test. */
+/** Checks the status of the cache in the model test. */
 import { DateTime } from "effect"
 import type { JwksStatus } from "../../src/JwksStatus.ts"
 import { isReached, type Model, must, trusted } from "./model.ts"
@@ -6,7 +6,7 @@ import { isReached, type Model, must, trusted } from "./model.ts"
 const isShare = (share: number, part: number, whole: number): boolean =>
   share >= 0 && share <= 1 && share === (whole === 0 ? 0 : part / whole)
 
-/** A first fetch that takes too long is bad, before it has failed. */
+/** The health is bad during a first fetch that takes too long. */
 const isHealth = (model: Model, health: JwksStatus["health"]): boolean =>
   health === healthOf(model) || (health === "bad" && model.phase === "Loading")
 
@@ -20,7 +20,7 @@ const healthOf = (model: Model): JwksStatus["health"] => {
 export const statusAgrees = (model: Model, status: JwksStatus, lookups: number): void => {
   const { metrics } = status
   const held = trusted(model)
-  // Past their stale deadline keys are none, even before a step tells of it.
+  // Keys past their stale deadline do not count, even before a transition reports it.
   const phase = model.held !== undefined && held === undefined ? "Empty" : model.phase
   must(model, status.state === phase, `S1-09: the state is ${status.state}, and no transition led to it`)
   const isHolding = status.state === "Ready" || status.state === "Refreshing"

@@ -1,4 +1,4 @@
-/** The provider of the model test: what it answers, and what must be true of each request. */
+/** The provider of the model test: its responses, and the checks of each request. */
 import { KeelsonError } from "@keelson/core"
 import { jwk } from "@keelson/testing/scriptedProvider"
 import { DateTime, Effect, Exit, Layer } from "effect"
@@ -18,7 +18,7 @@ import {
 } from "./model.ts"
 import type { Caching, Key, Weather } from "./modelCommands.ts"
 
-/** The provider as it is now. */
+/** The current state of the provider. */
 export interface Upstream {
   keys: ReadonlyArray<Key>
   /** Grows with each publication. */
@@ -40,7 +40,7 @@ export const makeUpstream = (): Upstream => ({
   underWay: 0
 })
 
-/** The material tells the versions of a kid apart. */
+/** The material distinguishes the versions of a kid. */
 export const materialOf = ({ kid, version }: Key): string =>
   Buffer.from(`${kid ?? "none"} ${version}`.padEnd(32, ".")).toString("base64url")
 
@@ -63,7 +63,7 @@ const say = ({ caching, tags, version }: Upstream, wall: number): Said => {
   }
 }
 
-/** What a 304 says; it tells nothing of the body. */
+/** The statement of a 304, which has no body. */
 const unsaid = ({ date, expires, maxAge }: Said): Said => ({
   date,
   ...(expires === undefined ? undefined : { expires }),
@@ -87,7 +87,7 @@ interface Answer {
   }
 }
 
-/** What comes of a request; `undefined` for a connection that is refused. */
+/** The response to a request; `undefined` for a refused connection. */
 const answerTo = (upstream: Upstream, headers: Readonly<Record<string, string>>, wall: number): Answer => {
   const { caching, weather } = upstream
   const said = say(upstream, wall)
@@ -112,7 +112,7 @@ const answerTo = (upstream: Upstream, headers: Readonly<Record<string, string>>,
   }
 }
 
-/** A fetch begins: somebody must be allowed to want it. */
+/** A fetch begins: something must allow it. */
 const begun = (model: Model, noCache: boolean): void => {
   const { doing, held, settings } = model
   const at = model.now()
@@ -140,7 +140,7 @@ const begun = (model: Model, noCache: boolean): void => {
   must(model, isCold || isAgain || isDue || isParted, "L3: a fetch that nothing asks for")
 }
 
-/** One more request of a fetch: another attempt, or the fetch again, since what came may not be used. */
+/** One more request of a fetch: another attempt, or a repetition because the result could not be used. */
 const continued = (model: Model, noCache: boolean): void => {
   const { fetch } = model
   const outcome = fetch?.last.outcome
@@ -176,7 +176,7 @@ const requested = (model: Model, upstream: Upstream, headers: Readonly<Record<st
   return exchange
 }
 
-/** Nobody but time, and the end of the scope, ends a request. */
+/** Only a timeout or the end of the scope interrupts a request. */
 const wasCut = (model: Model, exchange: Exchange): void => {
   const at = model.now()
   exchange.outcome = { is: "cut" }
@@ -187,7 +187,7 @@ const wasCut = (model: Model, exchange: Exchange): void => {
 
 const refused = new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was refused" })
 
-/** Reaches the provider. */
+/** An egress that reaches the provider. */
 export const egressOf = (model: Model, upstream: Upstream): Layer.Layer<Egress.Egress> => {
   const get = ({ headers = {}, url }: Egress.EgressRequest) =>
     Effect.suspend(() => {
@@ -205,7 +205,7 @@ export const egressOf = (model: Model, upstream: Upstream): Layer.Layer<Egress.E
         return Effect.succeed({ ...response, body, url: new URL(url) })
       })
       if (weather.is === "hanging") return ended(exchange, Effect.never)
-      // No network answers before it was asked.
+      // No network responds synchronously.
       return ended(exchange, delay === 0 ? Effect.andThen(Effect.yieldNow, answer) : Effect.delay(answer, delay))
     })
   const ended = <A, E>(exchange: Exchange, self: Effect.Effect<A, E>) =>

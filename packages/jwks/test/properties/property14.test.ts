@@ -15,7 +15,7 @@ import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 
-/** What the provider does from now on. */
+/** How the provider responds from now on. */
 const answers: Record<string, Answer> = {
   "a and b": keysOf("a", "b"),
   "b alone": keysOf("b"),
@@ -58,7 +58,7 @@ const cases = fc.record({
 
 type Cache = Effect.Success<ReturnType<typeof cacheOf>>
 
-/** Runs one operation to its end, and tells how many lookups it was. */
+/** Runs one operation to its end, and returns how many lookups it made. */
 const run = ({ cache, provider }: Cache, operation: Operation): Effect.Effect<number> => {
   const ended = <A, E>(self: Effect.Effect<A, E>, lookups: number) =>
     Effect.gen(function*() {

@@ -42,7 +42,7 @@ const operations = fc.array(
 )
 type Operation = typeof operations extends fc.Arbitrary<ReadonlyArray<infer A>> ? A : never
 
-/** What should be registered, and what was once handed out under it. */
+/** What should be registered, with the trust that lookups returned under it. */
 interface Registered {
   readonly issuer: string
   readonly url: string
@@ -77,7 +77,7 @@ const makeRun = Effect.gen(function*() {
     const conflict = o.kind === "register" ? current !== undefined : current?.issuer !== o.issuer
     if (o.kind === "update" && current === undefined) assert.strictEqual(code, "JWKS_NOT_REGISTERED")
     else assert.strictEqual(code, conflict ? "JWKS_CONFLICT" : "ok")
-    // Equal options change nothing: what was handed out is still trusted.
+    // Equal options change nothing: earlier candidates are still trusted.
     if (code !== "ok" || (current?.url === o.url && current.prefetch === o.prefetch)) return
     end(id)
     model.set(id, { issuer: o.issuer, url: o.url, prefetch: o.prefetch, handed: new Set() })
@@ -130,7 +130,7 @@ const makeRun = Effect.gen(function*() {
   return { run, check }
 })
 
-/** The candidate is one of those that a provider of the model resolves by itself; its trust is noted there. */
+/** The candidate is one of those that a provider of the model resolves; its trust is recorded there. */
 const claim = Effect.fnUntraced(function*(
   registry: JwksRegistry.JwksRegistry["Service"],
   tenant: string,
@@ -165,7 +165,7 @@ describe("registry", () => {
         }).pipe(Effect.provideService(References.MinimumLogLevel, "None")))
   )
 
-  it("[S1-28] is registered whole or not at all where registering is interrupted at any point", (context) =>
+  it("[S1-28] registering is atomic, wherever it is interrupted", (context) =>
     forAllEffect(
       context,
       200,

@@ -61,7 +61,7 @@ const applied = (original: string, { at, kind, unit }: Change): string => {
 
 const maxBytes = 10_000
 
-/** Runs an effect over a store of one text, which it can look at and replace. */
+/** Runs an effect over a store of one text, which it can read and replace. */
 const overOneText = Effect.fnUntraced(function*() {
   const store = yield* Layer.build(KeyValueStore.layerMemory)
   const layer = Layer.provide(JwksSnapshots.layerKeyValueStore({ key }), Layer.succeedContext(store))
@@ -74,7 +74,7 @@ const overOneText = Effect.fnUntraced(function*() {
 })
 
 describe("JwksSnapshots", () => {
-  it("[K-06] any snapshot comes back as it was saved", (context) =>
+  it("[K-06] any snapshot is loaded as it was saved", (context) =>
     forAllEffect(context, 300, snapshots, (snapshot) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(now)
@@ -83,7 +83,7 @@ describe("JwksSnapshots", () => {
         assert.deepStrictEqual(loaded, Option.some({ ...snapshot, persistedAt: now }))
       })))
 
-  it("[R18] after any one change of what is stored a load refuses, or gives the same snapshot", (context) =>
+  it("[R18] after any one change of the stored text a load refuses it, or returns the same snapshot", (context) =>
     forAllEffect(context, 1_000, fc.tuple(snapshots, changes), ([snapshot, change]) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(now)

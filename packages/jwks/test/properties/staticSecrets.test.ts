@@ -24,7 +24,7 @@ const make = (secret: string, encoding: StaticKeys.SecretKey["encoding"]) =>
 /** Even, as those of a generator of keys: without the small numbers and repetitions that are tried first. */
 const evenBytes = (minLength: number, maxLength: number) => fc.noBias(fc.uint8Array({ minLength, maxLength }))
 
-/** Judged with the text that it was decoded from. */
+/** Checked together with the text that it was decoded from. */
 const isRefused = (bytes: Buffer) => isKeyMaterial(bytes.toString("base64url"), bytes)
 
 const keys = [Keys.rsa, Keys.p256, Keys.ed25519].flatMap((pair) => [
@@ -63,7 +63,7 @@ describe("StaticKeys", () => {
         })
     ))
 
-  it("[S4-36] a public key is no secret in up to four encodings in each other", (t) =>
+  it("[S4-36] a public key in up to four nested encodings is rejected as a secret", (t) =>
     forAllEffect(
       t,
       300,

@@ -9,7 +9,7 @@ import { kept, merged } from "../http/validators.ts"
 import { type CachedKeySet, succeed } from "./lifecycle.ts"
 import { type ProviderState, Trust } from "./providerState.ts"
 
-/** How long after its request a document is refreshed, in milliseconds: early, but never before half of its lifetime. */
+/** Delay from the request to the refresh, in milliseconds: before expiry, but never before half the lifetime. */
 export const refreshDelay = (
   lifetimeMillis: number,
   { refreshEarly, refreshJitter }: Pick<JwksOptions, "refreshEarly" | "refreshJitter">,
@@ -33,7 +33,7 @@ const publishChanges = (state: ProviderState, next: KeySet, previous: KeySet): v
   if (removed > 0) state.publish({ _tag: "KeysRemoved", count: removed })
 }
 
-/** Accepts a fetched key set, which replaces the cached one as a whole. `random`, on [0, 1), spreads the next fetch. */
+/** Accepts a fetched key set, which replaces the cached one as a whole. `random`, in [0, 1), spreads the next refresh. */
 export const applyKeySet = (state: ProviderState, fetched: FetchedKeySet, random: number): CachedKeySet => {
   const { options } = state.parts
   const { confirmed, keys, response, url } = fetched
@@ -60,7 +60,7 @@ export const applyKeySet = (state: ProviderState, fetched: FetchedKeySet, random
   return next
 }
 
-/** Accepts a snapshot. It keeps its age, its lifetime is not extended, and a refresh is due at once. */
+/** Accepts a snapshot. It keeps its age and lifetime, and a refresh is due at once. */
 export const acceptSnapshot = (
   state: ProviderState,
   snapshot: Snapshot,
@@ -68,9 +68,9 @@ export const acceptSnapshot = (
   at: Instant
 ): void => {
   const { options } = state.parts
-  // A response that states no lifetime has `ttl`, also above `maxTtl`.
+  // A response that states no lifetime has `ttl`, which may exceed `maxTtl`.
   const longest = Math.max(Duration.toMillis(options.maxTtl), Duration.toMillis(options.ttl))
-  // A snapshot that was written under other options must not live longer than these allow.
+  // A snapshot written under other options must not live longer than the present options allow.
   const fresh = Math.min(snapshot.expiresAt - snapshot.receivedAt, longest)
   const stale = Math.min(snapshot.staleUntil - snapshot.expiresAt, Duration.toMillis(options.staleWindow))
   // A snapshot may be dated in the future, since the clocks of two machines differ.
@@ -92,7 +92,7 @@ export const acceptSnapshot = (
 }
 
 /**
- * Accepts the keys of a replaced provider under new options. They keep their age, their lifetime is not extended, and a
+ * Accepts the keys of a replaced provider under new options. They keep their age, their lifetime is never extended, and a
  * refresh is due at `refreshAt`.
  */
 export const acceptSeed = (state: ProviderState, cached: CachedKeySet, refreshAt: Instant): CachedKeySet => {

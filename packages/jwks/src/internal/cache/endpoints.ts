@@ -16,22 +16,22 @@ const limited = (all: ReadonlyArray<Candidate>): Candidates => {
     : Effect.succeed(candidates)
 }
 
-/** Merges the results of all endpoints of one issuer: a key of any of them counts; a key is unknown only if all of them have keys. */
+/** Merges the results of all endpoints of one issuer: a key of any endpoint counts; it is unknown only if all have keys. */
 const merge = (results: ReadonlyArray<Result.Result<ReadonlyArray<Candidate>, FindError>>): Candidates => {
-  const found = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
+  const candidates = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
   const failures = results.flatMap((result) => Result.isFailure(result) ? [result.failure] : [])
   const ambiguous = failures.find((error) => error._tag === "JwksKeyNotFound" && error.reason === "ambiguous")
-  // With too many candidates at one endpoint its keys would be left out.
+  // An endpoint with too many candidates returns none, so the merged list would be incomplete.
   if (ambiguous !== undefined) return Effect.fail(ambiguous)
-  if (found.length > 0) return limited(found)
+  if (candidates.length > 0) return limited(candidates)
   const down = failures.find((error) => error._tag === "JwksUnavailable")
   const known = failures.find((error) => error._tag === "JwksKeyNotFound" && error.reason !== "unknown")
   return Effect.fail(down ?? known ?? new JwksKeyNotFound({ reason: "unknown" }))
 }
 
 /**
- * The candidates of several endpoints of one issuer, in their order. For a token with a `kid`, candidates from memory are
- * enough; for one without, every endpoint is looked up.
+ * Finds the candidates of several endpoints of one issuer, in the order of the endpoints. For a token with a `kid`,
+ * candidates from memory are enough; for one without, every endpoint is looked up.
  */
 export const findAmong = (
   endpoints: ReadonlyArray<KeyLookup>,
@@ -39,8 +39,8 @@ export const findAmong = (
   clock: Clock.Clock
 ): Candidates => {
   const hits = endpoints.map((endpoint) => endpoint.hit(header, clock))
-  const found = hits.flatMap((hit) => hit?._tag === "Success" ? hit.value : [])
-  if (found.length > 0 && (header.kid !== undefined || hits.every((hit) => hit !== undefined))) return limited(found)
+  const cached = hits.flatMap((hit) => hit?._tag === "Success" ? hit.value : [])
+  if (cached.length > 0 && (header.kid !== undefined || hits.every((hit) => hit !== undefined))) return limited(cached)
   return Effect.flatMap(
     Effect.forEach(endpoints, (endpoint, index) => Effect.result(hits[index] ?? endpoint.miss(header)), {
       concurrency: "unbounded"

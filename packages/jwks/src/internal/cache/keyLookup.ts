@@ -20,32 +20,32 @@ export type FindError = JwksKeyNotFound | JwksUnavailable
 type Candidates = Effect.Effect<ReadonlyArray<Candidate>, FindError>
 
 /** The candidates of a header, as an effect that is made once: a hit allocates nothing. */
-export type Found = Exit.Exit<ReadonlyArray<Candidate>>
+export type Hit = Exit.Exit<ReadonlyArray<Candidate>>
 
-/** What a lookup has waited for so far. */
+/** How many fetches a lookup has waited for. */
 interface Progress {
-  /** Fetches that were running already, and may have begun before a rotation. One of them is waited for. */
+  /** Running fetches that the lookup joined, which may have begun before a key rotation; for an unknown key at most two. */
   readonly joined: number
-  /** Fetches that the lookup started: one, or two if the keys of the first expired at once since the clock was set. */
+  /** Fetches that the lookup started: one, or two if the first one's keys expired at once because the clock was set. */
   readonly started: number
 }
 
 const start: Progress = { joined: 0, started: 0 }
 
 /**
- * How much longer than the deadline of a fetch a lookup waits: for a snapshot, and for a permit, when thousands of
- * providers are due at once.
+ * How long a lookup waits beyond the deadline of a fetch: loading a snapshot takes time, and so does waiting for a permit
+ * when thousands of providers are due at once.
  */
 const patience = Duration.seconds(1)
 
-/** Clocks that diverge by more milliseconds than this show that the machine was suspended, or its wall clock was set. */
+/** Divergence of the clocks, in milliseconds, above which the machine was suspended or its wall clock was set. */
 const divergenceLimit = 30_000
 
 const notFound = (reason: NotFoundReason) => Effect.fail(new JwksKeyNotFound({ reason }))
 
-/** Finds keys of one provider: from memory where it has them, otherwise by waiting for a fetch. */
+/** Finds keys of one provider: in memory, or else by waiting for a fetch. */
 export class KeyLookup {
-  #memo: Map<string, Map<string | undefined, Found>> | undefined
+  #memo: Map<string, Map<string | undefined, Hit>> | undefined
   #memoOf: KeyTrust | undefined
   #lastStale: CachedKeySet | undefined
   #lastFlood: { readonly cooldown: Instant | undefined } | undefined
@@ -58,22 +58,22 @@ export class KeyLookup {
   }
 
   /** Returns the candidates if memory has them, and counts a hit. Never waits. */
-  hit(header: JoseHeader, clock: Clock.Clock): Found | undefined {
+  hit(header: JoseHeader, clock: Clock.Clock): Hit | undefined {
     const at = now(clock)
     const cached = this.#trusted(at)
     if (cached === undefined) return undefined
     const known = this.#memoOf === cached.trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
-    const found = known ?? this.#firstHit(cached, header)
-    if (found !== undefined) this.#countHit(cached, at, clock)
-    return found
+    const hit = known ?? this.#firstHit(cached, header)
+    if (hit !== undefined) this.#countHit(cached, at, clock)
+    return hit
   }
 
-  /** Returns the candidates of a header that `hit` does not answer, and counts a miss. */
+  /** Returns the candidates of a header for which `hit` returned `undefined`, and counts a miss. */
   miss(header: JoseHeader): Candidates {
     return this.#countMiss(this.#search(header, start))
   }
 
-  /** All trusted keys, fetched if there are none. Counts a hit or a miss. */
+  /** Returns all trusted keys, and fetches them if there are none. Counts a hit or a miss. */
   get keySet(): Effect.Effect<KeySet, JwksUnavailable> {
     return Effect.clockWith((clock) => {
       const at = now(clock)
@@ -90,23 +90,23 @@ export class KeyLookup {
       ? undefined
       : cached
   }
-  #firstHit(cached: CachedKeySet, header: JoseHeader): Found | undefined {
+  #firstHit(cached: CachedKeySet, header: JoseHeader): Hit | undefined {
     const selection = select(cached.keySet, header)
     return selection._tag === "Found" ? this.#memoize(cached, header, selection.keys) : undefined
   }
-  /** Keeps the candidates until the keys change; `undefined` if a key is not imported for the algorithm. */
-  #memoize(cached: CachedKeySet, header: JoseHeader, keys: ReadonlyArray<ImportedKey>): Found | undefined {
+  /** Remembers the candidates until the keys change; `undefined` if a key is not imported for the algorithm. */
+  #memoize(cached: CachedKeySet, header: JoseHeader, keys: ReadonlyArray<ImportedKey>): Hit | undefined {
     const candidates = candidatesOf(keys, header.alg, cached.trust)
     if (candidates === undefined) return undefined
     if (this.#memo === undefined || this.#memoOf !== cached.trust) {
       this.#memo = new Map()
       this.#memoOf = cached.trust
     }
-    const byKid = this.#memo.get(header.alg) ?? new Map<string | undefined, Found>()
+    const byKid = this.#memo.get(header.alg) ?? new Map<string | undefined, Hit>()
     this.#memo.set(header.alg, byKid)
-    const found = Exit.succeed(candidates)
-    byKid.set(header.kid, found)
-    return found
+    const hit = Exit.succeed(candidates)
+    byKid.set(header.kid, hit)
+    return hit
   }
   #countHit(cached: CachedKeySet, at: Instant, clock: Clock.Clock): void {
     const { monotonic, wall } = at
@@ -122,7 +122,7 @@ export class KeyLookup {
     this.#lastStale = cached
     this.#state.publish({ _tag: "StaleServed" })
   }
-  /** Starts a refresh that the scheduler has missed, as after a suspension. The lookup does not wait for it. */
+  /** Starts a refresh that the scheduler missed, as after a suspension. The lookup does not wait for it. */
   #refreshLate(cached: CachedKeySet, clock: Clock.Clock): void {
     if (this.#sharedFetch.isRunning()) return
     const { retryAt } = this.#state.current
@@ -165,7 +165,7 @@ export class KeyLookup {
     return this.#state.current.cached
   }
 
-  /** Without trusted keys: waits for the running fetch, or starts one if the last failure allows it. */
+  /** Loads keys if none are trusted: joins the running fetch, or starts one unless the delay after a failure forbids it. */
   #load<A, E>(
     again: (progress: Progress) => Effect.Effect<A, E>,
     progress: Progress,
@@ -179,8 +179,8 @@ export class KeyLookup {
   }
 
   /**
-   * A key that is not in the set causes one fetch in each cooldown, shared by all unknown keys. If the last fetch failed, the
-   * key may exist: the lookup fails as unavailable (503), not as not found (401).
+   * Handles a key that is not in the set: it causes one fetch in each cooldown, shared by all unknown keys. If the last fetch
+   * failed, the key may exist: the lookup fails as unavailable (503), not as not found (401).
    */
   #unknown(header: JoseHeader, progress: Progress, clock: Clock.Clock): Candidates {
     const { current } = this.#state
@@ -205,7 +205,7 @@ export class KeyLookup {
     this.#state.publish({ _tag: "FloodLimited" })
   }
 
-  /** Waits for a fetch, and searches again. */
+  /** Waits for a fetch, then searches again. */
   #fetchThen<A, E>(
     request: FetchRequest,
     again: (progress: Progress) => Effect.Effect<A, E>,
@@ -220,7 +220,7 @@ export class KeyLookup {
     return Effect.matchEffect(waited, {
       onFailure: ({ code }) =>
         code === "SHUTTING_DOWN" ? Effect.fail(new JwksUnavailable({ lastFailure: code })) : this.#unavailable(clock),
-      // A restored snapshot is no response of the provider: a key that it lacks may still be fetched.
+      // A restored snapshot is not a response of the provider: a key that it lacks may still be fetched.
       onSuccess: (result) =>
         again({
           started: progress.started + (isOwn && result !== "restored" ? 1 : 0),
@@ -234,22 +234,22 @@ export class KeyLookup {
     return Effect.fail(new JwksUnavailable({ lastFailure, retryAfter: Duration.millis(wait) }))
   }
 
-  /** Imports keys for the algorithm of the header first. A key that the platform refuses is no candidate. */
+  /** Imports the keys for the algorithm of the header, then returns them. A key that the platform rejects is left out. */
   #importThen(
     cached: CachedKeySet,
     header: JoseHeader,
     keys: ReadonlyArray<ImportedKey>,
     progress: Progress
   ): Candidates {
-    // Once for each algorithm: a key that was refused is not imported again for each token.
+    // Once for each algorithm: a rejected key is not imported again for each token.
     const imports = Effect.forEach(keys.filter((key) => !key.imported.has(header.alg)), (key) =>
       Effect.map(
         Effect.option(this.#state.parts.importKey(key, header.alg)),
-        (made) => key.imported.set(header.alg, Option.getOrUndefined(made))
+        (imported) => key.imported.set(header.alg, Option.getOrUndefined(imported))
       ))
     return Effect.flatMap(Effect.andThen(imports, Clock.Clock), (clock) => {
       const usable = keys.filter((key) => key.imported.get(header.alg) !== undefined)
-      // The trust in the keys may have ended meanwhile.
+      // The trust in the keys may have ended during the import.
       if (!cached.trust.holds(clock)) return this.#search(header, progress)
       return usable.length === 0
         ? notFound("mismatched")
@@ -258,6 +258,6 @@ export class KeyLookup {
   }
 }
 
-/** Finds the candidates of a header; an answer from memory needs no further step. */
+/** Finds the candidates of a header in memory, or else by `miss`. */
 export const findIn = (lookup: KeyLookup, header: JoseHeader): Candidates =>
   Effect.withFiber((fiber) => lookup.hit(header, fiber.getRef(Clock.Clock)) ?? lookup.miss(header))

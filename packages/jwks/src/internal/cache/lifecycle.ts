@@ -12,10 +12,10 @@ export type Phase = "Empty" | "Loading" | "Ready" | "Refreshing"
 /**
  * Why a state changed:
  *
- * - `lookup`, `start`, `retry`: a fetch without keys began, for a lookup, at the start, or after a failure;
- * - `due`, `forced`, `unknownKey`, `clock`: a refresh began, on schedule, by `refresh`, for an unknown key, or since the clocks
- *   diverged;
- * - `loaded`, `notModified`, `restored`: keys came, from a 200, a 304, or a snapshot;
+ * - `lookup`, `start`, `retry`: a first fetch began, for a lookup, at the start, or after a failure;
+ * - `due`, `forced`, `unknownKey`, `clock`: a refresh began, on schedule, by `refresh`, for an unknown key, or because the
+ *   clocks diverged;
+ * - `loaded`, `notModified`, `restored`: keys were accepted, from a 200, a 304, or a snapshot;
  * - `failed`: a fetch failed; `expired`: the stale deadline passed; `invalidated`: `invalidate` was called.
  */
 export type TransitionCause =
@@ -40,20 +40,20 @@ export interface Transition {
   readonly cause: TransitionCause
 }
 
-/** A key set in use, with its times. */
+/** A trusted key set in memory, with its times. */
 export interface CachedKeySet {
   readonly keySet: KeySet
   readonly trust: KeyTrust
   readonly skipped: ReadonlyArray<Skipped>
   /** The URL of the document. */
   readonly url: string
-  /** The document, for snapshots; empty without a store. */
+  /** The document, for snapshots; empty without a snapshot store. */
   readonly body: string
-  /** The headers of its response that matter for caching. */
+  /** The response headers that later requests and the lifetime depend on. */
   readonly headers: HeaderRecord
   /** When the request that confirmed the keys was sent. */
   readonly since: Instant
-  /** The `offset` of that moment. */
+  /** The `offset` of the clocks when the keys were accepted, from which later divergence is measured. */
   readonly offset: number
   readonly refreshAt: Instant
   readonly expiresAt: Instant
@@ -66,7 +66,7 @@ export type State =
     /** Consecutive failures; `errorCount` of the status. */
     readonly failures: number
     readonly lastFailure: ErrorCode.ErrorCode | undefined
-    /** Only a forced refresh fetches before this moment. */
+    /** Before this moment only a forced refresh fetches. */
     readonly retryAt: Instant | undefined
     /** An unknown key causes no fetch before this moment. */
     readonly unknownAt: Instant | undefined
@@ -101,14 +101,14 @@ const step = (from: State, to: State, cause: TransitionCause): Step => ({
   transitions: [{ from: from.phase, to: to.phase, cause }]
 })
 
-/** A fetch begins; no step if one is running. */
+/** Begins a fetch. No transition if one is running. */
 export const begin = (state: State, cause: TransitionCause): Step => {
   if (state.phase === "Empty") return step(state, { ...state, phase: "Loading" }, cause)
   if (state.phase === "Ready") return step(state, { ...state, phase: "Refreshing" }, cause)
   return stay(state)
 }
 
-/** A fetch or a snapshot brought keys. */
+/** Accepts keys from a fetch or a snapshot. */
 export const succeed = (state: State, cached: CachedKeySet, cause: "loaded" | "notModified" | "restored"): Step => {
   const begun = begin(state, "retry")
   const ready: State = {
@@ -123,7 +123,7 @@ export const succeed = (state: State, cached: CachedKeySet, cause: "loaded" | "n
   return { state: ready, transitions: [...begun.transitions, ...step(begun.state, ready, cause).transitions] }
 }
 
-/** How long nothing is fetched after this many failures in a row, in milliseconds. */
+/** Delay before the next fetch after this many failures in a row, in milliseconds. */
 export const failureDelay = (
   failures: number,
   options: Pick<JwksOptions, "failureDelay" | "maxFailureDelay">
@@ -133,7 +133,7 @@ export const failureDelay = (
     Duration.toMillis(options.maxFailureDelay)
   )
 
-/** A fetch failed: trusted keys stay in use, and the next fetch is delayed. */
+/** Records a failed fetch: trusted keys stay in use, and the next fetch is delayed. */
 export const fail = (
   state: State,
   failure: { readonly code: ErrorCode.ErrorCode; readonly retryAfter: number; readonly at: Instant },
@@ -148,7 +148,7 @@ export const fail = (
   return stay({ ...state, ...failed })
 }
 
-/** The trust in the keys ends: they expired or were invalidated. */
+/** Ends the trust in the keys, because they expired or were invalidated. */
 export const drop = (state: State, cause: "expired" | "invalidated"): Step => {
   if (state.cached === undefined) return stay(state)
   const begun = begin(state, cause)

@@ -50,7 +50,7 @@ export class Provider {
     if (old !== undefined) this.#takeOver(old, at, clock)
     this.schedule.start(at)
   }
-  /** Without a yield, so that no change of the other provider is lost. */
+  /** Runs synchronously, so that no change of the other provider is lost. */
   #takeOver(old: Provider, at: Instant, clock: Clock.Clock): void {
     const state = this.#state
     // Keys past their stale deadline are not taken over.
@@ -69,17 +69,17 @@ export class Provider {
       if (cached !== undefined) {
         state.begunAt = begunAt ?? at
         const seed = acceptSeed(state, cached, earlier(due, cached.staleUntil))
-        // A snapshot that the other provider had not written yet is lost with it.
+        // Saves the keys again, since the old provider discards its pending snapshot.
         state.onAccepted?.(seed)
       }
-      // The running fetch of the other provider is stopped, so that its unknown keys were never looked up.
+      // A running fetch of the old provider is interrupted, so its cooldown for unknown keys does not apply.
       const unknownAt = old.#sharedFetch.isRunning() ? undefined : current.unknownAt
       const limits = { failures, lastFailure, lastRefresh, retryAt, unknownAt }
       state.apply({ state: { ...state.current, ...limits }, transitions: [] })
     }
     old.#replaced()
   }
-  /** Another provider takes its place: it publishes and stores nothing any more. */
+  /** Called when another provider replaces this one: it stops publishing events and saving snapshots. */
   #replaced(): void {
     this.#state.isReplaced = true
     this.#state.onAccepted = undefined
@@ -89,7 +89,7 @@ export class Provider {
   /** Fetches now, or joins the running fetch. */
   get refresh(): Effect.Effect<RefreshResult, FetchError> {
     const join = this.#sharedFetch.join({ cause: "forced", noCache: true })
-    // The running fetch may have restored a snapshot, which is no response of the provider.
+    // The running fetch may have restored a snapshot, which is not a response of the provider.
     return Effect.flatMap(join, (result) => result === "restored" ? join : Effect.succeed(result))
   }
   /** Ends the trust in the keys at once, and then removes their snapshot, so that no restart brings them back. */
@@ -109,7 +109,7 @@ export class Provider {
   get persist(): Effect.Effect<void> {
     return this.#saver?.flush ?? Effect.void
   }
-  /** Removes its snapshot from the store, and drops a pending one. Takes as long as the store may. */
+  /** Removes the snapshot from the store, and drops a pending one. Waits for the store up to its time limit. */
   get forget(): Effect.Effect<void> {
     return this.#saver === undefined
       ? Effect.void
@@ -123,7 +123,7 @@ export class Provider {
 }
 
 /**
- * A provider in a scope. The end of the scope stops a running fetch, fails its waiters at once, and ends the trust in the
+ * Makes a provider in a scope. The end of the scope stops a running fetch, fails its waiters at once, and ends the trust in the
  * keys. Nothing is scheduled before `start`.
  *
  * Fails with `NetworkError` (`EGRESS_REFUSED`, `DISCOVERY_INVALID`) for a URL or issuer that can never be fetched.
@@ -149,7 +149,7 @@ export const makeProvider = Effect.fnUntraced(function*(
     location
   })
   state.scopeContext = yield* Effect.context<Scope.Scope>()
-  // Runs last, after everything that may still count.
+  // Runs last, after every finalizer that may still count.
   yield* Effect.addFinalizer(() => Effect.suspend(() => removeSeries(state)))
   yield* registerHealth(state)
   const saver = snapshots && store && (yield* saveInBackground(state, snapshots, store))

@@ -5,8 +5,8 @@ import type { ProviderState } from "./providerState.ts"
 import { healthLevel, healthOf } from "./providerStatus.ts"
 
 /**
- * Registers the health of a provider for as long as its scope is open. Lookups are registered at the first one, and the
- * clock skew once it is known: a series takes over a kilobyte, and most of ten thousand providers are idle.
+ * Registers the health of a provider until its scope closes. The lookup counts are registered at the first lookup and the
+ * clock skew when it is first known: a series takes over a kilobyte, and most of ten thousand providers are idle.
  */
 export const registerHealth = (state: ProviderState): Effect.Effect<void, never, Scope.Scope> =>
   Effect.clockWith((clock) => Metrics.register("jwksHealth", state.labels, () => healthLevel[healthOf(state, clock)]))
@@ -34,7 +34,7 @@ export const registerLookups = (state: ProviderState): void => {
 export const registerClockSkew = (state: ProviderState): void =>
   run(state, Metrics.register("jwksClockSkew", state.labels, () => state.clockSkew ?? 0))
 
-/** Removes the series that are not registered with the scope, since providers come and go. */
+/** Removes the series that the scope does not remove, so that removed providers leave none behind. */
 export const removeSeries = ({ isReplaced, labels }: ProviderState): Effect.Effect<void> =>
   isReplaced ? Effect.void : Effect.all([
     ...["success", "not_modified", "failure"].map((status) => Metrics.remove("jwksRefresh", { ...labels, status })),

@@ -52,7 +52,7 @@ const save = ({ parts }: ProviderState, snapshots: Snapshots, cached: CachedKeyS
     ...identityOf(parts),
     documentUrl: cached.url,
     body: cached.body,
-    // The headers that stay after a 304 without any.
+    // The headers that would remain after a 304 without headers.
     headers: merged(cached.headers, {}),
     receivedAt: cached.since.wall,
     expiresAt: cached.expiresAt.wall,
@@ -67,7 +67,7 @@ const storeFailed = ({ labels }: ProviderState, error: SnapshotUnavailable, mess
     : Effect.andThen(count, Effect.annotateLogs(Effect.logWarning(message, error), labels))
 }
 
-/** Saves accepted key sets in the background. `store` is the store as it was given, which names the lock. */
+/** Saves accepted key sets in the background. `store` is the unwrapped store, which identifies the lock. */
 export const saveInBackground = (
   state: ProviderState,
   snapshots: Snapshots,
@@ -82,7 +82,7 @@ export const saveInBackground = (
   )
 }
 
-/** Removes the provider's snapshot from the store. A failure is logged: the keys that were to be forgotten are still stored. */
+/** Removes the provider's snapshot from the store. Logs a failure, since the removed keys then stay in the store. */
 export const removeSnapshot = (state: ProviderState): Effect.Effect<void> => {
   const { parts } = state
   return parts.snapshots === undefined
@@ -99,13 +99,13 @@ const restore = Effect.fnUntraced(function*(state: ProviderState, snapshots: Sna
   const snapshot = yield* snapshots.load(identityOf(parts), { maxBytes: parts.options.maxBytes })
   if (Option.isNone(snapshot)) return false
   const parsed = yield* Effect.mapError(parseKeySet(state, snapshot.value.body, undefined), ({ error }) => error)
-  // Without a yield from here on: nothing may happen in between.
+  // Synchronous from here on, so that the state cannot change in between.
   if (state.epoch !== epoch || state.current.cached !== undefined) return false
   acceptSnapshot(state, snapshot.value, parsed, now(clock))
   return true
 })
 
-/** Loads the snapshot, at most once. Returns whether its keys are in use; if the snapshot or its store fails, they are fetched. */
+/** Loads the snapshot, at most once. Returns whether its keys are now in use; on failure the caller fetches the keys. */
 export const restoreOnce = (state: ProviderState): Effect.Effect<boolean> => {
   const { snapshots } = state.parts
   if (snapshots === undefined || state.isRestored) return Effect.succeed(false)
@@ -117,6 +117,6 @@ export const restoreOnce = (state: ProviderState): Effect.Effect<boolean> => {
         Effect.as(false)
       )
   )
-  // Set after it has ended: a provider that replaces this one before has to load the snapshot itself.
+  // Set after the load has ended: a provider that replaces this one earlier must load the snapshot itself.
   return Effect.tap(restored, () => Effect.sync(() => (state.isRestored = true)))
 }

@@ -18,7 +18,7 @@ import { type CachedKeySet, drop, initial, type State, type Step } from "./lifec
 import { registerLookups } from "./providerMetrics.ts"
 import type { Scheduled, Scheduler } from "./scheduler.ts"
 
-/** How many key sets are fetched at once in a process, shared fairly between tenants. */
+/** Limits concurrent key set fetches in a process to 16, shared fairly between tenants. */
 export const FetchPermits = Context.Reference<PartitionedSemaphore.PartitionedSemaphore<string>>(
   "@keelson/jwks/FetchPermits",
   { defaultValue: () => PartitionedSemaphore.makeUnsafe({ permits: 16 }) }
@@ -35,11 +35,11 @@ export interface ProviderContext {
   readonly publish: (event: JwksEvent) => void
 }
 
-/** Options and services of a provider. None of them changes. */
+/** The immutable options and services of a provider. */
 export interface ProviderParts {
   readonly context: ProviderContext
   readonly options: JwksOptions
-  /** The retries of a fetch, made of the options. */
+  /** The retry policy of a fetch, made from the options. */
   readonly retryPolicy: RetryPolicy.RetryPolicy<unknown, DeadlineExceeded>
   readonly egress: Egress["Service"]
   readonly importKey: ImportKey
@@ -49,9 +49,9 @@ export interface ProviderParts {
 }
 
 /**
- * The state of one provider, and its counts in plain fields. The state is in a `Ref` that is read and set without yielding:
- * lookups and the steps of a fetch never see it half changed. Functions of other modules act on it, so that an idle
- * provider costs its fields and nothing else.
+ * The state of one provider, with its counts in plain fields. The state is in a `Ref` that is read and set synchronously, so
+ * lookups and fetches never see a partial change. Functions of other modules act on it, so that an idle provider takes only
+ * the memory of its fields.
  */
 export class ProviderState {
   readonly ref: Ref.Ref<State> = Ref.makeUnsafe<State>(initial)
@@ -68,13 +68,13 @@ export class ProviderState {
   clockSkew: number | undefined
   /** When the last fetch began, before it waited for a permit. */
   begunAt: Instant | undefined
-  /** Whether the snapshot was loaded, or must not be. */
+  /** Whether the snapshot was loaded, or must not be loaded. */
   isRestored: boolean
-  /** The generation of the newest set that was parsed, so that no two sets have the same one. */
+  /** The generation of the newest parsed set, so that no two sets have the same generation. */
   generation = 0
   /** How often the keys were invalidated. A fetch that began in an earlier epoch is not accepted. */
   epoch = 0
-  /** Whether another provider took this one's place. Its events would contradict those of the new one. */
+  /** Whether another provider replaced this one. It then publishes no events, which would contradict those of the new one. */
   isReplaced = false
   /** This provider's entry in the scheduler. */
   scheduled: Scheduled | undefined
@@ -113,7 +113,7 @@ export class ProviderState {
     const { cached } = this.current
     if (cached !== undefined && hasCome(cached.staleUntil, clock)) this.apply(drop(this.current, "expired"))
   }
-  /** Tells the scheduler that the next refresh may be due at another time. */
+  /** Notifies the scheduler that the next refresh may be due at another time. */
   reschedule(): void {
     if (this.scheduled !== undefined) this.parts.context.scheduler.poke(this.scheduled)
   }
@@ -123,7 +123,7 @@ export class ProviderState {
   }
 }
 
-/** Trust that holds while the provider caches the keys it was made for, and they are not past their stale deadline. */
+/** Trust in the keys it was made for. It holds while the provider caches them and their stale deadline has not passed. */
 export class Trust implements KeyTrust {
   readonly generation: number
   readonly #state: ProviderState

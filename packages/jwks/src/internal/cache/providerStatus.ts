@@ -8,7 +8,7 @@ import type { ProviderState } from "./providerState.ts"
 /** Failures in a row after which a provider with fresh keys is `degraded`. */
 const degradedAfter = 2
 
-/** The health as of now, by the clock: correct at once on a machine that was suspended. */
+/** Computes the health from the current time, so that it is correct at once after a suspension of the machine. */
 export const healthOf = (provider: ProviderState, clock: Clock.Clock): Health => {
   const { failures, cached } = provider.current
   if (cached === undefined) return failures > 0 || isLate(provider, clock) ? "bad" : "ok"
@@ -16,7 +16,7 @@ export const healthOf = (provider: ProviderState, clock: Clock.Clock): Health =>
   return failures >= degradedAfter ? "degraded" : "ok"
 }
 
-/** Whether the first fetch takes longer than its deadline, since it waits for a permit. */
+/** Whether the first fetch has taken longer than its deadline, as when it waits for a permit. */
 const isLate = ({ begunAt, current, parts }: ProviderState, clock: Clock.Clock): boolean =>
   current.phase === "Loading" && begunAt !== undefined &&
   hasCome(after(begunAt, Duration.toMillis(parts.options.deadline)), clock)
@@ -29,7 +29,7 @@ const share = (part: number, whole: number): number => whole === 0 ? 0 : part / 
 const countsOf = ({ counts }: ProviderState): Counts => ({ ...counts, requests: counts.hits + counts.misses })
 
 /**
- * The wall-clock time of a moment by the present wall clock, which may have been set meanwhile. A moment that is less than a
+ * Converts a moment to wall-clock time by the present wall clock, which may have been set since. A moment less than a
  * millisecond ahead is rounded up.
  */
 const timeOf = (moment: Instant, at: Instant): DateTime.Utc => {
@@ -46,7 +46,7 @@ const nextRefresh = (provider: ProviderState): Instant | undefined => {
 /** The status of a provider. */
 export const statusOf = (provider: ProviderState, clock: Clock.Clock): JwksStatus => {
   const { failures, cached: known, lastFailure, lastRefresh, phase } = provider.current
-  // Keys past their stale deadline count as gone, whether or not the scheduler has run.
+  // Keys past their stale deadline count as dropped, even if the scheduler has not run yet.
   const cached = known !== undefined && !hasCome(known.staleUntil, clock) ? known : undefined
   const at = now(clock)
   const next = nextRefresh(provider)

@@ -22,12 +22,12 @@ export type RefreshResult = "loaded" | "notModified" | "restored"
 
 type Refreshing = Effect.Effect<RefreshResult, KeelsonError.NetworkError>
 
-/** Clock skew that is logged, in seconds: above it, tokens are rejected for their times. */
+/** Clock skew above which a warning is logged, in seconds: a larger skew makes validation reject tokens by their times. */
 const skewLimit = 60
 
 /**
- * Fetches, and accepts the keys without a yield after they were checked. The fetch is repeated if the keys were invalidated
- * while it ran, or if it ended with a 304 for keys that are gone.
+ * Fetches and accepts the keys; the check and the acceptance run synchronously. The fetch is repeated if the keys were
+ * invalidated while it ran, or if it returned a 304 for keys that are no longer cached.
  */
 const fetchAccepted = (state: ProviderState, request: FetchRequest): Effect.Effect<Accepted, FetchFailed> =>
   Effect.flatMap(Random.next, (random) => {
@@ -56,13 +56,13 @@ const noteSkew = (state: ProviderState, { response }: FetchedKeySet): Effect.Eff
     if (state.clockSkew === undefined) registerClockSkew(state)
     state.clockSkew = skew
     return isNew
-      ? Effect.logWarning(`Key set provider's clock differs from this machine's by ${Math.round(skew)} seconds`)
+      ? Effect.logWarning(`The key set provider's clock differs from the local clock by ${Math.round(skew)} seconds`)
       : Effect.void
   })
 
 const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fetched, isRecovery }: Accepted) {
   const isConfirmed = fetched.confirmed !== undefined
-  // From now on a snapshot would be older.
+  // A snapshot in the store is now older than the keys in memory, and must not be loaded.
   state.isRestored = true
   state.counts.refreshes++
   if (isConfirmed) state.counts.notModified++
@@ -99,7 +99,7 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
   return yield* Effect.fail(error)
 })
 
-/** One fetch, and its duration: without the wait for a permit. */
+/** Fetches once and records the duration, without the wait for a permit. */
 const fetchWithPermit = Effect.fnUntraced(function*(state: ProviderState, request: FetchRequest): Effect.fn.Return<
   RefreshResult,
   KeelsonError.NetworkError
@@ -119,30 +119,30 @@ const restoreOrFetch = Effect.fnUntraced(function*(state: ProviderState, request
   state.apply(begin(state.current, request.cause))
   // A forced refresh needs the provider's present keys.
   if (request.cause !== "forced" && (yield* restoreOnce(state))) return "restored"
-  // Fetches that a caller waits for have a partition of their own, so that they are not queued behind scheduled ones.
+  // Fetches that a caller waits for have a separate partition, so that they do not queue behind scheduled ones.
   const isAwaited = request.cause === "lookup" || request.cause === "unknownKey" || request.cause === "forced"
   const partition = isAwaited ? `${state.parts.context.tenantId}:awaited` : state.parts.context.tenantId
   return yield* state.parts.permits.withPermit(partition)(fetchWithPermit(state, request))
 })
 
-/** A defect counts as a failure too: otherwise nothing would be retried. */
+/** Treats a defect as a failed fetch, so that another fetch is scheduled. */
 const refreshSettled = (state: ProviderState, request: FetchRequest): Refreshing =>
   Effect.catchCause(
     restoreOrFetch(state, request),
     (cause) => Cause.hasFails(cause) ? Effect.failCause(cause) : onFailure(state, unexpected(Cause.squash(cause)))
   )
 
-/** One refresh, from its first transition to its last. Must not run twice at once. */
+/** Runs one refresh, from its first transition to its last. Two must not run at the same time. */
 export const refresh = (state: ProviderState, request: FetchRequest): Refreshing =>
   Effect.withSpan(Effect.annotateLogs(refreshSettled(state, request), state.labels), "JwksCache.refresh", {
     attributes: { ...state.labels, cause: request.cause },
     kind: "client",
-    // Neither the caller's span nor that of the cache's creator: both may end before.
+    // Not a child of the caller's span or of the span that made the cache: both may end before the refresh.
     root: true,
     captureStackTrace: false
   })
 
-/** Ends the trust in the keys. A running fetch is not accepted, and an earlier failure delays no new one. */
+/** Ends the trust in the keys. The result of a running fetch is discarded, and an earlier failure does not delay the next. */
 export const invalidate = (state: ProviderState): void => {
   state.epoch++
   state.isRestored = true

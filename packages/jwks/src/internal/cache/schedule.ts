@@ -4,16 +4,16 @@ import type { ProviderState } from "./providerState.ts"
 import type { Scheduled } from "./scheduler.ts"
 import type { SharedFetch } from "./sharedFetch.ts"
 
-/** The least time between two scheduled fetches of a provider whose options are replaced, in milliseconds. */
+/** Minimum time between two scheduled fetches of a provider whose options are replaced, in milliseconds. */
 const restMillis = 10_000
 
-/** When the keys of one provider are fetched next, and when they expire. */
+/** Schedules the fetches of one provider, and the expiry of its keys. */
 export class Schedule implements Scheduled {
   readonly #state: ProviderState
   readonly #sharedFetch: SharedFetch
   /** When the first fetch is due. */
   #startAt: Instant | undefined
-  /** Until when nothing is fetched by the scheduler, since this provider replaced one that has just fetched. */
+  /** Until when the scheduler does not fetch, since this provider replaced one that has just fetched. */
   #restUntil: Instant | undefined
 
   constructor(state: ProviderState, sharedFetch: SharedFetch) {
@@ -21,17 +21,17 @@ export class Schedule implements Scheduled {
     this.#sharedFetch = sharedFetch
   }
 
-  /** When a fetch may be scheduled again after the last one began. */
+  /** Returns from when a fetch may be scheduled, counted from the start of the last one. */
   restUntil(at: Instant): Instant {
     const { begunAt } = this.#state
     const rested = begunAt === undefined ? at : after(begunAt, restMillis)
     return later(later(rested, this.#restUntil ?? at), at)
   }
-  /** Schedules nothing before this moment. */
+  /** Delays scheduled fetches until this moment. */
   rest(until: Instant): void {
     this.#restUntil = until
   }
-  /** Schedules the first fetch, if the options ask for one. */
+  /** Adds the provider to the scheduler, with a first fetch if `prefetch` is set. */
   start(at: Instant): void {
     if (this.#state.parts.options.prefetch) this.#startAt = later(at, this.#restUntil ?? at)
     this.#state.parts.context.scheduler.add(this)

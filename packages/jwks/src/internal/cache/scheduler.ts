@@ -5,15 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 
-/** Something that is due at a moment, which may change. */
+/** An entry of the scheduler. The moment at which it is due may change. */
 export interface Scheduled {
-  /** When `tick` must be called next; `undefined` for never. */
+  /** Returns when `tick` must be called next; `undefined` if never. */
   readonly dueAt: () => Instant | undefined
-  /** Called at that moment or later. Must not wait. */
+  /** Called at that moment or later. Must not block. */
   readonly tick: (clock: Clock.Clock) => void
 }
 
-/** Calls many entries when they are due, from one fiber. */
+/** Calls many entries from one fiber when they are due. */
 export interface Scheduler {
   readonly add: (entry: Scheduled) => void
   readonly remove: (entry: Scheduled) => void
@@ -21,12 +21,12 @@ export interface Scheduler {
   readonly poke: (entry: Scheduled) => void
 }
 
-/** The shortest sleep, in milliseconds: an entry that is still due after its tick must not keep the fiber busy. */
-const least = 10
+/** Shortest sleep, in milliseconds: an entry that is still due after its tick must not keep the fiber busy. */
+const minDelay = 10
 
 /**
- * Forks one fiber in the scope, which sleeps until the first of all entries is due. Entries have no timers and fibers. When
- * one is due, all are looked through, which takes a few milliseconds for ten thousand; there is no heap.
+ * Forks one fiber in the scope, which sleeps until the first entry is due. Entries have no timers or fibers. When one is due,
+ * all entries are scanned, which takes a few milliseconds for ten thousand, so no heap is needed.
  */
 export const makeScheduler: Effect.Effect<Scheduler, never, Scope.Scope> = Effect.gen(function*() {
   const entries = new Set<Scheduled>()
@@ -51,7 +51,7 @@ export const makeScheduler: Effect.Effect<Scheduler, never, Scope.Scope> = Effec
       wakeAt = undefined
       return changed.await
     }
-    const delay = Math.max(least, Math.ceil(next))
+    const delay = Math.max(minDelay, Math.ceil(next))
     wakeAt = at.monotonic + BigInt(delay) * 1_000_000n
     return Effect.raceFirst(Effect.sleep(Duration.millis(delay)), changed.await)
   })

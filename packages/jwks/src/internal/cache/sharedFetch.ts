@@ -8,7 +8,7 @@ import type { RefreshResult } from "./refresh.ts"
 /** Errors of waiting for a fetch. */
 export type FetchError = KeelsonError.NetworkError | SingleFlight.Closed
 
-/** The one fetch of a provider that may be running. */
+/** The fetch of a provider, which all callers share. At most one runs at a time. */
 export interface SharedFetch {
   readonly isRunning: () => boolean
   /** Starts a fetch unless one is running. Does not wait for it. */
@@ -18,8 +18,8 @@ export interface SharedFetch {
 }
 
 /**
- * The fetch runs in the scope and context in which this is made, never in those of a caller. `onEnd` is called when a fetch
- * has ended.
+ * Makes a shared fetch. It runs in the scope and context in which it is made, never in those of a caller. `onEnd` is called
+ * when a fetch has ended.
  */
 export const makeSharedFetch = Effect.fnUntraced(function*<R>(
   run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError, R>,
@@ -38,16 +38,16 @@ export const makeSharedFetch = Effect.fnUntraced(function*<R>(
       })
     )
   }))
-  const join = (wanted: FetchRequest) =>
+  const join = (requested: FetchRequest) =>
     Effect.suspend(() => {
-      if (!isRunning) request = wanted
+      if (!isRunning) request = requested
       return shared
     })
   return {
     isRunning: () => isRunning,
-    start: (wanted) => {
-      // The state has its result.
-      if (!isRunning) fork(Effect.ignore(join(wanted)))
+    start: (requested) => {
+      // The result is ignored here: the fetch itself records it in the state.
+      if (!isRunning) fork(Effect.ignore(join(requested)))
     },
     join
   }

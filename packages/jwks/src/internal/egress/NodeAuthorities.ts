@@ -7,7 +7,7 @@ import { createSecureContext, getCACertificates, type SecureContext } from "node
 const unreadable = (path: string) => (cause: unknown) =>
   new KeelsonError.ConfigurationError({
     code: "KEY_FILE_UNREADABLE",
-    message: `The file of authorities cannot be read: ${path}`,
+    message: `The file of certificate authorities cannot be read: ${path}`,
     details: { path },
     cause
   })
@@ -24,20 +24,23 @@ const malformed = (path: string) =>
 const certificate = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g
 
 /**
- * What connections trust: the authorities that Node has by itself (with those of `NODE_EXTRA_CA_CERTS`), and those of a
- * file. It is read once; parsing all roots anew for every connection would take longer than the handshake.
+ * Builds the trusted authorities of all connections: Node's default ones (including `NODE_EXTRA_CA_CERTS`) and those in
+ * `caFile`. Done once: parsing all roots again for every connection would take longer than the handshake.
+ *
+ * Fails with `ConfigurationError`: `KEY_FILE_UNREADABLE` if the file cannot be read, `INVALID_CONFIG` if it has no
+ * certificate or one that cannot be parsed.
  */
 export const trust = Effect.fnUntraced(function*(
   caFile: string | undefined
 ): Effect.fn.Return<SecureContext | undefined, KeelsonError.ConfigurationError> {
   if (caFile === undefined) return undefined
   const text = yield* Effect.tryPromise({ try: () => readFile(caFile, "utf8"), catch: unreadable(caFile) })
-  const own = text.match(certificate) ?? []
-  if (own.length === 0) return yield* malformed(caFile)
+  const certificates = text.match(certificate) ?? []
+  if (certificates.length === 0) return yield* malformed(caFile)
   return yield* Effect.try({
     try: () => {
-      // Node passes over what it cannot parse in a list of authorities; this does not.
-      const parsed = own.map((pem) => new X509Certificate(pem).toString())
+      // Node silently skips authorities that it cannot parse; `X509Certificate` throws.
+      const parsed = certificates.map((pem) => new X509Certificate(pem).toString())
       return createSecureContext({ ca: [...getCACertificates("default"), ...parsed] })
     },
     catch: () => malformed(caFile)

@@ -5,28 +5,28 @@ import type * as Undici from "undici"
 import { pinnedIdentity } from "./NodePins.ts"
 import type { Proxy } from "./NodeProxy.ts"
 
-/** What connections are made with. */
+/** The settings that all connections of an egress share. */
 export interface Settings {
-  /** Loaded when the egress is built, so that importing `NodeEgress` does not load it. */
+  /** Imported when the egress is built, so that importing `NodeEgress` does not load undici. */
   readonly undici: typeof Undici
   readonly lookup: LookupFunction
   readonly trust: SecureContext | undefined
   readonly proxy: Proxy | undefined
 }
 
-/** The caller limits the time, by Effect's clock: 0 turns undici's own limits off. */
+/** Callers set time limits with Effect's clock, so undici's own limits are turned off (0). */
 const untimed = { headersTimeout: 0, bodyTimeout: 0, connectTimeout: 0 } as const
 
-/** With HTTP/2 an interrupted request would leave its connection open. */
+/** HTTP/2 is off, because an interrupted request would leave its connection open. */
 const common = { timeout: 0, allowH2: false, maxCachedSessions: 0 } as const
 
-/** How long an address is tried before the next one; the last has no limit. Node's 250 ms is short. */
+/** How long an address is tried before the next one; the last has no limit. Node's default of 250 ms is too short. */
 const attempts = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 2_000 } as const
 
-/** The connections of one `get`, which shares no pins, rules or sessions with another. */
+/** The connections of one `get`. Pins, rules and TLS sessions are not shared with other calls. */
 export interface Connections {
   readonly dispatcherOf: (url: URL) => Undici.Dispatcher
-  /** Closes all at once, also those that are still being made, which undici cannot. */
+  /** Closes all connections at once. Unlike undici's `destroy`, it also closes those still being established. */
   readonly close: () => void
 }
 
@@ -38,7 +38,7 @@ export const openConnections = (
   const tracked = (options: Undici.buildConnector.BuildOptions): Undici.buildConnector.connector => {
     const connect = undici.buildConnector({ ...common, ...options })
     return (target, done) => {
-      // Returns the socket, though its type says it does not.
+      // Returns the socket, although its type is `void`.
       const socket: unknown = connect(target, done)
       if (socket instanceof Socket) sockets.add(socket.once("close", () => sockets.delete(socket)))
     }
@@ -52,7 +52,7 @@ export const openConnections = (
     httpsProxy: proxy.url,
     noProxy: proxy.except,
     connect: tracked({ ...peer, ...attempts, lookup }),
-    // Within the tunnel, whose socket belongs to the proxy.
+    // TLS to the server inside the tunnel. The tunnel's socket belongs to the proxy.
     requestTls: { ...common, ...peer },
     clientFactory: (origin) => new undici.Pool(origin, { ...untimed, connect: tracked({ ...trusted, ...attempts }) })
   })

@@ -6,13 +6,15 @@ const isDetailed = (certificate: PeerCertificate): certificate is DetailedPeerCe
   "issuerCertificate" in certificate
 
 /**
- * The certificates from the server's to its root. Node puts the chain together by names: one that the server sent may
- * have the name of an issuer and not its key. So each has to have signed the one before it.
+ * Returns the certificate chain from the server's certificate to the root.
+ *
+ * Node links the chain by names only: a certificate that the server sent may have an issuer's name without its key. So
+ * an issuer counts only if it is a CA and its key signed the certificate before it.
  */
 const chainOf = (certificate: PeerCertificate): ReadonlyArray<X509Certificate> => {
   const chain = [new X509Certificate(certificate.raw)]
   let current = certificate
-  // A root is its own issuer.
+  // A root certificate is its own issuer.
   while (isDetailed(current) && current.issuerCertificate !== current) {
     const below = chain.at(-1)
     const issuer = new X509Certificate(current.issuerCertificate.raw)
@@ -23,11 +25,11 @@ const chainOf = (certificate: PeerCertificate): ReadonlyArray<X509Certificate> =
   return chain
 }
 
-/** The pin of a certificate: what its public key is in DER, as SPKI, hashed. */
+/** The pin of a certificate: the base64 SHA-256 digest of its public key in DER-encoded SPKI form (RFC 7469, 2.4). */
 const pinOf = (certificate: X509Certificate): string =>
   createHash("sha256").update(certificate.publicKey.export({ type: "spki", format: "der" })).digest("base64")
 
-/** Node's own check of the names, and then the pins. It is called only for a chain that leads to a trusted root. */
+/** Checks the host name as Node does, then the pins. Node calls it only if the chain leads to a trusted root. */
 export const pinnedIdentity = (pins: ReadonlyArray<string>): typeof checkServerIdentity => (hostname, certificate) => {
   const mismatch = checkServerIdentity(hostname, certificate)
   if (mismatch !== undefined || pins.length === 0) return mismatch

@@ -2,14 +2,14 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 
-/** A proxy, and the hosts that are reached without it. */
+/** A proxy, and the hosts that are requested without it. */
 export interface Proxy {
   readonly url: string
-  /** As `NO_PROXY` has it. */
+  /** Those hosts, in the format of `NO_PROXY`. */
   readonly except: string
 }
 
-/** Whether a proxy can be asked there. Its user and password are part of the URL. */
+/** Whether the text is a proxy URL, which may contain a user and password. */
 export const isProxyUrl = (text: string): boolean =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).hostname !== ""
 
@@ -22,7 +22,7 @@ const unreadable = (cause: unknown) =>
     cause
   })
 
-/** The first of some variables that is set and not empty. */
+/** Returns the first of the variables that is set and not empty. */
 const variable = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
   const provider = yield* ConfigProvider.ConfigProvider
   for (const name of names) {
@@ -39,15 +39,19 @@ const malformed = (path: string) =>
     details: { path, expected: proxyUrl }
   })
 
-/** What the option stands for. The environment is read here, and not again. */
+/**
+ * Resolves the option `proxy`: `environment`, `none` or a URL. The environment is read only once, here.
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) for a malformed URL in the environment.
+ */
 export const proxyOf = Effect.fnUntraced(function*(
   option: string
 ): Effect.fn.Return<Proxy | undefined, KeelsonError.ConfigurationError> {
   if (option === "none") return undefined
   if (option !== "environment") return { url: option, except: "" }
-  const found = yield* variable("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
-  if (found === undefined) return undefined
-  if (!isProxyUrl(found.value)) return yield* malformed(found.name)
+  const configured = yield* variable("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
+  if (configured === undefined) return undefined
+  if (!isProxyUrl(configured.value)) return yield* malformed(configured.name)
   const except = yield* variable("no_proxy", "NO_PROXY")
-  return { url: found.value, except: except?.value ?? "" }
+  return { url: configured.value, except: except?.value ?? "" }
 })

@@ -8,23 +8,23 @@ import { isReachable } from "./addresses.ts"
 import { Refusal } from "./refusal.ts"
 import { reachOf, type ServiceRules } from "./rules.ts"
 
-/** All addresses of a name, in the order to try them. */
+/** Resolves a name to all its addresses, in the order to try them. */
 export type Resolve = (
   hostname: string,
   done: (error: Error | null, addresses: ReadonlyArray<LookupAddress>) => void
 ) => void
 
-/** How names are resolved; the system's way, unless a test has another. */
+/** Resolves names. Default: the system's resolver; tests replace it. */
 export const Resolver = Context.Reference<Resolve>("@keelson/jwks/internal/Resolver", {
   defaultValue: () => (hostname, done) => lookup(hostname, { all: true, order: "verbatim" }, done)
 })
 
-const wanted = (family: unknown): ReadonlyArray<number> =>
+const familiesOf = (family: unknown): ReadonlyArray<number> =>
   family === 4 || family === "IPv4" ? [4] : family === 6 || family === "IPv6" ? [6] : [4, 6]
 
 /**
- * The socket's own resolution: it gets the addresses that may be connected to, and no others. What it is given here is
- * what it connects to, so that a name that is resolved again, to another address, is checked again.
+ * Makes the socket's `lookup`, which returns only the allowed addresses. The socket connects to what this returns, so the
+ * address that is checked is the one that is used, even if a second resolution returns another (DNS rebinding).
  */
 export const guardedLookup = (resolve: Resolve, rules: ServiceRules): LookupFunction => (hostname, options, done) => {
   const reach = reachOf(Host.canonical(hostname) ?? hostname, rules)
@@ -34,11 +34,16 @@ export const guardedLookup = (resolve: Resolve, rules: ServiceRules): LookupFunc
   }
   resolve(hostname, (error, addresses) => {
     if (error !== null) return done(error, [])
-    const families = wanted(options.family)
+    const families = familiesOf(options.family)
     const allowed = addresses.filter(isAllowed)
     const [first, ...others] = allowed.filter(({ family }) => families.includes(family))
     if (addresses.length > 0 && allowed.length === 0) return done(new Refusal("address"), [])
-    if (first === undefined) return done(Object.assign(new Error("No address"), { code: "ENOTFOUND" }), [])
+    if (first === undefined) {
+      return done(
+        Object.assign(new Error("The host has no address of the requested family"), { code: "ENOTFOUND" }),
+        []
+      )
+    }
     return options.all === true ? done(null, [first, ...others]) : done(null, first.address, first.family)
   })
 }

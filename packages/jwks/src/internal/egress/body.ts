@@ -2,7 +2,7 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import { failureOf } from "./failure.ts"
 
-/** What is used of a `ReadableStream`, whose types differ between platforms. */
+/** The part of `ReadableStream` used here; its full types differ between platforms. */
 export interface Body {
   readonly getReader: () => {
     readonly read: () => Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>
@@ -11,12 +11,12 @@ export interface Body {
 
 const tooLarge = (hop: number) => new KeelsonError.NetworkError({ code: "RESPONSE_TOO_LARGE", details: { hop } })
 
-/** The bytes so far in one buffer that doubles: a body in many tiny pieces takes no more memory than another. */
+/** Collects bytes in one buffer that doubles, so that a body in many tiny chunks takes no more memory than others. */
 const collector = (limit: number) => {
   let buffer = new Uint8Array(Math.min(limit, 16_384))
   let size = 0
   return {
-    /** Whether they were still within the limit. */
+    /** Appends the bytes. Returns `false`, without appending, if they exceed the limit. */
     add: (bytes: Uint8Array): boolean => {
       const total = size + bytes.byteLength
       if (total > limit) return false
@@ -33,7 +33,10 @@ const collector = (limit: number) => {
   }
 }
 
-/** A body, read to its end or to the limit. Who asked for it closes the connection of one that was not read to its end. */
+/**
+ * Reads a body to its end. Fails with `RESPONSE_TOO_LARGE` once it exceeds the limit; the caller must then close the
+ * connection, as after any other failure.
+ */
 export const readBody = Effect.fnUntraced(function*(
   body: Body,
   limit: number,
@@ -51,6 +54,9 @@ export const readBody = Effect.fnUntraced(function*(
   }
 })
 
-/** Whether a body is announced as too large already. It says the size before decompression, which is not less. */
+/**
+ * Fails with `RESPONSE_TOO_LARGE` if the `Content-Length` exceeds the limit. It is the size before decompression, which is
+ * taken as a lower bound of the size after it.
+ */
 export const checkLength = (length: string | null, limit: number, hop: number) =>
   length !== null && Number(length) > limit ? Effect.fail(tooLarge(hop)) : Effect.void

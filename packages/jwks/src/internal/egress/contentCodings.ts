@@ -1,10 +1,11 @@
 /**
- * A limit of content codings for the `fetch` of Node with undici before 8. That rejects a response with more than five,
- * but leaves its body without a listener for errors, so that a connection that then breaks ends the process.
+ * Limits the content codings of a response, for the `fetch` of Node with undici before 8. That `fetch` rejects a response
+ * with more than five codings but leaves its body without an error listener, so a connection that then breaks ends the
+ * process.
  */
 import * as Predicate from "effect/Predicate"
 
-/** What Node's `fetch` hears of a response; headers are names and values in turn. */
+/** The response handler of Node's `fetch`. `headers` alternates names and values. */
 interface Handler {
   onHeaders: (status: number, headers: ReadonlyArray<unknown>, ...rest: ReadonlyArray<unknown>) => unknown
 }
@@ -13,10 +14,10 @@ interface Dispatcher {
   readonly dispatch: (options: unknown, handler: Handler) => boolean
 }
 
-/** As many as `fetch` decodes. */
+/** The number of codings that `fetch` decodes. */
 const maxCodings = 5
 
-/** Several headers of the name, and lists in each, are one list (RFC 9110, 5.2). */
+/** Counts the codings. Repeated headers, each with a list, form one list (RFC 9110, 5.2). */
 const countCodings = (headers: ReadonlyArray<unknown>): number =>
   headers.reduce<number>(
     (count, value, i) =>
@@ -26,11 +27,11 @@ const countCodings = (headers: ReadonlyArray<unknown>): number =>
     0
   )
 
-/** What a handler throws closes the connection, and is what `fetch` rejects with: here before there is a body. */
+/** Throws for too many codings, before there is a body. The error closes the connection, and `fetch` rejects with it. */
 const limited = (handler: Handler): Handler => {
   const inner: Handler = Object.create(handler)
   inner.onHeaders = (status, headers, ...rest) => {
-    if (countCodings(headers) > maxCodings) throw new Error(`more than ${maxCodings} content codings`)
+    if (countCodings(headers) > maxCodings) throw new Error(`The response has more than ${maxCodings} content codings`)
     return Reflect.apply(handler.onHeaders, inner, [status, headers, ...rest])
   }
   return inner
@@ -39,12 +40,12 @@ const limited = (handler: Handler): Handler => {
 const isDispatcher = (value: unknown): value is Dispatcher =>
   Predicate.hasProperty(value, "dispatch") && Predicate.isFunction(value.dispatch)
 
-/** Whether the platform is Node with an undici that has the fault. */
+/** Whether the platform is Node with an undici before 8. */
 const isFaulty = (runtime: unknown): boolean =>
   Predicate.hasProperty(runtime, "versions") && Predicate.hasProperty(runtime.versions, "undici") &&
   Number.parseInt(String(runtime.versions.undici), 10) < 8
 
-/** What to add to a request; nothing on other platforms. The dispatcher is that which `fetch` would take itself. */
+/** Options to add to a request; none on other platforms. Wraps the dispatcher that `fetch` uses by default. */
 export const limitedContentCodings = (): object => {
   if (!isFaulty(Reflect.get(globalThis, "process"))) return {}
   const dispatcher: unknown = Reflect.get(globalThis, Symbol.for("undici.globalDispatcher.1"))

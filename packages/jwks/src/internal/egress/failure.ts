@@ -5,11 +5,11 @@ import { Refusal, refused } from "./refusal.ts"
 
 const refusalOf = (error: object): Refusal | undefined => error instanceof Refusal ? error : undefined
 
-/** Of any error in the chain: the outermost may have a code of its own that says "connection" only. */
+/** Checks every error in the cause chain, since the outermost may have a general connection code. */
 const tlsOf = (error: object): true | undefined =>
   ErrorCode.codeOf(error) === "TLS_FAILED" || ("code" in error && error.code === "UND_ERR_PRX_TLS") ? true : undefined
 
-/** Why an exchange failed: a rule inside the connection, TLS, or anything else of the network. */
+/** Converts the cause of a failed exchange: `EGRESS_REFUSED` for a `Refusal`, `TLS_FAILED`, otherwise `NETWORK_ERROR`. */
 export const failureOf = (cause: unknown, hop: number): KeelsonError.NetworkError => {
   const refusal = findFirst(cause, ["cause"], refusalOf)
   if (refusal !== undefined) return refused(refusal.reason, hop)

@@ -9,8 +9,8 @@ import { failureOf } from "./failure.ts"
 import { refused } from "./refusal.ts"
 import { areSendable, checkUrl, locationOf, narrowed, type ServiceRules } from "./rules.ts"
 
-/** What is used of a `Response`, be it the platform's or undici's. */
-interface Answer {
+/** The part of `Response` used here, of the platform's `fetch` or of undici. */
+interface FetchResponse {
   readonly status: number
   readonly type: string
   readonly headers: Iterable<readonly [string, string]> & { readonly get: (name: string) => string | null }
@@ -22,55 +22,58 @@ interface Exchange {
   readonly signal: AbortSignal
 }
 
-/** One GET, its redirect not followed. Aborting the signal closes its connection, also while the body is read. */
-export type Send = (url: URL, exchange: Exchange) => Promise<Answer>
+/** Sends one GET without following redirects. Aborting the signal closes the connection, also while the body is read. */
+export type Send = (url: URL, exchange: Exchange) => Promise<FetchResponse>
 
-/** Opens what the exchanges of one `get` share, for as long as it lasts. */
+/** Opens the connections that all exchanges of one `get` share, until the scope closes. */
 export type Open = (
   pins: ReadonlyArray<string>
 ) => Effect.Effect<Send, KeelsonError.NetworkError, Scope.Scope>
 
-const record = (headers: Answer["headers"]): Record<string, string> => {
+const record = (headers: FetchResponse["headers"]): Record<string, string> => {
   const joined = new Map<string, string>()
   for (const [name, value] of headers) {
-    const before = joined.get(name)
-    joined.set(name, before === undefined ? value : `${before}, ${value}`)
+    const previous = joined.get(name)
+    joined.set(name, previous === undefined ? value : `${previous}, ${value}`)
   }
   return Object.fromEntries(joined)
 }
 
-/** A 304 may tell the length of what it does not send (RFC 9110, 8.6); a `fetch` gives it no body. */
-const bodyOf = Effect.fnUntraced(function*({ body, headers }: Answer, limit: number, hop: number) {
+/**
+ * Reads the body of a response, empty if it has none. The `Content-Length` is then not checked: a 304 may state the length of
+ * the body that it does not send (RFC 9110, 8.6).
+ */
+const bodyOf = Effect.fnUntraced(function*({ body, headers }: FetchResponse, limit: number, hop: number) {
   if (body === null) return new Uint8Array()
   yield* checkLength(headers.get("content-length"), limit, hop)
   return yield* readBody(body, limit, hop)
 })
 
-/** One exchange to its end: a response that was read, or the text of a redirect. */
+/** Runs one exchange. Returns the response with its body, or the `Location` of a redirect. */
 const exchange = (send: Send, url: URL, headers: Exchange["headers"], limit: number, hop: number) =>
   Effect.acquireUseRelease(
     Effect.sync(() => ({ controller: new AbortController(), isRejected: false })),
-    Effect.fnUntraced(function*(sent) {
-      const answer = yield* Effect.tryPromise({
-        try: () => send(url, { headers, signal: sent.controller.signal }),
+    Effect.fnUntraced(function*(request) {
+      const response = yield* Effect.tryPromise({
+        try: () => send(url, { headers, signal: request.controller.signal }),
         catch: (cause) => {
-          sent.isRejected = true
+          request.isRejected = true
           return failureOf(cause, hop)
         }
       })
-      // A browser hides where a redirect leads.
-      if (answer.type === "opaqueredirect") return yield* refused("redirect", hop + 1)
-      const location = locationOf(answer.status, answer.headers)
+      // Browsers hide the target of a redirect.
+      if (response.type === "opaqueredirect") return yield* refused("redirect", hop + 1)
+      const location = locationOf(response.status, response.headers)
       if (location !== undefined) return location
-      const body = yield* bodyOf(answer, limit, hop)
-      return { status: answer.status, headers: record(answer.headers), body, url } satisfies EgressResponse
+      const body = yield* bodyOf(response, limit, hop)
+      return { status: response.status, headers: record(response.headers), body, url } satisfies EgressResponse
     }),
-    // Whatever was not read to its end is closed, also by an interruption. What was rejected is over: undici before 8 may
-    // have a body left of it, and to abort that ends the process, since nobody listens to its error.
+    // Closes the connection of a response that was not read to its end, also on interruption. A rejected `fetch` is not
+    // aborted: undici before 8 may still have its body without an error listener, and aborting that ends the process.
     ({ controller, isRejected }) => Effect.sync(() => isRejected || controller.abort())
   )
 
-/** `Egress` over a way to send one request. */
+/** Makes an `Egress` from the rules of the service and a function that opens connections. */
 export const makeEgress = (service: ServiceRules, open: Open): Egress["Service"] => {
   const check = (url: string | URL, rules?: Rules) =>
     Effect.suspend(() => Effect.fromResult(Result.mapError(checkUrl(url, service, rules), (reason) => refused(reason))))
@@ -83,10 +86,10 @@ export const makeEgress = (service: ServiceRules, open: Open): Egress["Service"]
     const seen = new Set<string>()
     for (let hop = 0;; hop++) {
       seen.add(url.href)
-      const answer = yield* exchange(send, url, headers, limit, hop)
-      if (typeof answer !== "string") return answer
+      const result = yield* exchange(send, url, headers, limit, hop)
+      if (typeof result !== "string") return result
       if (hop >= maxRedirects) return yield* refused("redirect", hop + 1)
-      const next = SafeUrl.checkRedirect(url, answer, (to) => checkUrl(to, service, rules))
+      const next = SafeUrl.checkRedirect(url, result, (to) => checkUrl(to, service, rules))
       if (Result.isFailure(next)) return yield* refused(next.failure, hop + 1)
       if (seen.has(next.success.href)) return yield* refused("redirect", hop + 1)
       url = next.success

@@ -6,7 +6,7 @@ import type { RefusalReason, Rules } from "../../Egress.ts"
 import type { EgressOptions } from "../../EgressOptions.ts"
 import { isReachable, type Reach } from "./addresses.ts"
 
-/** The rules of the service, ready for use. */
+/** The rules of the service, with its networks parsed. */
 export interface ServiceRules extends EgressOptions {
   readonly networks: ReadonlyArray<IpNetwork.IpNetwork>
 }
@@ -16,32 +16,32 @@ export const serviceRules = (options: EgressOptions): ServiceRules => ({
   networks: options.allowedNetworks.map((cidr) => IpNetwork.fromStringUnsafe(cidr))
 })
 
-/** The smaller limit. What is no number narrows nothing, rather than lift the limit. */
+/** Returns the smaller limit. A rule that is not a number is ignored, so that it cannot lift the limit. */
 export const narrowed = (limit: number, rule: number | undefined): number =>
   rule !== undefined && rule < limit ? rule : limit
 
-/** Equal, or below it at a dot. Both are canonical. */
+/** Whether a host equals the allowed one or is a subdomain of it. Both must be canonical. */
 const isWithin = (host: string, allowed: string): boolean => host === allowed || host.endsWith(`.${allowed}`)
 
-/** Whether a canonical host is on the list; an empty list has them all, and an entry that is no host has none. */
+/** Whether a canonical host is on the list. An empty list allows every host; an invalid entry matches none. */
 export const isListed = (host: string, list: ReadonlyArray<string>): boolean =>
   list.length === 0 || list.some((entry) => {
     const allowed = Host.canonical(entry)
     return allowed !== undefined && isWithin(host, allowed)
   })
 
-/** What a canonical host's addresses may be. */
+/** Which non-public addresses are allowed for a canonical host. */
 export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules): Reach => ({
   networks,
   loopback: allowLocalhost && Host.isLocal(host)
 })
 
-/** Whether the addresses of a host can be accepted at all, by its name alone or by the address that it is. */
+/** Whether a host can have allowed addresses, judged without resolving it: by its name, or by the address that it is. */
 const isAddressable = (host: string, rules: ServiceRules): boolean => {
   const literal = Host.literal(host)
   const reach = reachOf(host, rules)
   if (literal !== undefined) return isReachable(literal, reach)
-  // Names below localhost are loopback addresses too (RFC 6761, 6.3), and none of those that are allowed.
+  // Subdomains of localhost resolve to loopback too (RFC 6761, 6.3), but are not covered by `allowLocalhost`.
   return host === "localhost" ? reach.loopback : !host.endsWith(".localhost")
 }
 
@@ -58,12 +58,12 @@ export const checkUrl = (
     return isAddressable(url.hostname, service) ? Result.succeed(url) : Result.fail("address")
   })
 
-/** The `Location` of a response that redirects, as written. */
+/** The `Location` of a redirect response, unresolved; `undefined` for other responses. */
 export const locationOf = (status: number, headers: { readonly get: (name: string) => string | null }) =>
   SafeUrl.isRedirect(status) ? headers.get("location") ?? undefined : undefined
 
-/** What key material is asked for with. Anything else may carry credentials, by a name that nobody thought of. */
-const sent: ReadonlySet<string> = new Set([
+/** The request headers that are allowed. Any other might contain credentials, whatever its name. */
+const allowedHeaders: ReadonlySet<string> = new Set([
   "accept",
   "accept-language",
   "cache-control",
@@ -74,4 +74,4 @@ const sent: ReadonlySet<string> = new Set([
 ])
 
 export const areSendable = (headers: Readonly<Record<string, string>>): boolean =>
-  Object.keys(headers).every((name) => sent.has(name.toLowerCase()))
+  Object.keys(headers).every((name) => allowedHeaders.has(name.toLowerCase()))

@@ -1,17 +1,17 @@
-/** A directive of a `Cache-Control`: its name in lower case, its value without quotes. */
+/** A directive of a `Cache-Control` header: its name in lower case, its value without quotes. */
 export interface Directive {
   readonly name: string
   readonly value: string | undefined
 }
 
-/** What stands between commas, but for those in a quoted string. One that is not closed reaches to the end. */
+/** Splits at commas outside quoted strings. An unclosed quoted string extends to the end. */
 const members = /(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?$))+/gsu
 
 const quoted = /^"((?:[^"\\]|\\.)*)"$/su
 
 const unquoted = (value: string): string => quoted.exec(value)?.[1]?.replaceAll(/\\(.)/gsu, "$1") ?? value
 
-/** The directives of a `Cache-Control` in their order (RFC 9111, 5.2). Space around a `=` is tolerated. */
+/** Parses the directives of a `Cache-Control` header, in order (RFC 9111, 5.2). Space around a `=` is tolerated. */
 export const parse = (header: string): ReadonlyArray<Directive> =>
   (header.match(members) ?? []).map((member) => {
     const at = member.indexOf("=")
@@ -20,16 +20,16 @@ export const parse = (header: string): ReadonlyArray<Directive> =>
       : { name: member.slice(0, at).trim().toLowerCase(), value: unquoted(member.slice(at + 1).trim()) }
   })
 
-/** The most seconds that count, which stands for all that is more (RFC 9111, 1.2.2). */
+/** The upper bound of a number of seconds; greater ones are reduced to it (RFC 9111, 1.2.2). */
 export const maxSeconds = 2 ** 31
 
-/** Seconds as HTTP writes them, digits alone; `undefined` for anything else. */
+/** Parses seconds in the form of HTTP, digits only; `undefined` for anything else. */
 export const deltaSeconds = (value: string | undefined): number | undefined =>
   value !== undefined && /^\d+$/u.test(value) ? Math.min(Number(value), maxSeconds) : undefined
 
 /**
- * The seconds that a directive gives; `undefined` where it is absent. Zero where its value is invalid, or where it
- * stands there with values that differ: such a response is to be taken as stale (RFC 9111, 4.2.1).
+ * Returns the seconds of a directive, or `undefined` if it is absent. Zero if its value is invalid, or if it is repeated with
+ * different values: such a response counts as stale (RFC 9111, 4.2.1).
  */
 export const seconds = (directives: ReadonlyArray<Directive>, name: string): number | undefined => {
   const stated = directives.filter((directive) => directive.name === name)

@@ -11,14 +11,14 @@ import type { Egress, EgressResponse, Rules } from "../../Egress.ts"
 import type { HeaderRecord } from "./freshness.ts"
 import { conditionalHeaders } from "./validators.ts"
 
-/** A failed request, with the `Retry-After` of its response. Its code decides whether it is retried. */
+/** A failed request, with the `Retry-After` of its response. The code decides whether the request is retried. */
 export class FetchFailed extends Data.TaggedError("FetchFailed")<{
   readonly code: ErrorCode.ErrorCode
   readonly error: KeelsonError.NetworkError
   readonly retryAfter: Duration.Duration | undefined
 }> {}
 
-/** Wraps an error. */
+/** Wraps an error in a `FetchFailed`. */
 export const failed = (error: KeelsonError.NetworkError, retryAfter?: Duration.Duration): FetchFailed =>
   new FetchFailed({ code: error.code, error, retryAfter })
 
@@ -45,7 +45,7 @@ export interface DocumentRequest {
 
 type Invalid = "DISCOVERY_INVALID" | "JWKS_INVALID"
 
-/** A document, or that the cached one is still valid. */
+/** A document, or the confirmation that the cached one is still valid. */
 export type DocumentResponse =
   & {
     /** When the request was sent, from which the age is counted (RFC 9111, 4.2.3). */
@@ -93,5 +93,5 @@ export const fetchDocument = Effect.fnUntraced(function*(
   if (response.status !== 304) return yield* Effect.fail(statusFailure(response, received.receivedAt, invalid))
   return Object.keys(conditional).length > 0
     ? { _tag: "NotModified", ...received }
-    : yield* Effect.fail(failed(failure(invalid, "304 for a request without validators")))
+    : yield* Effect.fail(failed(failure(invalid, "Provider responded with status 304 to a request without validators")))
 })

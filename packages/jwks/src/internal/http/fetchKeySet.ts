@@ -28,7 +28,7 @@ export interface FetchedKeySet {
   readonly confirmed: CachedKeySet | undefined
 }
 
-/** The egress rules in the options. */
+/** Returns the egress rules in the options. */
 export const rulesOf = ({ allowedHosts, maxBytes, maxRedirects, pins }: JwksOptions): Rules => ({
   allowedHosts,
   maxBytes,
@@ -36,7 +36,7 @@ export const rulesOf = ({ allowedHosts, maxBytes, maxRedirects, pins }: JwksOpti
   pins
 })
 
-/** The retries in the options. */
+/** Makes the retry policy from the options. */
 export const retryPolicyOf = (options: JwksOptions) =>
   RetryPolicy.make({
     maxAttempts: options.maxAttempts,
@@ -49,13 +49,13 @@ export const retryPolicyOf = (options: JwksOptions) =>
 
 type GaveUp = Retry.RetryExhausted<FetchFailed | Deadline.DeadlineExceeded>
 
-/** The failure of the last attempt: its error, or `TIMEOUT`. */
+/** Returns the failure of the last attempt: its error, or `TIMEOUT`. */
 const lastFailure = (error: FetchFailed | GaveUp): FetchFailed => {
   const last = error._tag === "FetchFailed" ? error : error.error
   return last._tag === "FetchFailed" ? last : failed(failure("TIMEOUT", "Key set request timed out"))
 }
 
-/** The failure of a fetch that ended with a defect. */
+/** Converts a defect of a fetch to a failure (`NETWORK_ERROR`). */
 export const unexpected = (defect: unknown): FetchFailed =>
   failed(
     new KeelsonError.NetworkError({
@@ -65,7 +65,7 @@ export const unexpected = (defect: unknown): FetchFailed =>
     })
   )
 
-/** Parses a document. Keys that are in `previous` too are not imported again. */
+/** Parses a document. Keys that `previous` contains too are not imported again. */
 export const parseKeySet = Effect.fnUntraced(function*(
   state: ProviderState,
   body: string,
@@ -99,7 +99,9 @@ const attempt = Effect.fnUntraced(
     }).pipe(Effect.tapError(({ code }) => code === "UPSTREAM_REJECTED" ? Effect.sync(location.onGone) : Effect.void))
     if (response._tag === "NotModified") {
       return known === undefined
-        ? yield* Effect.fail(failed(failure("JWKS_INVALID", "304 for a request without validators")))
+        ? yield* Effect.fail(
+          failed(failure("JWKS_INVALID", "Provider responded with status 304 to a request without validators"))
+        )
         : { response, url, keys: known, confirmed: known }
     }
     const parsed = yield* parseKeySet(state, response.body, cached?.keySet)

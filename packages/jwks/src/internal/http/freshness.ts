@@ -1,8 +1,8 @@
 /**
- * For how long a response is fresh, and how far its origin's clock is from ours.
+ * Computes how long a response is fresh, and how far the clock of its origin differs from ours.
  *
- * Everything is evaluated once, when the response arrives. Only the lifetime lives on, and is counted on the monotonic
- * clock.
+ * Everything is evaluated once, when the response arrives. Only the lifetime is kept, and is then measured on the
+ * monotonic clock.
  *
  * @see RFC 9111, section 4.2
  */
@@ -16,13 +16,13 @@ import * as CacheControl from "./cacheControl.ts"
 /** Headers of a response: names in lower case, values of the same name joined with a comma. */
 export type HeaderRecord = Readonly<Record<string, string>>
 
-/** The lifetimes that a provider's options allow. */
+/** The bounds of a lifetime in a provider's options. */
 export interface Bounds {
-  /** Where a response says nothing. It has a range of its own, and is not held within the other two. */
+  /** Lifetime of a response that states none. It is not clamped to the other two. */
   readonly ttl: Duration.Duration
-  /** The least of what a response says. */
+  /** Lower bound of the lifetime that a response states. */
   readonly minTtl: Duration.Duration
-  /** The most of what a response says; not below `minTtl`. */
+  /** Upper bound of the lifetime that a response states; at least `minTtl`. */
   readonly maxTtl: Duration.Duration
 }
 
@@ -30,22 +30,22 @@ export interface Bounds {
 export const httpDate = (value: string | undefined): DateTime.Utc | undefined =>
   value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))
 
-/** The first member counts, and an invalid one not at all (RFC 9111, 5.1). */
+/** Returns the `Age` in seconds: its first member, or 0 if that is absent or invalid (RFC 9111, 5.1). */
 const age = (headers: HeaderRecord): number => CacheControl.deltaSeconds(headers["age"]?.split(",")[0]?.trim()) ?? 0
 
-/** No stored response fits a `*` without its origin being asked (RFC 9111, 4.1). */
+/** Whether `Vary` contains `*`: the stored response then must be revalidated before each use (RFC 9111, 4.1). */
 const variesOnAnything = (headers: HeaderRecord): boolean =>
   (headers["vary"] ?? "").split(",").some((member) => member.trim() === "*")
 
-/** In the one date format that every engine has to read in the same way. */
+/** Converts an HTTP date to ISO 8601, the only format that all engines must parse alike. */
 const isoDate = (value: string | undefined): string | undefined => {
   const date = httpDate(value)
   return date === undefined ? undefined : DateTime.formatIso(date)
 }
 
 /**
- * The lifetime less the age, in milliseconds, by headers that hold nothing but what is valid and concerns us. Time to
- * live would count `stale-while-revalidate` and `stale-if-error` too.
+ * Returns the lifetime less the age, in milliseconds. The headers must contain only valid values, and neither
+ * `stale-while-revalidate` nor `stale-if-error`, which `timeToLive` would add.
  */
 const remaining = (headers: Readonly<Record<string, string | undefined>>, receivedAt: number): number => {
   class AtReception extends CachePolicy {
@@ -57,19 +57,19 @@ const remaining = (headers: Readonly<Record<string, string | undefined>>, receiv
 }
 
 /**
- * For how long a response says that it is fresh, less its `Age`: from 0 to 2^31 s. `undefined` where it says nothing, so
- * that `ttl` applies. `receivedAt` is in wall-clock milliseconds.
+ * Returns the lifetime that a response states, less its `Age`: from 0 to 2^31 s. `undefined` if it states none, so that `ttl`
+ * applies. `receivedAt` is in wall-clock milliseconds.
  *
- * - `no-store`, `no-cache` (with field names too) and `Vary: *` are zero: the next use is a refresh, as soon as `minTtl`
- *   allows. Otherwise `s-maxage` counts before `max-age`, and that before `Expires`.
- * - `s-maxage` counts since a key set is shared by all users of an application. For the same reason nothing in it is
- *   anybody's own, and `private` and `Set-Cookie` change nothing.
- * - What is invalid is zero, never silence: text, a sign, a fraction, one directive with two values, an `Expires` that
- *   is no date.
- * - `Expires` is measured against the origin's own `Date`, so that a wrong clock there does no harm; without a valid
- *   one, against `receivedAt`. For the same reason age is what `Age` says, and not how old `Date` looks.
- * - `stale-while-revalidate`, `stale-if-error`, `immutable`, `must-revalidate`, `Pragma` and `Last-Modified` say nothing.
- *   How long stale keys are served is up to `staleWindow`.
+ * - `no-store`, `no-cache` (also with field names) and `Vary: *` give zero: the next refresh is due as soon as `minTtl`
+ *   allows. Otherwise `s-maxage` takes precedence over `max-age`, and `max-age` over `Expires`.
+ * - `s-maxage` applies because all users of an application share a key set. A key set contains nothing private, so `private`
+ *   and `Set-Cookie` are ignored.
+ * - Invalid values count as zero, not as absent: text, a sign, a fraction, one directive with two values, an `Expires` that
+ *   is not a date.
+ * - `Expires` is compared with the origin's own `Date`, so that a wrong clock at the origin has no effect; without a valid
+ *   `Date`, with `receivedAt`. For the same reason the age is taken from `Age`, not computed from `Date`.
+ * - `stale-while-revalidate`, `stale-if-error`, `immutable`, `must-revalidate`, `Pragma` and `Last-Modified` are ignored.
+ *   `staleWindow` decides how long stale keys are used.
  *
  * @see RFC 9111, sections 4.2 and 5.2.2
  */
@@ -86,7 +86,7 @@ export const statedLifetime = (headers: HeaderRecord, receivedAt: number): Durat
   if (stated.length === 0 && expires === undefined) return undefined
   const left = remaining({
     "cache-control": stated.join(", "),
-    // Without one that is valid, nothing is left.
+    // An invalid `Expires` is left out, which gives a lifetime of zero.
     expires: isoDate(expires),
     date: isoDate(headers["date"]),
     age: String(age(headers))
@@ -94,9 +94,7 @@ export const statedLifetime = (headers: HeaderRecord, receivedAt: number): Durat
   return Duration.millis(Math.min(left, 1000 * CacheControl.maxSeconds))
 }
 
-/**
- * The lifetime of a response: what it says, held within `minTtl` and `maxTtl`; `ttl` as it is where it says nothing.
- */
+/** Returns the lifetime of a response: the stated one clamped to `minTtl` and `maxTtl`, or `ttl` if it states none. */
 export const lifetime = (headers: HeaderRecord, receivedAt: number, bounds: Bounds): Duration.Duration => {
   const stated = statedLifetime(headers, receivedAt)
   return stated === undefined
@@ -105,11 +103,11 @@ export const lifetime = (headers: HeaderRecord, receivedAt: number, bounds: Boun
 }
 
 /**
- * How many seconds the origin's clock is ahead of ours; negative where it is behind, `undefined` without a valid `Date`.
- * A `Date` has whole seconds, so that up to one second is noise. `receivedAt` is in wall-clock milliseconds.
+ * Returns by how many seconds the origin's clock is ahead of ours; negative if it is behind, `undefined` without a valid
+ * `Date`. `Date` has whole seconds, so a difference of up to one second is noise. `receivedAt` is in wall-clock milliseconds.
  *
- * A cache in between keeps the origin's `Date`, which is then older by the `Age`; some replace it with the time of
- * sending. Which one it was cannot be seen, so that the clock is taken to be off only by what both readings agree on.
+ * Most caches between keep the origin's `Date`, which is then older by the `Age`; some replace it with the time of sending.
+ * The response does not show which, so the result is the smaller skew: the part that both interpretations agree on.
  *
  * @see RFC 9110, section 6.6.1 and RFC 9111, section 5.1
  */

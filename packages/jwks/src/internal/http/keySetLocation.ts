@@ -7,17 +7,21 @@ import type { FetchFailed } from "./fetchDocument.ts"
 import { rulesOf } from "./fetchKeySet.ts"
 import { makeMetadata, wellKnownUrl } from "./metadata.ts"
 
-/** Where a provider's key set is. */
+/** The location of a provider's key set. */
 export interface KeySetLocation {
-  /** The URL of the options; it names the key set even while nobody can be asked where it is. */
+  /** The URL in the options, or else that of the metadata. It identifies the key set even if the metadata cannot be fetched. */
   readonly configured: string
-  /** The URL of the key set. */
+  /** The URL of the key set, from the options or the metadata. */
   readonly url: Effect.Effect<string, FetchFailed>
-  /** It was not there: the metadata are to be read again. */
+  /** Must be called if the key set was not at its URL: the next `url` fetches the metadata again. */
   readonly onGone: () => void
 }
 
-/** From the options' URL, or from the issuer's metadata. Fails for an issuer that can't have any. */
+/**
+ * Takes the URL from the options, or else from the issuer's metadata.
+ *
+ * Fails with `NetworkError` (`DISCOVERY_INVALID`) for an issuer that is not a URL, or has a query or fragment.
+ */
 export const makeKeySetLocation = (
   options: JwksOptions,
   egress: Egress["Service"]

@@ -10,10 +10,10 @@ import { failed, failure, fetchDocument, type FetchFailed } from "./fetchDocumen
 import { type HeaderRecord, lifetime } from "./freshness.ts"
 import { kept, merged } from "./validators.ts"
 
-/** Where metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). */
+/** Where the metadata are: `oidc` (OpenID Connect Discovery 1.0, 4) or `oauth2` (RFC 8414, 3). */
 export type Kind = "oidc" | "oauth2"
 
-/** The member of the metadata that has the URL. */
+/** The member of the metadata that contains the URL. */
 export type Endpoint = "jwks_uri" | "token_endpoint"
 
 /** The metadata of an issuer. */
@@ -26,16 +26,17 @@ export interface Metadata {
 }
 
 /**
- * The URL of an issuer's metadata.
+ * Returns the URL of an issuer's metadata.
  *
- * OpenID Connect appends `/.well-known/openid-configuration` to the issuer; RFC 8414 puts
- * `/.well-known/oauth-authorization-server` between its host and its path. A `/` at the end of the path is left out in
- * both. Fails with `NetworkError` (`DISCOVERY_INVALID`) for an issuer that is no URL, or has a query or fragment.
+ * OpenID Connect appends `/.well-known/openid-configuration` to the issuer; RFC 8414 inserts
+ * `/.well-known/oauth-authorization-server` between its host and path. Both omit a `/` at the end of the path.
+ *
+ * Fails with `NetworkError` (`DISCOVERY_INVALID`) for an issuer that is not a URL, or has a query or fragment.
  */
 export const wellKnownUrl = (issuer: string, kind: Kind): Result.Result<string, KeelsonError.NetworkError> => {
   const url = Result.getOrUndefined(Result.try(() => new URL(issuer)))
   if (url === undefined || /[?#]/.test(issuer)) {
-    return Result.fail(failure("DISCOVERY_INVALID", "The issuer is not a URL without query and fragment"))
+    return Result.fail(failure("DISCOVERY_INVALID", "The issuer must be a URL without query and fragment"))
   }
   const path = url.pathname.replace(/\/$/, "")
   url.pathname = kind === "oidc"
@@ -46,16 +47,16 @@ export const wellKnownUrl = (issuer: string, kind: Kind): Result.Result<string, 
 
 const invalid = (message: string): FetchFailed => failed(failure("DISCOVERY_INVALID", message))
 
-const read = (issuer: string, wanted: Endpoint, body: string): Result.Result<Metadata, FetchFailed> =>
+const parse = (issuer: string, member: Endpoint, body: string): Result.Result<Metadata, FetchFailed> =>
   Result.try({ try: (): unknown => JSON.parse(body), catch: () => invalid("The metadata are not JSON") }).pipe(
     Result.flatMap((json): Result.Result<Metadata, FetchFailed> => {
       if (!Predicate.isObject(json)) return Result.fail(invalid("The metadata are not an object"))
       const document: Readonly<Record<string, unknown>> = { ...json }
-      if (document["issuer"] !== issuer) return Result.fail(invalid("The metadata are of another issuer"))
-      const endpoint = document[wanted]
+      if (document["issuer"] !== issuer) return Result.fail(invalid("The metadata belong to another issuer"))
+      const endpoint = document[member]
       return Predicate.isString(endpoint)
         ? Result.succeed({ issuer, endpoint, document })
-        : Result.fail(invalid(`The metadata have no \`${wanted}\``))
+        : Result.fail(invalid(`The metadata have no \`${member}\``))
     })
   )
 
@@ -87,16 +88,16 @@ interface CachedMetadata {
 
 /** Fetches an issuer's metadata, and caches them for the lifetime of their response. */
 export interface MetadataSource {
-  /** Those cached while they are fresh, else fetched. Where that fails or hangs, those cached stay in use. */
+  /** Returns fresh cached metadata, or fetches them. If the fetch fails or hangs, the cached ones stay in use. */
   readonly metadata: Effect.Effect<Metadata, FetchFailed>
-  /** Has the next `metadata` fetch anew. */
+  /** Expires the cached metadata: the next `metadata` fetches. */
   readonly expire: () => void
 }
 
 /** Delay between fetches after a failed or hanging one, in milliseconds. */
 const retryDelay = 30_000
 
-/** Fetches nothing before `metadata` is run. */
+/** Makes a source of an issuer's metadata. Fetches nothing before `metadata` is run. */
 export const makeMetadata = (options: Options): MetadataSource => {
   let cached: CachedMetadata | undefined
   let isExpired = false
@@ -117,11 +118,13 @@ export const makeMetadata = (options: Options): MetadataSource => {
     const { headers, metadata } = response._tag === "Document"
       ? {
         headers: kept(response.headers),
-        metadata: yield* Effect.fromResult(read(options.issuer, options.endpoint ?? "jwks_uri", response.body))
+        metadata: yield* Effect.fromResult(parse(options.issuer, options.endpoint ?? "jwks_uri", response.body))
       }
       : { headers: merged(cached?.headers ?? {}, response.headers), metadata: cached?.metadata }
-    // A 304 only comes to a conditional request, which was made of what is cached.
-    if (metadata === undefined) return yield* Effect.fail(invalid("304 for a request without validators"))
+    // `fetchDocument` accepts a 304 only for a conditional request, so metadata are cached here.
+    if (metadata === undefined) {
+      return yield* Effect.fail(invalid("Provider responded with status 304 to a request without validators"))
+    }
     yield* Effect.mapError(egress.check(metadata.endpoint, rules), (error) => failed(error))
     const fresh = Duration.toMillis(lifetime(headers, response.receivedAt, options))
     cached = { metadata, headers, expiresAt: after(response.sentAt, fresh) }
@@ -130,7 +133,7 @@ export const makeMetadata = (options: Options): MetadataSource => {
     return metadata
   })
 
-  /** Put off before it begins, since one that hangs is interrupted: whoever asks again then goes on with those cached. */
+  /** Delays the next fetch before this one begins, since a hanging fetch is interrupted: the next call then uses the cache. */
   const fetchAgain = (current: CachedMetadata, clock: Clock.Clock): Effect.Effect<Metadata> => {
     retryAt = after(now(clock), retryDelay)
     return Effect.orElseSucceed(fetch, () => current.metadata)
@@ -139,8 +142,8 @@ export const makeMetadata = (options: Options): MetadataSource => {
     const current = cached
     if (current === undefined) return fetch
     const isDue = isExpired || hasCome(current.expiresAt, clock)
-    const isPutOff = retryAt !== undefined && !hasCome(retryAt, clock)
-    return isDue && !isPutOff ? fetchAgain(current, clock) : Effect.succeed(current.metadata)
+    const isDelayed = retryAt !== undefined && !hasCome(retryAt, clock)
+    return isDue && !isDelayed ? fetchAgain(current, clock) : Effect.succeed(current.metadata)
   })
   return {
     metadata,

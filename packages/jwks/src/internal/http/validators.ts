@@ -1,17 +1,17 @@
 /**
- * What is kept of a response's headers, what a refresh sends of them, and what a 304 changes in them.
+ * Selects the response headers to keep, those that a refresh sends, and those that a 304 replaces.
  *
  * @see RFC 9111, section 4.3 and RFC 9110, section 13.1
  */
 import { type HeaderRecord, httpDate } from "./freshness.ts"
 
-/** They tell one body from another, and belong to the body. */
+/** Headers that identify a body, and belong to it. */
 const validators = ["etag", "last-modified"]
 
-/** They hold until another response replaces them. */
+/** Headers that apply until another response replaces them. */
 const lasting = ["cache-control", "expires", "vary"]
 
-/** They are about one message alone. */
+/** Headers that apply to one message only. */
 const momentary = ["age", "date"]
 
 const pick = (headers: HeaderRecord, names: ReadonlyArray<string>): HeaderRecord =>
@@ -20,21 +20,21 @@ const pick = (headers: HeaderRecord, names: ReadonlyArray<string>): HeaderRecord
     return value === undefined ? [] : [[name, value]]
   }))
 
-/** More of one would be sent back with every refresh, to an origin that may refuse such a request for ever (RFC 6585, 5). */
+/** Longest validator that is kept. Each refresh sends it, and an origin may reject large headers every time (RFC 6585, 5). */
 const maxLength = 1_024
 
-/** The validators of a response. One that is too long counts as absent. */
+/** Returns the validators of a response. One that is too long counts as absent. */
 const validatorsOf = (headers: HeaderRecord): HeaderRecord =>
   pick(headers, validators.filter((name) => (headers[name]?.length ?? 0) <= maxLength))
 
-/** One entity tag (RFC 9110, 8.8.3). Never `*`, which any body would match, nor a list. */
+/** One entity tag (RFC 9110, 8.8.3): neither a list, nor `*`, which every body matches. */
 const entityTag = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/u
 
 /**
- * The headers that make a refresh conditional: `if-none-match` and `if-modified-since`, each where the stored response
- * has a valid `ETag` or `Last-Modified` of at most 1024 characters; none without. A weak tag stays weak, since `If-None-Match` compares weakly.
+ * Returns the headers that make a refresh conditional: `if-none-match` and `if-modified-since`, if the stored response has a
+ * valid `ETag` or `Last-Modified` of at most 1024 characters. A weak tag stays weak, since `If-None-Match` compares weakly.
  *
- * Neither `no-store` nor `Vary: *` hinders them: they forbid using what is held without asking, and this is asking.
+ * `no-store` and `Vary: *` do not prevent this: they forbid using a stored response without revalidation.
  *
  * @see RFC 9110, sections 13.1.2 and 13.1.3
  */
@@ -48,19 +48,20 @@ export const conditionalHeaders = (headers: HeaderRecord): HeaderRecord => {
   }
 }
 
-/** The headers that are kept of a response: validators of a fair length, and what its lifetime depends on. */
+/** Returns the headers of a response to keep: validators that are not too long, and those that the lifetime depends on. */
 export const kept = (headers: HeaderRecord): HeaderRecord => ({
   ...validatorsOf(headers),
   ...pick(headers, [...lasting, ...momentary])
 })
 
 /**
- * The headers to keep after a 304. Each that it has replaces the stored one, and those that it lacks apply anew.
+ * Returns the headers to keep after a 304. Headers of the 304 replace the stored ones; stored headers that it omits apply
+ * again.
  *
- * - `Age` and `Date` are those of the 304 or none: they tell when a message was made. Without a `Date` the time of
- *   reception stands for it (RFC 9110, 6.6.1), so that a stored `Expires` is not counted from its start again.
- * - The validators stay those stored, as they are of the body that is held, and a 304 brings none. With another tag
- *   taken over, an origin could confirm for ever a body that was never fetched.
+ * - `Age` and `Date` are taken from the 304 only, since they describe when a message was generated. Without a `Date` the
+ *   time of reception replaces it (RFC 9110, 6.6.1), so that a stored `Expires` does not start a full lifetime again.
+ * - The stored validators stay, since they belong to the stored body, and a 304 has no body. If the tag of a 304 replaced
+ *   them, an origin could confirm forever a body that was never fetched.
  *
  * @see RFC 9111, sections 3.2 and 4.3.4
  */

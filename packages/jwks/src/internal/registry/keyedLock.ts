@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 
-/** Runs what has the same key one by one, in the order in which it came; different keys don't wait for each other. */
+/** Runs effects with the same key one after another, in the order of the calls. Different keys do not wait for each other. */
 export type KeyedLock = <A, E, R>(key: string, self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** A lock that keeps nothing of keys that nobody uses. */
+/** Makes a keyed lock. It keeps no memory of keys that are not in use. */
 export const makeKeyedLock = (): KeyedLock => {
   const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
   return (key, self) =>

@@ -1,6 +1,6 @@
 /**
- * What no request sets: the rules of egress, and how much is fetched how often for how long, since one tenant's providers
- * share connections and time with all others'.
+ * The options that requests to the control plane cannot set: egress rules, limits, retries and delays. Providers of all
+ * tenants share connections and time, so one tenant must not change them.
  */
 export const operatorFields = [
   "allowedHosts",

@@ -27,7 +27,7 @@ import { keyOf, makeRoster } from "./roster.ts"
 
 type Registry = JwksRegistry["Service"]
 
-/** A provider with the scope it lives in. */
+/** A provider with its scope. */
 interface Entry {
   readonly issuer: string
   readonly options: JwksOptions.JwksOptions
@@ -37,22 +37,22 @@ interface Entry {
 
 const conflict = (message: string) => new KeelsonError.ConfigurationError({ code: "JWKS_CONFLICT", message })
 
-/** Invalid ids stay out of spans. */
+/** Whether the ids are valid; invalid ids are not written to spans. */
 const areIds = ({ providerId, tenantId }: JwksOptions.Names): boolean =>
   Schema.is(JwksOptions.TenantId)(tenantId) && Schema.is(JwksOptions.ProviderId)(providerId)
 
 const operatorOptions = (options: JwksOptions.JwksOptions) => Struct.pick(options, operatorFields)
 const operatorDefaults = operatorOptions(JwksOptions.make({ issuer: "any" }))
 
-/** A registry in a scope, whose end ends all that was registered. */
+/** Makes a registry in a scope. The end of the scope closes all providers. */
 export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> = Effect.gen(function*() {
   const context = yield* Effect.context<Egress>()
   const scheduler = yield* makeScheduler
   const events = yield* Effect.acquireRelease(PubSub.sliding<JwksEvent>(eventCapacity), PubSub.shutdown)
   const publish = (event: JwksEvent): void => void PubSub.publishUnsafe(events, event)
   const roster = makeRoster<Entry>()
-  // Of two registrations under the same ids one has to see the other. One by one for these ids only: the end of a provider
-  // may wait for its snapshot to be written.
+  // Changes under the same ids run one after another, so that each sees the previous one. Other ids do not wait: closing a
+  // provider may wait for its snapshot to be written.
   const oneByOne = makeKeyedLock()
   let isClosed = false
   yield* Effect.addFinalizer(() => {
@@ -65,10 +65,10 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
 
   const open = Effect.fnUntraced(function*(names: JwksOptions.Names, options: JwksOptions.JwksOptions) {
     const scope = yield* Scope.make()
-    const made = makeProvider(options, { ...names, scheduler, publish })
-    // In the registry's context and no other: what the caller has, a span for one, must not live as long as the provider.
+    const making = makeProvider(options, { ...names, scheduler, publish })
+    // In the context of the registry only: the caller's context, such as its span, must not live as long as the provider.
     const provider = yield* Effect.updateContext(
-      made,
+      making,
       (_caller: Context.Context<never>) => Context.add(context, Scope.Scope, scope)
     ).pipe(
       Effect.onError(() => Scope.close(scope, Exit.void))
@@ -76,7 +76,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     return { issuer: options.issuer, options, provider, scope }
   }, Effect.uninterruptible)
 
-  /** What comes when the registry is closed ends at once: nothing else would end it. */
+  /** Starts a provider and enters it. If the registry is closed already, closes the provider at once, to avoid a leak. */
   const enter = (id: JwksOptions.Names, entry: Entry, old?: Entry) =>
     Effect.clockWith((clock) => {
       entry.provider.start(clock, old?.provider)
@@ -133,8 +133,8 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         Effect.map(provider.status, (status): ProviderStatus => ({ ...id, issuer, status }))
     )
 
-  /** Whoever waited for a provider that was replaced meanwhile asks the one in its place; twice at most, as each may take long. */
-  const askAgain = <A, E extends { readonly _tag: string }>(
+  /** Repeats a call that failed because its provider was replaced on the new one. At most twice, as each may take long. */
+  const retryIfReplaced = <A, E extends { readonly _tag: string }>(
     self: Effect.Effect<A, E | JwksUnavailable>,
     isReplaced: () => boolean,
     again: () => Effect.Effect<A, E | JwksUnavailable>
@@ -161,19 +161,19 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
           ? first.provider.lookup.miss(header)
           : findAmong(endpoints.map(({ provider }) => provider.lookup), header, clock)
         const isReplaced = () => repeats > 0 && roster.ofIssuer(tenantId, issuer) !== endpoints
-        return askAgain(missed, isReplaced, () => find(issuer, header, repeats - 1))
+        return retryIfReplaced(missed, isReplaced, () => find(issuer, header, repeats - 1))
       })
     return { find: (issuer, header) => find(issuer, header) }
   }
 
-  /** Runs on the provider, and again on the one that replaces it meanwhile. */
+  /** Runs on the provider, and again on its replacement if it is replaced during the call. */
   const runOn = <A, E extends { readonly _tag: string }>(
     use: (provider: Provider) => Effect.Effect<A, E | JwksUnavailable>,
     id: JwksOptions.Names,
     repeats = 2
   ): Effect.Effect<A, E | JwksNotRegistered | JwksUnavailable> =>
     Effect.flatMap(entryOf(id), (entry) =>
-      askAgain<A, E | JwksNotRegistered>(
+      retryIfReplaced<A, E | JwksNotRegistered>(
         use(entry.provider),
         () => repeats > 0 && roster.get(id) !== entry,
         () => runOn(use, id, repeats - 1)

@@ -3,7 +3,7 @@ import type { Names } from "../../JwksOptions.ts"
 /** The registered providers, by tenant and provider and by tenant and issuer. */
 export interface Roster<A extends { readonly issuer: string }> {
   readonly get: (id: Names) => A | undefined
-  /** The entries of an issuer, in the order in which they came; one that is replaced keeps its place. */
+  /** Returns the entries of an issuer in the order of registration; a replaced one keeps its place. */
   readonly ofIssuer: (tenantId: string, issuer: string) => ReadonlyArray<A>
   /** Adds or replaces an entry. A replaced one has the same issuer. */
   readonly set: (id: Names, entry: A) => void
@@ -12,15 +12,15 @@ export interface Roster<A extends { readonly issuer: string }> {
   readonly entries: (tenantId?: string) => ReadonlyArray<readonly [id: Names, entry: A]>
 }
 
-/** How many of those that were removed are remembered. */
+/** How many removed ids are remembered. */
 const removedCapacity = 1000
 
-/** The ids as one text. Ids have no `:`. */
+/** Joins the ids to one key. Valid ids contain no `:`. */
 export const keyOf = ({ providerId, tenantId }: Names): string => `${tenantId}:${providerId}`
 
 interface Tenant<A> {
   readonly providers: Map<string, A>
-  /** The providers of each issuer, as a list that is made anew when one of them changes: lookups read it. */
+  /** The providers of each issuer, with a list for lookups that is rebuilt when one of them changes. */
   readonly issuers: Map<string, { readonly providers: Map<string, A>; list: ReadonlyArray<A> }>
 }
 

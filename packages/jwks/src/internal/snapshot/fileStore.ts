@@ -12,10 +12,10 @@ import type { TextStore } from "./snapshotStore.ts"
 
 const encoder = new TextEncoder()
 
-/** The platform's word for what is wrong; not its message, which has the path. */
+/** Returns the platform's error code. Its message is left out, since it contains the path. */
 const reasonOf = ({ reason }: PlatformError.PlatformError): string => reason._tag
 
-/** The file of a name: its digest, so that nothing in it is a path, and names that differ in case have two files. */
+/** Names the file by a digest, so that a name cannot act as a path, and names that differ only in case stay distinct. */
 const fileOf = (name: string): Effect.Effect<string> =>
   Effect.map(
     Effect.promise(() => crypto.subtle.digest("SHA-256", encoder.encode(name))),
@@ -26,10 +26,10 @@ const irregular = PlatformError.systemError({ _tag: "BadResource", module: "File
 
 const temporary = /^[0-9a-f]{64}\.jwks\.[0-9a-f-]{36}\.tmp$/
 
-/** Younger temporary files may be those that another process is writing, in milliseconds. */
+/** Age from which a temporary file is removed, in milliseconds: another process may still be writing a younger one. */
 const leftoverAge = 60_000
 
-/** Texts as files of one directory, each replaced by renaming. Leftovers of writes that a crash cut are removed. */
+/** Stores texts as files of one directory, each replaced by renaming. Removes temporary files that a crash left behind. */
 export const makeFileStore = Effect.fnUntraced(
   function*(
     directory: string,
@@ -53,23 +53,23 @@ export const makeFileStore = Effect.fnUntraced(
           return Effect.ignore(Effect.when(fs.remove(file), isLeftover(file)))
         })
     )
-    // A directory that is not there, or does not answer, shows when it is written to.
+    // If the directory is absent or hangs, the first write fails and reports it.
     yield* Effect.ignoreCause(waitAtMost(clean, timeout))
 
     const writeTo = (file: string, text: string) =>
       Effect.scoped(Effect.flatMap(fs.open(file, { flag: "wx", mode: 0o600 }), (handle) =>
-        // Without the synchronization a crash of the machine may leave the new name with nothing in it.
+        // Without `sync` a crash of the machine may leave an empty file under the new name.
         Effect.andThen(handle.writeAll(encoder.encode(text)), handle.sync)))
     const replace = (target: string, text: string) =>
       Effect.suspend(() => {
-        // Not of Effect's `Random`, whose seed another process may have too.
+        // Not from Effect's `Random`: another process may use the same seed.
         const file = `${target}.${crypto.randomUUID()}.tmp`
         return Effect.andThen(writeTo(file, text), fs.rename(file, target)).pipe(
           Effect.onError(() => Effect.ignore(fs.remove(file, { force: true })))
         )
       })
 
-    // To open a pipe that nobody writes to would hold a thread of the process for ever, of which it has few.
+    // Opening a pipe without a writer would block one of the few threads of the process forever.
     const regular = (file: string) => Effect.filterOrFail(fs.stat(file), ({ type }) => type === "File", () => irregular)
 
     const isAbsent = (error: PlatformError.PlatformError) => error.reason._tag === "NotFound"

@@ -5,28 +5,29 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 
-/** How long the end of a scope waits for a snapshot that is being written. */
+/** How long the end of a scope waits for a pending snapshot to be written. */
 const flushLimit = Duration.seconds(2)
 
-/** How long after so many failures in a row the same value is tried again, in milliseconds. */
+/** Delay before the same value is written again, after this many failures in a row, in milliseconds. */
 const retryDelay = (failures: number): number => Math.min(1_000 * 2 ** (failures - 1), 60_000)
 
 /**
- * Writes in the background, one at a time; what comes while one is written is written after it, and only the latest.
- * What could not be written is tried again, after a second at first and each minute at last, until a newer value takes
- * its place.
+ * Writes values in the background, one at a time. Of the values saved during a write only the latest is written after it.
+ * A failed write is retried, first after one second and later up to every minute, until it succeeds or a newer value
+ * replaces it.
  */
 export interface Saver<A> {
+  /** Schedules a write of the value, which replaces a pending one. */
   readonly save: (value: A) => void
-  /** Tries now what is not written yet, and not at its next turn. What fails stays to be tried again. */
+  /** Writes the pending value now, without the delay. If that fails, the value stays pending. */
   readonly flush: Effect.Effect<void>
-  /** Forgets what is not written yet. A write that is under way goes on, and is not tried again. */
+  /** Drops the pending value. A running write continues, and is not retried. */
   readonly discard: () => void
-  /** Forgets what is not written yet, and runs the removal after a write that is under way, and before any later one. */
+  /** Drops the pending value, and runs the removal after a running write and before any later one. */
   readonly remove: (removal: Effect.Effect<void>) => Effect.Effect<void>
 }
 
-/** Runs things one after another, in the order in which they came: what is saved after a removal is written after it. */
+/** Runs effects one after another, in the order of the calls: a value saved after a removal is written after it. */
 export type OneByOne = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 const makeLock = (): OneByOne => {
@@ -35,9 +36,10 @@ const makeLock = (): OneByOne => {
 }
 
 /**
- * A saver in a scope, whose end tries once more what is not written yet, but waits two seconds at most. `failed` is
- * told of each failure, and whether it is the first one since a value was written. `oneByOne` may be shared with other
- * savers of the same thing.
+ * Makes a saver in a scope. The end of the scope writes the pending value once more, and waits for at most two seconds.
+ *
+ * - `failed`: called for each failure; `isFirst` is true for the first one since the last successful write.
+ * - `oneByOne`: runs the writes and removals; savers of the same value may share it. Default: a lock for this saver only.
  */
 export const makeSaver = Effect.fnUntraced(function*<A, E, R>(
   write: (value: A) => Effect.Effect<void, E, R>,
@@ -45,7 +47,7 @@ export const makeSaver = Effect.fnUntraced(function*<A, E, R>(
   oneByOne: OneByOne = makeLock()
 ): Effect.fn.Return<Saver<A>, never, R | Scope.Scope> {
   const context = yield* Effect.context<R>()
-  // Before the finalizer below, which runs first: a write that it gave up waiting for ends with the scope.
+  // Made before the finalizer below, so that it closes after it: a write that outlasts the limit is interrupted.
   const fork = yield* FiberSet.makeRuntime()
   const changed = Latch.makeUnsafe()
   let latest: { readonly value: A } | undefined
@@ -57,21 +59,21 @@ export const makeSaver = Effect.fnUntraced(function*<A, E, R>(
     changed.openUnsafe()
   }
   const flush = oneByOne(Effect.suspend(() => {
-    const tried = latest
-    if (tried === undefined) return Effect.void
-    return Effect.matchEffect(Effect.provideContext(write(tried.value), context), {
+    const pending = latest
+    if (pending === undefined) return Effect.void
+    return Effect.matchEffect(Effect.provideContext(write(pending.value), context), {
       onFailure: (error) => failed(error, failures++ === 0),
       onSuccess: () =>
         Effect.sync(() => {
           failures = 0
-          if (latest === tried) set(undefined)
+          if (latest === pending) set(undefined)
         })
     })
   }))
   const drain: Effect.Effect<void> = Effect.suspend(() => {
     isDraining = latest !== undefined
     if (!isDraining) return Effect.void
-    // It is open again where a value was written, or another one has come.
+    // Opened again when the value was written, or when another one is saved.
     changed.closeUnsafe()
     const pause = Effect.suspend(() => Effect.timeoutOption(changed.await, retryDelay(failures)))
     return Effect.andThen(Effect.andThen(flush, pause), drain)

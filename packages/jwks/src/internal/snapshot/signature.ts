@@ -4,10 +4,10 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 
-/** One key, or several to rotate it: the first one signs, each of them verifies. */
+/** One key, or several for rotation: the first one signs, each of them verifies. */
 export type SnapshotKey = Redacted.Redacted | readonly [Redacted.Redacted, ...ReadonlyArray<Redacted.Redacted>]
 
-/** Signs what is stored, and checks what is loaded. */
+/** Signs snapshots that are stored, and verifies those that are loaded. */
 export interface Signer {
   readonly sign: (payload: string) => Effect.Effect<string>
   readonly verify: (payload: string, signature: string) => Effect.Effect<boolean>
@@ -15,10 +15,10 @@ export interface Signer {
 
 const algorithm = { name: "HMAC", hash: "SHA-256" } as const
 
-/** As long as the digest (RFC 2104, 3): a shorter key makes the signature weaker. */
+/** The length of the digest (RFC 2104, 3): a shorter key weakens the signature. */
 const minKeyBytes = 32
 
-/** Keeps a signature from being one of something else that is signed with the same key. */
+/** Signed with the payload, so that other data signed with the same key is not accepted as a snapshot. */
 const context = "@keelson/jwks/JwksSnapshots\n"
 
 const encoder = new TextEncoder()
@@ -28,18 +28,18 @@ const message = (payload: string) => encoder.encode(context + payload)
 const weak = () =>
   new KeelsonError.ConfigurationError({
     code: "KEY_INVALID",
-    message: `A key that signs snapshots has to be redacted text of at least ${minKeyBytes} bytes`,
+    message: `The snapshot key must be redacted text of at least ${minKeyBytes} bytes`,
     details: { path: "key", expected: `redacted text of at least ${minKeyBytes} bytes` }
   })
 
 const missing = () =>
   new KeelsonError.ConfigurationError({
     code: "CONFIG_MISSING",
-    message: "Snapshots in a shared store need a key that signs them",
+    message: "Snapshots in a shared store require a signing key",
     details: { missing_key: "key" }
   })
 
-/** A key that is no `Redacted` is refused too: it would be shown wherever the options are. */
+/** Imports a key. One that is not `Redacted` is refused, since it would appear wherever the options are printed. */
 const importKey = (key: unknown): Effect.Effect<CryptoKey, KeelsonError.ConfigurationError> =>
   Effect.suspend(() => {
     const text = Redacted.isRedacted(key) ? Redacted.value(key) : undefined
@@ -50,14 +50,14 @@ const importKey = (key: unknown): Effect.Effect<CryptoKey, KeelsonError.Configur
   })
 
 /**
- * A signer with HMAC-SHA-256 (RFC 2104). `subtle.verify` compares in constant time.
+ * Makes a signer with HMAC-SHA-256 (RFC 2104). `subtle.verify` compares in constant time.
  *
- * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` where one has fewer than 32 bytes.
+ * Fails with `ConfigurationError`: `CONFIG_MISSING` without a key, `KEY_INVALID` for a key of fewer than 32 bytes.
  */
 export const makeSigner = Effect.fnUntraced(
   function*(key: SnapshotKey | undefined): Effect.fn.Return<Signer, KeelsonError.ConfigurationError> {
-    const given: ReadonlyArray<unknown> = Redacted.isRedacted(key) ? [key] : [...key ?? []]
-    const keys = yield* Effect.forEach(given, importKey)
+    const configured: ReadonlyArray<unknown> = Redacted.isRedacted(key) ? [key] : [...key ?? []]
+    const keys = yield* Effect.forEach(configured, importKey)
     const [signing] = keys
     if (signing === undefined) return yield* missing()
     return {
@@ -71,9 +71,9 @@ export const makeSigner = Effect.fnUntraced(
           onFailure: () => Effect.succeed(false),
           onSuccess: (bytes) => {
             const data = message(payload)
-            const isBy = (key: CryptoKey) =>
+            const verifyWith = (key: CryptoKey) =>
               Effect.promise(() => crypto.subtle.verify(algorithm, key, new Uint8Array(bytes), data))
-            return Effect.map(Effect.forEach(keys, isBy), (all) => all.includes(true))
+            return Effect.map(Effect.forEach(keys, verifyWith), (all) => all.includes(true))
           }
         })
     }

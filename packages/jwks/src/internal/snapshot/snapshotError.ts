@@ -1,18 +1,21 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
 
 /**
- * Why a stored key set is refused: it is not of this form (`malformed`, times out of order too); it carries no
- * signature (`unsigned`), or none that fits (`tampered`); it is of another tenant, provider, issuer or URL (`foreign`);
- * it is larger than allowed (`tooLarge`); it is past its stale deadline (`expired`); or it was written or received more
- * than a minute from now (`future`).
+ * Why a stored key set is refused:
+ *
+ * - `malformed`: it does not have the expected form, or its times are out of order.
+ * - `unsigned`: it has no signature. `tampered`: its signature is not valid.
+ * - `foreign`: it belongs to another tenant, provider, issuer or URL.
+ * - `tooLarge`: it is larger than allowed. `expired`: it is past its stale deadline.
+ * - `future`: it was written or received more than one minute in the future.
  */
 export type RefusedReason = "malformed" | "unsigned" | "tampered" | "foreign" | "tooLarge" | "expired" | "future"
 
 const refused: Record<RefusedReason, string> = {
   malformed: "The stored key set is malformed",
   unsigned: "The stored key set is not signed",
-  tampered: "The signature of the stored key set does not fit",
-  foreign: "The stored key set is of another tenant, provider, issuer or URL",
+  tampered: "The signature of the stored key set is invalid",
+  foreign: "The stored key set belongs to another tenant, provider, issuer or URL",
   tooLarge: "The stored key set is too large",
   expired: "The stored key set is past its stale deadline",
   future: "The stored key set is dated in the future"
@@ -24,7 +27,7 @@ export interface RefusedOptions {
   readonly reason: RefusedReason
 }
 
-/** A stored key set is not used (`SNAPSHOT_REFUSED`). It stays where it is until the next one replaces it. */
+/** A stored key set is refused (`SNAPSHOT_REFUSED`). It stays in the store until the next one replaces it. */
 export class SnapshotRefused extends KeelsonError.CodedError<"SNAPSHOT_REFUSED"> {
   readonly _tag = "SnapshotRefused"
   override readonly name = "SnapshotRefused"
@@ -35,7 +38,7 @@ export class SnapshotRefused extends KeelsonError.CodedError<"SNAPSHOT_REFUSED">
   }
 }
 
-/** The kinds of stores. */
+/** The kinds of snapshot stores. */
 export type StoreKind = "memory" | "file" | "redis" | "keyValueStore" | "custom"
 
 /** The options of `SnapshotUnavailable`. */

@@ -8,28 +8,28 @@ import type { Signer } from "./signature.ts"
 import { SnapshotUnavailable, type StoreKind, type UnavailableOptions } from "./snapshotError.ts"
 import { decodeSnapshot, encodeSnapshot, maxStoredBytes } from "./storedText.ts"
 
-/** Where texts are kept by name. What it fails with is the `reason` of `SnapshotUnavailable`. */
+/** Stores texts by name. The error of a call becomes the `reason` of `SnapshotUnavailable`. */
 export interface TextStore {
   readonly kind: StoreKind
-  /** `undefined` where there is none. Longer texts may be cut, but not to the limit or below. */
+  /** Returns the text, or `undefined`. May truncate a text longer than `maxBytes`, but not to `maxBytes` or less. */
   readonly read: (name: string, maxBytes: number) => Effect.Effect<string | undefined, string>
-  /** Replaces what is there, whole or not at all. */
+  /** Replaces the text atomically. The store may expire it after `timeToLive`. */
   readonly write: (name: string, text: string, timeToLive: Duration.Duration) => Effect.Effect<void, string>
   readonly remove: (name: string) => Effect.Effect<void, string>
 }
 
-/** Ids are plain, but that is not relied on: what is not is written in hexadecimal, so that no two have one name. */
+/** Writes unexpected characters in hexadecimal, so that no two ids have the same name, even ids that were not checked. */
 const escape = (id: string): string =>
   id.replaceAll(/[^A-Za-z0-9_-]/g, (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-/** The name that a provider's snapshot is kept under. */
+/** Returns the name of a provider's snapshot in the store. */
 const nameOf = ({ providerId, tenantId }: Identity): string => `jwks-cache:${escape(tenantId)}:${escape(providerId)}`
 
-/** Keeps snapshots as texts in a store, each call to it bounded. */
+/** Makes the snapshot operations over a text store. Each call waits for the store for at most `timeout`. */
 export const makeSnapshots = (store: TextStore, signer: Signer | undefined, timeout: Duration.Duration) => {
   const call = <A>(operation: UnavailableOptions["operation"], effect: Effect.Effect<A, string>) => {
     const unavailable = (reason: string) => new SnapshotUnavailable({ store: store.kind, operation, reason })
-    // A client that dies, as where a file cannot be closed, is no reason for its caller to.
+    // A defect of the store's client, as when a file cannot be closed, must not be a defect of the caller.
     const safe = Effect.catchDefect(effect, () => Effect.fail("failed"))
     return Effect.flatMap(
       Effect.mapError(waitAtMost(safe, timeout), unavailable),

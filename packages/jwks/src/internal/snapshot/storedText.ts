@@ -1,6 +1,6 @@
 /**
- * The text that is stored: the signature, a line break, and the snapshot as JSON. The signature is over that JSON as it
- * is, so that nothing is parsed before it is verified, and there is one encoding only.
+ * The stored form of a snapshot: the signature, a line break, and the snapshot as JSON. The signature covers the exact JSON
+ * text, so that nothing is parsed before it is verified, and no canonical encoding is needed.
  */
 import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
@@ -10,10 +10,10 @@ import type { Identity, Snapshot } from "../../JwksSnapshots.ts"
 import type { Signer } from "./signature.ts"
 import { type RefusedReason, SnapshotRefused } from "./snapshotError.ts"
 
-/** The most milliseconds that are a date. */
+/** Milliseconds since 1970, up to the latest valid `Date`. */
 const Instant = Field.number(0, 8_640_000_000_000_000)
 
-/** A member as each kept header has it: text, or not there. */
+/** A stored header: text, or absent. */
 const Header = Schema.optionalKey(Schema.String)
 
 const Stored = Schema.Struct({
@@ -47,10 +47,10 @@ const exceeds = (text: string, bytes: number): boolean =>
 /** How far the clocks of two machines may differ, in milliseconds. */
 const maxSkew = 60_000
 
-/** The most bytes that are read for a body of a size: each of its bytes may be escaped as six; the rest is short. */
+/** Upper bound of a stored text: JSON may escape each byte of the body as six; 64 KiB are allowed for the other members. */
 export const maxStoredBytes = (maxBytes: number): number => maxBytes * 6 + 65_536
 
-/** What is stored for a snapshot; without a signer its first line is empty. */
+/** Encodes a snapshot. Without a signer the first line is empty. */
 export const encodeSnapshot = (snapshot: Snapshot, signer: Signer | undefined): Effect.Effect<string> => {
   const {
     body,
@@ -89,14 +89,14 @@ const isOf = (snapshot: Snapshot, identity: Identity): boolean =>
 
 const refuse = (reason: RefusedReason) => Effect.fail(new SnapshotRefused({ reason }))
 
-/** What a stored text is judged by; `now` is the wall clock in milliseconds. */
+/** What a stored text must match. `now` is the wall clock in milliseconds. */
 export interface Expected {
   readonly identity: Identity
   readonly maxBytes: number
   readonly now: number
 }
 
-/** The snapshot in a stored text, its times as they were stored. Fails with `SnapshotRefused`. */
+/** Decodes and checks a stored text. Returns the snapshot with its stored times. Fails with `SnapshotRefused`. */
 export const decodeSnapshot = Effect.fnUntraced(
   function*(
     text: string,

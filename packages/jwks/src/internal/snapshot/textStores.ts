@@ -5,14 +5,14 @@ import type * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type * as Redis from "effect/persistence/Redis"
 import type { TextStore } from "./snapshotStore.ts"
 
-/** The word that Redis's errors begin with, such as `READONLY`. The rest may quote the command with its arguments. */
+/** Returns the code at the start of a Redis error, such as `READONLY`. The rest may quote the command with its arguments. */
 const reasonOf = ({ cause }: Redis.RedisError): string =>
   (cause instanceof Error ? /^[A-Z]{3,20}(?= )/.exec(cause.message)?.[0] : undefined) ?? "failed"
 
-/** Texts in Redis, which forgets them by itself. */
+/** Stores texts in Redis, which expires them. */
 export const makeRedisStore = (redis: Sender, prefix: string): TextStore => ({
   kind: "redis",
-  // Cut by the server: somebody else's value of half a gigabyte is never transferred. Absent keys read as empty.
+  // Redis truncates the value, so that a huge value written by others is never transferred. Absent keys read as empty.
   read: (name, maxBytes) =>
     redis.send("GETRANGE", prefix + name, "0", String(maxBytes + 3)).pipe(
       Effect.mapError(reasonOf),
@@ -28,7 +28,7 @@ export const makeRedisStore = (redis: Sender, prefix: string): TextStore => ({
 
 const failed = Effect.mapError(() => "failed")
 
-/** Texts in a key-value store, which neither cuts nor forgets. */
+/** Stores texts in a key-value store, which neither truncates nor expires them. */
 export const makeKeyValueTexts = (store: KeyValueStore.KeyValueStore, prefix: string): TextStore => ({
   kind: "keyValueStore",
   read: (name) => failed(store.get(prefix + name)),
@@ -36,7 +36,7 @@ export const makeKeyValueTexts = (store: KeyValueStore.KeyValueStore, prefix: st
   remove: (name) => failed(store.remove(prefix + name))
 })
 
-/** Texts in this process. */
+/** Stores texts in memory. */
 export const makeMemoryStore = (): TextStore => {
   const texts = new Map<string, string>()
   return {
