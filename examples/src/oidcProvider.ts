@@ -1,10 +1,10 @@
-/** `oidc-provider`, a certified OpenID provider: what the examples use of the package, which has no types. */
+/** Types for what the examples use of `oidc-provider`, a certified OpenID provider without types. */
 import type { RequestListener } from "node:http"
 import { createRequire } from "node:module"
 
 export interface OidcProvider {
   readonly callback: () => RequestListener
-  /** Tokens that it knows by heart, since they are no JWTs. */
+  /** Looks up an opaque token. */
   readonly ClientCredentials: { readonly find: (token: string) => Promise<{ readonly clientId: string } | undefined> }
 }
 
@@ -13,8 +13,8 @@ interface Module {
 }
 export const { Provider }: Module = createRequire(import.meta.url)("oidc-provider")
 
-/** An adapter that keeps nothing: JWTs need no store. */
-export class Forgetful {
+/** An adapter that stores nothing, since JWTs need no store. */
+export class NoStore {
   readonly upsert = async (): Promise<void> => {}
   readonly find = async (): Promise<undefined> => {}
   readonly destroy = async (): Promise<void> => {}

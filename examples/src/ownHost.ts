@@ -1,8 +1,8 @@
-/** A page of another site could otherwise reach a server by a name of its own that resolves to 127.0.0.1. */
+/** Protects a local server from web pages of other sites, whose host names may resolve to 127.0.0.1. */
 import { Effect } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 
-/** Refuses requests for another host than the server's own. */
+/** Rejects requests to another host than the server's. */
 export const ownHostOnly = HttpRouter.middleware(
   Effect.map(
     HttpServer.HttpServer,

@@ -1,13 +1,13 @@
 /**
- * OpenTelemetry for the demo and the examples: traces and metrics by OTLP over HTTP, where the environment names a
- * collector, and nothing at all where it does not.
+ * OpenTelemetry for the demo and the examples: exports traces and metrics by OTLP over HTTP if the environment names a
+ * collector, and does nothing otherwise.
  *
- * Read from the environment, by the names that OpenTelemetry gives them:
+ * Reads OpenTelemetry's environment variables:
  *
- * - `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector, as `http://127.0.0.1:4318`. Without it, or empty: no telemetry.
- * - `OTEL_SERVICE_NAME`: what the service is called. Default: the name that the layer is made with.
+ * - `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector, such as `http://127.0.0.1:4318`. Unset or empty: no telemetry.
+ * - `OTEL_SERVICE_NAME`: the service's name. Default: the argument of the layer.
  * - `OTEL_METRIC_EXPORT_INTERVAL`: milliseconds between two exports of metrics. From 1000 to 3600000. Default 10000.
- * - `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_RESOURCE_ATTRIBUTES` and their like: read by the OpenTelemetry SDK itself.
+ * - `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_RESOURCE_ATTRIBUTES` and similar ones are read by the OpenTelemetry SDK.
  *
  * @see https://opentelemetry.io/docs/specs/otel/protocol/exporter/
  */
@@ -31,15 +31,15 @@ const settings = Config.all({
   name: Config.option(Config.NonEmptyString("OTEL_SERVICE_NAME"))
 })
 
-/** The URL of one signal: its path is put after that of the endpoint. */
+/** The URL of one signal: the endpoint's URL with the signal's path appended. */
 const signal = (endpoint: URL, name: "metrics" | "traces"): string => `${endpoint.href.replace(/\/$/, "")}/v1/${name}`
 
 /**
- * Exports spans and all of Effect's metrics. A collector that is down costs no request: what can't be sent is dropped,
- * and the end waits for it for two seconds at most.
+ * Exports spans and all of Effect's metrics. If the collector is down, the data is dropped and nothing else is affected; shutdown
+ * waits at most two seconds.
  *
- * A program with a metric registry of its own (`Metrics.layerIsolated`) provides that to this layer as well. Fails with
- * `ConfigError` for a variable that makes no sense.
+ * A program with a separate metric registry (`Metrics.layerIsolated`) provides that registry to this layer too. Fails with
+ * `ConfigError` for an invalid variable.
  */
 export const layer = (serviceName: string): Layer.Layer<never, Config.ConfigError> =>
   Layer.unwrap(Effect.map(settings, ({ endpoint, interval, name }) => {

@@ -71,7 +71,8 @@ describe("Documentation", () => {
       join("examples", "src", "multi-tenant.ts"),
       join("examples", "src", "protected-api", "server.ts"),
       join("examples", "src", "redis", "instance.ts"),
-      join("examples", "src", "survival", "server.ts")
+      join("examples", "src", "survival", "server.ts"),
+      join("examples", "src", "token-sidecar.ts")
     ])
     assert.include(read("examples/src/survival/server.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/survival/metricsPage.ts"), `host: "127.0.0.1"`)

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { get } from "node:http"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 
 export const root = join(import.meta.dirname, "../..")
 
@@ -11,6 +12,8 @@ export interface Ended {
   readonly err: string
 }
 
+const clock = pathToFileURL(join(import.meta.dirname, "unhurriedClock.ts")).href
+
 /** A program with its arguments, and more variables than those of this process. */
 export const start = (
   [file, ...args]: readonly [string, ...ReadonlyArray<string>],
@@ -18,7 +21,7 @@ export const start = (
 ): ChildProcess & { readonly ended: Promise<Ended> } => {
   const child = spawn(process.execPath, [join(root, "examples/src", file), ...args], {
     cwd: root,
-    env: { ...process.env, ...env }
+    env: { ...process.env, NODE_OPTIONS: `${process.env["NODE_OPTIONS"] ?? ""} --import=${clock}`, ...env }
   })
   let out = ""
   let err = ""

@@ -134,7 +134,7 @@ const samples: Readonly<Record<string, ReadonlyArray<Sample>>> = {
 }
 
 const sections = guide.split(/^## /m).slice(1).map((text) => [text.slice(0, text.indexOf("\n")), text] as const)
-const Profile = Schema.Literals(ValidationPolicy.profiles)
+const Profile = Schema.Literals(["jwt", "accessToken", "idToken"])
 
 /** An object literal of a snippet is YAML as well. */
 const policiesIn = (section: string): ReadonlyArray<ValidationPolicy.Options> =>
@@ -146,7 +146,7 @@ const policiesIn = (section: string): ReadonlyArray<ValidationPolicy.Options> =>
   )
 
 const sourcesIn = (section: string): ReadonlyArray<JwksOptions.JwksOptions> =>
-  [...section.matchAll(/const keys = KeySource\.(?:oidc|jwks)\((\{[\s\S]*?\})\)(?:$|\.pipe)/gm)].map((
+  [...section.matchAll(/const keys = KeySource\.layer(?:Oidc|Jwks)\((\{[\s\S]*?\})\)(?:$|\.pipe)/gm)].map((
     [, literal = ""]
   ) => Schema.decodeUnknownSync(JwksOptions.JwksOptions)(parse(literal)))
 

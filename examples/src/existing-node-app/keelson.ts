@@ -1,4 +1,4 @@
-/** What an application uses of Keelson, as plain async functions: the one file of it that is written in Effect. */
+/** Keelson as plain async functions: the only file of the application that uses Effect. */
 import { NodeHttpClient } from "@effect/platform-node"
 import { KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
@@ -18,9 +18,9 @@ import { makeRunner } from "./runner.ts"
 
 export interface Settings {
   readonly issuer: string
-  /** Who tokens are for. */
+  /** The audience of the callers' tokens. */
   readonly audience: string
-  /** The API that is called, and the client that calls it. */
+  /** The API that the application calls, and its client. */
   readonly api: string
   readonly clientId: string
   readonly clientSecret: string
@@ -29,11 +29,11 @@ export interface Settings {
 export type Caller = Principal.Principal<Claims.AccessToken>
 
 export interface Keelson {
-  /** Who sent a request. Rejects with an `HttpSecurityError`. */
+  /** The caller of a request. Rejects with an `HttpSecurityError`. */
   readonly authenticate: (request: BearerAuthentication.Request) => Promise<Caller>
-  /** The caller, whose token has a scope. Throws an `HttpSecurityError`. */
+  /** Returns the caller if the token has the scope. Throws an `HttpSecurityError` otherwise. */
   readonly requireScope: (caller: Caller, scope: string) => Caller
-  /** The reports of the API, which is called with a token of our own. */
+  /** The reports of the API, which is called with the application's token. */
   readonly reports: () => Promise<unknown>
   readonly reload: (settings: Settings) => Promise<void>
   readonly close: () => Promise<void>
@@ -44,9 +44,9 @@ class CurrentCaller extends Principal.Service<CurrentCaller, Claims.AccessToken>
 class Callers extends Context.Service<Callers, BearerAuthentication.BearerAuthentication<Claims.AccessToken>>()(
   "app/Callers"
 ) {}
-class Reports extends Context.Service<Reports, TokenGuard.TokenGuard>()("app/Reports") {}
+class Reports extends TokenGuard.Service<Reports>()("app/Reports") {}
 
-// `allowLocalhost` is for this example only: what is not on this machine is https.
+// `allowLocalhost` is for this example only: anything not on this machine must use https.
 const tokens = ({ audience, issuer }: Settings) =>
   Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })).pipe(
     Layer.provide(KeySource.layerOidc({ issuer, prefetch: false, retryDelay: "20 millis" })),
@@ -59,24 +59,21 @@ const callers = Layer.effect(
 )
 
 const reports = ({ api, audience, clientId, clientSecret, issuer }: Settings) =>
-  Layer.effect(
-    Reports,
-    TokenGuard.make({
-      name: "reports",
-      origins: [api],
-      source: OAuthClient.clientCredentials({
-        issuer,
-        clientId,
-        auth: ClientAuth.secretBasic(Redacted.make(clientSecret)),
-        scope: "reports:read",
-        resource: audience,
-        allowLocalhost: true
-      }),
+  Reports.layer({
+    name: "reports",
+    origins: [api],
+    source: OAuthClient.clientCredentials({
+      issuer,
+      clientId,
+      auth: ClientAuth.secretBasic(Redacted.make(clientSecret)),
+      scope: "reports:read",
+      resource: audience,
       allowLocalhost: true
-    })
-  ).pipe(Layer.provide(NodeHttpClient.layerUndici))
+    }),
+    allowLocalhost: true
+  }).pipe(Layer.provide(NodeHttpClient.layerUndici))
 
-// What is logged goes to the console, or to a `Logger` that is provided here. This example shows a report there.
+// Logs go to the console, or to a `Logger` that is provided here. This example prints its report there and hides logs.
 const live = (settings: Settings) =>
   Layer.provideMerge(
     Layer.merge(Layer.provide(callers, tokens(settings)), reports(settings)),

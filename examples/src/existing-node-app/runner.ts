@@ -1,19 +1,19 @@
-/** Runs effects for code that knows promises only, on services that can be exchanged while calls are under way. */
+/** Runs effects for code that uses promises, with services that can be replaced while calls are running. */
 import { type Effect, type Layer, ManagedRuntime } from "effect"
 
 export interface Runner<R, Settings> {
-  /** Rejects with the error that the effect fails with. The signal interrupts it. */
+  /** Rejects with the effect's error. The signal interrupts the effect. */
   readonly run: <A, E>(effect: Effect.Effect<A, E, R>, signal?: AbortSignal) => Promise<A>
-  /** Exchanges the services for those of other settings. Where they can't be built, those that are there go on. */
+  /** Replaces the services with those of other settings. If these cannot be built, the current ones stay in use. */
   readonly reload: (settings: Settings) => Promise<void>
-  /** Waits for the calls that are under way, and ends everything that the services hold: fibers, timers, sockets. */
+  /** Waits for running calls, then closes everything that the services hold: fibers, timers, sockets. */
   readonly close: () => Promise<void>
 }
 
 const open = async <R, E>(layer: Layer.Layer<R, E>) => {
   const runtime = ManagedRuntime.make(layer)
   const calls = new Set<Promise<unknown>>()
-  // Services are built now, and not at the first call: settings that are wrong stop the start.
+  // Builds the services now instead of at the first call, so that wrong settings stop the start.
   await runtime.context().catch(async (error: unknown) => {
     await runtime.dispose()
     throw error
@@ -28,7 +28,7 @@ const open = async <R, E>(layer: Layer.Layer<R, E>) => {
         calls.delete(call)
       }
     },
-    // The end of a runtime interrupts what it runs, so its calls are waited for first.
+    // Waits for the calls first, since disposing of a runtime interrupts them.
     close: async () => {
       await Promise.allSettled(calls)
       await runtime.dispose()

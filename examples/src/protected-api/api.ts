@@ -4,7 +4,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 
 /** Access tokens of RFC 9068, to which the issuer adds the caller's tenant. */
-export const ReportClaims = Schema.Struct({ ...Claims.accessTokenFields, tenant: Schema.String })
+export const ReportClaims = Schema.Struct({ ...Claims.AccessToken.fields, tenant: Schema.String })
 
 export class Caller extends Principal.Service<Caller, typeof ReportClaims.Type>()("example/Caller") {}
 

@@ -2,7 +2,7 @@
 import { Effect, Predicate, type Scope } from "effect"
 import { exportJWK, generateKeyPair } from "jose"
 import { createServer, type RequestListener } from "node:http"
-import { Forgetful, Provider } from "../oidcProvider.ts"
+import { NoStore, Provider } from "../oidcProvider.ts"
 import { audience } from "./server.ts"
 
 export interface Issuer {
@@ -28,7 +28,7 @@ const configuration = Effect.promise(async () => {
   const { privateKey } = await generateKeyPair("ES256", { extractable: true })
   return {
     jwks: { keys: [{ ...await exportJWK(privateKey), kid: "example", alg: "ES256", use: "sig" }] },
-    adapter: Forgetful,
+    adapter: NoStore,
     scopes: scopes.split(" "),
     clients: Object.keys(clients).map((id) => ({
       client_id: id,

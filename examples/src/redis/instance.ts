@@ -7,7 +7,10 @@ import { Context, Effect, Layer, type Redacted, type Scope } from "effect"
 import { audience } from "../issuers/issuers.ts"
 import type { Server } from "./server.ts"
 
-class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", { claims: Claims.AccessToken }) {}
+class Tokens extends TokenValidator.Service<Tokens>()("example/Tokens", {
+  claims: Claims.AccessToken,
+  revocation: Revocation.Revocation
+}) {}
 
 export interface Settings {
   readonly issuer: string
@@ -33,7 +36,7 @@ const servicesOf = ({ issuer, redis, snapshotKey }: Settings) => {
     ])
   )
   const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
-  return Tokens.layerRevocable(policy).pipe(
+  return Tokens.layer(policy).pipe(
     Layer.provideMerge(Revocation.layerRedis({ redis, timeout: "500 millis" })),
     Layer.provide(keys),
     // Longer than the defaults, for slow machines; and tried again sooner, since the example does not want to wait.

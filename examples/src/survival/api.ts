@@ -1,9 +1,9 @@
-/** The contract of the protected API. */
+/** The protected API. */
 import { type Claims, HttpSecurity, Principal } from "@keelson/token"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 
-/** Who calls. */
+/** The authenticated caller. */
 export class Caller extends Principal.Service<Caller, Claims.AccessToken>()("survival/Caller") {}
 
 export class Authenticated extends HttpSecurity.Service<Authenticated, Caller>()("survival/Authenticated") {}

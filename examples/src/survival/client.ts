@@ -1,23 +1,23 @@
-/** The calling client: a guard that carries tokens to the API, and callers that use it at a steady rate. */
+/** The client: a guard that attaches tokens to calls of the API, and callers that use it at a constant rate. */
 import { ErrorCode } from "@keelson/core"
 import { OAuthClient, type ServerOptions, TokenGuard } from "@keelson/token"
 import { Effect, FiberSet } from "effect"
 import { callHeader } from "./faults.ts"
+import { type RunClock, sleepUntil } from "./runClock.ts"
 import type { PhaseName } from "./script.ts"
-import { type Stage, until } from "./stage.ts"
 
-/** One call as its caller saw it. */
+/** The result of one call for its caller. */
 export interface Call {
-  /** The phase in which it began. */
+  /** The phase in which the call began. */
   readonly phase: PhaseName
   readonly millis: number
-  /** Why it failed: the code of its error, or a status. */
+  /** Why the call failed: the code of its error, or a status. */
   readonly failed: string | undefined
 }
 
-const perSecond = 25
+const callsPerSecond = 25
 
-/** A guard as `TokenGuards` makes one of the same options. */
+/** Creates the guard that `TokenGuards` would create from the same options. */
 export const makeGuard = Effect.fnUntraced(function*(
   { client, origins, url, ...options }: ServerOptions.ServerOptions
 ) {
@@ -31,26 +31,26 @@ const call = Effect.fnUntraced(function*(guard: TokenGuard.TokenGuard, id: strin
   return response.status
 })
 
-/** Calls at a steady rate, however long each takes, and tells how each ended; until a moment, in milliseconds, and all have. */
+/** Calls the API at a constant rate until a time in milliseconds, reports each result, and waits for the last call. */
 export const runCallers = Effect.fnUntraced(function*(
   guard: TokenGuard.TokenGuard,
-  stage: Stage,
+  clock: RunClock,
   end: number,
-  tell: (call: Call) => void
+  report: (call: Call) => void
 ) {
   const running = yield* FiberSet.make()
-  const one = Effect.fnUntraced(function*(id: number) {
-    const { phase } = stage
-    const began = stage.now()
+  const callOnce = Effect.fnUntraced(function*(id: number) {
+    const { phase } = clock
+    const began = clock.now()
     const failed = yield* Effect.match(call(guard, String(id)), {
       onSuccess: (status) => status === 200 ? undefined : String(status),
       onFailure: (error) => ErrorCode.codeOf(error) ?? error._tag
     })
-    tell({ phase, millis: stage.now() - began, failed })
+    report({ phase, millis: clock.now() - began, failed })
   })
-  for (let id = 1; stage.now() < end; id++) {
-    yield* FiberSet.run(running, one(id))
-    yield* until(stage, (id * 1000) / perSecond)
+  for (let id = 1; clock.now() < end; id++) {
+    yield* FiberSet.run(running, callOnce(id))
+    yield* sleepUntil(clock, (id * 1000) / callsPerSecond)
   }
   yield* FiberSet.awaitEmpty(running)
 }, Effect.scoped)

@@ -1,42 +1,40 @@
-/** What goes wrong at the API: it has had enough of some calls, or is away for a moment. */
+/** Failures of the API: it rate-limits some calls, or is unavailable for a moment. */
 import { Effect, Random } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import type { RunClock } from "./runClock.ts"
 import { script } from "./script.ts"
-import type { Stage } from "./stage.ts"
 
-/** What a call is known by, with all its attempts. */
+/** The header that identifies a call through all its attempts. */
 export const callHeader = "x-call-id"
 
 export interface Faults {
-  /** How often it answered so. */
+  /** How many failures of each kind the API returned. */
   readonly answers: { limited: number; unavailable: number }
-  /** Attempts that came sooner than `Retry-After` had said. */
+  /** How many attempts arrived earlier than `Retry-After` allows. */
   readonly tooSoon: number
-  /** What to answer to an attempt, instead of what was asked for. */
-  readonly of: (call: string) => HttpServerResponse.HttpServerResponse | undefined
+  /** The failure to return for an attempt, if any. */
+  readonly responseTo: (call: string) => HttpServerResponse.HttpServerResponse | undefined
 }
 
-/** Of each stretch of so many milliseconds it is away for one half, whichever: never for longer than this in one go. */
-const stretch = 800
+/** In each period of this many milliseconds the API is unavailable for one half, so at most this long at once. */
+const period = 800
 
-/** Timers of Node.js may end so many milliseconds early. */
+/** Node.js timers may fire this many milliseconds early. */
 const timerSlack = 5
 
-const effectOf = (stage: Stage) => script.find(({ name }) => name === stage.phase)
-
-export const makeFaults = Effect.fnUntraced(function*(stage: Stage): Effect.fn.Return<Faults> {
-  const firstHalves = yield* Effect.replicateEffect(Random.nextBoolean, 256)
-  const told = new Map<string, number>()
+export const makeFaults = Effect.fnUntraced(function*(clock: RunClock): Effect.fn.Return<Faults> {
+  const isFirstHalf = yield* Effect.replicateEffect(Random.nextBoolean, 256)
+  const limitedAt = new Map<string, number>()
   const answers = { limited: 0, unavailable: 0 }
   let tooSoon = 0
 
-  const isAway = (): boolean => {
-    const at = stage.now() / stretch
-    return at % 1 < 0.5 === firstHalves[Math.floor(at) % firstHalves.length]
+  const isUnavailable = (): boolean => {
+    const periods = clock.now() / period
+    return periods % 1 < 0.5 === isFirstHalf[Math.floor(periods) % isFirstHalf.length]
   }
   const limit = (call: string) => {
     answers.limited++
-    told.set(call, stage.now())
+    limitedAt.set(call, clock.now())
     return HttpServerResponse.empty({ status: 429, headers: { "retry-after": "1" } })
   }
   return {
@@ -44,27 +42,27 @@ export const makeFaults = Effect.fnUntraced(function*(stage: Stage): Effect.fn.R
     get tooSoon() {
       return tooSoon
     },
-    of(call) {
-      const toldAt = told.get(call)
-      if (toldAt !== undefined && stage.now() < toldAt + 1000 - timerSlack) tooSoon++
-      const phase = effectOf(stage)
+    responseTo(call) {
+      const at = limitedAt.get(call)
+      if (at !== undefined && clock.now() < at + 1000 - timerSlack) tooSoon++
+      const phase = script.find(({ name }) => name === clock.phase)
       const fault = phase !== undefined && "api" in phase ? phase.api : undefined
-      if (fault === "limited" && toldAt === undefined && Number(call) % 3 === 0) return limit(call)
-      if (fault !== "flaky" || !isAway()) return undefined
+      if (fault === "limited" && at === undefined && Number(call) % 3 === 0) return limit(call)
+      if (fault !== "flaky" || !isUnavailable()) return undefined
       answers.unavailable++
       return HttpServerResponse.empty({ status: 503 })
     }
   }
 })
 
-/** Answers calls of the load by the faults, before anything else is looked at. */
-export const faultsFirst = ({ of }: Faults) =>
+/** Applies the failures to calls of the client before anything else handles them. */
+export const faultsFirst = ({ responseTo }: Faults) =>
   HttpRouter.middleware(
     (httpEffect) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) => {
         const call = headers[callHeader]
-        const fault = call === undefined ? undefined : of(call)
-        return fault === undefined ? httpEffect : Effect.succeed(fault)
+        const failure = call === undefined ? undefined : responseTo(call)
+        return failure === undefined ? httpEffect : Effect.succeed(failure)
       }),
     { global: true }
   )

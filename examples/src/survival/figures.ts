@@ -1,6 +1,6 @@
-/** Small arithmetic of reports. */
+/** Statistics for the report. */
 
-/** A quantile by nearest rank, as a whole number; 0 of nothing. */
+/** A quantile by nearest rank, as a whole number; 0 for an empty list. */
 export const quantile = (values: ReadonlyArray<number>, q: number): number => {
   const sorted = values.toSorted((a, b) => a - b)
   return Math.round(sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? 0)
@@ -8,7 +8,7 @@ export const quantile = (values: ReadonlyArray<number>, q: number): number => {
 
 export type Tally = Readonly<{ [name: string]: number }>
 
-/** How often each name is there. */
+/** How often each name occurs. */
 export const tally = (names: ReadonlyArray<string>): Tally =>
   Object.fromEntries([...new Set(names)].map((name) => [name, names.filter((other) => other === name).length]))
 

@@ -1,4 +1,4 @@
-/** Tokens that an API must not take, each bad in one way. */
+/** Tokens that an API must reject, each for one reason. */
 import { Effect } from "effect"
 import {
   base64url,
@@ -14,9 +14,9 @@ import {
 } from "jose"
 import type { SigningKey } from "./provider.ts"
 
-/** What a forger may know, and for tokens that are merely not meant for this API, the provider's own key. */
+/** What the bad tokens are made of; the provider's key is for tokens that are genuine but not valid for this API. */
 export interface Material {
-  /** A token that the API takes. */
+  /** A token that the API accepts. */
   readonly real: string
   readonly claims: JWTPayload
   readonly kid: string
@@ -26,7 +26,7 @@ export interface Material {
   readonly ownJwk: JWK
 }
 
-/** What can be made of a good token, and of the key that the provider signs with. */
+/** Collects the material from a valid token and the provider's signing key. */
 export const materialOf = (real: string, signing: SigningKey): Effect.Effect<Material> =>
   Effect.promise(async () => {
     const own = await generateKeyPair("ES256", { extractable: true })
@@ -51,31 +51,34 @@ interface Changes {
   readonly header?: object
 }
 
-const signed = (of: Material, key: Material["providerKey"], { claims, header }: Changes = {}) =>
-  new SignJWT({ ...of.claims, ...claims })
-    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid: of.kid, ...header })
+const signed = (material: Material, key: Material["providerKey"], { claims, header }: Changes = {}) =>
+  new SignJWT({ ...material.claims, ...claims })
+    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid: material.kid, ...header })
     .sign(key)
 
 const hour = 3600
 const iat = ({ claims }: Material): number => claims.iat ?? 0
 
-/** A token like the real one, which the API has not seen before: nothing is wrong with it. */
-export const fresh = (of: Material): Promise<string> =>
-  signed(of, of.providerKey, { claims: { jti: crypto.randomUUID() } })
+/** A valid token that the API has not seen before. */
+export const freshToken = (material: Material): Promise<string> =>
+  signed(material, material.providerKey, { claims: { jti: crypto.randomUUID() } })
 
-/** Each kind by what is wrong with it. */
-export const kinds: Readonly<Record<string, (of: Material) => string | Promise<string>>> = {
-  "a key that nobody has": (of) => signed(of, of.ownKey, { header: { kid: crypto.randomUUID() } }),
-  "signed by another key": (of) => signed(of, of.ownKey),
-  "brings its own key": (of) => signed(of, of.ownKey, { header: { kid: "own", jwk: of.ownJwk } }),
+/** The kinds of bad tokens, named after what is wrong with them. */
+export const kinds: Readonly<Record<string, (material: Material) => string | Promise<string>>> = {
+  "unknown key": (material) => signed(material, material.ownKey, { header: { kid: crypto.randomUUID() } }),
+  "signed by another key": (material) => signed(material, material.ownKey),
+  "embeds its own key": (material) =>
+    signed(material, material.ownKey, { header: { kid: "own", jwk: material.ownJwk } }),
   "alg none": ({ claims, kid }) => `${encode({ alg: "none", typ: "at+jwt", kid })}.${encode(claims)}.`,
-  "HS256 with the public key": (of) => signed(of, of.publicText, { header: { alg: "HS256" } }),
+  "HS256 with the public key": (material) => signed(material, material.publicText, { header: { alg: "HS256" } }),
   "changed claims": ({ claims, real }) => real.replace(/\.[^.]+\./, `.${encode({ ...claims, sub: "admin" })}.`),
   "signature stripped": ({ real }) => real.replace(/[^.]+$/, ""),
-  "expired": (of) => signed(of, of.providerKey, { claims: { exp: iat(of) - hour } }),
-  "not valid yet": (of) => signed(of, of.providerKey, { claims: { nbf: iat(of) + hour } }),
-  "for another audience": (of) => signed(of, of.providerKey, { claims: { aud: "https://invoices.example" } }),
-  "of another issuer": (of) => signed(of, of.providerKey, { claims: { iss: "https://issuer.example" } }),
-  "no access token": (of) => signed(of, of.providerKey, { header: { typ: "JWT" } }),
-  "without the scope": (of) => signed(of, of.providerKey, { claims: { scope: "orders:write" } })
+  "expired": (material) => signed(material, material.providerKey, { claims: { exp: iat(material) - hour } }),
+  "not valid yet": (material) => signed(material, material.providerKey, { claims: { nbf: iat(material) + hour } }),
+  "for another audience": (material) =>
+    signed(material, material.providerKey, { claims: { aud: "https://invoices.example" } }),
+  "from another issuer": (material) =>
+    signed(material, material.providerKey, { claims: { iss: "https://issuer.example" } }),
+  "not an access token": (material) => signed(material, material.providerKey, { header: { typ: "JWT" } }),
+  "without the scope": (material) => signed(material, material.providerKey, { claims: { scope: "orders:write" } })
 }

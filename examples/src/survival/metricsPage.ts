@@ -1,4 +1,4 @@
-/** `/metrics` on 127.0.0.1, for that host alone, and for who has the random token of its URL. */
+/** `/metrics` on 127.0.0.1, for requests to that host with the random token of the page's URL. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { PrometheusEndpoint } from "@keelson/core"
 import { Effect } from "effect"
@@ -8,13 +8,13 @@ import { createServer } from "node:http"
 
 const digest = (text: string) => createHash("sha256").update(text).digest()
 
-/** Serves until the scope closes: the URL, with its token. */
+/** Serves the page until the scope closes. Returns its URL, with the token. */
 export const serveMetrics = Effect.gen(function*() {
   const token = randomUUID()
   const server = yield* NodeHttpServer.make(createServer, { port: 0, host: "127.0.0.1" })
   const base = HttpServer.formatAddress(server.address)
   const { host } = new URL(base)
-  const answer = ({ headers, url }: HttpServerRequest.HttpServerRequest) => {
+  const respond = ({ headers, url }: HttpServerRequest.HttpServerRequest) => {
     if (headers["host"] !== host) return Effect.succeed(HttpServerResponse.empty({ status: 421 }))
     const { pathname, searchParams } = new URL(url, base)
     if (pathname !== "/metrics") return Effect.succeed(HttpServerResponse.empty({ status: 404 }))
@@ -22,6 +22,6 @@ export const serveMetrics = Effect.gen(function*() {
       ? PrometheusEndpoint.response
       : Effect.succeed(HttpServerResponse.empty({ status: 403 }))
   }
-  yield* server.serve(Effect.flatMap(HttpServerRequest.HttpServerRequest, answer))
+  yield* server.serve(Effect.flatMap(HttpServerRequest.HttpServerRequest, respond))
   return `${base}/metrics?token=${token}`
 })

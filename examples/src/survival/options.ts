@@ -1,19 +1,19 @@
-/** The command line. */
+/** The command-line options. */
 import { parseArgs } from "node:util"
 import { length, type PhaseName, script } from "./script.ts"
 
 export interface SurvivalOptions {
-  /** The one phase to play; without it all of them. */
+  /** The only phase to play. Default: all. */
   readonly phase: PhaseName | undefined
-  /** When to end. The script is cut, or its last phase goes on. */
+  /** When to end: shortens the script or extends its last phase. */
   readonly seconds: number | undefined
-  /** Of the chances that the client and the API take. */
+  /** The seed of the random parts: jitter, and when the API fails. */
   readonly seed: number
   /** The file with the options of the API and the client. */
   readonly config: string | undefined
-  /** One JSON document instead of lines and tables. */
+  /** Whether to print one JSON document instead of lines and tables. */
   readonly json: boolean
-  /** Whether it goes on afterwards, with a page of metrics. */
+  /** Whether to keep running afterwards, with a page of metrics. */
   readonly serve: boolean
 }
 
@@ -21,11 +21,11 @@ const names = script.map(({ name }) => name)
 
 export const usage = `npx -y pnpm@12 start [options]
   --phase NAME     plays one phase: ${names.join(", ")}
-  --seconds ${length}     ends then, from 1 to 3600
-  --seed 1         repeats what is left to chance
+  --seconds ${length}     ends after this time, from 1 to 3600
+  --seed 1         reproduces the random parts
   --config FILE    options of the API and the client; default examples/survival.yaml
   --json           prints the report as JSON
-  --serve          goes on afterwards, with a page of metrics`
+  --serve          keeps running afterwards, with a page of metrics`
 
 const number = (name: string, text: string, least: number, most: number): number => {
   const value = Number(text)
@@ -36,12 +36,12 @@ const number = (name: string, text: string, least: number, most: number): number
 }
 
 const phaseNamed = (text: string): PhaseName => {
-  const found = names.find((name) => name === text)
-  if (found === undefined) throw new RangeError(`--phase must be one of ${names.join(", ")}`)
-  return found
+  const phase = names.find((name) => name === text)
+  if (phase === undefined) throw new RangeError(`--phase must be one of ${names.join(", ")}`)
+  return phase
 }
 
-/** Throws where an option is unknown or out of its range. */
+/** Throws if an option is unknown or out of range. */
 export const parseOptions = (args: ReadonlyArray<string>): SurvivalOptions => {
   const { values } = parseArgs({
     args: [...args],

@@ -1,21 +1,21 @@
 /**
- * `oidc-provider`, a certified OpenID provider, on 127.0.0.1. Its signing keys are rotated and withdrawn, it can be down, and
- * it counts what it is asked for.
+ * `oidc-provider`, a certified OpenID provider, on 127.0.0.1. Its signing keys can be rotated and withdrawn, it can be down, and
+ * it records the requests that it receives.
  */
 import { Effect, type Scope } from "effect"
 import { exportJWK, generateKeyPair, type JWK } from "jose"
 import type { RequestListener, ServerResponse } from "node:http"
-import { Forgetful, Provider as OidcProvider } from "../oidcProvider.ts"
+import { NoStore, Provider as OidcProvider } from "../oidcProvider.ts"
 import { listen } from "../tokens/listen.ts"
+import type { RunClock } from "./runClock.ts"
 import type { PhaseName } from "./script.ts"
-import type { Stage } from "./stage.ts"
 
 export interface SigningKey extends JWK {
   readonly kid: string
 }
 
-/** What was asked for, answered or not. */
-export interface Asked {
+/** A request that arrived, answered or not. */
+export interface ProviderRequest {
   readonly what: "metadata" | "keys" | "token"
   readonly phase: PhaseName
 }
@@ -24,14 +24,14 @@ export interface Provider {
   readonly url: string
   /** The secret of the client `shop`. */
   readonly secret: string
-  /** The private key that it signs with. */
+  /** The current private signing key. */
   readonly signingKey: SigningKey
-  readonly asked: ReadonlyArray<Asked>
-  /** Signs with a new key; the ones before stay in the key set. */
+  readonly requests: ReadonlyArray<ProviderRequest>
+  /** Signs with a new key; the previous keys stay in the key set. */
   readonly rotate: Effect.Effect<void>
   /** Signs with a new key, the only one in the key set. */
   readonly withdraw: Effect.Effect<void>
-  /** While it is down, every connection is broken off. */
+  /** Whether every connection is dropped. */
   isDown: boolean
 }
 
@@ -44,7 +44,7 @@ const makeKey = Effect.promise(async (): Promise<SigningKey> => {
 
 const configuration = (keys: ReadonlyArray<SigningKey>, secret: string) => ({
   jwks: { keys },
-  adapter: Forgetful,
+  adapter: NoStore,
   scopes: ["orders:read"],
   clients: [{
     client_id: "shop",
@@ -70,28 +70,28 @@ const configuration = (keys: ReadonlyArray<SigningKey>, secret: string) => ({
   }
 })
 
-const places = new Map<string | undefined, Asked["what"]>([
+const endpoints = new Map<string | undefined, ProviderRequest["what"]>([
   ["/.well-known/openid-configuration", "metadata"],
   ["/jwks", "keys"],
   ["/token", "token"]
 ])
 
-/** The package says nothing about how long its key set is good. Issuers that rotate often say little more than this. */
-const sayLifetime = (response: ServerResponse): void => void response.setHeader("cache-control", "max-age=30")
+/** The package states no lifetime of its key set. Issuers that rotate often state short ones like this. */
+const setLifetime = (response: ServerResponse): void => void response.setHeader("cache-control", "max-age=30")
 
-/** Answers until its scope closes. */
+/** Serves until the scope closes. */
 export const makeProvider = Effect.fnUntraced(function*(
-  stage: Stage
+  clock: RunClock
 ): Effect.fn.Return<Provider, never, Scope.Scope> {
   const secret = crypto.randomUUID()
-  const asked: Array<Asked> = []
+  const requests: Array<ProviderRequest> = []
   let keys: readonly [SigningKey, ...ReadonlyArray<SigningKey>] = [yield* makeKey]
   let handle: RequestListener = () => {}
   const url = yield* listen((request, response) => {
-    const what = places.get(request.url)
-    if (what !== undefined) asked.push({ what, phase: stage.phase })
+    const what = endpoints.get(request.url)
+    if (what !== undefined) requests.push({ what, phase: clock.phase })
     if (provider.isDown) return void request.socket.destroy()
-    if (what === "keys") sayLifetime(response)
+    if (what === "keys") setLifetime(response)
     handle(request, response)
   })
   const publish = (next: typeof keys): void => {
@@ -102,7 +102,7 @@ export const makeProvider = Effect.fnUntraced(function*(
   const provider: Provider = {
     url,
     secret,
-    asked,
+    requests,
     get signingKey() {
       return keys[0]
     },

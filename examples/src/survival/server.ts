@@ -1,4 +1,4 @@
-/** The protected API: a validator over a cache of the provider's keys, on 127.0.0.1 and for that host alone. */
+/** The protected API: a validator with a cache of the provider's keys, on 127.0.0.1 and for requests to that host only. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { JwksCache, KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
@@ -19,7 +19,7 @@ const handlers = HttpApiBuilder.group(
   (group) => group.handle("list", () => Effect.map(Caller, ({ claims }) => ({ of: claims.client_id })))
 )
 
-/** `allowLocalhost` is for this program only: keys of production are fetched with https, and from no private address. */
+/** `allowLocalhost` is for this program only: in production, keys are fetched over https and never from a private address. */
 const keys = ({ jwks }: ValidatorOptions.ValidatorOptions, issuer: string) =>
   JwksCache.layer({ ...jwks, issuer }).pipe(Layer.provide(NodeEgress.layer({ allowLocalhost: true })))
 
@@ -35,13 +35,13 @@ const routes = (options: ValidatorOptions.ValidatorOptions, faults: Faults) =>
     ownHostOnly
   )
 
-/** A server that listens and does not answer yet. */
+/** A server that listens but does not respond yet. */
 export const listening = Effect.map(
   NodeHttpServer.make(createServer, { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: "100 millis" }),
   (server) => ({ server, url: HttpServer.formatAddress(server.address) })
 )
 
-/** Serves the API until the scope closes: its cache of keys, for those who operate it. */
+/** Serves the API until the scope closes. Returns its key cache, for the operator. */
 export const serveApi = Effect.fnUntraced(function*(
   server: HttpServer.HttpServer["Service"],
   options: ValidatorOptions.ValidatorOptions,

@@ -1,21 +1,21 @@
-/** What happened, in figures. */
+/** The figures of a run. */
 import { Effect } from "effect"
-import type { Cast } from "./cast.ts"
+import type { Transition } from "./circuitLog.ts"
+import type { Demo } from "./demo.ts"
 import type { Faults } from "./faults.ts"
 import { type Lookups, lookups, quantile, type Tally, tally } from "./figures.ts"
-import type { Notes } from "./notes.ts"
-import { type Promised, promises } from "./promises.ts"
-import type { Asked } from "./provider.ts"
-import type { Act } from "./script.ts"
-import type { Transition } from "./witness.ts"
+import type { Observations } from "./observations.ts"
+import { type PromiseResult, promises } from "./promises.ts"
+import type { ProviderRequest } from "./provider.ts"
+import type { ScheduledPhase } from "./script.ts"
 
 export interface PhaseSummary {
   readonly phase: string
   readonly requests: number
-  /** Calls that failed for their caller, by code. */
+  /** Failed calls, by code. */
   readonly failed: Tally
-  /** What the provider was asked for in this phase, as it counted. */
-  readonly upstream: Readonly<Record<Asked["what"], number>>
+  /** The requests that the provider received in this phase. */
+  readonly upstream: Readonly<Record<ProviderRequest["what"], number>>
   readonly p50: number
   readonly p95: number
   readonly p99: number
@@ -25,7 +25,7 @@ interface ForgedSummary {
   readonly kind: string
   readonly sent: number
   readonly accepted: number
-  /** How often each status was answered. */
+  /** How often each status was returned. */
   readonly answers: Tally
 }
 
@@ -39,23 +39,28 @@ export interface Summary {
   readonly failed: number
   readonly phases: ReadonlyArray<PhaseSummary>
   readonly forged: { readonly sent: number; readonly accepted: number; readonly kinds: ReadonlyArray<ForgedSummary> }
-  /** `stale`: hits past the lifetime; `heldBack`: unknown keys for which nobody was asked. */
+  /** `stale`: hits past the lifetime; `heldBack`: lookups of unknown keys that caused no request. */
   readonly keys: Lookups & Refreshes & { readonly stale: number; readonly heldBack: number }
   readonly tokens: Lookups & Refreshes
-  /** What the API answered in place of orders. */
+  /** The failures that the API returned. */
   readonly api: Faults["answers"] & { readonly tooSoon: number }
-  /** How often each status was answered to tokens that came while the provider was down, of callers not seen before. */
-  readonly newcomers: Tally
-  /** The same for a token of the withdrawn key. */
-  readonly withdrawn: Tally
+  /** How often each status was returned for valid tokens not seen before, while the provider was down. */
+  readonly unseenTokens: Tally
+  /** The same for a token that was signed with the withdrawn key. */
+  readonly withdrawnKey: Tally
   readonly transitions: ReadonlyArray<Transition>
-  readonly promises: ReadonlyArray<Promised>
+  readonly promises: ReadonlyArray<PromiseResult>
 }
 
-const phaseOf = ({ calls }: Notes, asked: ReadonlyArray<Asked>, phase: string): PhaseSummary => {
+const phaseOf = (
+  { calls }: Observations,
+  received: ReadonlyArray<ProviderRequest>,
+  phase: string
+): PhaseSummary => {
   const made = calls.filter((call) => call.phase === phase)
   const times = made.map(({ millis }) => millis)
-  const count = (what: Asked["what"]) => asked.filter((one) => one.phase === phase && one.what === what).length
+  const count = (what: ProviderRequest["what"]) =>
+    received.filter((one) => one.phase === phase && one.what === what).length
   return {
     phase,
     requests: made.length,
@@ -69,11 +74,11 @@ const phaseOf = ({ calls }: Notes, asked: ReadonlyArray<Asked>, phase: string): 
 
 const isAccepted = (status: number): boolean => status >= 200 && status < 300
 
-const forgedOf = ({ attacks }: Notes): Summary["forged"] => ({
-  sent: attacks.length,
-  accepted: attacks.filter(({ status }) => isAccepted(status)).length,
-  kinds: [...new Set(attacks.map(({ kind }) => kind))].toSorted().map((kind) => {
-    const statuses = attacks.filter((attack) => attack.kind === kind).map(({ status }) => status)
+const forgedOf = ({ badTokenCalls }: Observations): Summary["forged"] => ({
+  sent: badTokenCalls.length,
+  accepted: badTokenCalls.filter(({ status }) => isAccepted(status)).length,
+  kinds: [...new Set(badTokenCalls.map(({ kind }) => kind))].toSorted().map((kind) => {
+    const statuses = badTokenCalls.filter((call) => call.kind === kind).map(({ status }) => status)
     return {
       kind,
       sent: statuses.length,
@@ -83,18 +88,18 @@ const forgedOf = ({ attacks }: Notes): Summary["forged"] => ({
   })
 })
 
-/** Adds up all that was noted, and says which promises were kept. */
+/** Computes the figures and checks the promises. */
 export const summarize = Effect.fnUntraced(function*(
-  { cache, faults: { answers, tooSoon }, guard, notes, provider: { asked } }: Cast,
-  acts: ReadonlyArray<Act>
+  { cache, faults: { answers, tooSoon }, guard, observations, provider: { requests } }: Demo,
+  schedule: ReadonlyArray<ScheduledPhase>
 ): Effect.fn.Return<Summary> {
   const { metrics } = yield* cache.status
   const { counts } = yield* guard.provider.status
   const figures = {
-    requests: notes.calls.length,
-    failed: notes.calls.filter(({ failed }) => failed !== undefined).length,
-    phases: acts.map(({ name }) => phaseOf(notes, asked, name)),
-    forged: forgedOf(notes),
+    requests: observations.calls.length,
+    failed: observations.calls.filter(({ failed }) => failed !== undefined).length,
+    phases: schedule.map(({ name }) => phaseOf(observations, requests, name)),
+    forged: forgedOf(observations),
     keys: {
       ...lookups(metrics.hits, metrics.misses),
       stale: metrics.stale,
@@ -108,9 +113,9 @@ export const summarize = Effect.fnUntraced(function*(
       refreshFailures: counts.failures
     },
     api: { ...answers, tooSoon },
-    newcomers: tally(notes.newcomers.map(String)),
-    withdrawn: tally(notes.withdrawn.map(String)),
-    transitions: [...notes.transitions]
+    unseenTokens: tally(observations.unseenTokens.map(String)),
+    withdrawnKey: tally(observations.withdrawnKey.map(String)),
+    transitions: [...observations.transitions]
   }
-  return { ...figures, promises: promises(acts, figures) }
+  return { ...figures, promises: promises(schedule, figures) }
 })

@@ -1,12 +1,12 @@
-/** An API on 127.0.0.1 that answers who has a token of the authorization server, and the requests it got. */
+/** An API on 127.0.0.1 that requires a token of the authorization server, and counts its requests. */
 import { Effect, type Scope } from "effect"
 import { listen } from "./listen.ts"
 
 export interface Api {
   readonly url: string
-  /** Takes the tokens that it has seen so far no more. */
-  readonly refuseKnown: () => void
-  /** How many requests came since this was called last, by whose token they carried. */
+  /** Rejects all tokens that it has received so far. */
+  readonly rejectSeenTokens: () => void
+  /** The number of requests since the last call, by the client of their token; `nobody` for a rejected token. */
   readonly takeRequests: () => Readonly<Record<string, number>>
 }
 
@@ -14,24 +14,26 @@ export const makeApi = Effect.fnUntraced(function*(
   clientOf: (token: string) => Promise<string | undefined>
 ): Effect.fn.Return<Api, never, Scope.Scope> {
   const seen = new Set<string>()
-  const refused = new Set<string>()
+  const rejected = new Set<string>()
   let counts: Record<string, number> = {}
   const url = yield* listen((request, response) => {
     const token = request.headers.authorization?.replace("Bearer ", "") ?? ""
-    const answer = async () => {
+    const respond = async () => {
       const client = await clientOf(token)
-      const isGood = client !== undefined && !refused.has(token)
+      const isAccepted = client !== undefined && !rejected.has(token)
       seen.add(token)
-      const who = isGood ? client : "nobody"
+      const who = isAccepted ? client : "nobody"
       counts[who] = (counts[who] ?? 0) + 1
-      response.writeHead(isGood ? 200 : 401, { "content-type": "text/plain" }).end(isGood ? `hello ${client}` : "")
+      response.writeHead(isAccepted ? 200 : 401, { "content-type": "text/plain" }).end(
+        isAccepted ? `hello ${client}` : ""
+      )
     }
-    void answer()
+    void respond()
   })
   return {
     url,
-    refuseKnown: () => {
-      for (const token of seen) refused.add(token)
+    rejectSeenTokens: () => {
+      for (const token of seen) rejected.add(token)
     },
     takeRequests: () => {
       const taken = counts

@@ -1,4 +1,4 @@
-/** `oidc-provider`, a certified authorization server, on 127.0.0.1: two clients, and the token requests it got. */
+/** `oidc-provider`, a certified authorization server, on 127.0.0.1: with two clients. It counts token requests. */
 import { Effect, type Scope } from "effect"
 import { exportJWK, exportPKCS8, generateKeyPair } from "jose"
 import type * as Http from "node:http"
@@ -7,14 +7,15 @@ import { listen } from "./listen.ts"
 
 export interface AuthorizationServer {
   readonly issuer: string
-  /** The client `reporter` has this secret; the client `ledger` signs with this key. */
+  /** The secret of the client `reporter`. */
   readonly clientSecret: string
+  /** The private key of the client `ledger`. */
   readonly privateKey: string
-  /** Whose token it is; `undefined` for one that is no good. */
+  /** The client of a token; `undefined` for an invalid one. */
   readonly clientOf: (token: string) => Promise<string | undefined>
-  /** How many tokens were asked for since this was called last. */
+  /** The number of token requests since the last call. */
   readonly takeRequests: () => number
-  /** While it is down, connections are broken off. */
+  /** Whether every connection is dropped. */
   isDown: boolean
 }
 
@@ -32,7 +33,7 @@ const clients = (secret: string, key: object) => {
   ]
 }
 
-/** Keeps what it has to in memory. */
+/** Stores tokens in memory. */
 const adapter = () => {
   const stored = new Map<string, unknown>()
   return class {

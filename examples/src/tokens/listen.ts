@@ -6,7 +6,7 @@ const urlOf = (server: Http.Server): string => {
   return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
 }
 
-/** A server on a free port of 127.0.0.1, until the scope closes: its URL. A request for another host is refused. */
+/** Starts a server on a free port of 127.0.0.1 that runs until the scope closes, and returns its URL. Rejects requests to another host. */
 export const listen = (handle: Http.RequestListener): Effect.Effect<string, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(

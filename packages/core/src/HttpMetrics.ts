@@ -6,8 +6,8 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
+import { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import * as Metrics from "./Metrics.ts"
-import { RetryExhausted } from "./RetryExhausted.ts"
 
 /** The options of `client`. */
 export interface Options {

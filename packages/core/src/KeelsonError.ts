@@ -8,9 +8,12 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { type Category, codeInfo, type ErrorCode, fromId, type Severity } from "./ErrorCode.ts"
 import type { catalogue } from "./internal/errors/catalogue.ts"
+import { details as redactedDetails } from "./internal/errors/details.ts"
 import { errorBody } from "./internal/errors/errorBody.ts"
 import * as Problem from "./Problem.ts"
 import * as Redaction from "./Redaction.ts"
+
+export type { ErrorBody } from "./internal/errors/errorBody.ts"
 
 /** The codes of one category. */
 export type CodeOf<C extends Category> = {
@@ -47,7 +50,7 @@ export abstract class CodedError<Code extends ErrorCode> extends errorBody(
     super({
       code,
       message: Redaction.text(message ?? codeInfo[code].description),
-      details: Problem.details(details ?? {}),
+      details: redactedDetails(details ?? {}),
       severity: severity ?? codeInfo[code].severity,
       ...(cause === undefined ? undefined : { cause: Redaction.error(cause) })
     })

@@ -2,12 +2,11 @@
  * The encoded forms of an error: the eight members that Keelson sends, and RFC 9457 problem details.
  */
 import * as Duration from "effect/Duration"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as ProblemDetails from "effect/http/ProblemDetails"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
 import { carriedCode } from "./internal/errors/carriedCode.ts"
+import { details } from "./internal/errors/details.ts"
 import * as Redaction from "./Redaction.ts"
 
 /** The facts of an error for programs: redacted JSON. */
@@ -42,14 +41,6 @@ export const Body = Schema.Struct({
   details: Schema.Record(Schema.String, Schema.Json)
 }).annotate({ identifier: "Problem", description: "Problem details, RFC 9457" })
 export type Body = typeof Body.Type
-
-const isMembers = (json: Schema.Json): json is Details => Predicate.isObject(json)
-
-/** Facts as redacted JSON of bounded size. */
-export const details = (facts: Readonly<Record<string, unknown>>): Details => {
-  const redacted = Redaction.value(facts)
-  return isMembers(redacted) ? redacted : {}
-}
 
 /** Reads a member; a throwing getter must not replace the error being reported. */
 const read = <A>(member: () => A, otherwise: A): A => {
@@ -134,14 +125,4 @@ const retryAfterOf = (error: unknown): Duration.Duration =>
 export const retryAfterSeconds = (error: unknown): number | undefined => {
   const seconds = Math.ceil(Duration.toSeconds(read(() => retryAfterOf(error), Duration.zero)))
   return seconds > 0 && Number.isFinite(seconds) ? seconds : undefined
-}
-
-/**
- * An `HttpServerResponse` of `application/problem+json` with the error's status, and a `Retry-After` if the error has a
- * `retryAfter`. A route that fails with a coded error responds with it automatically.
- */
-export const toResponse = (error: unknown, instance?: string): HttpServerResponse.HttpServerResponse => {
-  const response = ProblemDetails.toResponse(toProblemDetails(error, instance))
-  const seconds = retryAfterSeconds(error)
-  return seconds === undefined ? response : HttpServerResponse.setHeader(response, "retry-after", String(seconds))
 }

@@ -19,15 +19,17 @@ import * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
 import { sooner } from "./internal/instant.ts"
+import { isRetryBudget } from "./internal/retry/budget.ts"
 import { type HttpOptions, prepareHttp } from "./internal/retry/httpAttempt.ts"
 import { limitAttempt } from "./internal/retry/limitAttempt.ts"
+import { retryPolicyOf } from "./internal/retry/policyOf.ts"
+import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { type LoopOptions, retryLoop } from "./internal/retry/retryLoop.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Metrics from "./Metrics.ts"
 import * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
-import * as RetryBudget from "./RetryBudget.ts"
-import type { RetryExhausted } from "./RetryExhausted.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 
 /** The errors of a call made by `execute`. */
 export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
@@ -47,7 +49,7 @@ export interface Options extends Omit<ResiliencePolicy.Options, "retry"> {
 /** The options that a schema checks, and the budget that another policy has too. */
 const separate = (options: Options): { readonly data: unknown; readonly shared?: RetryBudget.RetryBudget } => {
   const budget = options.retry?.budget
-  return budget !== undefined && RetryBudget.isRetryBudget(budget)
+  return budget !== undefined && isRetryBudget(budget)
     ? { data: { ...options, retry: { ...options.retry, budget: undefined } }, shared: budget }
     : { data: options }
 }
@@ -125,7 +127,7 @@ export const make = Effect.fnUntraced(function*(
   const { data, shared } = separate(options)
   const policy = yield* ResiliencePolicy.decode(data)
   const { deadline } = policy
-  const own = ResiliencePolicy.retryPolicy(policy)
+  const own = retryPolicyOf(policy)
   const retry = own === undefined || shared === undefined ? own : { ...own, budget: shared }
   const breaker = policy.breaker?.enabled === true ? yield* Breaker.make(name, policy.breaker) : undefined
   const limits = {

@@ -55,16 +55,3 @@ export const decodeText: (input: Configuration.Text) => Effect.Effect<Resilience
 
 /** Reads the environment below a path; see `Configuration.fromEnvironment`. */
 export const config: (path: Configuration.Path) => Effect.Effect<ResiliencePolicy, ConfigurationError> = decoders.config
-
-/** The retry part as a retry policy, with the times of the whole policy. */
-export const retryPolicy = (
-  policy: ResiliencePolicy
-): ReturnType<typeof RetryPolicy.fromData> | undefined => {
-  const { attemptTimeout, deadline, detach, retry } = policy
-  return retry === undefined ? undefined : RetryPolicy.fromData({
-    ...retry,
-    detach,
-    ...(attemptTimeout === undefined ? undefined : { attemptTimeout }),
-    ...(deadline === undefined ? undefined : { deadline })
-  })
-}

@@ -9,11 +9,11 @@ import * as Function from "effect/Function"
 import type * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { DeadlineExceeded } from "./Deadline.ts"
+import { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
-import { RetryExhausted } from "./RetryExhausted.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-export { type Attempt, RetryExhausted, type StoppedBy } from "./RetryExhausted.ts"
+export { type Attempt, type AttemptError, RetryExhausted, type StoppedBy } from "./internal/retry/retryExhausted.ts"
 
 /** What `onRetry` receives before the delay of each retry. */
 export interface RetryEvent<E> {

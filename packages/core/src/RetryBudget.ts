@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Configuration from "./Configuration.ts"
+import { fromPolicy } from "./internal/retry/budget.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Field from "./unstable/Field.ts"
 
@@ -56,11 +57,6 @@ export interface RetryBudget {
  */
 export const RetryBudget = Context.Service<RetryBudget>("@keelson/core/RetryBudget")
 
-/** Whether a value is a budget, and not the options of one. */
-export const isRetryBudget = (u: RetryBudget | Options): u is RetryBudget => "reserve" in u
-
-const slices = 10
-
 /**
  * Makes a budget. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  *
@@ -77,56 +73,6 @@ const slices = 10
  * ```
  */
 export const make = (options: Options = {}): RetryBudget => fromPolicy(decoders.make(options))
-
-/** Makes a budget of a checked policy. */
-export const fromPolicy = (policy: Policy): RetryBudget => {
-  const width = Duration.toNanosUnsafe(policy.window) / BigInt(slices)
-  const floor = policy.minPerSecond * Duration.toSeconds(policy.window)
-  // One slice more than the window: a withdrawal counts for at least the window, a deposit for at most the window.
-  const size = slices + 1
-  const deposits = new Float64Array(size)
-  const withdrawals = new Float64Array(size)
-  let current = 0
-
-  const advance = (now: bigint): void => {
-    const slice = Number(now / width)
-    // Counts steps, since a number from a broken clock may be too large for `+ 1` to change it.
-    const steps = Math.min(slice - current, size)
-    for (let step = 1; step <= steps; step++) {
-      const slot = (current + step) % size
-      deposits[slot] = 0
-      withdrawals[slot] = 0
-    }
-    if (slice > current) current = slice
-  }
-  const available = (now: bigint): number => {
-    advance(now)
-    const oldest = (current + 1) % size
-    let deposited = 0
-    let withdrawn = 0
-    for (let slot = 0; slot < size; slot++) {
-      if (slot !== oldest) deposited += deposits[slot]!
-      withdrawn += withdrawals[slot]!
-    }
-    return Math.max(0, Math.floor(floor + deposited * policy.ratio - withdrawn))
-  }
-  return {
-    policy,
-    deposit(now) {
-      advance(now)
-      deposits[current % size]!++
-    },
-    reserve(now) {
-      if (available(now) < 1) return undefined
-      withdrawals[current % size]!++
-      return current
-    },
-    refund(reservation) {
-      if (current - reservation < size) withdrawals[reservation % size]!--
-    },
-    available
-  }
-}
 
 /** A shared budget as a layer. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
 export const layer = (options: Options = {}): Layer.Layer<RetryBudget, ConfigurationError> =>

@@ -10,7 +10,9 @@ import * as Schema from "effect/Schema"
 import * as Backoff from "./Backoff.ts"
 import * as Configuration from "./Configuration.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
+import { isRetryBudget } from "./internal/retry/budget.ts"
 import { isCapAboveBase, isDeadlineAboveAttempt, timeFields } from "./internal/retry/policyChecks.ts"
+import { fromData } from "./internal/retry/policyOf.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as Field from "./unstable/Field.ts"
@@ -86,12 +88,6 @@ export interface Options<E = unknown> extends Omit<DataOptions, "budget"> {
   readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
 }
 
-/** A policy of checked options, with a new budget if they have one. */
-export const fromData = ({ budget, ...options }: Data): RetryPolicy<unknown, DeadlineExceeded> => ({
-  ...options,
-  budget: budget === undefined ? undefined : RetryBudget.fromPolicy(budget)
-})
-
 type WithoutSchedule = { readonly schedule?: undefined }
 type WithoutCut = { readonly attemptTimeout?: undefined; readonly deadline?: undefined }
 
@@ -116,7 +112,7 @@ export const make: {
   <E>(options: Options<E> & WithoutCut): RetryPolicy<E>
   <E>(options: Options<E>): RetryPolicy<E, DeadlineExceeded>
 } = <E>({ budget, schedule, ...options }: Options<E> = {}): RetryPolicy<E> => {
-  const shared = budget !== undefined && RetryBudget.isRetryBudget(budget)
+  const shared = budget !== undefined && isRetryBudget(budget)
   const { "~Cut": _, ...policy } = fromData(decoders.make(shared ? options : { ...options, budget }))
   return { ...policy, ...(shared ? { budget } : undefined), schedule }
 }

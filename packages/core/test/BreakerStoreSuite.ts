@@ -14,8 +14,18 @@ const call = (breaker: Breaker.Breaker, self: Effect.Effect<unknown, string>) =>
 const calls = (breaker: Breaker.Breaker, outcomes: string) =>
   Effect.forEach(outcomes, (outcome) => call(breaker, outcome === "x" ? down : Effect.void))
 
-const open = "100 millis"
+/** A circuit stays open for longer than any test takes, except where the end of that time is what is tested. */
+const open = "1 hour"
+const brief = { openDuration: "100 millis" } as const
 const opened = Effect.sleep("120 millis")
+
+/** A call that is admitted and waits for the gate; done once it is. */
+const admitted = Effect.fnUntraced(function*(breaker: Breaker.Breaker, self: Effect.Effect<unknown, string>) {
+  const started = yield* Deferred.make<void>()
+  const fiber = yield* Effect.forkScoped(call(breaker, Effect.andThen(Deferred.succeed(started, undefined), self)))
+  yield* Deferred.await(started)
+  return fiber
+})
 
 /** How every store has to behave: tests for a `describe` of the store, in real time, since a server's clock cannot be moved. */
 export const breakerStoreSuite = <E>(
@@ -59,10 +69,11 @@ export const breakerStoreSuite = <E>(
       assert(rejected._tag === "CircuitOpen")
       assert.isTrue(Duration.isGreaterThan(rejected.retryAfter, Duration.zero))
       assert.isTrue(Duration.isLessThanOrEqualTo(rejected.retryAfter, Duration.fromInputUnsafe(open)))
+      yield* breaker.reset
+      yield* calls(yield* make("a", brief), "xxx")
       yield* opened
       const gate = yield* Deferred.make<void>()
-      const probe = yield* Effect.forkChild(call(breaker, Deferred.await(gate)), { startImmediately: true })
-      yield* Effect.sleep("20 millis")
+      const probe = yield* admitted(breaker, Deferred.await(gate))
       assert.deepStrictEqual(yield* calls(breaker, "..."), Array.from({ length: 3 }, () => "rejected HALF_OPEN"))
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual(yield* Fiber.join(probe), "ok")
@@ -73,13 +84,16 @@ export const breakerStoreSuite = <E>(
   test(
     "opens again where the probe fails, and admits the next where it was interrupted",
     Effect.gen(function*() {
-      const breaker = yield* make("a")
-      yield* calls(breaker, "xxx")
+      const [breaker, short] = [yield* make("a"), yield* make("a", brief)]
+      yield* calls(short, "xxx")
       yield* opened
       assert.deepStrictEqual(yield* calls(breaker, "x."), ["down", "rejected OPEN"])
+      yield* breaker.reset
+      yield* calls(short, "xxx")
       yield* opened
-      const probe = yield* Effect.forkChild(call(breaker, Effect.never), { startImmediately: true })
-      yield* Effect.sleep("20 millis")
+      assert.deepStrictEqual(yield* calls(short, "x"), ["down"])
+      yield* opened
+      const probe = yield* admitted(breaker, Effect.never)
       yield* Fiber.interrupt(probe)
       assert.deepStrictEqual(yield* calls(breaker, ".."), ["ok", "ok"])
     })
@@ -102,8 +116,7 @@ export const breakerStoreSuite = <E>(
       const breaker = yield* make("a", { failureThreshold: 1, openDuration: "1 hour" })
       const gate = yield* Deferred.make<void>()
       const late = Effect.andThen(Deferred.await(gate), down)
-      const underWay = yield* Effect.forkChild(call(breaker, late), { startImmediately: true })
-      yield* Effect.sleep("20 millis")
+      const underWay = yield* admitted(breaker, late)
       assert.deepStrictEqual(yield* calls(breaker, "x."), ["down", "rejected OPEN"])
       yield* breaker.reset
       assert.strictEqual(yield* breaker.state, "CLOSED")
@@ -120,12 +133,11 @@ export const breakerStoreSuite = <E>(
     Effect.gen(function*() {
       const breaker = yield* make("a", { failureThreshold: 50 })
       const gate = yield* Deferred.make<void>()
-      const late = call(breaker, Effect.andThen(Deferred.await(gate), down))
-      const all = yield* Effect.forkChild(Effect.all(Array.from({ length: 50 }, () => late), { concurrency: 50 }))
-      yield* Effect.sleep("50 millis")
+      const late = admitted(breaker, Effect.andThen(Deferred.await(gate), down))
+      const all = yield* Effect.all(Array.from({ length: 50 }, () => late), { concurrency: 50 })
       assert.strictEqual(yield* breaker.state, "CLOSED")
       yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(all)
+      yield* Fiber.joinAll(all)
       assert.strictEqual(yield* breaker.state, "OPEN")
       assert.strictEqual((yield* breaker.snapshot).failureCount, 50)
     })

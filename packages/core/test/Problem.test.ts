@@ -4,11 +4,12 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect, Schema } from "effect"
 import { HttpServerRespondable, HttpServerResponse, ProblemDetails } from "effect/http"
 import { inspect } from "node:util"
-import { CircuitOpen } from "../src/CircuitOpen.ts"
 import { DeadlineExceeded } from "../src/Deadline.ts"
 import * as ErrorCode from "../src/ErrorCode.ts"
+import { CircuitOpen } from "../src/internal/breaker/circuitOpen.ts"
 import * as KeelsonError from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
+import * as ProblemResponse from "../src/ProblemResponse.ts"
 import { retry } from "../src/Retry.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
 import { Closed } from "../src/SingleFlight.ts"
@@ -135,7 +136,7 @@ describe("Problem", () => {
     it.effect("toResponse is application/problem+json with the error's status", () =>
       Effect.gen(function*() {
         for (const code of ErrorCode.names.filter((name) => name !== "TLS_FAILED")) {
-          const response = HttpServerResponse.toWeb(Problem.toResponse(KeelsonError.make({ code }), "/x"))
+          const response = HttpServerResponse.toWeb(ProblemResponse.make(KeelsonError.make({ code }), "/x"))
           assert.strictEqual(response.status, ErrorCode.codeInfo[code].status)
           assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
           const body = yield* Effect.promise(() => response.json())
@@ -150,7 +151,7 @@ describe("Problem", () => {
       RetryPolicy.make({ maxAttempts: 2, initialDelay: "0 millis" })
     )
     const circuit = (retryAfter: Duration.Duration) => new CircuitOpen({ server: "billing", state: "OPEN", retryAfter })
-    const retryAfter = (error: unknown) => Problem.toResponse(error).headers["retry-after"]
+    const retryAfter = (error: unknown) => ProblemResponse.make(error).headers["retry-after"]
 
     it.effect("the history of a retry stays inside, and is on the wire of this process only", () =>
       Effect.gen(function*() {

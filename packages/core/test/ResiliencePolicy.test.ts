@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect } from "effect"
 import * as BreakerPolicy from "../src/BreakerPolicy.ts"
+import { retryPolicyOf } from "../src/internal/retry/policyOf.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import * as ResiliencePolicy from "../src/ResiliencePolicy.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
@@ -110,7 +111,7 @@ service:
         detach: true,
         retry: { maxAttempts: 2, budget: { ratio: 1 } }
       })
-      const retry = ResiliencePolicy.retryPolicy(policy)
+      const retry = retryPolicyOf(policy)
       assert.isDefined(retry)
       assert.strictEqual(retry.maxAttempts, 2)
       assert.deepEqual(retry.deadline, Duration.seconds(8))
@@ -120,15 +121,15 @@ service:
     })
 
     it("has no time that the whole does not have", () => {
-      const retry = ResiliencePolicy.retryPolicy(ResiliencePolicy.make({ retry: {} }))
+      const retry = retryPolicyOf(ResiliencePolicy.make({ retry: {} }))
       assert.isDefined(retry)
       assert.notProperty(retry, "deadline")
       assert.notProperty(retry, "attemptTimeout")
     })
 
     it("is absent without a retry part; a disabled one makes one attempt, and errors keep their type", () => {
-      assert.isUndefined(ResiliencePolicy.retryPolicy(ResiliencePolicy.make({ breaker: {} })))
-      const disabled = ResiliencePolicy.retryPolicy(ResiliencePolicy.make({ retry: { enabled: false } }))
+      assert.isUndefined(retryPolicyOf(ResiliencePolicy.make({ breaker: {} })))
+      const disabled = retryPolicyOf(ResiliencePolicy.make({ retry: { enabled: false } }))
       assert.strictEqual(disabled?.enabled, false)
     })
   })

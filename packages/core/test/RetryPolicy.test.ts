@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { runOut } from "@keelson/testing/virtualTime"
 import { ConfigProvider, Duration, Effect, Random, Schedule, Schema } from "effect"
-import * as Configuration from "../src/Configuration.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import * as RetryBudget from "../src/RetryBudget.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
@@ -289,11 +288,7 @@ describe("RetryPolicy", () => {
       "  budget:",
       "    ratio: 0.5"
     ].join("\n")
-    const text = (format: "json" | "yaml", text: string) =>
-      Effect.map(
-        Configuration.decodeText(RetryPolicy.Data, { format, text, section: "retry" }),
-        RetryPolicy.fromData
-      )
+    const text = (format: "json" | "yaml", text: string) => RetryPolicy.decodeText({ format, text, section: "retry" })
 
     it.effect("[S2-24] [S3-23] an object, JSON, YAML and the environment give the same policy", () =>
       Effect.gen(function*() {

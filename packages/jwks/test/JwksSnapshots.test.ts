@@ -72,7 +72,7 @@ const keyValueStore = Effect.fnUntraced(function*<E>(stores: Layer.Layer<KeyValu
   }
   return {
     layer: (key: JwksSnapshots.SnapshotKey) =>
-      Layer.provide(JwksSnapshots.layerKeyValueStore({ key }), Layer.succeedContext(services)),
+      Layer.provide(JwksSnapshots.layerKeyValueStore({ key, timeout: "10 seconds" }), Layer.succeedContext(services)),
     raw
   }
 })

@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Option, PlatformError, Stream } from "effect"
+import { eventually } from "@keelson/testing/eventually"
+import { Clock, Effect, Fiber, FileSystem, Layer, Option, PlatformError, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
@@ -90,14 +91,22 @@ describe("JwksSnapshots.layerFile", () => {
       }
     }))
 
-  it.live("[K-06] a crash in the middle of a write keeps the old file, and a later start removes what it left", () =>
+  it.effect("[K-06] a crash in the middle of a write keeps the old file, and a later start removes what it left", () =>
     Effect.gen(function*() {
+      // Files are as old as the real clock says.
+      yield* TestClock.setTime(yield* TestClock.withLive(Clock.currentTimeMillis))
       const path = yield* directory
       const lasting = { ...snapshot, receivedAt: 0 }
       yield* over({ directory: path })(save(lasting))
+      let isCut = false
+      const hang = Effect.andThen(Effect.sync(() => isCut = true), Effect.never)
       // A process that is gone writes no further, and removes nothing.
-      const crashed = (real: FileSystem.FileSystem) => ({ ...cutBy(Effect.never)(real), remove: () => Effect.void })
-      const error = yield* Effect.flip(over({ directory: path, timeout: "50 millis" }, crashed)(save(other)))
+      const crashed = (real: FileSystem.FileSystem) => ({ ...cutBy(hang)(real), remove: () => Effect.void })
+      const timeout = "50 millis"
+      const saving = yield* Effect.forkChild(Effect.flip(over({ directory: path, timeout }, crashed)(save(other))))
+      yield* eventually(() => isCut)
+      yield* TestClock.adjust(timeout)
+      const error = yield* Fiber.join(saving)
       assert(error._tag === "SnapshotUnavailable")
       assert.strictEqual(error.reason, "timeout")
       assert.strictEqual(readdirSync(path).length, 2)
@@ -157,7 +166,8 @@ describe("JwksSnapshots.layerFile", () => {
   it.live("[R18] [S1-35] refuses a named pipe or a directory in a file's place without opening it", () =>
     Effect.gen(function*() {
       const path = yield* directory
-      yield* over({ directory: path })(save(snapshot))
+      const timeout = "10 seconds"
+      yield* over({ directory: path, timeout })(save(snapshot))
       const [name = ""] = readdirSync(path)
       const opened: Array<string> = []
       const watched = (real: FileSystem.FileSystem) => ({
@@ -171,7 +181,7 @@ describe("JwksSnapshots.layerFile", () => {
       for (const place of places) {
         rmSync(join(path, name), { recursive: true })
         place()
-        const error = yield* Effect.flip(over({ directory: path }, watched)(load()))
+        const error = yield* Effect.flip(over({ directory: path, timeout }, watched)(load()))
         assert(error._tag === "SnapshotUnavailable")
         assert.deepStrictEqual([error.reason, opened], ["BadResource", []])
       }

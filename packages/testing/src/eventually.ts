@@ -1,14 +1,18 @@
 import { Effect } from "effect"
 
-/** Waits, in real time and for at most five seconds, until a condition holds. */
+/** The milliseconds between two looks at a condition, and how many looks there are: two minutes, where the machine is idle. */
+const pause = 5
+const most = 24_000
+
+/** Waits, in real time and for two minutes at most, until a condition holds: a limit for what hangs, not for what is slow. */
 export const eventually = (holds: () => boolean): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     let polls = 0
     const timer = setInterval(() => {
-      const isLate = ++polls > 2_500
+      const isLate = ++polls > most
       if (!isLate && !holds()) return
       clearInterval(timer)
-      resume(isLate ? Effect.die(new Error(`Not within five seconds: ${holds.toString()}`)) : Effect.void)
-    }, 2)
+      resume(isLate ? Effect.die(new Error(`Not within two minutes: ${holds.toString()}`)) : Effect.void)
+    }, pause)
     return Effect.sync(() => clearInterval(timer))
   })

@@ -3,6 +3,7 @@ import { NodeRedis } from "@effect/platform-node"
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { eventually } from "./eventually.ts"
@@ -53,10 +54,25 @@ export const makeRedisServer: Effect.Effect<RedisServer, never, Scope.Scope> = E
         const options = ["--port", "0", "--unixsocket", path, "--dir", directory, "--save", "", "--appendonly", "no"]
         state.child = spawn("redis-server", options, { stdio: "ignore" })
       }),
-      eventually(() => existsSync(path))
+      Effect.andThen(
+        eventually(() => existsSync(path)),
+        Effect.repeat(accepts(path), { until: (isAccepted) => isAccepted })
+      )
     )
   })
 )
+
+/** Whether a connection to a socket is accepted: it is there a moment before that. */
+const accepts = (path: string): Effect.Effect<boolean> =>
+  Effect.callback<boolean>((resume) => {
+    const socket = connect(path)
+    const end = (isAccepted: boolean): void => {
+      socket.destroy()
+      resume(Effect.succeed(isAccepted))
+    }
+    socket.once("connect", () => end(true))
+    socket.once("error", () => end(false))
+  })
 
 /** Kills the process, frozen or not, and takes its socket away. */
 const end = (state: { readonly child: ChildProcess | undefined }, path: string): Effect.Effect<void> =>

@@ -1,5 +1,5 @@
 /**
- * A token with what is known of it, as callers get it.
+ * An acquired token with its times and scope.
  */
 import * as Instant from "@keelson/core/unstable/Instant"
 import * as Duration from "effect/Duration"
@@ -7,19 +7,39 @@ import * as Inspectable from "effect/Inspectable"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
-/** What is known of a token. */
+/** The members of a new `AcquiredToken`. */
 export interface Members {
+  /** The token. Required. */
   readonly value: Redacted.Redacted
-  /** When it was asked for, which is before the server made it. */
+  /** When the token was requested, which is before the server issued it. Required. */
   readonly issuedAt: Instant.Instant
+  /** When the token expires. Required. */
   readonly expiresAt: Instant.Instant
-  /** What it was granted for, space-separated, where that is known. */
+  /** The granted scope, space-separated. Default none. */
   readonly scope?: string | undefined
-  /** Whether a token to replace it is being acquired. */
+  /** Whether a replacement is being acquired. Default: always false. */
   readonly isRefreshing?: (() => boolean) | undefined
 }
 
-/** A token. Neither its text nor its JSON has the value. */
+/**
+ * An acquired token. Its text and its JSON never contain the value.
+ *
+ * **Example** (Reading a token)
+ *
+ * ```ts import.meta.vitest
+ * import { TokenProvider } from "@keelson/token"
+ * import { Effect, Redacted } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const source = Effect.succeed({ accessToken: Redacted.make("abc"), scope: "read" })
+ *   const provider = yield* TokenProvider.make({ name: "billing", source })
+ *   const token = yield* provider.get
+ *   return [Redacted.value(token.value), token.scope, token.scoped]
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program)) // => ["abc", "read", true]
+ * ```
+ */
 export class AcquiredToken {
   readonly value: Redacted.Redacted
   readonly issuedAt: Instant.Instant
@@ -34,18 +54,19 @@ export class AcquiredToken {
     this.scope = scope
     this.#isRefreshing = isRefreshing
   }
-  /** Whether it was granted for a scope. */
+  /** Whether the token was granted a scope. */
   get scoped(): boolean {
     return this.scope !== undefined && this.scope !== ""
   }
-  /** Whether a token to replace it is being acquired right now. */
+  /** Whether a replacement is being acquired now. */
   get refreshInProgress(): boolean {
     return this.#isRefreshing()
   }
-  /** What remains of it; zero once it has expired, on either clock. */
+  /** The remaining lifetime; zero once the token has expired by the wall clock or the monotonic clock. */
   remaining(at: Instant.Instant): Duration.Duration {
     return Duration.millis(Instant.until(this.expiresAt, at))
   }
+  /** Names the members as an encoded `Snapshot` does. */
   toJSON(): unknown {
     return {
       issued_at: this.issuedAt.wall,
@@ -59,40 +80,50 @@ export class AcquiredToken {
   }
 }
 
-/** An envelope as data at one moment, and its JSON. */
+/** A token at one moment, as data. Its JSON has the names `issued_at`, `expires_at`, `remaining_seconds`, `scoped` and so on. */
 export const Snapshot = Schema.Struct({
-  /** Left out unless it is asked for. */
+  /** Present only on request. */
   value: Schema.optionalKey(Schema.RedactedFromValue(Schema.NonEmptyString)),
   /** Milliseconds since 1970. */
-  issued_at: Schema.Finite,
-  expires_at: Schema.Finite,
-  remaining_seconds: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
+  issuedAt: Schema.Finite,
+  expiresAt: Schema.Finite,
+  remainingSeconds: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
   scoped: Schema.Boolean,
   scope: Schema.optionalKey(Schema.String),
-  refresh_in_progress: Schema.Boolean
-})
+  refreshInProgress: Schema.Boolean
+}).pipe(Schema.encodeKeys({
+  issuedAt: "issued_at",
+  expiresAt: "expires_at",
+  remainingSeconds: "remaining_seconds",
+  refreshInProgress: "refresh_in_progress"
+}))
 export type Snapshot = typeof Snapshot.Type
 
-/** What an envelope is at a moment. The token's value is left out unless `value` says otherwise. */
-export const snapshot = (
-  envelope: AcquiredToken,
-  at: Instant.Instant,
-  options?: { readonly value?: boolean | undefined }
-): Snapshot => ({
-  ...(options?.value === true ? { value: envelope.value } : undefined),
-  issued_at: envelope.issuedAt.wall,
-  expires_at: envelope.expiresAt.wall,
-  remaining_seconds: Duration.toSeconds(envelope.remaining(at)),
-  scoped: envelope.scoped,
-  ...(envelope.scope === undefined ? undefined : { scope: envelope.scope }),
-  refresh_in_progress: envelope.refreshInProgress
+/** Options of `snapshot`. */
+export interface SnapshotOptions {
+  /** Whether to include the token's value. Default false. */
+  readonly value?: boolean | undefined
+}
+
+/** The state of a token at a moment. */
+export const snapshot = (token: AcquiredToken, at: Instant.Instant, options?: SnapshotOptions): Snapshot => ({
+  ...(options?.value === true ? { value: token.value } : undefined),
+  issuedAt: token.issuedAt.wall,
+  expiresAt: token.expiresAt.wall,
+  remainingSeconds: Duration.toSeconds(token.remaining(at)),
+  scoped: token.scoped,
+  ...(token.scope === undefined ? undefined : { scope: token.scope }),
+  refreshInProgress: token.refreshInProgress
 })
 
-/** The envelope of a snapshot that has the value; its age is by the wall clock, which is all that a snapshot has. */
+/**
+ * The token of a snapshot; `undefined` if the snapshot has no value. Its age is computed from the wall clock, the only one that
+ * a snapshot records.
+ */
 export const restore = (snapshot: Snapshot, at: Instant.Instant): AcquiredToken | undefined =>
   snapshot.value === undefined ? undefined : new AcquiredToken({
     value: snapshot.value,
-    issuedAt: Instant.after(at, snapshot.issued_at - at.wall),
-    expiresAt: Instant.after(at, snapshot.expires_at - at.wall),
+    issuedAt: Instant.after(at, snapshot.issuedAt - at.wall),
+    expiresAt: Instant.after(at, snapshot.expiresAt - at.wall),
     scope: snapshot.scope
   })

@@ -1,56 +1,80 @@
 /**
- * Bearer tokens in requests of servers that are not Effect's, as those of Express, Fastify or the web platform: who calls, or
- * why not, by the same rules as `HttpSecurity`. Writing answers is the application's.
+ * Authenticates requests of servers other than Effect's, such as Express, Fastify or the web platform, by the same rules as
+ * `HttpSecurity`. The application writes the responses.
  *
  * @see RFC 6750, 2 and 3
  */
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import type { HttpSecurityError } from "./HttpSecurityError.ts"
-import { makeAdmission, type Settings } from "./internal/http/admission.ts"
-import { type Answered, cacheHeadersFor } from "./internal/http/cacheHeaders.ts"
-import { findToken } from "./internal/http/findToken.ts"
+import { makeAuthenticator, type Settings } from "./internal/http/authenticator.ts"
+import { cacheHeadersFor, type ResponseHeaders } from "./internal/http/cacheHeaders.ts"
 import { headOf, type Request } from "./internal/http/requestHead.ts"
+import { findToken } from "./internal/http/requestToken.ts"
 import type { Principal } from "./Principal.ts"
 
-export type { Settings } from "./internal/http/admission.ts"
-export type { Answered } from "./internal/http/cacheHeaders.ts"
+export type { Settings } from "./internal/http/authenticator.ts"
+export type { ResponseHeaders } from "./internal/http/cacheHeaders.ts"
 export type { Request } from "./internal/http/requestHead.ts"
 
-/** Finds out who calls with claims `C`. */
+/** Authenticates callers with claims of type `C`. */
 export interface BearerAuthentication<C> {
   /**
-   * Who sent a request. Call it once for each, before the body is read.
+   * Returns the principal that sent a request. Call it once per request, before reading the body.
    *
-   * Fails with one of the four errors of `HttpSecurityError`: the answer is its `status` and `headers`, with
-   * `Problem.toProblemDetails` of it for a body.
+   * Fails with one of the four errors of `HttpSecurityError`: respond with its `status` and `headers`, and with
+   * `Problem.toProblemDetails(error)` as the body.
    */
   readonly authenticate: (request: Request) => Effect.Effect<Principal<C>, HttpSecurityError>
   /**
-   * Headers for the answer to a request, a refusal included, so that no cache hands it to others: none but with the options
-   * `queryParameter` and `cookie`. They are for the last step before the answer is sent, since they depend on the headers
-   * that it has (by their names in lower case), and take the place of those.
+   * Returns headers for the response to a request, also to a rejected one, so that no cache serves it to other callers: none
+   * without the options `queryParameter` and `cookie`. Call it right before the response is sent, with the headers that the
+   * response has (names in lower case), and replace those of the same name.
    */
-  readonly cacheHeaders: (request: Request, answered: Answered) => Readonly<Record<string, string>>
+  readonly cacheHeaders: (request: Request, headers: ResponseHeaders) => Readonly<Record<string, string>>
 }
 
 /**
- * An authentication by settings, which are those of `HttpSecurity.layer`:
- * `BearerAuthentication.make({ validator: Tokens, principal: Caller })`.
+ * Makes an authentication, with the settings of `HttpSecurity.layer`.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`); with `queryParameter` also where it is not made under
- * `HttpSecurity.layerRedaction`. That layer reaches Effect's spans alone: what other servers and tracers write of URLs is
- * for the application to keep clean.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`); with `queryParameter` also where `HttpSecurity.layerRedaction` was not
+ * provided. That layer redacts Effect's spans only: the application has to redact the logs and spans of other servers.
+ *
+ * **Example** (Authenticating a request of `node:http`)
+ *
+ * ```ts import.meta.vitest
+ * import { StaticKeys } from "@keelson/jwks"
+ * import { BearerAuthentication, Claims, Principal, TokenValidator, ValidationPolicy } from "@keelson/token"
+ * import { Effect, Layer } from "effect"
+ * import { exportJWK, generateKeyPair } from "jose"
+ *
+ * class Tokens extends TokenValidator.Service<Tokens>()("app/Tokens", { claims: Claims.AccessToken }) {}
+ * class Caller extends Principal.Service<Caller, Claims.AccessToken>()("app/Caller") {}
+ *
+ * const { publicKey } = await generateKeyPair("ES256")
+ * const issuers = ["https://idp.example"]
+ * const keys = StaticKeys.layer({ issuers, keys: [{ algorithm: "ES256", jwk: await exportJWK(publicKey) }] })
+ * const validators = Tokens.layer(ValidationPolicy.accessToken({ issuers, audiences: ["api"], algorithms: ["ES256"] }))
+ *
+ * const request = { method: "GET", url: "/reports", rawHeaders: ["Host", "api.example"] }
+ * const program = Effect.gen(function*() {
+ *   const authentication = yield* BearerAuthentication.make({ validator: Tokens, principal: Caller })
+ *   return yield* Effect.flip(authentication.authenticate(request))
+ * })
+ * const error = await Effect.runPromise(Effect.provide(program, Layer.provide(validators, keys)))
+ * error.status // => 401
+ * error.code // => "TOKEN_MISSING"
+ * ```
  */
 export const make = Effect.fnUntraced(function*<V, P, C>(
   settings: Settings<V, P, C>
 ): Effect.fn.Return<BearerAuthentication<C>, KeelsonError.ConfigurationError, V> {
-  const { admit, options } = yield* makeAdmission(settings)
+  const { authenticate, options } = yield* makeAuthenticator(settings)
   return {
-    authenticate: (request) => Effect.suspend(() => admit(findToken(headOf(request), options))),
-    cacheHeaders: (request, answered) => {
+    authenticate: (request) => Effect.suspend(() => authenticate(findToken(headOf(request), options))),
+    cacheHeaders: (request, headers) => {
       const head = headOf(request)
-      return cacheHeadersFor(head, options, findToken(head, options))?.(answered) ?? {}
+      return cacheHeadersFor(head, options, findToken(head, options))?.(headers) ?? {}
     }
   }
 })

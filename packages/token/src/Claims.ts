@@ -1,26 +1,37 @@
 /**
- * Claims of tokens: the registered ones, those of the two profiles, and schemas to build one's own on.
+ * Schemas for the claims of tokens: access tokens, ID tokens, and any other JWT.
  *
- * A claims schema of one's own takes the fields of a profile and adds to them:
- * `Schema.Struct({ ...Claims.accessTokenFields, tenant: Schema.String })`.
+ * Extend one of them for your own claims: `Schema.Struct({ ...Claims.AccessToken.fields, tenant: Schema.String })`.
  *
  * @see RFC 7519, 4; RFC 9068, 2.2; OpenID Connect Core 1.0, 2
  */
 import * as Schema from "effect/Schema"
-
-/** The last second of the year 9999: a later date is a mistake, or milliseconds. */
-export const maxNumericDate = 253_402_300_799
+import { maxNumericDate } from "./internal/validation/numericDate.ts"
 
 /** Seconds since 1970 (RFC 7519, 2): finite, not negative, and before the year 10000. Fractions are allowed. */
 export const NumericDate = Schema.Number.check(
   Schema.isBetween({ minimum: 0, maximum: maxNumericDate }, { expected: `seconds from 0 to ${maxNumericDate}` })
 )
 
-/** One audience, or a list of them (RFC 7519, 4.1.3). */
+/** One audience, or an array of audiences (RFC 7519, 4.1.3). */
 export const Audience = Schema.Union([Schema.String, Schema.Array(Schema.String)])
 
-/** The claims that RFC 7519 registers, of which a validated token has `iss`, `aud` and `exp`. */
-export const fields = {
+/**
+ * The claims that RFC 7519 registers. A validated token always has `iss`, `aud` and `exp`.
+ *
+ * **Example** (Adding your own claims)
+ *
+ * ```ts import.meta.vitest
+ * import { Claims } from "@keelson/token"
+ * import { Schema } from "effect"
+ *
+ * const MyClaims = Schema.Struct({ ...Claims.Jwt.fields, tenant: Schema.String })
+ *
+ * const claims = { iss: "https://idp.example", aud: "api", exp: 2000000000, tenant: "acme" }
+ * Schema.decodeUnknownSync(MyClaims)(claims).tenant // => "acme"
+ * ```
+ */
+export const Jwt = Schema.Struct({
   iss: Schema.String,
   sub: Schema.optionalKey(Schema.String),
   aud: Audience,
@@ -28,13 +39,14 @@ export const fields = {
   nbf: Schema.optionalKey(NumericDate),
   iat: Schema.optionalKey(NumericDate),
   jti: Schema.optionalKey(Schema.String)
-}
+})
+export type Jwt = typeof Jwt.Type
 
 const Strings = Schema.Array(Schema.String)
 
 /** The claims of a JWT access token (RFC 9068, 2.2). */
-export const accessTokenFields = {
-  ...fields,
+export const AccessToken = Schema.Struct({
+  ...Jwt.fields,
   sub: Schema.String,
   iat: NumericDate,
   jti: Schema.String,
@@ -46,11 +58,12 @@ export const accessTokenFields = {
   groups: Schema.optionalKey(Strings),
   roles: Schema.optionalKey(Strings),
   entitlements: Schema.optionalKey(Strings)
-}
+})
+export type AccessToken = typeof AccessToken.Type
 
 /** The claims of an ID token (OpenID Connect Core 1.0, 2 and 3.1.3.6). */
-export const idTokenFields = {
-  ...fields,
+export const IdToken = Schema.Struct({
+  ...Jwt.fields,
   sub: Schema.String,
   iat: NumericDate,
   auth_time: Schema.optionalKey(NumericDate),
@@ -59,34 +72,23 @@ export const idTokenFields = {
   amr: Schema.optionalKey(Strings),
   azp: Schema.optionalKey(Schema.String),
   at_hash: Schema.optionalKey(Schema.String)
-}
-
-/** A JWT with registered claims alone. */
-export const Jwt = Schema.Struct(fields)
-export type Jwt = typeof Jwt.Type
-
-/** A JWT access token. */
-export const AccessToken = Schema.Struct(accessTokenFields)
-export type AccessToken = typeof AccessToken.Type
-
-/** An ID token. */
-export const IdToken = Schema.Struct(idTokenFields)
+})
 export type IdToken = typeof IdToken.Type
 
-/** The claims that Keelson itself looks at, in one form whatever the token's: `aud` is a list, `scopes` are one too. */
+/** The claims that Keelson itself reads, in the same form for all tokens: `aud` and `scopes` are arrays. */
 export interface Registered {
   readonly iss: string
   readonly sub: string | undefined
   readonly aud: ReadonlyArray<string>
-  /** Seconds since 1970, as `nbf` and `iat`. */
+  /** In seconds since 1970, as are `nbf` and `iat`. */
   readonly exp: number
   readonly nbf: number | undefined
   readonly iat: number | undefined
   readonly jti: string | undefined
   readonly sid: string | undefined
   readonly client_id: string | undefined
-  /** As in the token, or joined by spaces where the issuer wrote a list. */
+  /** As in the token, or joined with spaces where the token has an array. */
   readonly scope: string | undefined
-  /** The same apart: from `scope` (RFC 6749, 3.3), else from `scp`, which some issuers write instead. */
+  /** The scopes of `scope` (RFC 6749, 3.3), or of `scp`, which some issuers use instead. */
   readonly scopes: ReadonlyArray<string>
 }

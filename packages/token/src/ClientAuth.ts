@@ -1,5 +1,5 @@
 /**
- * How a client proves to an authorization server who it is.
+ * How a client authenticates to an authorization server.
  */
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Clock from "effect/Clock"
@@ -8,18 +8,18 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { importJWK, importPKCS8, type JWK } from "jose"
 import * as OAuth from "oauth4webapi"
-import { increasing } from "./internal/oauth/increasing.ts"
+import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
 
-/** A client's authentication, as `OAuthClient` takes it. */
+/** A client's authentication, for the options of `OAuthClient`. */
 export interface ClientAuth {
   readonly method: "client_secret_basic" | "client_secret_post" | "private_key_jwt"
-  /** For one request; `audience` is the issuer, or the token endpoint where there is none. */
+  /** The authentication of one request. `audience` is the issuer, or the token endpoint without an issuer. */
   readonly prepare: (
     request: { readonly audience: string }
   ) => Effect.Effect<OAuth.ClientAuth, KeelsonError.ConfigurationError>
 }
 
-/** A secret, or where it is read for each request, so that it may be rotated. */
+/** A secret, or an effect that reads it for each request, so that it can be rotated. */
 export type Secret = Redacted.Redacted | Effect.Effect<Redacted.Redacted, unknown>
 
 const invalidKey = (path: string, expected: string) =>
@@ -29,7 +29,7 @@ const invalidKey = (path: string, expected: string) =>
     details: { path, expected }
   })
 
-/** What fails here is the program's own reading of a key or secret, of whose error nothing is shown. */
+/** The current secret or key. Drops the error of the program's effect, which may contain secrets. */
 const current = <A>(
   value: A | Effect.Effect<A, unknown>,
   path: string
@@ -42,45 +42,62 @@ const bySecret = (
   authenticate: (secret: string) => OAuth.ClientAuth
 ): ClientAuth => ({
   method,
-  prepare: () => Effect.map(current(secret, "clientSecret"), (read) => authenticate(Redacted.value(read)))
+  prepare: () => Effect.map(current(secret, "clientSecret"), (value) => authenticate(Redacted.value(value)))
 })
 
-/** The client's secret in the `Authorization` header (RFC 6749, 2.3.1). */
+/**
+ * Sends the client's secret in the `Authorization` header (RFC 6749, 2.3.1).
+ *
+ * **Example** (A secret that is read for each request)
+ *
+ * ```ts import.meta.vitest
+ * import { ClientAuth } from "@keelson/token"
+ * import { Effect, Redacted } from "effect"
+ *
+ * const readSecret = Effect.sync(() => Redacted.make("from a file that is rotated"))
+ * const auth = ClientAuth.secretBasic(readSecret)
+ *
+ * auth.method // => "client_secret_basic"
+ * ```
+ */
 export const secretBasic = (secret: Secret): ClientAuth =>
   bySecret("client_secret_basic", secret, OAuth.ClientSecretBasic)
 
-/** The client's secret in the body, for servers that take it nowhere else (RFC 6749, 2.3.1). */
+/** Sends the client's secret in the request body, for servers that accept it nowhere else (RFC 6749, 2.3.1). */
 export const secretPost = (secret: Secret): ClientAuth => bySecret("client_secret_post", secret, OAuth.ClientSecretPost)
 
-/** A private key that signs, and the id under which the server knows it. */
+/** A private key that signs, and its id. */
 export interface ClientKey {
+  /** The private key. Required. */
   readonly key: CryptoKey
+  /** The id that the server knows the key by. Default none. */
   readonly kid?: string | undefined
 }
 
 /** Options of `privateKeyJwt`. */
 export interface AssertionOptions {
-  /** `aud` of the assertions, for servers that want another. Default: the issuer, or the token endpoint without one. */
+  /** The `aud` of the assertions, for servers that require another. Default: the issuer, or the token endpoint without an issuer. */
   readonly audience?: string | undefined
 }
 
-/** How long an assertion is good for, in seconds. */
-const lifetime = 60
+/** Lifetime of an assertion, in seconds. */
+const assertionLifetime = 60
 
 /**
- * An assertion that the client signs, a new one for each request (OpenID Connect Core 1.0, 9; RFC 7523). Its `iat` increases
- * strictly from one to the next, up to 11 in one second, and it lives a minute by Effect's clock.
+ * Authenticates with an assertion that the client signs, a new one for each request (OpenID Connect Core 1.0, 9; RFC 7523). An
+ * assertion expires after one minute by Effect's clock. `iat` increases strictly from one assertion to the next, up to 11 in one
+ * second.
  *
- * - `keys`: the key, or an effect that is run for each assertion, so that the client's key may be rotated: from the moment
- *   it gives another key, that one signs.
+ * - `keys`: the key, or an effect that runs for each assertion, so that the key can be rotated: once it returns another
+ *   key, that key signs.
  *
- * An attempt fails with `ConfigurationError` (`KEY_INVALID`) where the key is not readable or cannot sign.
+ * An attempt fails with `ConfigurationError` (`KEY_INVALID`) if the key cannot be read or cannot sign.
  */
 export const privateKeyJwt = (
   keys: ClientKey | Effect.Effect<ClientKey, unknown>,
   options: AssertionOptions = {}
 ): ClientAuth => {
-  const next = increasing()
+  const nextIssuedAt = increasingSeconds()
   return {
     method: "private_key_jwt",
     prepare: Effect.fnUntraced(function*({ audience }) {
@@ -92,12 +109,12 @@ export const privateKeyJwt = (
       return OAuth.PrivateKeyJwt(kid === undefined ? { key } : { key, kid }, {
         [OAuth.modifyAssertion]: (_, payload) => {
           const millis = clock.currentTimeMillisUnsafe()
-          const iat = next(millis)
+          const iat = nextIssuedAt(millis)
           payload["aud"] = options.audience ?? audience
           payload["iat"] = iat
-          // Not before the real time, since an `iat` that had to increase may be ahead of it.
+          // The real time, since an `iat` that had to increase may be ahead of it.
           payload["nbf"] = Math.floor(millis / 1_000)
-          payload["exp"] = iat + lifetime
+          payload["exp"] = iat + assertionLifetime
         }
       })
     })
@@ -106,11 +123,11 @@ export const privateKeyJwt = (
 
 /** A private key as text. */
 export interface KeyText {
-  /** PEM (PKCS #8) or a JWK. */
+  /** PEM (PKCS #8) or a JWK. Required. */
   readonly text: Redacted.Redacted
-  /** Default: that of the JWK. */
+  /** The algorithm that the key signs with. Default: that of the JWK. */
   readonly alg?: string | undefined
-  /** Default: that of the JWK. */
+  /** The id that the server knows the key by. Default: that of the JWK. */
   readonly kid?: string | undefined
 }
 
@@ -125,16 +142,14 @@ const parseJwk = (text: string): Effect.Effect<JWK, KeelsonError.ConfigurationEr
     )
   )
 
-/**
- * A private key from text. Fails with `ConfigurationError` (`KEY_INVALID`), which tells nothing of the key.
- */
+/** Imports a private key from text. Fails with `ConfigurationError` (`KEY_INVALID`), which contains nothing of the key. */
 export const importKey = Effect.fnUntraced(function*(
   { alg, kid, text }: KeyText
 ): Effect.fn.Return<ClientKey, KeelsonError.ConfigurationError> {
   const material = Redacted.value(text).trim()
   const jwk = material.startsWith("{") ? yield* parseJwk(material) : undefined
   const algorithm = alg ?? jwk?.alg
-  if (algorithm === undefined) return yield* invalidKey("privateKeyAlgorithm", "given for a key that does not say it")
+  if (algorithm === undefined) return yield* invalidKey("privateKeyAlgorithm", "given for a key that does not name it")
   const key = yield* Effect.tryPromise({
     try: () => jwk === undefined ? importPKCS8(material, algorithm) : importJWK(jwk, algorithm),
     catch: () => invalidKey("privateKey", `a private key for ${algorithm}`)

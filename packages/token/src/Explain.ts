@@ -1,109 +1,131 @@
 /**
- * Why a validator accepts or refuses a token: each of its checks, in the order in which it makes them.
+ * Explains why a validator accepts or rejects a token: all of its checks, in the order in which the validator makes them.
  *
- * For the people who run a service, at a console or in a test, and never for an HTTP endpoint: it tells whoever holds a bad
- * token how to make a better one. It goes on after a failure where it can, so that all that is wrong with a token shows at
- * once. It accepts nothing that `validate` refuses, since the checks are the validator's own.
+ * It is for operators, at a console or in a test, and never for an HTTP endpoint: an explanation tells an attacker how to make
+ * a better token. Where possible it continues after a failed check, so that all problems of a token show at once. It never
+ * accepts a token that `validate` rejects, since both call the same checks.
  *
- * Verified tokens are not looked up, and nothing is remembered or counted by the validator. Keys are asked for as it would
- * ask for them, and the list of revocations is read, for a token whose signature is good.
+ * It reads no cached token, and neither caches nor counts anything. It looks up keys as the validator would, and reads the
+ * list of revocations for a token with a valid signature.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import { examine } from "./internal/explain/examine.ts"
 import { renderText } from "./internal/explain/render.ts"
-import { validationOf } from "./internal/validation/explainable.ts"
+import { Validator } from "./internal/validation/validator.ts"
 import type * as TokenError from "./TokenError.ts"
 import type { TokenValidator, ValidateOptions } from "./TokenValidator.ts"
 
-/** The checks, in their order. What neither policy nor call asks for is left out of an explanation. */
+/** The checks, in order. An explanation omits those that neither the policy nor the call requires. */
 export const checkNames = [
-  /** Three parts, within the size. */
+  /** Three segments, within the size limit. */
   "form",
-  /** A JOSE header that can be read, without extensions. */
+  /** A valid JOSE header without critical extensions. */
   "header",
   /** `alg` is one of the policy's. */
   "algorithm",
-  /** `typ` is one that is expected. */
+  /** `typ` is an expected one. */
   "type",
-  /** The signature is written in the one way that there is. */
+  /** The signature is canonical base64url. */
   "signatureEncoding",
-  /** The payload is one JSON object, within the limits. */
+  /** The payload is a JSON object, within the limits. */
   "payload",
-  /** The registered claims have their shapes, and `iss`, `aud` and `exp` are there. */
+  /** The registered claims have valid types, and `iss`, `aud` and `exp` are present. */
   "registeredClaims",
   /** `iss` is trusted. */
   "issuer",
-  /** The issuer has keys that fit the header. */
+  /** The issuer has keys that match the header. */
   "key",
   /** One of them verifies the signature. */
   "signature",
-  /** `aud` has one of the policy's audiences. */
+  /** `aud` contains one of the policy's audiences. */
   "audience",
-  /** `exp` is to come; left out with `skipExpiry`. */
+  /** `exp` is in the future; omitted with `skipExpiry`. */
   "expiry",
-  /** `nbf` has come. */
+  /** `nbf` is in the past. */
   "notBefore",
-  /** `iat` has come. */
+  /** `iat` is in the past. */
   "issuedAt",
   /** `iat` is not longer ago than the policy's `maxAge`. */
   "age",
-  /** The claims that profile and policy require are there. */
+  /** The claims that profile and policy require are present. */
   "requiredClaims",
   /** `azp` of an ID token is this client. */
   "authorizedParty",
-  /** The claims are of the validator's schema. */
+  /** The claims match the validator's schema. */
   "schema",
-  /** The key is still trusted once all this is done. */
+  /** The key is still trusted after all these checks. */
   "trust",
-  /** The audience that the call asks for. */
+  /** The audience in the call's options. */
   "callAudience",
-  /** The issuer that the call asks for. */
+  /** The issuer in the call's options. */
   "callIssuer",
-  /** The claims that the call requires. */
+  /** The required claims in the call's options. */
   "callClaims",
-  /** The nonce that the call gives, or that an ID token has to answer. */
+  /** The nonce in the call's options, or a missing one that the policy requires. */
   "nonce",
-  /** `at_hash` fits the access token that the call gives. */
+  /** `at_hash` matches the access token in the call's options. */
   "accessTokenHash",
-  /** The token was not revoked. */
+  /** The token is not revoked. */
   "revocation"
 ] as const
 export type CheckName = (typeof checkNames)[number]
 
-/** What a check looked at, by the names of header members or claims; there with `showValues`. */
+/** The values that a check read, by the names of header members or claims. */
 export type Values = Readonly<Record<string, unknown>>
 
-/** One check and how it ended. */
+/** One check and its result. `values` is present with `showValues`. */
 export type Check =
   | { readonly name: CheckName; readonly status: "pass"; readonly values?: Values }
   | { readonly name: CheckName; readonly status: "fail"; readonly reason: TokenError.Reason; readonly values?: Values }
-  /** It could not be made, since `needs` did not pass. */
+  /** Not made, since the check `needs` did not pass. */
   | { readonly name: CheckName; readonly status: "notReached"; readonly needs: CheckName }
 
 /** All checks of a token. */
 export interface Explanation {
-  /** Whether all of them passed. */
+  /** Whether all checks passed. */
   readonly accepted: boolean
-  /** What the validator refuses the token with: the reason of the first that failed. */
+  /** The reason with which the validator rejects the token: that of the first failed check. */
   readonly reason: TokenError.Reason | undefined
   readonly checks: ReadonlyArray<Check>
 }
 
-/** What the call to explain asks for, as `validateWith` takes it. */
+/** Options of `explain`, in addition to those of the call to explain. */
 export interface Options extends ValidateOptions {
   /**
-   * Whether claims and header members show, as whoever wrote the token chose them: also where the signature is bad. The
-   * signature itself never does. Default false.
+   * Whether to include the values of claims and header members, even where the signature is invalid and anybody could have
+   * written them. The signature itself is never included. Default false.
    */
   readonly showValues?: boolean | undefined
 }
 
 /**
- * Explains what a validator makes of a token: `Explain.explain(Tokens, token)`.
+ * Explains whether a validator accepts a token.
  *
- * It never fails, and dies for a validator that was not made by its own layer, as a test may provide one.
+ * It never fails. It dies for a validator that was not made by `TokenValidator`, such as a mock in a test.
+ *
+ * **Example** (Explaining a rejected token)
+ *
+ * ```ts import.meta.vitest
+ * import { StaticKeys } from "@keelson/jwks"
+ * import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
+ * import * as Explain from "@keelson/token/Explain"
+ * import { Effect, Layer } from "effect"
+ * import { exportJWK, generateKeyPair } from "jose"
+ *
+ * class Tokens extends TokenValidator.Service<Tokens>()("app/Tokens", { claims: Claims.AccessToken }) {}
+ *
+ * const { publicKey } = await generateKeyPair("ES256")
+ * const issuers = ["https://idp.example"]
+ * const keys = StaticKeys.layer({ issuers, keys: [{ algorithm: "ES256", jwk: await exportJWK(publicKey) }] })
+ * const validators = Tokens.layer(ValidationPolicy.accessToken({ issuers, audiences: ["api"], algorithms: ["ES256"] }))
+ *
+ * const program = Effect.provide(Explain.explain(Tokens, "not.a.token"), Layer.provide(validators, keys))
+ * const explanation = await Effect.runPromise(program)
+ * explanation.accepted // => false
+ * Explain.render(explanation).split("\n")[0] // => "rejected: TOKEN_INVALID"
+ * ```
  */
 export const explain = <Self, C>(
   tag: Context.Key<Self, TokenValidator<C>>,
@@ -111,14 +133,14 @@ export const explain = <Self, C>(
   options: Options = {}
 ): Effect.Effect<Explanation, never, Self> =>
   Effect.flatMap(tag, (validator) => {
-    const validation = validationOf(validator)
-    return validation === undefined
-      ? Effect.die(new TypeError("Only a validator of a TokenValidator layer can be explained"))
-      : examine(validation.parts, token, options)
+    const config = Validator.configOf(validator)
+    return config === undefined
+      ? Effect.die(new TypeError("Explain.explain requires a validator made by TokenValidator"))
+      : examine(config, token, options)
   })
 
 /**
- * An explanation as lines of text, for a terminal. What comes out of a token is quoted, escaped and cut, so that it can't
- * pass for anything else.
+ * Renders an explanation as lines of text for a terminal. Values from the token are quoted, escaped and truncated, so that they
+ * cannot imitate other output.
  */
 export const render = (explanation: Explanation): string => renderText(explanation)

@@ -1,96 +1,88 @@
 /**
- * Where a guard's token may go, and how its requests are made: checked data from code, a file or the environment.
+ * Options of a guard: where its token may go, and how its requests are made. Checked data from code, a file or the environment.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
 import * as Field from "@keelson/core/unstable/Field"
 import type * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { scopeIssue } from "./internal/guard/scopeIssue.ts"
 import * as RefreshPolicy from "./RefreshPolicy.ts"
-import * as UrlScope from "./UrlScope.ts"
 
-const expectedOrigins = "a list of 1 to 100 URLs"
-
-/** The fields of a guard's options. */
-export const fields = {
+/** Options that all guards share, whatever they call. Every one may be left out. */
+export interface RequestOptions {
+  /** Whether origins may use http on this machine: `localhost` and loopback addresses. Default false. */
+  readonly allowLocalhost?: boolean | undefined
   /**
-   * Where the token may go: origins, or URLs that have what is below their path. It is attached nowhere else, on no
-   * redirect either. What a request gives as a path alone is below the first. From 1 to 100 URLs. Required.
-   */
-  origins: Schema.Array(Schema.NonEmptyString).check(
-    Schema.isMinLength(1, { expected: expectedOrigins }),
-    Schema.isMaxLength(100, { expected: expectedOrigins })
-  ),
-  /** Whether origins may be http on this machine: `localhost` and loopback addresses. Default false. */
-  allowLocalhost: Field.defaulted(Schema.Boolean, false),
-  /**
-   * The most redirects that are followed; with none their answers are the caller's. To another origin a request goes
+   * How many redirects are followed; with 0 the caller gets the redirect response. To another origin a request is sent
    * without credentials, and only as GET or HEAD. From 0 to 10. Default 3.
    */
-  maxRedirects: Field.defaulted(Field.int(0, 10), 3),
-  /** When tokens are refreshed, see the options of a refresh policy. Default none. */
-  policy: Schema.optionalKey(RefreshPolicy.RefreshPolicy),
-  /** What stands between the provider and the authorization server: no retry and no breaker unless they are given. Default none. */
-  acquisition: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy),
-  /** What stands between callers and the origins: no retry, breaker or time limit unless they are given. Default none. */
-  resilience: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy)
+  readonly maxRedirects?: number | undefined
+  /** When tokens are refreshed; see the options of a refresh policy. Default none. */
+  readonly policy?: RefreshPolicy.Options | undefined
+  /** Retries, breaker and time limits of token requests. None of them without options. Default none. */
+  readonly acquisition?: ResiliencePolicy.Options | undefined
+  /** Retries, breaker and time limits of requests to the origins. None of them without options. Default none. */
+  readonly resilience?: ResiliencePolicy.Options | undefined
 }
 
-/** What is wrong with an origin. */
-const said: Record<UrlScope.Reason, string> = {
-  url: "a URL with scheme and host",
-  scheme: "an https URL; http is for this machine only, with allowLocalhost",
-  credentials: "a URL without user name and password",
-  host: "a URL whose host has no empty label",
-  query: "a URL without query and fragment",
-  path: "a URL whose path can be read in one way only"
+/** Options of a guard. All but `origins` may be left out. */
+export interface Options extends RequestOptions {
+  /**
+   * Where the token may go: origins, or URLs that also cover everything below their path. The guard attaches the token to no
+   * other request, redirects included. A request with a path alone goes to the first. From 1 to 100 URLs. Required.
+   */
+  readonly origins: ReadonlyArray<string>
 }
 
-/** What is wrong with URLs that are to be scopes, each with its path: the first that is none, and what it has to be. */
-export const scopeIssue = (
-  urls: ReadonlyArray<readonly [path: ReadonlyArray<string | number>, url: string]>,
-  options: UrlScope.Options
-): { readonly path: ReadonlyArray<string | number>; readonly issue: string } | undefined => {
-  for (const [path, url] of urls) {
-    const parsed = UrlScope.parse(url, options)
-    if (Result.isFailure(parsed)) return { path, issue: said[parsed.failure] }
-  }
-  return undefined
-}
+const expectedOrigins = "a list of 1 to 100 URLs"
 
 const areScopes = Schema.makeFilter(
   ({ allowLocalhost, origins }: { readonly origins: ReadonlyArray<string>; readonly allowLocalhost: boolean }) =>
     scopeIssue(origins.map((origin, index) => [["origins", index], origin]), { allowLocalhost }) ?? true
 )
 
-/** Checked options. */
-export const GuardOptions = Schema.Struct(fields).check(areScopes)
+/** Checked options of a guard. */
+export const GuardOptions = Schema.Struct({
+  origins: Schema.Array(Schema.NonEmptyString).check(
+    Schema.isMinLength(1, { expected: expectedOrigins }),
+    Schema.isMaxLength(100, { expected: expectedOrigins })
+  ),
+  allowLocalhost: Field.defaulted(Schema.Boolean, false),
+  maxRedirects: Field.defaulted(Field.int(0, 10), 3),
+  policy: Schema.optionalKey(RefreshPolicy.RefreshPolicy),
+  acquisition: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy),
+  resilience: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy)
+}).check(areScopes)
 export type GuardOptions = typeof GuardOptions.Type
 
-/** What `make` takes. All but `origins` may be left out. */
-export interface Options {
-  readonly origins: ReadonlyArray<string>
-  readonly allowLocalhost?: boolean | undefined
-  readonly maxRedirects?: number | undefined
-  readonly policy?: RefreshPolicy.Options | undefined
-  readonly acquisition?: ResiliencePolicy.Options | undefined
-  readonly resilience?: ResiliencePolicy.Options | undefined
-}
+const decoders = Configuration.decoders<Options, typeof GuardOptions>(GuardOptions)
 
-/** Options from code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make = (options: Options): GuardOptions => decodeUnsafe(options)
-const decodeUnsafe = Configuration.decodeUnsafe(GuardOptions)
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (Default options)
+ *
+ * ```ts import.meta.vitest
+ * import { GuardOptions } from "@keelson/token"
+ *
+ * const options = GuardOptions.make({ origins: ["https://billing.example/v1"] })
+ *
+ * options.maxRedirects // => 3
+ * ```
+ */
+export const make: (options: Options) => GuardOptions = decoders.make
 
-/** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = Configuration
-  .decode(GuardOptions)
+/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.decode
 
-/** Options from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (input: Configuration.Text): Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> =>
-  Configuration.decodeText(GuardOptions, input)
+/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText: (
+  input: Configuration.Text
+) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Options from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: Configuration.Path): Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(GuardOptions, path)
+/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+export const config: (
+  path: Configuration.Path
+) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.config

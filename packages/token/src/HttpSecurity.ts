@@ -1,9 +1,9 @@
 /**
- * Protects an API with bearer tokens: an `HttpApi` with a middleware that its document shows, and plain routes of an
- * `HttpRouter` in the same way.
+ * Protects an API with bearer tokens: an `HttpApi` by a middleware that its OpenAPI document shows, and routes of an
+ * `HttpRouter`.
  *
- * Both put the `Principal` into the context of what they protect, and refuse everybody else with one of four errors: 400, 401
- * and 403 with a challenge, 503 where the token can't be judged now.
+ * Both provide the `Principal` to the handlers that they protect, and reject all other callers with one of four errors: 400,
+ * 401 and 403 with a challenge, or 503 where the token cannot be validated now.
  *
  * @see RFC 6750
  */
@@ -18,13 +18,13 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Types from "effect/Types"
 import { type HttpSecurityError, isHttpSecurityError } from "./HttpSecurityError.ts"
-import type { Settings } from "./internal/http/admission.ts"
+import type { Settings } from "./internal/http/authenticator.ts"
 import { scopesOf, withScopes } from "./internal/http/endpointScopes.ts"
-import { makeGate } from "./internal/http/gate.ts"
 import { errors } from "./internal/http/problemSchemas.ts"
-import type { NonEmpty } from "./Principal.ts"
+import { makeProtect } from "./internal/http/protect.ts"
+import type { Scopes } from "./internal/http/scopes.ts"
 
-export type { Settings } from "./internal/http/admission.ts"
+export type { Settings } from "./internal/http/authenticator.ts"
 export { layerRedaction } from "./internal/http/redaction.ts"
 
 const security = { bearer: HttpApiSecurity.bearer }
@@ -41,14 +41,36 @@ interface Config<P> {
 /** The tag of a middleware that protects endpoints, and provides the principal `P` to them. */
 export type ServiceClass<Self, Id extends string, P> = HttpApiMiddleware.ServiceClass<Self, Id, Config<P>>
 
-/** What a middleware is, whatever its name. */
+/** The service of such a middleware. */
 export type Security<P> = HttpApiMiddleware.HttpApiMiddlewareSecurity<typeof security, P, typeof errors, never>
 
 /**
- * The tag of a middleware: `class Authenticated extends HttpSecurity.Service<Authenticated, Caller>()("app/Authenticated") {}`.
+ * Creates the tag of a middleware. An API, a group or an endpoint uses it with `.middleware(Authenticated)`. Its document then
+ * shows the bearer scheme and the four errors, which clients decode and handlers may fail with. `layer` makes the middleware.
  *
- * An API, a group or an endpoint takes it with `.middleware(Authenticated)`. Its document then shows the scheme and the
- * four errors, which its client decodes and its handlers may fail with. `layer` makes it.
+ * **Example** (Protecting an API)
+ *
+ * ```ts import.meta.vitest
+ * import { Claims, HttpSecurity, Principal, TokenValidator } from "@keelson/token"
+ * import { Layer, Schema } from "effect"
+ * import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+ *
+ * class Tokens extends TokenValidator.Service<Tokens>()("app/Tokens", { claims: Claims.AccessToken }) {}
+ * class Caller extends Principal.Service<Caller, Claims.AccessToken>()("app/Caller") {}
+ * class Authenticated extends HttpSecurity.Service<Authenticated, Caller>()("app/Authenticated") {}
+ *
+ * const Reports = HttpApiGroup.make("reports").add(
+ *   HttpApiEndpoint.get("mine", "/reports", { success: Schema.String }).pipe(
+ *     HttpSecurity.requireScopes(Authenticated, "reports:read")
+ *   )
+ * )
+ * const Api = HttpApi.make("api").add(Reports)
+ * OpenApi.fromApi(Api).paths["/reports"]?.get?.security // => [{ bearer: ["reports:read"] }]
+ *
+ * // Provide it to the layer of the API; the handlers then have the principal: `yield* Caller`.
+ * const security = HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller, realm: "reports" })
+ * Layer.isLayer(security) // => true
+ * ```
  */
 export const Service = <Self, P>() => <const Id extends string>(id: Id): ServiceClass<Self, Id, P> =>
   HttpApiMiddleware.Service<Self, { requires: never; provides: P; clientError: never }>()(id, {
@@ -57,21 +79,18 @@ export const Service = <Self, P>() => <const Id extends string>(id: Id): Service
   })
 
 /**
- * Puts a middleware on an endpoint, and lets in only tokens with all of these scopes, which the document shows:
- * `endpoint.pipe(HttpSecurity.requireScopes(Authenticated, "invoices:write"))`. Applied twice it asks for all of them.
+ * Adds a middleware to an endpoint that only accepts tokens with all of these scopes, which the document shows:
+ * `endpoint.pipe(HttpSecurity.requireScopes(Authenticated, "invoices:write"))`. Applied twice, it requires the scopes of both.
  *
- * Throws a `TypeError` for what can't be a scope (RFC 6749, 3.3).
+ * Throws `ConfigurationError` (`INVALID_CONFIG`) for text that is not a scope (RFC 6749, 3.3), and for more than 64 scopes.
  */
 export const requireScopes = <I extends HttpApiMiddleware.AnyId, P>(
   middleware: Context.Key<I, Security<P>>,
-  ...scopes: NonEmpty
+  ...scopes: Scopes
 ) => withScopes(middleware, scopes)
 
 /**
- * The middleware of an API, by settings: `HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller })`.
- *
- * - `validator`: the tag of who validates tokens; `principal`: the tag of who calls.
- * - the rest are the options of `HttpSecurityOptions`.
+ * Makes the middleware of an API: `HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller })`.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`).
  */
@@ -81,22 +100,22 @@ export const layer = <I, P, V, C>(
 ): Layer.Layer<I, KeelsonError.ConfigurationError, V> =>
   Layer.effect(
     middleware,
-    Effect.map(makeGate(settings), ({ protect }) => ({
-      // The credential that Effect found is left alone: it can't tell a missing one from a malformed or a second one.
-      bearer: (httpEffect, { endpoint }) => protect(httpEffect, scopesOf(endpoint))
+    Effect.map(makeProtect(settings), (protect) => ({
+      // Ignores the credential that Effect decoded: it does not distinguish missing, malformed and repeated ones.
+      bearer: (handler, { endpoint }) => protect(handler, scopesOf(endpoint))
     }))
   )
 
-/** A route that fails with one of the four errors answers with it. */
-const answer = <R>(
-  httpEffect: Effect.Effect<HttpServerResponse.HttpServerResponse, HttpSecurityError | Types.unhandled, R>
-) => Effect.catchIf(httpEffect, isHttpSecurityError, (error) => HttpServerRespondable.toResponse(error))
+/** Turns the four errors of a route into responses. */
+const respond = <R>(
+  handler: Effect.Effect<HttpServerResponse.HttpServerResponse, HttpSecurityError | Types.unhandled, R>
+) => Effect.catchIf(handler, isHttpSecurityError, (error) => HttpServerRespondable.toResponse(error))
 
 /**
- * The same for routes of an `HttpRouter`, by the same settings: what the middleware's `.layer` is provided to is
- * protected, has the principal, and may fail with the four errors.
+ * Makes a middleware for routes of an `HttpRouter`, with the same settings: provide its `.layer` to the routes to protect. Their
+ * handlers have the principal, and may fail with the four errors.
  */
 export const middleware = <P, V, C>(settings: Settings<V, P, C>) =>
   HttpRouter.middleware<{ provides: P; handles: HttpSecurityError }>()(
-    Effect.map(makeGate(settings), ({ protect }) => (httpEffect) => answer(protect(httpEffect)))
+    Effect.map(makeProtect(settings), (protect) => (handler) => respond(protect(handler)))
   )

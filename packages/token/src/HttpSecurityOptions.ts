@@ -1,5 +1,5 @@
 /**
- * How an API takes tokens, and what it says of itself: checked data from code, a file or the environment.
+ * Options of protected APIs: how they accept tokens, and what their challenges say.
  *
  * @see RFC 6750, 2 and 3; RFC 9728, 5.1
  */
@@ -9,32 +9,54 @@ import * as Field from "@keelson/core/unstable/Field"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
+/** The options of a cookie that contains a token. */
+export interface CookieOptions {
+  /**
+   * The cookie's name. Other hosts of the domain cannot set a cookie whose name begins with `__Host-`. From 1 to 128
+   * characters, without spaces and separators. Required.
+   */
+  readonly name: string
+  /**
+   * The origins whose pages may send the cookie with a method other than `GET`, `HEAD` or `OPTIONS`, or to open a WebSocket.
+   * From 1 to 64 origins. Required.
+   */
+  readonly origins: ReadonlyArray<string>
+}
+
+/** The options of a protected API. Every one may be left out. */
+export interface Options {
+  /** The realm in challenges (RFC 9110, 11.5). From 1 to 256 characters of ASCII. Default api. */
+  readonly realm?: string | undefined
+  /** The URL of the API's protected resource metadata, which challenges name (RFC 9728, 5.1). Default none. */
+  readonly resourceMetadata?: string | undefined
+  /**
+   * A query parameter that may contain the token of a `GET` request (RFC 6750, 2.3). Only for clients that cannot set headers:
+   * URLs end up in histories, logs and `Referer`. `HttpSecurity.layerRedaction` must list the parameter. From 1 to 128
+   * characters, without spaces and separators. Default none.
+   */
+  readonly queryParameter?: string | undefined
+  /** A cookie that may contain the token. Default none. */
+  readonly cookie?: CookieOptions | undefined
+}
+
 const matching = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
-/** A name of a cookie or parameter: RFC 9110, 5.6.2. */
+/** The name of a cookie or parameter: RFC 9110, 5.6.2. */
 const nameText = () =>
   matching(/^[!#$%&'*+.^_`|~\w-]{1,128}$/, "text from 1 to 128 characters, without spaces and separators")
 
 const parsed = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 
-/** An origin as browsers write it: RFC 6454, 6.2. */
+/** An origin in the form that browsers send: RFC 6454, 6.2. */
 const origin = Schema.String.check(
   Schema.makeFilter((text: string) => /^https?:/.test(text) && parsed(text)?.origin === text, {
     expected: "an origin, as https://app.example"
   })
 )
 
-/** The cookie that has a token. */
+/** Checked options of a cookie. */
 export const Cookie = Schema.Struct({
-  /**
-   * Its name. One that begins with `__Host-` can't be set by other hosts of the domain. From 1 to 128 characters, without
-   * spaces and separators. Required.
-   */
   name: nameText(),
-  /**
-   * The origins whose pages may send it with requests that are not `GET`, `HEAD` or `OPTIONS`, or that open a WebSocket.
-   * From 1 to 64 origins. Required.
-   */
   origins: Schema.Array(origin).check(
     Schema.isMinLength(1, { expected: "a list of 1 to 64 origins" }),
     Schema.isMaxLength(64, { expected: "a list of 1 to 64 origins" })
@@ -42,11 +64,9 @@ export const Cookie = Schema.Struct({
 })
 export type Cookie = typeof Cookie.Type
 
-/** Fields of the options. */
-export const fields = {
-  /** What challenges call the API (RFC 9110, 11.5). From 1 to 256 characters of ASCII. Default api. */
+/** Checked options of a protected API. */
+export const HttpSecurityOptions = Schema.Struct({
   realm: Field.defaulted(matching(/^[\x20-\x7e]{1,256}$/, "text from 1 to 256 characters of ASCII"), "api"),
-  /** Where the API's metadata are, which challenges then name (RFC 9728, 5.1). Default none. */
   resourceMetadata: Schema.optionalKey(
     Schema.String.check(
       Schema.makeFilter((text: string) => parsed(text)?.protocol === "https:" && /^[\x21-\x7e]{1,2048}$/.test(text), {
@@ -54,37 +74,26 @@ export const fields = {
       })
     )
   ),
-  /**
-   * The parameter of the URL that may have a token too, with `GET` (RFC 6750, 2.3). URLs end in histories, logs and
-   * `Referer`: it is for where no header can be set. `HttpSecurity.layerRedaction` has to know its name. From 1 to 128
-   * characters, without spaces and separators. Default none.
-   */
   queryParameter: Schema.optionalKey(nameText()),
-  /** The cookie that may have a token too, and who may send it. Default none. */
   cookie: Schema.optionalKey(Cookie)
-}
-
-/** Checked options. */
-export const HttpSecurityOptions = Schema.Struct(fields)
+})
 export type HttpSecurityOptions = typeof HttpSecurityOptions.Type
 
-/** What `HttpSecurity` takes, unchecked. */
-export type Options = { readonly [K in keyof HttpSecurityOptions]?: HttpSecurityOptions[K] | undefined }
+const decoders = Configuration.decoders<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)
 
-/** Options from code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make = (options: Options = {}): HttpSecurityOptions => decodeUnsafe(options)
-const decodeUnsafe = Configuration.decodeUnsafe(HttpSecurityOptions)
+/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+export const make: (options?: Options) => HttpSecurityOptions = decoders.make
 
-/** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
 export const decode: (input: unknown) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> =
-  Configuration.decode(HttpSecurityOptions)
+  decoders.decode
 
-/** Options from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (
+/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText: (
   input: Configuration.Text
-): Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> =>
-  Configuration.decodeText(HttpSecurityOptions, input)
+) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Options from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: Configuration.Path): Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(HttpSecurityOptions, path)
+/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+export const config: (
+  path: Configuration.Path
+) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.config

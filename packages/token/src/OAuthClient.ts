@@ -1,8 +1,8 @@
 /**
- * Tokens of an authorization server, for a provider: the client credentials and refresh token grants of OAuth 2.0.
+ * Token sources of an authorization server: the client credentials and refresh token grants of OAuth 2.0.
  *
- * Requests go by a client of their own (`TokenHttpClient`), never the application's; they follow no redirect and are not repeated.
- * Retries and the breaker are the provider's, around the whole of a request, so that each attempt signs a new assertion.
+ * Requests use `TokenHttpClient`, never the application's `HttpClient`. They follow no redirect and do not retry: the provider
+ * retries a whole request, so that each attempt signs a new client assertion.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -11,23 +11,24 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import * as ClientAuth from "./ClientAuth.ts"
-import { endpointOf } from "./internal/oauth/metadata.ts"
+import { makeTokenEndpoint } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
-import { type Requester, tokenRequest } from "./internal/oauth/tokenRequest.ts"
-import * as OAuthOptions from "./OAuthOptions.ts"
+import * as RequestOptions from "./internal/oauth/requestOptions.ts"
+import { type TokenClient, tokenRequest } from "./internal/oauth/tokenRequest.ts"
+import type * as OAuthOptions from "./OAuthOptions.ts"
 import type { RefreshTokenStore } from "./RefreshTokenStore.ts"
-import { fromEffect, isTransient, type TokenSource } from "./TokenSource.ts"
+import { fromEffect, type Grant, isTransient, type TokenSource } from "./TokenSource.ts"
 
-/** What both grants take. */
-export interface Options extends OAuthOptions.RequestInput {
-  /** How the client proves who it is. */
+/** Options of `clientCredentials`. */
+export interface Options extends RequestOptions.Options {
+  /** How the client authenticates. Required. */
   readonly auth: ClientAuth.ClientAuth
-  /** More parameters of the request; none that OAuth itself sets. Default none. */
+  /** Further parameters of the request, except those that the library sets or that have an option. Default none. */
   readonly parameters?: Readonly<Record<string, string>> | undefined
 }
 
-/** Parameters that are the library's to set, or have an option. */
-const reserved = new Set([
+/** Parameters that the library sets or that have an option. */
+const reservedParameters = new Set([
   "grant_type",
   "client_id",
   "client_secret",
@@ -41,90 +42,105 @@ const reserved = new Set([
 
 const Parameters = Schema.Record(Schema.String, Schema.String).check(
   Schema.makeFilter((parameters: Readonly<Record<string, string>>) => {
-    const found = Object.keys(parameters).find((name) => reserved.has(name))
-    return found === undefined || { path: [found], issue: "left out: it is set already, or has an option" }
+    const reserved = Object.keys(parameters).find((name) => reservedParameters.has(name))
+    return reserved === undefined || { path: [reserved], issue: "left out: it is set already, or has an option" }
   })
 )
 
-const decodeRequest = Configuration.decodeUnsafe(OAuthOptions.RequestOptions)
 const decodeParameters = Configuration.decodeUnsafe(Parameters, ["parameters"])
 
-const requesterOf = ({ auth, parameters = {}, ...input }: Options): Requester => {
-  const options = decodeRequest(input)
-  return { options, auth, endpoint: endpointOf(options), parameters: decodeParameters(parameters) }
+const makeTokenClient = ({ auth, parameters = {}, ...input }: Options): TokenClient => {
+  const options = RequestOptions.makeRequestOptions(input)
+  return { options, auth, endpoint: makeTokenEndpoint(options), parameters: decodeParameters(parameters) }
 }
 
-const clientCredentialsOf = (requester: Requester): TokenSource =>
+const clientCredentialsOf = (client: TokenClient): TokenSource =>
   fromEffect(
     Effect.map(
-      Effect.mapError(tokenRequest(requester, { type: "client_credentials" }), ({ error }) => error),
-      // A refresh token has no place here (RFC 6749, 4.4.3).
+      Effect.mapError(tokenRequest(client, { type: "client_credentials" }), ({ error }) => error),
+      // Drops a refresh token, which this grant must not return (RFC 6749, 4.4.3).
       ({ accessToken, expiresIn, scope }) => ({ accessToken, expiresIn, scope })
     )
   )
 
 /**
- * The client's own token (RFC 6749, 4.4). Retried, where the provider has a retry policy, after a time-out, a connection that
- * failed, and 429, 502, 503 and 504; never after an OAuth error.
+ * Tokens by the client credentials grant (RFC 6749, 4.4). If the provider has a retry policy, it retries after a timeout, a
+ * failed connection, and statuses 429, 502, 503 and 504; never after an OAuth error.
  *
  * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (A guard with the client credentials grant)
+ *
+ * ```ts import.meta.vitest
+ * import { ClientAuth, OAuthClient, TokenGuard } from "@keelson/token"
+ * import { Layer, Redacted } from "effect"
+ *
+ * class Billing extends TokenGuard.Service<Billing>()("app/Billing") {}
+ *
+ * const live = Billing.layer({
+ *   origins: ["https://billing.example"],
+ *   source: OAuthClient.clientCredentials({
+ *     issuer: "https://idp.example",
+ *     clientId: "app",
+ *     auth: ClientAuth.secretBasic(Redacted.make("from a vault")),
+ *     scope: "invoices"
+ *   })
+ * })
+ *
+ * Layer.isLayer(live) // => true
+ * ```
  */
-export const clientCredentials = (options: Options): TokenSource => clientCredentialsOf(requesterOf(options))
+export const clientCredentials = (options: Options): TokenSource => clientCredentialsOf(makeTokenClient(options))
 
-/** What `refreshToken` takes. */
+/** Options of `refreshToken`. */
 export interface RefreshOptions extends Options {
-  /** Where the refresh token is kept. */
+  /** Where the refresh token is kept. Required. */
   readonly store: RefreshTokenStore
   /**
-   * Whether the server gives a new refresh token with each access token, the one before being good for that one request. Only
-   * say no if it is certain. Default true.
+   * Whether the server returns a new refresh token with each access token and accepts each refresh token once. Set it to false
+   * only if that is certain. Default true.
    */
   readonly rotates?: boolean | undefined
 }
 
-/** Tokens for a refresh token. */
+/** A source of tokens for a refresh token. */
 export interface RefreshSource extends TokenSource {
   /**
-   * Has a refresh token sent again of which it is not known whether it was used, after a request that timed out or broke off:
-   * a person's decision, since a server that sees one twice may revoke all that came of it.
+   * Allows a refresh token to be sent again although it may have been used already, after a request timed out or its connection
+   * broke. Leave this decision to a person: a server that receives a refresh token twice may revoke all tokens that came of it.
    */
   readonly resend: Effect.Effect<void>
 }
 
 /**
- * Access tokens for a refresh token (RFC 6749, 6). One that rotates is sent once, is never retried, and the new one is stored
- * before the access token is handed out. After a time-out or a broken connection all further attempts fail with
- * `TOKEN_REFRESH_FAILED`, reason `ambiguous`, until the store has another one, or `resend` is run.
+ * Tokens by the refresh token grant (RFC 6749, 6). A rotating refresh token is sent once and never retried; the new one is saved
+ * before the access token is returned. After a timeout or a broken connection all further attempts fail with
+ * `TOKEN_REFRESH_FAILED`, reason `ambiguous`, until the store has another refresh token or `resend` runs.
  *
  * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  */
 export const refreshToken = ({ rotates = true, store, ...options }: RefreshOptions): RefreshSource => {
-  const { acquire, resend } = makeRefreshGrant(requesterOf(options), store, rotates)
+  const { acquire, resend } = makeRefreshGrant(makeTokenClient(options), store, rotates)
   return { ...fromEffect(acquire, rotates ? () => false : isTransient), resend }
 }
 
-/** What a token is for, in place of what the options say. */
-export interface Narrowed {
-  /** Space-separated (RFC 6749, 3.3). */
-  readonly scope?: string | undefined
-  /** The API that it is for: the `resource` where the options have one, else the `audience`. */
-  readonly audience?: string | undefined
-}
-
-const narrow = (options: OAuthOptions.RequestOptions, { audience, scope }: Narrowed): OAuthOptions.RequestOptions => ({
+const withGrant = (
+  options: RequestOptions.RequestOptions,
+  { audience, scope }: Grant
+): RequestOptions.RequestOptions => ({
   ...options,
   ...(scope === undefined ? undefined : { scope }),
   ...(audience === undefined ? undefined : { [options.resource === undefined ? "audience" : "resource"]: audience })
 })
 
-const authOf = Effect.fnUntraced(function*(
+const clientAuthOf = Effect.fnUntraced(function*(
   { authMethod, clientSecret, privateKey, privateKeyAlgorithm, privateKeyId }: OAuthOptions.OAuthOptions
 ): Effect.fn.Return<ClientAuth.ClientAuth, KeelsonError.ConfigurationError> {
   if (Predicate.isNotUndefined(privateKey)) {
     const key = yield* ClientAuth.importKey({ text: privateKey, alg: privateKeyAlgorithm, kid: privateKeyId })
     return ClientAuth.privateKeyJwt(key)
   }
-  // The options have one of the two.
+  // The options' check requires a private key or a secret.
   if (clientSecret === undefined) return yield* Effect.die(new Error("OAuthOptions without a secret"))
   return authMethod === "client_secret_post"
     ? ClientAuth.secretPost(clientSecret)
@@ -132,21 +148,27 @@ const authOf = Effect.fnUntraced(function*(
 })
 
 /**
- * `clientCredentials` from checked options, as they are read from a file or the environment (`OAuthOptions`), for any scope
- * and audience: they share the key and the metadata, and each is a source of its own.
+ * `clientCredentials` from checked options (`OAuthOptions`), which can be read from a file or the environment. The result is a
+ * function from scope and audience to a source; all its sources share the key and the metadata.
  *
- * Fails with `ConfigurationError` (`KEY_INVALID`) where the private key is of no use.
+ * Fails with `ConfigurationError` (`KEY_INVALID`) if the private key cannot be used.
  */
 export const sourcesFromOptions = (
   input: OAuthOptions.OAuthOptions
-): Effect.Effect<(narrowed: Narrowed) => TokenSource, KeelsonError.ConfigurationError> =>
-  Effect.map(authOf(input), (auth) => {
-    const options = Struct.omit(input, Struct.keys(OAuthOptions.authFields))
-    const endpoint = endpointOf(options)
-    return (narrowed) => clientCredentialsOf({ auth, endpoint, parameters: {}, options: narrow(options, narrowed) })
+): Effect.Effect<(grant: Grant) => TokenSource, KeelsonError.ConfigurationError> =>
+  Effect.map(clientAuthOf(input), (auth) => {
+    const options = Struct.omit(input, [
+      "authMethod",
+      "clientSecret",
+      "privateKey",
+      "privateKeyAlgorithm",
+      "privateKeyId"
+    ])
+    const endpoint = makeTokenEndpoint(options)
+    return (grant) => clientCredentialsOf({ auth, endpoint, parameters: {}, options: withGrant(options, grant) })
   })
 
-/** One of these sources, for the scope and audience of the options. Fails as `sourcesFromOptions` does. */
+/** `sourcesFromOptions` for the scope and audience of the options. */
 export const fromOptions = (
   options: OAuthOptions.OAuthOptions
 ): Effect.Effect<TokenSource, KeelsonError.ConfigurationError> =>

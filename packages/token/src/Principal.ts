@@ -1,8 +1,8 @@
 /**
- * Who calls: the claims of a token that was validated, and what they allow.
+ * The authenticated caller: the claims of a validated token, and checks of its scopes and roles.
  *
- * A principal is a tag of an application's own, so that handlers get claims of its type. Nothing of the token's text is in
- * it, and it shows nothing of itself where it is logged.
+ * Each application has its own tag for the principal, so that handlers get claims of its type. A principal does not contain
+ * the token's text, and shows nothing when it is logged.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,55 +10,56 @@ import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
 import type * as Claims from "./Claims.ts"
 import type { Forbidden } from "./HttpSecurityError.ts"
-import { defaultProtection, isScope, type Protection } from "./internal/http/challenge.ts"
-import { denied, scopesLacking } from "./internal/http/refusals.ts"
+import { defaultProtectionSpace, type ProtectionSpace } from "./internal/http/challenge.ts"
+import { denied, scopesMissing } from "./internal/http/rejections.ts"
+import { checkScopes, type Scopes } from "./internal/http/scopes.ts"
 import type { Validated } from "./TokenValidator.ts"
 
-export type { Protection } from "./internal/http/challenge.ts"
+export type { ProtectionSpace } from "./internal/http/challenge.ts"
+export type { Scopes } from "./internal/http/scopes.ts"
 
-/** What a principal is made of. */
-export interface Parts<C> extends Validated<C> {
+/** What a principal consists of. */
+export interface PrincipalState<C> extends Validated<C> {
   readonly roles: ReadonlyArray<string>
-  /** What challenges say of the API. */
-  readonly protection: Protection
+  readonly space: ProtectionSpace
 }
 
-/** Who calls. It has getters alone, and no field of its own: loggers and inspectors find nothing to show. */
+/** The authenticated caller. It has getters only, and no fields that loggers and inspectors could show. */
 export class Principal<C> {
-  readonly #parts: Parts<C>
+  readonly #state: PrincipalState<C>
 
-  constructor(parts: Parts<C>) {
-    this.#parts = parts
+  constructor(state: PrincipalState<C>) {
+    this.#state = state
   }
-  /** What the claims schema made of the token's claims. */
+  /** The token's claims, decoded by the claims schema. */
   get claims(): C {
-    return this.#parts.claims
+    return this.#state.claims
   }
-  /** The registered claims, in one form for all tokens. */
+  /** The registered claims, in the same form for all tokens. */
   get registered(): Claims.Registered {
-    return this.#parts.registered
+    return this.#state.registered
   }
-  /** The roles, of the claim that the tag names. */
+  /** The caller's roles; see the option `roles` of `Service`. */
   get roles(): ReadonlyArray<string> {
-    return this.#parts.roles
+    return this.#state.roles
   }
-  /** Who vouches for the caller: `iss`. A subject means something at its issuer only. */
+  /** `iss`. A subject is only unique at its issuer. */
   get issuer(): string {
     return this.registered.iss
   }
-  /** `sub`, where the token has one. */
+  /** `sub`, if the token has one. */
   get subject(): string | undefined {
     return this.registered.sub
   }
-  /** `client_id`, where the token has one. */
+  /** `client_id`, if the token has one. */
   get clientId(): string | undefined {
     return this.registered.client_id
   }
-  /** The scopes that the token was issued with. */
+  /** The scopes of the token. */
   get scopes(): ReadonlySet<string> {
     return new Set(this.registered.scopes)
   }
-  /** Whether the token was issued with a scope. */
+  /** Whether the token has a scope. */
   hasScope(scope: string): boolean {
     return this.registered.scopes.includes(scope)
   }
@@ -66,16 +67,19 @@ export class Principal<C> {
   hasRole(role: string): boolean {
     return this.roles.includes(role)
   }
-  /** Refuses the caller with `Forbidden`: a 403. */
+  /** Rejects the caller with `Forbidden`: a 403. */
   get deny(): Effect.Effect<never, Forbidden> {
-    return Effect.suspend(() => Effect.fail(denied(this.#parts.protection)))
+    return Effect.suspend(() => Effect.fail(denied(this.#state.space)))
   }
-  /** Refuses the caller for want of scopes, which are named to it: a 403. Throws a `TypeError` for what can't be a scope. */
-  denyScopes(...scopes: NonEmpty): Effect.Effect<never, Forbidden> {
-    const all = checkedScopes(scopes)
-    return Effect.suspend(() => Effect.fail(scopesLacking(this.#parts.protection, all)))
+  /**
+   * Rejects the caller with `Forbidden`, a 403 that names the missing scopes. Throws `ConfigurationError` (`INVALID_CONFIG`)
+   * for text that is not a scope.
+   */
+  denyScopes(...scopes: Scopes): Effect.Effect<never, Forbidden> {
+    const checked = checkScopes(scopes)
+    return Effect.suspend(() => Effect.fail(scopesMissing(this.#state.space, checked)))
   }
-  /** Nothing: claims are personal, and logs are not the place for them. */
+  /** Without claims, which are personal data and do not belong in logs. */
   toJSON(): unknown {
     return { _id: "Principal" }
   }
@@ -84,84 +88,102 @@ export class Principal<C> {
   }
 }
 
-/** One or more names. */
-export type NonEmpty = readonly [string, ...ReadonlyArray<string>]
+/** One or more roles. */
+export type Roles = readonly [string, ...ReadonlyArray<string>]
 
-/** What a tag is made with. */
+/** Options of `Service`. */
 export interface ServiceOptions<C> {
-  /** Where the claims have the roles. Default: `roles` (RFC 9068, 2.2.3.1), where it is a list of text. */
+  /** Returns the roles in the claims. Default: `roles` (RFC 9068, 2.2.3.1), if it is an array of strings. */
   readonly roles?: ((claims: C) => ReadonlyArray<string>) | undefined
 }
 
-/** The tag of a principal, with its guards: each gives the principal, or fails with `Forbidden`. */
+/** The tag of a principal, with checks. Each check returns the principal, or fails with `Forbidden`. */
 export interface ServiceClass<Self, Id extends string, C> extends Context.ServiceClass<Self, Id, Principal<C>> {
-  /** The principal of a validated token, as a test may make one; `protection` is what its challenges say of the API. */
-  readonly fromValidated: (validated: Validated<C>, protection?: Protection) => Principal<C>
-  /** The token has all of these scopes. Throws a `TypeError` for what can't be a scope (RFC 6749, 3.3). */
-  readonly requireScopes: (...scopes: NonEmpty) => Effect.Effect<Principal<C>, Forbidden, Self>
-  /** The token has one of these scopes. */
-  readonly requireAnyScope: (...scopes: NonEmpty) => Effect.Effect<Principal<C>, Forbidden, Self>
-  /** The caller has all of these roles, which a refusal does not name. */
-  readonly requireRoles: (...roles: NonEmpty) => Effect.Effect<Principal<C>, Forbidden, Self>
-  /** The caller has one of these roles. */
-  readonly requireAnyRole: (...roles: NonEmpty) => Effect.Effect<Principal<C>, Forbidden, Self>
-  /** The caller is as a predicate wants it. */
+  /** Makes the principal of a validated token, for example in a test. `space` is what its challenges say about the API. */
+  readonly fromValidated: (validated: Validated<C>, space?: ProtectionSpace) => Principal<C>
+  /**
+   * Requires that the token has all of these scopes. Throws `ConfigurationError` (`INVALID_CONFIG`) for text that is not a
+   * scope (RFC 6749, 3.3), and for more than 64 scopes.
+   */
+  readonly requireScopes: (...scopes: Scopes) => Effect.Effect<Principal<C>, Forbidden, Self>
+  /** Requires that the token has one of these scopes. Throws as `requireScopes` does. */
+  readonly requireAnyScope: (...scopes: Scopes) => Effect.Effect<Principal<C>, Forbidden, Self>
+  /** Requires that the caller has all of these roles. The response does not name them. */
+  readonly requireRoles: (...roles: Roles) => Effect.Effect<Principal<C>, Forbidden, Self>
+  /** Requires that the caller has one of these roles. */
+  readonly requireAnyRole: (...roles: Roles) => Effect.Effect<Principal<C>, Forbidden, Self>
+  /** Requires that a predicate holds for the principal. */
   readonly require: (predicate: (principal: Principal<C>) => boolean) => Effect.Effect<Principal<C>, Forbidden, Self>
 }
 
-const isText = (u: unknown): u is ReadonlyArray<string> => Array.isArray(u) && u.every(Predicate.isString)
+const isStringArray = (u: unknown): u is ReadonlyArray<string> => Array.isArray(u) && u.every(Predicate.isString)
 
 const rolesClaim = (claims: unknown): ReadonlyArray<string> =>
-  Predicate.hasProperty(claims, "roles") && isText(claims.roles) ? claims.roles : []
-
-/** The scopes, which some token could have. Throws a `TypeError` for others: a guard by them would let nobody pass. */
-export const checkedScopes = (scopes: NonEmpty): NonEmpty => {
-  const wrong = scopes.find((scope) => !isScope(scope))
-  if (wrong !== undefined || scopes.length > 64) {
-    throw new TypeError("A guard takes up to 64 scopes, each without spaces, quotes and backslashes (RFC 6749, 3.3)")
-  }
-  return scopes
-}
+  Predicate.hasProperty(claims, "roles") && isStringArray(claims.roles) ? claims.roles : []
 
 type Check<C> = (principal: Principal<C>) => boolean
-type Refuse<C> = (principal: Principal<C>) => Effect.Effect<never, Forbidden>
+type Reject<C> = (principal: Principal<C>) => Effect.Effect<never, Forbidden>
 
-const guard = <Self, C>(
+const requireThat = <Self, C>(
   tag: Context.Service<Self, Principal<C>>,
-  allows: Check<C>,
-  refuse: Refuse<C> = ({ deny }) => deny
+  check: Check<C>,
+  reject: Reject<C> = ({ deny }) => deny
 ): Effect.Effect<Principal<C>, Forbidden, Self> =>
-  Effect.flatMap(tag, (caller) => allows(caller) ? Effect.succeed(caller) : refuse(caller))
+  Effect.flatMap(tag, (principal) => check(principal) ? Effect.succeed(principal) : reject(principal))
 
 /**
- * The tag of a principal with claims of one type: `class Caller extends Principal.Service<Caller, MyClaims>()("app/Caller") {}`.
+ * Creates the tag of a principal with claims of one type.
+ *
+ * **Example** (Requiring a scope in a handler)
+ *
+ * ```ts import.meta.vitest
+ * import { type Claims, Principal } from "@keelson/token"
+ * import { Effect } from "effect"
+ *
+ * class Caller extends Principal.Service<Caller, Claims.AccessToken>()("app/Caller") {}
+ *
+ * const deleteReport = Effect.fn("deleteReport")(function*(id: string) {
+ *   const caller = yield* Caller.requireScopes("reports:write")
+ *   return `${id} deleted by ${caller.clientId}`
+ * })
+ *
+ * const registered = {
+ *   iss: "https://idp.example", sub: "ada", aud: ["api"], exp: 2000000000, nbf: undefined, iat: 1, jti: "1",
+ *   sid: undefined, client_id: "web", scope: "reports:read", scopes: ["reports:read"]
+ * }
+ * const claims = { iss: registered.iss, sub: "ada", aud: "api", exp: 2000000000, iat: 1, jti: "1", client_id: "web" }
+ * const caller = Caller.fromValidated({ claims, registered })
+ *
+ * const rejected = Effect.flip(deleteReport("report-1")).pipe(Effect.provideService(Caller, caller))
+ * Effect.runSync(rejected).scopes // => ["reports:write"]
+ * ```
  */
 export const Service =
   <Self, C>() =>
   <const Id extends string>(id: Id, { roles = rolesClaim }: ServiceOptions<C> = {}): ServiceClass<Self, Id, C> =>
     class Tag extends Context.Service<Self, Principal<C>>()(id) {
-      static readonly fromValidated = (validated: Validated<C>, protection: Protection = defaultProtection) =>
-        new Principal({ ...validated, roles: roles(validated.claims), protection })
-      static readonly requireScopes = (...scopes: NonEmpty) => {
-        const all = checkedScopes(scopes)
-        return guard(
+      static readonly fromValidated = (validated: Validated<C>, space: ProtectionSpace = defaultProtectionSpace) =>
+        new Principal({ ...validated, roles: roles(validated.claims), space })
+      static readonly requireScopes = (...scopes: Scopes) => {
+        const all = checkScopes(scopes)
+        return requireThat(
           Tag,
-          (caller) => all.every((scope) => caller.hasScope(scope)),
-          (caller) => caller.denyScopes(...all)
+          (principal) => all.every((scope) => principal.hasScope(scope)),
+          (principal) => principal.denyScopes(...all)
         )
       }
-      static readonly requireAnyScope = (...scopes: NonEmpty) => {
-        const any = checkedScopes(scopes)
-        // A challenge lists what is needed all together (RFC 6750, 3): the first choice is named.
-        return guard(
+      static readonly requireAnyScope = (...scopes: Scopes) => {
+        const any = checkScopes(scopes)
+        // All scopes in a challenge are required together (RFC 6750, 3): therefore it names the first one alone.
+        return requireThat(
           Tag,
-          (caller) => any.some((scope) => caller.hasScope(scope)),
-          (caller) => caller.denyScopes(any[0])
+          (principal) => any.some((scope) => principal.hasScope(scope)),
+          (principal) => principal.denyScopes(any[0])
         )
       }
-      static readonly requireRoles = (...all: NonEmpty) =>
-        guard(Tag, (caller) => all.every((role) => caller.hasRole(role)))
-      static readonly requireAnyRole = (...any: NonEmpty) =>
-        guard(Tag, (caller) => any.some((role) => caller.hasRole(role)))
-      static readonly require = (predicate: Check<C>) => guard(Tag, predicate)
+      static readonly requireRoles = (...all: Roles) =>
+        requireThat(Tag, (principal) => all.every((role) => principal.hasRole(role)))
+      static readonly requireAnyRole = (...any: Roles) =>
+        requireThat(Tag, (principal) => any.some((role) => principal.hasRole(role)))
+      static readonly require = (predicate: Check<C>) => requireThat(Tag, predicate)
     }

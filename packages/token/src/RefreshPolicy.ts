@@ -1,79 +1,93 @@
 /**
- * When a token is refreshed, and until when it is handed out: pure, from checked options.
+ * When a token is refreshed, and how long callers get it.
  *
- * A token is due once what remains of it is at most the threshold: the lesser of two minutes and a fifth of its lifetime,
- * unless the options name another. Until it counts as expired, which the skew makes it a little early, callers get it at
- * once.
+ * A token is due for a refresh once its remaining lifetime is at most the threshold: two minutes or a fifth of the lifetime,
+ * whichever is less, unless the options set another. Callers get the token until it counts as expired, which is `maxSkew`
+ * before its end.
  */
 import * as Configuration from "@keelson/core/Configuration"
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-/** The fields of a policy. */
-export const fields = {
+/** Options of a refresh policy. Every one may be left out. */
+export interface Options {
   /**
-   * How much of a token remains when it is refreshed; a token that lives shorter than that is refused. Without it and
-   * without a `buffer` it is the lesser of 2 minutes and a fifth of the lifetime. From 1 milli to 24 hours. Default none.
+   * How much of the lifetime remains when a token is refreshed. A token with a shorter lifetime is rejected. Without
+   * `threshold` and `buffer`: 2 minutes or a fifth of the lifetime, whichever is less. From 1 milli to 24 hours. Default none.
    */
-  threshold: Schema.optionalKey(Field.duration("1 millis", "24 hours")),
+  readonly threshold?: Field.DurationInput | undefined
   /**
-   * The same, cut to half of the lifetime where a token lives shorter. Zero refreshes a token once it has expired. Not with
-   * a `threshold`. From 0 millis to 1 hour. Default none.
+   * Like `threshold`, but limited to half of the lifetime instead of rejecting a token. Zero refreshes a token once it has
+   * expired. Excludes `threshold`. From 0 millis to 1 hour. Default none.
    */
-  buffer: Schema.optionalKey(Field.duration("0 millis", "1 hour")),
+  readonly buffer?: Field.DurationInput | undefined
   /**
-   * How long after a refresh no other one is made ahead of time; at most half of the time that a token is handed out. It
-   * holds up neither a forced refresh nor one of an expired token. From 0 millis to 24 hours. Default 5 minutes.
+   * Minimum time between a refresh and the next one ahead of time, limited to half of the time that a token is usable. It does
+   * not delay a forced refresh or the refresh of an expired token. From 0 millis to 24 hours. Default 5 minutes.
    */
-  cooldown: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.minutes(5)),
+  readonly cooldown?: Field.DurationInput | undefined
   /**
-   * How far the clock of a server that checks the token may be ahead: so much earlier it counts as expired, up to half of
-   * the threshold. Below `threshold`. From 0 millis to 1 hour. Default 30 seconds.
+   * How far the clock of a server that checks the token may be ahead. A token counts as expired that much earlier, by at
+   * most half of the threshold. Must be below `threshold`. From 0 millis to 1 hour. Default 30 seconds.
    */
-  maxSkew: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(30)),
+  readonly maxSkew?: Field.DurationInput | undefined
   /**
-   * How much earlier a refresh may come, as a share of the threshold, so that many processes don't refresh at once. It is
-   * drawn once for each provider. From 0 to 0.1. Default 0.1.
+   * How much earlier a refresh may happen, as a share of the threshold, so that many processes do not refresh at once. Drawn
+   * once for each provider. From 0 to 0.1. Default 0.1.
    */
-  jitter: Field.defaulted(Field.number(0, 0.1), 0.1),
-  /** The lifetime of a token whose response has no `expires_in`. From 30 seconds to 24 hours. Default 1 hour. */
-  defaultLifetime: Field.defaulted(Field.duration("30 seconds", "24 hours"), Duration.hours(1)),
-  /** The least lifetime of a token; one that lives shorter is refused. From 30 seconds to 1 hour. Default 1 minute. */
-  minLifetime: Field.defaulted(Field.duration("30 seconds", "1 hour"), Duration.minutes(1)),
+  readonly jitter?: number | undefined
+  /** Lifetime of a token whose response states none. From 30 seconds to 24 hours. Default 1 hour. */
+  readonly defaultLifetime?: Field.DurationInput | undefined
+  /** Lower bound of a token's lifetime; a token with a shorter one is rejected. From 30 seconds to 1 hour. Default 1 minute. */
+  readonly minLifetime?: Field.DurationInput | undefined
   /**
-   * The longest lifetime that is believed; a longer one is cut to it, with a warning. From 1 minute to 8760 hours. Default
-   * 24 hours.
+   * Upper bound of a token's lifetime; a longer one is limited to it, with a warning. From 1 minute to 8760 hours. Default 24
+   * hours.
    */
-  maxLifetime: Field.defaulted(Field.duration("1 minute", "8760 hours"), Duration.hours(24)),
+  readonly maxLifetime?: Field.DurationInput | undefined
   /**
-   * How long no other refresh is made ahead of time after one that failed; it doubles with each further one. From 100
-   * millis to 1 hour. Default 1 second.
+   * Delay before the next refresh ahead of time after a failed acquisition. Doubles with each further failure. From 100 millis
+   * to 1 hour. Default 1 second.
    */
-  failureDelay: Field.defaulted(Field.duration("100 millis", "1 hour"), Duration.seconds(1)),
-  /** The longest that it grows to, and that a `Retry-After` may make it. From 100 millis to 24 hours. Default 1 minute. */
-  maxFailureDelay: Field.defaulted(Field.duration("100 millis", "24 hours"), Duration.seconds(60)),
+  readonly failureDelay?: Field.DurationInput | undefined
+  /** Upper bound of `failureDelay`, also when a `Retry-After` extends it. From 100 millis to 24 hours. Default 1 minute. */
+  readonly maxFailureDelay?: Field.DurationInput | undefined
   /**
-   * For how long after a token was replaced, since a server refused it, no other one is replaced for that: a server that
-   * refuses every token does not cause a request for one each time, as it would with zero. From 0 millis to 1 hour. Default 30 seconds.
+   * Minimum time between two replacements of tokens that a server rejected. Zero requests a new token after every 401,
+   * also from a server that rejects every token. From 0 millis to 1 hour. Default 30 seconds.
    */
-  refusalCooldown: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(30)),
-  /** How many failures in a row escalate. From 1 to 1000. Default 3. */
-  escalateAfter: Field.defaulted(Field.int(1, 1_000), 3)
+  readonly refusalCooldown?: Field.DurationInput | undefined
+  /** Number of consecutive failures that is escalated to operators. From 1 to 1000. Default 3. */
+  readonly escalateAfter?: number | undefined
 }
 
-const AllFields = Schema.Struct(fields)
-type AllFields = typeof AllFields.Type
+const Fields = Schema.Struct({
+  threshold: Schema.optionalKey(Field.duration("1 millis", "24 hours")),
+  buffer: Schema.optionalKey(Field.duration("0 millis", "1 hour")),
+  cooldown: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.minutes(5)),
+  maxSkew: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(30)),
+  jitter: Field.defaulted(Field.number(0, 0.1), 0.1),
+  defaultLifetime: Field.defaulted(Field.duration("30 seconds", "24 hours"), Duration.hours(1)),
+  minLifetime: Field.defaulted(Field.duration("30 seconds", "1 hour"), Duration.minutes(1)),
+  maxLifetime: Field.defaulted(Field.duration("1 minute", "8760 hours"), Duration.hours(24)),
+  failureDelay: Field.defaulted(Field.duration("100 millis", "1 hour"), Duration.seconds(1)),
+  maxFailureDelay: Field.defaulted(Field.duration("100 millis", "24 hours"), Duration.seconds(60)),
+  refusalCooldown: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(30)),
+  escalateAfter: Field.defaulted(Field.int(1, 1_000), 3)
+})
+type Fields = typeof Fields.Type
 
-const isOneForm = Schema.makeFilter((o: Pick<AllFields, "buffer" | "threshold">) =>
+const isOneForm = Schema.makeFilter((o: Pick<Fields, "buffer" | "threshold">) =>
   o.threshold === undefined || o.buffer === undefined ||
   { path: ["buffer"], issue: "left out where threshold is given" }
 )
 
-const isSkewBelowThreshold = Schema.makeFilter((o: Pick<AllFields, "maxSkew" | "threshold">) =>
+const isSkewBelowThreshold = Schema.makeFilter((o: Pick<Fields, "maxSkew" | "threshold">) =>
   o.threshold === undefined || Duration.isLessThan(o.maxSkew, o.threshold) ||
   { path: ["maxSkew"], issue: `below threshold, which is ${Field.written(o.threshold)}` }
 )
@@ -81,13 +95,13 @@ const isSkewBelowThreshold = Schema.makeFilter((o: Pick<AllFields, "maxSkew" | "
 type DurationField = "defaultLifetime" | "failureDelay" | "maxFailureDelay" | "maxLifetime" | "minLifetime"
 
 const isAtMost = (lower: DurationField, upper: DurationField) =>
-  Schema.makeFilter((o: Pick<AllFields, DurationField>) =>
+  Schema.makeFilter((o: Pick<Fields, DurationField>) =>
     Duration.isLessThanOrEqualTo(o[lower], o[upper]) ||
     { path: [lower], issue: `at most ${upper}, which is ${Field.written(o[upper])}` }
   )
 
-/** Checked options. */
-export const RefreshPolicy = AllFields.check(
+/** Checked options of a refresh policy. */
+export const RefreshPolicy = Fields.check(
   isOneForm,
   isSkewBelowThreshold,
   isAtMost("minLifetime", "maxLifetime"),
@@ -97,32 +111,42 @@ export const RefreshPolicy = AllFields.check(
 )
 export type RefreshPolicy = typeof RefreshPolicy.Type
 
-/** What `make` takes. Every option may be left out; durations are `Duration` values or text with a unit. */
-export type Options = {
-  readonly [K in keyof RefreshPolicy]?:
-    | (Duration.Duration extends RefreshPolicy[K] ? Field.DurationInput : RefreshPolicy[K])
-    | undefined
-}
-
-/** A policy from options in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make = (options: Options = {}): RefreshPolicy => decodeUnsafe(options)
-const decodeUnsafe = Configuration.decodeUnsafe(RefreshPolicy)
-
-/** A policy from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> = Configuration
-  .decode(RefreshPolicy)
-
-/** A policy from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (input: Configuration.Text): Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> =>
-  Configuration.decodeText(RefreshPolicy, input)
-
-/** A policy from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: Configuration.Path): Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(RefreshPolicy, path)
+const decoders = Configuration.decoders<Options, typeof RefreshPolicy>(RefreshPolicy)
 
 /**
- * Tokens that a client signs for itself, as for services that take key-pair JWTs: lifetimes from 30 seconds to 1 hour,
- * refreshed 30 seconds before their end.
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (When a token is refreshed)
+ *
+ * ```ts import.meta.vitest
+ * import { RefreshPolicy } from "@keelson/token"
+ * import { Duration, Result } from "effect"
+ *
+ * const policy = RefreshPolicy.make({ threshold: "1 minute", cooldown: "30 seconds", maxSkew: "10 seconds" })
+ * const plan = RefreshPolicy.plan(policy, Duration.minutes(5), 0)
+ * const { refreshAfter, usableFor } = Result.getOrThrow(plan)
+ *
+ * Duration.toSeconds(refreshAfter) // => 240
+ * Duration.toSeconds(usableFor) // => 290
+ * ```
+ */
+export const make: (options?: Options) => RefreshPolicy = decoders.make
+
+/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> = decoders.decode
+
+/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText: (
+  input: Configuration.Text
+) => Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> = decoders.decodeText
+
+/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+export const config: (
+  path: Configuration.Path
+) => Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> = decoders.config
+
+/**
+ * The policy for `SelfSignedJwt`: lifetimes from 30 seconds to 1 hour, refreshed 30 seconds before the token expires.
  */
 export const selfSigned: RefreshPolicy = make({
   buffer: "30 seconds",
@@ -130,49 +154,42 @@ export const selfSigned: RefreshPolicy = make({
   maxLifetime: "1 hour"
 })
 
-const cap = Duration.minutes(2)
-const share = 0.2
+const defaultThreshold = Duration.minutes(2)
+const defaultShare = 0.2
 
-/**
- * How much of a token of a lifetime remains when it is due for a refresh.
- *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`) where the policy's `threshold` is above the lifetime.
- */
-export const thresholdOf = (
+/** How much of the lifetime remains when a token is due for a refresh. Fails if the policy's `threshold` is longer. */
+const thresholdOf = (
   { buffer, threshold }: Pick<RefreshPolicy, "buffer" | "threshold">,
   lifetime: Duration.Duration
 ): Result.Result<Duration.Duration, KeelsonError.ConfigurationError> => {
   if (buffer !== undefined) return Result.succeed(Duration.min(buffer, Duration.times(lifetime, 0.5)))
-  if (threshold === undefined) return Result.succeed(Duration.min(cap, Duration.times(lifetime, share)))
+  if (threshold === undefined) {
+    return Result.succeed(Duration.min(defaultThreshold, Duration.times(lifetime, defaultShare)))
+  }
   return Duration.isGreaterThan(threshold, lifetime)
-    ? Result.fail(outOfRange("threshold", `at most the token's lifetime, which is ${Field.written(lifetime)}`))
+    ? Result.fail(
+      InvalidConfig.option("threshold", `at most the token's lifetime, which is ${Field.written(lifetime)}`)
+    )
     : Result.succeed(threshold)
 }
 
-const outOfRange = (path: string, expected: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path} must be ${expected}`,
-    details: { path, expected }
-  })
-
-/** What a policy makes of one token. All counted from the moment it was asked for. */
+/** How a policy treats one token. Durations count from the moment the token was requested. */
 export interface Plan {
-  /** As it is believed. */
+  /** The token's lifetime, at most `maxLifetime`. */
   readonly lifetime: Duration.Duration
-  /** From when on it is refreshed ahead of time. */
+  /** When the token is due for a refresh. */
   readonly refreshAfter: Duration.Duration
-  /** Until when it is handed out. */
+  /** How long callers get the token. */
   readonly usableFor: Duration.Duration
-  /** Whether its lifetime was cut to `maxLifetime`. */
-  readonly isCut: boolean
+  /** Whether the stated lifetime was longer than `maxLifetime`. */
+  readonly isLimited: boolean
 }
 
 /**
- * The plan for a token that lives so long; `undefined` where its response did not say. `random`, on [0, 1), is the
- * provider's share of the jitter.
+ * Plans the refresh of a token with this lifetime; `undefined` if its response states none. `random`, from 0 to below 1, scales
+ * the jitter.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`): a lifetime below `minLifetime`, or below `threshold`.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) if the lifetime is below `minLifetime` or `threshold`.
  */
 export const plan = (
   policy: RefreshPolicy,
@@ -181,19 +198,21 @@ export const plan = (
 ): Result.Result<Plan, KeelsonError.ConfigurationError> => {
   const stated = lifetime ?? policy.defaultLifetime
   if (Duration.isLessThan(stated, policy.minLifetime)) {
-    return Result.fail(outOfRange("lifetime", `at least minLifetime, which is ${Field.written(policy.minLifetime)}`))
+    return Result.fail(
+      InvalidConfig.option("lifetime", `at least minLifetime, which is ${Field.written(policy.minLifetime)}`)
+    )
   }
-  const believed = Duration.min(stated, policy.maxLifetime)
-  return Result.map(thresholdOf(policy, believed), (threshold) => {
+  const effective = Duration.min(stated, policy.maxLifetime)
+  return Result.map(thresholdOf(policy, effective), (threshold) => {
     const skew = Duration.min(policy.maxSkew, Duration.times(threshold, 0.5))
-    const usableFor = Duration.subtract(believed, skew)
-    const due = Duration.subtract(believed, Duration.times(threshold, 1 + policy.jitter * random))
+    const usableFor = Duration.subtract(effective, skew)
+    const due = Duration.subtract(effective, Duration.times(threshold, 1 + policy.jitter * random))
     const cooldown = Duration.min(policy.cooldown, Duration.times(usableFor, 0.5))
     return {
-      lifetime: believed,
+      lifetime: effective,
       refreshAfter: Duration.max(due, cooldown),
       usableFor,
-      isCut: Duration.isLessThan(believed, stated)
+      isLimited: Duration.isLessThan(effective, stated)
     }
   })
 }

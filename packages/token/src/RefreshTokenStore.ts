@@ -1,26 +1,41 @@
 /**
- * Where the refresh token of a client is kept between requests.
+ * Where a client's refresh token is kept between requests.
  */
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 
 /**
- * A store of one refresh token. It is read before each request and written after one that brought a new token, before the
- * access token that came with it is handed out.
+ * A store of one refresh token. It is read before each request. A new refresh token is saved before the access token that came
+ * with it is used.
  *
- * A store that several processes share has to see to it that only one of them refreshes at a time: a refresh token that
- * rotates is good for one request.
+ * A store that several processes share must make sure that only one of them refreshes at a time: a rotating refresh
+ * token is valid for one request.
  */
 export interface RefreshTokenStore {
-  /** The token; `undefined` where there is none. */
+  /** The refresh token; `undefined` without one. */
   readonly load: Effect.Effect<Redacted.Redacted | undefined, unknown>
-  /** Keeps a token in place of the one before. Once it has ended, a restart of the process must find the new one. */
+  /** Replaces the refresh token. Once this completes, a restarted process must load the new token. */
   readonly save: (token: Redacted.Redacted) => Effect.Effect<void, unknown>
 }
 
-/** In this process only: after a restart somebody has to grant access again. */
-export const memory = (first: Redacted.Redacted): RefreshTokenStore => {
-  let token = first
+/**
+ * A store in the memory of this process. After a restart, somebody must grant access again.
+ *
+ * **Example** (Replacing a refresh token)
+ *
+ * ```ts import.meta.vitest
+ * import { RefreshTokenStore } from "@keelson/token"
+ * import { Effect, Redacted } from "effect"
+ *
+ * const store = RefreshTokenStore.memory(Redacted.make("first"))
+ * const program = Effect.andThen(store.save(Redacted.make("second")), store.load)
+ *
+ * const token = await Effect.runPromise(program)
+ * token && Redacted.value(token) // => "second"
+ * ```
+ */
+export const memory = (initial: Redacted.Redacted): RefreshTokenStore => {
+  let token = initial
   return {
     load: Effect.sync(() => token),
     save: (next) =>

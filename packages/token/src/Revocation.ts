@@ -1,9 +1,8 @@
 /**
- * Whether a token was revoked before its time: a list of tokens, sessions and subjects that are no longer let in, in this
- * process or in Redis.
+ * Revocation of tokens before they expire: a list of revoked tokens, sessions and subjects, in memory or in Redis.
  *
- * A validator asks on every use of a token, also of one that it remembers. What can't be told is not let in either: a
- * store that fails is a 503.
+ * A validator checks the list on every use of a token, also of a cached one. It fails closed: if the list is unavailable, the
+ * token is rejected with a 503.
  */
 import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -20,85 +19,101 @@ import * as RevocationOptions from "./RevocationOptions.ts"
 
 export { RevocationUnavailable } from "./internal/revocation/revocationUnavailable.ts"
 
-/** What a token is known by. Its text never is: one token may be spelt in more than one way. */
+/** The claims that identify a token. Its text does not: one token can have several spellings. */
 export type Identity = Pick<Registered, "iss" | "jti" | "sid" | "sub" | "iat">
 
 /**
- * What is revoked, at one issuer; one of:
+ * What to revoke, at one issuer; one of:
  *
  * - `jti`: one token (RFC 7519, 4.1.7);
  * - `sid`: all tokens of a session (OpenID Connect Back-Channel Logout 1.0, 2.4);
- * - `sub`: all tokens of a subject that were issued (`iat`) up to now, and those that do not say when. The last second that
- *   counts is the one in which now and the list's `clockTolerance` end.
+ * - `sub`: all tokens of a subject issued (`iat`) until now plus the list's `clockTolerance`, rounded up to a second, and
+ *   all of its tokens without `iat`.
  */
 export type Subject =
   | { readonly issuer: string; readonly jti: string; readonly sid?: undefined; readonly sub?: undefined }
   | { readonly issuer: string; readonly sid: string; readonly jti?: undefined; readonly sub?: undefined }
   | { readonly issuer: string; readonly sub: string; readonly jti?: undefined; readonly sid?: undefined }
 
-/** The list of what is revoked. */
+/** A list of revoked tokens. */
 export class Revocation extends Context.Service<Revocation, {
-  /** Whether a token is on the list. Fails with `RevocationUnavailable`. */
+  /** Whether a token is revoked. Fails with `RevocationUnavailable`. */
   readonly isRevoked: (token: Identity) => Effect.Effect<boolean, RevocationUnavailable>
   /**
-   * Puts something on the list, and returns once it is kept there.
+   * Revokes a token, session or subject, and returns once the entry is stored.
    *
-   * - `until`: when the last of the tokens meant expires (`exp`). The entry stays five minutes longer, which is the most
-   *   that a policy may tolerate, and is then forgotten. Where that is over nothing is put on the list.
+   * - `until`: when the last of the revoked tokens expires (`exp`). The entry is kept five minutes longer, the maximum
+   *   clock tolerance of a policy, and then deleted. Nothing is stored where that time has passed.
    *
-   * The same once more extends the entry and never shortens it. Fails with `RevocationUnavailable`; try again then.
+   * Revoking the same again extends the entry and never shortens it. Fails with `RevocationUnavailable`; retry then.
    */
   readonly revoke: (subject: Subject, until: DateTime.Utc) => Effect.Effect<void, RevocationUnavailable>
 }>()("@keelson/token/Revocation") {}
 
-/** Options of `layerMemory`. */
-export type MemoryInput = RevocationOptions.Partially<RevocationOptions.MemoryOptions>
-
 /**
- * A list in this process alone, which a restart empties: for one process whose tokens are short-lived, and for tests.
+ * A list in the memory of this process, which a restart empties: for a single process with short-lived tokens, and for tests.
  *
- * It holds a bounded number of entries, and of bytes. A full list refuses what is new (`RevocationUnavailable`, `full`), and
- * never lets an entry go before its end. Fails with `ConfigurationError` (`INVALID_CONFIG`).
+ * Its entries and bytes are bounded. A full list rejects new entries (`RevocationUnavailable`, `full`), and never drops an
+ * entry before its end. Fails with `ConfigurationError` (`INVALID_CONFIG`).
+ *
+ * **Example** (Revoking a session)
+ *
+ * ```ts import.meta.vitest
+ * import { Revocation } from "@keelson/token"
+ * import { DateTime, Duration, Effect } from "effect"
+ *
+ * const issuer = "https://idp.example"
+ * const program = Effect.gen(function*() {
+ *   const revocation = yield* Revocation.Revocation
+ *   const expiry = DateTime.addDuration(yield* DateTime.now, Duration.hours(1))
+ *   yield* revocation.revoke({ issuer, sid: "session-1" }, expiry)
+ *   const token = { iss: issuer, sid: "session-1", jti: "1", sub: "ada", iat: undefined }
+ *   return yield* revocation.isRevoked(token)
+ * })
+ * await Effect.runPromise(Effect.provide(program, Revocation.layerMemory())) // => true
+ * ```
  */
-export const layerMemory = (options: MemoryInput = {}): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
-  Layer.effect(Revocation, Effect.flatMap(RevocationOptions.decodeMemory(options), makeMemoryRevocation))
+export const layerMemory = (
+  options: RevocationOptions.MemoryOptions = {}
+): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
+  Layer.effect(Revocation, Effect.flatMap(RevocationOptions.memory.decode(options), makeMemoryRevocation))
 
-/** The same with options from the environment, below a path; see `Configuration.fromEnvironment`. */
+/** The same, with options from the environment below a path; see `Configuration.fromEnvironment`. */
 export const layerMemoryConfig = (
   path: Configuration.Path
 ): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
-  Layer.effect(Revocation, Effect.flatMap(RevocationOptions.memoryConfig(path), makeMemoryRevocation))
+  Layer.effect(Revocation, Effect.flatMap(RevocationOptions.memory.config(path), makeMemoryRevocation))
 
 /** Options of `layerRedis`. */
-export type RedisInput<E> = RevocationOptions.Partially<RevocationOptions.RedisOptions> & {
-  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. */
+export interface RedisOptions<E> extends RevocationOptions.RedisOptions {
+  /** The connection, such as `NodeRedis.layer(...)`. It is opened in the background, and reopened when it is lost. Required. */
   readonly redis: Layer.Layer<Redis.Redis, E>
 }
 
 /**
  * A list in Redis, shared by all processes with the same prefix. Each check is one round trip.
  *
- * It fails closed: a check that Redis did not answer in time is a `RevocationUnavailable` (`store`), unless
- * `onStoreFailure: "local"` says otherwise; what is there and can't be read is one in any case. What this process revokes it
- * knows at once, also where Redis did not take it, of which `revoke` tells by failing.
+ * It fails closed: a check fails with `RevocationUnavailable` (`store`) where Redis does not respond in time, unless
+ * `onStoreFailure` is `"local"`, and always where an entry cannot be read. A revocation of this process takes effect here
+ * immediately, even where Redis did not store it and `revoke` fails.
  *
- * It is no error that Redis is not there at start, and one that hangs at shutdown holds up the scope for a second at most.
- * Fails with `ConfigurationError` (`INVALID_CONFIG`).
+ * Redis need not be available at start, and a hanging connection delays closing the scope by at most one second. Fails with
+ * `ConfigurationError` (`INVALID_CONFIG`).
  */
 export const layerRedis = <E>(
-  { redis, ...options }: RedisInput<E>
+  { redis, ...options }: RedisOptions<E>
 ): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
   Layer.effect(
     Revocation,
-    Effect.flatMap(RevocationOptions.decodeRedis(options), (checked) => makeRedisRevocation(checked, redis))
+    Effect.flatMap(RevocationOptions.redis.decode(options), (checked) => makeRedisRevocation(checked, redis))
   )
 
-/** The same with options from the environment, below a path; see `Configuration.fromEnvironment`. */
+/** The same, with options from the environment below a path; see `Configuration.fromEnvironment`. */
 export const layerRedisConfig = <E>(
   path: Configuration.Path,
   redis: Layer.Layer<Redis.Redis, E>
 ): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
   Layer.effect(
     Revocation,
-    Effect.flatMap(RevocationOptions.redisConfig(path), (checked) => makeRedisRevocation(checked, redis))
+    Effect.flatMap(RevocationOptions.redis.config(path), (checked) => makeRedisRevocation(checked, redis))
   )

@@ -1,71 +1,70 @@
 /**
- * Options of the lists of what is revoked: checked data from code, a file or the environment.
+ * Options of the lists of revoked tokens.
  */
 import * as Configuration from "@keelson/core/Configuration"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-/** Of the list that a process holds. */
-const listFields = {
+/** The options of a list in memory. Every one may be left out. */
+export interface MemoryOptions {
   /**
-   * How far an issuer's clock may be ahead: a subject's tokens that were issued so long after its revocation, as they say,
-   * count as issued before. Not less than that of the policies that ask the list. From 0 millis to 5 minutes. Default 30 seconds.
+   * How far the issuer's clock may be ahead: revoking a subject also rejects tokens issued up to this long after the
+   * revocation. At least the `clockTolerance` of the policies that use the list. From 0 millis to 5 minutes. Default 30
+   * seconds.
    */
-  clockTolerance: Field.defaulted(Field.duration("0 millis", "5 minutes"), Duration.seconds(30)),
-  /** The most entries that this process holds. From 1 to 10000000. Default 100000. */
-  maxEntries: Field.defaulted(Field.int(1, 10_000_000), 100_000),
-  /** The most bytes that they take, as estimated. From 65536 to 1073741824. Default 67108864. */
-  maxBytes: Field.defaulted(Field.int(65_536, 1_073_741_824), 67_108_864)
+  readonly clockTolerance?: Field.DurationInput | undefined
+  /** Upper bound of the entries in this process. From 1 to 10000000. Default 100000. */
+  readonly maxEntries?: number | undefined
+  /** Upper bound of the entries' estimated memory, in bytes. From 65536 to 1073741824. Default 67108864. */
+  readonly maxBytes?: number | undefined
 }
 
-/** Braces would say to a cluster which part of a key counts, and each issuer's keys say that for themselves. */
+/** The options of a list in Redis, without its connection. Every one may be left out. */
+export interface RedisOptions extends MemoryOptions {
+  /**
+   * The prefix of the list's keys. Processes with the same prefix share a list. From 0 to 128 characters without braces.
+   * Default keelson:revoked:.
+   */
+  readonly prefix?: string | undefined
+  /** How long to wait for a response of Redis. From 1 milli to 10 seconds. Default 200 millis. */
+  readonly timeout?: Field.DurationInput | undefined
+  /**
+   * What a check does when Redis does not respond: `refuse` fails it, which is a 503; `local` only checks the revocations of
+   * this process, so that tokens revoked elsewhere are accepted. Default refuse.
+   */
+  readonly onStoreFailure?: "refuse" | "local" | undefined
+}
+
+/** Checked options of a list in memory. */
+export const Memory = Schema.Struct({
+  clockTolerance: Field.defaulted(Field.duration("0 millis", "5 minutes"), Duration.seconds(30)),
+  maxEntries: Field.defaulted(Field.int(1, 10_000_000), 100_000),
+  maxBytes: Field.defaulted(Field.int(65_536, 1_073_741_824), 67_108_864)
+})
+export type Memory = typeof Memory.Type
+
+/** Braces are excluded: they would tell a Redis cluster how to distribute keys, which each issuer's keys already do. */
 const Prefix = Schema.String.check(
   Schema.isPattern(/^[^{}]{0,128}$/, { expected: "text from 0 to 128 characters without braces" })
 )
 
-/** What a list in memory takes. */
-export const MemoryOptions = Schema.Struct(listFields)
-export type MemoryOptions = typeof MemoryOptions.Type
-
-/** What a list in Redis takes, beside its connection. */
-export const RedisOptions = Schema.Struct({
-  ...listFields,
-  /**
-   * What the names of keys begin with: processes with the same prefix share their list. From 0 to 128 characters without
-   * braces. Default keelson:revoked:.
-   */
+/** Checked options of a list in Redis. */
+export const Redis = Schema.Struct({
+  ...Memory.fields,
   prefix: Field.defaulted(Prefix, "keelson:revoked:"),
-  /** How long a call to Redis may take. From 1 milli to 10 seconds. Default 200 millis. */
   timeout: Field.defaulted(Field.duration("1 millis", "10 seconds"), Duration.millis(200)),
-  /**
-   * What becomes of a check that Redis did not answer: `refuse` fails it, a 503, and `local` asks what was revoked in this
-   * process alone, so that a token revoked elsewhere is let in. Default refuse.
-   */
   onStoreFailure: Field.defaulted(Schema.Literals(["refuse", "local"]), "refuse")
 })
-export type RedisOptions = typeof RedisOptions.Type
+export type Redis = typeof Redis.Type
 
-/** Options as code gives them. Durations are `Duration` values or text with a unit. */
-export type Partially<A> = {
-  readonly [K in keyof A]?: (Duration.Duration extends A[K] ? Field.DurationInput : A[K]) | undefined
-}
+/** Decoders of the options of a list in memory; see `Configuration.decoders`. */
+export const memory: Configuration.Decoders<MemoryOptions, Memory> = Configuration.decoders<
+  MemoryOptions,
+  typeof Memory
+>(Memory)
 
-/** Options of a list in memory from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decodeMemory: (input: unknown) => Effect.Effect<MemoryOptions, KeelsonError.ConfigurationError> =
-  Configuration.decode(MemoryOptions)
-
-/** Options of a list in Redis from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decodeRedis: (input: unknown) => Effect.Effect<RedisOptions, KeelsonError.ConfigurationError> =
-  Configuration.decode(RedisOptions)
-
-/** Options of a list in memory from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const memoryConfig = (
-  path: Configuration.Path
-): Effect.Effect<MemoryOptions, KeelsonError.ConfigurationError> => Configuration.fromEnvironment(MemoryOptions, path)
-
-/** Options of a list in Redis from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const redisConfig = (path: Configuration.Path): Effect.Effect<RedisOptions, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(RedisOptions, path)
+/** Decoders of the options of a list in Redis; see `Configuration.decoders`. */
+export const redis: Configuration.Decoders<RedisOptions, Redis> = Configuration.decoders<RedisOptions, typeof Redis>(
+  Redis
+)

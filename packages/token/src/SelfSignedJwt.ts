@@ -1,66 +1,80 @@
 /**
- * Tokens that a client signs for itself, for services that take key-pair JWTs in place of an authorization server's.
+ * Tokens that a client signs itself, for services that accept key-pair JWTs instead of an authorization server's tokens.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Clock from "effect/Clock"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { SignJWT } from "jose"
 import type { ClientKey } from "./ClientAuth.ts"
-import { increasing } from "./internal/oauth/increasing.ts"
-import { attemptId } from "./internal/provider/attemptId.ts"
+import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
 import { fromEffect, type TokenSource } from "./TokenSource.ts"
 
-/** The fields of the options that are data. */
-export const fields = {
-  /** The algorithm that the key signs with. Required. */
-  alg: Schema.Literals(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]),
+/** The options that can be read from configuration. */
+export interface ClaimOptions {
+  /** The signature algorithm of the key. Required. */
+  readonly alg:
+    | "RS256"
+    | "RS384"
+    | "RS512"
+    | "PS256"
+    | "PS384"
+    | "PS512"
+    | "ES256"
+    | "ES384"
+    | "ES512"
+    | "Ed25519"
   /** The `iss` of the tokens. From 1 to 2048 characters. Required. */
-  issuer: Field.text(1, 2048),
+  readonly issuer: string
   /** The `sub` of the tokens. From 1 to 2048 characters. Required. */
-  subject: Field.text(1, 2048),
+  readonly subject: string
   /** The `aud` of the tokens. From 1 to 2048 characters. Default none. */
-  audience: Schema.optionalKey(Field.text(1, 2048)),
+  readonly audience?: string | undefined
   /**
-   * How long a token lives. Below 30 seconds and above 1 hour it is brought to these, with a warning. From 0 millis to 24
-   * hours. Default 1 hour.
+   * Lifetime of a token. A value below 30 seconds or above 1 hour is replaced by that bound, with a warning. From 0 millis to
+   * 24 hours. Default 1 hour.
    */
-  lifetime: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
+  readonly lifetime?: Field.DurationInput | undefined
 }
 
-const Data = Schema.Struct(fields)
-type Data = typeof Data.Type
-const decodeUnsafe = Configuration.decodeUnsafe(Data)
-
-/** What `make` takes. */
-export interface Options extends Omit<Data, "lifetime" | "audience"> {
-  /** The key, or an effect that is run for each token, so that the key may be rotated. */
+/** Options of `make`. */
+export interface Options extends ClaimOptions {
+  /** The key, or an effect that runs for each token, so that the key can be rotated. Required. */
   readonly keys: ClientKey | Effect.Effect<ClientKey, unknown>
-  readonly audience?: string | undefined
-  readonly lifetime?: Field.DurationInput | undefined
-  /** More claims; none of those that are set already. Default none. */
+  /** Further claims; they cannot replace those that `make` sets. Default none. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined
 }
 
-const least = Duration.seconds(30)
-const most = Duration.hours(1)
+/** Checked options that can be read from configuration. */
+export const SelfSignedJwtOptions = Schema.Struct({
+  alg: Schema.Literals(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]),
+  issuer: Field.text(1, 2048),
+  subject: Field.text(1, 2048),
+  audience: Schema.optionalKey(Field.text(1, 2048)),
+  lifetime: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
+})
 
-const clamped = (lifetime: Duration.Duration): Effect.Effect<Duration.Duration> => {
-  const within = Duration.clamp(lifetime, { minimum: least, maximum: most })
-  return Duration.Equivalence(within, lifetime) ? Effect.succeed(lifetime) : Effect.as(
-    Effect.logWarning("The lifetime of self-signed tokens was brought into its bounds", {
+const decoders = Configuration.decoders<ClaimOptions, typeof SelfSignedJwtOptions>(SelfSignedJwtOptions)
+
+const bounds = { minimum: Duration.seconds(30), maximum: Duration.hours(1) }
+
+const clampLifetime = (lifetime: Duration.Duration): Effect.Effect<Duration.Duration> => {
+  const clamped = Duration.clamp(lifetime, bounds)
+  return Duration.Equivalence(clamped, lifetime) ? Effect.succeed(lifetime) : Effect.as(
+    Effect.logWarning("Lifetime of self-signed tokens clamped to the allowed range", {
       lifetime: Field.written(lifetime),
-      used: Field.written(within)
+      used: Field.written(clamped)
     }),
-    within
+    clamped
   )
 }
 
-const unusable = () =>
+const invalidKey = () =>
   new KeelsonError.ConfigurationError({
     code: "KEY_INVALID",
     message: "The key cannot sign a token",
@@ -68,31 +82,46 @@ const unusable = () =>
   })
 
 /**
- * A source of tokens that are signed here (RFC 7519): `iat` increases strictly from one to the next, up to 11 in one
- * second, `exp` is `lifetime` later, and each has a `jti`. Use it with `RefreshPolicy.selfSigned`.
+ * Creates a source of tokens that are signed in this process (RFC 7519). `iat` increases strictly from one token to the next, up to
+ * 11 in one second; `exp` is `lifetime` later; `jti` is a UUID from secure randomness. Use it with `RefreshPolicy.selfSigned`.
  *
  * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. An acquisition fails with
- * `ConfigurationError` (`KEY_INVALID`) where the key is not readable, or of no use.
+ * `ConfigurationError` (`KEY_INVALID`) if the key cannot be read or cannot sign.
+ *
+ * **Example** (A key-pair JWT)
+ *
+ * ```ts import.meta.vitest
+ * import { RefreshPolicy, SelfSignedJwt, TokenProvider } from "@keelson/token"
+ * import { Effect, Redacted } from "effect"
+ * import { decodeJwt, generateKeyPair } from "jose"
+ *
+ * const { privateKey } = await generateKeyPair("ES256")
+ * const source = SelfSignedJwt.make({ alg: "ES256", keys: { key: privateKey }, issuer: "ACCOUNT.USER", subject: "USER" })
+ * const provider = TokenProvider.make({ name: "warehouse", source, policy: RefreshPolicy.selfSigned })
+ *
+ * const token = await Effect.runPromise(Effect.scoped(Effect.flatMap(provider, ({ get }) => get)))
+ * decodeJwt(Redacted.value(token.value)).iss // => "ACCOUNT.USER"
+ * ```
  */
 export const make = ({ claims = {}, keys, ...input }: Options): TokenSource => {
-  const { alg, audience, issuer, lifetime, subject } = decodeUnsafe(input)
-  const next = increasing()
+  const { alg, audience, issuer, lifetime, subject } = decoders.make(input)
+  const nextIssuedAt = increasingSeconds()
   const acquire = Effect.gen(function*() {
-    const { key, kid } = yield* Effect.isEffect(keys) ? Effect.mapError(keys, unusable) : Effect.succeed(keys)
-    const expiresIn = yield* clamped(lifetime)
-    const jti = yield* attemptId
-    const iat = next(yield* Clock.currentTimeMillis)
-    const token = new SignJWT({
+    const { key, kid } = yield* Effect.isEffect(keys) ? Effect.mapError(keys, invalidKey) : Effect.succeed(keys)
+    const expiresIn = yield* clampLifetime(lifetime)
+    const iat = nextIssuedAt(yield* Clock.currentTimeMillis)
+    const jwt = new SignJWT({
       ...claims,
       iss: issuer,
       sub: subject,
-      jti,
+      // Not from `Random`: services reject a `jti` that they have seen, and a seed would repeat it.
+      jti: SecureRandom.uuidV4Unsafe(),
       iat,
       exp: iat + Duration.toSeconds(expiresIn)
     })
       .setProtectedHeader({ alg, typ: "JWT", ...(kid === undefined ? undefined : { kid }) })
-    if (audience !== undefined) token.setAudience(audience)
-    const signed = yield* Effect.tryPromise({ try: () => token.sign(key), catch: unusable })
+    if (audience !== undefined) jwt.setAudience(audience)
+    const signed = yield* Effect.tryPromise({ try: () => jwt.sign(key), catch: invalidKey })
     return { accessToken: Redacted.make(signed, { label: "accessToken" }), expiresIn }
   })
   return fromEffect(acquire)

@@ -1,5 +1,6 @@
 /**
- * A server with its token, as a configuration has it: where it is, how tokens for it are acquired, and when they are refreshed.
+ * Options of a server of `TokenGuards`: its URL, how its tokens are acquired, and when they are refreshed. Checked data from
+ * code, a file or the environment.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -8,69 +9,58 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import * as GuardOptions from "./GuardOptions.ts"
+import { areServerScopes } from "./internal/guard/serverScopes.ts"
 import * as OAuthOptions from "./OAuthOptions.ts"
 
-/** A server's name, which is the label `server` of its metrics. */
-export const ServerName = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9_.-]{1,64}$/, { expected: "1 to 64 of A-Z, a-z, 0-9, _, . and -" })
-)
-
-/** The fields of a server. */
-export const fields = {
-  /** Where it is: its token goes there and below, and nowhere else. From 1 to 2048 characters. Required. */
-  url: Field.text(1, 2048),
-  /** Where its token may go besides: origins, or URLs that have what is below their path. Default none. */
-  origins: Field.defaulted(Schema.Array(Schema.NonEmptyString), []),
-  /** How tokens are acquired, see the options of an OAuth client. Required. */
-  client: OAuthOptions.OAuthOptions.annotate({ title: "OAuthOptions" }),
-  ...Struct.omit(GuardOptions.fields, ["origins"])
-}
-
-interface Places {
+/** Options of a server. All but `url` and `client` may be left out. */
+export interface Options extends GuardOptions.RequestOptions {
+  /** The server's URL. The token may go to it and to everything below its path. From 1 to 2048 characters. Required. */
   readonly url: string
-  readonly origins: ReadonlyArray<string>
-  readonly allowLocalhost: boolean
-}
-
-/** All URLs of a server can be scopes. */
-export const areScopes = Schema.makeFilter(({ allowLocalhost, origins, url }: Places) =>
-  GuardOptions.scopeIssue([
-    [["url"], url],
-    ...origins.map((origin, index) => [["origins", index], origin] as const)
-  ], { allowLocalhost }) ?? true
-)
-
-/** Checked options of one server. */
-export const ServerOptions = Schema.Struct(fields).check(areScopes)
-export type ServerOptions = typeof ServerOptions.Type
-
-/** Those of several, by name. */
-export const Servers = Schema.Record(ServerName, ServerOptions)
-export type Servers = typeof Servers.Type
-
-/** What `make` takes. All but `url` and `client` may be left out. */
-export interface Options extends Omit<GuardOptions.Options, "origins"> {
-  readonly url: string
+  /** Further origins or URLs that the token may go to, each with everything below its path. Default none. */
   readonly origins?: ReadonlyArray<string> | undefined
+  /** How tokens are acquired; see the options of an OAuth client. Required. */
   readonly client: OAuthOptions.Options
 }
 
-/** Options from code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make = (options: Options): ServerOptions => decodeUnsafe(options)
-const decodeUnsafe = Configuration.decodeUnsafe(ServerOptions)
+/** Checked options of a server. */
+export const ServerOptions = Schema.Struct({
+  url: Field.text(1, 2048),
+  origins: Field.defaulted(Schema.Array(Schema.NonEmptyString), []),
+  client: OAuthOptions.OAuthOptions.annotate({ title: "OAuthOptions" }),
+  ...Struct.omit(GuardOptions.GuardOptions.fields, ["origins"])
+}).check(areServerScopes)
+export type ServerOptions = typeof ServerOptions.Type
 
-/** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = Configuration
-  .decode(ServerOptions)
+const decoders = Configuration.decoders<Options, typeof ServerOptions>(ServerOptions)
 
-/** Options of one server from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (input: Configuration.Text): Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> =>
-  Configuration.decodeText(ServerOptions, input)
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (A server with a client secret)
+ *
+ * ```ts import.meta.vitest
+ * import { ServerOptions } from "@keelson/token"
+ * import { Redacted } from "effect"
+ *
+ * const options = ServerOptions.make({
+ *   url: "https://billing.example",
+ *   client: { issuer: "https://idp.example", clientId: "app", clientSecret: Redacted.make("from a vault") }
+ * })
+ *
+ * options.client.authMethod // => "client_secret_basic"
+ * ```
+ */
+export const make: (options: Options) => ServerOptions = decoders.make
 
-/** Options of all servers of a section, each under its name. */
-export const decodeServers = (input: Configuration.Text): Effect.Effect<Servers, KeelsonError.ConfigurationError> =>
-  Configuration.decodeText(Servers, input)
+/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+export const decode: (input: unknown) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.decode
 
-/** Options of one server from the environment, below a path; see `Configuration.fromEnvironment`. */
-export const config = (path: Configuration.Path): Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(ServerOptions, path)
+/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
+export const decodeText: (
+  input: Configuration.Text
+) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.decodeText
+
+/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+export const config: (
+  path: Configuration.Path
+) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -1,74 +1,87 @@
 /**
- * What happens to a provider's tokens, as a stream of events; the same are logged.
- *
- * Events carry no token and no secret. A subscriber that is slow loses the oldest ones: nothing waits for it.
+ * The events of a `TokenProvider`, as its `events` stream and the log have them. They contain no token and no secret.
  */
 import type * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as Duration from "effect/Duration"
 
 /**
- * Why a token is acquired: there is none to hand out (`lookup`), the one held is due (`due`), the clocks diverged (`clock`),
- * it was asked for (`forced`), or a server refused the one before (`refused`).
+ * Why a token is acquired.
+ *
+ * - `lookup`: a caller needs a token and none is usable. `due`: the cached token is due for a refresh.
+ * - `clock`: the wall clock moved ahead of the monotonic clock. `forced`: `refresh` was called.
+ * - `refused`: a server rejected the token before.
  */
-export type Cause = "lookup" | "due" | "clock" | "forced" | "refused"
+export type AcquisitionCause = "lookup" | "due" | "clock" | "forced" | "refused"
 
-/** What every event has. */
-export interface Origin {
+/** The members that every event has. */
+export interface EventContext {
   /** The provider's name. */
   readonly server: string
-  /** A UUID: the same on all events of one acquisition. */
+  /** A UUID, the same on all events of one acquisition. */
   readonly attemptId: string
-  /** Wall clock, milliseconds since 1970. */
+  /** Wall clock, in milliseconds since 1970. */
   readonly at: number
-  /** Of the span in which it happened, where there is one. */
+  /** The current trace and span, if there are any. */
   readonly traceId?: string | undefined
   readonly spanId?: string | undefined
 }
 
+/** An acquisition starts. Logged as `refresh.start`. */
+export interface RefreshStarted extends EventContext {
+  readonly _tag: "RefreshStarted"
+  readonly cause: AcquisitionCause
+}
+
+/** An attempt failed and will be retried after `delay`, jitter included. Logged as `refresh.retry`. */
+export interface RefreshRetried extends EventContext {
+  readonly _tag: "RefreshRetried"
+  readonly attempt: number
+  readonly delay: Duration.Duration
+  readonly errorKind: ErrorCode.ErrorCode
+}
+
+/** A token was acquired. Logged as `refresh.success`. */
+export interface Refreshed extends EventContext {
+  readonly _tag: "Refreshed"
+  readonly attempts: number
+  /** Wall clock, in milliseconds since 1970. */
+  readonly issuedAt: number
+  readonly expiresAt: number
+  /** Whether the token is not used because of an invalidation during the acquisition. */
+  readonly discarded: boolean
+}
+
+/** An acquisition failed with all its attempts. Logged as `refresh.failure`. */
+export interface RefreshFailed extends EventContext {
+  readonly _tag: "RefreshFailed"
+  readonly attempts: number
+  readonly errorKind: ErrorCode.ErrorCode
+  readonly consecutiveFailures: number
+}
+
+/** Follows each `Refreshed` and `RefreshFailed`, with the duration of the acquisition. Logged as `retry.outcome`. */
+export interface RefreshCompleted extends EventContext {
+  readonly _tag: "RefreshCompleted"
+  readonly success: boolean
+  readonly attempts: number
+  readonly elapsed: Duration.Duration
+}
+
 /**
- * - `refresh.start`: an acquisition begins.
- * - `refresh.retry`: an attempt failed, and another one follows after `delay`, jitter included.
- * - `refresh.success`: there is a new token. `discarded` where all before was invalidated meanwhile: it is not used.
- * - `refresh.failure`: it failed with all its attempts.
- * - `retry.outcome`: how it went, after one of the two before.
- * - `refresh.escalated`: failures in a row reached the policy's `escalateAfter`; once, until a success.
+ * Consecutive failures reached the policy's `escalateAfter`. Published once, until an acquisition succeeds. Logged as
+ * `refresh.escalated`.
  */
+export interface RefreshEscalated extends EventContext {
+  readonly _tag: "RefreshEscalated"
+  readonly errorKind: ErrorCode.ErrorCode
+  readonly consecutiveFailures: number
+}
+
+/** An event of a provider. The log names each event as its comment says. */
 export type TokenEvent =
-  & Origin
-  & (
-    | { readonly _tag: "refresh.start"; readonly cause: Cause }
-    | {
-      readonly _tag: "refresh.retry"
-      readonly outcome: "Retrying"
-      readonly attempt: number
-      readonly delay: Duration.Duration
-      readonly errorKind: ErrorCode.ErrorCode
-    }
-    | {
-      readonly _tag: "refresh.success"
-      readonly outcome: "Success"
-      readonly attempts: number
-      readonly issuedAt: number
-      readonly expiresAt: number
-      readonly discarded: boolean
-    }
-    | {
-      readonly _tag: "refresh.failure"
-      readonly outcome: "Failed"
-      readonly attempts: number
-      readonly errorKind: ErrorCode.ErrorCode
-      readonly consecutiveFailures: number
-    }
-    | {
-      readonly _tag: "retry.outcome"
-      readonly operation: "get_scoped_token"
-      readonly success: boolean
-      readonly attempts: number
-      readonly elapsed: Duration.Duration
-    }
-    | {
-      readonly _tag: "refresh.escalated"
-      readonly errorKind: ErrorCode.ErrorCode
-      readonly consecutiveFailures: number
-    }
-  )
+  | RefreshStarted
+  | RefreshRetried
+  | Refreshed
+  | RefreshFailed
+  | RefreshCompleted
+  | RefreshEscalated

@@ -1,13 +1,14 @@
 /**
- * An HTTP client that carries a valid token to its own origins, and nowhere else.
+ * An HTTP client that attaches a valid token to requests to its origins, and sends no other requests.
  *
- * Every request first sees that there is a valid token; a 401 has it replaced once, and the request sent again if it can
- * be. A guard is a service of its own and never the `HttpClient`: requests for tokens and keys can't get its token by
- * accident, and one application has as many guards as it calls services.
+ * Each request first obtains a valid token; a 401 replaces it once, and the request is sent again if its body allows it. A guard
+ * is a separate service and never provides an `HttpClient`: requests for tokens and keys cannot carry its token by accident, and
+ * an application has one guard for each API that it calls.
  */
 import * as BreakerStore from "@keelson/core/BreakerStore"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Resilience from "@keelson/core/Resilience"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -16,123 +17,124 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { AcquiredToken } from "./AcquiredToken.ts"
 import * as GuardOptions from "./GuardOptions.ts"
-import { type GuardError, makeClient, makeRaw } from "./internal/guard/client.ts"
-import { type Dispatch, makeDispatch } from "./internal/guard/dispatch.ts"
-import { type Grant, makeGrants } from "./internal/guard/grants.ts"
-import type { Scopes } from "./internal/guard/target.ts"
-import { breakerStore } from "./internal/provider/breakerStore.ts"
+import { type GuardError, makeClient, makeMarkedClient } from "./internal/guard/client.ts"
+import { makeGrants } from "./internal/guard/grants.ts"
+import { makeSendOperation, type SendOperation } from "./internal/guard/sendOperation.ts"
+import type { GuardScopes } from "./internal/guard/target.ts"
+import { contextBreakerStore } from "./internal/provider/contextBreakerStore.ts"
 import * as TokenProvider from "./TokenProvider.ts"
-import type { TokenProviderError } from "./TokenProviderError.ts"
 import type * as TokenSource from "./TokenSource.ts"
 import * as UrlScope from "./UrlScope.ts"
 
 export type { GuardError } from "./internal/guard/client.ts"
-export type { Dispatch, Kind, Outcome } from "./internal/guard/dispatch.ts"
-export type { Grant } from "./internal/guard/grants.ts"
+export type { SendOutcome, SendOutcomeKind } from "./internal/guard/sendOperation.ts"
 
 /**
- * A guarded client: `get`, `post`, `execute` and all that an `HttpClient` has.
+ * A guarded client: `get`, `post`, `execute` and everything else that an `HttpClient` has.
  *
- * A path alone is below the first origin. A request elsewhere is not sent: it fails with `NetworkError` (`EGRESS_REFUSED`,
- * its `reason` being `origin` where the URL is good but not one of the guard's). Where there is no token it fails with
- * `TokenProviderError`. Answers of any status are handed on, a 401 after its replay too; `HttpClient.filterStatusOk` and all other
- * combinators work on it.
+ * A request with a path alone goes to the first origin. A request to a URL outside the origins is not sent: it fails with
+ * `NetworkError` (`EGRESS_REFUSED`), whose `reason` is `origin`. Without a token a request fails with `TokenProviderError`.
+ * Responses of any status are returned, also a second 401; use `HttpClient.filterStatusOk` and the other combinators of
+ * `HttpClient` on it.
  */
 export interface TokenGuard extends HttpClient.HttpClient.With<GuardError> {
-  /** What the called service is named in metrics, logs and errors. */
+  /** The called service's name in metrics, logs and errors. */
   readonly server: string
   /** Where the token may go. */
   readonly scopes: ReadonlyArray<UrlScope.UrlScope>
-  /** The tokens: their state, events, and a refresh by hand. */
-  readonly provider: TokenProvider.Shape
+  /** The provider of the tokens: status, events, and a forced refresh. */
+  readonly provider: TokenProvider.TokenProvider["Service"]
   /**
-   * The same client with tokens for another scope or audience, which are acquired and kept apart. Asking twice for the same
-   * gives the same tokens.
+   * The same client with tokens for another scope or audience, which are acquired and cached separately. The same grant always has
+   * the same tokens.
    *
-   * Fails with `ConfigurationError` (`INVALID_CONFIG`) where the `source` is not a function of the grant, and above 100.
+   * Fails with `ConfigurationError` (`INVALID_CONFIG`) if `source` is not a function of the grant, and above 100 grants.
    */
-  readonly scoped: (grant: Grant) => Effect.Effect<TokenGuard, KeelsonError.ConfigurationError>
-  /** Sends named operations. It exists only with a valid token: without one this fails with `TokenProviderError`. */
-  readonly dispatch: Effect.Effect<Dispatch, TokenProviderError>
+  readonly scoped: (grant: TokenSource.Grant) => Effect.Effect<TokenGuard, KeelsonError.ConfigurationError>
+  /**
+   * Sends a request as a named operation and returns its outcome: attempts, time, and the response or the error. Fails only if
+   * there is no valid token to start with (`TokenProviderError`); then nothing is sent.
+   */
+  readonly send: SendOperation
 }
 
-/** What `make` takes: where the token may go, and where tokens come from. */
+/** Options of `make`, beside `name`. */
 export interface Options<R = never> extends GuardOptions.Options {
-  /** What the called service is named in metrics, logs and errors. Default: the name of the tag. */
+  /** The called service's name in metrics, logs and errors. Default: the id of the `Service`. */
   readonly name?: string | undefined
-  /** Where tokens come from: `OAuthClient`, any effect, or a function that gives one for a scope or audience. */
-  readonly source: TokenSource.Input<R> | ((grant: Grant) => TokenSource.Input<R>)
-  /** Checks a token before it is used; where this fails, so does the attempt to get it. */
-  readonly validate?: ((envelope: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
+  /** Where tokens come from: `OAuthClient`, any effect, or a function from scope and audience to one. Required. */
+  readonly source: TokenSource.Input<R> | ((grant: TokenSource.Grant) => TokenSource.Input<R>)
+  /** Checks a new token before it is used. If it fails, the attempt to acquire the token fails. Default none. */
+  readonly validate?: ((token: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
 }
 
-/** Everything a guard is made of but the grant of its tokens. */
-interface Parts extends GuardOptions.GuardOptions {
+/** What all grants of a guard share. */
+interface GuardContext extends GuardOptions.GuardOptions {
   readonly server: string
   readonly client: HttpClient.HttpClient
-  readonly scopes: Scopes
-  readonly requests: Resilience.Resilience | undefined
+  readonly scopes: GuardScopes
+  readonly requestResilience: Resilience.Resilience | undefined
 }
 
-/** A client is an object of its own, so that what a guard has besides does not go along with what is made of it. */
-const clientOf = (
-  parts: Parts,
-  provider: TokenProvider.Shape,
+/** A new client object for each grant, so that combinators of `HttpClient` do not copy the guard's members. */
+const makeGuard = (
+  guard: GuardContext,
+  provider: TokenProvider.TokenProvider["Service"],
   scoped: TokenGuard["scoped"]
 ): TokenGuard => {
-  const wiring = { ...parts, provider, resilience: parts.requests }
-  const raw = makeRaw(wiring)
-  const dispatch = makeDispatch(parts.server, raw)
-  return Object.assign(makeClient(wiring, raw), {
-    server: parts.server,
-    scopes: parts.scopes.list,
+  const context = { ...guard, provider, resilience: guard.requestResilience }
+  const marked = makeMarkedClient(context)
+  return Object.assign(makeClient(context, marked), {
+    server: guard.server,
+    scopes: guard.scopes.list,
     provider,
     scoped,
-    dispatch: Effect.as(provider.get, dispatch)
+    send: makeSendOperation(guard.server, marked, provider)
   })
 }
 
-/** The scopes of options that were checked. */
-const scopesOf = ({ allowLocalhost, origins }: GuardOptions.GuardOptions): Scopes => {
+/** The scopes of checked options. */
+const scopesOf = ({ allowLocalhost, origins }: GuardOptions.GuardOptions): GuardScopes => {
   const list = origins.map((origin) => Result.getOrThrow(UrlScope.parse(origin, { allowLocalhost })))
   return { list, base: list.slice(0, 1).map(UrlScope.format).join(), allowLocalhost }
 }
 
-const partsOf = Effect.fnUntraced(function*(server: string, options: GuardOptions.GuardOptions) {
-  const requests = options.resilience === undefined ? undefined : yield* Effect.provideService(
-    // Circuits go by name: that of the requests is not the one of the acquisitions.
+const makeContext = Effect.fnUntraced(function*(server: string, options: GuardOptions.GuardOptions) {
+  const requestResilience = options.resilience === undefined ? undefined : yield* Effect.provideService(
+    // Circuits go by name, and the provider's circuit has the guard's name.
     Resilience.make(`${server}/requests`, options.resilience),
     BreakerStore.BreakerStore,
-    yield* breakerStore
+    yield* contextBreakerStore
   )
   const client = yield* HttpClient.HttpClient
-  return { ...options, server, client, scopes: scopesOf(options), requests }
+  return { ...options, server, client, scopes: scopesOf(options), requestResilience }
 })
 
-const isGranted = <R>(source: Options<R>["source"]): source is (grant: Grant) => TokenSource.Input<R> =>
+const isFunction = <R>(
+  source: Options<R>["source"]
+): source is (grant: TokenSource.Grant) => TokenSource.Input<R> =>
   !Effect.isEffect(source) && typeof source === "function"
 
-/** What makes a source checks its options, and throws what is wrong with them. */
+/** The source of a grant. Constructors of sources throw if an option is wrong. */
 const sourceFor = <R>(
   source: Options<R>["source"],
-  grant: Grant
+  grant: TokenSource.Grant
 ): Effect.Effect<TokenSource.Input<R>, KeelsonError.ConfigurationError> =>
   Effect.suspend(() => {
     try {
-      return Effect.succeed(isGranted(source) ? source(grant) : source)
+      return Effect.succeed(isFunction(source) ? source(grant) : source)
     } catch (cause) {
       return cause instanceof KeelsonError.ConfigurationError ? Effect.fail(cause) : Effect.die(cause)
     }
   })
 
-const notGranted = new KeelsonError.ConfigurationError({
-  code: "INVALID_CONFIG",
-  message: "The source of the guard has one scope only: give a function of the scope and audience",
-  details: { path: "source", expected: "a function of the scope and audience" }
-})
+const fixedSource = () =>
+  InvalidConfig.option("source", "a function of the scope and audience", {
+    message: "This source cannot narrow scopes; pass `(grant) => source`"
+  })
 
 /**
- * A guard that lives in the scope. Nothing is acquired before a request needs it.
+ * Creates a guard that lives in the scope. It acquires its first token when a request needs one.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  */
@@ -140,48 +142,69 @@ export const make = Effect.fnUntraced(function*<R = never>(
   { name, source, validate, ...data }: Options<R> & { readonly name: string }
 ): Effect.fn.Return<TokenGuard, KeelsonError.ConfigurationError, HttpClient.HttpClient | R | Scope.Scope> {
   const options = yield* GuardOptions.decode(data)
-  const parts = yield* partsOf(name, options)
+  const guard = yield* makeContext(name, options)
   const context = yield* Effect.context<R | Scope.Scope>()
-  const scoped = makeGrants((grant) =>
-    Effect.flatMap(sourceFor(source, grant), (own) => {
+  const guardFor = makeGrants((grant) =>
+    Effect.flatMap(sourceFor(source, grant), (grantSource) => {
       const { acquisition: resilience, policy } = options
-      const provider = TokenProvider.make({ name, source: own, policy, resilience, validate })
-      return Effect.map(Effect.provideContext(provider, context), (made) => clientOf(parts, made, narrowed))
+      const provider = TokenProvider.make({ name, source: grantSource, policy, resilience, validate })
+      return Effect.map(Effect.provideContext(provider, context), (made) => makeGuard(guard, made, scoped))
     })
   )
-  const narrowed: TokenGuard["scoped"] = (grant) => isGranted(source) ? scoped(grant) : Effect.fail(notGranted)
-  return yield* scoped({})
+  const scoped: TokenGuard["scoped"] = (grant) => isFunction(source) ? guardFor(grant) : Effect.fail(fixedSource())
+  return yield* guardFor({})
 })
 
-/** A guard's tag, with its layer. */
-export interface ServiceClass<Self, Id extends string, R> extends Context.ServiceClass<Self, Id, TokenGuard> {
-  /** The guard, by the options of the tag. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-  readonly layer: Layer.Layer<Self, KeelsonError.ConfigurationError, HttpClient.HttpClient | Exclude<R, Scope.Scope>>
-  /** The guard, by other options, which may be read from somewhere. */
-  readonly layerWith: <R2 = never, E = never, R3 = never>(
-    options: Options<R2> | Effect.Effect<Options<R2>, E, R3>
+/** The service class of a guard, with its layer. */
+export interface ServiceClass<Self, Id extends string> extends Context.ServiceClass<Self, Id, TokenGuard> {
+  /**
+   * The guard as a layer over the application's `HttpClient`, which it does not provide. Options can be an effect that reads them.
+   * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+   */
+  readonly layer: <R = never, E = never, R2 = never>(
+    options: Options<R> | Effect.Effect<Options<R>, E, R2>
   ) => Layer.Layer<
     Self,
     E | KeelsonError.ConfigurationError,
-    HttpClient.HttpClient | Exclude<R2 | R3, Scope.Scope>
+    HttpClient.HttpClient | Exclude<R | R2, Scope.Scope>
   >
 }
 
 /**
- * A guard as a service of its own:
+ * Defines a guard as a service, one for each API that the application calls.
  *
- * `class Billing extends TokenGuard.Service<Billing>()("app/Billing", { origins, source }) {}`
+ * **Example** (Calling an API with a token)
  *
- * `Billing.layer` is built over the application's `HttpClient`, and does not provide one.
+ * ```ts import.meta.vitest
+ * import { TokenGuard } from "@keelson/token"
+ * import { Effect, Layer, Redacted } from "effect"
+ * import { HttpClient, HttpClientResponse } from "effect/http"
+ *
+ * class Billing extends TokenGuard.Service<Billing>()("app/Billing") {}
+ *
+ * const billing = Billing.layer({
+ *   origins: ["https://billing.example"],
+ *   // A fixed token instead of `OAuthClient.clientCredentials({ issuer, clientId, auth })`.
+ *   source: Effect.succeed({ accessToken: Redacted.make("abc") })
+ * })
+ *
+ * // An API in memory instead of `FetchHttpClient.layer` or `NodeHttpClient.layerUndici`.
+ * const api = HttpClient.make((request) =>
+ *   Effect.succeed(HttpClientResponse.fromWeb(request, new Response(request.headers["authorization"])))
+ * )
+ * const program = Effect.flatMap(Billing.use((guard) => guard.get("/invoices")), ({ text }) => text)
+ * const live = Layer.provide(billing, Layer.succeed(HttpClient.HttpClient, api))
+ *
+ * await Effect.runPromise(Effect.provide(program, live)) // => "Bearer abc"
+ * ```
  */
-export const Service =
-  <Self>() => <const Id extends string, R = never>(id: Id, options: Options<R>): ServiceClass<Self, Id, R> => {
-    const tag = Context.Service<Self, TokenGuard>()(id)
-    const layerWith: ServiceClass<Self, Id, R>["layerWith"] = (given) =>
-      Layer.effect(
-        tag,
-        Effect.flatMap(Effect.isEffect(given) ? given : Effect.succeed(given), (own) =>
-          make({ ...own, name: own.name ?? id }))
-      )
-    return Object.assign(tag, { layer: layerWith(options), layerWith })
-  }
+export const Service = <Self>() => <const Id extends string>(id: Id): ServiceClass<Self, Id> => {
+  const tag = Context.Service<Self, TokenGuard>()(id)
+  const layer: ServiceClass<Self, Id>["layer"] = (options) =>
+    Layer.effect(
+      tag,
+      Effect.flatMap(Effect.isEffect(options) ? options : Effect.succeed(options), (given) =>
+        make({ ...given, name: given.name ?? id }))
+    )
+  return Object.assign(tag, { layer })
+}

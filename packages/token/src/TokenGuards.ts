@@ -1,8 +1,8 @@
 /**
- * The tokens of several servers, each found by its name or by the URL of a request.
+ * The guards of several servers. A guard is found by the server's name or by the URL of a request.
  *
- * Servers are read from a configuration section, or registered while the program runs. A URL belongs to the server whose own
- * URL has it below: by origin and whole path segments, the longest first.
+ * Servers are read from configuration, or registered while the program runs. A URL belongs to the server whose URL contains it,
+ * by origin and whole path segments; if several do, to the longest.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -16,141 +16,164 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Struct from "effect/Struct"
 import { makeServers, type Server } from "./internal/guard/servers.ts"
+import { areServerScopes, ServerName } from "./internal/guard/serverScopes.ts"
 import * as OAuthClient from "./OAuthClient.ts"
 import * as ServerOptions from "./ServerOptions.ts"
 import * as TokenGuard from "./TokenGuard.ts"
 
 export type { Server } from "./internal/guard/servers.ts"
 
-/** What a server is registered with. */
+/** Options of `register`. */
 export interface Options extends Omit<TokenGuard.Options, "name" | "origins"> {
-  /** Where it is: its token goes there and below. */
+  /** The server's URL. The token may go to it and to everything below its path. Required. */
   readonly url: string
-  /** Where its token may go besides. Default: nowhere. */
+  /** Further origins or URLs that the token may go to. Default none. */
   readonly origins?: ReadonlyArray<string> | undefined
 }
 
-const decodeName = Configuration.decode(ServerOptions.ServerName, ["server"])
+/** The servers of a configuration, by name. */
+export interface Servers {
+  readonly [server: string]: ServerOptions.Options
+}
 
-/** The same as a server's options are checked, so that an error names the option that it is about. */
-const Places = Schema.Struct(Struct.pick(ServerOptions.fields, ["url", "origins", "allowLocalhost"])).check(
-  ServerOptions.areScopes
+const decodeName = Configuration.decode(ServerName, ["server"])
+
+/** Checks the URLs by their option names; the guard would report them as `origins`. */
+const decodeUrls = Configuration.decode(
+  Schema.Struct(Struct.pick(ServerOptions.ServerOptions.fields, ["url", "origins", "allowLocalhost"])).check(
+    areServerScopes
+  )
 )
-const decodePlaces = Configuration.decode(Places)
 
-/** The tokens of several servers. */
+/** The guards of several servers. */
 export class TokenGuards extends Context.Service<TokenGuards, {
   /**
-   * Adds a server. Nothing is acquired before a request needs it.
+   * Adds a server. Its first token is acquired when a request needs one.
    *
-   * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, also where the name or a URL is
-   * another server's already.
+   * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, also if another server has the name or
+   * one of the URLs.
    */
   readonly register: (
     server: string,
     options: Options
   ) => Effect.Effect<TokenGuard.TokenGuard, KeelsonError.ConfigurationError>
-  /** Removes a server, whose token is dropped. Whether there was one. */
+  /** Removes a server and drops its token. Returns whether the server existed. */
   readonly unregister: (server: string) => Effect.Effect<boolean>
-  /** The guard of a server. */
+  /** The guard of a server; `undefined` for an unknown name. */
   readonly get: (server: string) => TokenGuard.TokenGuard | undefined
-  /** The server that a URL belongs to; `undefined` for one that is no server's, or has a user or password in it. */
+  /** The server that a URL belongs to; `undefined` if it belongs to none, or if the URL has a user name or password. */
   readonly find: (url: string | URL) => Server | undefined
-  /** All servers, in the order in which they came. The list is the caller's own. */
+  /** All servers in the order of their registration, as a new array. */
   readonly servers: () => ReadonlyArray<Server>
 }>()("@keelson/token/TokenGuards") {}
 
-const shown = ({ guard, server, url }: Server): Server => ({ guard, server, url })
+const toServer = ({ guard, server, url }: Server): Server => ({ guard, server, url })
 
-/** None to begin with. They live in the scope. */
+/** Creates an empty `TokenGuards`, whose guards live in the scope. */
 export const make: Effect.Effect<TokenGuards["Service"], never, HttpClient.HttpClient | Scope.Scope> = Effect.gen(
   function*() {
     const client = yield* HttpClient.HttpClient
     const scope = yield* Effect.scope
     const servers = makeServers()
-    const oneByOne = Semaphore.makeUnsafe(1).withPermits(1)
+    const exclusively = Semaphore.makeUnsafe(1).withPermits(1)
 
     const register = Effect.fnUntraced(function*(name: string, { origins = [], url, ...options }: Options) {
       const server = yield* decodeName(name)
-      yield* decodePlaces({ url, origins, allowLocalhost: options.allowLocalhost })
-      const own = yield* Scope.fork(scope)
+      yield* decodeUrls({ url, origins, allowLocalhost: options.allowLocalhost })
+      const serverScope = yield* Scope.fork(scope)
       const guard = yield* TokenGuard.make({ ...options, name: server, origins: [url, ...origins] }).pipe(
         Effect.provideService(HttpClient.HttpClient, client),
-        Effect.provideService(Scope.Scope, own),
-        Effect.onError(() => Scope.close(own, Exit.void))
+        Effect.provideService(Scope.Scope, serverScope),
+        Effect.onError(() => Scope.close(serverScope, Exit.void))
       )
       const conflict = servers.conflict(server, guard.scopes)
       if (conflict !== undefined) {
-        yield* Scope.close(own, Exit.void)
+        yield* Scope.close(serverScope, Exit.void)
         return yield* Effect.fail(conflict)
       }
-      servers.add({ server, url, guard, close: Scope.close(own, Exit.void) })
+      servers.add({ server, url, guard, close: Scope.close(serverScope, Exit.void) })
       return guard
     })
     return TokenGuards.of({
-      register: (server, options) => oneByOne(Effect.uninterruptible(register(server, options))),
+      register: (server, options) => exclusively(Effect.uninterruptible(register(server, options))),
       unregister: (server) =>
-        oneByOne(Effect.uninterruptible(Effect.suspend(() => {
+        exclusively(Effect.uninterruptible(Effect.suspend(() => {
           const entry = servers.take(server)
           return entry === undefined ? Effect.succeed(false) : Effect.as(entry.close, true)
         }))),
       get: (server) => servers.get(server)?.guard,
       find: (url) => {
-        const found = servers.find(url)
-        return found && shown(found)
+        const entry = servers.find(url)
+        return entry && toServer(entry)
       },
-      servers: () => servers.list().map(shown)
+      servers: () => servers.list().map(toServer)
     })
   }
 )
 
-/** `make` as a layer. */
-export const layer: Layer.Layer<TokenGuards, never, HttpClient.HttpClient> = Layer.effect(TokenGuards, make)
+const CheckedServers = Schema.Record(ServerName, ServerOptions.ServerOptions)
+type CheckedServers = typeof CheckedServers.Type
 
-/** Registers servers as a configuration has them. */
-const registerAll = Effect.fnUntraced(function*(servers: ServerOptions.Servers) {
-  const managers = yield* make
+const registerAll = Effect.fnUntraced(function*(servers: CheckedServers) {
+  const guards = yield* make
   for (const [server, { client, ...options }] of Object.entries(servers)) {
-    yield* managers.register(server, { ...options, source: yield* OAuthClient.sourcesFromOptions(client) })
+    yield* guards.register(server, { ...options, source: yield* OAuthClient.sourcesFromOptions(client) })
   }
-  return managers
+  return guards
 })
 
-const from = <R>(
-  servers: Effect.Effect<ServerOptions.Servers, KeelsonError.ConfigurationError, R>
+const layerOf = <R>(
+  servers: Effect.Effect<CheckedServers, KeelsonError.ConfigurationError, R>
 ): Layer.Layer<TokenGuards, KeelsonError.ConfigurationError, HttpClient.HttpClient | Exclude<R, Scope.Scope>> =>
   Layer.effect(TokenGuards, Effect.flatMap(servers, registerAll))
 
-/**
- * With these servers to begin with, from code.
- *
- * Fails with `ConfigurationError`: `INVALID_CONFIG` naming the option and its bound; `KEY_INVALID` for a private key that is
- * of no use.
- */
-export const layerWith = (servers: {
-  readonly [server: string]: ServerOptions.Options
-}): Layer.Layer<TokenGuards, KeelsonError.ConfigurationError, HttpClient.HttpClient> =>
-  from(Configuration.decode(ServerOptions.Servers)(servers))
+const decodeServers = Configuration.decode(CheckedServers)
 
 /**
- * With the servers of a section of JSON or YAML text, each under its name; see `Configuration.decodeText`.
+ * The guards of these servers, given in code; none by default. More can be registered later.
  *
- * Fails as `layerWith` does; with `CONFIG_MISSING` where there is no such section, `CONFIG_VARIABLE_MISSING` for a `${VAR}`
- * that is not set.
+ * Fails with `ConfigurationError`: `INVALID_CONFIG` naming the option and its bound; `KEY_INVALID` for a private key that cannot
+ * be used.
+ *
+ * **Example** (Finding the guard of a URL)
+ *
+ * ```ts import.meta.vitest
+ * import { TokenGuards } from "@keelson/token"
+ * import { Effect, Layer, Redacted } from "effect"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * const client = { issuer: "https://idp.example", clientId: "app", clientSecret: Redacted.make("from a vault") }
+ * const live = TokenGuards.layer({ billing: { url: "https://billing.example/v1", client } })
+ *
+ * const find = (url: string) => TokenGuards.TokenGuards.useSync((guards) => guards.find(url)?.server)
+ * const program = Effect.all([find("https://billing.example/v1/invoices"), find("https://billing.example/v10")])
+ *
+ * await Effect.runPromise(Effect.provide(program, Layer.provide(live, FetchHttpClient.layer))) // => ["billing", undefined]
+ * ```
+ */
+export const layer = (
+  servers: Servers = {}
+): Layer.Layer<TokenGuards, KeelsonError.ConfigurationError, HttpClient.HttpClient> => layerOf(decodeServers(servers))
+
+/**
+ * The guards of the servers in a section of JSON or YAML text, each under its name; see `Configuration.decodeText`.
+ *
+ * Fails as `layer` does; with `CONFIG_MISSING` if the section is missing, and `CONFIG_VARIABLE_MISSING` if the variable of a
+ * `${VAR}` is not set.
  */
 export const layerText = (
   text: Configuration.Text
 ): Layer.Layer<TokenGuards, KeelsonError.ConfigurationError, HttpClient.HttpClient> =>
-  from(ServerOptions.decodeServers(text))
+  layerOf(Configuration.decodeText(CheckedServers, text))
 
 /**
- * With servers from the environment, each below a path of its own: `{ billing: ["billing"] }` reads `BILLING_URL`,
+ * The guards of servers in the environment, each below its path: `{ billing: ["billing"] }` reads `BILLING_URL`,
  * `BILLING_CLIENT_CLIENT_ID` and so on; see `Configuration.fromEnvironment`. Fails as `layerText` does.
  */
 export const layerConfig = (servers: {
   readonly [server: string]: Configuration.Path
 }): Layer.Layer<TokenGuards, KeelsonError.ConfigurationError, HttpClient.HttpClient> =>
-  from(Effect.map(
+  layerOf(Effect.map(
     Effect.forEach(Object.entries(servers), ([server, path]) =>
       Effect.map(ServerOptions.config(path), (options) => [server, options] as const)),
     Object.fromEntries

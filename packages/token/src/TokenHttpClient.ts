@@ -1,6 +1,6 @@
 /**
- * The HTTP client of token requests: one of their own, never the application's, so that nothing that an application adds to
- * its requests, such as an `Authorization`, is sent to an authorization server.
+ * The HTTP client of token requests. It is separate from the application's `HttpClient`, so that nothing an application adds to
+ * its requests, such as an `Authorization` header, reaches an authorization server.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -8,21 +8,41 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 
-/** The platform's `fetch`, whatever `Fetch` the application has. Building it has no effect. */
-const platform = (): HttpClient.HttpClient =>
+/** The platform's `fetch`, also if the application replaced `FetchHttpClient.Fetch`. */
+const platformClient = (): HttpClient.HttpClient =>
   HttpClient.transformResponse(
     Effect.runSync(Effect.provide(Effect.service(HttpClient.HttpClient), FetchHttpClient.layer)),
     Effect.provideService(FetchHttpClient.Fetch, (input, init) => globalThis.fetch(input, init))
   )
 
-/** The client that token requests are sent with. Default: the platform's `fetch`. */
+/** The client that sends token requests. Default: the platform's `fetch`. */
 export const TokenHttpClient = Context.Reference<HttpClient.HttpClient>("@keelson/token/TokenHttpClient", {
-  defaultValue: platform
+  defaultValue: platformClient
 })
 
 /**
- * Another client for token requests, for a proxy, own certificate authorities or client certificates. It must neither follow
- * redirects nor repeat requests.
+ * Replaces the client of token requests, for a proxy, a private certificate authority or client certificates. The client must
+ * neither follow redirects nor retry requests.
+ *
+ * **Example** (Token requests through another client)
+ *
+ * ```ts import.meta.vitest
+ * import { TokenHttpClient } from "@keelson/token"
+ * import { Effect, Layer } from "effect"
+ * import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
+ *
+ * const client = HttpClient.make((request) =>
+ *   Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null, { status: 204 })))
+ * )
+ * const live = TokenHttpClient.layer(Layer.succeed(HttpClient.HttpClient, client))
+ * const program = Effect.flatMap(
+ *   TokenHttpClient.TokenHttpClient,
+ *   (tokens) => tokens.execute(HttpClientRequest.get("https://idp.example"))
+ * )
+ *
+ * const response = await Effect.runPromise(Effect.provide(program, live))
+ * response.status // => 204
+ * ```
  */
 export const layer = <E, R>(client: Layer.Layer<HttpClient.HttpClient, E, R>): Layer.Layer<never, E, R> =>
   Layer.effect(TokenHttpClient, HttpClient.HttpClient).pipe(Layer.provide(client))

@@ -1,9 +1,9 @@
 /**
- * A token for all callers: acquired once, refreshed ahead of time, dropped when a server refuses it.
+ * One token for all callers: acquired once, refreshed ahead of time, dropped when a server rejects it.
  *
- * Callers get the token that is held at once while it is valid, also while a new one is being acquired and while the
- * authorization server is down. One acquisition is under way at a time, in the provider's scope: who waits for it and is
- * interrupted disturbs nobody.
+ * Callers get the cached token at once while it is valid, also while a new one is being acquired and while the
+ * authorization server is down. One acquisition runs at a time, in the provider's scope: interrupting a caller affects
+ * neither the acquisition nor other callers.
  */
 import * as BreakerStore from "@keelson/core/BreakerStore"
 import * as Configuration from "@keelson/core/Configuration"
@@ -19,39 +19,40 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AcquiredToken } from "./AcquiredToken.ts"
-import { breakerStore } from "./internal/provider/breakerStore.ts"
+import { contextBreakerStore } from "./internal/provider/contextBreakerStore.ts"
 import { makeEventLog } from "./internal/provider/eventLog.ts"
-import { makeFlight } from "./internal/provider/flight.ts"
 import { makeGet, replace } from "./internal/provider/lookups.ts"
-import { ProviderState, registerLookups } from "./internal/provider/providerState.ts"
+import { makeSharedAcquisition } from "./internal/provider/sharedAcquisition.ts"
+import { registerCounts, TokenState } from "./internal/provider/tokenState.ts"
 import * as RefreshPolicy from "./RefreshPolicy.ts"
 import type { TokenEvent } from "./TokenEvent.ts"
 import type { TokenProviderError } from "./TokenProviderError.ts"
 import * as TokenSource from "./TokenSource.ts"
 
 /**
- * - `Active`: a token is held and valid. `Refreshing`: one is being acquired, whether or not a valid one is held.
- * - `Invalid`: none is held, or it has expired or was refused, and none is being acquired.
+ * - `Active`: the cached token is valid. `Refreshing`: an acquisition is running, with or without a valid cached token.
+ * - `Invalid`: there is no valid token, and no acquisition is running.
  */
 export type State = "Active" | "Refreshing" | "Invalid"
 
-/** What is known of a provider at a moment. */
+/** The status of a provider at a moment. */
 export interface Status {
   readonly server: string
   readonly state: State
-  /** The token that callers get. */
-  readonly envelope: AcquiredToken | undefined
+  /** The token that callers get; `undefined` without a valid one. */
+  readonly token: AcquiredToken | undefined
   readonly refreshInProgress: boolean
-  /** Failures since the last success, and the code of the last of them. */
+  /** The number of failed acquisitions since the last success. */
   readonly consecutiveFailures: number
+  /** The code of the last of them. */
   readonly lastFailure: ErrorCode.ErrorCode | undefined
-  /** Whether they were escalated. */
+  /** Whether they reached the policy's `escalateAfter`. */
   readonly escalated: boolean
-  /** When an acquisition was begun last: wall clock, milliseconds since 1970. */
+  /** When the last token request started: wall clock, in milliseconds since 1970. */
   readonly lastAttemptAt: number | undefined
-  /** How many attempts the acquisition made that ended last. */
+  /** The number of attempts of the last finished acquisition. */
   readonly lastAttempts: number
-  /** Lookups answered from memory, and others; acquisitions that succeeded and failed; escalations. */
+  /** Lookups answered from the cache, and others; successful and failed acquisitions; escalations. */
   readonly counts: {
     readonly hits: number
     readonly misses: number
@@ -61,107 +62,125 @@ export interface Status {
   }
 }
 
-/** The tokens of one server. */
-export interface Shape {
+/** Options of a provider. */
+export interface Options<R = never> {
+  /** The server's name in metrics, logs and errors. From 1 to 200 characters. Required. */
+  readonly name: string
+  /** Where tokens come from: `OAuthClient`, or any effect. Required. */
+  readonly source: TokenSource.Input<R>
+  /** When tokens are refreshed. Default: `RefreshPolicy.make()`. */
+  readonly policy?: RefreshPolicy.Options | undefined
+  /**
+   * Retries, breaker and time limits of acquisitions. Without `retry` there is one attempt, without `breaker` no breaker. The
+   * `deadline` limits one acquisition with all its attempts. Default: a deadline of 1 minute, unless `attemptTimeout` is set.
+   */
+  readonly resilience?: ResiliencePolicy.Options | undefined
+  /** Checks a new token before it is used. If it fails, the attempt fails. Default none. */
+  readonly validate?: ((token: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
+}
+
+/** The token of one server. To call APIs with tokens, use `TokenGuard` or `TokenGuards`. */
+export class TokenProvider extends Context.Service<TokenProvider, {
   /** The provider's name, and the label `server` of its metrics. */
   readonly server: string
   /**
-   * A valid token. The one held is answered at once, and refreshed in the background where that is due; without one it
-   * waits for the acquisition that all wait for. Fails with `TokenProviderError`.
+   * A valid token. Returns the cached token at once, and refreshes it in the background if it is due. Without a valid token it
+   * waits for the acquisition that all callers share. Fails with `TokenProviderError`.
    */
   readonly get: Effect.Effect<AcquiredToken, TokenProviderError>
   /**
-   * Acquires a token now, or joins the acquisition under way, whatever the cooldown says. Where it fails, the token that
-   * is held stays in use. Fails with `TokenProviderError`.
+   * Acquires a token now, or joins the running acquisition, regardless of the cooldown. If it fails, the cached token stays
+   * in use. Fails with `TokenProviderError`.
    */
   readonly refresh: Effect.Effect<AcquiredToken, TokenProviderError>
   /**
-   * A token in place of one that a server refused with a 401: the newer one where there is one, else a new one, the refused
-   * one being invalidated at once.
+   * A token to replace one that a server rejected with a 401: the cached token if it is newer, otherwise a new one. The rejected
+   * token is dropped at once.
    *
-   * `undefined` where the refused one is the current one, and a token was replaced within the policy's `refusalCooldown` (30
-   * seconds): a new one would be refused as well, so that the answer of the server stands. Fails with `TokenProviderError`.
+   * `undefined` if the rejected token is the cached one and another token was replaced within the policy's `refusalCooldown`
+   * (30 seconds): the server would reject a new token as well. Fails with `TokenProviderError`.
    */
-  readonly replace: (refused: AcquiredToken) => Effect.Effect<AcquiredToken | undefined, TokenProviderError>
+  readonly replace: (rejected: AcquiredToken) => Effect.Effect<AcquiredToken | undefined, TokenProviderError>
   /**
-   * Drops a token if it is the current one, and with it what an acquisition under way will bring: its waiters get a token
-   * that was asked for afterwards. Whether it was the current one.
+   * Drops a token if it is the cached one, and discards the result of a running acquisition: its callers get a token that was
+   * requested afterwards. Returns whether it was the cached one.
    */
-  readonly invalidate: (envelope: AcquiredToken) => Effect.Effect<boolean>
+  readonly invalidate: (token: AcquiredToken) => Effect.Effect<boolean>
   readonly status: Effect.Effect<Status>
-  /** What happens from now on. Nothing waits for a subscriber: a slow one loses the oldest events. */
+  /** Events from now on. A slow subscriber loses the oldest events; the provider never waits for it. */
   readonly events: Stream.Stream<TokenEvent>
-}
-
-/** Options of a provider. */
-export interface Options<R = never> {
-  /** What the server is called in metrics, logs and errors. */
-  readonly name: string
-  /** Where tokens come from: `OAuthClient`, or any effect. */
-  readonly source: TokenSource.Input<R>
-  /** When they are refreshed. */
-  readonly policy?: RefreshPolicy.Options | undefined
-  /**
-   * What stands between the provider and its source. Without a `retry` there is one attempt, without a `breaker` no
-   * breaker. Its `deadline`, for one acquisition with all its attempts, is 1 minute by default.
-   */
-  readonly resilience?: ResiliencePolicy.Options | undefined
-  /** Checks a token before it is used; where this fails, so does the attempt. */
-  readonly validate?: ((envelope: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
-}
-
-/** The tokens of one server. For several there are `TokenGuard` and `TokenGuards`. */
-export class TokenProvider extends Context.Service<TokenProvider, Shape>()("@keelson/token/TokenProvider") {}
+}>()("@keelson/token/TokenProvider") {}
 
 const decodeName = Configuration.decode(Field.text(1, 200), ["name"])
 
-/** An acquisition that hangs must end some time: nothing else is acquired meanwhile. */
+/** Adds a deadline if there is no time limit: while an acquisition hangs, no other one can start. */
 const withDeadline = (options: ResiliencePolicy.Options = {}): ResiliencePolicy.Options =>
   options.deadline === undefined && options.attemptTimeout === undefined
     ? { ...options, deadline: "1 minute" }
     : options
 
 /**
- * A provider that lives in the scope. Nothing is acquired before it is asked for. Its circuit is kept in the `BreakerStore`
- * in context, else in one of its own.
+ * Creates a provider that lives in the scope. It acquires its first token when a caller needs one. Its circuit is kept in the
+ * `BreakerStore` in context, or in memory without one.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (One acquisition for all callers)
+ *
+ * ```ts import.meta.vitest
+ * import { TokenProvider } from "@keelson/token"
+ * import { Duration, Effect, Redacted } from "effect"
+ *
+ * let requests = 0
+ * const source = Effect.sync(() => {
+ *   requests++
+ *   return { accessToken: Redacted.make("abc"), expiresIn: Duration.minutes(5) }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const provider = yield* TokenProvider.make({ name: "billing", source, policy: { threshold: "1 minute" } })
+ *   yield* Effect.all([provider.get, provider.get, provider.get], { concurrency: "unbounded" })
+ *   return (yield* provider.status).state
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program)) // => "Active"
+ * requests // => 1
+ * ```
  */
 export const make = Effect.fnUntraced(function*<R = never>(
   options: Options<R>
-): Effect.fn.Return<Shape, KeelsonError.ConfigurationError, R | Scope.Scope> {
+): Effect.fn.Return<TokenProvider["Service"], KeelsonError.ConfigurationError, R | Scope.Scope> {
   const server = yield* decodeName(options.name)
   const policy = yield* RefreshPolicy.decode(options.policy ?? {})
   const resilience = yield* Effect.provideService(
     Resilience.make(server, yield* ResiliencePolicy.decode(withDeadline(options.resilience))),
     BreakerStore.BreakerStore,
-    yield* breakerStore
+    yield* contextBreakerStore
   )
-  const engine = new ProviderState(server, policy)
-  yield* registerLookups(engine)
-  const journal = yield* makeEventLog(server)
-  yield* Effect.addFinalizer(() => Effect.sync(() => engine.close()))
-  const flight = yield* makeFlight({
-    engine,
-    source: TokenSource.from(options.source),
+  const state = new TokenState(server, policy)
+  yield* registerCounts(state)
+  const eventLog = yield* makeEventLog(server)
+  yield* Effect.addFinalizer(() => Effect.sync(() => state.close()))
+  const acquisition = yield* makeSharedAcquisition({
+    state,
+    source: Effect.isEffect(options.source) ? TokenSource.fromEffect(options.source) : options.source,
     resilience,
-    journal,
+    eventLog,
     validate: options.validate,
     random: yield* Random.next
   })
   return {
     server,
-    get: makeGet(engine, flight),
-    refresh: flight.join("forced"),
-    replace: (refused) => replace(engine, flight, refused),
-    invalidate: (envelope) =>
+    get: makeGet(state, acquisition),
+    refresh: acquisition.join("forced"),
+    replace: (rejected) => replace(state, acquisition, rejected),
+    invalidate: (token) =>
       Effect.sync(() => {
-        const isCurrent = engine.isCurrent(envelope)
-        if (isCurrent) engine.drop()
+        const isCurrent = state.isCurrent(token)
+        if (isCurrent) state.invalidate()
         return isCurrent
       }),
-    status: Effect.clockWith((clock) => Effect.sync(() => engine.status(clock))),
-    events: Stream.fromPubSub(journal.events)
+    status: Effect.clockWith((clock) => Effect.sync(() => state.status(clock))),
+    events: Stream.fromPubSub(eventLog.events)
   }
 })
 

@@ -1,21 +1,24 @@
-/** The errors of getting a token. */
+/** The errors of acquiring a token. */
 import type * as Breaker from "@keelson/core/Breaker"
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as SingleFlight from "@keelson/core/SingleFlight"
 
-/** What `TokenRefreshFailed` tells. */
+/** What a `TokenRefreshFailed` is made of. */
 export interface RefreshFailedOptions {
+  /** The provider's name. Required. */
   readonly server: string
+  /** The number of failures since the last success. Required. */
   readonly consecutiveFailures: number
+  /** The code of the last failure. Required. */
   readonly lastFailure: ErrorCode.ErrorCode
-  /** The details of the last failure. */
+  /** The details of the last failure. Default none. */
   readonly details?: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
- * Tokens could not be acquired several times in a row (`TOKEN_REFRESH_FAILED`), which was escalated: somebody has to look.
- * `lastFailure` is the code of the last of these failures.
+ * Acquisitions failed several times in a row (`TOKEN_REFRESH_FAILED`), and the failure was escalated to operators.
+ * `lastFailure` is the code of the last failure.
  */
 export class TokenRefreshFailed extends KeelsonError.CodedError<"TOKEN_REFRESH_FAILED"> {
   readonly _tag = "TokenRefreshFailed"
@@ -25,7 +28,7 @@ export class TokenRefreshFailed extends KeelsonError.CodedError<"TOKEN_REFRESH_F
   constructor({ consecutiveFailures, details, lastFailure, server }: RefreshFailedOptions) {
     super({
       code: "TOKEN_REFRESH_FAILED",
-      message: `No token could be acquired ${consecutiveFailures} times in a row`,
+      message: `Token acquisition failed ${consecutiveFailures} times in a row`,
       severity: "CRITICAL",
       details: {
         ...details,
@@ -40,18 +43,19 @@ export class TokenRefreshFailed extends KeelsonError.CodedError<"TOKEN_REFRESH_F
 }
 
 /**
- * How getting a token may fail.
+ * The errors of acquiring a token.
  *
- * - `NetworkError`: the authorization server could not be reached (`TIMEOUT`, `NETWORK_ERROR`, `TLS_FAILED`), did not answer
- *   as it should (`RATE_LIMITED`, `UPSTREAM_UNAVAILABLE`, `RESPONSE_TOO_LARGE`), or sent us elsewhere (`EGRESS_REFUSED`).
- * - `AuthenticationError`: it refused (`TOKEN_ACQUISITION_FAILED`), its answer is no token (`TOKEN_RESPONSE_INVALID`), or a
- *   refresh token is used up (`TOKEN_REFRESH_FAILED`).
- * - `ConfigurationError`: a token that lives too short for the policy (`INVALID_CONFIG`), or a key that cannot sign
+ * - `NetworkError`: the authorization server was unreachable (`TIMEOUT`, `NETWORK_ERROR`, `TLS_FAILED`), answered with an
+ *   unusable status or body (`RATE_LIMITED`, `UPSTREAM_UNAVAILABLE`, `RESPONSE_TOO_LARGE`), or redirected (`EGRESS_REFUSED`).
+ * - `AuthenticationError`: the server rejected the request (`TOKEN_ACQUISITION_FAILED`), its response has no valid token
+ *   (`TOKEN_RESPONSE_INVALID`), the token was already expired (`TOKEN_EXPIRED`), or the refresh token cannot be used
+ *   (`TOKEN_REFRESH_FAILED`).
+ * - `ConfigurationError`: the token's lifetime is too short for the policy (`INVALID_CONFIG`), or a key cannot sign
  *   (`KEY_INVALID`).
- * - `CircuitOpen`: the breaker rejects (`CIRCUIT_OPEN`). `Closed`: the provider is closed (`SHUTTING_DOWN`).
+ * - `CircuitOpen`: the breaker rejects the request (`CIRCUIT_OPEN`). `Closed`: the provider is closed (`SHUTTING_DOWN`).
  * - `TokenRefreshFailed`: any of the first three, several times in a row.
  *
- * The details of the first three name `server`, `attempts` and, where they are known, `endpoint`, `error` and `status`.
+ * The details of the first three have `server`, `attempts` and, if known, `endpoint`, `error` and `status`.
  */
 export type TokenProviderError =
   | KeelsonError.NetworkError

@@ -1,13 +1,14 @@
 /**
- * A sidecar: programs of this machine get tokens, and have requests sent with them, over HTTP.
+ * A sidecar: programs on this machine get tokens, and send requests with tokens, over HTTP.
  *
- * It reaches the servers of `TokenGuards` and nothing else. It listens on loopback or on a Unix socket, lets nobody in
- * without the shared secret, answers no browser, and keeps the tokens to itself unless it was told otherwise.
+ * It reaches only the servers of `TokenGuards`. It listens on a loopback address or a Unix socket, requires a shared secret,
+ * rejects requests of browsers, and does not return tokens unless `showTokens` is set.
  */
 import * as Configuration from "@keelson/core/Configuration"
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Host from "@keelson/core/unstable/Host"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
@@ -22,22 +23,38 @@ import type * as Path from "effect/Path"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
+import { callerCheck, schemaErrors } from "./internal/sidecar/callerCheck.ts"
 import { Api } from "./internal/sidecar/contract.ts"
-import { entrance, reading } from "./internal/sidecar/entrance.ts"
 import { handlers } from "./internal/sidecar/handlers.ts"
 import type { TokenGuards } from "./TokenGuards.ts"
 
-export { Api, Tokens } from "./internal/sidecar/contract.ts"
+export { Api } from "./internal/sidecar/contract.ts"
 
 /** The OpenAPI document of the sidecar. */
 export const openApi: OpenApi.OpenAPISpec = OpenApi.fromApi(Api)
 
+/** Options of the sidecar. All but `secret` and `operations` may be left out. */
+export interface Options {
+  /** The secret that callers send as `Authorization: Bearer`. From 32 to 512 characters. Required. */
+  readonly secret: Redacted.Redacted
+  /** The names of operations that requests may be sent as. Each from 1 to 64 characters. Required. */
+  readonly operations: ReadonlyArray<string>
+  /** Whether responses contain the token's value. Default false. */
+  readonly showTokens?: boolean | undefined
+  /** Whether responses contain the server's response: status, some headers, and a body of at most 1 MiB. Default false. */
+  readonly showResponses?: boolean | undefined
+  /**
+   * Host names by which callers may address the sidecar besides `localhost` and loopback addresses, as in a container network
+   * that forwards to a Unix socket. Default none.
+   */
+  readonly hosts?: ReadonlyArray<string> | undefined
+}
+
 const expectedSecret = "text from 32 to 512 characters"
 const expectedOperation = "a to z, 0 to 9 and _, from 1 to 64 characters"
 
-/** The fields of the sidecar's options. */
-export const fields = {
-  /** What callers have to know, sent as `Authorization: Bearer`. From 32 to 512 characters. Required. */
+/** Checked options of the sidecar. */
+export const TokenSidecarOptions = Schema.Struct({
   secret: Schema.RedactedFromValue(
     Schema.String.check(
       Schema.isMinLength(32, { expected: expectedSecret }),
@@ -45,19 +62,11 @@ export const fields = {
     ),
     { label: "secret" }
   ),
-  /** The names that requests are sent under. Each from 1 to 64 characters. Default discover_ingest_host, get_scoped_token, open_channel, append_rows. */
-  operations: Field.defaulted(
-    Schema.Array(Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/, { expected: expectedOperation }))),
-    ["discover_ingest_host", "get_scoped_token", "open_channel", "append_rows"]
+  operations: Schema.Array(
+    Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/, { expected: expectedOperation }))
   ),
-  /** Whether answers have the token's value. Default false. */
   showTokens: Field.defaulted(Schema.Boolean, false),
-  /** Whether answers have that of the server: status, some headers, and a body of at most 1 MiB. Default false. */
   showResponses: Field.defaulted(Schema.Boolean, false),
-  /**
-   * Host names that the sidecar may be called by besides `localhost` and loopback addresses, as in a container's network
-   * that forwards to a Unix socket. Default none.
-   */
   hosts: Field.defaulted(
     Schema.Array(
       Schema.String.check(
@@ -66,32 +75,22 @@ export const fields = {
     ),
     []
   )
-}
-
-/** Checked options. */
-export const SidecarOptions = Schema.Struct(fields)
-export type SidecarOptions = typeof SidecarOptions.Type
-
-/** What `layer` takes. All but the `secret` may be left out. */
-export interface Options {
-  readonly secret: Redacted.Redacted
-  readonly operations?: ReadonlyArray<string> | undefined
-  readonly showTokens?: boolean | undefined
-  readonly showResponses?: boolean | undefined
-  readonly hosts?: ReadonlyArray<string> | undefined
-}
-
-const exposed = new KeelsonError.ConfigurationError({
-  code: "INVALID_CONFIG",
-  message: "The token sidecar listens where other machines may reach it",
-  details: { path: "host", expected: "a loopback address, or a Unix socket" }
 })
+export type TokenSidecarOptions = typeof TokenSidecarOptions.Type
 
-/** Where the server listens must be out of reach for others, whatever the requests say. */
-const isOutOfReach = (address: NetAddress.SocketAddress): boolean =>
+const decoders = Configuration.decoders<Options, typeof TokenSidecarOptions>(TokenSidecarOptions)
+
+const reachableServer = () =>
+  InvalidConfig.option("host", "a loopback address, or a Unix socket", {
+    message: "The token sidecar must not listen on an address that other machines can reach"
+  })
+
+/** Whether other machines cannot reach the server, whatever its requests claim. */
+const isLocalOnly = (address: NetAddress.SocketAddress): boolean =>
   !NetAddress.isInetAddress(address) || Host.isLoopbackAddress(address.address)
 
-type Needed =
+/** What the sidecar's routes need. */
+type Requirements =
   | TokenGuards
   | HttpRouter.HttpRouter
   | HttpServer.HttpServer
@@ -100,40 +99,53 @@ type Needed =
   | HttpPlatform.HttpPlatform
   | Path.Path
 
-const routes = (
-  options: Effect.Effect<SidecarOptions, KeelsonError.ConfigurationError>
-): Layer.Layer<never, KeelsonError.ConfigurationError, Needed> =>
+const layerOf = (
+  options: Effect.Effect<TokenSidecarOptions, KeelsonError.ConfigurationError>
+): Layer.Layer<never, KeelsonError.ConfigurationError, Requirements> =>
   Layer.unwrap(Effect.gen(function*() {
     const checked = yield* options
     const { address } = yield* HttpServer.HttpServer
-    if (!isOutOfReach(address)) return yield* Effect.fail(exposed)
+    if (!isLocalOnly(address)) return yield* Effect.fail(reachableServer())
     return HttpApiBuilder.layer(Api).pipe(
       Layer.provide(handlers(Struct.pick(checked, ["operations", "showResponses", "showTokens"]))),
-      Layer.provide([entrance(checked), reading])
+      Layer.provide([callerCheck(checked), schemaErrors])
     )
   }))
 
-const decode = Configuration.decode(SidecarOptions)
-
 /**
- * Routes of the sidecar, to be served by an `HttpRouter`:
+ * The routes of the sidecar, for an `HttpRouter`.
  *
- * - `POST /sdk/token/ensure`: 200 where the token held is valid, 202 where it was acquired or refreshed, 503 without one.
- * - `POST /sdk/request/send`: 202 where the server answered, also with an answer that is the caller's to deal with; 401 where
- *   no valid token was to be had, or was refused after the refresh; 429, with a `Retry-After` where one is known, once the
- *   attempts are spent; 500 for what repeating does not mend.
+ * - `POST /sdk/token/ensure`: 200 if the cached token is valid, 202 if it was acquired or refreshed, 503 without a token.
+ * - `POST /sdk/request/send`: 202 if the server responded, also with an error status that the caller must handle; 401 if no
+ *   valid token could be acquired, or the server rejected the token after a refresh; 429 once the attempts are spent, with
+ *   a `Retry-After` if one is known; 500 for a failure that a retry cannot fix.
  *
- * Both: 400 for what is not as the contract has it, 401 without the secret, 403 from a browser or another machine. The
- * requests are retried where the server's `resilience` says so.
+ * Both: 400 if the request does not match the API schema, 401 without the secret, 403 from a browser or another machine. Requests
+ * are retried according to the server's `resilience`.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, also where the server listens neither
- * on a loopback address nor on a Unix socket.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, also if the server listens neither on a
+ * loopback address nor on a Unix socket.
+ *
+ * **Example** (Routes over configured servers)
+ *
+ * ```ts import.meta.vitest
+ * import { TokenGuards, TokenSidecar } from "@keelson/token"
+ * import { Layer, Redacted } from "effect"
+ *
+ * const client = { issuer: "https://idp.example", clientId: "app", clientSecret: Redacted.make("from a vault") }
+ * const routes = TokenSidecar.layer({
+ *   secret: Redacted.make("a secret of at least 32 characters"),
+ *   operations: ["append_rows"]
+ * }).pipe(Layer.provide(TokenGuards.layer({ billing: { url: "https://billing.example", client } })))
+ *
+ * // Serve it with `HttpRouter.serve(routes)` on 127.0.0.1 or a Unix socket.
+ * Layer.isLayer(routes) // => true
+ * ```
  */
-export const layer = (options: Options): Layer.Layer<never, KeelsonError.ConfigurationError, Needed> =>
-  routes(decode(options))
+export const layer = (options: Options): Layer.Layer<never, KeelsonError.ConfigurationError, Requirements> =>
+  layerOf(decoders.decode(options))
 
-/** `layer` with options from the environment, below a path; see `Configuration.fromEnvironment`. */
+/** `layer` with options from the environment below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (
   path: Configuration.Path
-): Layer.Layer<never, KeelsonError.ConfigurationError, Needed> =>
-  routes(Configuration.fromEnvironment(SidecarOptions, path))
+): Layer.Layer<never, KeelsonError.ConfigurationError, Requirements> => layerOf(decoders.config(path))

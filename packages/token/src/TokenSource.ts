@@ -3,31 +3,41 @@
  */
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 
 /** A new token. */
 export interface TokenResponse {
+  /** The access token. Required. */
   readonly accessToken: Redacted.Redacted
-  /** How long it lives. Left out where that is not known: the policy's `defaultLifetime` holds. */
+  /** The token's lifetime. Default: the policy's `defaultLifetime`. */
   readonly expiresIn?: Duration.Duration | undefined
-  /** What it is for, space-separated (RFC 6749, 3.3), where that is known. */
+  /** The granted scope, space-separated (RFC 6749, 3.3). Default none. */
   readonly scope?: string | undefined
+}
+
+/** The scope and audience of a token. What is left out is as the source's options say. */
+export interface Grant {
+  /** Space-separated (RFC 6749, 3.3); the order does not matter. Default: that of the source. */
+  readonly scope?: string | undefined
+  /** The API that the token is for: the `resource` (RFC 8707) if the source has one, else the `audience`. Default: that of the source. */
+  readonly audience?: string | undefined
 }
 
 /** Acquires tokens. */
 export interface TokenSource<out R = never> {
   /**
-   * One attempt. Retries, the breaker and the deadline are around it, and it never runs twice at once for one provider.
-   * Its errors may be of any type: they are told by their catalogue code, and the rest is `TOKEN_ACQUISITION_FAILED`.
+   * One attempt, which the provider wraps in its retries, breaker and deadline. It never runs twice at once for one provider.
+   * It may fail with any error: an error with a code of the catalogue keeps the code, any other becomes
+   * `TOKEN_ACQUISITION_FAILED`.
    */
   readonly acquire: Effect.Effect<TokenResponse, unknown, R>
-  /** Which errors may be retried, where the provider has a retry policy. */
+  /** Whether an error may be retried, if the provider has a retry policy. */
   readonly isRetryable: (error: unknown) => boolean
 }
 
-/** A source as a provider takes it; an effect is `fromEffect` of itself. */
+/** What a provider accepts as its source; an effect stands for `fromEffect` of it. */
 export type Input<R = never> = TokenSource<R> | Effect.Effect<TokenResponse, unknown, R>
 
 const statuses: ReadonlySet<unknown> = new Set([502, 503, 504])
@@ -42,8 +52,8 @@ const statusOf = (error: unknown): unknown => {
 }
 
 /**
- * Whether repeating a request for a token may help: it timed out, its connection failed, or it was answered with 429, 502,
- * 503 or 504. An error that is told by none of these is not repeated.
+ * Whether a retry of a token request may succeed: the request timed out, its connection failed, or the response had status
+ * 429, 502, 503 or 504. False for any other error.
  */
 export const isTransient = (error: unknown): boolean => {
   const code = ErrorCode.codeOf(error)
@@ -51,11 +61,30 @@ export const isTransient = (error: unknown): boolean => {
   return code === "TIMEOUT" || code === "NETWORK_ERROR" || code === "RATE_LIMITED"
 }
 
-/** A source of one's own. `isRetryable` is `isTransient` by default. */
+/**
+ * A source that runs an effect for each token. `isRetryable` defaults to `isTransient`.
+ *
+ * **Example** (Tokens from another library)
+ *
+ * ```ts import.meta.vitest
+ * import { TokenProvider, TokenSource } from "@keelson/token"
+ * import { Duration, Effect, Redacted } from "effect"
+ *
+ * const fetchToken = async () => ({ token: "abc", seconds: 3600 })
+ * const source = TokenSource.fromEffect(
+ *   Effect.map(Effect.tryPromise(fetchToken), ({ seconds, token }) => ({
+ *     accessToken: Redacted.make(token),
+ *     expiresIn: Duration.seconds(seconds)
+ *   })),
+ *   () => true
+ * )
+ * const program = Effect.flatMap(TokenProvider.make({ name: "billing", source }), (provider) => provider.get)
+ *
+ * const token = await Effect.runPromise(Effect.scoped(program))
+ * Redacted.value(token.value) // => "abc"
+ * ```
+ */
 export const fromEffect = <R>(
   acquire: Effect.Effect<TokenResponse, unknown, R>,
   isRetryable: (error: unknown) => boolean = isTransient
 ): TokenSource<R> => ({ acquire, isRetryable })
-
-/** The source that an input stands for. */
-export const from = <R>(input: Input<R>): TokenSource<R> => Effect.isEffect(input) ? fromEffect(input) : input

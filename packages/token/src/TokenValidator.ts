@@ -1,8 +1,8 @@
 /**
- * Turns a token into typed claims, or refuses it for one reason.
+ * Validates JSON Web Tokens: returns typed claims, or fails with the reason to reject the token.
  *
- * A validator is a tag of its own: an application may have several, each with its policy and its claims schema. It needs
- * nothing but a `KeySource`.
+ * Each validator is a service with its own tag, so that an application can have several, each with its policy and claims
+ * schema. A validator requires a `KeySource`.
  *
  * @see RFC 7515, 5.2; RFC 7519, 7.2; RFC 8725
  */
@@ -14,140 +14,163 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Claims from "./Claims.ts"
-import { type ClaimsSchema, makeClaimsDecoder } from "./internal/validation/claimsDecoder.ts"
-import { explainable } from "./internal/validation/explainable.ts"
+import { type ClaimsSchema, makeClaimsDecoder } from "./internal/validation/claims.ts"
 import { hashText } from "./internal/validation/platform.ts"
-import { rulesOf } from "./internal/validation/rules.ts"
+import { compileRules } from "./internal/validation/rules.ts"
 import { SignatureVerifier } from "./internal/validation/signature.ts"
-import { Validation } from "./internal/validation/validation.ts"
-import { countValidations } from "./internal/validation/validationMetrics.ts"
-import { Revocation } from "./Revocation.ts"
+import { Validator } from "./internal/validation/validator.ts"
+import type { Revocation } from "./Revocation.ts"
 import type { TokenError } from "./TokenError.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 
-/** A token that was accepted. It is frozen, with all that it holds. */
+/** An accepted token. It is frozen, with everything nested in it. */
 export interface Validated<C> {
-  /** What the claims schema made of the token's claims. */
+  /** The token's claims, decoded by the claims schema. */
   readonly claims: C
-  /** The registered claims, in one form for all tokens. */
+  /** The registered claims, in the same form for all tokens. */
   readonly registered: Claims.Registered
 }
 
-/** What one call asks for beyond the policy, which it can narrow and not widen. */
+/** Options of one call. They can narrow the policy and never widen it. */
 export interface ValidateOptions {
-  /** An audience that the token has to have, beside one of the policy's. */
+  /** An audience that the token must have, in addition to one of the policy's. Default none. */
   readonly audience?: string | undefined
-  /** The one issuer of the policy's that the token has to be of. */
+  /** The only one of the policy's issuers to accept. Default none. */
   readonly issuer?: string | undefined
-  /** Claims that have to be there, beside those of the policy. */
+  /** Claims that must be present, in addition to those of the policy. Default none. */
   readonly requiredClaims?: ReadonlyArray<string> | undefined
-  /** The `nonce` that an ID token has to answer. */
+  /** The `nonce` of the authentication request, which an ID token must contain. Default none. */
   readonly nonce?: string | undefined
-  /** The access token that came with an ID token, whose `at_hash` has to fit it. */
+  /** The access token issued with an ID token: its hash must equal the ID token's `at_hash`. Default none. */
   readonly accessToken?: string | Redacted.Redacted | undefined
   /**
-   * Accepts a token past its `exp`, as to end the session of one that ran out. It is logged, and the result is never
-   * remembered; everything else is checked. Default false.
+   * Whether to accept a token past its `exp`, for example to end the session that it belongs to. An expired token is logged as
+   * a warning, and the result is never cached; all other checks are made. Default false.
    */
   readonly skipExpiry?: boolean | undefined
 }
 
-/** A validator of tokens with claims of one type. */
+/** A validator of tokens with claims of type `C`. */
 export interface TokenValidator<C> {
   /**
-   * Claims of a token that is accepted. Fails with `TokenError`, whose reason and code tell why: a 401, or a 503 where keys
-   * or revocations can't be asked now.
+   * Validates a token. Fails with `TokenError`, whose `reason` and `code` say why: a 401, or a 503 where keys or revocations
+   * are unavailable.
    *
-   * A token that was verified before is answered from memory, for as long as it and the key that verified it are good.
+   * A token that was verified before is answered from a cache, for as long as the token is valid and its key trusted.
    */
   readonly validate: (token: string | Redacted.Redacted) => Effect.Effect<Validated<C>, TokenError>
-  /** The same, by what one call asks for too. */
+  /** Validates a token with options for this call. */
   readonly validateWith: (
     token: string | Redacted.Redacted,
     options: ValidateOptions
   ) => Effect.Effect<Validated<C>, TokenError>
-  /** Forgets the tokens that were verified: each is verified anew. */
+  /** Empties the cache of verified tokens. */
   readonly invalidate: Effect.Effect<void>
 }
 
-/** What a tag is made with. */
-export interface ServiceOptions<S extends ClaimsSchema> {
-  /** The schema of the claims, whose decoding needs nothing else, as `Claims.AccessToken`. */
+/** Options of `Service`. */
+export interface ServiceOptions<S extends ClaimsSchema, R = never> {
+  /** The schema of the claims, such as `Claims.AccessToken`. Its decoding must not require services. Required. */
   readonly claims: S
+  /**
+   * The list of revoked tokens, checked on every use of a token: the tag `Revocation.Revocation`, which the validator's layer
+   * then requires. Default none.
+   */
+  readonly revocation?: Effect.Effect<Revocation["Service"], never, R> | undefined
 }
 
-/** A policy that is checked where the layer is built. */
-export type Policy = ValidationPolicy.Options | ValidationPolicy.ValidationPolicy
+/** Options of `make`. */
+export interface Options<S extends ClaimsSchema> {
+  /** The schema of the claims, such as `Claims.AccessToken`. Its decoding must not require services. Required. */
+  readonly claims: S
+  /** The policy, which is checked when the validator is made. Required. */
+  readonly policy: ValidationPolicy.Options
+  /** The list of revoked tokens, checked on every use of a token. Default none. */
+  readonly revocation?: Revocation["Service"] | undefined
+}
 
-/** The tag of a validator, with its layers. */
-export interface ServiceClass<Self, Id extends string, S extends ClaimsSchema>
+/** The tag of a validator, with its layer. `R` is what the option `revocation` requires. */
+export interface ServiceClass<Self, Id extends string, S extends ClaimsSchema, R = never>
   extends Context.ServiceClass<Self, Id, TokenValidator<S["Type"]>>
 {
   /** The schema of the claims. */
   readonly claims: S
-  /** A validator by a policy, over the keys in context. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-  readonly layer: (policy: Policy) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource>
-  /** The same, which asks on every use of a token whether it was revoked. */
-  readonly layerRevocable: (
-    policy: Policy
-  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | Revocation>
+  /** A validator with a policy. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+  readonly layer: (
+    policy: ValidationPolicy.Options
+  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | R>
 }
 
-/** A validator by a checked policy, with a list of what is revoked or without. */
-const makeFrom = Effect.fnUntraced(function*<S extends ClaimsSchema>(
+/**
+ * Makes a validator in a scope. Its id is its name in metrics, spans and logs.
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ */
+export const make = Effect.fnUntraced(function*<S extends ClaimsSchema>(
   id: string,
-  claims: S,
-  policy: Policy,
-  revocation?: Revocation["Service"]
+  { claims, policy, revocation }: Options<S>
 ): Effect.fn.Return<
   TokenValidator<S["Type"]>,
   KeelsonError.ConfigurationError,
   KeySource.KeySource | Scope.Scope
 > {
-  const validation = new Validation<S["Type"]>({
+  const validator = new Validator<S["Type"]>({
     id,
-    rules: rulesOf(yield* ValidationPolicy.decode(policy)),
+    rules: compileRules(yield* ValidationPolicy.decode(policy)),
     keys: yield* KeySource.KeySource,
     verifySignature: yield* SignatureVerifier,
     decodeClaims: makeClaimsDecoder(claims),
     hash: hashText,
     revocation
   })
-  yield* countValidations(validation)
-  return explainable<TokenValidator<S["Type"]>>(validation, {
-    validate: (token) => validation.validate(token),
-    validateWith: (token, options) => validation.validateWith(token, options),
-    invalidate: validation.invalidate
-  })
+  yield* validator.registerMetrics
+  return validator
 })
 
 /**
- * A validator in a scope, by a policy and a claims schema. Metrics and spans name it by its id.
+ * Creates the tag of a validator. Its id is its name in metrics, spans and logs.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
- */
-export const make = <S extends ClaimsSchema>(
-  id: string,
-  { claims }: ServiceOptions<S>,
-  policy: Policy
-): Effect.Effect<TokenValidator<S["Type"]>, KeelsonError.ConfigurationError, KeySource.KeySource | Scope.Scope> =>
-  makeFrom(id, claims, policy)
-
-/**
- * The tag of a validator: `class Tokens extends TokenValidator.Service<Tokens>()("app/Tokens", { claims: MyClaims }) {}`.
- * Metrics and spans name it by its id.
+ * **Example** (Validating an access token)
+ *
+ * ```ts import.meta.vitest
+ * import { StaticKeys } from "@keelson/jwks"
+ * import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
+ * import { Effect, Layer } from "effect"
+ * import { exportJWK, generateKeyPair, SignJWT } from "jose"
+ *
+ * class Tokens extends TokenValidator.Service<Tokens>()("app/Tokens", { claims: Claims.AccessToken }) {}
+ *
+ * const { privateKey, publicKey } = await generateKeyPair("ES256")
+ * const issuer = "https://idp.example"
+ * const keys = StaticKeys.layer({
+ *   issuers: [issuer],
+ *   keys: [{ algorithm: "ES256", jwk: await exportJWK(publicKey) }]
+ * })
+ * const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: ["api"], algorithms: ["ES256"] })
+ *
+ * const token = await new SignJWT({ client_id: "web" })
+ *   .setProtectedHeader({ alg: "ES256", typ: "at+jwt" })
+ *   .setIssuer(issuer).setAudience("api").setSubject("ada").setJti("1").setIssuedAt().setExpirationTime("5m")
+ *   .sign(privateKey)
+ *
+ * const subject = Tokens.use((tokens) => tokens.validate(token)).pipe(
+ *   Effect.map(({ claims }) => claims.sub),
+ *   Effect.catchReason("TokenError", "TokenExpired", () => Effect.succeed("sign in again")),
+ *   Effect.provide(Layer.provide(Tokens.layer(policy), keys))
+ * )
+ * await Effect.runPromise(subject) // => "ada"
+ * ```
  */
 export const Service = <Self>() =>
-<const Id extends string, S extends ClaimsSchema>(
+<const Id extends string, S extends ClaimsSchema, R = never>(
   id: Id,
-  { claims }: ServiceOptions<S>
-): ServiceClass<Self, Id, S> =>
+  { claims, revocation }: ServiceOptions<S, R>
+): ServiceClass<Self, Id, S, R> =>
   class Tag extends Context.Service<Self, TokenValidator<S["Type"]>>()(id) {
     static readonly claims = claims
-    static readonly layer = (policy: Policy): Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource> =>
-      Layer.effect(Tag, makeFrom(id, claims, policy))
-    static readonly layerRevocable = (
-      policy: Policy
-    ): Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | Revocation> =>
-      Layer.effect(Tag, Effect.flatMap(Revocation, (revocation) => makeFrom(id, claims, policy, revocation)))
+    static readonly layer = (policy: ValidationPolicy.Options) =>
+      Layer.effect(
+        Tag,
+        Effect.flatMap(revocation ?? Effect.undefined, (revocation) => make(id, { claims, policy, revocation }))
+      )
   }

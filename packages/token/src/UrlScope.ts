@@ -1,64 +1,71 @@
 /**
- * Where a token may go: an origin, or what is below a path of one.
+ * Where a token may go: an origin, or everything below a path of one.
  *
- * A scope is compared with the URL as it is requested, after it was parsed, segment by segment: `https://api.example` has
- * neither `https://api.example.evil` nor `https://api.example@evil`, and `/a` has `/a/b` but not `/ab`. What a server
- * might read as another path than the one compared (`..%2f`, `%252e`, `..;`) is in no scope that has a path.
+ * A scope is compared with the parsed URL of a request, segment by segment: `https://api.example` contains neither
+ * `https://api.example.evil` nor `https://api.example@evil`, and `/a` contains `/a/b` but not `/ab`. A path that some server
+ * might read differently (`..%2f`, `%252e`, `..;`) is in no scope that has a path.
  */
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Result from "effect/Result"
-import { type Segments, segmentsOf } from "./internal/guard/segments.ts"
+import { type PathSegments, segmentsOf } from "./internal/guard/pathSegments.ts"
 
-/** An origin, or a path of one and all that is below it. */
+/** An origin, or a path of one and everything below it. */
 export interface UrlScope {
-  /** Scheme, host and port in their one form: `https://api.example`, the default port left out. */
+  /** Scheme, host and port in canonical form: `https://api.example`, without the default port. */
   readonly origin: string
-  /** The path, segment by segment; empty for the whole origin. */
-  readonly path: Segments
+  /** The segments of the path; empty for the whole origin. */
+  readonly path: PathSegments
 }
 
 /**
- * Why a URL is refused: as `SafeUrl.UrlRefusal` says; or it is to be a scope and has a `query`, or a `path` that can be
- * read in two ways.
+ * Why a URL cannot be a scope. `url`: not a URL. `scheme`: not https. `credentials`: has a user name or password. `host`: the
+ * host has an empty label. `query`: has a query or fragment. `path`: servers may read the path differently.
  */
-export type Reason = SafeUrl.UrlRefusal | "query" | "path"
+export type UrlReason = SafeUrl.UrlRefusal | "query" | "path"
 
+/** Options of `parse`. */
 export interface Options {
-  /** Whether http will do for this machine: `localhost` and loopback addresses. Default false. */
+  /** Whether http is allowed to this machine: `localhost`, 127.0.0.0/8 and ::1. Default false. */
   readonly allowLocalhost?: boolean | undefined
 }
 
-/**
- * A URL in the form in which it is to be requested: without a fragment, and without the dot at the end of its host. It is
- * https, or http to this machine where that is allowed, and has no user name or password.
- */
-export const checkUrl: (input: string | URL, options?: Options) => Result.Result<URL, SafeUrl.UrlRefusal> =
-  SafeUrl.check
-
-/** As a scope is written: a parser would mend what here is a mistake. */
-const written = /^https?:\/\/[^/\\\s\p{Cc}]+(?<path>\/[^\\\s\p{Cc}]*)?$/iu
+/** The form of a scope. A URL parser would silently repair a backslash or a space, which is a mistake here. */
+const scopeText = /^https?:\/\/[^/\\\s\p{Cc}]+(?<path>\/[^\\\s\p{Cc}]*)?$/iu
 
 /**
- * A scope from its URL, with or without a path: `https://api.example`, `https://api.example/v1`. A slash at its end makes
+ * Parses a scope from its URL, with or without a path: `https://api.example`, `https://api.example/v1`. A slash at the end makes
  * no difference.
+ *
+ * **Example** (Which URLs a scope contains)
+ *
+ * ```ts import.meta.vitest
+ * import { UrlScope } from "@keelson/token"
+ * import { Result } from "effect"
+ *
+ * const scope = Result.getOrThrow(UrlScope.parse("https://api.example/v1"))
+ *
+ * UrlScope.contains(scope, new URL("https://api.example/v1/orders")) // => true
+ * UrlScope.contains(scope, new URL("https://api.example/v10")) // => false
+ * UrlScope.contains(scope, new URL("https://api.example/v1/..%2fv2")) // => false
+ * ```
  */
-export const parse = (text: string, options?: Options): Result.Result<UrlScope, Reason> =>
-  Result.flatMap(checkUrl(text, options), (url): Result.Result<UrlScope, Reason> => {
-    const match = written.exec(text)
+export const parse = (text: string, options?: Options): Result.Result<UrlScope, UrlReason> =>
+  Result.flatMap(SafeUrl.check(text, options), (url): Result.Result<UrlScope, UrlReason> => {
+    const match = scopeText.exec(text)
     if (match === null) return Result.fail("url")
     if (/[?#]/.test(text)) return Result.fail("query")
-    const path = below(url.pathname)
-    // A parser takes dot segments out, which leaves it open what was meant.
-    if (below(match.groups?.["path"] ?? "") === undefined || path === undefined || path.includes("")) {
+    const path = pathOf(url.pathname)
+    // Checks the written path too: a parser resolves dot segments, which leaves the intended path unclear.
+    if (pathOf(match.groups?.["path"] ?? "") === undefined || path === undefined || path.includes("")) {
       return Result.fail("path")
     }
     return Result.succeed({ origin: url.origin, path })
   })
 
-const below = (path: string): Segments | undefined =>
+const pathOf = (path: string): PathSegments | undefined =>
   path === "" || path === "/" ? [] : segmentsOf(path.replace(/\/$/, ""))
 
-/** Whether a checked URL is in a scope. */
+/** Whether a scope contains a URL. */
 export const contains = ({ origin, path }: UrlScope, url: URL): boolean => {
   if (origin !== url.origin) return false
   if (path.length === 0) return true
@@ -68,9 +75,3 @@ export const contains = ({ origin, path }: UrlScope, url: URL): boolean => {
 
 /** The scope as a URL. */
 export const format = ({ origin, path }: UrlScope): string => `${origin}/${path.join("/")}`
-
-/** Of values with a scope, those that have a checked URL in it, the longest path first. */
-export const matching = <A extends { readonly scope: UrlScope }>(all: Iterable<A>, url: URL): ReadonlyArray<A> =>
-  Array.from(all).filter(({ scope }) => contains(scope, url)).toSorted((a, b) =>
-    b.scope.path.length - a.scope.path.length
-  )

@@ -1,8 +1,8 @@
 /**
- * A whole validator from one section of a file or of the environment: its policy, and where its keys are.
+ * A validator from one section of a file or of the environment: its policy, and its keys.
  *
- * Keys are either given (`keys`) or fetched (`jwks`), and not both. For several issuers with key sets of their own, provide
- * a `KeySource` of a `JwksRegistry`, or of several caches (`KeySource.layerFirstOf`).
+ * Keys are either given (`keys`) or fetched (`jwks`). For several issuers with different key sets, provide the `KeySource` of
+ * a `JwksRegistry`, or of several caches (`KeySource.layerFirstOf`), to the validator's own layer.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -17,28 +17,28 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
-import type { Revocation } from "./Revocation.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 
-/** What is said of a key set here; its issuer is the one of the policy. */
-const Jwks = Schema.Struct(
-  Struct.omit(JwksOptions.JwksOptions.fields, ["issuer"])
-)
+/** Options of a key set whose issuer is the one of the policy. */
+export interface KeySetOptions extends Omit<JwksOptions.Options, "issuer"> {}
 
-/** Fields of the options. */
-export const fields = {
-  ...ValidationPolicy.fields,
-  /** The keys themselves, as `StaticKeys` has them, for all of the issuers. From 1 to 100 keys. Default none. */
-  keys: Schema.optionalKey(StaticKeys.StaticKeys.fields.keys),
-  /** The key set of the one issuer, with the options of `JwksOptions` but its issuer. Default none. */
-  jwks: Schema.optionalKey(Jwks)
+/** Options of a validator with its keys. Exactly one of `keys` and `jwks` is required. */
+export interface Options extends ValidationPolicy.Options {
+  /** The keys of all the issuers, with the options of `StaticKeys`. From 1 to 100 keys. Default none. */
+  readonly keys?: StaticKeys.StaticKeys["keys"] | undefined
+  /** The key set of the one issuer, with the options of `JwksOptions` except `issuer`. Default none. */
+  readonly jwks?: KeySetOptions | undefined
 }
 
-const Fields = Schema.Struct(fields)
+const Fields = Schema.Struct({
+  ...ValidationPolicy.ValidationPolicy.fields,
+  keys: Schema.optionalKey(StaticKeys.StaticKeys.fields.keys),
+  jwks: Schema.optionalKey(Schema.Struct(Struct.omit(JwksOptions.JwksOptions.fields, ["issuer"])))
+})
 
 type Fields = typeof Fields.Type
 
-/** A key of an algorithm that no token may be signed with would never be used. */
+/** The index of a key whose algorithm the policy does not accept, so that it would never be used. */
 const unusedKey = ({ algorithms, keys = [] }: Fields): number =>
   keys.findIndex(({ algorithm }) => !algorithms.includes(algorithm))
 
@@ -52,7 +52,7 @@ export const ValidatorOptions = Fields.check(
   }),
   Schema.makeFilter(({ issuers, jwks }: Fields) =>
     jwks === undefined || issuers.length === 1 ||
-    { path: ["issuers"], issue: "one issuer where there is jwks, which is the key set of one" }
+    { path: ["issuers"], issue: "one issuer, since jwks is the key set of one" }
   ),
   Schema.makeFilter((options: Fields) => {
     const index = unusedKey(options)
@@ -61,80 +61,117 @@ export const ValidatorOptions = Fields.check(
   Schema.makeFilter((options: Fields) => {
     const index = secretAlgorithm(options)
     return index === -1 ||
-      { path: ["algorithms", index], issue: "one of public keys where there is jwks, which has no secrets" }
+      { path: ["algorithms", index], issue: "an algorithm of public keys, since jwks has no secrets" }
   })
 )
 export type ValidatorOptions = typeof ValidatorOptions.Type
 
-/** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
+/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+export const make: (options: Options) => ValidatorOptions = Configuration.decodeUnsafe(ValidatorOptions)
+
+/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
 export const decode: (input: unknown) => Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> =
   Configuration.decode(ValidatorOptions)
 
-/** Options from a section of JSON or YAML text; see `Configuration.decodeText`. */
+/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
 export const decodeText = (
   input: Configuration.Text
 ): Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> => Configuration.decodeText(ValidatorOptions, input)
 
-/** Options from the environment, below a path; see `Configuration.fromEnvironment`. Static keys are one variable in JSON. */
+/** Reads the environment below a path; see `Configuration.fromEnvironment`. Static keys are one variable in JSON. */
 export const config = (path: Configuration.Path): Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> =>
   Configuration.fromEnvironment(ValidatorOptions, path)
 
-const policyNames = Struct.keys(ValidationPolicy.fields)
+const policyNames = Struct.keys(ValidationPolicy.ValidationPolicy.fields)
 
-/** The policy in the options: what `Tokens.layer` takes. */
+/** The policy in checked options, for the layer of a validator. */
 export const policyOf = (options: ValidatorOptions): ValidationPolicy.ValidationPolicy =>
   Struct.pick(options, policyNames)
 
-/** An issuer by the name that a key source has it under. */
-const nameOf = (issuer: string | ValidationPolicy.IssuerTemplate): string =>
+/** The issuer's name in a key source. */
+const sourceName = (issuer: string | ValidationPolicy.IssuerTemplate): string =>
   typeof issuer === "string" ? issuer : issuer.template
 
-/**
- * The keys that the options speak of. A key set is fetched in the background: an issuer that is down is no failure.
- *
- * Fails as `StaticKeys.makeFiles` does, or as `KeySource.layerJwks` does.
- */
-export const keySource = (
+const keySourceOf = (
   { issuers, jwks, keys }: ValidatorOptions
 ): Layer.Layer<KeySource.KeySource, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> => {
-  const names = issuers.map(nameOf)
+  const names = issuers.map(sourceName)
   if (keys !== undefined) return StaticKeys.layerFiles({ issuers: names, keys })
   const [issuer = ""] = names
   return Layer.provide(KeySource.layerFromCache, JwksCache.layer({ ...jwks, issuer }))
 }
 
-/** The tag of a validator, which takes a policy. */
-interface Tag<Self> {
+/**
+ * The key source in the options. A key set is fetched in the background: an issuer that is down is not a failure.
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`), or as `StaticKeys.layerFiles` and `JwksCache.layer` do.
+ */
+export const layerKeySource = (
+  options: Options
+): Layer.Layer<KeySource.KeySource, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
+  Layer.unwrap(Effect.map(decode(options), keySourceOf))
+
+/** The tag of a validator; `R` is what its layer requires in addition to keys, such as `Revocation`. */
+interface ValidatorTag<Self, R> {
   readonly layer: (
-    policy: ValidationPolicy.ValidationPolicy
-  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource>
-  readonly layerRevocable: (
-    policy: ValidationPolicy.ValidationPolicy
-  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | Revocation>
+    policy: ValidationPolicy.Options
+  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | R>
 }
 
-/** A validator with its keys: `ValidatorOptions.layer(Tokens, options)`. Fails as `keySource` does. */
-export const layer = <Self>(
-  tag: Tag<Self>,
-  options: ValidatorOptions
-): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
-  Layer.provide(tag.layer(policyOf(options)), keySource(options))
+type ValidatorLayer<Self, R> = Layer.Layer<
+  Self,
+  KeySource.BuildError,
+  Egress.Egress | FileSystem.FileSystem | Exclude<R, KeySource.KeySource>
+>
 
-/** The same, which asks on every use of a token whether it was revoked. */
-export const layerRevocable = <Self>(
-  tag: Tag<Self>,
-  options: ValidatorOptions
-): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem | Revocation> =>
-  Layer.provide(tag.layerRevocable(policyOf(options)), keySource(options))
+const layerOf = <Self, R>(
+  tag: ValidatorTag<Self, R>,
+  options: Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError>
+): ValidatorLayer<Self, R> =>
+  Layer.unwrap(Effect.map(options, (checked) => Layer.provide(tag.layer(policyOf(checked)), keySourceOf(checked))))
+
+/**
+ * A validator with its keys. Fails as `layerKeySource` does.
+ *
+ * **Example** (A validator from a section of YAML)
+ *
+ * ```ts import.meta.vitest
+ * import { Claims, TokenValidator, ValidatorOptions } from "@keelson/token"
+ * import { Effect, Layer } from "effect"
+ *
+ * class Tokens extends TokenValidator.Service<Tokens>()("app/Tokens", { claims: Claims.AccessToken }) {}
+ *
+ * const text = `
+ * auth:
+ *   profile: accessToken
+ *   issuers: [https://idp.example]
+ *   audiences: [api]
+ *   algorithms: [RS256]
+ *   jwks: { url: https://idp.example/jwks }
+ * `
+ * const options = await Effect.runPromise(ValidatorOptions.decodeText({ format: "yaml", text, section: "auth" }))
+ * options.jwks?.url // => "https://idp.example/jwks"
+ *
+ * // Requires an egress, such as `NodeEgress`, and a file system.
+ * const tokens = ValidatorOptions.layer(Tokens, options)
+ * Layer.isLayer(tokens) // => true
+ * ```
+ */
+export const layer = <Self, R>(tag: ValidatorTag<Self, R>, options: Options): ValidatorLayer<Self, R> =>
+  layerOf(tag, decode(options))
+
+/**
+ * A validator with its keys, from a section of JSON or YAML text; see `Configuration.decodeText`. Fails as `layer` does, and
+ * with `ConfigurationError` (`CONFIG_MISSING`) for a missing section.
+ */
+export const layerText = <Self, R>(tag: ValidatorTag<Self, R>, input: Configuration.Text): ValidatorLayer<Self, R> =>
+  layerOf(tag, decodeText(input))
 
 /**
  * A validator with its keys, from one section of the environment: `ValidatorOptions.layerConfig(Tokens, ["app", "auth"])`.
  *
  * Fails with `ConfigurationError` (`CONFIG_MISSING`, `INVALID_CONFIG`, or for a key as `StaticKeys.make` does), and with
- * `NetworkError` (`EGRESS_REFUSED`) for a URL that may not be fetched.
+ * `NetworkError` (`EGRESS_REFUSED`) for a URL that must not be fetched.
  */
-export const layerConfig = <Self>(
-  tag: Tag<Self>,
-  path: Configuration.Path
-): Layer.Layer<Self, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
-  Layer.unwrap(Effect.map(config(path), (options) => layer(tag, options)))
+export const layerConfig = <Self, R>(tag: ValidatorTag<Self, R>, path: Configuration.Path): ValidatorLayer<Self, R> =>
+  layerOf(tag, config(path))

@@ -7,7 +7,7 @@ import { AcquiredToken } from "../src/index.ts"
 import { living, providerOf } from "./tokenSupport.ts"
 
 const at = { monotonic: 0n, wall: 1_000_000 }
-const envelopeOf = (members: Partial<AcquiredToken.Members> = {}) =>
+const tokenOf = (members: Partial<AcquiredToken.Members> = {}) =>
   new AcquiredToken.AcquiredToken({
     value: Redacted.make("the-token"),
     issuedAt: at,
@@ -19,27 +19,27 @@ describe("AcquiredToken", () => {
   it.effect("[S2-04] has value, times, scope, and whether it is being refreshed", () =>
     Effect.gen(function*() {
       const { provider } = yield* providerOf(living("300 seconds", "read write"))
-      const envelope = yield* provider.get
-      assert.deepInclude(envelope, { scope: "read write", scoped: true, refreshInProgress: false })
-      assert.strictEqual(envelope.expiresAt.wall - envelope.issuedAt.wall, 300_000)
+      const token = yield* provider.get
+      assert.deepInclude(token, { scope: "read write", scoped: true, refreshInProgress: false })
+      assert.strictEqual(token.expiresAt.wall - token.issuedAt.wall, 300_000)
       yield* TestClock.adjust("100 seconds")
       const now = Instant.now(yield* Clock.Clock)
-      assert.deepStrictEqual(Duration.toSeconds(envelope.remaining(now)), 200)
+      assert.deepStrictEqual(Duration.toSeconds(token.remaining(now)), 200)
       yield* TestClock.adjust("1 hour")
-      assert.isTrue(Duration.isZero(envelope.remaining(Instant.now(yield* Clock.Clock))))
+      assert.isTrue(Duration.isZero(token.remaining(Instant.now(yield* Clock.Clock))))
     }).pipe(Effect.scoped))
 
   it("[S2-04] a token without a scope is not scoped", () => {
-    assert.isFalse(envelopeOf().scoped)
-    assert.isFalse(envelopeOf({ scope: "" }).scoped)
+    assert.isFalse(tokenOf().scoped)
+    assert.isFalse(tokenOf({ scope: "" }).scoped)
   })
 
   it("[R21] shows its value neither as text nor as JSON", () => {
-    const envelope = envelopeOf({ scope: "read" })
-    for (const text of [inspect(envelope, { depth: 9 }), JSON.stringify(envelope)]) {
+    const token = tokenOf({ scope: "read" })
+    for (const text of [inspect(token, { depth: 9 }), JSON.stringify(token)]) {
       assert.notInclude(text, "the-token")
     }
-    assert.deepStrictEqual(JSON.parse(JSON.stringify(envelope)), {
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(token)), {
       issued_at: 1_000_000,
       expires_at: 1_300_000,
       scoped: true,
@@ -47,30 +47,38 @@ describe("AcquiredToken", () => {
     })
   })
 
-  it("[S2-16] [R20] a snapshot has the fields of the row, and the value only where it is asked for", () => {
+  it("[S2-16] [R20] a snapshot has the members of the row once encoded, and the value only on request", () => {
     const later = Instant.after(at, 100_500)
-    assert.deepStrictEqual(AcquiredToken.snapshot(envelopeOf(), later), {
+    const snapshot = AcquiredToken.snapshot(tokenOf(), later)
+    assert.deepStrictEqual(snapshot, {
+      issuedAt: 1_000_000,
+      expiresAt: 1_300_000,
+      remainingSeconds: 199.5,
+      scoped: false,
+      refreshInProgress: false
+    })
+    assert.deepStrictEqual(Schema.encodeSync(AcquiredToken.Snapshot)(snapshot), {
       issued_at: 1_000_000,
       expires_at: 1_300_000,
       remaining_seconds: 199.5,
       scoped: false,
       refresh_in_progress: false
     })
-    const value = AcquiredToken.snapshot(envelopeOf(), later, { value: true }).value
+    const value = AcquiredToken.snapshot(tokenOf(), later, { value: true }).value
     assert.strictEqual(value && Redacted.value(value), "the-token")
-    assert.strictEqual(AcquiredToken.snapshot(envelopeOf(), Instant.after(at, 1e9)).remaining_seconds, 0)
+    assert.strictEqual(AcquiredToken.snapshot(tokenOf(), Instant.after(at, 1e9)).remainingSeconds, 0)
   })
 
   it.effect("[S2-04] [S2-16] a snapshot round-trips through JSON", () =>
     Effect.gen(function*() {
-      const envelope = envelopeOf({ scope: "read" })
-      const snapshot = AcquiredToken.snapshot(envelope, at, { value: true })
+      const token = tokenOf({ scope: "read" })
+      const snapshot = AcquiredToken.snapshot(token, at, { value: true })
       const json = JSON.stringify(yield* Schema.encodeEffect(AcquiredToken.Snapshot)(snapshot))
       const decoded = yield* Schema.decodeUnknownEffect(AcquiredToken.Snapshot)(JSON.parse(json))
       const restored = AcquiredToken.restore(decoded, at)
-      assert.deepStrictEqual(restored && AcquiredToken.snapshot(restored, at), AcquiredToken.snapshot(envelope, at))
-      assert.deepStrictEqual(restored?.expiresAt, envelope.expiresAt)
+      assert.deepStrictEqual(restored && AcquiredToken.snapshot(restored, at), AcquiredToken.snapshot(token, at))
+      assert.deepStrictEqual(restored?.expiresAt, token.expiresAt)
       assert.strictEqual(restored && Redacted.value(restored.value), "the-token")
-      assert.strictEqual(AcquiredToken.restore(AcquiredToken.snapshot(envelope, at), at), undefined)
+      assert.strictEqual(AcquiredToken.restore(AcquiredToken.snapshot(token, at), at), undefined)
     }))
 })

@@ -24,11 +24,11 @@ const authentication = Effect.fnUntraced(function*(options: HttpSecurityOptions.
   )
 })
 
-/** One request in each form that is taken. */
+/** A request in each supported form. */
 const formsOf = (method: string, url: string, ...headers: ReadonlyArray<[string, string]>) => [
   { method, url, headers },
   { method, url, rawHeaders: headers.flat() },
-  // Both are there in Node's: `headers` has one of two.
+  // Node's `rawHeaders` has both; its `headers` has only one of them.
   { method, url, rawHeaders: headers.flat(), headers: Object.fromEntries(headers) }
 ]
 
@@ -38,7 +38,7 @@ const ofWeb = (sent: Record<string, string> | Array<[string, string]>) => {
 }
 
 describe("BearerAuthentication", () => {
-  it("takes Node's own request, and no headers of which one may have been dropped", () => {
+  it("accepts Node's request, and no headers that may be incomplete", () => {
     expectTypeOf<IncomingMessage>().toExtend<BearerAuthentication.Request>()
     expectTypeOf<Pick<IncomingMessage, "method" | "url" | "headers">>().not.toExtend<BearerAuthentication.Request>()
     expectTypeOf<BearerAuthentication.BearerAuthentication<Claims.AccessToken>["authenticate"]>().returns.toExtend<
@@ -70,7 +70,7 @@ describe("BearerAuthentication", () => {
       }
     }))
 
-  it.live("[R7] joins cookies and origins that come apart, and knows a method in any case", () =>
+  it.live("[R7] joins repeated cookies and origins, and accepts a method in any case", () =>
     Effect.gen(function*() {
       const { authenticate } = yield* authentication({ cookie })
       const sent: [string, string] = ["Cookie", `token=${yield* tokenWith()}`]
@@ -83,7 +83,7 @@ describe("BearerAuthentication", () => {
         ["OK", formsOf("POST", "/me", sent, origin)],
         ["FORBIDDEN", formsOf("POST", "/me", sent)],
         ["FORBIDDEN", formsOf("POST", "/me", sent, origin, ["origin", "https://app.example"])],
-        // Whatever the method is that nobody tells, it may change something.
+        // An unknown method may change state.
         ["FORBIDDEN", [{ headers: [sent] }]]
       ] as const
       for (const [code, requests] of table) {
@@ -91,7 +91,7 @@ describe("BearerAuthentication", () => {
       }
     }))
 
-  it.live("[R7] tells what answers to tokens in URLs and cookies have to say to caches, and nothing of others", () =>
+  it.live("[R7] returns cache headers for responses to tokens in URLs and cookies only", () =>
     Effect.gen(function*() {
       const { cacheHeaders } = yield* authentication({ cookie, queryParameter: "access_token" })
       const token = yield* tokenWith()
@@ -118,7 +118,7 @@ describe("BearerAuthentication", () => {
       }
     }))
 
-  it.live("[R7] is not made of options that are wrong, nor for tokens in URLs that spans would show", () =>
+  it.live("[R7] fails with invalid options, and for tokens in URLs that spans would show", () =>
     Effect.gen(function*() {
       const wrong = errorOf(yield* Effect.exit(authentication({ realm: "" })))
       assert.instanceOf(wrong, KeelsonError.ConfigurationError)

@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { exportJWK, exportPKCS8, generateKeyPair } from "jose"
 import { ClientAuth } from "../src/index.ts"
-import { increasing } from "../src/internal/oauth/increasing.ts"
+import { increasingSeconds } from "../src/internal/oauth/increasingSeconds.ts"
 
 const keyPair = (alg: string) => Effect.promise(() => generateKeyPair(alg, { extractable: true }))
 
-/** Why a key is refused. */
+/** The code, path and bound of the error. */
 const refusal = (key: ClientAuth.KeyText) =>
   Effect.map(
     Effect.flip(ClientAuth.importKey(key)),
@@ -16,7 +16,7 @@ const refusal = (key: ClientAuth.KeyText) =>
 describe("ClientAuth", () => {
   describe("importKey", () => {
     for (const alg of ["RS256", "PS384", "ES512", "Ed25519"]) {
-      it.live(`takes a key for ${alg} as PEM and as a JWK`, () =>
+      it.live(`imports a key for ${alg} as PEM and as a JWK`, () =>
         Effect.gen(function*() {
           const { privateKey } = yield* keyPair(alg)
           const pem = yield* Effect.promise(() => exportPKCS8(privateKey))
@@ -32,7 +32,7 @@ describe("ClientAuth", () => {
         }))
     }
 
-    it.live("refuses what is no private key for the algorithm, with KEY_INVALID", () =>
+    it.live("fails with KEY_INVALID for anything but a private key for the algorithm", () =>
       Effect.gen(function*() {
         const { privateKey, publicKey } = yield* keyPair("ES256")
         const pem = Redacted.make(yield* Effect.promise(() => exportPKCS8(privateKey)))
@@ -42,7 +42,7 @@ describe("ClientAuth", () => {
         assert.deepStrictEqual(yield* refusal({ text: pem }), [
           "KEY_INVALID",
           "privateKeyAlgorithm",
-          "given for a key that does not say it"
+          "given for a key that does not name it"
         ])
         assert.deepStrictEqual(yield* refusal({ text: pem, alg: "RS256" }), [
           "KEY_INVALID",
@@ -65,7 +65,7 @@ describe("ClientAuth", () => {
   })
 
   describe("prepare", () => {
-    it.live("fails with KEY_INVALID where the key cannot sign, and where key or secret are not readable", () =>
+    it.live("fails with KEY_INVALID if the key cannot sign, or if key or secret cannot be read", () =>
       Effect.gen(function*() {
         const { publicKey } = yield* keyPair("ES256")
         const gone = Effect.fail("gone")
@@ -80,7 +80,7 @@ describe("ClientAuth", () => {
         }
       }))
 
-    it.effect("reads a secret anew for each request, so that it may be rotated", () =>
+    it.effect("reads the secret for each request, so that it can be rotated", () =>
       Effect.gen(function*() {
         let reads = 0
         const auth = ClientAuth.secretBasic(Effect.sync(() => Redacted.make(`secret-${++reads}`)))
@@ -91,14 +91,14 @@ describe("ClientAuth", () => {
   })
 })
 
-describe("increasing", () => {
-  it("[S2-27] gives seconds that increase strictly, though the clock stands still", () => {
-    const next = increasing()
+describe("increasingSeconds", () => {
+  it("[S2-27] returns strictly increasing seconds although the clock stands still", () => {
+    const next = increasingSeconds()
     assert.deepStrictEqual([1_000, 1_999, 2_000, 2_000, 9_000].map(next), [1, 2, 3, 4, 9])
   })
 
-  it("runs at most 10 seconds ahead; a clock that was set back starts anew", () => {
-    const next = increasing()
+  it("runs at most 10 seconds ahead, and restarts after the clock was set back", () => {
+    const next = increasingSeconds()
     const seconds = Array.from({ length: 13 }, () => next(0))
     assert.deepStrictEqual(seconds, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1])
     assert.strictEqual(next(100_000), 100)

@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, PrometheusEndpoint } from "@keelson/core"
 import { KeySource } from "@keelson/jwks"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "@keelson/testing/tokens"
+import {
+  audience,
+  goodClaims,
+  issuer,
+  keysOf,
+  pairOf,
+  reasonOf,
+  RevocableTokens,
+  sign,
+  Tokens
+} from "@keelson/testing/tokens"
 import { Cause, Context, Effect, Exit, Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { globSync, readFileSync } from "node:fs"
@@ -16,11 +26,11 @@ const algorithms = ["ES256"] as const
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms, maxAge: "1 hour" })
 const loginPolicy = ValidationPolicy.idToken({ issuers: [issuer], audiences: [audience], algorithms })
 
-/** Validators of access tokens and ID tokens, a list of what is revoked, and a key that is trusted. */
+/** Validators of access tokens and ID tokens, a revocation list, and a trusted key. */
 const scene = Effect.gen(function*() {
   yield* TestClock.setTime(1_800_000_000_000)
   const pair = yield* pairOf("ES256")
-  const validators = Layer.merge(Tokens.layerRevocable(policy), Logins.layer(loginPolicy))
+  const validators = Layer.merge(RevocableTokens.layer(policy), Logins.layer(loginPolicy))
   const context = yield* Layer.build(
     Layer.provideMerge(validators, Layer.merge(keysOf([pair]), Revocation.layerMemory()))
   )
@@ -30,8 +40,8 @@ const scene = Effect.gen(function*() {
     signed: (changes: Readonly<Record<string, unknown>> = {}, header: Readonly<Record<string, unknown>> = {}) =>
       sign(pair, { ...claims, ...changes }, header),
     explain: (token: string, options?: Explain.Options) =>
-      Effect.provideContext(Explain.explain(Tokens, token, options), context),
-    tokens: Context.get(context, Tokens),
+      Effect.provideContext(Explain.explain(RevocableTokens, token, options), context),
+    tokens: Context.get(context, RevocableTokens),
     list: Context.get(context, Revocation.Revocation)
   }
 })
@@ -42,13 +52,13 @@ const named = (checks: ReadonlyArray<Explain.Check>, status: Explain.Check["stat
 const needsOf = ({ checks }: Explain.Explanation) =>
   Object.fromEntries(checks.flatMap((check) => check.status === "notReached" ? [[check.name, check.needs]] : []))
 
-/** Replaces one part of a token. */
+/** Replaces one segment of a token. */
 const withPart = (token: string, place: number, part: string) => token.split(".").with(place, part).join(".")
 
 const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url")
 
 describe("Explain", () => {
-  it.effect("[R8] a good token passes every check that policy and call ask for, in their order", () =>
+  it.effect("[R8] a valid token passes all checks of policy and call, in order", () =>
     Effect.gen(function*() {
       const { explain, signed, tokens } = yield* scene
       const token = yield* signed()
@@ -62,7 +72,7 @@ describe("Explain", () => {
       yield* tokens.validate(token)
     }))
 
-  it.effect("[R8] goes on after a failure: all that is wrong with a token shows at once, the validator's reason first", () =>
+  it.effect("[R8] continues after a failed check: all problems of a token show at once, the validator's reason first", () =>
     Effect.gen(function*() {
       const { explain, signed, tokens } = yield* scene
       const token = yield* signed({ exp: 0, iat: 0, aud: "others", sub: undefined }, { typ: "JWT" })
@@ -76,7 +86,7 @@ describe("Explain", () => {
       assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "TypeMismatch" })
     }))
 
-  it.effect("[R8] what can't be checked tells what it needs", () =>
+  it.effect("[R8] a check that cannot be made names the check that it needs", () =>
     Effect.gen(function*() {
       const { explain, signed } = yield* scene
       const token = yield* signed()
@@ -103,14 +113,14 @@ describe("Explain", () => {
       assert.deepInclude(needsOf(yield* explain(withPart(token, 2, "AA=="))), { key: "signatureEncoding" })
     }))
 
-  it.effect("[R8] [R3] keys of an issuer that is not trusted are not looked for, nor for an algorithm that is not allowed", () =>
+  it.effect("[R8] [R3] keys are not looked up for an untrusted issuer or an algorithm that is not allowed", () =>
     Effect.gen(function*() {
       const { signed } = yield* scene
       let lookups = 0
       const keys = Layer.succeed(KeySource.KeySource, {
         find: () => {
           lookups++
-          return Effect.die("not to be asked")
+          return Effect.die("keys must not be looked up")
         }
       })
       const tokens = Layer.provide(Tokens.layer(policy), keys)
@@ -124,7 +134,7 @@ describe("Explain", () => {
       assert.strictEqual(lookups, 0)
     }))
 
-  it.effect("[R8] [K-04] tells a revoked token, and a list that does not answer, of tokens with a good signature alone", () =>
+  it.effect("[R8] [K-04] reports a revoked token and an unavailable list only for tokens with a valid signature", () =>
     Effect.gen(function*() {
       const { explain, list, signed } = yield* scene
       const token = yield* signed()
@@ -139,14 +149,14 @@ describe("Explain", () => {
         revoke: () => Effect.void
       })
       const tokens = Layer.provide(
-        Tokens.layerRevocable(policy),
+        RevocableTokens.layer(policy),
         Layer.merge(keysOf([yield* pairOf("ES256")]), failing)
       )
-      const { reason } = yield* Effect.provide(Explain.explain(Tokens, token), tokens)
+      const { reason } = yield* Effect.provide(Explain.explain(RevocableTokens, token), tokens)
       assert.deepStrictEqual(reason, { _tag: "RevocationUnavailable" })
     }))
 
-  it.effect("[R8] checks what one call asks for, each failing alone", () =>
+  it.effect("[R8] checks each option of the call separately", () =>
     Effect.gen(function*() {
       const { context, explain, signed } = yield* scene
       const token = yield* signed()
@@ -169,14 +179,14 @@ describe("Explain", () => {
       assert.deepStrictEqual(named(explanation.checks, "fail"), ["authorizedParty", "nonce"])
     }))
 
-  it.effect("[R8] an access token's hash is not looked for by an algorithm that is not allowed", () =>
+  it.effect("[R8] an access token's hash is not checked with an algorithm that is not allowed", () =>
     Effect.gen(function*() {
       const { explain, signed } = yield* scene
       const token = withPart(yield* signed({ at_hash: "x" }), 0, encoded({ alg: "none" }))
       assert.deepInclude(needsOf(yield* explain(token, { accessToken: "x" })), { accessTokenHash: "algorithm" })
     }))
 
-  it.effect("[R8] touches no cache: nothing is counted, remembered or refused because of it", () =>
+  it.effect("[R8] touches no cache, and counts nothing", () =>
     Effect.gen(function*() {
       const { explain, signed, tokens } = yield* scene
       const [token, expired] = [yield* signed(), yield* signed({ exp: 0 })]
@@ -193,25 +203,25 @@ describe("Explain", () => {
       assert.deepStrictEqual(yield* metrics, before)
     }).pipe(Effect.provide(Metrics.layerIsolated)))
 
-  it.effect("[R8] takes what is no token at all, as the validator does", () =>
+  it.effect("[R8] handles input that is not a token as the validator does", () =>
     Effect.gen(function*() {
       const { context, tokens } = yield* scene
       const wiped = Redacted.make("x")
       Redacted.wipeUnsafe(wiped)
       for (const token of ["", ".", "..", "....", "x".repeat(20_000), Redacted.make("a.b.c"), wiped]) {
-        const explanation = yield* Effect.provideContext(Explain.explain(Tokens, token), context)
+        const explanation = yield* Effect.provideContext(Explain.explain(RevocableTokens, token), context)
         assert.deepStrictEqual(explanation.reason, yield* reasonOf(tokens.validate(token)))
       }
     }))
 
-  it.effect("[R8] dies for a validator that somebody else made", () =>
+  it.effect("[R8] dies for a mock of a validator", () =>
     Effect.gen(function*() {
       const { tokens } = yield* scene
       const exit = yield* Effect.exit(Effect.provideService(Explain.explain(Tokens, "x"), Tokens, { ...tokens }))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
     }))
 
-  it("[R8] is mounted nowhere: no other module imports it, and it knows of no HTTP", () => {
+  it("[R8] no other module imports it, and it imports no HTTP", () => {
     const root = join(import.meta.dirname, "..", "..")
     const sources = globSync("*/src/**/*.ts", { cwd: root }).map((path) => ({
       path,

@@ -34,7 +34,7 @@ const corpus = [
   ...signatureCases
 ]
 
-/** A validator over the keys of a trusted pair, whatever else is true of them. */
+/** A validator over the keys of a trusted key pair, with other properties of the keys changed. */
 const over = Effect.fnUntraced(function*(find: KeySource.KeySource["Service"]["find"]) {
   const keys = Layer.succeed(KeySource.KeySource, { find })
   const accessTokens = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
@@ -45,7 +45,7 @@ const over = Effect.fnUntraced(function*(find: KeySource.KeySource["Service"]["f
 })
 
 describe("Explain", () => {
-  it.effect("[R8] refuses every token of the hostile corpus for the reason that the validator has, and shows nothing of it", () =>
+  it.effect("[R8] rejects every token of the hostile corpus for the validator's reason, and shows nothing of it", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(now * 1000)
       const all = yield* Effect.promise(makeKeys)
@@ -71,7 +71,7 @@ describe("Explain", () => {
       }
     }))
 
-  it.effect("[R8] [T6] tells that there is no key, or that there are none now", () =>
+  it.effect("[R8] [T6] reports that no key matches, or that keys are unavailable", () =>
     Effect.gen(function*() {
       const retryAfter = Duration.seconds(7)
       const cases: ReadonlyArray<readonly [KeySource.LookupError, TokenError.Reason]> = [
@@ -92,11 +92,11 @@ describe("Explain", () => {
       }
     }))
 
-  it.effect("[R8] [T3] a key that is trusted no longer once it has verified the token is none", () =>
+  it.effect("[R8] [T3] rejects a token whose key loses its trust during the verification", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
-      const found = yield* Layer.build(keysOf([pair]))
-      const { find } = Context.get(found, KeySource.KeySource)
+      const context = yield* Layer.build(keysOf([pair]))
+      const { find } = Context.get(context, KeySource.KeySource)
       const { explained, validated } = yield* over((issuer, header) =>
         Effect.map(
           find(issuer, header),

@@ -8,7 +8,7 @@ import { HttpSecurity, TokenError, type TokenValidator } from "../src/index.ts"
 import { invalid, problemOf, protectedServer, quiet, tokenWith } from "./HttpSecuritySuite.ts"
 import { bearer, Caller, serve, Tokens, tokensOf, variants } from "./protectedServer.ts"
 
-/** A validator of the test's own. */
+/** A mock of a validator. */
 const scripted = (validate: TokenValidator.TokenValidator<typeof Tokens.claims.Type>["validate"]) =>
   Layer.succeed(Tokens, { validate, validateWith: validate, invalidate: Effect.void })
 
@@ -29,7 +29,7 @@ describe("HttpSecurity", () => {
         )
       }))
 
-    it.live(`stops validating for a caller of ${name} who is gone, and goes on for others`, () =>
+    it.live(`stops validating for a caller of ${name} that disconnected, and continues for others`, () =>
       Effect.gen(function*() {
         const asked = yield* Deferred.make<void>()
         const stopped = yield* Deferred.make<void>()
@@ -49,13 +49,13 @@ describe("HttpSecurity", () => {
         yield* Deferred.await(stopped)
       }))
 
-    it.live(`[T6] answers 500 where the validator of ${name} is broken, and lets nobody in`, () =>
+    it.live(`[T6] answers 500 where the validator of ${name} dies, and accepts nobody`, () =>
       Effect.gen(function*() {
         const { send } = yield* serve(variant, scripted(() => Effect.die(new Error("broken"))), {}, quiet)
         assert.strictEqual((yield* send("GET /me", bearer("a.b.c"))).status, 500)
       }))
 
-    it.live(`[T6] answers 503 where ${name} can't ask whether a token was revoked, and 401 where it was`, () =>
+    it.live(`[T6] answers 503 where ${name} cannot check revocation, and 401 for a revoked token`, () =>
       Effect.gen(function*() {
         const by = (reason: TokenError.Reason) =>
           Effect.flatMap(
@@ -87,7 +87,7 @@ describe("HttpSecurity", () => {
       }))
   }
 
-  it.live("answers what handlers of routes fail with themselves as it is", () =>
+  it.live("responds with the errors of route handlers unchanged", () =>
     Effect.gen(function*() {
       const routes = () =>
         HttpRouter.add(
@@ -101,7 +101,7 @@ describe("HttpSecurity", () => {
       assert.include(received.headers["www-authenticate"] ?? "", "realm=\"own\"")
     }))
 
-  it.live("[R7] keeps what a handler says of caches with a cookie, and nothing of it with a token in the URL", () =>
+  it.live("[R7] keeps a handler's cache headers with a cookie, and replaces them with a token in the URL", () =>
     Effect.gen(function*() {
       const said = { "cache-control": "public, max-age=60", vary: "Origin" }
       const options = {
@@ -134,7 +134,7 @@ describe("HttpSecurity", () => {
       assert.deepStrictEqual(inUrl, [204, "private, no-store", "Origin"])
     }))
 
-  it.effect("[R7] adds to the names that spans leave out already, and takes none away", () =>
+  it.effect("[R7] adds to the redacted names, and removes none", () =>
     Effect.gen(function*() {
       const own = Layer.merge(
         Layer.succeed(UrlParams.CurrentRedactedNames, ["own"]),

@@ -15,19 +15,19 @@ describe("HttpSecurityError", () => {
   const down = new Unavailable({ retryAfter: Duration.millis(1500) })
   const all = [invalid, unknown, denied, down]
 
-  it("knows its own, and nothing else", () => {
+  it("recognizes its own errors only", () => {
     assert.deepStrictEqual(all.map(isHttpSecurityError), [true, true, true, true])
     for (const other of [new Error("x"), undefined, { _tag: "Forbidden" }]) assert.isFalse(isHttpSecurityError(other))
   })
 
-  it("is named by its tag, and what callers do wrong is not reported as a failure of the process", () => {
+  it("is named by its tag, and mistakes of callers are not reported as failures", () => {
     const names = ["InvalidRequest", "Unauthorized", "Forbidden", "Unavailable"]
     assert.deepStrictEqual(all.map(({ _tag }) => _tag), names)
     assert.deepStrictEqual(all.map(({ name }) => name), names)
     assert.deepStrictEqual(all.map((error) => ErrorReporter.isIgnored(error)), [true, true, true, false])
   })
 
-  it.effect("[S3-06] answers by itself as it does by the schemas of an API", () =>
+  it.effect("[S3-06] responds with or without the schemas of an API in the same way", () =>
     Effect.gen(function*() {
       const encoded = [
         Schema.encodeSync(invalidRequest)(invalid),
@@ -46,7 +46,7 @@ describe("HttpSecurityError", () => {
       }
     }))
 
-  it("is decoded where a client may not see the headers, or where they are of another form", () => {
+  it("is decoded without headers, and with malformed ones", () => {
     const problem = {
       type: "about:blank",
       title: "Title",

@@ -26,7 +26,7 @@ describe("HttpSecurityOptions", () => {
     for (const realm of ["x", "x".repeat(256), "a \"b\" \\ ~"]) assert.strictEqual(pathOf({ realm }), undefined)
   })
 
-  it("refuses metadata that are not at an https URL", () => {
+  it("rejects a metadata URL that is not https", () => {
     for (
       const resourceMetadata of ["", "http://a.example/", "/x", "https://a.example/\u00e9", "https://a.example/ b"]
     ) {
@@ -35,7 +35,7 @@ describe("HttpSecurityOptions", () => {
     assert.strictEqual(pathOf({ resourceMetadata: "https://a.example/.well-known/x" }), undefined)
   })
 
-  it("[R7] refuses a cookie without origins, and origins that browsers don't write", () => {
+  it("[R7] rejects a cookie without origins, and origins in another form than browsers send", () => {
     assert.strictEqual(pathOf({ cookie: { ...cookie, origins: [] } }), "cookie.origins")
     const many = Array.from({ length: 65 }, (_, index) => `https://a${index}.example`)
     assert.strictEqual(pathOf({ cookie: { ...cookie, origins: many } }), "cookie.origins")
@@ -56,7 +56,7 @@ describe("HttpSecurityOptions", () => {
     assert.strictEqual(pathOf({ cookie: { name: cookie.name } }), "cookie.origins")
   })
 
-  it("[R7] refuses names that are none", () => {
+  it("[R7] rejects invalid names", () => {
     for (const name of ["", "a b", "a=b", "a;b", "a,b", "\"a\"", "x".repeat(129), "\u00e9"]) {
       assert.strictEqual(pathOf({ queryParameter: name }), "queryParameter")
       assert.strictEqual(pathOf({ cookie: { ...cookie, name } }), "cookie.name")

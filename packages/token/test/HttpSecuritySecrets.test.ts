@@ -25,7 +25,7 @@ const subject = "subject-that-nobody-may-see"
 const jti = "jti-that-nobody-may-see"
 const cookie = { name: "__Host-token", origins: ["https://app.example"] }
 
-/** What has to stay inside: names, whole tokens, and each part of them. */
+/** What must not leak: names, whole tokens, and each segment of them. */
 const secretsOf = (tokens: ReadonlyArray<string>) => [
   kid,
   subject,
@@ -33,7 +33,7 @@ const secretsOf = (tokens: ReadonlyArray<string>) => [
   ...tokens.flatMap((token) => [token, ...token.split(".").slice(1)]).filter((part) => part.length > 8)
 ]
 
-/** Every way to send a token, good and bad. */
+/** Every way to send a token, valid and invalid. */
 const sendAll = (
   send: (line: string, ...headers: ReadonlyArray<string>) => Effect.Effect<Received, Error>,
   tokens: ReadonlyArray<string>
@@ -76,8 +76,8 @@ const tokensFor = Effect.gen(function*() {
 })
 
 /**
- * A tracer that writes down each span as it ends, while what is redacted is in context: with every attribute, and the whole
- * of a failure. What an effect succeeds with is nothing that exporters have.
+ * A tracer that records each span when it ends, with the redaction in context: every attribute, and the whole cause of a
+ * failure. Exporters do not get the success value of an effect.
  */
 const writingTracer = (written: Array<{ readonly kind: string; readonly text: string }>) =>
   Tracer.make({
@@ -95,7 +95,7 @@ const writingTracer = (written: Array<{ readonly kind: string; readonly text: st
     }
   })
 
-/** All that leaves the process but the tokens' own requests: log, spans with every header, metrics, answers. */
+/** Everything that leaves the process except the requests with tokens: logs, spans with every header, metrics, responses. */
 const everything = Effect.fnUntraced(function*(variant: Variant, isDown: boolean) {
   const { lines, record } = recording()
   const spans: Array<{ readonly kind: string; readonly text: string }> = []
@@ -123,8 +123,8 @@ const everything = Effect.fnUntraced(function*(variant: Variant, isDown: boolean
 describe("HttpSecurity", () => {
   for (const [name, variant] of variants) {
     for (const isDown of [false, true]) {
-      const keys = isDown ? "can't be had" : "are there"
-      it.live(`[R21] [T5] [K-27] no token, kid or subject leaves ${name} by log, span, metric or answer, where keys ${keys}`, () =>
+      const keys = isDown ? "are unavailable" : "are available"
+      it.live(`[R21] [T5] [K-27] no token, kid or subject leaves ${name} in a log, span, metric or response, where keys ${keys}`, () =>
         Effect.gen(function*() {
           const { answers, lines, metrics, secrets, spans } = yield* everything(variant, isDown)
           const texts = [
@@ -136,11 +136,11 @@ describe("HttpSecurity", () => {
           for (const text of texts) {
             for (const secret of secrets) assert.notInclude(text, secret)
           }
-          // What is searched has all that it is to have.
+          // The searched text contains everything that it should.
           assert.strictEqual(spans.filter(({ kind }) => kind === "server").length, answers.length)
           assert.isAtLeast(answers.filter(({ status }) => status === (isDown ? 503 : 200)).length, isDown ? 10 : 3)
           const shown = texts.join("\n")
-          for (const part of ["access_token=REDACTED", "A request was refused", "keelson.error_code", "<redacted>"]) {
+          for (const part of ["access_token=REDACTED", "Request rejected", "keelson.error_code", "<redacted>"]) {
             assert.include(shown, part)
           }
         }))
@@ -158,7 +158,7 @@ describe("HttpSecurity", () => {
       assert.include(spans.map(spanText).join("\n"), token)
     }))
 
-  it.live("leaves the code of the validator on the span, and tells the caller less", () =>
+  it.live("adds the validator's code to the span, and tells the caller less", () =>
     Effect.gen(function*() {
       const { lines, record, spans } = recording()
       const token = yield* tokenWith({ aud: "another" })
@@ -168,7 +168,7 @@ describe("HttpSecurity", () => {
       }))
       const server = spans.find(({ kind }) => kind === "server")
       assert.strictEqual(server?.attributes.get("keelson.error_code"), "JWT-005")
-      assert.isTrue(lines.some((line) => line.includes("A request was refused") && line.includes("JWT-005")))
+      assert.isTrue(lines.some((line) => line.includes("Request rejected") && line.includes("JWT-005")))
       assert.notInclude(text, "JWT-005")
       assert.notInclude(text.toLowerCase(), "audience")
     }))

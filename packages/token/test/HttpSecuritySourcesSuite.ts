@@ -24,7 +24,7 @@ const otherOrigin = {
   cache: "no-store"
 }
 
-/** How every way to protect an API has to find tokens in a request. */
+/** Tests of finding tokens in requests, for every way to protect an API. */
 export const httpSecuritySourcesSuite = (variant: Variant): void => {
   const test = (title: string, body: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => body)
 
@@ -41,7 +41,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
-    "[R7] [K-27] refuses with 400 what is no token, or more than one, in Authorization",
+    "[R7] [K-27] rejects with 400 a malformed token, or several, in Authorization",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const token = yield* tokenWith()
@@ -68,7 +68,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
-    "[R7] [K-27] refuses two Authorization headers with 400, whichever is good",
+    "[R7] [K-27] rejects two Authorization headers with 400, whichever is valid",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const good = bearer(yield* tokenWith())
@@ -80,7 +80,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
-    "[R7] [K-27] counts no header of another name for a second one, however long it is and whatever it says",
+    "[R7] [K-27] does not count a header of another name as a second one",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const others = ["X-Header-1234: a", "X-Header-1234: b", "Accept: authorization", "Accept: authorization"]
@@ -89,7 +89,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
-    "[R7] [K-27] takes other schemes, and a header without value, for no credentials",
+    "[R7] [K-27] treats other schemes, and an empty header, as missing credentials",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const token = yield* tokenWith()
@@ -102,7 +102,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
-    "[R7] [K-27] looks into neither URL nor cookies by default",
+    "[R7] [K-27] ignores URL and cookies by default",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const token = yield* tokenWith()
@@ -112,14 +112,14 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
       ]
       const [line = "", header = ""] = elsewhere
       assert.deepStrictEqual(problemOf(yield* send(line, header)), missing)
-      // What is not looked at is no second token either.
+      // A source that is not enabled does not count as a second token.
       const received = yield* send(line, header, bearer(token))
       assert.deepStrictEqual([received.status, received.headers["cache-control"]], [200, undefined])
     })
   )
 
   test(
-    "[R7] takes a token from the URL with GET alone, and lets nobody keep what it gives",
+    "[R7] accepts a token in the URL with GET only, and forbids caching of the response",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant, inQuery, redacted)
       const token = yield* tokenWith()
@@ -127,7 +127,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
       assert.deepStrictEqual([good.status, good.headers["cache-control"]], [200, "private, no-store"])
       const kept = { cache: "private, no-store" }
       assert.deepStrictEqual(problemOf(yield* send("GET /me?access_token=a.b.c")), { ...invalid, ...kept })
-      const forGet = { ...badRequest("An access token in the query is for GET only"), ...kept }
+      const forGet = { ...badRequest("An access token in the query is only allowed with GET"), ...kept }
       assert.deepStrictEqual(problemOf(yield* send(`POST /me?access_token=${token}`)), forGet)
       const head = yield* send(`HEAD /me?access_token=${token}`)
       assert.deepStrictEqual([head.status, head.headers["cache-control"]], [400, "private, no-store"])
@@ -157,7 +157,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
-    "[R7] takes a token from the cookie that is named, and has shared caches keep away from the answer",
+    "[R7] accepts a token in the named cookie, and keeps shared caches from storing the response",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant, { cookie })
       const token = yield* tokenWith()
@@ -176,7 +176,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
-    "[R7] takes a cookie with a method that may change something from listed origins alone",
+    "[R7] accepts a cookie with an unsafe method from listed origins only",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant, { cookie })
       const asCookie = `Cookie: ${cookie.name}=${yield* tokenWith()}`
@@ -198,7 +198,7 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
       const socket = ["Upgrade: websocket", "Connection: upgrade", "Origin: https://evil.example"]
       assert.strictEqual((yield* send("GET /me", asCookie, "Origin: https://evil.example")).status, 200)
       assert.strictEqual((yield* send("GET /me", asCookie, ...socket)).status, 403)
-      // A token that no browser sends by itself needs no origin.
+      // A token that browsers do not send automatically requires no origin.
       assert.strictEqual((yield* send("POST /me", bearer(yield* tokenWith()))).status, 200)
     })
   )

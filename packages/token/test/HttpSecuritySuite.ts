@@ -5,7 +5,7 @@ import { Duration, Effect, Layer, References, type Scope } from "effect"
 import type { HttpSecurityOptions } from "../src/index.ts"
 import { bearer, keysDown, type Received, serve, tokensOf, type Variant } from "./protectedServer.ts"
 
-/** A problem as it came: what tests compare of it. */
+/** The members of problem details that tests compare. */
 export const problemOf = ({ headers, json, status }: Received) => ({
   status,
   challenge: headers["www-authenticate"],
@@ -31,17 +31,17 @@ export const invalid = problem(
 export const badRequest = (description: string) =>
   problem(400, "JWT-011", `Bearer realm="api", error="invalid_request", error_description="${description}"`)
 export const several = badRequest("The request has more than one access token")
-export const malformed = badRequest("The access token is not sent in a proper form")
+export const malformed = badRequest("The access token is malformed")
 
-/** A token that a good key signed, with claims of its own. */
+/** A token with changed claims, signed by a trusted key. */
 export const tokenWith = Effect.fnUntraced(function*(claims: Readonly<Record<string, unknown>> = {}) {
   return yield* sign(yield* pairOf("ES256"), { ...(yield* goodClaims), ...claims })
 })
 
-/** Without the log of the server. */
+/** Silences the server's log. */
 export const quiet = Layer.succeed(References.MinimumLogLevel, "None")
 
-/** A server whose keys are there. */
+/** A server whose keys are available. */
 export const protectedServer = Effect.fnUntraced(function*(
   variant: Variant,
   options?: HttpSecurityOptions.Options,
@@ -50,12 +50,12 @@ export const protectedServer = Effect.fnUntraced(function*(
   return yield* serve(variant, tokensOf(keysOf([yield* pairOf("ES256")])), options, Layer.merge(quiet, around))
 })
 
-/** How every way to protect an API has to behave. */
+/** Tests for every way to protect an API. */
 export const httpSecuritySuite = (variant: Variant): void => {
   const test = (title: string, body: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => body)
 
   test(
-    "[K-26] lets in a good token, whose claims the handler gets by its own tag",
+    "[K-26] accepts a valid token, and provides its claims to the handler",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const token = yield* tokenWith({ scope: "a reports:read", roles: ["admin"] })
@@ -68,13 +68,13 @@ export const httpSecuritySuite = (variant: Variant): void => {
   )
 
   test(
-    "[S3-06] answers a request without a token with 401 and a challenge that tells no error",
+    "[S3-06] responds to a request without a token with 401 and a challenge without an error",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const received = yield* send("GET /me")
       assert.deepStrictEqual(problemOf(received), missing)
       assert.deepInclude(received.json, {
-        title: "The request carries no token.",
+        title: "The request has no token.",
         status: 401,
         category: "AUTHENTICATION",
         details: {}
@@ -84,7 +84,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
   )
 
   test(
-    "[S0-25] tells an expired token from all others, and nothing of why others are refused",
+    "[S0-25] distinguishes expired tokens only, and does not say why others are rejected",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant)
       const refused = yield* Effect.all([
@@ -111,14 +111,14 @@ export const httpSecuritySuite = (variant: Variant): void => {
         problem(
           401,
           "TOK-002",
-          "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is past its expiry\""
+          "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is expired\""
         )
       )
     })
   )
 
   test(
-    "[T6] [K-03] answers 503 with Retry-After while keys can't be had, and never 401",
+    "[T6] [K-03] responds with 503 and Retry-After while keys are unavailable, and never with 401",
     Effect.gen(function*() {
       const down = (retryAfter?: Duration.Duration) =>
         serve(variant, tokensOf(keysDown(new JwksError.JwksUnavailable({ retryAfter }))), {}, quiet)
@@ -143,14 +143,17 @@ export const httpSecuritySuite = (variant: Variant): void => {
             scope === undefined ? "" : `, scope="${scope}"`
           }`
         )
-      const lacking = "The access token lacks a scope that this needs"
+      const lacking = "The access token lacks a required scope"
       const weak = bearer(yield* tokenWith({ scope: "reports:write reports:rea" }))
       const report = yield* send("POST /reports", weak)
       assert.deepStrictEqual(problemOf(report), refusal(lacking, "reports:read reports:write"))
       assert.deepInclude(report.json, { details: { scopes: ["reports:read", "reports:write"] } })
       assert.deepStrictEqual(problemOf(yield* send("GET /reports", weak)), refusal(lacking, "reports:read"))
       for (const path of ["/admin", "/audit", "/web"]) {
-        assert.deepStrictEqual(problemOf(yield* send(`GET ${path}`, weak)), refusal("The caller may not do this"))
+        assert.deepStrictEqual(
+          problemOf(yield* send(`GET ${path}`, weak)),
+          refusal("The caller is not allowed to do this")
+        )
       }
     })
   )
@@ -196,7 +199,7 @@ export const httpSecuritySuite = (variant: Variant): void => {
       const denied = yield* send("GET /admin", bearer(yield* tokenWith()))
       assert.strictEqual(
         denied.headers["www-authenticate"],
-        `${realm}, error="insufficient_scope", error_description="The caller may not do this", ` +
+        `${realm}, error="insufficient_scope", error_description="The caller is not allowed to do this", ` +
           `resource_metadata="${resourceMetadata}"`
       )
     })

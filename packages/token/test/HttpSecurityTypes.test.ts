@@ -1,4 +1,4 @@
-// @effect-diagnostics missingEffectContext:off -- what must not compile is shown here
+// @effect-diagnostics missingEffectContext:off -- this file contains code that must not compile
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { type Context, Effect, type Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -18,29 +18,29 @@ describe("HttpSecurity types", () => {
       Effect.Effect<Principal.Principal<Claims.AccessToken>, HttpSecurityError.Forbidden, Caller>
     >()
     assert.strictEqual(Caller.key, "test/Caller")
-    // @ts-expect-error: a guard without a scope would let everybody pass
+    // @ts-expect-error: a check without a scope would accept every caller
     expectTypeOf(Caller.requireScopes).toBeCallableWith()
   })
 
-  it("[K-26] needs a validator whose claims are those of the principal, or more", () => {
+  it("[K-26] requires a validator with the principal's claims, or more", () => {
     assert.isDefined(HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller }))
     assert.isDefined(HttpSecurity.middleware({ validator: Tokens, principal: PlainCaller }))
     // @ts-expect-error: a plain token has no client_id
     HttpSecurity.middleware({ validator: Plain, principal: Caller })
-    // @ts-expect-error: handlers of this middleware are promised another principal
+    // @ts-expect-error: this middleware provides another principal
     HttpSecurity.layer(Authenticated, { validator: Plain, principal: PlainCaller })
     // @ts-expect-error: there is no such option
     HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller, realms: "x" })
   })
 
-  it("[K-26] puts scopes on endpoints by a middleware of its own alone, since others would not ask for them", () => {
+  it("[K-26] only adds scopes together with its own middleware, since others would not check them", () => {
     const endpoint = HttpApiEndpoint.get("one", "/one")
     assert.isTrue(endpoint.pipe(HttpSecurity.requireScopes(Authenticated, "a")).middlewares.has(Authenticated))
-    // @ts-expect-error: this one is Effect's
+    // @ts-expect-error: this error is Effect's
     endpoint.pipe(HttpSecurity.requireScopes(HttpApiMiddleware.ProblemDetails, "a"))
   })
 
-  it("[K-26] leaves a route that needs the principal without one until the middleware is there", () => {
+  it("[K-26] a route that requires the principal does not compile without the middleware", () => {
     const route = HttpRouter.add("GET", "/", Effect.map(Caller, () => HttpServerResponse.empty()))
     assert.isDefined(route)
     expectTypeOf<Layer.Services<typeof route>>().toEqualTypeOf<

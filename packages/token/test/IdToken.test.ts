@@ -27,7 +27,7 @@ const scene = Effect.fnUntraced(
 )
 
 describe("ID tokens", () => {
-  it.effect("[K-08] a nonce has to be asked for, and to be the one that is expected", () =>
+  it.effect("[K-08] a nonce must be given, and must match", () =>
     Effect.gen(function*() {
       const { logins, signed } = yield* scene()
       const token = yield* signed()
@@ -43,7 +43,7 @@ describe("ID tokens", () => {
       )
     }))
 
-  it.effect("[K-08] where it is optional, one that is expected is still checked", () =>
+  it.effect("[K-08] an optional nonce is checked where the call gives one", () =>
     Effect.gen(function*() {
       const { logins, signed } = yield* scene({ nonce: "optional" })
       const token = yield* signed()
@@ -52,7 +52,7 @@ describe("ID tokens", () => {
       assert.strictEqual((yield* reasonOf(logins.validateWith(token, { nonce: "n-2" })))._tag, "ClaimRejected")
     }))
 
-  it.effect("[K-08] azp is this client where it is there, and has to be there beside several audiences", () =>
+  it.effect("[K-08] azp must be this client, and is required with several audiences", () =>
     Effect.gen(function*() {
       const { logins, signed } = yield* scene({ nonce: "optional" })
       const rejected = { _tag: "ClaimRejected", claim: "azp" } as const
@@ -68,7 +68,7 @@ describe("ID tokens", () => {
       assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({ ...several, azp: "other" }))), rejected)
     }))
 
-  it.effect("[K-08] at_hash has to fit the access token that came with it", () =>
+  it.effect("[K-08] at_hash must match the access token", () =>
     Effect.gen(function*() {
       for (const [alg, hash] of [["ES256", "SHA-256"], ["EdDSA", "SHA-512"]] as const) {
         const { logins, signed } = yield* scene({ nonce: "optional" }, alg)
@@ -78,8 +78,8 @@ describe("ID tokens", () => {
         // The example of OpenID Connect Core 1.0, A.3.
         if (hash === "SHA-256") assert.strictEqual(half, "77QmUPtjPfzWtF2AnpK9RQ")
         const token = yield* signed({ at_hash: half })
-        const found = yield* logins.validateWith(token, { accessToken: Redacted.make(accessToken) })
-        assert.strictEqual(found.claims.at_hash, half)
+        const validated = yield* logins.validateWith(token, { accessToken: Redacted.make(accessToken) })
+        assert.strictEqual(validated.claims.at_hash, half)
         assert.deepStrictEqual(
           yield* reasonOf(logins.validateWith(token, { accessToken: `${accessToken}x` })),
           { _tag: "ClaimRejected", claim: "at_hash" }

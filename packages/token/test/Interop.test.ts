@@ -1,4 +1,4 @@
-/** Tokens that others made: a certified OpenID provider, and two widely used libraries. */
+/** Tokens of other implementations: a certified OpenID provider, and two widely used libraries. */
 import { assert, describe, it } from "@effect/vitest"
 import { KeySource, StaticKeys } from "@keelson/jwks"
 import { localEgress, plain } from "@keelson/testing/keyOrigin"
@@ -9,7 +9,7 @@ import { Clock, Effect, Layer, Redacted } from "effect"
 import { createSigner } from "fast-jwt"
 import jsonwebtoken from "jsonwebtoken"
 import { createPublicKey, KeyObject } from "node:crypto"
-import { type TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { ValidationPolicy } from "../src/index.ts"
 
 const publicAlgorithms = ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] as const
 type PublicAlgorithm = (typeof publicAlgorithms)[number]
@@ -21,7 +21,7 @@ const secretKeys = (from = issuer) =>
 const policyOf = (alg: PublicAlgorithm | "HS256", from = issuer, to = audience) =>
   ValidationPolicy.accessToken({ issuers: [from], audiences: [to], algorithms: [alg] })
 
-/** A private key in PEM, and every source of its public one: as it is given, and as an issuer publishes it. */
+/** A private key in PEM, and key sources of its public key: static, and published by an issuer. */
 const keyOf = (alg: PublicAlgorithm) =>
   Effect.map(pairOf(alg), ({ privateKey, publicJwk }) => {
     const { alg: _, kid: __, ...material } = publicJwk
@@ -42,17 +42,17 @@ const keyOf = (alg: PublicAlgorithm) =>
     }
   })
 
-/** What the libraries sign: dates and names are theirs. */
+/** The claims that the libraries sign; they add dates and names themselves. */
 const claimsNow = Effect.map(Clock.currentTimeMillis, (millis) => {
   const now = Math.floor(millis / 1000)
   return { iss: issuer, aud: audience, sub: "user-1", client_id: "client-1", jti: "token-1", iat: now, exp: now + 600 }
 })
 type MadeClaims = Effect.Success<typeof claimsNow>
 
-/** Accepts a token for what it is, and not with another signature. */
+/** Asserts that a token is accepted, and rejected with another signature. */
 const accepts = Effect.fnUntraced(function*(
   token: string,
-  policy: TokenValidator.Policy,
+  policy: ValidationPolicy.Options,
   source: Parameters<typeof validatorOf>[1],
   what: string
 ) {

@@ -17,7 +17,7 @@ import { detailsOf, textOf } from "./tokenSupport.ts"
 
 const secret = Redacted.make(clientSecret)
 
-/** A key of the client: its private half, and the public one with its id as the server has it. */
+/** A key of the client: the private key, and the public key with its id for the server. */
 const keyPair = (alg: string, kid: string) =>
   Effect.promise(async () => {
     const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
@@ -40,7 +40,7 @@ describe("OAuthClient at a real authorization server", () => {
       ["client_secret_post", "post", ClientAuth.secretPost(secret)]
     ] as const
     for (const [method, clientId, auth] of cases) {
-      it.live(`[K-10] gives a token by ${method}, its endpoint discovered once`, () =>
+      it.live(`[K-10] acquires a token with ${method}, and discovers the endpoint once`, () =>
         Effect.gen(function*() {
           const server = yield* oauthServer({ ttl: 300 })
           const source = OAuthClient.clientCredentials({
@@ -51,11 +51,11 @@ describe("OAuthClient at a real authorization server", () => {
             allowLocalhost: true
           })
           const provider = yield* providerOver(source)
-          const envelope = yield* provider.get
-          assert.strictEqual(envelope.scope, "read")
-          assert.isTrue(envelope.scoped)
-          assert.strictEqual(envelope.expiresAt.wall - envelope.issuedAt.wall, 300_000)
-          assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, clientId)
+          const token = yield* provider.get
+          assert.strictEqual(token.scope, "read")
+          assert.isTrue(token.scoped)
+          assert.strictEqual(token.expiresAt.wall - token.issuedAt.wall, 300_000)
+          assert.strictEqual((yield* server.find(textOf(token)))?.clientId, clientId)
           yield* provider.refresh
           assert.deepStrictEqual(server.paths, ["/.well-known/openid-configuration"])
           assert.strictEqual(server.requests.length, 2)
@@ -64,7 +64,7 @@ describe("OAuthClient at a real authorization server", () => {
     }
 
     for (const alg of ["RS256", "PS256", "ES256", "Ed25519"]) {
-      it.live(`[K-10] gives a token by private_key_jwt with ${alg}, at an explicit endpoint`, () =>
+      it.live(`[K-10] acquires a token with private_key_jwt and ${alg}, at an explicit endpoint`, () =>
         Effect.gen(function*() {
           const { jwk, key } = yield* keyPair(alg, "one")
           const server = yield* oauthServer({ keys: [jwk] })
@@ -75,13 +75,13 @@ describe("OAuthClient at a real authorization server", () => {
             auth: ClientAuth.privateKeyJwt(key),
             allowLocalhost: true
           })
-          const envelope = yield* (yield* providerOver(source)).get
-          assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "signer")
+          const token = yield* (yield* providerOver(source)).get
+          assert.strictEqual((yield* server.find(textOf(token)))?.clientId, "signer")
           assert.deepStrictEqual(server.paths, [])
         }).pipe(Effect.scoped, quiet))
     }
 
-    it.live("the client's own key may be rotated: the next assertion is signed by the new one", () =>
+    it.live("the client's key can be rotated: the new key signs the next assertion", () =>
       Effect.gen(function*() {
         const [one, two] = [yield* keyPair("ES256", "one"), yield* keyPair("ES256", "two")]
         const server = yield* oauthServer({ keys: [one.jwk, two.jwk] })
@@ -123,7 +123,7 @@ describe("OAuthClient at a real authorization server", () => {
         assert.strictEqual(claims[0]?.exp, iats[0]! + 60)
       }).pipe(Effect.scoped, quiet))
 
-    it.live("[R15] an OAuth error is told by its registered name, and is never retried", () =>
+    it.live("[R15] an OAuth error is reported by its registered name and never retried", () =>
       Effect.gen(function*() {
         const server = yield* oauthServer()
         const source = OAuthClient.clientCredentials({
@@ -144,7 +144,7 @@ describe("OAuthClient at a real authorization server", () => {
         assert.strictEqual(server.requests.length, 1)
       }).pipe(Effect.scoped, quiet))
 
-    it.live("reads its options, secrets and key as data", () =>
+    it.live("accepts options, secrets and key as data", () =>
       Effect.gen(function*() {
         const { jwk, privateJwk } = yield* keyPair("ES256", "one")
         const server = yield* oauthServer({ keys: [jwk] })
@@ -155,14 +155,14 @@ describe("OAuthClient at a real authorization server", () => {
           privateKey: JSON.stringify(privateJwk),
           allowLocalhost: true
         })
-        const envelope = yield* (yield* providerOver(yield* OAuthClient.fromOptions(options))).get
-        assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "signer")
+        const token = yield* (yield* providerOver(yield* OAuthClient.fromOptions(options))).get
+        assert.strictEqual((yield* server.find(textOf(token)))?.clientId, "signer")
       }).pipe(Effect.scoped, quiet))
   })
 })
 
 describe("OAuthClient", () => {
-  it.effect("[R29] assertions live by Effect's clock", () =>
+  it.effect("[R29] assertions expire by Effect's clock", () =>
     Effect.gen(function*() {
       const { key } = yield* keyPair("ES256", "one")
       const bodies: Array<string> = []

@@ -7,7 +7,7 @@ const auth = ClientAuth.secretBasic(Redacted.make("secret"))
 const base = { issuer: "https://idp.example", clientId: "client", clientSecret: "secret" }
 
 describe("OAuthOptions", () => {
-  it.effect("[S2-24] [S3-23] come from a file, with `${VAR}`, and from the environment; secrets are redacted", () =>
+  it.effect("[S2-24] [S3-23] are read from a file with `${VAR}` and from the environment; secrets are redacted", () =>
     Effect.gen(function*() {
       const text = JSON.stringify({ oauth: { ...base, clientSecret: "${SECRET}", requestTimeout: "5 seconds" } })
       const env = {
@@ -34,7 +34,7 @@ describe("OAuthOptions", () => {
       }
     }))
 
-  it.effect("[S3-35] one request may take 30 seconds, unless it is told otherwise", () =>
+  it.effect("[S3-35] the default time limit of a request is 30 seconds", () =>
     Effect.map(
       OAuthOptions.decode(base),
       ({ requestTimeout }) => assert.deepStrictEqual(requestTimeout, Duration.seconds(30))
@@ -65,7 +65,7 @@ describe("OAuthOptions", () => {
     [{ ...base, scpoe: "a" }, "scpoe"]
   ]
   for (const [input, path] of wrong) {
-    it.effect(`${JSON.stringify(input)} is refused, naming ${path}`, () =>
+    it.effect(`${JSON.stringify(input)} fails, naming ${path}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(OAuthOptions.decode(input))
         assert.strictEqual(error.code, "INVALID_CONFIG")
@@ -73,14 +73,14 @@ describe("OAuthOptions", () => {
       }))
   }
 
-  it.effect("this machine may be asked by http where that is allowed", () =>
+  it.effect("http to this machine is accepted with allowLocalhost", () =>
     Effect.gen(function*() {
       for (const host of ["localhost", "127.0.0.1:8080", "127.1.2.3", "[::1]:1"]) {
         yield* OAuthOptions.decode({ ...base, issuer: `http://${host}`, allowLocalhost: true })
       }
     }))
 
-  it("in code, a mistake is thrown when the source is made", () => {
+  it("the constructor of a source throws on a wrong option", () => {
     const make = (options: Partial<OAuthClient.Options>) => () =>
       OAuthClient.clientCredentials({ issuer: "https://idp.example", clientId: "client", auth, ...options })
     assert.doesNotThrow(make({ parameters: { tenant: "one" } }))
@@ -90,13 +90,13 @@ describe("OAuthOptions", () => {
     assert.throws(make({ parameters: { refresh_token: "x" } }), /parameters/)
   })
 
-  it("from code, options with secrets are the same", () => {
+  it("make accepts redacted secrets", () => {
     const options = OAuthOptions.make({ ...base, clientSecret: Redacted.make("secret") })
     assert.strictEqual(options.clientSecret && Redacted.value(options.clientSecret), "secret")
     assert.throws(() => OAuthOptions.make({ clientId: "client" }), KeelsonError.ConfigurationError)
   })
 
-  it.effect("a private key of no use is told when the source is made", () =>
+  it.effect("sourcesFromOptions fails on an unusable private key", () =>
     Effect.gen(function*() {
       const options = yield* OAuthOptions.decode({
         issuer: "https://idp.example",

@@ -8,7 +8,7 @@ import { detailsOf, textOf } from "./tokenSupport.ts"
 
 const retry = { maxAttempts: 4, strategy: "fixed", initialDelay: "1 millis", jitter: "none" } as const
 
-/** A store that keeps all that it ever held, and fails while it is told to. */
+/** A store that records every refresh token, and fails on demand. */
 const storeOf = (first: string) => {
   const saved: Array<string> = []
   const script = { isDown: false }
@@ -35,7 +35,7 @@ const sourceOf = (server: OAuthServer, store: RefreshTokenStore.RefreshTokenStor
     rotates
   })
 
-/** A provider over a real server, and all that a test looks at. */
+/** A provider over a real server, with what the tests check. */
 const setUp = Effect.fnUntraced(function*(options: { readonly rotates?: boolean } = {}) {
   const server = yield* oauthServer(options)
   const first = yield* server.refreshToken
@@ -47,11 +47,11 @@ const setUp = Effect.fnUntraced(function*(options: { readonly rotates?: boolean 
 })
 
 describe("OAuthClient.refreshToken at a real authorization server", () => {
-  it.live("[R14] sends each refresh token once, and stores the next one before the access token is handed out", () =>
+  it.live("[R14] sends each refresh token once, and saves the next one before returning the access token", () =>
     Effect.gen(function*() {
       const { first, provider, saved, sent, server } = yield* setUp()
-      const envelope = yield* provider.get
-      assert.strictEqual((yield* server.find(textOf(envelope)))?.clientId, "web")
+      const token = yield* provider.get
+      assert.strictEqual((yield* server.find(textOf(token)))?.clientId, "web")
       assert.strictEqual(saved.length, 1)
       yield* provider.refresh
       assert.deepStrictEqual(sent(), [first, saved[0] ?? null])
@@ -68,7 +68,7 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       assert.deepStrictEqual(saved, [])
     }).pipe(Effect.scoped, quiet))
 
-  it.live("[R14] after an answer that was lost it is not sent again, by no retry and no other caller", () =>
+  it.live("[R14] after a lost response a refresh token is not sent again, neither by a retry nor for another caller", () =>
     Effect.gen(function*() {
       const { first, provider, sent, server } = yield* setUp()
       server.losesAnswers = true
@@ -80,7 +80,7 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       assert.deepStrictEqual(sent(), [first])
     }).pipe(Effect.scoped, quiet))
 
-  it.live("[R14] `resend` sends it again; a server that had used it turns it down, for good", () =>
+  it.live("[R14] `resend` sends it again; if the server had used it, it is rejected permanently", () =>
     Effect.gen(function*() {
       const { first, provider, sent, server, source } = yield* setUp()
       server.losesAnswers = true
@@ -94,7 +94,7 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       assert.deepStrictEqual(sent(), [first, first])
     }).pipe(Effect.scoped, quiet))
 
-  it.live("another refresh token in the store ends the doubt", () =>
+  it.live("another refresh token in the store is sent again", () =>
     Effect.gen(function*() {
       const { provider, server, store } = yield* setUp()
       server.losesAnswers = true
@@ -104,7 +104,7 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       assert.strictEqual((yield* server.find(textOf(yield* provider.get)))?.clientId, "web")
     }).pipe(Effect.scoped, quiet))
 
-  it.live("[R14] where the new one cannot be stored, no token is handed out, and it is stored before anything else", () =>
+  it.live("[R14] if the new refresh token cannot be saved, no token is returned, and it is saved before the next request", () =>
     Effect.gen(function*() {
       const { first, provider, saved, script, sent } = yield* setUp()
       script.isDown = true
@@ -129,7 +129,7 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       assert.deepStrictEqual(sent(), [first, ...saved.slice(0, 2)])
     }).pipe(Effect.scoped, quiet))
 
-  it.live("a server that got nothing, or said so, has not used it", () =>
+  it.live("a request that the server did not receive or rejected does not spend the refresh token", () =>
     Effect.gen(function*() {
       const { first, provider, sent, server } = yield* setUp()
       server.fault = (response, number) => number < 3 && response.writeHead(number === 1 ? 429 : 503).end() === response
@@ -151,7 +151,7 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       ["ended by an alert", "TLS_FAILED", { code: "EPROTO", syscall: "read" }, true]
     ] as const
   ) {
-    it.live(`[R14] after a connection that was ${what} it is ${isDoubtful ? "in doubt" : "sent again"}`, () =>
+    it.live(`[R14] after a connection that was ${what} it is ${isDoubtful ? "not sent again" : "sent again"}`, () =>
       Effect.gen(function*() {
         const sent: Array<string> = []
         const lost = HttpClient.make((request) => {

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { KeelsonError } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { Effect, Logger } from "effect"
 import { inspect } from "node:util"
@@ -45,7 +46,7 @@ describe("Principal", () => {
     assert.isTrue(caller.hasRole("admin"))
   })
 
-  it("is not changed by who changes the set of scopes that it gave", () => {
+  it("does not change when a returned set of scopes is changed", () => {
     const caller = callerOf()
     const scopes = caller.scopes
     if (scopes instanceof Set) scopes.add("c")
@@ -53,7 +54,7 @@ describe("Principal", () => {
     assert.isFalse(caller.scopes.has("c"))
   })
 
-  it("takes roles from the claim of that name where it is a list of text, or from where the tag says", () => {
+  it("takes roles from an array of strings in roles, or from the option of the tag", () => {
     for (const roles of [undefined, "admin", { admin: true }, ["admin", 1], null]) {
       assert.deepStrictEqual(callerOf(roles).roles, [])
     }
@@ -86,7 +87,7 @@ describe("Principal", () => {
       }
     }).pipe(Effect.runPromise))
 
-  it.effect("gives the principal to who passes a guard, and Forbidden to who does not", () =>
+  it.effect("a check returns the principal, or fails with Forbidden", () =>
     Effect.gen(function*() {
       const caller = callerOf(["admin", "auditor"])
       const passes = <E>(guard: Effect.Effect<Principal.Principal<MyClaims>, E, Caller>) =>
@@ -111,7 +112,7 @@ describe("Principal", () => {
       )
     }))
 
-  it.effect("names lacking scopes, and nothing of roles and predicates", () =>
+  it.effect("names missing scopes, but neither roles nor predicates", () =>
     Effect.gen(function*() {
       const caller = callerOf()
       const refused = <E>(self: Effect.Effect<unknown, E, Caller>) =>
@@ -128,17 +129,17 @@ describe("Principal", () => {
       const role = yield* refused(Caller.requireRoles("owner"))
       assert.deepInclude(role, { scopes: [], details: {} })
       assert.notInclude(JSON.stringify(role) + role.challenge, "owner")
-      assert.deepInclude(yield* refused(caller.deny), { message: "The caller may not do this" })
+      assert.deepInclude(yield* refused(caller.deny), { message: "The caller is not allowed to do this" })
     }))
 
-  it("[K-26] refuses scopes that no token can have, where a guard is made", () => {
+  it("[K-26] throws for text that is not a scope, where the check is created", () => {
     for (const scope of ["", "a b", "a\"b", "a\r\nx: y", "\u00e9", "x".repeat(257)]) {
-      assert.throws(() => Caller.requireScopes(scope), TypeError)
-      assert.throws(() => Caller.requireAnyScope("a", scope), TypeError)
-      assert.throws(() => callerOf().denyScopes("a", scope), TypeError)
+      assert.throws(() => Caller.requireScopes(scope), KeelsonError.ConfigurationError)
+      assert.throws(() => Caller.requireAnyScope("a", scope), KeelsonError.ConfigurationError)
+      assert.throws(() => callerOf().denyScopes("a", scope), KeelsonError.ConfigurationError)
     }
     const many = Array.from({ length: 65 }, (_, index) => `s${index}`)
-    assert.throws(() => Caller.requireScopes("a", ...many.slice(1)), TypeError)
+    assert.throws(() => Caller.requireScopes("a", ...many.slice(1)), KeelsonError.ConfigurationError)
     assert.doesNotThrow(() => Caller.requireScopes("a", ...many.slice(2)))
   })
 })

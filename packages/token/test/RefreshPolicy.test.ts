@@ -13,7 +13,7 @@ const planOf = (policy: RefreshPolicy.RefreshPolicy, seconds: number | undefined
     lifetime: Duration.toSeconds(plan.lifetime),
     refreshAfter: Duration.toSeconds(plan.refreshAfter),
     usableFor: Duration.toSeconds(plan.usableFor),
-    isCut: plan.isCut
+    isLimited: plan.isLimited
   }
 }
 
@@ -47,7 +47,7 @@ describe("RefreshPolicy", () => {
       })
     }
 
-    it("[S2-06] an explicit threshold is used as it is, the cooldown holding up what would be due at once", () => {
+    it("[S2-06] an explicit threshold is used unchanged, and the cooldown delays a refresh that would be due at once", () => {
       const policy = RefreshPolicy.make({ threshold: "10 minutes", jitter: 0 })
       assert.strictEqual(planOf(policy, 1000).refreshAfter, 400)
       // Due from the first moment.
@@ -60,7 +60,7 @@ describe("RefreshPolicy", () => {
       assert.strictEqual(planOf(long, 3600).refreshAfter, 300)
     })
 
-    it("[S2-06] a token that lives shorter than the threshold is refused", () => {
+    it("[S2-06] a token with a lifetime below the threshold is rejected", () => {
       const policy = RefreshPolicy.make({ threshold: "10 minutes" })
       assert.deepStrictEqual(planError(policy, 599), [
         "INVALID_CONFIG",
@@ -70,7 +70,7 @@ describe("RefreshPolicy", () => {
       assert.strictEqual(planError(policy, 600), undefined)
     })
 
-    it("[S3-35] a buffer is cut to half of the lifetime", () => {
+    it("[S3-35] a buffer is limited to half of the lifetime", () => {
       const policy = RefreshPolicy.make({ buffer: "300 seconds", jitter: 0 })
       assert.strictEqual(planOf(policy, 3600).refreshAfter, 3300)
       assert.strictEqual(planOf(policy, 600).refreshAfter, 300)
@@ -79,12 +79,12 @@ describe("RefreshPolicy", () => {
       assert.strictEqual(planOf(RefreshPolicy.make({ buffer: "0 millis" }), 600).usableFor, 600)
     })
 
-    it("[S3-35] a lifetime that is not told is 1 hour, or what the policy says", () => {
+    it("[S3-35] an unstated lifetime is 1 hour, or defaultLifetime", () => {
       assert.strictEqual(planOf(exact, undefined).lifetime, 3600)
       assert.strictEqual(planOf(RefreshPolicy.make({ defaultLifetime: "10 minutes" }), undefined).lifetime, 600)
     })
 
-    it("[S2-04] the least lifetime is 60 seconds", () => {
+    it("[S2-04] the minimum lifetime is 60 seconds", () => {
       assert.strictEqual(planError(exact, 60), undefined)
       for (const lifetime of [59.999, 1, 0]) {
         assert.deepStrictEqual(planError(exact, lifetime), [
@@ -95,10 +95,10 @@ describe("RefreshPolicy", () => {
       }
     })
 
-    it("a longer lifetime than maxLifetime is cut to it", () => {
-      assert.deepInclude(planOf(exact, 86_400), { lifetime: 86_400, isCut: false })
-      assert.deepInclude(planOf(exact, 86_401), { lifetime: 86_400, isCut: true })
-      assert.deepInclude(planOf(exact, 1e300), { lifetime: 86_400, isCut: true })
+    it("a lifetime above maxLifetime is limited to it", () => {
+      assert.deepInclude(planOf(exact, 86_400), { lifetime: 86_400, isLimited: false })
+      assert.deepInclude(planOf(exact, 86_401), { lifetime: 86_400, isLimited: true })
+      assert.deepInclude(planOf(exact, 1e300), { lifetime: 86_400, isLimited: true })
     })
 
     it("[S2-02] jitter brings a refresh forward, by at most a tenth of the threshold", () => {
@@ -113,11 +113,11 @@ describe("RefreshPolicy", () => {
       assert.deepStrictEqual([refreshAfter, usableFor], [48, 54])
     })
 
-    it("[S2-27] the preset of self-signed tokens takes 30 seconds to 1 hour, and refreshes 30 seconds early", () => {
+    it("[S2-27] the preset of self-signed tokens accepts 30 seconds to 1 hour, and refreshes 30 seconds early", () => {
       const policy = { ...RefreshPolicy.selfSigned, jitter: 0 }
       assert.strictEqual(planOf(policy, 3600).refreshAfter, 3570)
       assert.strictEqual(planOf(policy, 30).refreshAfter, 15)
-      assert.deepInclude(planOf(policy, 7200), { lifetime: 3600, isCut: true })
+      assert.deepInclude(planOf(policy, 7200), { lifetime: 3600, isLimited: true })
       assert.strictEqual(planError(policy, 29)?.[1], "lifetime")
     })
   })
@@ -155,7 +155,7 @@ describe("RefreshPolicy", () => {
       [{ escalateAfter: 0 }, "escalateAfter", "a whole number from 1 to 1000"]
     ]
     for (const [options, path, expected] of wrong) {
-      it(`[S2-06] ${JSON.stringify(options)} is refused, naming ${path}`, () => {
+      it(`[S2-06] ${JSON.stringify(options)} fails, naming ${path}`, () => {
         const error = errorOf(() => RefreshPolicy.make(options))
         assert.strictEqual(error?.[0], "INVALID_CONFIG")
         assert.include(JSON.stringify(error?.[1]), path)
@@ -163,7 +163,7 @@ describe("RefreshPolicy", () => {
       })
     }
 
-    it.effect("[S2-24] come from a file and from the environment, by the same names", () =>
+    it.effect("[S2-24] are read from a file and from the environment under the same names", () =>
       Effect.gen(function*() {
         const text = "token:\n  threshold: ${LEFT}\n  cooldown: 1 minute\n  maxSkew: 10 seconds\n"
         const variables = {

@@ -2,18 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Problem } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { makeRedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
-import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign, Tokens } from "@keelson/testing/tokens"
+import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, RevocableTokens, sign } from "@keelson/testing/tokens"
 import { Context, Effect, Layer } from "effect"
 import { Revocation, ValidationPolicy } from "../src/index.ts"
 import { inMillis, unavailable } from "./RevocationSuite.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
 
-/** A validator that asks a list, and the list. */
+/** A validator that checks revocation, and its list. */
 const over = Effect.fnUntraced(function*<E>(list: Layer.Layer<Revocation.Revocation, E>) {
   const keys = keysOf([yield* pairOf("ES256")])
-  const context = yield* Layer.build(Layer.provideMerge(Tokens.layerRevocable(policy), Layer.merge(keys, list)))
-  return { tokens: Context.get(context, Tokens), list: Context.get(context, Revocation.Revocation) }
+  const context = yield* Layer.build(Layer.provideMerge(RevocableTokens.layer(policy), Layer.merge(keys, list)))
+  return { tokens: Context.get(context, RevocableTokens), list: Context.get(context, Revocation.Revocation) }
 })
 
 const signed = Effect.fnUntraced(function*(claims: Readonly<Record<string, unknown>> = {}) {
@@ -21,9 +21,9 @@ const signed = Effect.fnUntraced(function*(claims: Readonly<Record<string, unkno
 })
 
 const revoked = { _tag: "TokenRevoked" } as const
-const untold = { _tag: "RevocationUnavailable" } as const
+const unavailableReason = { _tag: "RevocationUnavailable" } as const
 
-describe("Tokens.layerRevocable", () => {
+describe("A validator that checks revocation", () => {
   const subjects: ReadonlyArray<Revocation.Subject> = [
     { issuer, jti: "token-1" },
     { issuer, sid: "session-1" },
@@ -31,7 +31,7 @@ describe("Tokens.layerRevocable", () => {
   ]
   for (const subject of subjects) {
     const [, kind = ""] = Object.keys(subject)
-    it.effect(`[R6] [T3] [K-04] a token that is remembered stops at once when its ${kind} is revoked, and others go on`, () =>
+    it.effect(`[R6] [T3] [K-04] a cached token is rejected as soon as its ${kind} is revoked, and others are not`, () =>
       Effect.gen(function*() {
         const { list, tokens } = yield* over(Revocation.layerMemory())
         const token = yield* signed({ sid: "session-1" })
@@ -45,7 +45,7 @@ describe("Tokens.layerRevocable", () => {
       }))
   }
 
-  it.effect("[K-04] a token that is revoked is refused at its first use too, as a 401", () =>
+  it.effect("[K-04] a revoked token is rejected at its first use too, with a 401", () =>
     Effect.gen(function*() {
       const { list, tokens } = yield* over(Revocation.layerMemory())
       yield* list.revoke({ issuer, jti: "token-1" }, yield* inMillis(3_600_000))
@@ -54,7 +54,7 @@ describe("Tokens.layerRevocable", () => {
       assert.strictEqual(errorOf(exit).status, 401)
     }))
 
-  it.effect("[T6] [K-03] [R10] a list that does not answer is a 503 for a good token, remembered or not, and changes nothing for a bad one", () =>
+  it.effect("[T6] [K-03] [R10] an unavailable list is a 503 for a valid token, cached or not, and changes nothing for an invalid one", () =>
     Effect.gen(function*() {
       let isDown = false
       const { tokens } = yield* over(Layer.succeed(Revocation.Revocation, {
@@ -69,9 +69,9 @@ describe("Tokens.layerRevocable", () => {
       isDown = true
       for (const good of [token, unseen]) {
         const error = errorOf(yield* Effect.exit(tokens.validate(good)))
-        assert.deepInclude(error.reason, untold)
+        assert.deepInclude(error.reason, unavailableReason)
         assert.strictEqual(error.status, 503)
-        assert.isFalse(error.isRefusal)
+        assert.isFalse(error.isRejection)
       }
       assert.deepInclude(yield* reasonOf(tokens.validate(foreign)), { _tag: "AudienceMismatch" })
       isDown = false
@@ -79,19 +79,19 @@ describe("Tokens.layerRevocable", () => {
     }))
 
   it.live.skipIf(skipReason !== undefined)(
-    "[R10] [T6] [K-03] an outage of Redis is a 503, also for a token that is remembered, and ends with it",
+    "[R10] [T6] [K-03] an outage of Redis is a 503, also for a cached token, until Redis is available again",
     () =>
       Effect.gen(function*() {
         const server = yield* makeRedisServer
         const { list, tokens } = yield* over(Revocation.layerRedis({ redis: server.redis }))
         const token = yield* signed()
-        assert.deepInclude(yield* reasonOf(tokens.validate(token)), untold)
+        assert.deepInclude(yield* reasonOf(tokens.validate(token)), unavailableReason)
         yield* server.start
         yield* Effect.eventually(Effect.tapError(tokens.validate(token), () => Effect.sleep("10 millis")))
         yield* server.freeze
         yield* Effect.ensuring(
           Effect.gen(function*() {
-            assert.deepInclude(yield* reasonOf(tokens.validate(token)), untold)
+            assert.deepInclude(yield* reasonOf(tokens.validate(token)), unavailableReason)
             const until = yield* inMillis(3_600_000)
             assert.strictEqual(yield* unavailable(list.revoke({ issuer, sub: "user-1" }, until)), "store")
             assert.deepInclude(yield* reasonOf(tokens.validate(token)), revoked)
@@ -102,7 +102,7 @@ describe("Tokens.layerRevocable", () => {
   )
 
   it.live.skipIf(skipReason !== undefined)(
-    "[K-04] a token revoked in one process stops at once in another that remembers it",
+    "[K-04] a token revoked in one process is rejected at once in another that has it in its cache",
     () =>
       Effect.gen(function*() {
         const { redis } = yield* redisServer

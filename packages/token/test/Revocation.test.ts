@@ -4,10 +4,10 @@ import { errorOf } from "@keelson/testing/exits"
 import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, ConfigProvider, DateTime, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Revocation } from "../src/index.ts"
+import { Revocation, type RevocationOptions } from "../src/index.ts"
 import { inMillis, issuer, type List, listOf, revocationSuite, revoke, token, unavailable } from "./RevocationSuite.ts"
 
-const memory = (options?: Revocation.MemoryInput) => listOf(Revocation.layerMemory(options))
+const memory = (options?: RevocationOptions.MemoryOptions) => listOf(Revocation.layerMemory(options))
 
 const isRevoked = (list: List, jti: string) => list.isRevoked(token({ jti }))
 
@@ -161,7 +161,7 @@ describe("Revocation.layerMemory", () => {
 
     it.effect("refuses what is out of its range or unknown, naming the path and the bound", () =>
       Effect.gen(function*() {
-        const cases: ReadonlyArray<readonly [Revocation.MemoryInput, string]> = [
+        const cases: ReadonlyArray<readonly [RevocationOptions.MemoryOptions, string]> = [
           [{ maxEntries: 0 }, "maxEntries"],
           [{ maxEntries: 10_000_001 }, "maxEntries"],
           [{ maxBytes: 65_535 }, "maxBytes"],

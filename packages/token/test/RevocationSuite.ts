@@ -7,7 +7,7 @@ export type Identity = Revocation.Identity
 
 export const issuer = "https://idp.example"
 
-/** A token that is known by what is given, and by nothing else. */
+/** A token with the given claims only. */
 export const token = (names: Partial<Identity> = {}): Identity => ({
   iss: issuer,
   jti: undefined,
@@ -17,23 +17,23 @@ export const token = (names: Partial<Identity> = {}): Identity => ({
   ...names
 })
 
-/** A moment so many milliseconds from now, by the clock in context. */
+/** The time in a number of milliseconds from now. */
 export const inMillis = (millis: number) =>
   Effect.map(Clock.currentTimeMillis, (now) => DateTime.makeUnsafe(now + millis))
 
-/** Puts something on a list for tokens that expire in an hour. */
+/** Revokes tokens that expire in an hour. */
 export const revoke = (list: List, subject: Revocation.Subject, life = 3_600_000) =>
   Effect.flatMap(inMillis(life), (until) => list.revoke(subject, until))
 
-/** Why a call was not answered. */
+/** The reason of a `RevocationUnavailable`. */
 export const unavailable = <A>(self: Effect.Effect<A, Revocation.RevocationUnavailable>) =>
   Effect.map(Effect.flip(self), ({ reason }) => reason)
 
-/** A list of a layer, in the scope. */
+/** The list of a layer, built in the scope. */
 export const listOf = <E>(layer: Layer.Layer<Revocation.Revocation, E>): Effect.Effect<List, E, Scope.Scope> =>
   Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, Revocation.Revocation))
 
-/** A clock whose wall stands at a time, while timers go on. */
+/** A clock whose wall time is fixed, while timers continue. */
 const standing = (millis: number) =>
   Effect.map(Clock.Clock, (base): Clock.Clock =>
     Object.create(base, {
@@ -41,7 +41,7 @@ const standing = (millis: number) =>
       currentTimeMillis: { value: Effect.succeed(millis) }
     }))
 
-/** Runs at a time of the wall clock. */
+/** Runs with a fixed wall time. */
 const at = <A, E, R>(millis: number, self: Effect.Effect<A, E, R>) =>
   Effect.flatMap(standing(millis), (clock) => Effect.provideService(self, Clock.Clock, clock))
 
@@ -66,7 +66,7 @@ const oddIds = [
   `${"x".repeat(60_000)}y`
 ]
 
-/** How every back end has to behave: tests for a `describe` of it. `tolerance` is that of the lists, in milliseconds. */
+/** Tests for every back end. `tolerance` is the clock tolerance of the lists, in milliseconds. */
 export const revocationSuite = (make: Effect.Effect<List, unknown, Scope.Scope>, tolerance: number): void => {
   const test = (title: string, body: (list: List) => Effect.Effect<void, unknown>) =>
     it.live(title, () => Effect.flatMap(make, body))
@@ -155,7 +155,7 @@ export const revocationSuite = (make: Effect.Effect<List, unknown, Scope.Scope>,
     Effect.gen(function*() {
       const ids = Array.from({ length: 40 }, (_, place) => `id ${place % 30}`)
       yield* Effect.forEach(ids, (sid) => revoke(list, { issuer, sid }), { concurrency: "unbounded", discard: true })
-      const found = yield* Effect.forEach(ids, (sid) => list.isRevoked(token({ sid })), { concurrency: "unbounded" })
-      assert.isTrue(found.every(Boolean))
+      const results = yield* Effect.forEach(ids, (sid) => list.isRevoked(token({ sid })), { concurrency: "unbounded" })
+      assert.isTrue(results.every(Boolean))
     }))
 }

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorCode, KeelsonError, Problem } from "@keelson/core"
+import { ErrorCode, KeelsonError, Problem, ProblemResponse } from "@keelson/core"
 import { Duration, Effect } from "effect"
 import { TokenError } from "../src/index.ts"
+import { reasonCodes } from "../src/internal/validation/reasonCodes.ts"
 
 /** The code and status of each reason. */
 const table: Readonly<Record<TokenError.Reason["_tag"], readonly [code: TokenError.Code, status: number]>> = {
@@ -23,7 +24,7 @@ const table: Readonly<Record<TokenError.Reason["_tag"], readonly [code: TokenErr
   RevocationUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503]
 }
 
-/** One of each. */
+/** One example of each reason. */
 const reasons: ReadonlyArray<TokenError.Reason> = [
   { _tag: "TokenMalformed", part: "payload", problem: "duplicate" },
   { _tag: "AlgorithmUnsupported" },
@@ -47,7 +48,7 @@ describe("TokenError", () => {
   it.each(reasons)("[S0-25] $_tag has a code and a status of its own", (reason) => {
     const [code, status] = table[reason._tag]
     const error = new TokenError.TokenError(reason)
-    assert.deepStrictEqual([error.code, error.status, error.isRefusal], [code, status, status === 401])
+    assert.deepStrictEqual([error.code, error.status, error.isRejection], [code, status, status === 401])
     assert.isTrue(error instanceof KeelsonError.CodedError)
     assert.strictEqual(Problem.encode(error).http_status, status)
     assert.strictEqual(ErrorCode.codeOf(error), code)
@@ -57,16 +58,16 @@ describe("TokenError", () => {
 
   it("[S0-25] there is one for each tag, and no code is two reasons'", () => {
     assert.deepStrictEqual(new Set(reasons.map(({ _tag }) => _tag)), new Set(Object.keys(table)))
-    assert.strictEqual(new Set(TokenError.allCodes).size, reasons.length)
+    assert.strictEqual(new Set(Object.values(reasonCodes)).size, reasons.length)
   })
 
-  it("tells what is wrong in its message and details, in words of ours", () => {
+  it("describes the problem in its message and details, in fixed words", () => {
     const shown = (reason: TokenError.Reason) => {
       const { details, message } = new TokenError.TokenError(reason)
       return [message, details]
     }
     assert.deepStrictEqual(shown({ _tag: "TokenMalformed", part: "payload", problem: "duplicate" }), [
-      "The token is malformed: payload, duplicate",
+      "The token is malformed (payload: duplicate)",
       { part: "payload", problem: "duplicate" }
     ])
     assert.deepStrictEqual(shown({ _tag: "ClaimMissing", claim: "jti" }), [
@@ -74,21 +75,21 @@ describe("TokenError", () => {
       { claim: "jti" }
     ])
     assert.deepStrictEqual(shown({ _tag: "ClaimInvalid", path: "limits.*" }), [
-      "The claim at limits.* has another shape than expected",
+      "The claim at limits.* does not match its schema",
       { path: "limits.*" }
     ])
     assert.deepStrictEqual(shown({ _tag: "ClaimRejected", claim: "nonce" }), [
-      "The claim nonce is not the one that is expected",
+      "The claim nonce does not have the expected value",
       { claim: "nonce" }
     ])
     assert.deepStrictEqual(shown({ _tag: "TokenExpired" }), ["The token is past its expiry.", {}])
   })
 
-  it("[T6] says when to come back where the keys do", () => {
+  it("[T6] has the retryAfter of the keys", () => {
     const error = new TokenError.TokenError({ _tag: "KeysUnavailable", retryAfter: Duration.millis(2500) })
     assert.deepStrictEqual(error.details, { retry_after_ms: 2500 })
-    assert.strictEqual(Problem.toResponse(error).headers["retry-after"], "3")
-    const refused = Problem.toResponse(new TokenError.TokenError({ _tag: "TokenExpired" }))
+    assert.strictEqual(ProblemResponse.make(error).headers["retry-after"], "3")
+    const refused = ProblemResponse.make(new TokenError.TokenError({ _tag: "TokenExpired" }))
     assert.isUndefined(refused.headers["retry-after"])
   })
 

@@ -9,7 +9,7 @@ const plain: Reply = statuses()
 
 describe("TokenGuard", () => {
   describe("attaching", () => {
-    it.effect("[S2-01] [S2-03] sees to a valid token before every request, and asks for one once", () =>
+    it.effect("[S2-01] [S2-03] obtains a valid token before every request, with one acquisition", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
         const api = scripted(plain)
@@ -41,7 +41,7 @@ describe("TokenGuard", () => {
         assert.deepStrictEqual(new Set(tokensOf(api.received)), new Set(["token-1"]))
       }))
 
-    it.effect("[R12] sends nothing to another origin, and says why", () =>
+    it.effect("[R12] sends nothing to another origin, and gives the reason", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
         const api = scripted(plain)
@@ -72,7 +72,7 @@ describe("TokenGuard", () => {
         ])
       }))
 
-    it.effect("[R12] what the application's client makes of a URL is looked at, not what was given", () =>
+    it.effect("[R12] checks the URL after the application's client has changed it", () =>
       Effect.gen(function*() {
         const { source } = makeSource()
         const api = scripted(plain)
@@ -83,7 +83,7 @@ describe("TokenGuard", () => {
         assert.deepStrictEqual(api.received, [])
       }))
 
-    it.effect("takes the place of an Authorization that a caller sets", () =>
+    it.effect("replaces an Authorization header of the caller", () =>
       Effect.gen(function*() {
         const api = scripted(plain)
         const guard = yield* guardOver(api, { source: makeSource().source })
@@ -106,7 +106,7 @@ describe("TokenGuard", () => {
   })
 
   describe("a 401", () => {
-    it.effect("[S2-18] [K-10] has the token replaced and the request sent again, once", () =>
+    it.effect("[S2-18] [K-10] replaces the token and sends the request again, once", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
         const api = scripted(statuses(401, 200))
@@ -117,7 +117,7 @@ describe("TokenGuard", () => {
         assert.strictEqual(asked(), 2)
       }))
 
-    it.effect("[S2-18] [R13] is surfaced where the new token is refused too, which is replaced 30 seconds later at the soonest", () =>
+    it.effect("[S2-18] [R13] is returned if the new token is rejected too; the next replacement is at least 30 seconds later", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
         const api = scripted(() => Effect.sync(() => new Response(null, { status: 401 })))
@@ -134,7 +134,7 @@ describe("TokenGuard", () => {
         assert.deepStrictEqual([asked(), api.received.length], [3, 25])
       }))
 
-    it.effect("[S2-18] [R13] of many at once with one old token costs one acquisition, and all are sent again with the new one", () =>
+    it.effect("[S2-18] [R13] of many concurrent requests with one old token causes one acquisition, and all are sent again with the new one", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
         const api = scripted((request) =>
@@ -156,7 +156,7 @@ describe("TokenGuard", () => {
         assert.strictEqual(api.received.length, 100)
       }))
 
-    it.effect("[S2-18] [R13] of a request whose body is a stream is surfaced: it cannot be sent again, and the next has a new token", () =>
+    it.effect("[S2-18] [R13] of a request with a stream body is returned: it cannot be sent again, and the next request has a new token", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
         const api = scripted(statuses(401, 200, 401, 401))
@@ -170,7 +170,7 @@ describe("TokenGuard", () => {
         assert.strictEqual(asked(), 2)
       }))
 
-    it.effect("[K-10] fails as the acquisition does where no new token is to be had, and has no request sent meanwhile", () =>
+    it.effect("[K-10] fails with the acquisition's error if no new token can be acquired, and sends nothing meanwhile", () =>
       Effect.gen(function*() {
         const source = makeSource()
         const api = scripted(statuses(200, 401))
@@ -183,7 +183,7 @@ describe("TokenGuard", () => {
         assert.strictEqual(api.received.length, 2)
       }))
 
-    it.effect("a caller that is interrupted while a token is replaced disturbs nobody else", () =>
+    it.effect("interrupting a caller while a token is replaced does not affect other callers", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
         const api = scripted((request) =>
@@ -202,8 +202,8 @@ describe("TokenGuard", () => {
       }))
   })
 
-  describe("tokens of their own", () => {
-    it.effect("are kept apart by scope and audience, and shared by equal ones", () =>
+  describe("scoped", () => {
+    it.effect("keeps tokens separate by scope and audience, and shares them between equal grants", () =>
       Effect.gen(function*() {
         const sources = new Map<string, ReturnType<typeof makeSource>>()
         const api = scripted(plain)
@@ -232,7 +232,7 @@ describe("TokenGuard", () => {
         assert.deepStrictEqual(tokensOf(api.received.slice(5)), ["read@any-2", "read+write@any-1"])
       }))
 
-    it.effect("are refused where the source has one scope only, and above 100", () =>
+    it.effect("fails if the source is not a function, and above 100 grants", () =>
       Effect.gen(function*() {
         const api = scripted(plain)
         const fixed = yield* guardOver(api, { source: makeSource().source })
@@ -255,15 +255,13 @@ describe("TokenGuard", () => {
         yield* guard.scoped({ scope: "s7" })
       }))
 
-    it.effect("[K-26] several guards live in one application, each with its own token, and none is the HttpClient", () => {
-      class Billing extends TokenGuard.Service<Billing>()("app/Billing", {
-        origins: ["https://billing.example"],
-        source: makeSource("billing").source
-      }) {}
-      class Orders extends TokenGuard.Service<Orders>()("app/Orders", {
-        origins: ["https://orders.example"],
-        source: makeSource("orders").source
-      }) {}
+    it.effect("[K-26] several guards in one application have separate tokens, and none replaces the HttpClient", () => {
+      class Billing extends TokenGuard.Service<Billing>()("app/Billing") {}
+      class Orders extends TokenGuard.Service<Orders>()("app/Orders") {}
+      const guards = Layer.merge(
+        Billing.layer({ origins: ["https://billing.example"], source: makeSource("billing").source }),
+        Orders.layer(Effect.succeed({ origins: ["https://orders.example"], source: makeSource("orders").source }))
+      )
       const api = scripted(plain)
       const client = Layer.succeed(HttpClient.HttpClient, api.client)
       return Effect.gen(function*() {
@@ -274,12 +272,12 @@ describe("TokenGuard", () => {
         assert.strictEqual(billing.server, "app/Billing")
         yield* HttpClient.get("https://billing.example/plain")
         assert.strictEqual(api.received.at(-1)?.authorization, undefined)
-      }).pipe(Effect.provide(Layer.provideMerge(Layer.merge(Billing.layer, Orders.layer), client)))
+      }).pipe(Effect.provide(Layer.provideMerge(guards, client)))
     })
   })
 
   describe("options", () => {
-    it.effect("[R12] origins are mandatory, https, and without anything that is no origin or path", () =>
+    it.effect("[R12] origins are required, https, and consist of origin and path only", () =>
       Effect.gen(function*() {
         const api = scripted(plain)
         const refusal = (options: Partial<TokenGuard.Options>) =>

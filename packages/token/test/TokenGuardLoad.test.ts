@@ -41,13 +41,15 @@ describe("TokenGuard under load", () => {
             times: minutes * 60_000 / pause - 1
           })
         )
-      const began = performance.now()
+      const began = process.cpuUsage()
       for (let index = 0; index < channels; index++) yield* Effect.forkScoped(channel(index))
       yield* TestClock.adjust(Duration.minutes(minutes))
-      const perRequest = (performance.now() - began) / requests
+      // What the processor worked, in milliseconds: time that it gives to others does not count.
+      const { system, user } = process.cpuUsage(began)
+      const perRequest = (user + system) / 1000 / requests
       assert.strictEqual(requests, channels * perMinute * minutes)
       assert.strictEqual(expired, 0)
-      // A fifth of the lifetime remains when a token is due.
+      // A token is due when a fifth of its lifetime remains.
       assert.strictEqual(asked.length, Math.ceil(minutes * 60_000 / (0.8 * lifetime)))
       assert.isBelow(perRequest, 5)
     }).pipe(Effect.scoped, quiet, Effect.provideService(HttpClient.TracerDisabledWhen, () => true)))

@@ -13,7 +13,7 @@ import { clientSecret, oauthServer } from "./oauthServer.ts"
 
 const tokensAt = ({ received }: Origin) => received.map(({ headers }) => headers.authorization)
 
-/** An API that takes no token but those of the authorization server, and forgets each when it is told to. */
+/** An API that accepts only tokens of the authorization server, and rejects revoked ones. */
 const makeApi = Effect.fnUntraced(function*(isKnown: (token: string) => Promise<boolean>) {
   const revoked = new Set<string>()
   const seen: Array<string> = []
@@ -37,13 +37,14 @@ const makeApi = Effect.fnUntraced(function*(isKnown: (token: string) => Promise<
 })
 
 describe("TokenGuard at real servers", () => {
-  it.live("[K-10] [S2-18] gets a token by private_key_jwt, shares it, and gets another once the API takes it no more", () =>
+  it.live("[K-10] [S2-18] acquires a token with private_key_jwt, shares it, and replaces it once the API rejects it", () =>
     Effect.gen(function*() {
       const { privateKey, publicKey } = yield* Effect.promise(() => generateKeyPair("ES256"))
       const jwk = yield* Effect.promise(() => exportJWK(publicKey))
       const server = yield* oauthServer({ keys: [{ ...jwk, kid: "one", use: "sig" }] })
       const api = yield* makeApi(async (token) => (await Effect.runPromise(server.find(token))) !== undefined)
-      class Api extends TokenGuard.Service<Api>()("app/Api", {
+      class Api extends TokenGuard.Service<Api>()("app/Api") {}
+      const guarded = Api.layer({
         origins: [api.url],
         allowLocalhost: true,
         source: OAuthClient.clientCredentials({
@@ -53,7 +54,7 @@ describe("TokenGuard at real servers", () => {
           scope: "read",
           allowLocalhost: true
         })
-      }) {}
+      })
       yield* Effect.gen(function*() {
         const guard = yield* Api
         const statuses = Effect.map(
@@ -66,10 +67,10 @@ describe("TokenGuard at real servers", () => {
         assert.deepStrictEqual(yield* statuses, [200])
         assert.strictEqual(server.requests.length, 2)
         assert.strictEqual(new Set(api.seen).size, 2)
-      }).pipe(Effect.provide(Layer.provide(Api.layer, NodeHttpClient.layerUndici)))
+      }).pipe(Effect.provide(Layer.provide(guarded, NodeHttpClient.layerUndici)))
     }).pipe(Effect.scoped, quiet))
 
-  it.live("[K-10] goes on with a token that is valid while the authorization server is down", () =>
+  it.live("[K-10] uses a valid token while the authorization server is down", () =>
     Effect.gen(function*() {
       const server = yield* oauthServer()
       const api = yield* httpOrigin()
@@ -95,7 +96,7 @@ describe("TokenGuard at real servers", () => {
     }).pipe(Effect.scoped, quiet, Effect.provide(NodeHttpClient.layerUndici)))
 
   for (const [name, layer] of [["fetch", FetchHttpClient.layer], ["undici", NodeHttpClient.layerUndici]] as const) {
-    it.live(`[R12] over ${name}, no request for a token or for keys carries the token of a guard, nor one of the application's client`, () =>
+    it.live(`[R12] over ${name}, neither requests for tokens and keys nor those of the application's client carry a guard's token`, () =>
       Effect.gen(function*() {
         const token = (number: number): Answer => ({
           status: 200,
@@ -105,7 +106,8 @@ describe("TokenGuard at real servers", () => {
         const idp = yield* httpOrigin(token(1), token(2))
         const keys = yield* httpOrigin({ status: 200, body: JSON.stringify({ keys: [] }) })
         const api = yield* httpOrigin(401, 200)
-        class Api extends TokenGuard.Service<Api>()("app/Api", {
+        class Api extends TokenGuard.Service<Api>()("app/Api") {}
+        const guarded = Api.layer({
           origins: [api.url],
           allowLocalhost: true,
           source: OAuthClient.clientCredentials({
@@ -114,10 +116,10 @@ describe("TokenGuard at real servers", () => {
             auth: ClientAuth.secretPost(Redacted.make(clientSecret)),
             allowLocalhost: true
           })
-        }) {}
+        })
         const cache = JwksCache.layer({ issuer: "https://idp.example", url: `${keys.url}jwks`, prefetch: true })
         const app = Layer.mergeAll(
-          Api.layer,
+          guarded,
           Layer.provide(cache, NodeEgress.layer({ allowLocalhost: true }))
         ).pipe(Layer.provideMerge(layer))
         const context = yield* Layer.build(app)
@@ -127,7 +129,7 @@ describe("TokenGuard at real servers", () => {
         assert.deepStrictEqual(tokensAt(idp), [undefined, undefined])
         assert.isAbove(keys.received.length, 0)
         assert.deepStrictEqual(tokensAt(keys).filter((found) => found !== undefined), [])
-        // The application's own client is what it was.
+        // The application's client is unchanged.
         yield* Context.get(context, HttpClient.HttpClient).get(api.url)
         assert.strictEqual(tokensAt(api).at(-1), undefined)
       }).pipe(Effect.scoped, quiet))

@@ -9,7 +9,7 @@ import { guardOver, makeSource, origin, type Reply, scripted, tokensOf } from ".
 
 const to = (location: string, status = 302): Answer => ({ status, headers: { location } })
 
-/** Answers by URL; anything else with 200. */
+/** Responds by URL, with 200 for any other. */
 const byUrl = (table: Readonly<Record<string, readonly [status: number, location: string]>>): Reply => (request) =>
   Effect.sync(() => {
     const [status, location] = table[request.url] ?? [200, undefined]
@@ -26,7 +26,7 @@ const credentials = { cookie: "session=1", "proxy-authorization": "Basic eDp5", 
 
 describe("TokenGuard redirects", () => {
   for (const [name, layer] of clients) {
-    it.live(`[R12] over ${name}, the token goes along to a guarded origin and to no other`, () =>
+    it.live(`[R12] over ${name}, a redirect carries the token to a guarded origin and to no other`, () =>
       Effect.gen(function*() {
         const foreign = yield* httpOrigin({ status: 200, body: "from elsewhere" })
         const second = yield* httpOrigin(to(`${foreign.url}file?signature=s`))
@@ -52,7 +52,7 @@ describe("TokenGuard redirects", () => {
       }).pipe(Effect.provide(layer), quiet))
   }
 
-  it.live("[R12] none is followed where none is allowed, also over a fetch that would", () =>
+  it.live("[R12] none is followed with maxRedirects 0, even if the fetch would follow it", () =>
     Effect.gen(function*() {
       const foreign = yield* httpOrigin()
       const first = yield* httpOrigin(to(foreign.url))
@@ -67,7 +67,7 @@ describe("TokenGuard redirects", () => {
       assert.deepStrictEqual(foreign.received, [])
     }).pipe(Effect.provide(FetchHttpClient.layer), quiet))
 
-  it.effect("[R12] a 401 after a redirect has that request sent again, not the one before", () =>
+  it.effect("[R12] after a 401 to a redirected request only that request is sent again", () =>
     Effect.gen(function*() {
       const api = scripted((_, number) =>
         Effect.sync(() =>
@@ -87,7 +87,7 @@ describe("TokenGuard redirects", () => {
       assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-1", "token-2"])
     }))
 
-  it.effect("the method changes as RFC 9110 has it", () =>
+  it.effect("the method changes as RFC 9110 requires", () =>
     Effect.gen(function*() {
       for (
         const [status, method, expected] of [
@@ -117,7 +117,7 @@ describe("TokenGuard redirects", () => {
       }
     }))
 
-  it.effect("[R12] one that may not be followed fails, and says why", () =>
+  it.effect("[R12] one that must not be followed fails with the reason", () =>
     Effect.gen(function*() {
       const api = scripted(byUrl({
         [`${origin}/http`]: [302, "http://api.example/x"],
@@ -143,7 +143,7 @@ describe("TokenGuard redirects", () => {
       }
     }))
 
-  it.effect("[R12] nothing but GET and HEAD goes to another place, and no stream goes twice", () =>
+  it.effect("[R12] only GET and HEAD are redirected to another origin, and no stream is sent twice", () =>
     Effect.gen(function*() {
       const api = scripted(byUrl({
         [`${origin}/v1/away`]: [307, "https://elsewhere.example/x"],

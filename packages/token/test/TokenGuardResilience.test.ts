@@ -16,12 +16,12 @@ const broken: Reply = (request) =>
     })
   )
 
-/** Answers by the number of the request, the last one for all after it. */
+/** Responds by the number of the request; the last reply repeats. */
 const inTurn = (...replies: ReadonlyArray<Reply>): Reply => (request, number) =>
   replies[Math.min(number, replies.length) - 1]?.(request, number) ?? Effect.never
 
 describe("TokenGuard resilience", () => {
-  it.effect("[S3-25] there is neither retry nor breaker nor time limit unless they are configured", () =>
+  it.effect("[S3-25] there is no retry, breaker or time limit unless configured", () =>
     Effect.gen(function*() {
       const api = scripted(statuses(503, 503, 503))
       const source = makeSource()
@@ -45,7 +45,7 @@ describe("TokenGuard resilience", () => {
       assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-1", "token-1", "token-2"])
     }))
 
-  it.effect("[S3-26] [S3-27] acquisitions are retried inside a breaker: two that fail open it, and the third fails at once", () =>
+  it.effect("[S3-26] [S3-27] acquisitions are retried inside a breaker: two failures open it, and the third fails at once", () =>
     Effect.gen(function*() {
       const source = makeSource()
       source.isDown = true
@@ -64,7 +64,7 @@ describe("TokenGuard resilience", () => {
       assert.deepStrictEqual(api.received, [])
     }))
 
-  it.effect("[S3-26] a token that comes with the third attempt is used", () =>
+  it.effect("[S3-26] a token from the third attempt is used", () =>
     Effect.gen(function*() {
       const source = makeSource()
       source.isDown = true
@@ -81,7 +81,7 @@ describe("TokenGuard resilience", () => {
       assert.deepStrictEqual(tokensOf(api.received), ["token-3"])
     }))
 
-  it.effect("[S3-27] that no token is to be had neither retries the request nor counts against the called service", () =>
+  it.effect("[S3-27] a failed acquisition neither retries the request nor counts in the breaker of the called service", () =>
     Effect.gen(function*() {
       const source = makeSource()
       const api = scripted(statuses())
@@ -103,7 +103,7 @@ describe("TokenGuard resilience", () => {
       assert.strictEqual((yield* guard.get("/")).status, 200)
     }))
 
-  it.effect("[S3-27] the circuit of the requests is not that of the acquisitions, also in one store", () =>
+  it.effect("[S3-27] requests and acquisitions have separate circuits, also in one store", () =>
     Effect.gen(function*() {
       const source = makeSource()
       const api = scripted(statuses(503))
@@ -116,7 +116,7 @@ describe("TokenGuard resilience", () => {
       assert.strictEqual(source.asked(), 2)
     }).pipe(Effect.provide(BreakerStore.layerMemory)))
 
-  describe("dispatch", () => {
+  describe("send", () => {
     const outcomeOf = (
       reply: Reply,
       options: Partial<TokenGuard.Options> = {},
@@ -125,21 +125,23 @@ describe("TokenGuard resilience", () => {
       Effect.gen(function*() {
         const api = scripted(reply)
         const guard = yield* guardOver(api, { source: makeSource().source, ...options })
-        const { send } = yield* guard.dispatch
-        const { exit } = yield* runOut(send("append_rows", request))
+        const { exit } = yield* runOut(guard.send("append_rows", request))
         if (exit._tag === "Failure") return yield* exit
         return exit.value
       })
 
-    it.effect("[S2-20] does not exist without a valid token", () =>
+    it.effect("[S2-20] fails without a valid token, and sends nothing", () =>
       Effect.gen(function*() {
         const source = makeSource()
         source.isDown = true
-        const guard = yield* guardOver(scripted(statuses()), { source: source.source })
-        assert.deepInclude(yield* Effect.flip(guard.dispatch), { code: "NETWORK_ERROR" })
+        const api = scripted(statuses())
+        const guard = yield* guardOver(api, { source: source.source })
+        const error = yield* Effect.flip(guard.send("append_rows", HttpClientRequest.get("/")))
+        assert.deepInclude(error, { code: "NETWORK_ERROR" })
+        assert.isEmpty(api.received)
       }))
 
-    it.effect("[S2-13] [S2-21] tells operation, attempts, success and time spent", () =>
+    it.effect("[S2-13] [S2-21] returns operation, attempts, success and elapsed time", () =>
       Effect.gen(function*() {
         const api = scripted(
           inTurn((request, number) => Effect.delay(statuses(503)(request, number), "1 second"), statuses(0, 204))
@@ -148,8 +150,7 @@ describe("TokenGuard resilience", () => {
           source: makeSource().source,
           resilience: { retry: { ...retry, jitter: "none" } }
         })
-        const { send } = yield* guard.dispatch
-        const { exit } = yield* runOut(send("open_channel", HttpClientRequest.put("/channels/1")))
+        const { exit } = yield* runOut(guard.send("open_channel", HttpClientRequest.put("/channels/1")))
         assert.strictEqual(exit._tag, "Success")
         if (exit._tag === "Failure") return
         const { response, ...outcome } = exit.value
@@ -164,7 +165,7 @@ describe("TokenGuard resilience", () => {
         assert.strictEqual(response?.status, 204)
       }))
 
-    it.effect("[S2-12] [S2-17] tells apart what is forwarded, refused, exhausted, and not to be retried", () =>
+    it.effect("[S2-12] [S2-17] distinguishes forwarded, unauthorized, exhausted and non-retryable outcomes", () =>
       Effect.gen(function*() {
         const always = (status: number): Reply => () => Effect.sync(() => new Response(null, { status }))
         const post = HttpClientRequest.post("/", { body: HttpBody.text("row") })
@@ -173,29 +174,29 @@ describe("TokenGuard resilience", () => {
           [yield* outcomeOf(always(304)), "success", 1],
           [yield* outcomeOf(always(404)), "forwarded", 1],
           [yield* outcomeOf(always(401)), "unauthorized", 2],
-          [yield* outcomeOf(always(500)), "non_retriable", 1],
+          [yield* outcomeOf(always(500)), "nonRetryable", 1],
           [yield* outcomeOf(always(429)), "exhausted", 1],
           [yield* outcomeOf(always(503), { resilience: { retry } }), "exhausted", 4],
           [yield* outcomeOf(always(503), { resilience: { retry } }, post), "forwarded", 1],
           [yield* outcomeOf(broken, { resilience: { retry } }), "exhausted", 4],
-          [yield* outcomeOf(broken, { resilience: { retry } }, post), "non_retriable", 1],
+          [yield* outcomeOf(broken, { resilience: { retry } }, post), "nonRetryable", 1],
           [yield* outcomeOf(broken), "exhausted", 1],
           [yield* outcomeOf(() => Effect.never, { resilience: { deadline: "1 second" } }), "exhausted", 1],
-          [yield* outcomeOf(always(200), {}, HttpClientRequest.get("https://elsewhere.example")), "non_retriable", 0]
+          [yield* outcomeOf(always(200), {}, HttpClientRequest.get("https://elsewhere.example")), "nonRetryable", 0]
         ] as const
         for (const [index, [outcome, kind, attempts]] of kinds.entries()) {
           assert.deepInclude(outcome, { kind, attempts, success: kind === "success" }, String(index))
         }
       }))
 
-    it.effect("[S2-17] [S2-18] tells that no token was to be had", () =>
+    it.effect("[S2-17] [S2-18] is unauthorized if the rejected token cannot be replaced", () =>
       Effect.gen(function*() {
         const source = makeSource()
         const api = scripted(statuses(401))
         const guard = yield* guardOver(api, { source: source.source, resilience: { retry, breaker: {} } })
-        const { send } = yield* guard.dispatch
+        yield* guard.provider.get
         source.isDown = true
-        const outcome = yield* send("discover_ingest_host", HttpClientRequest.get(`${origin}/host`))
+        const outcome = yield* guard.send("discover_ingest_host", HttpClientRequest.get(`${origin}/host`))
         assert.deepInclude(outcome, { kind: "unauthorized", attempts: 1, success: false })
         assert.deepInclude(outcome.error, { code: "NETWORK_ERROR" })
       }))

@@ -5,17 +5,17 @@ import { TestClock } from "effect/testing"
 import { TokenGuards } from "../src/index.ts"
 import { makeSource, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
-const managers = Effect.fnUntraced(function*() {
+const guards = Effect.fnUntraced(function*() {
   const api = scripted(statuses())
   const client = Layer.succeed(HttpClient.HttpClient, api.client)
-  const context = yield* Layer.build(Layer.provide(TokenGuards.layer, client))
-  return { api, managers: Context.get(context, TokenGuards.TokenGuards) }
+  const context = yield* Layer.build(Layer.provide(TokenGuards.layer(), client))
+  return { api, guards: Context.get(context, TokenGuards.TokenGuards) }
 })
 
 describe("TokenGuards", () => {
   it.effect("[S3-08] registers one provider for each server, and finds it by name and by URL", () =>
     Effect.gen(function*() {
-      const { api, managers: { find, get, register, servers } } = yield* managers()
+      const { api, guards: { find, get, register, servers } } = yield* guards()
       const billing = makeSource("billing")
       const orders = makeSource("orders")
       const guard = yield* register("billing", { url: "https://api.example/billing", source: billing.source })
@@ -38,9 +38,9 @@ describe("TokenGuards", () => {
       ])
     }))
 
-  it.effect("[S3-08] a URL is the server's with the longest path, at a boundary, and nobody's otherwise", () =>
+  it.effect("[S3-08] a URL belongs to the server with the longest matching path of whole segments", () =>
     Effect.gen(function*() {
-      const { managers: { find, register } } = yield* managers()
+      const { guards: { find, register } } = yield* guards()
       const { source } = makeSource()
       yield* register("all", { url: "https://host", source })
       yield* register("a", { url: "https://host/a", source })
@@ -69,13 +69,13 @@ describe("TokenGuards", () => {
           ["", undefined]
         ] as const
       ) assert.strictEqual(find(url)?.server, server, url)
-      // In no scope with a path, since it may lead out of it; the whole origin has it.
+      // In no scope with a path, since servers may read it as a path outside; but in the scope of the whole origin.
       assert.strictEqual(find("https://host/a/..%2fc")?.server, "all")
     }))
 
-  it.effect("[S3-08] the list is a copy: changing it changes nothing", () =>
+  it.effect("[S3-08] the list is a copy", () =>
     Effect.gen(function*() {
-      const { managers: { find, register, servers } } = yield* managers()
+      const { guards: { find, register, servers } } = yield* guards()
       yield* register("a", { url: "https://a.example", source: makeSource().source })
       const list = servers()
       Reflect.deleteProperty(list, 0)
@@ -84,9 +84,9 @@ describe("TokenGuards", () => {
       assert.strictEqual(find("https://a.example")?.server, "a")
     }))
 
-  it.effect("[S3-08] refuses a name or URL that is taken, and one that is none", () =>
+  it.effect("[S3-08] rejects a name or URL that is taken or invalid", () =>
     Effect.gen(function*() {
-      const { managers: { register, servers } } = yield* managers()
+      const { guards: { register, servers } } = yield* guards()
       const { source } = makeSource()
       yield* register("a", { url: "https://a.example/x", source, origins: ["https://b.example"] })
       const cases: ReadonlyArray<readonly [string, TokenGuards.Options, string]> = [
@@ -106,9 +106,9 @@ describe("TokenGuards", () => {
       assert.strictEqual(servers().length, 1)
     }))
 
-  it.effect("a server that is removed is found no more, and who waits for its token is told", () =>
+  it.effect("a removed server is no longer found, and callers waiting for its token fail", () =>
     Effect.gen(function*() {
-      const { managers: { find, register, unregister } } = yield* managers()
+      const { guards: { find, register, unregister } } = yield* guards()
       const guard = yield* register("a", {
         url: "https://a.example",
         source: Effect.delay(makeSource().source, "1 second")
@@ -122,9 +122,9 @@ describe("TokenGuards", () => {
       yield* register("a", { url: "https://a.example", source: makeSource().source })
     }))
 
-  it.effect("of two that are registered at once under one name, one is refused", () =>
+  it.effect("of two concurrent registrations with one name, one fails", () =>
     Effect.gen(function*() {
-      const { managers: { register, servers } } = yield* managers()
+      const { guards: { register, servers } } = yield* guards()
       const one = Effect.exit(register("a", { url: "https://a.example", source: makeSource().source }))
       const ended = yield* Effect.all([one, one, one], { concurrency: "unbounded" })
       assert.deepStrictEqual(ended.map(({ _tag }) => _tag).toSorted(), ["Failure", "Failure", "Success"])

@@ -6,7 +6,7 @@ import { exportPKCS8, generateKeyPair } from "jose"
 import { ServerOptions, TokenGuards, TokenHttpClient } from "../src/index.ts"
 import { scripted, statuses, tokensOf } from "./guardSupport.ts"
 
-/** An authorization server that answers with a token that names what it was asked for, and the requests it got. */
+/** An authorization server whose tokens name the requested scope and audience, and which records requests. */
 const authorizationServer = () => {
   const bodies: Array<Readonly<Record<string, string>>> = []
   const scripts = scripted((request) =>
@@ -36,7 +36,7 @@ const built = Effect.fnUntraced(function*<E>(
     Layer.provide(Layer.succeed(HttpClient.HttpClient, api.client)),
     Layer.provide(Layer.succeed(TokenHttpClient.TokenHttpClient, server.client))
   ))
-  return { api, server, managers: Context.get(context, TokenGuards.TokenGuards) }
+  return { api, server, guards: Context.get(context, TokenGuards.TokenGuards) }
 })
 
 const secret = "s3cr3tOfBilling0123456789"
@@ -74,13 +74,13 @@ const text = (edit: (text: string) => string = (same) => same): Configuration.Te
 })
 
 describe("TokenGuards configuration", () => {
-  it.effect("[S3-08] [S2-24] makes one provider for each server of a section, its secret from the environment", () =>
+  it.effect("[S3-08] [S2-24] creates one provider for each server of a section, with secrets from the environment", () =>
     Effect.gen(function*() {
-      const { api, managers, server } = yield* built(TokenGuards.layerText(text()))
+      const { api, guards, server } = yield* built(TokenGuards.layerText(text()))
       for (
         const url of ["https://billing.example/v1/1", "https://orders.example/1", "https://upload.example/orders/1"]
       ) {
-        yield* managers.find(url)!.guard.get(url)
+        yield* guards.find(url)!.guard.get(url)
       }
       assert.deepStrictEqual(tokensOf(api.received), ["for-invoices-any", "for-all-any", "for-all-any"])
       const basic = `Basic ${Buffer.from(`app:${secret}`).toString("base64")}`
@@ -89,13 +89,13 @@ describe("TokenGuards configuration", () => {
         ["https://idp.example/token", undefined]
       ])
       assert.strictEqual(server.bodies[1]?.["client_secret"], secret)
-      assert.deepStrictEqual(managers.servers().map((one) => one.server), ["billing", "orders"])
+      assert.deepStrictEqual(guards.servers().map((one) => one.server), ["billing", "orders"])
     }).pipe(environment({ BILLING_SECRET: secret })))
 
   it.effect("tokens for another scope or audience come from the same client", () =>
     Effect.gen(function*() {
-      const { api, managers, server } = yield* built(TokenGuards.layerText(text()))
-      const guard = managers.get("billing")!
+      const { api, guards, server } = yield* built(TokenGuards.layerText(text()))
+      const guard = guards.get("billing")!
       const writing = yield* guard.scoped({ scope: "write read", audience: "https://ledger.example" })
       yield* writing.get("/")
       yield* guard.get("/")
@@ -103,15 +103,15 @@ describe("TokenGuards configuration", () => {
       assert.strictEqual(server.received.length, 2)
     }).pipe(environment({ BILLING_SECRET: secret })))
 
-  it.effect("[S2-24] [S3-25] reads a server from the environment, without retry and breaker unless they are there", () =>
+  it.effect("[S2-24] [S3-25] reads a server from the environment, without retry and breaker unless configured", () =>
     Effect.gen(function*() {
       const options = yield* ServerOptions.config(["billing"])
       assert.strictEqual(options.resilience, undefined)
       assert.strictEqual(options.acquisition?.breaker, undefined)
       assert.deepInclude(options.acquisition?.retry, { maxAttempts: 6, jitter: "none" })
       assert.strictEqual(Redacted.value(options.client.clientSecret!), secret)
-      const { api, managers } = yield* built(TokenGuards.layerConfig({ billing: ["billing"] }))
-      yield* managers.get("billing")!.get("/1")
+      const { api, guards } = yield* built(TokenGuards.layerConfig({ billing: ["billing"] }))
+      yield* guards.get("billing")!.get("/1")
       assert.deepStrictEqual(tokensOf(api.received), ["for-all-any"])
     }).pipe(environment({
       BILLING_URL: "https://billing.example",
@@ -122,7 +122,7 @@ describe("TokenGuards configuration", () => {
       BILLING_ACQUISITION_RETRY_JITTER: "none"
     })))
 
-  it.effect("[S3-32] says which section, option or variable is missing or wrong, and nothing of the secret", () =>
+  it.effect("[S3-32] names the missing or wrong section, option or variable, and nothing of the secret", () =>
     Effect.gen(function*() {
       const errorOf = (input: Configuration.Text, env: Readonly<Record<string, string>> = { BILLING_SECRET: secret }) =>
         built(TokenGuards.layerText(input)).pipe(Effect.scoped, Effect.flip, environment(env))
@@ -168,12 +168,12 @@ describe("TokenGuards configuration", () => {
       assert.deepInclude(unset.details, { var_name: "BILLING_SECRET" })
     }))
 
-  it.effect("a private key is read once, and one that is none stops the start", () =>
+  it.effect("a private key is imported once, and an invalid one fails the layer", () =>
     Effect.gen(function*() {
       const { privateKey } = yield* Effect.promise(() => generateKeyPair("ES256", { extractable: true }))
       const pem = yield* Effect.promise(() => exportPKCS8(privateKey))
       const serverWith = (key: string) =>
-        TokenGuards.layerWith({
+        TokenGuards.layer({
           billing: {
             url: "https://billing.example",
             client: {
@@ -186,8 +186,8 @@ describe("TokenGuards configuration", () => {
             }
           }
         })
-      const { api, managers, server } = yield* built(serverWith(pem))
-      yield* managers.get("billing")!.get("/")
+      const { api, guards, server } = yield* built(serverWith(pem))
+      yield* guards.get("billing")!.get("/")
       assert.strictEqual(server.bodies[0]?.["client_assertion"]?.split(".").length, 3)
       assert.strictEqual(api.received.length, 1)
       const error = yield* Effect.flip(built(serverWith("not a key")))

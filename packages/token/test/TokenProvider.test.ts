@@ -4,12 +4,12 @@ import { TestClock } from "effect/testing"
 import { AcquiredToken } from "../src/index.ts"
 import { down, failure, hanging, inTurn, living, providerOf, slow, textOf } from "./tokenSupport.ts"
 
-/** Starts it, and lets it run as far as it goes. */
+/** Forks an effect and runs it until it waits. */
 const begin = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.forkChild(self, { startImmediately: true })
 
 describe("TokenProvider", () => {
   describe("get", () => {
-    it.effect("[S2-01] [S2-03] acquires once, and hands the same token out until it is due", () =>
+    it.effect("[S2-01] [S2-03] acquires once, and returns the same token until it is due", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(living("1000 seconds"))
         assert.strictEqual(server.times.length, 0)
@@ -37,7 +37,7 @@ describe("TokenProvider", () => {
         }).pipe(Effect.scoped))
     }
 
-    it.effect("[K-10] [S2-09] answers with the valid token at once while a new one is being acquired", () =>
+    it.effect("[K-10] [S2-09] returns the valid token at once while a new one is being acquired", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(
           inTurn(living("300 seconds"), slow(living("300 seconds"), "20 seconds"))
@@ -63,13 +63,13 @@ describe("TokenProvider", () => {
         assert.strictEqual(server.times.length, 1)
       }).pipe(Effect.scoped))
 
-    it.effect("[S2-09] nobody gets the token that has expired: all wait for the new one", () =>
+    it.effect("[S2-09] no caller gets an expired token: all wait for the new one", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(slow(living("300 seconds"), "2 seconds"))
         const first = yield* begin(provider.get)
         yield* TestClock.adjust("2 seconds")
         yield* Fiber.join(first)
-        // It counts as expired 30 seconds early.
+        // The token counts as expired 30 seconds early.
         yield* TestClock.adjust("268 seconds")
         assert.strictEqual((yield* provider.status).state, "Invalid")
         const fibers = yield* Effect.forEach(Array.from({ length: 5 }), () => begin(provider.get))
@@ -78,7 +78,7 @@ describe("TokenProvider", () => {
         assert.deepStrictEqual(new Set(tokens.map(textOf)), new Set(["token-2"]))
       }).pipe(Effect.scoped))
 
-    it.effect("[K-10] goes on with a valid token while the server is down, and asks it less and less often", () =>
+    it.effect("[K-10] returns a valid token while the server is down, and retries at growing intervals", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(inTurn(living("300 seconds"), down))
         const first = yield* provider.get
@@ -93,7 +93,7 @@ describe("TokenProvider", () => {
         assert.strictEqual((yield* Effect.flip(provider.get)).code, "TOKEN_REFRESH_FAILED")
       }).pipe(Effect.scoped))
 
-    it.effect("a caller that is interrupted disturbs neither the others nor the acquisition", () =>
+    it.effect("interrupting a caller affects neither other callers nor the acquisition", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(slow(living("300 seconds"), "2 seconds"))
         const first = yield* begin(provider.get)
@@ -105,7 +105,7 @@ describe("TokenProvider", () => {
         assert.strictEqual(server.times.length, 1)
       }).pipe(Effect.scoped))
 
-    it.effect("[S3-25] does not retry, and has no breaker, unless it is told to", () =>
+    it.effect("[S3-25] has no retry and no breaker unless configured", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(down)
         for (let i = 0; i < 20; i++) yield* Effect.flip(provider.get)
@@ -121,7 +121,7 @@ describe("TokenProvider", () => {
         assert.strictEqual(textOf(yield* provider.get), "token-2")
       }).pipe(Effect.scoped))
 
-    it.effect("leaves a server alone that asked for it, up to the policy's limit", () =>
+    it.effect("sends no request before the server's Retry-After, up to the policy's limit", () =>
       Effect.gen(function*() {
         const busy = () => Effect.fail(failure("RATE_LIMITED", { status: 429, retry_after_ms: 3_600_000 }))
         const { provider, server } = yield* providerOf(inTurn(busy, living("300 seconds")))
@@ -135,7 +135,7 @@ describe("TokenProvider", () => {
   })
 
   describe("refresh", () => {
-    it.effect("[S2-07] [S2-10] acquires now, whatever the cooldown says", () =>
+    it.effect("[S2-07] [S2-10] acquires now, regardless of the cooldown", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(living("1 hour"))
         yield* provider.get
@@ -145,7 +145,7 @@ describe("TokenProvider", () => {
         assert.strictEqual(server.times.length, 3)
       }).pipe(Effect.scoped))
 
-    it.effect("[S2-10] joins the acquisition that is under way", () =>
+    it.effect("[S2-10] joins the running acquisition", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(slow(living("1 hour"), "1 second"))
         const fibers = yield* Effect.forEach([provider.get, provider.refresh, provider.refresh], begin)
@@ -158,7 +158,7 @@ describe("TokenProvider", () => {
         assert.strictEqual(server.times.length, 1)
       }).pipe(Effect.scoped))
 
-    it.effect("where it fails, the token that is held stays in use", () =>
+    it.effect("if it fails, the cached token stays in use", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(inTurn(living("1 hour"), down))
         const first = yield* provider.get
@@ -169,7 +169,7 @@ describe("TokenProvider", () => {
   })
 
   describe("invalidate", () => {
-    it.effect("[K-10] drops the current token, and nothing for an older one", () =>
+    it.effect("[K-10] drops the current token, but ignores an older one", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(living("1 hour"))
         const first = yield* provider.get
@@ -182,7 +182,7 @@ describe("TokenProvider", () => {
         assert.strictEqual(textOf(yield* provider.get), "token-3")
       }).pipe(Effect.scoped))
 
-    it.effect("knows a token by its value, since a server may give the same one again", () =>
+    it.effect("compares tokens by value, since a server may return the same one again", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(() => living("1 hour")(1))
         const first = yield* provider.get
@@ -190,7 +190,7 @@ describe("TokenProvider", () => {
         assert.isTrue(yield* provider.invalidate(first))
       }).pipe(Effect.scoped))
 
-    it.effect("[T4] an acquisition that was under way does not overwrite it: its waiters get a later token", () =>
+    it.effect("[T4] discards the result of a running acquisition: its callers get a later token", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(inTurn(living("1 hour"), slow(living("1 hour"), "2 seconds")))
         const first = yield* provider.get
@@ -200,14 +200,14 @@ describe("TokenProvider", () => {
         const other = yield* begin(provider.get)
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(server.times, [0, 0, 2000])
-        assert.strictEqual((yield* provider.status).envelope, undefined)
+        assert.strictEqual((yield* provider.status).token, undefined)
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual(textOf(yield* Fiber.join(waiting)), "token-3")
         assert.strictEqual(textOf(yield* Fiber.join(other)), "token-3")
         assert.strictEqual(server.most(), 1)
       }).pipe(Effect.scoped))
 
-    it.effect("[T4] as soon as a token is told of, its waiters get a later one", () =>
+    it.effect("[T4] during the success event, gives the waiting callers a later token", () =>
       Effect.gen(function*() {
         const at = { monotonic: 0n, wall: 0 }
         const refused = new AcquiredToken.AcquiredToken({
@@ -228,12 +228,12 @@ describe("TokenProvider", () => {
   })
 
   describe("replace", () => {
-    it.effect("[R13] [S2-18] a refused token is replaced by a new one, which is not within the next 30 seconds", () =>
+    it.effect("[R13] [S2-18] a rejected token is replaced by a new one, which is not replaced within the next 30 seconds", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(living("1 hour"))
         const second = yield* provider.replace(yield* provider.get)
         assert.strictEqual(second && textOf(second), "token-2")
-        // The young one is refused as well: the answer stands.
+        // The new token is rejected as well: no replacement.
         yield* TestClock.adjust("29999 millis")
         assert.strictEqual(yield* provider.replace(second!), undefined)
         assert.strictEqual(yield* provider.get, second)
@@ -243,7 +243,7 @@ describe("TokenProvider", () => {
         assert.strictEqual(third && textOf(third), "token-3")
       }).pipe(Effect.scoped))
 
-    it.effect("[R13] [T4] many refusals of one token cause one acquisition", () =>
+    it.effect("[R13] [T4] many rejections of one token cause one acquisition", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(inTurn(living("1 hour"), slow(living("1 hour"), "1 second")))
         const first = yield* provider.get
@@ -252,12 +252,12 @@ describe("TokenProvider", () => {
         yield* TestClock.adjust("1 second")
         const tokens = yield* Effect.forEach(fibers, Fiber.join)
         assert.deepStrictEqual(new Set(tokens.map((token) => token && textOf(token))), new Set(["token-2"]))
-        // Later ones, for the old token, get the newer.
+        // Later rejections of the old token get the newer one.
         assert.strictEqual(yield* provider.replace(first), tokens[0])
         assert.strictEqual(server.times.length, 2)
       }).pipe(Effect.scoped))
 
-    it.effect("a token that was refused is not handed out while the server is down", () =>
+    it.effect("a rejected token is not returned while the server is down", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(inTurn(living("1 hour"), down))
         const first = yield* provider.get
@@ -266,7 +266,7 @@ describe("TokenProvider", () => {
         assert.strictEqual((yield* Effect.flip(provider.get)).code, "NETWORK_ERROR")
       }).pipe(Effect.scoped))
 
-    it.effect("a token of somewhere else does not count as the current one", () =>
+    it.effect("a token from another provider does not count as the current one", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(living("1 hour"))
         const first = yield* provider.get

@@ -13,7 +13,7 @@ const begin = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.forkChild(self, 
 
 const retry = { maxAttempts: 3, strategy: "fixed", initialDelay: "1 second", jitter: "none" } as const
 
-/** Runs it while time passes. */
+/** Runs an effect while the test clock advances. */
 const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* begin(self)
@@ -23,7 +23,7 @@ const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
 
 describe("TokenProvider failures", () => {
   describe("escalation", () => {
-    it.effect("[S2-14] the third failure in a row escalates, once, until a token comes", () =>
+    it.effect("[S2-14] the third failure in a row escalates, once, until an acquisition succeeds", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(down)
         const codes: Array<string> = []
@@ -49,7 +49,7 @@ describe("TokenProvider failures", () => {
         assert.strictEqual((yield* Effect.flip(provider.get)).code, "NETWORK_ERROR")
       }).pipe(Effect.scoped))
 
-    it.effect("[S2-14] its error is typed, and tells what the last failure was", () =>
+    it.effect("[S2-14] its error is typed and has the code of the last failure", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(down, { policy: { escalateAfter: 1 } })
         const error = yield* Effect.flip(provider.get)
@@ -74,7 +74,7 @@ describe("TokenProvider failures", () => {
   })
 
   describe("errors", () => {
-    it.effect("[S3-33] time-outs are NET-001, connections NET-002, all else TOK-001, with server, attempts and error", () =>
+    it.effect("[S3-33] timeouts are NET-001, connection failures NET-002, others TOK-001, with server, attempts and error", () =>
       Effect.gen(function*() {
         const cases = [
           [() => Effect.fail(failure("TIMEOUT")), "TIMEOUT", { server: "billing", attempts: 1 }],
@@ -94,7 +94,7 @@ describe("TokenProvider failures", () => {
         }
       }).pipe(Effect.scoped))
 
-    it.effect("a defect of the source passes as one, and the next caller asks again", () =>
+    it.effect("a defect of the source stays a defect, and the next caller acquires again", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(inTurn(() => Effect.die("broken"), living("300 seconds")))
         const exit = yield* Effect.exit(provider.get)
@@ -103,7 +103,7 @@ describe("TokenProvider failures", () => {
       }).pipe(Effect.scoped))
 
     for (const [what, broken] of [["dies", Effect.die("broken")], ["interrupts itself", Effect.interrupt]] as const) {
-      it.effect(`[K-10] a source that ${what} is not asked again and again while a valid token is held`, () =>
+      it.effect(`[K-10] a source that ${what} runs at growing intervals while the cached token is valid`, () =>
         Effect.gen(function*() {
           const { provider, server } = yield* providerOf(inTurn(living("300 seconds"), () => broken))
           yield* provider.get
@@ -119,20 +119,20 @@ describe("TokenProvider failures", () => {
     it.effect("[S3-35] a token is validated before it is used", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(living("300 seconds"), {
-          validate: (envelope) => textOf(envelope) === "token-1" ? Effect.fail("unknown signer") : Effect.void
+          validate: (token) => textOf(token) === "token-1" ? Effect.fail("unknown signer") : Effect.void
         })
         assert.strictEqual((yield* Effect.flip(provider.get)).code, "VALIDATION_FAILED")
-        assert.strictEqual((yield* provider.status).envelope, undefined)
+        assert.strictEqual((yield* provider.status).token, undefined)
         assert.strictEqual(textOf(yield* provider.get), "token-2")
       }).pipe(Effect.scoped))
 
-    it.effect("a token that has expired when it comes is no token", () =>
+    it.effect("a token that is already expired on arrival is rejected", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(slow(living("60 seconds"), "54 seconds"))
         assert.strictEqual((yield* inTime(Effect.flip(provider.get))).code, "TOKEN_EXPIRED")
       }).pipe(Effect.scoped))
 
-    it.effect("a name that is empty or too long is refused", () =>
+    it.effect("an empty or too long name fails", () =>
       Effect.gen(function*() {
         for (const name of ["", "x".repeat(201)]) {
           const error = yield* Effect.flip(TokenProvider.make({ name, source: Effect.never }))
@@ -142,7 +142,7 @@ describe("TokenProvider failures", () => {
   })
 
   describe("status", () => {
-    it.effect("[S2-05] counts lookups and acquisitions, and tells when one was begun last", () =>
+    it.effect("[S2-05] counts lookups and acquisitions, and has the time of the last attempt", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(living("300 seconds"))
         assert.deepStrictEqual((yield* provider.status).counts, {
@@ -166,7 +166,7 @@ describe("TokenProvider failures", () => {
   })
 
   describe("retry and breaker", () => {
-    it.effect("an attempt timeout or a deadline of one's own takes the place of the minute", () =>
+    it.effect("a configured attempt timeout or deadline replaces the default of one minute", () =>
       Effect.gen(function*() {
         for (const resilience of [{ deadline: "90 seconds" }, { attemptTimeout: "90 seconds" }] as const) {
           const { provider } = yield* providerOf(hanging, { resilience })
@@ -178,7 +178,7 @@ describe("TokenProvider failures", () => {
         }
       }).pipe(Effect.scoped))
 
-    it.effect("[S3-26] [S3-33] with retries the third attempt gives the token; the failures are in no count", () =>
+    it.effect("[S3-26] [S3-33] with retries the third attempt succeeds; failed attempts are not counted", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(inTurn(down, down, living("300 seconds")), {
           resilience: { retry }
@@ -188,7 +188,7 @@ describe("TokenProvider failures", () => {
         assert.strictEqual((yield* provider.status).consecutiveFailures, 0)
       }).pipe(Effect.scoped))
 
-    it.effect("[S3-27] [R15] retries time-outs and connection errors, and no others", () =>
+    it.effect("[S3-27] [R15] retries timeouts and connection errors only", () =>
       Effect.gen(function*() {
         const cases = [
           [() => Effect.fail(failure("TIMEOUT")), 3],
@@ -206,7 +206,7 @@ describe("TokenProvider failures", () => {
         }
       }).pipe(Effect.scoped))
 
-    it.effect("[S3-26] two acquisitions that failed open the circuit; the third fails fast", () =>
+    it.effect("[S3-26] two failed acquisitions open the circuit; the third fails at once", () =>
       Effect.gen(function*() {
         const resilience = { retry, breaker: { failureThreshold: 2, openDuration: "10 minutes" } } as const
         const { provider, server } = yield* providerOf(down, { resilience })
@@ -215,7 +215,7 @@ describe("TokenProvider failures", () => {
         assert.strictEqual(server.times.length, 6)
         assert.strictEqual((yield* Effect.flip(provider.get)).code, "CIRCUIT_OPEN")
         assert.strictEqual(server.times.length, 6)
-        // It asked the server for nothing.
+        // It sent no request.
         assert.strictEqual((yield* provider.status).consecutiveFailures, 2)
         server.answer = living("300 seconds")
         yield* TestClock.adjust("10 minutes")
@@ -231,7 +231,7 @@ describe("TokenProvider failures", () => {
         assert.strictEqual((yield* Effect.flip(other.provider.get)).code, "CIRCUIT_OPEN")
       }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory)))
 
-    it.effect("a valid token is handed out while the circuit is open", () =>
+    it.effect("a valid token is returned while the circuit is open", () =>
       Effect.gen(function*() {
         const resilience = { breaker: { failureThreshold: 1 } } as const
         const { provider } = yield* providerOf(inTurn(living("300 seconds"), down), { resilience })
@@ -241,7 +241,7 @@ describe("TokenProvider failures", () => {
         assert.strictEqual(yield* provider.get, first)
       }).pipe(Effect.scoped))
 
-    it.effect("a Retry-After is a floor for the delay between attempts", () =>
+    it.effect("Retry-After is the minimum delay between attempts", () =>
       Effect.gen(function*() {
         const busy = () => Effect.fail(failure("RATE_LIMITED", { status: 429, retry_after_ms: 20_000 }))
         const { provider, server } = yield* providerOf(inTurn(busy, living("300 seconds")), { resilience: { retry } })
@@ -250,7 +250,7 @@ describe("TokenProvider failures", () => {
         assert.isAtMost(server.times[1] ?? 0, 22_000)
       }).pipe(Effect.scoped))
 
-    it.effect("options of a policy that are out of range are refused", () =>
+    it.effect("policy options out of range fail", () =>
       Effect.gen(function*() {
         const make = (resilience: TokenProvider.Options["resilience"]) =>
           Effect.flip(TokenProvider.make({ name: "x", source: Effect.never, resilience }))
@@ -261,7 +261,7 @@ describe("TokenProvider failures", () => {
   })
 
   describe("clocks", () => {
-    it.effect("[R23] a wall clock that goes ahead by more than 30 s causes a refresh, and no failure", () =>
+    it.effect("[R23] a wall clock that moves ahead by more than 30 s causes a refresh, and no failure", () =>
       Effect.gen(function*() {
         const { clock, skew } = yield* skewedClock
         yield* Effect.gen(function*() {
@@ -282,7 +282,7 @@ describe("TokenProvider failures", () => {
         }).pipe(Effect.provideService(Clock.Clock, clock))
       }).pipe(Effect.scoped))
 
-    it.effect("[R23] a machine that slept does not hand out a token that expired meanwhile", () =>
+    it.effect("[R23] after the machine was suspended, a token that expired meanwhile is not returned", () =>
       Effect.gen(function*() {
         const { clock, skew } = yield* skewedClock
         yield* Effect.gen(function*() {
@@ -294,7 +294,7 @@ describe("TokenProvider failures", () => {
         }).pipe(Effect.provideService(Clock.Clock, clock))
       }).pipe(Effect.scoped))
 
-    it.effect("[R23] a wall clock that is set back changes nothing", () =>
+    it.effect("[R23] a wall clock that is set back has no effect", () =>
       Effect.gen(function*() {
         const { clock, skew } = yield* skewedClock
         yield* Effect.gen(function*() {
@@ -308,7 +308,7 @@ describe("TokenProvider failures", () => {
         }).pipe(Effect.provideService(Clock.Clock, clock))
       }).pipe(Effect.scoped))
 
-    it.effect("[R23] a token is asked for again where the clock made it old on its way", () =>
+    it.effect("[R23] a token that a clock change made expired on arrival is requested again", () =>
       Effect.gen(function*() {
         const { clock, skew } = yield* skewedClock
         yield* Effect.gen(function*() {
@@ -325,7 +325,7 @@ describe("TokenProvider failures", () => {
   })
 
   describe("the end of the scope", () => {
-    it.effect("[R28] fails who waits at once with a typed error, and all who come later", () =>
+    it.effect("[R28] fails waiting and later callers at once with a typed error", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { provider, server } = yield* Scope.provide(providerOf(inTurn(living("1 hour"), hanging)), scope)
@@ -341,7 +341,7 @@ describe("TokenProvider failures", () => {
         assert.strictEqual(server.underWay(), 0)
       }))
 
-    it.effect("as a layer, a provider is built and closed with it", () =>
+    it.effect("a provider from the layer lives as long as the layer", () =>
       Effect.gen(function*() {
         const source = Effect.succeed({ accessToken: Redacted.make("of-the-layer") })
         const layer = TokenProvider.layer({ name: "billing", source })

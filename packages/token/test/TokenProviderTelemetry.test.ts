@@ -7,7 +7,7 @@ import type { TokenEvent, TokenProvider } from "../src/index.ts"
 import { down, inTurn, living, providerOf, slow } from "./tokenSupport.ts"
 
 /** The events of a provider from now on. */
-const eventsOf = Effect.fnUntraced(function*({ events }: TokenProvider.Shape) {
+const eventsOf = Effect.fnUntraced(function*({ events }: TokenProvider.TokenProvider["Service"]) {
   const seen: Array<TokenEvent.TokenEvent> = []
   const listening = Stream.runForEach(events, (event) => Effect.sync(() => seen.push(event)))
   yield* Effect.forkScoped(listening, { startImmediately: true })
@@ -17,11 +17,11 @@ const eventsOf = Effect.fnUntraced(function*({ events }: TokenProvider.Shape) {
 const retry = { maxAttempts: 2, strategy: "fixed", initialDelay: "3 seconds", jitter: "none" } as const
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-/** Without what differs from run to run. */
+/** An event without members that differ from run to run. */
 const plain = (event: TokenEvent.TokenEvent) =>
   Object.fromEntries(Object.entries(event).filter(([name]) => !["attemptId", "spanId", "traceId"].includes(name)))
 
-/** Runs it while time passes. */
+/** Runs an effect while the test clock advances. */
 const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(self, { startImmediately: true })
@@ -31,17 +31,16 @@ const inTime = <A, E, R>(self: Effect.Effect<A, E, R>) =>
 
 describe("TokenProvider telemetry", () => {
   describe("events", () => {
-    it.effect("[S2-13] [S2-22] tell of a success with its retries, under one attempt id", () =>
+    it.effect("[S2-13] [S2-22] report a success with its retries, under one attempt id", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(inTurn(down, living("300 seconds")), { resilience: { retry } })
         const events = yield* eventsOf(provider)
         yield* inTime(provider.get)
         const server = "billing"
         assert.deepStrictEqual(events.map(plain), [
-          { _tag: "refresh.start", cause: "lookup", server, at: 0 },
+          { _tag: "RefreshStarted", cause: "lookup", server, at: 0 },
           {
-            _tag: "refresh.retry",
-            outcome: "Retrying",
+            _tag: "RefreshRetried",
             attempt: 1,
             delay: Duration.seconds(3),
             errorKind: "NETWORK_ERROR",
@@ -49,8 +48,7 @@ describe("TokenProvider telemetry", () => {
             at: 0
           },
           {
-            _tag: "refresh.success",
-            outcome: "Success",
+            _tag: "Refreshed",
             attempts: 2,
             issuedAt: 3000,
             expiresAt: 303_000,
@@ -59,8 +57,7 @@ describe("TokenProvider telemetry", () => {
             at: 3000
           },
           {
-            _tag: "retry.outcome",
-            operation: "get_scoped_token",
+            _tag: "RefreshCompleted",
             success: true,
             attempts: 2,
             elapsed: Duration.nanos(3_000_000_000n),
@@ -72,17 +69,16 @@ describe("TokenProvider telemetry", () => {
         assert.match(events[0]?.attemptId ?? "", uuid)
       }).pipe(Effect.scoped))
 
-    it.effect("[S2-14] [S2-22] tell of failures, and of the escalation once", () =>
+    it.effect("[S2-14] [S2-22] report failures, and the escalation once", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(down, { policy: { escalateAfter: 2 } })
         const events = yield* eventsOf(provider)
         for (let i = 0; i < 3; i++) yield* Effect.flip(provider.get)
-        const tags = ["refresh.start", "refresh.failure", "retry.outcome"]
-        assert.deepStrictEqual(events.map(({ _tag }) => _tag), [...tags, ...tags, "refresh.escalated", ...tags])
-        assert.deepInclude(plain(events[2]!), { _tag: "retry.outcome", success: false, attempts: 1 })
+        const tags = ["RefreshStarted", "RefreshFailed", "RefreshCompleted"]
+        assert.deepStrictEqual(events.map(({ _tag }) => _tag), [...tags, ...tags, "RefreshEscalated", ...tags])
+        assert.deepInclude(plain(events[2]!), { _tag: "RefreshCompleted", success: false, attempts: 1 })
         assert.deepInclude(plain(events[4]!), {
-          _tag: "refresh.failure",
-          outcome: "Failed",
+          _tag: "RefreshFailed",
           attempts: 1,
           errorKind: "NETWORK_ERROR",
           consecutiveFailures: 2
@@ -90,7 +86,7 @@ describe("TokenProvider telemetry", () => {
         assert.strictEqual(new Set(events.map(({ attemptId }) => attemptId)).size, 3)
       }).pipe(Effect.scoped))
 
-    it.effect("[S2-22] tell why a token was acquired, and whether it was discarded", () =>
+    it.effect("[S2-22] report why a token was acquired, and whether it was discarded", () =>
       Effect.gen(function*() {
         const { provider, server } = yield* providerOf(living("300 seconds"))
         const events = yield* eventsOf(provider)
@@ -107,13 +103,13 @@ describe("TokenProvider telemetry", () => {
         yield* provider.invalidate(current)
         yield* TestClock.adjust("2 seconds")
         assert.isFalse(yield* provider.invalidate(first))
-        const causes = events.flatMap((event) => event._tag === "refresh.start" ? [event.cause] : [])
+        const causes = events.flatMap((event) => event._tag === "RefreshStarted" ? [event.cause] : [])
         assert.deepStrictEqual(causes, ["lookup", "due", "forced", "refused", "forced", "refused"])
-        const discarded = events.flatMap((event) => event._tag === "refresh.success" ? [event.discarded] : [])
+        const discarded = events.flatMap((event) => event._tag === "Refreshed" ? [event.discarded] : [])
         assert.deepStrictEqual(discarded, [false, false, false, false, true, false])
       }).pipe(Effect.scoped))
 
-    it.effect("a lifetime that was cut is warned of", () => {
+    it.effect("a lifetime that is limited logs a warning", () => {
       const { lines, record } = recording()
       return Effect.gen(function*() {
         const { provider } = yield* providerOf(living("30 days"))
@@ -125,7 +121,7 @@ describe("TokenProvider telemetry", () => {
       }).pipe(Effect.scoped, record)
     })
 
-    it.effect("[S2-22] [S2-23] are logged with the ids of trace and span", () => {
+    it.effect("[S2-13] [S2-22] [S2-23] are logged under the names of the row, with the ids of trace and span", () => {
       const { lines, record, spans } = recording()
       return Effect.gen(function*() {
         const { provider } = yield* providerOf(inTurn(living("300 seconds"), down), { policy: { escalateAfter: 1 } })
@@ -155,8 +151,29 @@ describe("TokenProvider telemetry", () => {
           cause: "forced"
         })
         assert.strictEqual(first?.attributes.get("cause"), "lookup")
+        assert.deepInclude(logged[1]?.annotations, { outcome: "Success", attempts: 1, expiresAt: 300_000 })
+        assert.deepInclude(logged[2]?.annotations, {
+          operation: "get_scoped_token",
+          success: true,
+          attempts: 1,
+          elapsed: 0
+        })
+        assert.deepInclude(logged[4]?.annotations, { outcome: "Failed", errorKind: "NETWORK_ERROR" })
       }).pipe(Effect.scoped, record)
     })
+  })
+
+  it.effect("[S2-22] a retry is logged with its outcome, its delay and its error", () => {
+    const { lines, record } = recording()
+    return Effect.gen(function*() {
+      const { provider } = yield* providerOf(inTurn(down, living("300 seconds")), { resilience: { retry } })
+      yield* inTime(provider.get)
+      const line: { readonly level: string; readonly annotations: unknown } = JSON.parse(
+        lines.find((one) => one.includes("\"refresh.retry\"")) ?? "{}"
+      )
+      assert.strictEqual(line.level, "WARN")
+      assert.deepInclude(line.annotations, { outcome: "Retrying", delay: 3000, errorKind: "NETWORK_ERROR" })
+    }).pipe(Effect.scoped, record)
   })
 
   describe("metrics", () => {

@@ -1,4 +1,4 @@
-/** Nothing of a token leaves the process: not in errors, logs, spans, metrics. */
+/** Errors, logs, spans and metrics contain nothing of a token. */
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
 import { JwksError, KeySource } from "@keelson/jwks"
@@ -25,14 +25,14 @@ const secrets = {
 
 class Tokens extends TokenValidator.Service<Tokens>()("test/Secrets", {
   claims: Schema.Struct({
-    ...Claims.accessTokenFields,
+    ...Claims.AccessToken.fields,
     limits: Schema.optionalKey(Schema.Record(Schema.String, Schema.Number))
   })
 }) {}
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: ["api"], algorithms: ["ES256", "EdDSA"] })
 
-/** Tokens of every kind that is refused, and one that is good. */
+/** A token for every reason to reject it, and a valid one. */
 const tokensOf = Effect.gen(function*() {
   const [pair, other, unknown] = yield* Effect.all([
     pairOf("ES256", "known"),
@@ -73,7 +73,7 @@ const tokensOf = Effect.gen(function*() {
   }
 })
 
-/** Everything that an error shows. */
+/** All text representations of an error. */
 const shown = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<string> => {
   const error = Option.getOrUndefined(Exit.findErrorOption(exit))
   if (!(error instanceof Error)) return []
@@ -134,7 +134,7 @@ describe("TokenValidator and secrets", () => {
       assert.notInclude(lines.join("\n"), secrets.kid)
     }))
 
-  it.effect("an issuer of the policy that the key source lacks is told of in the log, once", () =>
+  it.effect("an issuer of the policy that the key source does not serve is logged once", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
       const { lines, record } = recording()
@@ -147,6 +147,9 @@ describe("TokenValidator and secrets", () => {
         yield* Effect.exit(service.validate(token))
         yield* Effect.exit(service.validate(token))
       }))
-      assert.strictEqual(lines.filter((line) => line.includes("does not serve an issuer")).length, 1)
+      assert.strictEqual(
+        lines.filter((line) => line.includes("trusts an issuer that its key source does not serve")).length,
+        1
+      )
     }))
 })

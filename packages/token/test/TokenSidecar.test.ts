@@ -17,13 +17,13 @@ const record = (u: unknown): Readonly<Record<string, unknown>> => Predicate.isOb
 
 const retry = { maxAttempts: 3, initialDelay: "1 millis", maxDelay: "1 millis", retryAfterCeiling: "0 millis" } as const
 
-/** Real sockets. */
+/** A test over real sockets. */
 const live = (title: string, test: Effect.Effect<void, unknown, Scope.Scope>) => it.live(title, () => quiet(test))
 
 describe("TokenSidecar", () => {
   describe("POST /sdk/token/ensure", () => {
     live(
-      "[S2-15] [S2-16] is 202 for a token that was acquired, and 200 while it is fresh",
+      "[S2-15] [S2-16] is 202 for an acquired token, and 200 while it is fresh",
       Effect.gen(function*() {
         const { ensure, source } = yield* sidecar()
         const before = yield* Clock.currentTimeMillis
@@ -53,7 +53,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-15] tells how many attempts it took",
+      "[S2-15] returns the number of attempts",
       Effect.gen(function*() {
         let asked = 0
         const slowly = Effect.suspend(() =>
@@ -71,7 +71,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-10] [R13] a forced refresh is made for one token once in 30 seconds",
+      "[S2-10] [R13] a token is force-refreshed at most once in 30 seconds",
       Effect.gen(function*() {
         const { ensure, source } = yield* sidecar()
         yield* ensure()
@@ -82,7 +82,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-15] is 503 without a token, and tells whether asking again may help",
+      "[S2-15] is 503 without a token, and says whether a retry may succeed",
       Effect.gen(function*() {
         const { ensure, source } = yield* sidecar({
           server: { acquisition: { retry: { maxAttempts: 2, initialDelay: "1 millis", maxDelay: "1 millis" } } }
@@ -111,11 +111,11 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "keeps tokens apart by scope, and knows no server but those that are registered",
+      "keeps tokens separate by scope, and rejects unknown servers",
       Effect.gen(function*() {
         const scopes: Array<string | undefined> = []
         const source = makeSource()
-        const { ensure, managers } = yield* sidecar({
+        const { ensure, guards } = yield* sidecar({
           server: {
             source: ({ scope }) => {
               scopes.push(scope)
@@ -127,9 +127,9 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({ scope: "read write" })).status, 200)
         assert.strictEqual((yield* ensure()).status, 202)
         assert.deepStrictEqual(scopes, [undefined, "read write"])
-        const unknown = [404, { error_code: "unknown_server", message: "There is no server of this name" }] as const
+        const unknown = [404, { error_code: "unknown_server", message: "No server has this name" }] as const
         assert.deepStrictEqual(brief(yield* ensure({ server: "other" })), unknown)
-        yield* managers.register("second", { url: "https://second.example", source: source.source })
+        yield* guards.register("second", { url: "https://second.example", source: source.source })
         assert.deepStrictEqual(brief(yield* ensure()), unknown)
         const refused = yield* ensure({ server: "second", scope: "read" })
         assert.deepInclude(refused, { status: 400 })
@@ -138,7 +138,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[R20] answers have the token's value only where the sidecar was told so",
+      "[R20] responses contain the token's value only with showTokens",
       Effect.gen(function*() {
         const open = yield* sidecar({ options: { showTokens: true } })
         assert.include((yield* open.ensure()).text, "\"value\":\"secret-token-1\"")
@@ -152,7 +152,7 @@ describe("TokenSidecar", () => {
 
   describe("POST /sdk/request/send", () => {
     live(
-      "[S2-17] is 202 for an answer of the server, which the token was sent to",
+      "[S2-17] is 202 if the server responded, and sends the token",
       Effect.gen(function*() {
         const { api, send } = yield* sidecar({ reply: always(201, { "x-of-the-server": "1" }) })
         const sent = yield* send({
@@ -171,7 +171,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-17] is 202 with forwarded_to_caller for an answer that is the caller's to deal with",
+      "[S2-17] is 202 with forwarded_to_caller for an error status that the caller must handle",
       Effect.gen(function*() {
         const { send } = yield* sidecar({ reply: always(404) })
         assert.deepStrictEqual(brief(yield* send()), [
@@ -182,7 +182,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-17] [S2-18] is 401 once the server has refused the new token too, and without a token",
+      "[S2-17] [S2-18] is 401 if the server rejects the new token too, and without a token",
       Effect.gen(function*() {
         const { send, source } = yield* sidecar({ reply: always(401) })
         const refused = yield* send({ operation: "open_channel" })
@@ -202,7 +202,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-17] is 429 once the attempts are spent, with the server's Retry-After where it is a proper one",
+      "[S2-17] is 429 once the attempts are spent, with the server's Retry-After if it is valid",
       Effect.gen(function*() {
         const spent = yield* sidecar({ reply: always(503), server: { resilience: { retry } } })
         const answer = yield* spent.send()
@@ -231,7 +231,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-17] is 500 for what repeating does not mend",
+      "[S2-17] is 500 for a failure that a retry cannot fix",
       Effect.gen(function*() {
         const { send } = yield* sidecar({ reply: always(500), server: { resilience: { retry } } })
         const answer = yield* send({ operation: "discover_ingest_host" })
@@ -241,7 +241,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[R20] [S3-08] reaches the registered URLs only",
+      "[R20] [S3-08] sends requests to registered URLs only",
       Effect.gen(function*() {
         const { api, send, source } = yield* sidecar()
         for (
@@ -267,7 +267,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-17] refuses an unknown operation, and headers that are the connection's or the guard's",
+      "[S2-17] rejects an unknown operation, and headers of the connection or the guard",
       Effect.gen(function*() {
         const { api, send } = yield* sidecar()
         const bad: ReadonlyArray<Readonly<Record<string, unknown>>> = [
@@ -294,7 +294,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "hands the server's answer on where it was told so, up to a size",
+      "returns the server's response with showResponses, up to a size limit",
       Effect.gen(function*() {
         const reply: Reply = ({ url }) =>
           Effect.sync(() =>
@@ -320,7 +320,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "reads an answer that comes octet by octet in a time that grows with its length",
+      "reads a response that arrives byte by byte in linear time",
       Effect.gen(function*() {
         let left = 100_000
         const body = new ReadableStream<Uint8Array>({
@@ -336,9 +336,9 @@ describe("TokenSidecar", () => {
     )
   })
 
-  describe("entrance", () => {
+  describe("callers", () => {
     live(
-      "[R20] nobody comes in without the secret, whatever the request is",
+      "[R20] every request without the secret is rejected",
       Effect.gen(function*() {
         const { call, ensure, source } = yield* sidecar()
         for (
@@ -366,7 +366,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[R20] [R22] no browser comes in: by the Host that was made to lead here, or by an Origin",
+      "[R20] [R22] requests of browsers are rejected, by their Host or their Origin",
       Effect.gen(function*() {
         const { call, ensure, source } = yield* sidecar({ options: { hosts: ["Tokens.Internal."] } })
         for (
@@ -408,7 +408,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[R20] listens on loopback and on a Unix socket, and nowhere else",
+      "[R20] listens only on loopback addresses and Unix sockets",
       Effect.gen(function*() {
         const path = join(tmpdir(), `keelson-sidecar-${process.pid}.sock`)
         const { ensure } = yield* sidecar({ listen: { path } })
@@ -421,7 +421,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[R20] the secret is long, and options are checked",
+      "[R20] options are checked, the length of the secret too",
       Effect.gen(function*() {
         for (
           const [options, path] of [
@@ -439,7 +439,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "says what is wrong with a request in general, and repeats nothing of it",
+      "rejects an invalid request without repeating any of it",
       Effect.gen(function*() {
         const { call } = yield* sidecar()
         for (
@@ -454,7 +454,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[R20] reads no request above 1 MiB, and nothing but JSON",
+      "[R20] rejects a request above 1 MiB, and anything but JSON",
       Effect.gen(function*() {
         const { api, ensure, send } = yield* sidecar()
         assert.strictEqual((yield* send({ method: "POST", body: "x".repeat(1_000_000) })).status, 202)
@@ -465,7 +465,7 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[R20] is for this machine, also behind a proxy that names its callers",
+      "[R20] rejects callers of other machines, also behind a proxy that names its callers",
       Effect.gen(function*() {
         const { ensure } = yield* sidecar({ isBehindProxy: true })
         assert.strictEqual((yield* ensure({}, { "x-forwarded-for": "127.0.0.7" })).status, 202)

@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { TokenProvider, TokenSource } from "../src/index.ts"
 import { detailsOf, failure } from "./tokenSupport.ts"
 
-/** A source over an `HttpClient` of one's own, which answers with these statuses in turn. */
+/** A source over an `HttpClient` that responds with these statuses in turn. */
 const overHttp = (...statuses: ReadonlyArray<number>) => {
   let number = 0
   const client = HttpClient.filterStatusOk(HttpClient.make((request) =>
@@ -45,7 +45,7 @@ describe("TokenSource", () => {
     }
   })
 
-  it.effect("[R15] a source over an HttpClient is retried by status, with its Retry-After as a floor", () =>
+  it.effect("[R15] a source over an HttpClient is retried by status, with its Retry-After as the minimum delay", () =>
     Effect.gen(function*() {
       const { requests, source } = overHttp(503, 429)
       const provider = yield* TokenProvider.make({ name: "own", source, resilience: { retry } })
@@ -57,7 +57,7 @@ describe("TokenSource", () => {
       assert.strictEqual(requests(), 3)
     }).pipe(Effect.scoped))
 
-  it.effect("[R15] [R21] a 500 is not retried, and nothing of the request is shown", () =>
+  it.effect("[R15] [R21] a 500 is not retried, and the error contains nothing of the request", () =>
     Effect.gen(function*() {
       const { requests, source } = overHttp(500, 500)
       const provider = yield* TokenProvider.make({ name: "own", source, resilience: { retry } })
@@ -67,7 +67,7 @@ describe("TokenSource", () => {
       assert.strictEqual(requests(), 1)
     }).pipe(Effect.scoped))
 
-  it.effect("says by itself which of its errors are retried", () =>
+  it.effect("a source decides which of its errors are retried", () =>
     Effect.gen(function*() {
       let attempts = 0
       const source = TokenSource.fromEffect(
@@ -81,7 +81,7 @@ describe("TokenSource", () => {
       assert.strictEqual(attempts, 2)
     }).pipe(Effect.scoped))
 
-  it.effect("an error's own retryAfter that is no duration is not looked at", () =>
+  it.effect("a retryAfter of an error that is not a duration is ignored", () =>
     Effect.gen(function*() {
       let attempts = 0
       const source = Effect.suspend(() =>

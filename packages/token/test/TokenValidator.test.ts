@@ -7,7 +7,7 @@ import { SignatureVerifier } from "../src/internal/validation/signature.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
 
-/** A validator over one key, with what is needed to sign for it; virtual time has come as far as real time. */
+/** A validator with one key, and a function that signs with it. Virtual time is set to real time. */
 const scene = Effect.fnUntraced(function*(more: Partial<ValidationPolicy.Options> = {}) {
   yield* TestClock.adjust("20000 days")
   const pair = yield* pairOf("ES256")
@@ -18,7 +18,7 @@ const scene = Effect.fnUntraced(function*(more: Partial<ValidationPolicy.Options
   return { pair, tokens, claims, signed, now: claims.iat ?? 0 }
 })
 
-/** Why a token with these claims, and this header, is refused. */
+/** The reason to reject a token with these claims and this header. */
 const refusal = (
   changes: Readonly<Record<string, unknown>>,
   more?: Partial<ValidationPolicy.Options>,
@@ -41,8 +41,8 @@ describe("TokenValidator", () => {
           sid: "s",
           roles: ["a"]
         })
-        const found = yield* tokens.validate(token)
-        assert.deepStrictEqual(found.registered, {
+        const validated = yield* tokens.validate(token)
+        assert.deepStrictEqual(validated.registered, {
           iss: issuer,
           sub: "user-1",
           aud: [audience, "other"],
@@ -55,15 +55,15 @@ describe("TokenValidator", () => {
           scope: "read  write",
           scopes: ["read", "write"]
         })
-        assert.deepStrictEqual(found.claims.roles, ["a"])
-        assert.strictEqual(found.claims.sub, claims.sub)
+        assert.deepStrictEqual(validated.claims.roles, ["a"])
+        assert.strictEqual(validated.claims.sub, claims.sub)
       }))
 
-    it.effect("[S0-22] takes a Redacted token, and refuses what is no text at all", () =>
+    it.effect("[S0-22] accepts a Redacted token, and rejects what is not text", () =>
       Effect.gen(function*() {
         const { signed, tokens } = yield* scene()
-        const found = yield* tokens.validate(Redacted.make(yield* signed()))
-        assert.strictEqual(found.claims.sub, "user-1")
+        const validated = yield* tokens.validate(Redacted.make(yield* signed()))
+        assert.strictEqual(validated.claims.sub, "user-1")
         const hostile: ReadonlyArray<unknown> = [undefined, null, 7, {}, [], Redacted.make(7)]
         for (const token of hostile) {
           // @ts-expect-error -- as from JavaScript
@@ -72,7 +72,7 @@ describe("TokenValidator", () => {
         }
       }))
 
-    it.effect("[R6] what it gives is frozen to its depths", () =>
+    it.effect("[R6] the result is frozen deeply", () =>
       Effect.gen(function*() {
         const { signed, tokens } = yield* scene()
         const { claims, registered } = yield* tokens.validate(yield* signed({ roles: ["a"], amr: ["pwd"] }))
@@ -81,7 +81,7 @@ describe("TokenValidator", () => {
         }
       }))
 
-    it.effect("[S0-22] a scope that the issuer wrote as a list, or as scp, is one too", () =>
+    it.effect("[S0-22] a scope in an array, or in scp, is a scope too", () =>
       Effect.gen(function*() {
         const { signed, tokens } = yield* scene()
         const scopesOf = (changes: Readonly<Record<string, unknown>>) =>
@@ -110,12 +110,14 @@ describe("TokenValidator", () => {
         const pair = yield* pairOf("ES256")
         const validator = yield* TokenValidator.make(
           "test/Cognito",
-          { claims: Schema.Struct({ sub: Schema.String }) },
-          { issuers: [issuer], algorithms: ["ES256"], ...policy }
+          {
+            claims: Schema.Struct({ sub: Schema.String }),
+            policy: { issuers: [issuer], algorithms: ["ES256"], ...policy }
+          }
         ).pipe(Effect.provide(keysOf([pair])))
         const { aud: _, ...claims } = yield* goodClaims
-        const found = yield* validator.validate(yield* sign(pair, claims))
-        assert.deepStrictEqual([found.registered.aud, found.registered.client_id], [[], "client-1"])
+        const validated = yield* validator.validate(yield* sign(pair, claims))
+        assert.deepStrictEqual([validated.registered.aud, validated.registered.client_id], [[], "client-1"])
         const reason = (changes: object) =>
           Effect.flatMap(sign(pair, { ...claims, ...changes }), (token) => reasonOf(validator.validate(token)))
         assert.deepStrictEqual(yield* reason({ client_id: "client-2" }), { _tag: "AudienceMismatch" })
@@ -129,7 +131,7 @@ describe("TokenValidator", () => {
         )
       }))
 
-    it.effect("[T1] [S0-23] each check refuses by itself, for a reason of its own", () =>
+    it.effect("[T1] [S0-23] each check rejects on its own, with its own reason", () =>
       Effect.gen(function*() {
         const { now } = yield* scene()
         assert.deepStrictEqual(yield* refusal({ iss: "https://other.example" }), { _tag: "IssuerUntrusted" })
@@ -283,7 +285,7 @@ describe("TokenValidator", () => {
   })
 
   describe("cache", () => {
-    /** Counts signature checks, which are good. */
+    /** Accepts every signature, and counts the checks. */
     const counting = Effect.fnUntraced(function*(more: Partial<ValidationPolicy.Options> = {}) {
       let checks = 0
       const verifier = async () => {
@@ -306,7 +308,7 @@ describe("TokenValidator", () => {
         assert.strictEqual(checks(), 2)
       }))
 
-    it.effect("[R6] it is off with one option", () =>
+    it.effect("[R6] can be turned off with one option", () =>
       Effect.gen(function*() {
         const { checks, signed, tokens } = yield* counting({ cacheEntries: 0 })
         const token = yield* signed()
@@ -315,14 +317,14 @@ describe("TokenValidator", () => {
         assert.strictEqual(checks(), 2)
       }))
 
-    it.effect("[K-05] [T3] who send one token at the same time wait for one signature check", () =>
+    it.effect("[K-05] [T3] concurrent callers with the same token share one signature check", () =>
       Effect.gen(function*() {
         const { checks, signed, tokens } = yield* counting()
         const token = yield* signed()
-        const found = yield* Effect.all(Array.from({ length: 50 }, () => tokens.validate(token)), {
+        const results = yield* Effect.all(Array.from({ length: 50 }, () => tokens.validate(token)), {
           concurrency: "unbounded"
         })
-        assert.strictEqual(new Set(found).size, 1)
+        assert.strictEqual(new Set(results).size, 1)
         assert.strictEqual(checks(), 1)
       }))
 
@@ -342,7 +344,7 @@ describe("TokenValidator", () => {
         assert.deepStrictEqual(yield* reasonOf(aged.tokens.validate(old)), { _tag: "TokenTooOld" })
       }))
 
-    it.effect("[K-05] invalidate has every token verified anew", () =>
+    it.effect("[K-05] after invalidate every token is verified again", () =>
       Effect.gen(function*() {
         const { checks, signed, tokens } = yield* counting()
         const token = yield* signed()
@@ -352,7 +354,7 @@ describe("TokenValidator", () => {
         assert.strictEqual(checks(), 2)
       }))
 
-    it.effect("[R6] a refused signature is remembered for ten seconds at most", () =>
+    it.effect("[R6] an invalid signature is cached for at most ten seconds", () =>
       Effect.gen(function*() {
         let checks = 0
         const { signed, tokens } = yield* Effect.provideService(scene(), SignatureVerifier, async () => {

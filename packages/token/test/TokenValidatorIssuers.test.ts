@@ -17,7 +17,7 @@ import { ValidationPolicy } from "../src/index.ts"
 
 const base = { audiences: [audience], algorithms: ["ES256"] } as const
 
-/** A source that notes what it is asked for. */
+/** A key source that records its lookups. */
 const watched = (keys: Layer.Layer<KeySource.KeySource, unknown>) =>
   Effect.gen(function*() {
     const asked: Array<string> = []
@@ -34,7 +34,7 @@ const watched = (keys: Layer.Layer<KeySource.KeySource, unknown>) =>
 const template = "https://login.example/{tenantid}/v2.0"
 const issuerOf = (tenant: string) => template.replace("{tenantid}", tenant)
 
-/** Keys of a template, one of which says that it is one tenant's alone. */
+/** The keys of an issuer template, one of which names a single tenant as its issuer. */
 const templateKeys = (shared: Pair, own: Pair, ownIssuer: string) =>
   StaticKeys.layer({
     issuers: [template],
@@ -75,7 +75,7 @@ describe("TokenValidator and issuers", () => {
       }
     }))
 
-  it.effect("[R3] an issuer that is not trusted costs no lookup, however near it is to one that is", () =>
+  it.effect("[R3] an untrusted issuer costs no lookup, however similar it is to a trusted one", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
       const { asked, layer } = yield* watched(keysOf([pair], ["https://idp.example"]))
@@ -130,7 +130,7 @@ describe("TokenValidator and issuers", () => {
       assert.deepStrictEqual(yield* verdict(shared, template), { _tag: "IssuerUntrusted" })
     }))
 
-  it.effect("[R4] a source of one's own that gives more than four keys has none of them tried", () =>
+  it.effect("[R4] none of more than four keys of a custom source is tried", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
       const claims = yield* goodClaims
@@ -139,7 +139,7 @@ describe("TokenValidator and issuers", () => {
           const keys = Context.get(yield* Layer.build(keysOf([pair])), KeySource.KeySource)
           const many: KeySource.KeySource["Service"] = {
             find: (issuer, header) =>
-              Effect.map(keys.find(issuer, header), (found) => Array.from({ length: times }, () => found[0]!))
+              Effect.map(keys.find(issuer, header), (candidates) => Array.from({ length: times }, () => candidates[0]!))
           }
           const policy = ValidationPolicy.accessToken({ ...base, issuers: ["https://idp.example"] })
           return yield* validatorOf(policy, Layer.succeed(KeySource.KeySource, many))

@@ -1,4 +1,4 @@
-/** Validators over a cache of an issuer's keys: outages, rotations, withdrawals. */
+/** Validators with a cache of an issuer's keys: outages, rotation, revoked keys. */
 import { assert, describe, it } from "@effect/vitest"
 import { KeySource } from "@keelson/jwks"
 import { errorOf } from "@keelson/testing/exits"
@@ -12,7 +12,7 @@ import { SignatureVerifier } from "../src/internal/validation/signature.ts"
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["EdDSA"] })
 
-/** A cache whose keys come without threads, and a validator to which every signature is good. */
+/** A cache that imports keys without threads, and a validator that accepts every signature. */
 const scene = Effect.fnUntraced(function*(answer = keysOf("a"), options: Parameters<typeof cacheOf>[1] = {}) {
   let checks = 0
   const { cache, provider } = yield* cacheOf(answer, options)
@@ -31,7 +31,7 @@ const scene = Effect.fnUntraced(function*(answer = keysOf("a"), options: Paramet
 })
 
 describe("TokenValidator over a key set cache", () => {
-  it.effect("[K-03] [T6] [S4-38] an issuer that is down is a 503 that says when to come back, and never a 401", () =>
+  it.effect("[K-03] [T6] [S4-38] an issuer that is down is a 503 with Retry-After, and never a 401", () =>
     Effect.gen(function*() {
       const { provider, signed, tokens } = yield* scene(down)
       const fiber = yield* Effect.forkChild(Effect.exit(tokens.validate(yield* signed())), { startImmediately: true })
@@ -39,7 +39,7 @@ describe("TokenValidator over a key set cache", () => {
       const error = errorOf(yield* Fiber.join(fiber))
       assert.strictEqual(error.status, 503)
       assert.strictEqual(error.code, "JWKS_UNAVAILABLE")
-      assert.isFalse(error.isRefusal)
+      assert.isFalse(error.isRejection)
       const again = errorOf(yield* Effect.exit(tokens.validate(yield* signed())))
       assert.isTrue(Duration.isGreaterThan(again.retryAfter, Duration.zero))
       provider.answer = keysOf("a")
@@ -47,7 +47,7 @@ describe("TokenValidator over a key set cache", () => {
       assert.strictEqual((yield* tokens.validate(yield* signed())).claims.sub, "user-1")
     }))
 
-  it.effect("[K-03] [T6] remembered tokens go on through an outage, and end with the stale window", () =>
+  it.effect("[K-03] [T6] cached tokens are accepted during an outage, until the end of the stale window", () =>
     Effect.gen(function*() {
       const { provider, signed, tokens } = yield* scene(keysOf("a"), { ttl: "10 minutes", staleWindow: "5 minutes" })
       yield* TestClock.adjust("1 second")
@@ -75,7 +75,7 @@ describe("TokenValidator over a key set cache", () => {
       assert.strictEqual(checks(), 3)
     }))
 
-  it.effect("[K-04] [T3] an invalidated key set ends what was remembered at once", () =>
+  it.effect("[K-04] [T3] invalidating a key set invalidates cached tokens at once", () =>
     Effect.gen(function*() {
       const { cache, provider, signed, tokens } = yield* scene()
       yield* TestClock.adjust("1 second")
@@ -86,7 +86,7 @@ describe("TokenValidator over a key set cache", () => {
       assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "KeyNotFound", reason: "unknown" })
     }))
 
-  it.effect("[K-04] [T3] keys that are withdrawn while they verify do not count", () =>
+  it.effect("[K-04] [T3] keys that are withdrawn during a verification do not count", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"))
       yield* TestClock.adjust("1 second")
@@ -105,7 +105,7 @@ describe("TokenValidator over a key set cache", () => {
       assert.deepStrictEqual(errorOf(yield* Fiber.join(fiber)).reason, { _tag: "KeyNotFound", reason: "unknown" })
     }))
 
-  it.effect("[T3] who joins a check with keys that were replaced since it began is not refused for them", () =>
+  it.effect("[T3] a caller that joins a check with replaced keys is not rejected because of them", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"))
       yield* TestClock.adjust("1 second")
@@ -148,7 +148,7 @@ describe("TokenValidator over a key set cache", () => {
       assert.strictEqual(errorOf(yield* Fiber.join(fiber)).status, 503)
     }))
 
-  it.effect("[R4] more keys than four to try are not tried", () =>
+  it.effect("[R4] more than four keys are not tried", () =>
     Effect.gen(function*() {
       const keys = Array.from({ length: 5 }, (_, index) => jwk(`key-${index}`))
       const { checks, tokens } = yield* scene(() =>
@@ -160,7 +160,7 @@ describe("TokenValidator over a key set cache", () => {
       assert.strictEqual(checks(), 0)
     }))
 
-  it.effect("[R23] a wall clock that goes back does not make a remembered token live longer without a look at it", () =>
+  it.effect("[R23] setting the wall clock back does not prolong a cached token", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       yield* Effect.gen(function*() {
@@ -200,7 +200,7 @@ describe("TokenValidator over a key set cache", () => {
       }).pipe(Effect.provideService(Clock.Clock, clock))
     }))
 
-  it.effect("[T3] who is interrupted while a signature is verified disturbs nobody else", () =>
+  it.effect("[T3] interrupting one caller does not affect others that wait for the same signature check", () =>
     Effect.gen(function*() {
       let finish: (isGood: boolean) => void = () => {}
       let checks = 0

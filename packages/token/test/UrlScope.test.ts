@@ -1,20 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import { Result } from "effect"
+import { matching } from "../src/internal/guard/servers.ts"
 import * as UrlScope from "../src/UrlScope.ts"
 
 const scope = (text: string, options?: UrlScope.Options) => Result.getOrThrow(UrlScope.parse(text, options))
 const has = (text: string, url: string, options?: UrlScope.Options): boolean =>
-  Result.match(UrlScope.checkUrl(url, options), {
+  Result.match(SafeUrl.check(url, options), {
     onFailure: () => false,
     onSuccess: (checked) => UrlScope.contains(scope(text, options), checked)
   })
-const reason = (result: Result.Result<unknown, UrlScope.Reason>) =>
+const reason = (result: Result.Result<unknown, UrlScope.UrlReason>) =>
   Result.match(result, { onFailure: (found) => found, onSuccess: () => "none" })
 const local = { allowLocalhost: true }
 
 describe("UrlScope", () => {
   describe("contains", () => {
-    it("[S3-08] [R12] has what is at its origin or below its path, however the host is written", () => {
+    it("[S3-08] [R12] contains URLs at its origin or below its path, however the host is written", () => {
       for (
         const [of, url] of [
           ["https://api.example", "https://api.example"],
@@ -38,7 +40,7 @@ describe("UrlScope", () => {
       ) assert.isTrue(has(of, url), `${of} ${url}`)
     })
 
-    it("[S3-08] [R12] has no other host, port, scheme or user", () => {
+    it("[S3-08] [R12] contains no other host, port, scheme or user", () => {
       for (
         const url of [
           "https://api.example.evil/",
@@ -64,7 +66,7 @@ describe("UrlScope", () => {
       ) assert.isFalse(has("https://api.example", url), url)
     })
 
-    it("[S3-08] [R12] has no path beside its own, nor one that a server might read as another", () => {
+    it("[S3-08] [R12] contains neither sibling paths nor paths that a server might read differently", () => {
       for (
         const path of [
           "ab",
@@ -92,7 +94,7 @@ describe("UrlScope", () => {
       ) assert.isFalse(has("https://api.example/a", `https://api.example/${path}`), path)
     })
 
-    it("[S3-08] has names that only look like steps", () => {
+    it("[S3-08] contains names that only resemble dot segments", () => {
       for (const path of ["a/...", "a/..b", "a/b..", "a/.well-known/x", "a/100%25", "a/x;v=1", "a/b//c"]) {
         assert.isTrue(has("https://api.example/a", `https://api.example/${path}`), path)
       }
@@ -100,7 +102,7 @@ describe("UrlScope", () => {
   })
 
   describe("parse", () => {
-    it("[R12] takes https, and http for this machine where that is allowed", () => {
+    it("[R12] accepts https, and http to this machine if allowed", () => {
       for (const text of ["http://localhost:8080", "http://127.0.0.1", "http://[::1]:3000/v1", "http://127.8.0.1"]) {
         assert.strictEqual(reason(UrlScope.parse(text)), "scheme", text)
         assert.isTrue(Result.isSuccess(UrlScope.parse(text, local)), text)
@@ -110,8 +112,8 @@ describe("UrlScope", () => {
       }
     })
 
-    it("[S3-08] refuses what can't be a scope, with the reason", () => {
-      const reasons: ReadonlyArray<readonly [string, UrlScope.Reason]> = [
+    it("[S3-08] fails with the reason for a URL that cannot be a scope", () => {
+      const reasons: ReadonlyArray<readonly [string, UrlScope.UrlReason]> = [
         ["", "url"],
         ["api.example", "url"],
         ["https://", "url"],
@@ -139,19 +141,19 @@ describe("UrlScope", () => {
     })
   })
 
-  describe("checkUrl", () => {
-    it("[R12] gives the URL as it is to be requested", () => {
-      const checked = Result.getOrThrow(UrlScope.checkUrl("https://API.example.:443/a/./b?c=d#e"))
+  describe("SafeUrl.check", () => {
+    it("[R12] returns the URL to request", () => {
+      const checked = Result.getOrThrow(SafeUrl.check("https://API.example.:443/a/./b?c=d#e"))
       assert.strictEqual(checked.href, "https://api.example/a/b?c=d")
-      assert.strictEqual(reason(UrlScope.checkUrl("https://a@api.example")), "credentials")
+      assert.strictEqual(reason(SafeUrl.check("https://a@api.example")), "credentials")
     })
   })
 
   it("[S3-08] the longest path comes first", () => {
     const all = ["https://api.example", "https://api.example/a/b", "https://api.example/a", "https://other.example/a/b"]
       .map((text) => ({ scope: scope(text) }))
-    const found = UrlScope.matching(all, new URL("https://api.example/a/b/c"))
-    assert.deepStrictEqual(found.map((one) => UrlScope.format(one.scope)), [
+    const containing = matching(all, new URL("https://api.example/a/b/c"))
+    assert.deepStrictEqual(containing.map((one) => UrlScope.format(one.scope)), [
       "https://api.example/a/b",
       "https://api.example/a",
       "https://api.example/"

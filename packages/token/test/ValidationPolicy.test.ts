@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { errorOf } from "@keelson/testing/exits"
 import { ConfigProvider, Duration, Effect } from "effect"
 import { ValidationPolicy } from "../src/index.ts"
-import { rulesOf } from "../src/internal/validation/rules.ts"
+import { compileRules } from "../src/internal/validation/rules.ts"
 
 const complete = { issuers: ["https://idp.example"], audiences: ["api"], algorithms: ["RS256"] } as const
 
-/** Where and what a policy is refused for. */
+/** The path and bound in the error of an invalid policy. */
 const refusal = (options: object) =>
   Effect.map(Effect.exit(ValidationPolicy.decode(options)), (exit) => {
     const { code, details } = errorOf(exit)
@@ -25,7 +25,7 @@ describe("ValidationPolicy", () => {
       }
     }))
 
-  it.effect("[S4-35] [K-08] algorithms are those that are known, and none in no case", () =>
+  it.effect("[S4-35] [K-08] only known algorithms are accepted, and never none", () =>
     Effect.gen(function*() {
       for (const algorithm of ["none", "None", "NONE", "RS1", "ES256K", "rs256", "HS1024", "", "dir"]) {
         assert.strictEqual((yield* refusal(withChanges({ algorithms: [algorithm] })))[1], "algorithms.0", algorithm)
@@ -54,7 +54,7 @@ describe("ValidationPolicy", () => {
       assert.deepStrictEqual([policy.cacheEntries, policy.cacheBytes], [20_000, 32 * 1024 * 1024])
     }))
 
-  it.effect("[K-08] an option that is not known is refused, as is one out of its range", () =>
+  it.effect("[K-08] unknown options, and options out of range, are rejected", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* refusal(withChanges({ ignoreExpiration: true })))[1], "ignoreExpiration")
       assert.strictEqual((yield* refusal(withChanges({ maxLength: 255 })))[1], "maxLength")
@@ -71,13 +71,13 @@ describe("ValidationPolicy", () => {
         assert.strictEqual((yield* refusal(withChanges({ issuers: [bad] })))[0], "INVALID_CONFIG")
       }
       const policy = yield* ValidationPolicy.decode(withChanges({ issuers: [{ template, tenants: ["a", "b"] }] }))
-      assert.deepStrictEqual([...rulesOf(policy).issuers], [
+      assert.deepStrictEqual([...compileRules(policy).issuers], [
         ["https://login.example/a/v2.0", { keysOf: template }],
         ["https://login.example/b/v2.0", { keysOf: template }]
       ])
     }))
 
-  it.effect("[R3] an issuer stands there once, also as a tenant of a template", () =>
+  it.effect("[R3] an issuer may occur only once, also as a tenant of a template", () =>
     Effect.gen(function*() {
       const entra = { template: "https://login.example/{tenantid}/v2.0", tenants: ["a"] }
       for (const again of ["https://login.example/a/v2.0", entra]) {
@@ -94,8 +94,8 @@ describe("ValidationPolicy", () => {
     )
   })
 
-  it("[K-08] presets say what kind of token it is, and what such a token has", () => {
-    const rulesFor = (options: ValidationPolicy.Options) => rulesOf(ValidationPolicy.make(options))
+  it("[K-08] presets set the profile, and the claims that it requires", () => {
+    const rulesFor = (options: ValidationPolicy.Options) => compileRules(ValidationPolicy.make(options))
     const access = rulesFor(ValidationPolicy.accessToken(complete))
     assert.deepStrictEqual([[...access.types], access.requireType], [["at+jwt"], true])
     assert.deepStrictEqual(access.requiredClaims, ["sub", "client_id", "iat", "jti"])

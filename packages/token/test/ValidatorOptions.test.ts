@@ -13,6 +13,11 @@ import { Claims, Revocation, TokenValidator, ValidatorOptions } from "../src/ind
 
 class Tokens extends TokenValidator.Service<Tokens>()("test/Configured", { claims: Claims.Jwt }) {}
 
+class RevocableTokens extends TokenValidator.Service<RevocableTokens>()("test/ConfiguredRevocable", {
+  claims: Claims.Jwt,
+  revocation: Revocation.Revocation
+}) {}
+
 const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "keelson-"))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true }))
@@ -27,12 +32,12 @@ const pemOf = ({ alg, publicJwk }: Pair) =>
 
 const noEgress = makeProvider(() => Effect.die("nothing is fetched")).egress
 
-/** The validator of a section of YAML. */
+/** The validator in a section of YAML. */
 const fromYaml = (text: string, egress: Layer.Layer<Egress.Egress> = noEgress) =>
   Effect.gen(function*() {
     const options = yield* ValidatorOptions.decodeText({ format: "yaml", text, section: "jwt" })
     const layer = Tokens.layer(ValidatorOptions.policyOf(options)).pipe(
-      Layer.provide(ValidatorOptions.keySource(options)),
+      Layer.provide(ValidatorOptions.layerKeySource(options)),
       Layer.provide([egress, NodeServices.layer])
     )
     return Context.get(yield* Layer.build(layer), Tokens)
@@ -151,7 +156,7 @@ describe("ValidatorOptions", () => {
       }))
   })
 
-  it.effect("[K-04] a validator with its keys also asks for what is revoked", () =>
+  it.effect("[K-04] a validator with its keys also checks revocation", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
       const options = yield* ValidatorOptions.decode({
@@ -160,13 +165,13 @@ describe("ValidatorOptions", () => {
         algorithms: ["ES256"],
         keys: [{ id: pair.kid, algorithm: "ES256", jwk: pair.publicJwk }]
       })
-      const layer = ValidatorOptions.layerRevocable(Tokens, options).pipe(
+      const layer = ValidatorOptions.layer(RevocableTokens, options).pipe(
         Layer.provideMerge(Revocation.layerMemory()),
         Layer.provide([noEgress, NodeServices.layer])
       )
       const context = yield* Layer.build(layer)
       const token = yield* sign(pair, yield* goodClaims, { typ: undefined })
-      const tokens = Context.get(context, Tokens)
+      const tokens = Context.get(context, RevocableTokens)
       yield* tokens.validate(token)
       const until = DateTime.makeUnsafe((yield* Clock.currentTimeMillis) + 3_600_000)
       yield* Context.get(context, Revocation.Revocation).revoke(
@@ -176,7 +181,7 @@ describe("ValidatorOptions", () => {
       assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "TokenRevoked" })
     }))
 
-  it.effect("the environment has a whole validator, with its keys in JSON", () =>
+  it.effect("a validator from the environment, with its keys in JSON", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
       const env = {

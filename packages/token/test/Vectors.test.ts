@@ -1,12 +1,12 @@
-/** The examples of the standards: RFC 7515 (appendix A), RFC 8037 (appendix A), RFC 9068 (2). */
+/** Examples of the standards: RFC 7515 (appendix A), RFC 8037 (appendix A), RFC 9068 (2). */
 import { assert, describe, it } from "@effect/vitest"
 import { KeySource, StaticKeys } from "@keelson/jwks"
 import { keysOf, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/tokens"
 import { Context, Effect, Layer, Redacted, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { type TokenError, ValidationPolicy } from "../src/index.ts"
-import { decodeCanonical } from "../src/internal/validation/base64url.ts"
-import { splitToken } from "../src/internal/validation/parseToken.ts"
+import { splitToken } from "../src/internal/validation/compactJws.ts"
+import { decodeCanonical } from "../src/internal/validation/platform.ts"
 import { SignatureVerifier } from "../src/internal/validation/signature.ts"
 
 /** `{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":true}` */
@@ -68,7 +68,7 @@ const examples = [
 const algorithms = ["RS256", "ES256", "ES512", "EdDSA", "HS256"] as const
 const issuers = ["joe"]
 
-/** Everybody's keys, without names, as the examples have none. */
+/** All example keys, without ids, since the examples have none. */
 const source = StaticKeys.layer({
   issuers,
   keys: [
@@ -77,7 +77,7 @@ const source = StaticKeys.layer({
   ]
 })
 
-/** Whether a signature is good, claims aside. */
+/** Whether a signature is valid, whatever the claims are. */
 const isSigned = Effect.fnUntraced(function*(alg: string, token: string) {
   const keys = Context.get(yield* Layer.build(source), KeySource.KeySource)
   const verify = yield* SignatureVerifier
@@ -145,9 +145,9 @@ describe("The standards' own examples", () => {
         algorithms: ["RS256"]
       })
       const tokens = yield* validatorOf(policy, keysOf([pair], [claims.iss]))
-      const found = yield* tokens.validate(yield* sign(pair, claims, { typ: "at+JWT" }))
-      assert.deepEqual<unknown>(found.claims, claims)
-      assert.deepStrictEqual(found.registered.scopes, ["openid", "profile", "reademail"])
+      const validated = yield* tokens.validate(yield* sign(pair, claims, { typ: "at+JWT" }))
+      assert.deepEqual<unknown>(validated.claims, claims)
+      assert.deepStrictEqual(validated.registered.scopes, ["openid", "profile", "reademail"])
       yield* TestClock.setTime(1_639_528_943_000)
       assert.strictEqual((yield* reasonOf(tokens.validate(yield* sign(pair, claims))))._tag, "TokenExpired")
     }))

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { decodeCanonical, decoderOf } from "../src/internal/validation/base64url.ts"
-import { makeBytes } from "../src/internal/validation/platform.ts"
+import { decodeCanonical, decoderOf, makeBytes } from "../src/internal/validation/platform.ts"
 
 const decoders = [
   ["with the platform's bytes", decoderOf(makeBytes)],
@@ -10,9 +9,9 @@ const decoders = [
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-const bytesOf = (found: Uint8Array | undefined) => found === undefined ? undefined : [...found]
+const bytesOf = (bytes: Uint8Array | undefined) => bytes === undefined ? undefined : [...bytes]
 
-it("this platform has bytes of its own, so that both ways are tested", () => {
+it("this platform has Buffer, so that both implementations are tested", () => {
   assert.isDefined(makeBytes)
 })
 
@@ -45,7 +44,7 @@ for (const [name, decode] of decoders) {
       }
     })
 
-    it("[R1] refuses what is of no base64url alphabet, wherever it is", () => {
+    it("[R1] rejects characters outside of the base64url alphabet, wherever they are", () => {
       const others = ["+", "/", ".", "=", "*", "%", "\0", "\u007F", "\u0080", "é", "Ⅷ", "ｚ", "😀", "\uD800"]
       for (const other of others) {
         for (const text of [other, `${other}m9v`, `Zm${other}v`, `Zm9${other}`, `Zm9v${other}`]) {

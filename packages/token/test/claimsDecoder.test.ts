@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Result, Schema, SchemaGetter } from "effect"
-import { type ClaimsSchema, makeClaimsDecoder } from "../src/internal/validation/claimsDecoder.ts"
-import { deepFreeze } from "../src/internal/validation/deepFreeze.ts"
+import { type ClaimsSchema, deepFreeze, makeClaimsDecoder } from "../src/internal/validation/claims.ts"
 
 interface Tree {
   readonly label: string
@@ -23,7 +22,7 @@ const pathOf = (reason: ReturnType<typeof refusal>) =>
   typeof reason === "object" && "path" in reason ? reason.path : undefined
 
 describe("claimsDecoder", () => {
-  it("[K-08] names the place of what is wrong, and a claim that is missing by its name", () => {
+  it("[K-08] reports the path of the first problem, and a missing claim by its name", () => {
     const schema = Schema.Struct({
       tenant: Schema.String,
       limits: Schema.optionalKey(Schema.Struct({ daily: Schema.Int })),
@@ -41,7 +40,7 @@ describe("claimsDecoder", () => {
     assert.strictEqual(refusal(schema, { tenant: "a", roles: [] }), "accepted")
   })
 
-  it("[R21] names that the token's author chose show as a star", () => {
+  it("[R21] names that the token's author chose appear as *", () => {
     const schema = Schema.Struct({ quota: Schema.Record(Schema.String, Schema.Struct({ max: Schema.Int })) })
     assert.deepStrictEqual(refusal(schema, { quota: { secret: { max: "x" } } }), {
       _tag: "ClaimInvalid",
@@ -76,7 +75,7 @@ describe("claimsDecoder", () => {
     })
   })
 
-  it("[K-08] a schema that throws, or would have to wait, refuses and does not die", () => {
+  it("[K-08] a schema that throws or is asynchronous rejects, and does not die", () => {
     const throwing = Schema.Struct({
       sub: Schema.String.check(Schema.makeFilter(() => {
         throw new Error("a bug")
@@ -100,7 +99,7 @@ describe("deepFreeze", () => {
     assert.isTrue([value, value.list, value.list[0], account, value.empty].every(Object.isFrozen))
   })
 
-  it("[R6] goes on where something is frozen already, and round a circle", () => {
+  it("[R6] continues past frozen objects, and handles cycles", () => {
     const inner = { name: "a" }
     const circle: { self?: object; readonly frozen: object } = { frozen: Object.freeze({ inner }) }
     circle.self = circle
@@ -108,7 +107,7 @@ describe("deepFreeze", () => {
     assert.isTrue(Object.isFrozen(inner))
   })
 
-  it("leaves alone what would break: a DateTime, a Map, bytes", () => {
+  it("does not freeze what would break: a DateTime, a Map, bytes", () => {
     const value = deepFreeze({ at: DateTime.makeUnsafe(0), map: new Map([["a", 1]]), bytes: new Uint8Array(2) })
     assert.strictEqual(DateTime.toPartsUtc(value.at).year, 1970)
     value.map.set("b", 2)

@@ -1,4 +1,4 @@
-/** Sources of tokens that are told apart, and guards over clients that answer by a script or over real sockets. */
+/** Sources of distinguishable tokens, and guards over scripted clients. */
 import { KeelsonError } from "@keelson/core"
 import { Duration, Effect, Redacted } from "effect"
 import { HttpClient, type HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
@@ -6,12 +6,12 @@ import { TokenGuard, type TokenSource } from "../src/index.ts"
 
 export interface Source {
   readonly source: Effect.Effect<TokenSource.TokenResponse, KeelsonError.NetworkError>
-  /** How many tokens were asked for so far. */
+  /** The number of token requests so far. */
   readonly asked: () => number
   isDown: boolean
 }
 
-/** Gives `token-1`, `token-2` and so on, each for an hour. */
+/** Returns `token-1`, `token-2` and so on, each valid for an hour. */
 export const makeSource = (prefix = "token", lifetime: Duration.Input = "1 hour"): Source => {
   let asked = 0
   const made: Source = {
@@ -48,7 +48,7 @@ export interface Scripted {
   readonly received: ReadonlyArray<Received>
 }
 
-/** A client that answers by a script, without sockets. */
+/** A client with scripted responses, without sockets. */
 export const scripted = (reply: Reply): Scripted => {
   const received: Array<Received> = []
   const client = HttpClient.make((request, url) => {
@@ -63,11 +63,11 @@ export const scripted = (reply: Reply): Scripted => {
   return { client, received }
 }
 
-/** Answers with these statuses one after another, and with 200 after them. */
+/** Responds with these statuses in turn, then with 200. */
 export const statuses = (...list: ReadonlyArray<number>): Reply => (_, number) =>
   Effect.sync(() => new Response(null, { status: list[number - 1] ?? 200 }))
 
-/** What was sent as tokens. */
+/** The tokens of the received requests. */
 export const tokensOf = (received: ReadonlyArray<{ readonly authorization: string | undefined }>) =>
   received.map(({ authorization }) => authorization?.replace("Bearer ", ""))
 

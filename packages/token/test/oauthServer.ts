@@ -1,4 +1,4 @@
-/** A real authorization server on a loopback port: its clients, the refresh tokens it gave, and what it was asked. */
+/** A real authorization server on a loopback port, with its clients, refresh tokens and recorded requests. */
 import { signingKey } from "@keelson/testing/oidcProvider"
 import { Effect, type Scope } from "effect"
 import type { JWK } from "jose"
@@ -6,7 +6,7 @@ import * as Http from "node:http"
 import { createRequire } from "node:module"
 import type { Socket } from "node:net"
 
-/** What the server knows of a token. */
+/** A token as the server stores it. */
 interface Stored {
   readonly clientId: string
   readonly scope: string | undefined
@@ -17,7 +17,7 @@ interface Model {
   readonly addOIDCScope: (scope: string) => void
 }
 
-/** What is used of the package, which has no types. */
+/** Types for what the tests use of the package, which has none. */
 interface Provider {
   readonly callback: () => Http.RequestListener
   readonly Client: { readonly find: (id: string) => Promise<unknown> }
@@ -32,26 +32,26 @@ interface OidcProviderModule {
 
 const { Provider }: OidcProviderModule = createRequire(import.meta.url)("oidc-provider")
 
-/** One token request, as it came. */
+/** A token request as received. */
 interface TokenRequest {
   readonly headers: Http.IncomingHttpHeaders
   readonly body: URLSearchParams
 }
 
-/** What stands before the server: whether it answered by itself, so that the server sees nothing of the request. */
+/** A handler before the server. Returns whether it responded, in which case the server does not get the request. */
 type Fault = (response: Http.ServerResponse, number: number) => boolean
 
 export interface OAuthServer {
   readonly issuer: string
   /** The token requests so far. */
   readonly requests: ReadonlyArray<TokenRequest>
-  /** The other paths that were asked for. */
+  /** The paths of other requests. */
   readonly paths: ReadonlyArray<string>
-  /** What stands before the server from now on; what stands behind it, once it has answered. */
+  /** The handler before the server, and the one after it has responded. */
   fault: Fault
-  /** Has the answers of the server lost from now on, after it did what was asked. */
+  /** Drops the server's responses from now on, after it has processed the requests. */
   losesAnswers: boolean
-  /** What the server knows of an access token. */
+  /** The stored access token. */
   readonly find: (token: string) => Effect.Effect<Stored | undefined>
   /** A refresh token that a person granted to the client `web`. */
   readonly refreshToken: Effect.Effect<string>
@@ -96,7 +96,7 @@ const clients = (keys: ReadonlyArray<JWK>) => {
   ]
 }
 
-/** What the server stores, and would otherwise warn of keeping in memory. */
+/** The server's storage. Without it the server warns about its own in-memory storage. */
 const adapter = () => {
   const stored = new Map<string, Record<string, unknown>>()
   return class {
@@ -169,7 +169,7 @@ export const oauthServer = Effect.fnUntraced(function*(
     const seen = { headers: request.headers, body: new URLSearchParams() }
     const number = requests.push(seen)
     let text = ""
-    // Beside the server's own reading, which begins in this turn as well.
+    // Reads the body concurrently with the server, which starts reading in the same turn.
     request.on("data", (chunk: Buffer) => text += chunk.toString())
     request.on("end", () => {
       for (const [name, value] of new URLSearchParams(text)) seen.body.set(name, value)

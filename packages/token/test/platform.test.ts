@@ -60,12 +60,12 @@ describe("encodeText", () => {
 
 describe("builtin", () => {
   const withProcess = (value: unknown, check: () => void) => {
-    const found = Object.getOwnPropertyDescriptor(globalThis, "process")
+    const original = Object.getOwnPropertyDescriptor(globalThis, "process")
     Object.defineProperty(globalThis, "process", { configurable: true, value })
     try {
       check()
     } finally {
-      Object.defineProperty(globalThis, "process", found ?? {})
+      Object.defineProperty(globalThis, "process", original ?? {})
     }
   }
 

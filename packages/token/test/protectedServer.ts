@@ -1,4 +1,4 @@
-/** One API in three variants, at a real server on a free port of 127.0.0.1. */
+/** One API in three variants, on a real server at a free port of 127.0.0.1. */
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
 import { type KeelsonError, Problem } from "@keelson/core"
 import { type JwksError, KeySource } from "@keelson/jwks"
@@ -30,7 +30,7 @@ export const policy = ValidationPolicy.accessToken({
 
 export const tokensOf = <E>(keys: Layer.Layer<KeySource.KeySource, E>) => Layer.provide(Tokens.layer(policy), keys)
 
-/** A source whose keys can't be fetched. */
+/** A key source whose keys are unavailable. */
 export const keysDown = (error: JwksError.JwksUnavailable) =>
   Layer.succeed(KeySource.KeySource, { find: () => Effect.fail(error) })
 
@@ -107,7 +107,7 @@ const health = HttpRouter.add("GET", "/health", HttpServerResponse.empty())
 export const asRoutes = (options: Settings) =>
   Layer.merge(Layer.provide(routes, HttpSecurity.middleware(settingsOf(options)).layer), health)
 
-/** An answer that is made of nothing but what an error says. */
+/** A response made of the status, headers and problem details of an error only. */
 const answerOf = (error: HttpSecurityError.HttpSecurityError) =>
   HttpServerResponse.jsonUnsafe(Problem.toProblemDetails(error), {
     status: error.status,
@@ -115,7 +115,7 @@ const answerOf = (error: HttpSecurityError.HttpSecurityError) =>
     contentType: "application/problem+json"
   })
 
-/** As an application without Effect does it, of which a request is what Node has of it. */
+/** The API of an application without Effect, with Node's requests. */
 const foreign = (options: Settings) =>
   HttpRouter.middleware<{ provides: Caller; handles: HttpSecurityError.HttpSecurityError }>()(
     Effect.map(
@@ -134,17 +134,17 @@ const foreign = (options: Settings) =>
 
 const asForeign = (options: Settings) => Layer.merge(Layer.provide(routes, foreign(options).layer), health)
 
-/** What is served of an API. */
+/** A variant of the API. */
 export type Variant = (options: Settings) => ReturnType<typeof asHttpApi | typeof asRoutes | typeof asForeign>
 
-/** All of them. */
+/** All variants. */
 export const variants: ReadonlyArray<readonly [name: string, variant: Variant]> = [
   ["an HttpApi", asHttpApi],
   ["an HttpRouter", asRoutes],
   ["a server without Effect", asForeign]
 ]
 
-/** What came back. */
+/** A response. */
 export interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -164,7 +164,7 @@ const received = (all: string, withBody: boolean): Received => {
   return { status: Number(first.split(" ")[1]), headers, text, json: isJson ? JSON.parse(text) : undefined }
 }
 
-/** Sends lines as they are, and reads until the server closes. */
+/** Sends lines unchanged, and reads until the server closes the connection. */
 const exchange = (port: number, lines: ReadonlyArray<string>) =>
   Effect.callback<Received, Error>((resume) => {
     const socket = connect(port, "127.0.0.1")
@@ -181,7 +181,7 @@ const exchange = (port: number, lines: ReadonlyArray<string>) =>
     return Effect.sync(() => socket.destroy())
   })
 
-/** A server in the scope: `send` writes a request line and headers, byte by byte as they are given. */
+/** A server in the scope. `send` writes a request line and headers unchanged. */
 export const serve = Effect.fnUntraced(function*(
   variant: Variant,
   tokens: Layer.Layer<Tokens, KeelsonError.ConfigurationError>,

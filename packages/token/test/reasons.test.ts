@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { missingMember } from "../src/internal/validation/reasons.ts"
 
 describe("reasons", () => {
-  it("[K-08] are made once for each claim, and kept for a thousand of them, since calls may ask for claims of any name", () => {
+  it("[K-08] are created once per claim, for at most a thousand claims, since calls may require claims of any name", () => {
     const first = missingMember("claim")
     for (let number = 0; number < 2000; number++) missingMember(`claim ${number}`)
     assert.strictEqual(missingMember("claim"), first)

@@ -6,15 +6,15 @@ import { TestClock } from "effect/testing"
 import { makeRedisList } from "../src/internal/revocation/redisList.ts"
 import { issuer, token } from "./RevocationSuite.ts"
 
-const entry = { issuer, kind: "jti", id: "a", issuedUntil: 1, life: 1.5 } as const
+const entry = { issuer, kind: "jti", id: "a", issuedUntil: 1, lifetime: 1.5 } as const
 
-/** A list over a client that answers every command so. */
+/** A list over a client that gives the same reply to every command. */
 const over = (answer: Effect.Effect<unknown, Redis.RedisError>) => {
   const sent: Array<ReadonlyArray<string>> = []
   const redis: Pick<Redis.Redis["Service"], "send"> = {
     send: <A>(command: string, ...args: ReadonlyArray<string>) => {
       sent.push([command, ...args])
-      // oxlint-disable-next-line no-unsafe-type-assertion -- a client is believed what it gives
+      // oxlint-disable-next-line no-unsafe-type-assertion -- the type of a reply is not checked
       return answer as Effect.Effect<A, Redis.RedisError>
     }
   }
@@ -27,7 +27,7 @@ const tags = Effect.fnUntraced(function*(answer: Effect.Effect<unknown, Redis.Re
 })
 
 describe("redisList", () => {
-  it.effect("[R10] a client that fails, dies or does not answer has failed, and waits no longer than the limit", () =>
+  it.effect("[R10] a client that fails, dies or hangs is a failure, within the limit", () =>
     Effect.gen(function*() {
       const failed = ["failed", "failed"]
       assert.deepStrictEqual(yield* tags(Effect.fail(new Redis.RedisError({ cause: new Error("no") }))), failed)
@@ -51,7 +51,7 @@ describe("redisList", () => {
       assert.deepStrictEqual(yield* list.has(token({ jti: "a" })), { _tag: "failed" })
     }))
 
-  it.effect("[R10] an answer of another shape than was asked for can't be read", () =>
+  it.effect("[R10] a malformed reply is unreadable", () =>
     Effect.gen(function*() {
       const wrong = [undefined, null, 0, "", {}, [], [null], [null, null, null], [null, 1], [null, false], [
         ["1"],
@@ -65,13 +65,13 @@ describe("redisList", () => {
   it.effect("[K-04] reads entries, and writes whole milliseconds", () =>
     Effect.gen(function*() {
       const answer = (reply: unknown) => over(Effect.succeed(reply)).list.has(token({ jti: "a", sub: "b", iat: 5 }))
-      assert.deepStrictEqual(yield* answer([null, null]), { _tag: "answer", value: false })
-      assert.deepStrictEqual(yield* answer([null, "4"]), { _tag: "answer", value: false })
-      assert.deepStrictEqual(yield* answer([null, "5"]), { _tag: "answer", value: true })
-      assert.deepStrictEqual(yield* answer(["x", "5"]), { _tag: "answer", value: true })
+      assert.deepStrictEqual(yield* answer([null, null]), { _tag: "value", value: false })
+      assert.deepStrictEqual(yield* answer([null, "4"]), { _tag: "value", value: false })
+      assert.deepStrictEqual(yield* answer([null, "5"]), { _tag: "value", value: true })
+      assert.deepStrictEqual(yield* answer(["x", "5"]), { _tag: "value", value: true })
       assert.deepStrictEqual(yield* answer(["x", "4"]), { _tag: "unreadable" })
       const { list, sent } = over(Effect.succeed(1))
-      assert.deepStrictEqual(yield* list.add(entry), { _tag: "answer", value: undefined })
+      assert.deepStrictEqual(yield* list.add(entry), { _tag: "value", value: undefined })
       assert.deepStrictEqual(sent[0]?.slice(-2), ["1", "2"])
     }))
 })

@@ -7,7 +7,7 @@ const paths = (pattern: string) => globSync(pattern, { cwd: root })
 const read = (pattern: string) => paths(pattern).map((file) => readFileSync(join(root, file), "utf8"))
 const code = (source: string) => source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "")
 
-/** The rules of the security catalogue that concern tokens that come in. */
+/** The rules of the security catalogue about received tokens. */
 const rules = ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R10", "R21", "R23", "R29"]
 
 describe("Rules", () => {
@@ -21,7 +21,7 @@ describe("Rules", () => {
     }
   })
 
-  it("[R8] explaining is no part of the package's front door, and no HTTP module knows it", () => {
+  it("[R8] Explain is not exported by the index, and no HTTP module imports it", () => {
     assert.notMatch(read("src/index.ts").join(), /Explain/)
     for (const source of read("src/**/*{Http,http}*.ts").map(code)) assert.notMatch(source, /[Ee]xplain/)
   })

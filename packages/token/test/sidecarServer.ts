@@ -1,4 +1,4 @@
-/** The token sidecar at a real server, over servers whose tokens and answers are scripted. */
+/** The token sidecar on a real server, with scripted tokens and API responses. */
 import { NodeHttpServer } from "@effect/platform-node"
 import * as Host from "@keelson/core/unstable/Host"
 import { Context, Effect, Layer, Redacted } from "effect"
@@ -10,6 +10,9 @@ import { TokenGuards, TokenSidecar } from "../src/index.ts"
 import { makeSource, type Reply, scripted, type Source, statuses } from "./guardSupport.ts"
 
 export const secret = "a-secret-of-the-sidecar-0123456789"
+
+/** The operations that requests of the tests are sent as. */
+const operations = ["discover_ingest_host", "get_scoped_token", "open_channel", "append_rows"]
 
 export interface Answered {
   readonly status: number
@@ -24,7 +27,7 @@ interface Sent {
   readonly method?: string
 }
 
-/** By `node:http`, which sends whatever headers it is told to. */
+/** Uses `node:http`, which sends any header. */
 const request = (
   to: Http.RequestOptions,
   path: string,
@@ -64,20 +67,23 @@ export const sidecar = Effect.fnUntraced(function*(
   const source = settings.source ?? makeSource("secret-token")
   const api = scripted(settings.reply ?? statuses())
   const listen = settings.listen ?? { host: "127.0.0.1", port: 0 }
-  const served = HttpRouter.serve(TokenSidecar.layer({ secret: Redacted.make(secret), ...settings.options }), {
-    disableListenLog: true,
-    disableLogger: true,
-    ...(settings.isBehindProxy === true
-      ? { middleware: HttpMiddleware.xForwardedHeaders({ trustedProxies: Host.isLoopbackAddress }) }
-      : undefined)
-  }).pipe(
-    Layer.provideMerge(Layer.provide(TokenGuards.layer, Layer.succeed(HttpClient.HttpClient, api.client))),
+  const served = HttpRouter.serve(
+    TokenSidecar.layer({ secret: Redacted.make(secret), operations, ...settings.options }),
+    {
+      disableListenLog: true,
+      disableLogger: true,
+      ...(settings.isBehindProxy === true
+        ? { middleware: HttpMiddleware.xForwardedHeaders({ trustedProxies: Host.isLoopbackAddress }) }
+        : undefined)
+    }
+  ).pipe(
+    Layer.provideMerge(Layer.provide(TokenGuards.layer(), Layer.succeed(HttpClient.HttpClient, api.client))),
     Layer.provideMerge(NodeHttpServer.layer(Http.createServer, listen))
   )
   const context = yield* Layer.build(served)
-  const managers = Context.get(context, TokenGuards.TokenGuards)
+  const guards = Context.get(context, TokenGuards.TokenGuards)
   const { address } = Context.get(context, HttpServer.HttpServer)
-  const guard = yield* managers.register("api", {
+  const guard = yield* guards.register("api", {
     url: "https://api.example/v1",
     source: source.source,
     ...settings.server
@@ -89,7 +95,7 @@ export const sidecar = Effect.fnUntraced(function*(
     api,
     source,
     guard,
-    managers,
+    guards,
     to,
     call: (path: string, sent: Sent = {}) => request(to, path, sent),
     ensure: (body: unknown = {}, headers?: Http.OutgoingHttpHeaders) =>

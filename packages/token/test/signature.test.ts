@@ -6,7 +6,7 @@ import { ValidationPolicy } from "../src/index.ts"
 
 const encode = (value: string | Uint8Array): string => Buffer.from(value).toString("base64url")
 
-/** A source that says of any key that it is for the algorithm that is asked for, as none should. */
+/** A faulty key source, which claims that its key is for every algorithm. */
 const claiming = (key: CryptoKey) =>
   Layer.succeed(KeySource.KeySource, {
     find: (_, { alg, kid }) =>
@@ -29,7 +29,7 @@ const rsa = (name: string, hash: string): RsaHashedKeyGenParams => ({
   publicExponent: new Uint8Array([1, 0, 1])
 })
 
-/** Keys that WebCrypto would take for an algorithm, though they are not that algorithm's. */
+/** Keys that WebCrypto accepts for an algorithm, although they were imported for another one. */
 const cases: ReadonlyArray<
   readonly [alg: Algorithm, what: string, generate: Generate, how: AlgorithmIdentifier | EcdsaParams | RsaPssParams]
 > = [
@@ -41,7 +41,7 @@ const cases: ReadonlyArray<
   ["HS256", "a secret for HS512", { name: "HMAC", hash: "SHA-512" }, "HMAC"]
 ]
 
-/** A token of an algorithm that a key of another one signed. */
+/** A token that names an algorithm, signed by a key of another one. */
 const signed = Effect.fnUntraced(function*(alg: Algorithm, privateKey: CryptoKey, how: (typeof cases)[number][3]) {
   const text = `${encode(JSON.stringify({ alg, kid: "key", typ: "at+jwt" }))}.${
     encode(JSON.stringify(yield* goodClaims))

@@ -22,7 +22,7 @@ describe("parseObject", () => {
     assert.deepStrictEqual(objectOf(" \n{ \"a\" : 1 }\t"), { a: 1 })
   })
 
-  it("refuses what is no JSON object", () => {
+  it("rejects what is not a JSON object", () => {
     for (
       const text of ["", " ", "[]", "[{}]", "null", "1", "\"a\"", "{", "{\"a\":1}x", "{a:1}", "{'a':1}", "{\"a\":1,}"]
     ) {
@@ -35,7 +35,7 @@ describe("parseObject", () => {
     }
   })
 
-  it("refuses what is no UTF-8, and a byte order mark", () => {
+  it("rejects invalid UTF-8, and a byte order mark", () => {
     const within = (...bytes: ReadonlyArray<number>) =>
       Result.getFailure(parsedBytes(Uint8Array.of(0x7B, 0x22, 0x61, 0x22, 0x3A, 0x22, ...bytes, 0x22, 0x7D)))
     const broken = [[0xFF], [0xC0, 0xAF], [0xED, 0xA0, 0x80], [0xC3], [0xF5, 0x80, 0x80, 0x80], [0x80]]
@@ -45,7 +45,7 @@ describe("parseObject", () => {
     assert.deepStrictEqual(objectOf("{\"a\":\"\uFEFFé😀\"}"), { a: "\uFEFFé😀" })
   })
 
-  it("refuses halves of surrogate pairs, in texts and in names, at any depth; and lets whole ones in", () => {
+  it("rejects unpaired surrogates in strings and names at any depth, and accepts pairs", () => {
     for (const half of ["\\ud800", "\\uDFFF", "\\udc00\\ud800", "x\\uD83Dx"]) {
       for (const text of [`{"a":"${half}"}`, `{"${half}":1}`, `{"a":[{"b":"${half}"}]}`, `{"a":{"${half}":1}}`]) {
         assert.strictEqual(problemOf(text), "encoding", text)

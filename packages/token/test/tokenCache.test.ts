@@ -4,11 +4,11 @@ import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import { audienceMismatch, signatureInvalid } from "../src/internal/validation/reasons.ts"
-import { type CacheLimits, type Entry, isUsable, TokenCache } from "../src/internal/validation/tokenCache.ts"
+import { type CacheLimits, isUsable, TokenCache, type VerifiedToken } from "../src/internal/validation/tokenCache.ts"
 
 const minute = 60_000
 
-/** Trust that a test may end. */
+/** Trust that a test can withdraw. */
 const trustOf = () => {
   const state = { holds: true, asked: new Array<Clock.Clock>() }
   const trust: KeySource.KeyTrust = {
@@ -36,8 +36,8 @@ const registered = {
   scopes: []
 }
 
-/** An entry that is good for a minute from the beginning of time. */
-const entryOf = (value: string, more: Partial<Entry<string>> = {}): Entry<string> => ({
+/** An entry that is valid for one minute from time 0. */
+const entryOf = (value: string, more: Partial<VerifiedToken<string>> = {}): VerifiedToken<string> => ({
   exit: Exit.succeed(value),
   value,
   registered,
@@ -67,7 +67,7 @@ describe("entries", () => {
       assert.isUndefined(cache.get("another", clock))
     }))
 
-  it.effect("[R6] [T3] are asked on every hit whether their key is trusted, and go with that trust", () =>
+  it.effect("[R6] [T3] the trust in their key is checked on every hit", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
@@ -159,7 +159,7 @@ describe("bounds", () => {
       assert.strictEqual(cache.bytes, 301)
     }))
 
-  it.effect("[R6] does not keep an entry that alone is too large, and puts no other out for it", () =>
+  it.effect("[R6] does not keep an entry that alone is too large, and evicts no other for it", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf({ maxBytes: 1000 })
@@ -171,77 +171,77 @@ describe("bounds", () => {
       assert.strictEqual(cache.get("full", clock)?.value, "full")
     }))
 
-  it.effect("clear forgets entries and refusals", () =>
+  it.effect("clear deletes entries and rejections", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
       cache.set("a", entryOf("a"))
-      cache.refuse("b", signatureInvalid, [], clock, always)
+      cache.reject("b", signatureInvalid, [], clock, always)
       cache.clear()
       assert.strictEqual(cache.entries, 0)
       assert.strictEqual(cache.bytes, 0)
       assert.isUndefined(cache.get("a", clock))
-      assert.isUndefined(cache.refusal("b", clock))
+      assert.isUndefined(cache.rejection("b", clock))
     }))
 })
 
-describe("refusals", () => {
-  it.effect("[R6] are remembered for ten seconds, by hash, and apart from entries", () =>
+describe("rejections", () => {
+  it.effect("[R6] are kept for ten seconds, by hash, and separately from entries", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
-      cache.refuse("a", signatureInvalid, [trustOf().trust], clock, always)
-      assert.strictEqual(cache.refusal("a", clock), signatureInvalid)
-      assert.isUndefined(cache.refusal("b", clock))
+      cache.reject("a", signatureInvalid, [trustOf().trust], clock, always)
+      assert.strictEqual(cache.rejection("a", clock), signatureInvalid)
+      assert.isUndefined(cache.rejection("b", clock))
       assert.isUndefined(cache.get("a", clock))
       assert.strictEqual(cache.entries, 0)
       yield* TestClock.adjust(9999)
-      assert.strictEqual(cache.refusal("a", clock), signatureInvalid)
+      assert.strictEqual(cache.rejection("a", clock), signatureInvalid)
       yield* TestClock.adjust(1)
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
     }))
 
-  it.effect("[R6] [R23] the ten seconds are those of the clock that is ahead", () =>
+  it.effect("[R6] [R23] the ten seconds are counted on the clock that is ahead", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       const cache = cacheOf()
-      cache.refuse("suspended", signatureInvalid, [], clock, always)
+      cache.reject("suspended", signatureInvalid, [], clock, always)
       skew.millis = 9999
-      assert.isDefined(cache.refusal("suspended", clock))
+      assert.isDefined(cache.rejection("suspended", clock))
       skew.millis = 10_000
-      assert.isUndefined(cache.refusal("suspended", clock))
+      assert.isUndefined(cache.rejection("suspended", clock))
       skew.millis = 0
-      cache.refuse("set back", signatureInvalid, [], clock, always)
+      cache.reject("set back", signatureInvalid, [], clock, always)
       skew.millis = -minute
       yield* TestClock.adjust(9999)
-      assert.isDefined(cache.refusal("set back", clock))
+      assert.isDefined(cache.rejection("set back", clock))
       yield* TestClock.adjust(1)
-      assert.isUndefined(cache.refusal("set back", clock))
+      assert.isUndefined(cache.rejection("set back", clock))
     }))
 
-  it.effect("[R6] [K-04] end with the trust in any of the keys that were tried, and are gone then", () =>
+  it.effect("[R6] [K-04] end with the trust in any of the tried keys", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
       const one = trustOf()
       const other = trustOf()
-      cache.refuse("a", signatureInvalid, [one.trust, other.trust], clock, always)
-      assert.strictEqual(cache.refusal("a", clock), signatureInvalid)
+      cache.reject("a", signatureInvalid, [one.trust, other.trust], clock, always)
+      assert.strictEqual(cache.rejection("a", clock), signatureInvalid)
       other.state.holds = false
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
       other.state.holds = true
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
     }))
 
-  it.effect("[R6] end once the reason is another, by the wall clock", () =>
+  it.effect("[R6] end when the reason changes with the wall clock", () =>
     Effect.gen(function*() {
       const { clock, skew } = yield* skewedClock
       const cache = cacheOf()
-      cache.refuse("a", audienceMismatch, [], clock, (now) => now < 5000)
+      cache.reject("a", audienceMismatch, [], clock, (now) => now < 5000)
       skew.millis = 4999
-      assert.strictEqual(cache.refusal("a", clock), audienceMismatch)
+      assert.strictEqual(cache.rejection("a", clock), audienceMismatch)
       skew.millis = 5000
-      assert.isUndefined(cache.refusal("a", clock))
+      assert.isUndefined(cache.rejection("a", clock))
     }))
 
   it.effect("[R6] are a thousand at most, those used last, whatever entries there may be", () =>
@@ -249,11 +249,11 @@ describe("refusals", () => {
       const clock = yield* Clock.Clock
       const cache = cacheOf({ maxEntries: 1 })
       cache.set("entry", entryOf("entry"))
-      for (let index = 0; index < 1000; index++) cache.refuse(`r${index}`, signatureInvalid, [], clock, always)
-      assert.isDefined(cache.refusal("r0", clock))
-      cache.refuse("one more", signatureInvalid, [], clock, always)
-      assert.isUndefined(cache.refusal("r1", clock))
-      for (const name of ["r0", "r2", "r999", "one more"]) assert.isDefined(cache.refusal(name, clock), name)
+      for (let index = 0; index < 1000; index++) cache.reject(`r${index}`, signatureInvalid, [], clock, always)
+      assert.isDefined(cache.rejection("r0", clock))
+      cache.reject("one more", signatureInvalid, [], clock, always)
+      assert.isUndefined(cache.rejection("r1", clock))
+      for (const name of ["r0", "r2", "r999", "one more"]) assert.isDefined(cache.rejection(name, clock), name)
       assert.isDefined(cache.get("entry", clock))
     }))
 })

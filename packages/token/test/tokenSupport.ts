@@ -1,25 +1,25 @@
-/** A source of tokens that answers by a script, in virtual time, and providers over it. */
+/** A scripted source of tokens in virtual time, and providers over it. */
 import { KeelsonError, Problem } from "@keelson/core"
 import { Clock, Duration, Effect, Redacted, type Scope } from "effect"
 import { TokenProvider, type TokenSource } from "../src/index.ts"
 
-/** What the server does with a request; `number` counts from 1. */
+/** The server's response to a request; `number` counts from 1. */
 export type Answer = (number: number) => Effect.Effect<TokenSource.TokenResponse, unknown>
 
 export interface Server {
-  /** When each request came, in milliseconds of the monotonic clock. */
+  /** When each request arrived, in milliseconds of the monotonic clock. */
   readonly times: ReadonlyArray<number>
   readonly underWay: () => number
-  /** The most that were under way at once. */
+  /** The maximum number of concurrent requests. */
   readonly most: () => number
-  /** What it does with the requests from now on. */
+  /** The response to requests from now on. */
   answer: Answer
 }
 
 /** The text of the n-th token. */
 const tokenText = (number: number): string => `token-${number}`
 
-/** Answers with a new token each time, that lives so long. */
+/** Responds with a new token of this lifetime each time. */
 export const living = (lifetime: Duration.Input | undefined, scope?: string): Answer => (number) =>
   Effect.succeed({
     accessToken: Redacted.make(tokenText(number)),
@@ -32,16 +32,16 @@ export const failure = (
   details: Readonly<Record<string, unknown>> = {}
 ): KeelsonError.NetworkError => new KeelsonError.NetworkError({ code, details })
 
-/** Answers like a server that is not there. */
+/** Fails as if there were no server. */
 export const down: Answer = () => Effect.fail(failure("NETWORK_ERROR"))
 
 export const hanging: Answer = () => Effect.never
 
-/** Answers after a while. */
+/** Responds after a delay. */
 export const slow = (answer: Answer, delay: Duration.Input): Answer => (number) =>
   Effect.delay(Effect.suspend(() => answer(number)), delay)
 
-/** Answers by the number of the request, the last answer for all that follow. */
+/** Responds by the number of the request; the last response repeats. */
 export const inTurn = (...answers: ReadonlyArray<Answer>): Answer => (number) =>
   (answers[Math.min(number, answers.length) - 1] ?? down)(number)
 
@@ -59,12 +59,12 @@ const makeServer = (answer: Answer): { readonly server: Server; readonly source:
   return { server, source }
 }
 
-/** A provider in the scope, without jitter, over a server that answers by a script. */
+/** A provider in the scope, without jitter, over a scripted server. */
 export const providerOf = (
   answer: Answer,
   options: Partial<TokenProvider.Options> = {}
 ): Effect.Effect<
-  { readonly provider: TokenProvider.Shape; readonly server: Server },
+  { readonly provider: TokenProvider.TokenProvider["Service"]; readonly server: Server },
   KeelsonError.ConfigurationError,
   Scope.Scope
 > =>
@@ -80,5 +80,5 @@ export const providerOf = (
 /** The token's text. */
 export const textOf = ({ value }: { readonly value: Redacted.Redacted }): string => Redacted.value(value)
 
-/** What an error tells a machine. */
+/** The details of an error. */
 export const detailsOf = (error: unknown): Problem.Details => Problem.encode(error).details

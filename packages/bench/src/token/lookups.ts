@@ -18,9 +18,9 @@ const limit = 0.3
 
 export const lookups: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.gen(function*() {
   const provider = yield* TokenProvider.make({ name: "bench", source })
-  const envelope = yield* provider.get
+  const token = yield* provider.get
   const [held = [], bare = []] = yield* Effect.promise(() =>
-    measure([inFiber(provider.get), inFiber(Effect.succeed(envelope))])
+    measure([inFiber(provider.get), inFiber(Effect.succeed(token))])
   )
   const { hits } = (yield* provider.status).counts
   if (hits === 0) return yield* Effect.fail("the provider did not answer from memory")

@@ -13,7 +13,7 @@ const secret = "a secret of the benchmark, that is long enough"
 const header = { alg: "HS256", typ: "at+jwt", kid: "shared" }
 
 /** Claims of one's own: as they are, so that all of a token is kept. */
-const Open = Schema.StructWithRest(Schema.Struct(Claims.accessTokenFields), [
+const Open = Schema.StructWithRest(Schema.Struct(Claims.AccessToken.fields), [
   Schema.Record(Schema.String, Schema.Unknown)
 ])
 
@@ -61,7 +61,7 @@ const weigh = Effect.fnUntraced(function*(
   })
   const context = yield* Layer.build(keys)
   const before = yield* used
-  const { validate } = yield* Effect.provide(TokenValidator.make(id, { claims: Open }, policy), context)
+  const { validate } = yield* Effect.provide(TokenValidator.make(id, { claims: Open, policy }), context)
   yield* Effect.forEach(
     Array.from({ length: tokens }, (_, index) => index),
     (index) => validate(secretTokenOf(secret, claimsOf(index), header)),

@@ -44,7 +44,7 @@ const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptio
     return Effect.gen(function*() {
       const context = yield* Layer.build(keys)
       const { validate } = yield* Effect.provide(
-        TokenValidator.make("bench", { claims: Claims.AccessToken }, policy),
+        TokenValidator.make("bench", { claims: Claims.AccessToken, policy }),
         context
       )
       return { kind: "effect", validate }

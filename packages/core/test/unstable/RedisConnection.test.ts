@@ -5,13 +5,13 @@ import { TestClock } from "effect/testing"
 import { waitAtMost } from "../../src/unstable/Bounded.ts"
 import { connectInBackground } from "../../src/unstable/RedisConnection.ts"
 
-/** A connection to a server that answers so, and how often it was made. */
+/** A connection whose every reply is `answer`, and how often it was made. */
 const over = Effect.fnUntraced(function*(answer: Effect.Effect<unknown, Redis.RedisError>) {
   const made = { times: 0 }
   const layer = Layer.unwrap(Effect.sync(() => {
     made.times++
     return Layer.mock(Redis.Redis, {
-      // oxlint-disable-next-line no-unsafe-type-assertion -- a client is believed what it gives
+      // oxlint-disable-next-line no-unsafe-type-assertion -- the type of a reply is the caller's
       send: <A>() => answer as Effect.Effect<A, Redis.RedisError>,
       eval: () => () => Effect.die("not asked here")
     })
@@ -21,8 +21,8 @@ const over = Effect.fnUntraced(function*(answer: Effect.Effect<unknown, Redis.Re
   return { made, connection }
 })
 
-describe("connectLater", () => {
-  it.effect("[R10] makes the connection anew after five calls in a row that failed or were not answered in time", () =>
+describe("connectInBackground", () => {
+  it.effect("[R10] reconnects after five consecutive calls that failed or timed out", () =>
     Effect.gen(function*() {
       for (const answer of [Effect.fail(new Redis.RedisError({ cause: new Error("no") })), Effect.never]) {
         const { connection, made } = yield* over(answer)
@@ -42,7 +42,7 @@ describe("connectLater", () => {
       }
     }))
 
-  it.effect("[R10] makes it anew once in a second at most, however many calls a server refuses", () =>
+  it.effect("[R10] reconnects at most once per second for any number of failed calls", () =>
     Effect.gen(function*() {
       const { connection, made } = yield* over(Effect.fail(new Redis.RedisError({ cause: new Error("LOADING") })))
       for (let call = 0; call < 1000; call++) {
@@ -52,7 +52,7 @@ describe("connectLater", () => {
       assert.strictEqual(made.times, 2)
     }))
 
-  it.effect("[R10] keeps the connection however many callers go away before it answers", () =>
+  it.effect("[R10] keeps the connection for any number of interrupted callers", () =>
     Effect.gen(function*() {
       const { connection, made } = yield* over(Effect.delay(Effect.succeed("PONG"), 100))
       const call = waitAtMost(connection.send("PING"), Duration.millis(200))
@@ -63,5 +63,20 @@ describe("connectLater", () => {
       }
       yield* TestClock.adjust(0)
       assert.strictEqual(made.times, 1)
+    }))
+})
+
+describe("connectInBackground and refused calls", () => {
+  it.effect("keeps the connection if Redis refuses calls because of their key, and shows the session", () =>
+    Effect.gen(function*() {
+      const wrongType = new Redis.RedisError({ cause: new Error("WRONGTYPE Operation against a key") })
+      const { connection, made } = yield* over(Effect.fail(wrongType))
+      const session = connection.session()
+      yield* TestClock.adjust("2 seconds")
+      for (let call = 0; call < 20; call++) yield* Effect.exit(connection.send("GET", "a"))
+      yield* TestClock.adjust(0)
+      assert.strictEqual(made.times, 1)
+      assert.isDefined(session)
+      assert.strictEqual(connection.session(), session)
     }))
 })

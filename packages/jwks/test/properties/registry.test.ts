@@ -162,8 +162,7 @@ describe("registry", () => {
             if (exit !== undefined) yield* exit
             yield* check
           }
-        }).pipe(Effect.provideService(References.MinimumLogLevel, "None"))),
-    30_000
+        }).pipe(Effect.provideService(References.MinimumLogLevel, "None")))
   )
 
   it("[S1-28] is registered whole or not at all where registering is interrupted at any point", (context) =>

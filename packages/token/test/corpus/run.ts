@@ -52,7 +52,7 @@ const judge = <C>(
     if (Exit.hasDies(exit)) return [{ name, got: exit.cause }]
     const error = errorOf(exit)
     if (!isSame(error.reason, reason)) return [{ name, got: error.reason }]
-    if (!error.isRefusal) return [{ name, got: error.code }]
+    if (!error.isRejection) return [{ name, got: error.code }]
     return shows(shownBy(error), token) ? [{ name, got: shownBy(error) }] : []
   })
 

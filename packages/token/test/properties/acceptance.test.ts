@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Algorithm } from "@keelson/jwks"
 import { forAllEffect } from "@keelson/testing/properties"
 import { Clock, Duration, Effect, Exit, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -10,7 +11,7 @@ import { signedBy, sourceOf } from "./pairs.ts"
 /** Any text that is Unicode. */
 const text = fc.string({ unit: "binary", minLength: 1, maxLength: 30 })
 const texts = fc.uniqueArray(text, { minLength: 1, maxLength: 5 })
-const algorithm = fc.constantFrom(...ValidationPolicy.Algorithm.literals)
+const algorithm = fc.constantFrom(...Algorithm.algorithms)
 
 const registered = new Set([
   "iss",
@@ -39,7 +40,7 @@ const others = fc.dictionary(
 /** Seconds from now, within what the tolerance of a policy leaves. */
 const good = fc.record({
   alg: algorithm,
-  profile: fc.constantFrom(...ValidationPolicy.profiles),
+  profile: fc.constantFrom("jwt", "accessToken", "idToken"),
   issuers: texts,
   audiences: texts,
   more: texts,
@@ -93,11 +94,11 @@ describe("Good tokens", () => {
         const claims = claimsOf(one, now)
         const header = { typ: typeOf[one.profile], ...(one.hasKid ? { kid: "key" } : undefined) }
         const token = yield* signedBy(one.alg, claims, header)
-        const make = TokenValidator.make("test", { claims: Anything }, policyOf(one))
+        const make = TokenValidator.make("test", { claims: Anything, policy: policyOf(one) })
         const tokens = yield* Effect.provide(make, yield* sourceOf(one.alg, one.issuers))
-        const found = yield* tokens.validate(token)
-        assert.deepStrictEqual(found.claims, JSON.parse(JSON.stringify(claims)))
-        assert.strictEqual(yield* tokens.validate(token), found)
+        const validated = yield* tokens.validate(token)
+        assert.deepStrictEqual(validated.claims, JSON.parse(JSON.stringify(claims)))
+        assert.strictEqual(yield* tokens.validate(token), validated)
       })))
 
   const edited = fc.record({ alg: algorithm, seed: fc.integer() })
@@ -119,14 +120,14 @@ describe("Good tokens", () => {
     }).filter((other) => other !== token)
   }
 
-  it("[S4-36] [R1] [T1] with any one character changed, put in or taken out, at any place, it is refused", (context) =>
+  it("[S4-36] [R1] [T1] a token with any one character changed, inserted or removed is rejected", (context) =>
     forAllEffect(context, 100, edited, ({ alg, seed }) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(1_800_000_000_000)
         const claims = { iss: "i", aud: "a", exp: 1_800_000_600, sub: String(seed) }
         const token = yield* signedBy(alg, claims, { typ: "JWT", kid: "key" })
         const policy = ValidationPolicy.jwt({ issuers: ["i"], audiences: ["a"], algorithms: [alg] })
-        const make = TokenValidator.make("test", { claims: Anything }, policy)
+        const make = TokenValidator.make("test", { claims: Anything, policy })
         const tokens = yield* Effect.provide(make, yield* sourceOf(alg, ["i"]))
         yield* tokens.validate(token)
         const exits = yield* Effect.forEach(

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
-import { audience, issuer, keysOf, type Pair, pairOf, Tokens } from "@keelson/testing/tokens"
+import { audience, issuer, keysOf, type Pair, pairOf, RevocableTokens } from "@keelson/testing/tokens"
 import { Context, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -92,7 +92,7 @@ const changed = (token: string, change: Change): string => {
 const scene = Effect.fnUntraced(function*() {
   const pairs = [yield* pairOf("ES256"), yield* pairOf("ES256", "ES256-2")] as const
   const keys = keysOf([pairs[0]], common.issuers)
-  const validators = Layer.mergeAll(Tokens.layerRevocable(access), Logins.layer(login))
+  const validators = Layer.mergeAll(RevocableTokens.layer(access), Logins.layer(login))
   const context = yield* Layer.build(Layer.provideMerge(validators, Layer.merge(keys, Revocation.layerMemory())))
   const list = Context.get(context, Revocation.Revocation)
   const until = yield* inMillis(3_600_000)
@@ -144,12 +144,12 @@ const compare = Effect.fnUntraced(function*([claims, header, options, change, is
   const token = changed(yield* signAny(pairs[isForged ? 1 : 0], claims, { ...header, typ }), change)
   const [explanation, reason] = isLogin
     ? yield* Effect.provideContext(both(Logins, token, options), context)
-    : yield* Effect.provideContext(both(Tokens, token, options), context)
+    : yield* Effect.provideContext(both(RevocableTokens, token, options), context)
   const kind = reason?._tag ?? "accepted"
   seen.set(kind, (seen.get(kind) ?? 0) + 1)
   assert.strictEqual(explanation.accepted, reason === undefined)
   assert.deepStrictEqual(explanation.reason, reason)
-  assert.include(Explain.render(explanation), explanation.accepted ? "accepted" : "refused")
+  assert.include(Explain.render(explanation), explanation.accepted ? "accepted" : "rejected")
 })
 
 describe("Explain", () => {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { forAll } from "@keelson/testing/properties"
 import { Headers, HttpServerRequest } from "effect/http"
 import fc from "fast-check"
-import { findToken } from "../../src/internal/http/findToken.ts"
+import { findToken } from "../../src/internal/http/requestToken.ts"
 
 const bare = HttpServerRequest.fromWeb(new Request("http://api.example/"))
 

@@ -5,7 +5,7 @@ import { HttpBody, HttpClientRequest } from "effect/http"
 import fc from "fast-check"
 import { guardOver, makeSource, scripted } from "../guardSupport.ts"
 
-/** Places that are the guard's, and others that look like them. */
+/** URLs of the guard, and others that resemble them. */
 const own = ["https://api.example/v1", "https://api.example/v1/a", "https://files.example", "https://files.example/b"]
 const others = [
   "https://api.example/v2",
@@ -37,7 +37,7 @@ const call = fc.record({
 })
 
 describe("TokenGuard redirects", () => {
-  it("[R12] whatever redirects there are, the token goes to the guard's origins only, and credentials to no other origin", (test) =>
+  it("[R12] with any redirects, the token is sent to the guard's origins only, and credentials to no other origin", (test) =>
     forAllEffect(test, 500, call, ({ first, hops, maxRedirects, method }) =>
       Effect.gen(function*() {
         const api = scripted((_, number) =>
@@ -57,7 +57,7 @@ describe("TokenGuard redirects", () => {
         yield* Effect.exit(
           guard.execute(method === "GET" ? request : HttpClientRequest.setBody(request, HttpBody.text("x")))
         )
-        // One replay after a 401, for all of the call.
+        // One repetition after a 401 for the whole call.
         assert.isAtMost(api.received.length, maxRedirects + 2)
         for (const [index, { authorization, headers, method: sent, url }] of api.received.entries()) {
           if (isOwn(url)) assert.match(authorization ?? "", /^Bearer token-[12]$/, url)

@@ -165,12 +165,12 @@ describe("Laws of validation", () => {
           for (let count = 0; count < 100; count++) {
             const error = errorOf(yield* Effect.exit(tokens.validate(hostile.next().token)))
             if (error.reason._tag === "KeysUnavailable") {
-              assert.deepStrictEqual([error.status, error.isRefusal, error.code], [503, false, "JWKS_UNAVAILABLE"])
+              assert.deepStrictEqual([error.status, error.isRejection, error.code], [503, false, "JWKS_UNAVAILABLE"])
               assert.strictEqual(Duration.toMillis(error.retryAfter), millis)
               seen.unavailable++
             } else {
               assert.isTrue(ownFaults.has(error.reason._tag), error.reason._tag)
-              assert.deepStrictEqual([error.status, error.isRefusal], [401, true])
+              assert.deepStrictEqual([error.status, error.isRejection], [401, true])
               seen.refused++
             }
           }

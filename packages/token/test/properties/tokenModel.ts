@@ -1,4 +1,4 @@
-/** What may happen to a provider, and what must hold after each of it. */
+/** Commands on a provider, and the invariants that must hold after each. */
 import { assert } from "@effect/vitest"
 import * as Instant from "@keelson/core/unstable/Instant"
 import { type Clock, Duration, Effect, type Exit, Fiber, Redacted, Scope } from "effect"
@@ -7,7 +7,7 @@ import fc from "fast-check"
 import type { AcquiredToken, TokenProvider } from "../../src/index.ts"
 import { type Answer, down, failure, hanging, living, providerOf, type Server, slow } from "../tokenSupport.ts"
 
-/** What the server does from now on. */
+/** The server's response from now on. */
 type Mode =
   | { readonly _tag: "up"; readonly lifetime: number }
   | { readonly _tag: "slow"; readonly lifetime: number; readonly seconds: number }
@@ -18,11 +18,11 @@ type Mode =
 export type Command =
   | { readonly _tag: "get"; readonly callers: number }
   | { readonly _tag: "refresh" }
-  /** A server refuses a token that was handed out: the newest one, or one before it. */
+  /** A server rejects a returned token: the newest one, or an earlier one. */
   | { readonly _tag: "replace"; readonly back: number }
   | { readonly _tag: "invalidate"; readonly back: number }
   | { readonly _tag: "advance"; readonly seconds: number }
-  /** Of the wall clock alone. */
+  /** Changes the wall clock only. */
   | { readonly _tag: "jump"; readonly seconds: number }
   | { readonly _tag: "interrupt"; readonly caller: number }
   | { readonly _tag: "server"; readonly mode: Mode }
@@ -75,28 +75,28 @@ const answerOf = (mode: Mode): Answer => {
   }
 }
 
-/** The number of the request that a token came from. */
+/** The number of the request that returned a token. */
 const numberOf = ({ value }: AcquiredToken.AcquiredToken): number => Number(Redacted.value(value).split("-")[1])
 
-/** A provider under test, with all that is known of it from outside. */
+/** A provider under test, with what callers can observe. */
 class World {
-  readonly provider: TokenProvider.Shape
+  readonly provider: TokenProvider.TokenProvider["Service"]
   readonly server: Server
   readonly clock: Clock.Clock
   readonly skew: { millis: number }
-  /** Every token that anybody got, the newest last. */
+  /** All tokens that callers got, the newest last. */
   readonly obtained: Array<AcquiredToken.AcquiredToken> = []
   readonly callers: Array<Fiber.Fiber<unknown, unknown>> = []
-  /** How many requests there were when a token was dropped last: what they bring must not be seen any more. */
+  /** The number of requests at the last invalidation: no caller may get their tokens any more. */
   droppedAt = 0
-  /** When a token was replaced last that a server refused. */
+  /** When a rejected token was last replaced. */
   replacedAt: Instant.Instant | undefined
-  /** How many requests failed since one succeeded. */
+  /** The number of failed requests since the last success. */
   failures = 0
   escalations = 0
 
   constructor(
-    provider: TokenProvider.Shape,
+    provider: TokenProvider.TokenProvider["Service"],
     server: Server,
     clock: Clock.Clock,
     skew: { millis: number }
@@ -118,7 +118,7 @@ class World {
     if (exit._tag === "Success") this.failures = 0
     else if (++this.failures === 3) this.escalations++
   }
-  /** What a caller got is checked when it gets it. */
+  /** Checks a caller's token when the caller gets it. */
   #got(token: AcquiredToken.AcquiredToken | undefined): void {
     if (token === undefined) return
     assert.isFalse(Instant.hasCome(token.expiresAt, this.clock), "[T4] an expired token was handed out")
@@ -141,10 +141,10 @@ class World {
       const before = yield* this.provider.status
       const requests = this.server.times.length
       const fibers = yield* Effect.forEach(Array.from({ length: callers }), () => this.#call(this.provider.get))
-      // One that fails at once has ended before the next caller comes.
+      // An acquisition that fails at once has ended before the next caller starts.
       const most = this.#failsAtOnce ? callers : 1
       assert.isAtMost(this.server.times.length - requests, most, "[T4] callers caused more than one acquisition")
-      if (before.envelope === undefined) return
+      if (before.token === undefined) return
       for (const fiber of fibers) {
         assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", "a valid token was not handed out at once")
       }
@@ -154,8 +154,8 @@ class World {
     Effect.gen({ self: this }, function*() {
       const token = this.#token(back)
       if (token === undefined) return
-      const { envelope } = yield* this.provider.status
-      const isCurrent = envelope !== undefined && numberOf(envelope) === numberOf(token)
+      const { token: current } = yield* this.provider.status
+      const isCurrent = current !== undefined && numberOf(current) === numberOf(token)
       const isTooSoon = isCurrent && this.replacedAt !== undefined &&
         !Instant.hasCome(Instant.after(this.replacedAt, 30_000), this.clock)
       if (isCurrent && !isTooSoon) {
@@ -171,7 +171,7 @@ class World {
       const token = this.#token(back)
       if (token !== undefined && (yield* this.provider.invalidate(token))) {
         this.droppedAt = this.server.times.length
-        assert.strictEqual((yield* this.provider.status).envelope, undefined)
+        assert.strictEqual((yield* this.provider.status).token, undefined)
       }
     })
 
@@ -200,22 +200,22 @@ class World {
     }
   }
 
-  /** What holds between any two steps. */
+  /** The invariants between any two steps. */
   readonly check = Effect.gen({ self: this }, function*() {
     assert.isAtMost(this.server.most(), 1, "[T4] two acquisitions at once")
     const status = yield* this.provider.status
     assert.strictEqual(status.refreshInProgress, this.server.underWay() === 1)
     assert.strictEqual(status.state === "Refreshing", this.server.underWay() === 1)
-    assert.strictEqual(status.state === "Invalid", this.server.underWay() === 0 && status.envelope === undefined)
+    assert.strictEqual(status.state === "Invalid", this.server.underWay() === 0 && status.token === undefined)
     assert.strictEqual(status.counts.escalations, this.escalations, "[S2-14]")
     assert.strictEqual(status.escalated, this.failures >= 3, "[S2-14]")
-    if (status.envelope !== undefined) {
-      assert.isFalse(Instant.hasCome(status.envelope.expiresAt, this.clock))
-      assert.isAbove(numberOf(status.envelope), this.droppedAt)
+    if (status.token !== undefined) {
+      assert.isFalse(Instant.hasCome(status.token.expiresAt, this.clock))
+      assert.isAbove(numberOf(status.token), this.droppedAt)
     }
     for (const caller of this.callers) {
       const exit = caller.pollUnsafe()
-      // A failed assertion of a caller is a defect.
+      // A failed assertion in a caller is a defect.
       if (exit?._tag === "Failure") {
         for (const reason of exit.cause.reasons) if (reason._tag === "Die") throw reason.defect
       }
@@ -223,7 +223,7 @@ class World {
   })
 }
 
-/** Runs commands, and looks after each; then the server comes back, and then the scope closes. */
+/** Runs commands and checks the invariants after each; then the server recovers, and then the scope closes. */
 export const runAll = (
   commands: ReadonlyArray<Command>,
   { clock, skew }: { readonly clock: Clock.Clock; readonly skew: { millis: number } }
@@ -241,7 +241,7 @@ export const runAll = (
     yield* TestClock.adjust("2 minutes")
     yield* world.get(1)
     yield* world.check
-    assert.isDefined((yield* provider.status).envelope, "does not recover")
+    assert.isDefined((yield* provider.status).token, "does not recover")
 
     world.serve({ _tag: "hanging" })
     yield* world.run({ _tag: "refresh" })

@@ -7,7 +7,7 @@ import fc from "fast-check"
 import { command, runAll } from "./tokenModel.ts"
 
 describe("TokenProvider", () => {
-  it("[T4] [R13] [R23] [R28] [S2-05] [S2-14] [S2-25] holds its laws whatever callers, clocks and the server do", (context) =>
+  it("[T4] [R13] [R23] [R28] [S2-05] [S2-14] [S2-25] keeps its invariants whatever callers, clocks and the server do", (context) =>
     forAllEffect(
       context,
       1000,

@@ -202,7 +202,10 @@ export const makeList = () => {
 
 const Claims = Schema.Struct({ jti: Schema.String, sub: Schema.String })
 
-export class WorldTokens extends TokenValidator.Service<WorldTokens>()("test/World", { claims: Claims }) {}
+export class WorldTokens extends TokenValidator.Service<WorldTokens>()("test/World", {
+  claims: Claims,
+  revocation: Revocation.Revocation
+}) {}
 
 export const maxAge = 400
 export const tolerance = 30
@@ -216,7 +219,7 @@ export const validatorIn = (
 ) =>
   Effect.map(
     Layer.build(Layer.provide(
-      WorldTokens.layerRevocable({
+      WorldTokens.layer({
         issuers: [issuer],
         audiences: ["api"],
         algorithms: ["EdDSA"],

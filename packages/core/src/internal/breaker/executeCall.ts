@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
 import type { BreakerStore, HeldAdmission } from "../../BreakerStore.ts"
-import type { CircuitOpen } from "../../CircuitOpen.ts"
+import type { CircuitOpen } from "./circuitOpen.ts"
 import { consecutive, ignored, type Outcome, rate, type Transition } from "./effectBreaker.ts"
 import type { Recorder } from "./record.ts"
 

@@ -4,7 +4,7 @@ import type * as Headers from "effect/http/Headers"
 import * as Predicate from "effect/Predicate"
 import { codeInfo, codeOf, type ErrorCode, statusCode } from "../../ErrorCode.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
-import { RetryExhausted } from "../../RetryExhausted.ts"
+import { RetryExhausted } from "../retry/retryExhausted.ts"
 import { failure, ignored, type Outcome, success } from "./effectBreaker.ts"
 
 export { failure, ignored, type Outcome, success } from "./effectBreaker.ts"

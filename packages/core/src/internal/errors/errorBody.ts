@@ -1,9 +1,12 @@
 import * as Effect from "effect/Effect"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
+import type * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Inspectable from "effect/Inspectable"
 import { type Category, codeInfo, codeOf } from "../../ErrorCode.ts"
 import * as Problem from "../../Problem.ts"
+
+/** Written out, and checked by its type: importing it would load Effect's HTTP server with every error. */
+const respondable: typeof HttpServerRespondable.symbol = "~effect/http/HttpServerRespondable"
 
 /** What every error with a catalogue code has besides its fields. */
 export interface ErrorBody {
@@ -14,8 +17,8 @@ export interface ErrorBody {
   toJSON(): Problem.Problem
   /** Name, message, stack, details and redacted cause, as `console.log` shows them. */
   [Inspectable.NodeInspectSymbol](): string
-  /** A route that fails with this error answers with `Problem.toResponse`. */
-  [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse>
+  /** A route that fails with this error answers with `ProblemResponse.make`. */
+  [respondable](): Effect.Effect<HttpServerResponse.HttpServerResponse>
 }
 
 const infoOf = (error: Error) => codeInfo[codeOf(error) ?? "INTERNAL_ERROR"]
@@ -38,8 +41,8 @@ export const errorBody = <Base extends abstract new(...args: Array<any>) => Erro
     [Inspectable.NodeInspectSymbol](): string {
       return shown(this)
     }
-    [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-      return Effect.succeed(Problem.toResponse(this))
+    [respondable](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+      return Effect.map(Effect.promise(() => import("../../ProblemResponse.ts")), ({ make }) => make(this))
     }
   }
   const mixed: (abstract new(...args: Array<any>) => ErrorBody) & Base = Coded

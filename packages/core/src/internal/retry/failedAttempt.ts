@@ -1,7 +1,7 @@
 import type * as Duration from "effect/Duration"
 import { codeOf } from "../../ErrorCode.ts"
 import * as Redaction from "../../Redaction.ts"
-import type { Attempt } from "../../RetryExhausted.ts"
+import type { Attempt } from "./retryExhausted.ts"
 
 /** The name of a class; any other text is free text and is not shown. */
 const asName = (name: string): string => /^[\w$/@.-]{1,64}$/.test(name) ? Redaction.text(name) : "an error"

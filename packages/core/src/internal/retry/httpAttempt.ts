@@ -6,7 +6,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { codeInfo, codeOf } from "../../ErrorCode.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
-import type { StoppedBy } from "../../RetryExhausted.ts"
+import type { StoppedBy } from "./retryExhausted.ts"
 import type { LoopOptions } from "./retryLoop.ts"
 
 /** The options of `HttpRetry.retry`. Every one may be left out. */

@@ -13,11 +13,11 @@ import * as Metrics from "../../Metrics.ts"
 import type { Options, RetryEvent } from "../../Retry.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
 import type { Reservation } from "../../RetryBudget.ts"
-import { type Attempt, RetryExhausted, type StoppedBy } from "../../RetryExhausted.ts"
 import type { RetryPolicy } from "../../RetryPolicy.ts"
 import { left, sooner } from "../instant.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { limitAttempt } from "./limitAttempt.ts"
+import { type Attempt, RetryExhausted, type StoppedBy } from "./retryExhausted.ts"
 
 /** The options of `Retry` with those that `HttpRetry` and `Resilience` add. */
 export interface LoopOptions<E, R> extends Options<E, E, R> {

@@ -1,104 +1,206 @@
+/**
+ * Makes the checks of a validator one by one, with the same functions that `validate` calls.
+ */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { Explanation, Options } from "../../Explain.ts"
-import { makeHeaderReader } from "../validation/joseHeader.ts"
 import {
-  algorithmProblem,
-  type Parsed,
-  readPayload,
-  readSignature,
-  splitToken,
-  typeProblem
-} from "../validation/parseToken.ts"
-import { issuerUntrusted, keysUnsettled, signatureInvalid } from "../validation/reasons.ts"
-import { readRegistered } from "../validation/registered.ts"
-import { textOf } from "../validation/textOf.ts"
-import type { Parts } from "../validation/validation.ts"
-import { findKeys, verifyingKey } from "../validation/verifyToken.ts"
-import { type Claimed, examineCall, examineClaims, examineRevocation } from "./examineClaims.ts"
+  checkAccessTokenHash,
+  checkAge,
+  checkAlgorithm,
+  checkAudience,
+  checkAuthorizedParty,
+  checkCallAudience,
+  checkCallIssuer,
+  checkExpiry,
+  checkIssuedAt,
+  checkNonce,
+  checkNotBefore,
+  checkRequiredClaims,
+  checkType,
+  isNonceChecked,
+  type TokenClaims
+} from "../validation/checks.ts"
+import { decodeRegistered } from "../validation/claims.ts"
+import {
+  decodeSignature,
+  makeHeaderParser,
+  type ParsedToken,
+  parsePayload,
+  splitToken
+} from "../validation/compactJws.ts"
+import {
+  issuerUntrusted,
+  keysChanged,
+  revocationUnavailable,
+  revoked,
+  signatureInvalid
+} from "../validation/reasons.ts"
+import { tokenText, type ValidatorConfig } from "../validation/validator.ts"
+import { findKeys, findVerifyingKey } from "../validation/verification.ts"
 import { Findings } from "./findings.ts"
 
-/** What can be said without a key, as `parseToken` does; a token that has all that keys are looked for by. */
+type Config = ValidatorConfig<unknown>
+
+/** The checks of `parseToken`, which need no key. `parsed` is there for a token that keys can be looked up for. */
 const examineForm = (
-  { rules }: Parts<unknown>,
+  { rules }: Config,
   token: string,
   findings: Findings
 ): {
   readonly alg: string | undefined
-  readonly claimed: Claimed | undefined
-  readonly parsed: Parsed | undefined
+  readonly claims: TokenClaims | undefined
+  readonly parsed: ParsedToken | undefined
 } => {
-  const parts = findings.read("form", [], token, (text) => splitToken(text, rules.policy.maxLength))
-  const header = findings.read("header", ["form"], parts, (parts) => makeHeaderReader()(parts.header))
+  const segments = findings.decode("form", [], token, (text) => splitToken(text, rules.policy.maxLength))
+  const header = findings.decode("header", ["form"], segments, ({ header }) => makeHeaderParser()(header))
   findings.header = header
-  findings.hold("algorithm", ["header"], header, (header) => algorithmProblem(header, rules))
-  findings.hold("type", ["header"], header, (header) => typeProblem(header, rules))
-  const signature = findings.read("signatureEncoding", ["form"], parts, readSignature)
-  const payload = findings.read("payload", ["form"], parts, (parts) => readPayload(parts, rules))
+  findings.check("algorithm", ["header"], header, (header) => checkAlgorithm(header, rules))
+  findings.check("type", ["header"], header, (header) => checkType(header, rules))
+  const signature = findings.decode("signatureEncoding", ["form"], segments, decodeSignature)
+  const payload = findings.decode("payload", ["form"], segments, (segments) => parsePayload(segments, rules))
   const members = payload?.object
   findings.claims = members
-  const registered = findings.read(
+  const registered = findings.decode(
     "registeredClaims",
     ["payload"],
     members,
-    (members) => readRegistered(members, rules.policy)
+    (members) => decodeRegistered(members, rules.policy)
   )
-  const issuer = findings.read("issuer", ["registeredClaims"], registered, ({ iss }) => {
+  const issuer = findings.decode("issuer", ["registeredClaims"], registered, ({ iss }) => {
     const trusted = rules.issuers.get(iss)
     return trusted === undefined ? Result.fail(issuerUntrusted) : Result.succeed(trusted)
   })
-  const claimed = members === undefined || registered === undefined ? undefined : { members, registered }
-  const isComplete = parts !== undefined && signature !== undefined && header !== undefined && claimed !== undefined &&
-    issuer !== undefined
+  const claims = members === undefined || registered === undefined ? undefined : { members, registered }
+  const isComplete = segments !== undefined && signature !== undefined && header !== undefined &&
+    claims !== undefined && issuer !== undefined
   return {
     alg: header?.alg,
-    claimed,
-    parsed: isComplete ? { parts, signature, header, ...claimed, size: payload?.bytes ?? 0, issuer } : undefined
+    claims,
+    parsed: isComplete ? { segments, signature, header, ...claims, size: payload?.bytes ?? 0, issuer } : undefined
   }
 }
 
 const keyNeeds = ["form", "header", "algorithm", "signatureEncoding", "payload", "registeredClaims", "issuer"] as const
 
 /**
- * Keys and signature. Keys are looked for only where the validator might: never those of an issuer that is not trusted, or
- * for another algorithm.
+ * Keys and signature. Keys are looked up only where the validator would: never for an issuer that is not trusted, or for an
+ * algorithm that is not allowed.
  */
 const examineSignature = Effect.fnUntraced(function*(
-  validator: Parts<unknown>,
-  parsed: Parsed | undefined,
+  config: Config,
+  parsed: ParsedToken | undefined,
   findings: Findings
 ) {
   if (parsed === undefined || !keyNeeds.every((name) => findings.passed(name))) {
     findings.skip("key", keyNeeds)
     return findings.skip("signature", ["key"])
   }
-  const found = yield* Effect.result(findKeys(validator, parsed))
-  if (Result.isFailure(found)) {
-    findings.add("key", found.failure)
+  const lookup = yield* Effect.result(findKeys(config, parsed))
+  if (Result.isFailure(lookup)) {
+    findings.add("key", lookup.failure)
     return findings.skip("signature", ["key"])
   }
   findings.add("key", undefined)
-  const candidates = found.success
-  const key = candidates[yield* Effect.promise(() => verifyingKey(validator, parsed, candidates))]
+  const candidates = lookup.success
+  const key = candidates[yield* Effect.promise(() => findVerifyingKey(config, parsed, candidates))]
   findings.add("signature", key === undefined ? signatureInvalid : undefined)
   return key?.trust
 })
 
-/** Makes the checks of a validator one by one, on nothing but what it is made of. */
+const claimNeeds = ["payload", "registeredClaims"] as const
+
+/** The checks of claims that depend on the policy alone, and the claims schema. */
+const examineClaims = (
+  { decodeClaims, rules }: Config,
+  claims: TokenClaims | undefined,
+  { skipExpiry }: Options,
+  findings: Findings,
+  now: number
+): void => {
+  const registered = claims?.registered
+  findings.check("audience", claimNeeds, registered, (claims) => checkAudience(claims, rules))
+  if (skipExpiry !== true) {
+    findings.check("expiry", claimNeeds, registered, (claims) => checkExpiry(claims, rules, now))
+  }
+  findings.check("notBefore", claimNeeds, registered, (claims) => checkNotBefore(claims, rules, now))
+  findings.check("issuedAt", claimNeeds, registered, (claims) => checkIssuedAt(claims, rules, now))
+  if (rules.maxAge !== undefined) {
+    findings.check("age", claimNeeds, registered, (claims) => checkAge(claims, rules, now))
+  }
+  findings.check(
+    "requiredClaims",
+    claimNeeds,
+    claims,
+    ({ members }) => checkRequiredClaims(members, rules.requiredClaims)
+  )
+  if (rules.policy.profile === "idToken") {
+    findings.check("authorizedParty", claimNeeds, claims, (claims) => checkAuthorizedParty(claims, rules))
+  }
+  findings.decode("schema", claimNeeds, claims, ({ members }) => decodeClaims(members))
+}
+
+/** The checks of the options of the call. */
+const examineCall = Effect.fnUntraced(function*(
+  { rules }: Config,
+  claims: TokenClaims | undefined,
+  alg: string | undefined,
+  options: Options,
+  findings: Findings
+) {
+  const { accessToken, audience, issuer, requiredClaims = [] } = options
+  if (audience !== undefined) {
+    findings.check("callAudience", claimNeeds, claims, (claims) => checkCallAudience(claims, options, rules))
+  }
+  if (issuer !== undefined) {
+    findings.check("callIssuer", claimNeeds, claims, (claims) => checkCallIssuer(claims, options))
+  }
+  if (requiredClaims.length > 0) {
+    findings.check("callClaims", claimNeeds, claims, ({ members }) => checkRequiredClaims(members, requiredClaims))
+  }
+  if (isNonceChecked(options, rules)) {
+    findings.check("nonce", claimNeeds, claims, (claims) => checkNonce(claims, options, rules))
+  }
+  if (accessToken === undefined) return
+  // The algorithm determines the hash function: an unsupported one determines none.
+  if (claims === undefined || alg === undefined || !findings.passed("algorithm")) {
+    findings.skip("accessTokenHash", ["header", "algorithm", ...claimNeeds])
+  } else {
+    findings.add("accessTokenHash", yield* checkAccessTokenHash(alg, claims, tokenText(accessToken)))
+  }
+})
+
+/** Whether the token is revoked. A list is only asked about tokens with a valid signature: anybody can write the others. */
+const examineRevocation = Effect.fnUntraced(function*(
+  { revocation }: Config,
+  claims: TokenClaims | undefined,
+  findings: Findings
+) {
+  if (revocation === undefined) return
+  if (claims === undefined || !findings.passed("signature")) {
+    findings.skip("revocation", ["signature"])
+    return
+  }
+  const isRevoked = yield* Effect.result(revocation.isRevoked(claims.registered))
+  if (Result.isFailure(isRevoked)) findings.add("revocation", revocationUnavailable)
+  else findings.add("revocation", isRevoked.success ? revoked : undefined)
+})
+
+/** Makes all checks of a validator. It reads no cache and changes no state of the validator. */
 export const examine = Effect.fnUntraced(function*(
-  validator: Parts<unknown>,
+  config: Config,
   token: string | Redacted.Redacted,
   options: Options
 ): Effect.fn.Return<Explanation> {
   const findings = new Findings(options.showValues === true)
-  const { alg, claimed, parsed } = examineForm(validator, textOf(token), findings)
-  const trust = yield* examineSignature(validator, parsed, findings)
+  const { alg, claims, parsed } = examineForm(config, tokenText(token), findings)
+  const trust = yield* examineSignature(config, parsed, findings)
   const clock = yield* Clock.Clock
-  examineClaims(validator, claimed, options, findings, clock.currentTimeMillisUnsafe())
-  findings.hold("trust", ["signature"], trust, (trust) => trust.holds(clock) ? undefined : keysUnsettled)
-  yield* examineCall(validator, claimed, alg, options, findings)
-  yield* examineRevocation(validator, claimed, findings)
+  examineClaims(config, claims, options, findings, clock.currentTimeMillisUnsafe())
+  findings.check("trust", ["signature"], trust, (trust) => trust.holds(clock) ? undefined : keysChanged)
+  yield* examineCall(config, claims, alg, options, findings)
+  yield* examineRevocation(config, claims, findings)
   return findings.explanation
 })

@@ -1,14 +1,16 @@
 import * as Result from "effect/Result"
 import type { Check, CheckName, Explanation, Values } from "../../Explain.ts"
-import type { Reason } from "../../TokenError.ts"
-import type { TokenHeader } from "../validation/joseHeader.ts"
+import type * as TokenError from "../../TokenError.ts"
+import type { TokenHeader } from "../validation/compactJws.ts"
 import { type JsonObject, own } from "../validation/strictJson.ts"
 
-/** The member of the header that a check looks at. */
+type Reason = TokenError.Reason
+
+/** The header member that a check reads. */
 const headerMembers: Partial<Record<CheckName, string>> = { algorithm: "alg", type: "typ", key: "kid" }
 
-/** The claims that a check looks at. */
-const claims: Partial<Record<CheckName, ReadonlyArray<string>>> = {
+/** The claims that a check reads. */
+const checkedClaims: Partial<Record<CheckName, ReadonlyArray<string>>> = {
   issuer: ["iss"],
   audience: ["aud"],
   expiry: ["exp"],
@@ -23,18 +25,18 @@ const claims: Partial<Record<CheckName, ReadonlyArray<string>>> = {
   revocation: ["jti", "sid", "sub", "iat"]
 }
 
-/** The claim that a reason is about, as far as its name is known. */
-const claimOf = (reason: Reason | undefined): ReadonlyArray<string> => {
+/** The claim that a reason names, if any. */
+const namedClaim = (reason: Reason | undefined): ReadonlyArray<string> => {
   if (reason === undefined) return []
   if ("claim" in reason) return [reason.claim]
   return "path" in reason ? reason.path.split(".", 1) : []
 }
 
-/** What was found out of a token so far, check by check. */
+/** The checks of a token made so far, and their results. */
 export class Findings {
   readonly #checks: Array<Check> = []
   readonly #showsValues: boolean
-  /** What can be shown, as far as it could be read. */
+  /** The values to show, where they could be decoded. */
   header: TokenHeader | undefined
   claims: JsonObject | undefined
 
@@ -43,11 +45,11 @@ export class Findings {
   }
 
   /**
-   * Makes a check where what it needs is there, and gives what it found.
+   * Makes a check that decodes its input, and returns the output. A check without input is recorded as not reached.
    *
-   * - `needs`: the checks that give it.
+   * - `needs`: the checks that provide the input.
    */
-  read<I, A>(
+  decode<I, A>(
     name: CheckName,
     needs: ReadonlyArray<CheckName>,
     input: I | undefined,
@@ -58,8 +60,8 @@ export class Findings {
     this.add(name, Result.isFailure(result) ? result.failure : undefined)
     return Result.isFailure(result) ? undefined : result.success
   }
-  /** The same for a check that finds nothing but a problem. */
-  hold<I>(
+  /** Makes a check without output. */
+  check<I>(
     name: CheckName,
     needs: ReadonlyArray<CheckName>,
     input: I | undefined,
@@ -69,13 +71,15 @@ export class Findings {
     else this.add(name, check(input))
   }
 
+  /** Records a check. */
   add(name: CheckName, reason: Reason | undefined): void {
     const values = this.#valuesOf(name, reason)
-    const shown = values === undefined ? undefined : { values }
+    const optional = values === undefined ? undefined : { values }
     this.#checks.push(
-      reason === undefined ? { name, status: "pass", ...shown } : { name, status: "fail", reason, ...shown }
+      reason === undefined ? { name, status: "pass", ...optional } : { name, status: "fail", reason, ...optional }
     )
   }
+  /** Records a check as not reached, since one of `needs` did not pass. */
   skip(name: CheckName, needs: ReadonlyArray<CheckName>): undefined {
     const missing = needs.find((one) => !this.passed(one)) ?? "form"
     this.#checks.push({ name, status: "notReached", needs: missing })
@@ -97,7 +101,7 @@ export class Findings {
     if (!this.#showsValues) return undefined
     const header = headerMembers[name]
     const entries = header === undefined
-      ? pick(this.claims, [...claims[name] ?? [], ...claimOf(reason)])
+      ? pick(this.claims, [...checkedClaims[name] ?? [], ...namedClaim(reason)])
       : pick(this.header === undefined ? undefined : { ...this.header }, [header])
     return entries.length === 0 ? undefined : Object.fromEntries(entries)
   }

@@ -1,41 +1,41 @@
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as DateTime from "effect/DateTime"
-import { maxNumericDate } from "../../Claims.ts"
 import type { Check, CheckName, Explanation, Values } from "../../Explain.ts"
 import { TokenError } from "../../TokenError.ts"
+import { maxNumericDate } from "../validation/numericDate.ts"
 
-/** What it means that a check passed. */
+/** The text for a check that passed. */
 const passed: Record<CheckName, string> = {
-  form: "three parts, within the size",
-  header: "can be read, and asks for no extension",
-  algorithm: "is one of the policy's",
-  type: "is one that is expected",
+  form: "three segments, within the size limit",
+  header: "is valid, without critical extensions",
+  algorithm: "is allowed by the policy",
+  type: "is expected",
   signatureEncoding: "is canonical base64url",
-  payload: "is one JSON object, within the limits",
-  registeredClaims: "have their shapes; iss, aud and exp are there",
+  payload: "is a JSON object within the limits",
+  registeredClaims: "have valid types; iss, aud and exp are present",
   issuer: "is trusted",
-  key: "there is one that fits the header",
-  signature: "is the key's",
-  audience: "is one of the policy's",
-  expiry: "is to come",
-  notBefore: "has come, or is not there",
-  issuedAt: "has come, or is not there",
-  age: "is within the policy's",
-  requiredClaims: "are there",
-  authorizedParty: "is this client, or need not be there",
-  schema: "fits the claims",
+  key: "a trusted key fits the header",
+  signature: "is valid",
+  audience: "is allowed by the policy",
+  expiry: "is in the future",
+  notBefore: "is in the past, or absent",
+  issuedAt: "is in the past, or absent",
+  age: "is within maxAge",
+  requiredClaims: "are present",
+  authorizedParty: "is this client, or not required",
+  schema: "the claims match the schema",
   trust: "the key is still trusted",
-  callAudience: "is the one that the call asks for",
-  callIssuer: "is the one that the call asks for",
-  callClaims: "are there",
-  nonce: "is the one that the call gives, or not there to be looked at",
-  accessTokenHash: "fits the access token",
+  callAudience: "is the one requested by the call",
+  callIssuer: "is the one requested by the call",
+  callClaims: "are present",
+  nonce: "is the one given by the call, or not checked",
+  accessTokenHash: "matches the access token",
   revocation: "not revoked"
 }
 
 const maxLength = 200
 
-/** A value as ASCII in JSON, cut: no control character, and nothing that changes the direction of text, gets through. */
+/** A value as JSON in ASCII, truncated: control characters and characters that change the direction of text are escaped. */
 const quoted = (value: unknown): string => {
   const text = JSON.stringify(value).replaceAll(
     /[^\u0020-\u007e]/g,
@@ -44,7 +44,7 @@ const quoted = (value: unknown): string => {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength)}... (${text.length} characters)`
 }
 
-/** The claims that are seconds since 1970, told as people read them too. */
+/** The claims in seconds since 1970, which are shown as ISO dates too. */
 const dates: ReadonlySet<string> = new Set(["exp", "nbf", "iat"])
 
 const dated = (name: string, value: unknown): string =>
@@ -52,19 +52,19 @@ const dated = (name: string, value: unknown): string =>
     ? ` (${DateTime.formatIso(DateTime.makeUnsafe(value * 1000))})`
     : ""
 
-const listed = (values: Values | undefined): string => {
+const listValues = (values: Values | undefined): string => {
   if (values === undefined) return ""
   const all = Object.entries(values).map(([name, value]) => `${quoted(name)}: ${quoted(value)}${dated(name, value)}`)
   return ` [${all.join(", ")}]`
 }
 
-const told = (check: Check): string => {
+const renderCheck = (check: Check): string => {
   switch (check.status) {
     case "pass":
-      return passed[check.name] + listed(check.values)
+      return passed[check.name] + listValues(check.values)
     case "fail": {
       const { code, message } = new TokenError(check.reason)
-      return `${ErrorCode.codeInfo[code].id} ${code}: ${message}${listed(check.values)}`
+      return `${ErrorCode.codeInfo[code].id} ${code}: ${message}${listValues(check.values)}`
     }
     case "notReached":
       return `needs ${check.needs}`
@@ -73,14 +73,14 @@ const told = (check: Check): string => {
 
 const label = { pass: "pass", fail: "FAIL", notReached: "-" } as const
 
-/** Lines of text: the verdict, and one for each check. */
+/** Lines of text: the result, and one line for each check. */
 export const renderText = ({ accepted, checks, reason }: Explanation): string => {
   const width = Math.max(...checks.map(({ name }) => name.length))
-  const verdict = accepted || reason === undefined ? "accepted" : `refused: ${new TokenError(reason).code}`
+  const result = accepted || reason === undefined ? "accepted" : `rejected: ${new TokenError(reason).code}`
   const isSigned = checks.some(({ name, status }) => name === "signature" && status === "pass")
   return [
-    verdict,
-    ...(isSigned ? [] : ["No key has verified this token: anybody may have written what it says."]),
-    ...checks.map((check) => `${label[check.status].padEnd(4)}  ${check.name.padEnd(width)}  ${told(check)}`)
+    result,
+    ...(isSigned ? [] : ["The signature was not verified: anybody could have written this token."]),
+    ...checks.map((check) => `${label[check.status].padEnd(4)}  ${check.name.padEnd(width)}  ${renderCheck(check)}`)
   ].join("\n")
 }

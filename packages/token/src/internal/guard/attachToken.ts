@@ -7,49 +7,51 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Redacted from "effect/Redacted"
 import type { AcquiredToken } from "../../AcquiredToken.ts"
-import type { Target } from "./target.ts"
+import type { RequestTarget } from "./target.ts"
 
-/** Counts the requests of one call, retries and replays among them. */
-export const Sent = Context.Reference<{ count: number } | undefined>("@keelson/token/Sent", {
+/** Counts the requests of one operation, retries and the repetition after a 401 included. */
+export const SentCount = Context.Reference<{ count: number } | undefined>("@keelson/token/SentCount", {
   defaultValue: () => undefined
 })
 
-/** One more of them. */
-export const sending: Effect.Effect<void> = Effect.map(Sent, (sent) => {
+/** Counts one request. */
+export const countRequest: Effect.Effect<void> = Effect.map(SentCount, (sent) => {
   if (sent !== undefined) sent.count++
 })
 
-/** A token to send, and another one in place of one that was refused. */
-export interface Tokens<out E> {
+/** Provides a token, and a replacement for a rejected one. */
+export interface TokenReader<out E> {
   readonly get: Effect.Effect<AcquiredToken, E>
-  readonly replace: (refused: AcquiredToken) => Effect.Effect<AcquiredToken | undefined, E>
+  readonly replace: (rejected: AcquiredToken) => Effect.Effect<AcquiredToken | undefined, E>
 }
 
-const withToken = ({ request }: Target, { value }: AcquiredToken) =>
+const withToken = ({ request }: RequestTarget, { value }: AcquiredToken) =>
   HttpClientRequest.setHeader(request, "authorization", `Bearer ${Redacted.value(value)}`)
 
 /**
- * Sends the requests of one call, redirects included, each to an origin of its own with a valid token. A 401 has the
- * token replaced, also for the requests that follow, and the request sent again, once, if it can be. Where no new token is
- * to be had the call fails: that the authorization server is away does not mean that the caller may not do this.
+ * Sends the requests of one call, redirects included. A request to an origin of the guard carries a valid token. After a 401 the
+ * token is replaced, also for later requests, and the request is sent again, once, if its body can be sent twice. If no
+ * new token can be acquired, the call fails: an outage of the authorization server says nothing about the caller's permissions.
  */
 export const attachToken = <E>(
   send: HttpClient.HttpClient["postprocess"],
-  { get, replace }: Tokens<E>
-): (target: Target) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
-  let isReplayed = false
+  { get, replace }: TokenReader<E>
+): (
+  target: RequestTarget
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
+  let isRepeated = false
   return (target) => {
     if (!target.isOwn) return send(Effect.succeed(target.request))
-    const attempt = (envelope: AcquiredToken) => send(Effect.succeed(withToken(target, envelope)))
-    return Effect.flatMap(get, (envelope) =>
-      Effect.flatMap(attempt(envelope), (response) => {
-        if (response.status !== 401 || isReplayed) return Effect.succeed(response)
-        isReplayed = true
-        const replaced = Effect.onError(replace(envelope), () => HttpRetry.discard(response))
-        return Effect.flatMap(replaced, (newer) =>
+    const sendWith = (token: AcquiredToken) => send(Effect.succeed(withToken(target, token)))
+    return Effect.flatMap(get, (token) =>
+      Effect.flatMap(sendWith(token), (response) => {
+        if (response.status !== 401 || isRepeated) return Effect.succeed(response)
+        isRepeated = true
+        const replacement = Effect.onError(replace(token), () => HttpRetry.discard(response))
+        return Effect.flatMap(replacement, (newer) =>
           newer === undefined || !HttpRetry.isReplayable(target.request)
             ? Effect.succeed(response)
-            : Effect.andThen(HttpRetry.discard(response), Effect.andThen(sending, attempt(newer))))
+            : Effect.andThen(HttpRetry.discard(response), Effect.andThen(countRequest, sendWith(newer))))
       }))
   }
 }

@@ -9,51 +9,56 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as Result from "effect/Result"
-import type * as TokenProvider from "../../TokenProvider.ts"
+import type { TokenProvider } from "../../TokenProvider.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
-import { attachToken, sending, type Tokens } from "./attachToken.ts"
-import { follow } from "./redirects.ts"
-import { refused, type Scopes, targetOf } from "./target.ts"
+import { attachToken, countRequest, type TokenReader } from "./attachToken.ts"
+import { followRedirects } from "./redirects.ts"
+import { type GuardScopes, refused, targetOf } from "./target.ts"
 
-/** How sending may fail: there is no answer, or a rule says no. */
+/** The errors of sending: no response, or a URL that the guard refuses. */
 type SendError = HttpClientError.HttpClientError | KeelsonError.NetworkError
 
-/** How a guarded request may fail. */
+/** The errors of a guarded request. */
 export type GuardError = Resilience.Failure<SendError | TokenProviderError>
 
-export interface Wiring {
+/** What a guard's client is made of. */
+export interface ClientContext {
   readonly client: HttpClient.HttpClient
-  readonly provider: TokenProvider.Shape
-  readonly scopes: Scopes
+  readonly provider: TokenProvider["Service"]
+  readonly scopes: GuardScopes
   readonly maxRedirects: number
   readonly resilience: Resilience.Resilience | undefined
 }
 
-/** `fetch` would follow redirects by itself, where nobody sees them. */
-const manually: Effect.Effect<RequestInit> = Effect.map(
+/** Keeps `fetch` from following redirects, which the guard must check. */
+const manualRedirects: Effect.Effect<RequestInit> = Effect.map(
   Effect.context(),
   (context) => ({ ...Context.getOrUndefined(context, FetchHttpClient.RequestInit), redirect: "manual" })
 )
 
-/** A client whose requests go to the scopes, and carry a token there. */
-const attached = <E>(
-  { client, maxRedirects, scopes }: Wiring,
-  tokens: Tokens<E>
+/** A client that sends requests to the guard's scopes only, each with a token. */
+const makeScopedClient = <E>(
+  { client, maxRedirects, scopes }: ClientContext,
+  tokens: TokenReader<E>
 ): HttpClient.HttpClient.With<SendError | E> =>
   HttpClient.makeWith<HttpClientError.HttpClientError, never, SendError | E, never>(
     Effect.flatMap((request) => {
       const target = targetOf(request, scopes)
       if (Result.isFailure(target)) return Effect.fail(refused(target.failure, 0))
+      const send = attachToken(client.postprocess, tokens)
       return Effect.provideServiceEffect(
-        Effect.andThen(sending, follow(target.success, scopes, maxRedirects, attachToken(client.postprocess, tokens))),
+        Effect.andThen(countRequest, followRedirects(target.success, scopes, maxRedirects, send)),
         FetchHttpClient.RequestInit,
-        manually
+        manualRedirects
       )
     }),
     client.preprocess
   )
 
-/** That there is no token says nothing about the called service, and was retried already where it may be. */
+/**
+ * No token was acquired. Resilience policies neither retry it nor count it in the breaker of the called service: it says
+ * nothing about that service, and the provider retried it already.
+ */
 export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenProviderError }> {
   get code(): ErrorCode.ErrorCode {
     const code = ErrorCode.codeOf(this.error)
@@ -61,34 +66,35 @@ export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: Token
   }
 }
 
-/** The same, where it can be told who failed. */
-export type RawError = Resilience.Failure<SendError | NoToken>
-export type Raw = HttpClient.HttpClient.With<RawError>
+/** The errors of a guarded request, with those of the provider marked. */
+export type MarkedError = Resilience.Failure<SendError | NoToken>
+/** A guarded client whose errors tell the provider's from those of the called service. */
+export type MarkedClient = HttpClient.HttpClient.With<MarkedError>
 
-const wrap = (error: TokenProviderError) => new NoToken({ error })
+const mark = (error: TokenProviderError) => new NoToken({ error })
 
-/** The error as callers see it. */
-export const unwrap = (error: RawError): GuardError => {
+/** The error without its mark, as callers get it. */
+export const unmark = (error: MarkedError): GuardError => {
   if (error instanceof NoToken) return error.error
   if (!(error instanceof Retry.RetryExhausted)) return error
   const { attempts, error: last, stoppedBy } = error
   return last instanceof NoToken ? last.error : new Retry.RetryExhausted({ error: last, attempts, stoppedBy })
 }
 
-/** Each request under the resilience, where there is one. */
-export const makeRaw = (wiring: Wiring): Raw => {
-  const { provider, resilience } = wiring
-  const tokens: Tokens<NoToken> = {
-    get: Effect.mapError(provider.get, wrap),
-    replace: (envelope) => Effect.mapError(provider.replace(envelope), wrap)
+/** A client that applies the resilience policy, if there is one, to each request. */
+export const makeMarkedClient = (context: ClientContext): MarkedClient => {
+  const { provider, resilience } = context
+  const tokens: TokenReader<NoToken> = {
+    get: Effect.mapError(provider.get, mark),
+    replace: (rejected) => Effect.mapError(provider.replace(rejected), mark)
   }
   return resilience === undefined
-    ? attached<RawError>(wiring, tokens)
-    : resilience.http(attached(wiring, tokens), { ignore: (error) => error instanceof NoToken })
+    ? makeScopedClient<MarkedError>(context, tokens)
+    : resilience.http(makeScopedClient(context, tokens), { ignore: (error) => error instanceof NoToken })
 }
 
 /** The client for callers. */
-export const makeClient = (wiring: Wiring, raw: Raw): HttpClient.HttpClient.With<GuardError> =>
-  wiring.resilience === undefined
-    ? attached<GuardError>(wiring, wiring.provider)
-    : HttpClient.transformResponse(raw, Effect.mapError(unwrap))
+export const makeClient = (context: ClientContext, marked: MarkedClient): HttpClient.HttpClient.With<GuardError> =>
+  context.resilience === undefined
+    ? makeScopedClient<GuardError>(context, context.provider)
+    : HttpClient.transformResponse(marked, Effect.mapError(unmark))

@@ -1,53 +1,45 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+import type { Grant } from "../../TokenSource.ts"
 
-/** What a token is for, where it is not for all that the source asks for. */
-export interface Grant {
-  /** Space-separated (RFC 6749, 3.3); their order makes no difference. */
-  readonly scope?: string | undefined
-  /** Whom the token is for: a `resource` (RFC 8707) or `audience`, as the source has it. */
-  readonly audience?: string | undefined
-}
-
-/** More than a program has, and few enough not to fill the memory of one that takes them from its requests. */
+/** More than a program uses, and few enough to protect the memory of one that takes grants from its own requests. */
 const capacity = 100
 
-/** One grant in one form: scopes once each, in order. */
-const normalized = ({ audience, scope }: Grant): Grant => {
-  const scopes = Array.from(new Set((scope ?? "").split(" ").filter((one) => one !== ""))).toSorted().join(" ")
+/** A grant in canonical form: each scope once, sorted. */
+const canonical = ({ audience, scope }: Grant): Grant => {
+  const scopes = Array.from(new Set((scope ?? "").split(" ").filter((name) => name !== ""))).toSorted().join(" ")
   return { ...(scopes === "" ? undefined : { scope: scopes }), ...(audience === undefined ? undefined : { audience }) }
 }
 
 const keyOf = ({ audience, scope }: Grant): string => JSON.stringify([scope, audience])
 
 /**
- * What there is one of for each grant, made when it is asked for first and never twice.
+ * Makes one value for each grant, the first time that it is requested.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`) above 100.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) above 100 grants.
  */
 export const makeGrants = <A, E>(
   make: (grant: Grant) => Effect.Effect<A, E>
 ): (grant: Grant) => Effect.Effect<A, E | KeelsonError.ConfigurationError> => {
-  const made = new Map<string, A>()
-  const oneByOne = Semaphore.makeUnsafe(1)
-  const add = (key: string, grant: Grant) =>
+  const values = new Map<string, A>()
+  const semaphore = Semaphore.makeUnsafe(1)
+  const getOrMake = (key: string, grant: Grant) =>
     Effect.suspend((): Effect.Effect<A, E | KeelsonError.ConfigurationError> => {
-      const known = made.get(key)
-      if (known !== undefined) return Effect.succeed(known)
-      if (made.size >= capacity) return Effect.fail(tooMany())
-      return Effect.tap(make(grant), (value) => Effect.sync(() => made.set(key, value)))
+      const existing = values.get(key)
+      if (existing !== undefined) return Effect.succeed(existing)
+      if (values.size >= capacity) return Effect.fail(tooManyGrants())
+      return Effect.tap(make(grant), (value) => Effect.sync(() => values.set(key, value)))
     })
   return (input) => {
-    const grant = normalized(input)
+    const grant = canonical(input)
     const key = keyOf(grant)
-    return oneByOne.withPermits(1)(Effect.uninterruptible(add(key, grant)))
+    return semaphore.withPermits(1)(Effect.uninterruptible(getOrMake(key, grant)))
   }
 }
 
-const tooMany = () =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `A guard has tokens for at most ${capacity} scopes and audiences`,
-    details: { path: "scope", expected: `at most ${capacity} of them` }
+const tooManyGrants = () =>
+  InvalidConfig.option("scope", `at most ${capacity} of them`, {
+    message: `A guard holds tokens for at most ${capacity} scopes and audiences`
   })

@@ -8,11 +8,11 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { isIn, type Reason, refused, type Scopes, type Target } from "./target.ts"
+import { type GuardScopes, isInScopes, refused, type RequestRefusal, type RequestTarget } from "./target.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
 
-/** Whether a redirect turns the method into GET and drops the body (RFC 9110, 15.4). */
+/** Whether a redirect changes the method to GET and drops the body (RFC 9110, 15.4). */
 const becomesGet = (status: number, method: string): boolean =>
   status === 303 ? method !== "GET" && method !== "HEAD" : (status === 301 || status === 302) && method === "POST"
 
@@ -22,27 +22,27 @@ const asGet = (request: HttpClientRequest.HttpClientRequest) =>
     HttpClientRequest.setBody(HttpClientRequest.setMethod(request, "GET"), HttpBody.empty)
   )
 
-/** What was meant for one origin: its credentials stay there. */
+/** Removes the credentials for the previous origin. */
 const withoutCredentials = (request: HttpClientRequest.HttpClientRequest) =>
   ["authorization", "proxy-authorization", "cookie"].reduce(HttpClientRequest.removeHeader, request)
 
-/** The request after a redirect. One to another place goes without credentials, and only if it changes nothing there. */
-const next = (
-  { request, url: from }: Target,
+/** The request after a redirect. Outside the scopes it has no credentials, and only GET and HEAD are allowed. */
+const redirected = (
+  { request, url: from }: RequestTarget,
   status: number,
   location: string,
-  scopes: Scopes
-): Result.Result<Target, Reason> =>
+  scopes: GuardScopes
+): Result.Result<RequestTarget, RequestRefusal> =>
   Result.flatMap(
     SafeUrl.checkRedirect(from, location, (to) => SafeUrl.check(to, scopes)),
-    (url): Result.Result<Target, Reason> => {
-      const isOwn = isIn(url, scopes)
-      const method = becomesGet(status, request.method) ? asGet(request) : request
-      if (!HttpRetry.isReplayable(method)) return Result.fail("redirect")
-      if (!isOwn && method.method !== "GET" && method.method !== "HEAD") return Result.fail("redirect")
-      const { body, headers } = url.origin === from.origin && isOwn ? method : withoutCredentials(method)
+    (url): Result.Result<RequestTarget, RequestRefusal> => {
+      const isOwn = isInScopes(url, scopes)
+      const repeated = becomesGet(status, request.method) ? asGet(request) : request
+      if (!HttpRetry.isReplayable(repeated)) return Result.fail("redirect")
+      if (!isOwn && repeated.method !== "GET" && repeated.method !== "HEAD") return Result.fail("redirect")
+      const { body, headers } = url.origin === from.origin && isOwn ? repeated : withoutCredentials(repeated)
       return Result.succeed({
-        request: HttpClientRequest.makeWith(method.method, url.href, UrlParams.empty, Option.none(), headers, body),
+        request: HttpClientRequest.makeWith(repeated.method, url.href, UrlParams.empty, Option.none(), headers, body),
         url,
         isOwn
       })
@@ -50,27 +50,27 @@ const next = (
   )
 
 /**
- * Sends a request, and follows the redirects of its answers, each hop by `exchange`. With no redirects allowed, their answers
- * are the caller's.
+ * Sends a request with `sendOne` and follows redirects, also with `sendOne`. If `maxRedirects` is 0, the caller gets the redirect
+ * response.
  */
-export const follow = <E>(
-  first: Target,
-  scopes: Scopes,
+export const followRedirects = <E>(
+  first: RequestTarget,
+  scopes: GuardScopes,
   maxRedirects: number,
-  exchange: (target: Target) => Effect.Effect<Response, E>
+  sendOne: (target: RequestTarget) => Effect.Effect<Response, E>
 ): Effect.Effect<Response, E | KeelsonError.NetworkError> => {
-  const send = (target: Target, hop: number): Effect.Effect<Response, E | KeelsonError.NetworkError> =>
-    Effect.flatMap(exchange(target), (response) => {
+  const send = (target: RequestTarget, hop: number): Effect.Effect<Response, E | KeelsonError.NetworkError> =>
+    Effect.flatMap(sendOne(target), (response) => {
       const { location } = response.headers
       if (maxRedirects === 0 || location === undefined || !SafeUrl.isRedirect(response.status)) {
         return Effect.succeed(response)
       }
-      const to = hop === maxRedirects
+      const next = hop === maxRedirects
         ? Result.fail("redirect" as const)
-        : next(target, response.status, location, scopes)
+        : redirected(target, response.status, location, scopes)
       return Effect.andThen(
         HttpRetry.discard(response),
-        Result.isFailure(to) ? Effect.fail(refused(to.failure, hop + 1)) : send(to.success, hop + 1)
+        Result.isFailure(next) ? Effect.fail(refused(next.failure, hop + 1)) : send(next.success, hop + 1)
       )
     })
   return send(first, 0)

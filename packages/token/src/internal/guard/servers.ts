@@ -1,30 +1,32 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { TokenGuard } from "../../TokenGuard.ts"
 import * as UrlScope from "../../UrlScope.ts"
 
-/** A server that is registered. */
+/** A registered server. */
 export interface Server {
+  /** The server's name. */
   readonly server: string
-  /** Where it is, as it was given. */
+  /** The server's URL, as it was registered. */
   readonly url: string
   readonly guard: TokenGuard
 }
 
-interface Entry extends Server {
+interface ServerEntry extends Server {
   readonly close: Effect.Effect<void>
 }
 
-/** Who is registered: by name, and by URL. */
+/** The registered servers, by name and by URL. */
 export interface Servers {
-  readonly add: (entry: Entry) => void
-  readonly take: (server: string) => Entry | undefined
-  readonly get: (server: string) => Entry | undefined
+  readonly add: (entry: ServerEntry) => void
+  readonly take: (server: string) => ServerEntry | undefined
+  readonly get: (server: string) => ServerEntry | undefined
   readonly find: (url: string | URL) => Server | undefined
-  readonly list: () => ReadonlyArray<Entry>
-  /** Why a server cannot be added: its name is taken, or a URL of it. */
+  readonly list: () => ReadonlyArray<ServerEntry>
+  /** Why a server cannot be added: another server has its name or one of its URLs. */
   readonly conflict: (
     server: string,
     scopes: ReadonlyArray<UrlScope.UrlScope>
@@ -32,18 +34,23 @@ export interface Servers {
 }
 
 const taken = (path: string, expected: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid server: ${path} must be ${expected}`,
-    details: { path, expected }
-  })
+  InvalidConfig.option(path, expected, { message: `Invalid server: ${path} must be ${expected}` })
+
+/** The values whose scope contains a checked URL, the longest path first. */
+export const matching = <A extends { readonly scope: UrlScope.UrlScope }>(
+  all: Iterable<A>,
+  url: URL
+): ReadonlyArray<A> =>
+  Array.from(all).filter(({ scope }) => UrlScope.contains(scope, url)).toSorted((a, b) =>
+    b.scope.path.length - a.scope.path.length
+  )
 
 export const makeServers = (): Servers => {
-  const byName = new Map<string, Entry>()
-  // Of all scopes of all servers, those of one origin together.
-  const byOrigin = new Map<string, ReadonlyArray<{ readonly scope: UrlScope.UrlScope; readonly entry: Entry }>>()
+  const byName = new Map<string, ServerEntry>()
+  // The scopes of all servers, grouped by origin.
+  const byOrigin = new Map<string, ReadonlyArray<{ readonly scope: UrlScope.UrlScope; readonly entry: ServerEntry }>>()
 
-  const index = (): void => {
+  const rebuildIndex = (): void => {
     byOrigin.clear()
     for (const entry of byName.values()) {
       for (const scope of entry.guard.scopes) {
@@ -54,20 +61,20 @@ export const makeServers = (): Servers => {
   return {
     add: (entry) => {
       byName.set(entry.server, entry)
-      index()
+      rebuildIndex()
     },
     take: (server) => {
       const entry = byName.get(server)
       byName.delete(server)
-      index()
+      rebuildIndex()
       return entry
     },
     get: (server) => byName.get(server),
     find: (input) => {
-      // Whether http will do was said where the scope was made: none but those that may be http are.
+      // Allows http here: only servers registered with `allowLocalhost` have scopes with http.
       const url = SafeUrl.check(input, { allowLocalhost: true })
       if (Result.isFailure(url)) return undefined
-      return UrlScope.matching(byOrigin.get(url.success.origin) ?? [], url.success)[0]?.entry
+      return matching(byOrigin.get(url.success.origin) ?? [], url.success)[0]?.entry
     },
     list: () => [...byName.values()],
     conflict: (server, scopes) => {

@@ -3,60 +3,58 @@ import * as Effect from "effect/Effect"
 import * as HttpEffect from "effect/http/HttpEffect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { Sources } from "./findToken.ts"
-import type { Found } from "./found.ts"
-import { hasParameter } from "./queryToken.ts"
 import type { RequestHead } from "./requestHead.ts"
+import { hasParameter, type RequestToken, type TokenSources } from "./requestToken.ts"
 
-/** Headers that an answer has, by their names in lower case: those of Node's `getHeaders()` too. */
-export type Answered = Readonly<Record<string, number | string | ReadonlyArray<string> | undefined>>
+/** The headers of a response, by their names in lower case, such as Node's `getHeaders()`. */
+export type ResponseHeaders = Readonly<Record<string, number | string | ReadonlyArray<string> | undefined>>
 
-/** What an answer has to say, by what it says by itself. */
-export type CacheHeaders = (answered: Answered) => Readonly<Record<string, string>>
+/** Computes the cache headers of a response from the headers that it has. */
+export type CacheHeaders = (headers: ResponseHeaders) => Readonly<Record<string, string>>
 
-/** A URL with a token is as good as the token: nobody may keep what it gives (RFC 6750, 2.3 and 5.3). */
+/** A URL with a token is as secret as the token: no cache may store its response (RFC 6750, 2.3 and 5.3). */
 const forQuery: CacheHeaders = () => ({ "cache-control": "private, no-store" })
 
-const listed = (header: string | undefined, name: string): string =>
+const withListed = (header: string | undefined, name: string): string =>
   header === undefined
     ? name
     : header.split(",").some((one) => ["*", name].includes(one.trim().toLowerCase()))
     ? header
     : `${header}, ${name}`
 
-/** Several values are one list: RFC 9110, 5.3. */
-const textOf = (value: Answered[string]): string | undefined =>
+/** Several values form one list: RFC 9110, 5.3. */
+const joinValues = (value: ResponseHeaders[string]): string | undefined =>
   Array.isArray(value) ? value.join(", ") : value?.toString()
 
 /**
- * Shared caches keep away from answers to `Authorization` (RFC 9111, 3.5), and know nothing of cookies: they are told, where
- * the handler says nothing itself.
+ * Shared caches do not store responses to `Authorization` (RFC 9111, 3.5), but do store responses to cookies: therefore these
+ * headers, unless the handler sets its own.
  */
-const forCookie: CacheHeaders = (answered) => ({
-  "cache-control": textOf(answered["cache-control"]) ?? "private",
-  vary: listed(textOf(answered["vary"]), "cookie")
+const forCookie: CacheHeaders = (headers) => ({
+  "cache-control": joinValues(headers["cache-control"]) ?? "private",
+  vary: withListed(joinValues(headers["vary"]), "cookie")
 })
 
-/** Who may keep the answer to a request, whatever it will be. `undefined` where that needs no saying. */
+/** The cache headers for the response to a request; `undefined` where it needs none. */
 export const cacheHeadersFor = (
   request: RequestHead,
-  { cookie, queryParameter }: Sources,
-  found: Found
+  { cookie, queryParameter }: TokenSources,
+  token: RequestToken
 ): CacheHeaders | undefined =>
   queryParameter !== undefined && hasParameter(request, queryParameter)
     ? forQuery
-    : cookie !== undefined && found._tag === "Token" && found.source === "cookie"
+    : cookie !== undefined && token._tag === "Token" && token.source === "cookie"
     ? forCookie
     : undefined
 
-/** Has the answer to a request say who may keep it. */
+/** Adds the cache headers to the response of a request. */
 export const setCacheHeaders = (
   context: Context.Context<never>,
   request: HttpServerRequest.HttpServerRequest,
-  sources: Sources,
-  found: Found
+  sources: TokenSources,
+  token: RequestToken
 ): void => {
-  const headersFor = cacheHeadersFor(request, sources, found)
+  const headersFor = cacheHeadersFor(request, sources, token)
   if (headersFor === undefined) return
   HttpEffect.appendPreResponseHandlerUnsafe(
     context,

@@ -5,19 +5,19 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import type * as HttpMethod from "effect/http/HttpMethod"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
-import { checkedScopes, type NonEmpty } from "../../Principal.ts"
+import { checkScopes, type Scopes } from "./scopes.ts"
 
-/** The scopes that an endpoint needs, as an annotation of it. */
-class RequiredScopes extends Context.Service<RequiredScopes, NonEmpty>()("@keelson/token/RequiredScopes") {}
+/** The annotation of an endpoint with the scopes that it requires. */
+class RequiredScopes extends Context.Service<RequiredScopes, Scopes>()("@keelson/token/RequiredScopes") {}
 
-/** The scopes that were asked for an endpoint. */
-export const scopesOf = ({ annotations }: Pick<HttpApiEndpoint.Top, "annotations">): NonEmpty | undefined =>
+/** The scopes that an endpoint requires. */
+export const scopesOf = ({ annotations }: Pick<HttpApiEndpoint.Top, "annotations">): Scopes | undefined =>
   Context.getOrUndefined(annotations, RequiredScopes)
 
 type Spec = Readonly<Record<string, unknown>>
 
-/** Names scopes where an operation asks for a bearer token, which OpenAPI 3.1 allows for any scheme. */
-const showing = (scopes: NonEmpty) => (operation: Spec): Spec => ({
+/** Adds scopes to the bearer scheme of an operation, which OpenAPI 3.1 allows for any scheme. */
+const addScopes = (scopes: Scopes) => (operation: Spec): Spec => ({
   ...operation,
   security: Array.isArray(operation["security"])
     ? operation["security"].map((one: unknown) =>
@@ -26,19 +26,19 @@ const showing = (scopes: NonEmpty) => (operation: Spec): Spec => ({
     : operation["security"]
 })
 
-/** Annotations of an endpoint that asks for these scopes, beside those that it asks for already. */
-const annotationsFor = (known: Context.Context<never>, more: NonEmpty) => {
-  const [first, ...rest] = new Set([...(Context.getOrUndefined(known, RequiredScopes) ?? []), ...more])
-  const scopes = checkedScopes([first ?? more[0], ...rest])
-  const own = Context.getOrUndefined(known, OpenApi.Transform)
-  const show = showing(scopes)
+/** Annotations of an endpoint for scopes in addition to those that it already requires. */
+const annotationsFor = (existing: Context.Context<never>, more: Scopes) => {
+  const [first, ...rest] = new Set([...(Context.getOrUndefined(existing, RequiredScopes) ?? []), ...more])
+  const scopes = checkScopes([first ?? more[0], ...rest])
+  const own = Context.getOrUndefined(existing, OpenApi.Transform)
+  const transform = addScopes(scopes)
   return Context.make(RequiredScopes, scopes).pipe(
-    Context.add(OpenApi.Transform, own === undefined ? show : (operation) => show(own(operation)))
+    Context.add(OpenApi.Transform, own === undefined ? transform : (operation) => transform(own(operation)))
   )
 }
 
-/** Puts a middleware on an endpoint, and asks for scopes there: one is of no use without the other. */
-export const withScopes = <I extends HttpApiMiddleware.AnyId, S>(security: Context.Key<I, S>, scopes: NonEmpty) =>
+/** Adds a middleware to an endpoint, together with the scopes that it requires there. */
+export const withScopes = <I extends HttpApiMiddleware.AnyId, S>(security: Context.Key<I, S>, scopes: Scopes) =>
 <
   Identifier extends string,
   Method extends HttpMethod.HttpMethod,

@@ -13,23 +13,23 @@ import {
   Unavailable
 } from "../../HttpSecurityError.ts"
 
-/** Problem details of one status, under a name of their own: schemas that differ by status alone would get numbers. */
+/** Problem details of one status. Each has a name: schemas that differ by status alone would be numbered. */
 const body = (status: number, name: string) =>
   Problem.Body.annotate({ identifier: `${name}Problem` }).pipe(
     HttpApiSchema.asJson({ contentType: ProblemDetails.contentType }),
     HttpApiSchema.status(status)
   )
 
-/** Optional, since pages of another origin see no header that CORS does not expose. */
-const challenged = {
+/** Optional, since pages of another origin only see headers that CORS exposes. */
+const challengeHeaders = {
   "www-authenticate": Schema.optionalKey(
     Schema.String.annotate({ description: "A challenge for a bearer token: RFC 6750, section 3" })
   ),
   "cache-control": Schema.optionalKey(Schema.String)
 }
 
-/** What an error's answer is made of, as for all others. */
-const pairOf = (error: HttpSecurityError) => ({
+/** The body and headers of an error's response. */
+const encodeError = (error: HttpSecurityError) => ({
   body: Problem.toProblemDetails(error),
   headers: error.headers
 })
@@ -38,7 +38,7 @@ const unauthorizedCodes = ["TOKEN_MISSING", "TOKEN_EXPIRED"] as const
 
 const Unauthorized401 = Schema.instanceOf(Unauthorized).pipe(HttpApiSchema.encodeToWithHeaders({
   body: body(401, "Unauthorized"),
-  headers: challenged
+  headers: challengeHeaders
 }, {
   decode: ({ body: { code, detail }, headers }) =>
     new Unauthorized({
@@ -46,12 +46,12 @@ const Unauthorized401 = Schema.instanceOf(Unauthorized).pipe(HttpApiSchema.encod
       message: detail,
       challenge: headers["www-authenticate"] ?? ""
     }),
-  encode: pairOf
-})).annotate({ description: "There is no token, or it is not accepted" })
+  encode: encodeError
+})).annotate({ description: "The token is missing or not accepted" })
 
 const Forbidden403 = Schema.instanceOf(Forbidden).pipe(HttpApiSchema.encodeToWithHeaders({
   body: body(403, "Forbidden"),
-  headers: challenged
+  headers: challengeHeaders
 }, {
   decode: ({ body: { detail, details }, headers }) =>
     new Forbidden({
@@ -59,12 +59,12 @@ const Forbidden403 = Schema.instanceOf(Forbidden).pipe(HttpApiSchema.encodeToWit
       scopes: Array.isArray(details["scopes"]) ? details["scopes"].filter(Predicate.isString) : [],
       challenge: headers["www-authenticate"] ?? ""
     }),
-  encode: pairOf
-})).annotate({ description: "The caller may not do this" })
+  encode: encodeError
+})).annotate({ description: "The caller is not allowed to do this" })
 
 const InvalidRequest400 = Schema.instanceOf(InvalidRequest).pipe(HttpApiSchema.encodeToWithHeaders({
   body: body(400, "InvalidRequest"),
-  headers: challenged
+  headers: challengeHeaders
 }, {
   decode: ({ body: { detail }, headers }) =>
     new InvalidRequest({
@@ -72,7 +72,7 @@ const InvalidRequest400 = Schema.instanceOf(InvalidRequest).pipe(HttpApiSchema.e
       message: detail,
       challenge: headers["www-authenticate"] ?? ""
     }),
-  encode: pairOf
+  encode: encodeError
 })).annotate({ description: "The token is sent in a way that is not allowed" })
 
 /** Digits and nothing else: RFC 9110, 10.2.3. */
@@ -83,12 +83,12 @@ const Unavailable503 = Schema.instanceOf(Unavailable).pipe(HttpApiSchema.encodeT
   body: body(503, "Unavailable"),
   headers: {
     "cache-control": Schema.optionalKey(Schema.String),
-    "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "Seconds until it may be tried again" }))
+    "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "Seconds to wait before retrying" }))
   }
 }, {
   decode: ({ headers }) => new Unavailable({ retryAfter: secondsOf(headers["retry-after"]) }),
-  encode: pairOf
-})).annotate({ description: "Whether the token is good can't be told now" })
+  encode: encodeError
+})).annotate({ description: "The token cannot be validated now: keys or revocations are unavailable" })
 
-/** What a protected endpoint may fail with beside its own errors. */
+/** The errors of a protected endpoint, in addition to its own. */
 export const errors = [InvalidRequest400, Unauthorized401, Forbidden403, Unavailable503] as const

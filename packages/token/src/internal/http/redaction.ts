@@ -1,11 +1,12 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
 
-/** Parameters of OAuth requests and responses whose values are secrets. Effect's own list has those of signed URLs only. */
+/** OAuth parameters whose values are secrets. Effect's own list has parameters of signed URLs only. */
 const parameters = [
   "access_token",
   "refresh_token",
@@ -16,31 +17,32 @@ const parameters = [
   "assertion"
 ]
 
-/** Headers that Effect's own list lacks: proofs of possession (RFC 9449), tokens beside a token, and URLs that had one. */
+/** Headers missing from Effect's own list: proofs of possession (RFC 9449), proxy credentials, and URLs that may contain a token. */
 const headers = ["dpop", "proxy-authorization", "referer"]
 
-/** Adds names to what spans leave out of URLs and headers. */
+/**
+ * Adds names of query parameters, and headers with secrets, to those that spans redact. OAuth parameters with tokens and
+ * secrets are always included.
+ */
 export const layerRedaction = (...names: ReadonlyArray<string>): Layer.Layer<never> =>
   Layer.effectContext(Effect.gen(function*() {
-    const known = yield* UrlParams.CurrentRedactedNames
-    const knownHeaders = yield* Headers.CurrentRedactedNames
+    const redactedNames = yield* UrlParams.CurrentRedactedNames
+    const redactedHeaders = yield* Headers.CurrentRedactedNames
     return Context.empty().pipe(
-      Context.add(UrlParams.CurrentRedactedNames, [...known, ...parameters, ...names]),
-      Context.add(Headers.CurrentRedactedNames, [...knownHeaders, ...headers])
+      Context.add(UrlParams.CurrentRedactedNames, [...redactedNames, ...parameters, ...names]),
+      Context.add(Headers.CurrentRedactedNames, [...redactedHeaders, ...headers])
     )
   }))
 
 const unredacted = (name: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
+  InvalidConfig.option("queryParameter", "a parameter that spans redact", {
     message:
-      `Invalid configuration: queryParameter puts tokens into spans, unless the server is under HttpSecurity.layerRedaction("${name}")`,
-    details: { path: "queryParameter", expected: "a parameter that spans leave out" }
+      `Invalid configuration: queryParameter would expose tokens in spans; provide HttpSecurity.layerRedaction("${name}") to the server`
   })
 
 /**
- * A server's span has the whole URL, and is begun and ended outside of all that a middleware can reach. So tokens in URLs
- * are only taken where the layers around have their name redacted.
+ * Fails unless the name of a query parameter is redacted. The span of a server contains the whole URL, and middleware cannot
+ * change that span.
  */
 export const checkRedaction = (name: string | undefined): Effect.Effect<void, KeelsonError.ConfigurationError> =>
   name === undefined ? Effect.void : Effect.flatMap(

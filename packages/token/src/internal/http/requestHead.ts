@@ -1,40 +1,44 @@
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 
-/** What of a request may tell a token, in the form that requests of Effect's servers have. */
+/** The parts of a request that may contain a token, in the form of Effect's server requests. */
 export interface RequestHead extends Pick<HttpServerRequest.HttpServerRequest, "method" | "url" | "source"> {
   /** By their names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
-interface Line {
+interface RequestLine {
+  /** The method. Default none. */
   readonly method?: string | undefined
+  /** The URL, or its path and query. Default none. */
   readonly url?: string | undefined
 }
 
-/** Names and values in turn, as Node has what it received. */
-interface Raw extends Line {
+/** A request of Node. */
+interface NodeRequest extends RequestLine {
+  /** Names and values in turn, as received. Required. */
   readonly rawHeaders: ReadonlyArray<string>
 }
 
-/** Names with their values, as `[...request.headers]` of the web platform has them. */
-interface Paired extends Line {
+/** A request of any other server. */
+interface WebRequest extends RequestLine {
+  /** Pairs of name and value, such as `[...request.headers]` of the web platform. Required. */
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
 }
 
 /**
- * A request of any server: the one of Node as it is, or method, URL and headers of any other. Headers have to be those that were
- * received: where one of two was dropped already, nobody sees that there were two.
+ * A request of any server: Node's `IncomingMessage`, or method, URL and headers of another server. Headers must be complete:
+ * repeated headers are only detected where the server did not drop one.
  */
-export type Request = Raw | Paired
+export type Request = NodeRequest | WebRequest
 
 const rawHeadersOf = (request: Request): ReadonlyArray<string> =>
   "rawHeaders" in request ? request.rawHeaders : request.headers.flat()
 
-/** The headers that are looked at. */
+/** The headers that are read. */
 const names = new Set(["authorization", "cookie", "origin", "upgrade"])
 
-/** Headers of one name are joined, as servers join them: RFC 9110, 5.3, and RFC 9113, 8.2.3 for cookies. */
-const joined = (rawHeaders: ReadonlyArray<string>): RequestHead["headers"] => {
+/** Joins headers with the same name, as servers do: RFC 9110, 5.3, and RFC 9113, 8.2.3 for cookies. */
+const joinHeaders = (rawHeaders: ReadonlyArray<string>): RequestHead["headers"] => {
   const headers: Record<string, string> = {}
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? ""
@@ -51,7 +55,7 @@ export const headOf = (request: Request): RequestHead => {
   return {
     method: (request.method ?? "").toUpperCase(),
     url: request.url ?? "",
-    headers: joined(rawHeaders),
+    headers: joinHeaders(rawHeaders),
     source: { rawHeaders }
   }
 }

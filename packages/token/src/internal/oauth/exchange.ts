@@ -13,37 +13,37 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { TokenHttpClient } from "../../TokenHttpClient.ts"
 
-/** An answer that was read to its end. Any status is one. */
-export interface Answer {
+/** A completely received response, of any status but a redirect's. */
+export interface ReceivedResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array<ArrayBuffer>
 }
 
-/** No answer, or none that may be read. */
+/** No response was received, or it exceeds a limit. */
 export class ExchangeFailed extends Data.TaggedError("ExchangeFailed")<{
   readonly error: KeelsonError.NetworkError
-  /** Whether it is certain that the server got nothing. */
+  /** Whether it is certain that the server received nothing. */
   readonly isUnsent: boolean
 }> {}
 
-export interface Limits {
-  /** For all of it, the body included. */
+export interface ExchangeLimits {
+  /** For the whole exchange, the body included. */
   readonly timeout: Duration.Duration
-  /** Of the body, decompressed. */
+  /** For the body after decompression. */
   readonly maxBytes: number
 }
 
 const failed = (code: KeelsonError.CodeOf<"NETWORK">, details: Readonly<Record<string, unknown>> = {}) =>
   new ExchangeFailed({ error: new KeelsonError.NetworkError({ code, details }), isUnsent: false })
 
-/** Failures of name resolution, of connecting, and of the look at the server's certificate: nothing was sent. */
-const unsent =
+/** Failures of name resolution, of connecting, and of the check of the server's certificate: nothing was sent. */
+const unsentCodes =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|ENODATA|E(?:HOST|NET)UNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|(?:ERR_TLS_)?CERT_[A-Z_]+|UNABLE_TO_[A-Z_]+|SELF_SIGNED_[A-Z_]+|DEPTH_ZERO_[A-Z_]+|HOSTNAME_MISMATCH|ERR_SSL_WRONG_VERSION_NUMBER)$/
 
-/** A connection that was there may be lost with some of these codes as well, and other TLS failures come at any time. */
+/** Excludes reads and writes: an established connection may fail with some of these codes too. Other TLS failures happen at any time. */
 const isUnsentBy = (cause: object): boolean =>
-  Predicate.hasProperty(cause, "code") && unsent.test(String(cause.code)) &&
+  Predicate.hasProperty(cause, "code") && unsentCodes.test(String(cause.code)) &&
   !(Predicate.hasProperty(cause, "syscall") && (cause.syscall === "read" || cause.syscall === "write"))
 
 /** Effect's `HttpClientError` has its cause in its reason. */
@@ -53,7 +53,7 @@ const links = ["reason", "cause"] as const
 const isTransport = (code: ErrorCode.ErrorCode | undefined): code is "TIMEOUT" | "TLS_FAILED" =>
   code === "TIMEOUT" || code === "TLS_FAILED"
 
-/** Whatever an HTTP client fails with says that the network failed; its message names hosts, and is not kept. */
+/** Converts any failure of an HTTP client to a network error. Drops its message, which may name hosts. */
 const toFailed = (error: unknown): ExchangeFailed => {
   if (error instanceof ExchangeFailed) return error
   const code = findFirst(error, links, (cause) => {
@@ -64,38 +64,41 @@ const toFailed = (error: unknown): ExchangeFailed => {
   return new ExchangeFailed({ error: new KeelsonError.NetworkError({ code: code ?? "NETWORK_ERROR" }), isUnsent })
 }
 
-/** Statuses without a body, whose stream is an error. */
-const bodiless = new Set([204, 205, 304])
+/** Statuses without a body. Reading the stream of such a response fails. */
+const bodilessStatuses = new Set([204, 205, 304])
 
 const readBody = Effect.fnUntraced(function*(response: HttpClientResponse.HttpClientResponse, maxBytes: number) {
   const chunks: Array<Uint8Array> = []
   let size = 0
-  if (bodiless.has(response.status) || response.headers["content-length"] === "0") return new Uint8Array(0)
+  if (bodilessStatuses.has(response.status) || response.headers["content-length"] === "0") return new Uint8Array(0)
   yield* Stream.runForEach(response.stream, (chunk) => {
     size += chunk.byteLength
     chunks.push(chunk)
     return size > maxBytes ? Effect.fail(failed("RESPONSE_TOO_LARGE", { status: response.status })) : Effect.void
   })
   const body = new Uint8Array(size)
-  let at = 0
+  let offset = 0
   for (const chunk of chunks) {
-    body.set(chunk, at)
-    at += chunk.byteLength
+    body.set(chunk, offset)
+    offset += chunk.byteLength
   }
   return body
 })
 
 /**
- * A redirect is an answer: a 307 would send the secret elsewhere. Nothing of a browser's session goes along; not every
- * platform has these options, and some throw at one that they lack.
+ * Follows no redirect, since a 307 would send the secret to another URL, and sends nothing of a browser's session. Some platforms
+ * lack the last two options, and some throw if they are given one that they lack.
  */
-const init = (): RequestInit => ({
+const requestInit = (): RequestInit => ({
   redirect: "manual",
   ...("credentials" in Request.prototype ? { credentials: "omit" } : undefined),
   ...("cache" in Request.prototype ? { cache: "no-store" } : undefined)
 })
 
-const answerOf = (response: HttpClientResponse.HttpClientResponse, maxBytes: number): Effect.Effect<Answer, unknown> =>
+const receive = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxBytes: number
+): Effect.Effect<ReceivedResponse, unknown> =>
   response.status === 0 || (response.status >= 300 && response.status < 400 && response.status !== 304)
     ? Effect.fail(failed("EGRESS_REFUSED", { reason: "redirect", status: response.status }))
     : Effect.map(readBody(response, maxBytes), (body) => ({
@@ -105,26 +108,26 @@ const answerOf = (response: HttpClientResponse.HttpClientResponse, maxBytes: num
     }))
 
 /**
- * One request, by the client of token requests, bounded in time and size. It is never sent again, and no redirect is
- * followed: that one came is `EGRESS_REFUSED`.
+ * Sends one request with the client of token requests, with limits on time and size. It never retries. A redirect response
+ * fails with `EGRESS_REFUSED`.
  *
- * The span is one of ours, which tells method, host and status: the client's own has the request and the response in it.
+ * The span names method, host and status only; the client's own span, which would contain the request and the response, is off.
  */
 export const exchange = (
   request: HttpClientRequest.HttpClientRequest,
-  { maxBytes, timeout }: Limits
-): Effect.Effect<Answer, ExchangeFailed> =>
+  { maxBytes, timeout }: ExchangeLimits
+): Effect.Effect<ReceivedResponse, ExchangeFailed> =>
   Effect.suspend(() => {
-    let received: Answer | undefined
+    let received: ReceivedResponse | undefined
     const sent = Effect.flatMap(TokenHttpClient, (client) => client.execute(request)).pipe(
-      Effect.provideService(FetchHttpClient.RequestInit, init()),
+      Effect.provideService(FetchHttpClient.RequestInit, requestInit()),
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
-      Effect.flatMap((response) => answerOf(response, maxBytes)),
+      Effect.flatMap((response) => receive(response, maxBytes)),
       Deadline.within(timeout, { detach: true }),
       Effect.mapError((error) => error instanceof Deadline.DeadlineExceeded ? failed("TIMEOUT") : toFailed(error)),
-      Effect.map((answer) => {
-        received = answer
+      Effect.map((response) => {
+        received = response
       }),
       Effect.withSpan("TokenHttpClient.request", {
         kind: "client",

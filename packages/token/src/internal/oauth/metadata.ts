@@ -5,24 +5,24 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Result from "effect/Result"
-import type { RequestOptions } from "../../OAuthOptions.ts"
 import { checkEndpoint } from "./endpoints.ts"
 import { exchange } from "./exchange.ts"
+import type { RequestOptions } from "./requestOptions.ts"
 
-/** Where the token endpoint is, for one client. */
-export interface Endpoint {
-  /** Fails with `NetworkError`: `DISCOVERY_INVALID`, `EGRESS_REFUSED`, or as the request does. */
+/** The token endpoint of one client. */
+export interface TokenEndpoint {
+  /** Fails with `NetworkError`: `DISCOVERY_INVALID`, `EGRESS_REFUSED`, or the codes of a failed request. */
   readonly url: Effect.Effect<string, KeelsonError.NetworkError>
-  /** The server is not where the metadata say: they are fetched anew. */
+  /** Expires the metadata, after no server was found at the endpoint that they name. */
   readonly onGone: () => void
 }
 
-/** `reason` is the part of the URL that is not allowed. */
-export const refused = (reason: string) =>
+/** `reason` names the part of the URL that is not allowed. */
+export const refused = (reason: string): KeelsonError.NetworkError =>
   new KeelsonError.NetworkError({ code: "EGRESS_REFUSED", details: { reason } })
 
-/** What fetches metadata: the client of token requests. The hosts are the operator's, and those that the issuer names. */
-const egressOf = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egress.Egress["Service"] => {
+/** Fetches metadata with the client of token requests. Allows any host, since the operator or the issuer named it. */
+const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egress.Egress["Service"] => {
   const check = (url: string | URL) => Effect.fromResult(Result.mapError(checkEndpoint(String(url), options), refused))
   return {
     check,
@@ -34,15 +34,15 @@ const egressOf = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egr
             maxBytes,
             timeout: requestTimeout
           }).pipe(
-            Effect.map((answer) => ({ ...answer, url: checked })),
+            Effect.map((response) => ({ ...response, url: checked })),
             Effect.mapError(({ error }) => error)
           )
       )
   }
 }
 
-/** The endpoint given, else that of the issuer's metadata, which are kept as long as their response says. */
-export const endpointOf = (options: RequestOptions): Endpoint => {
+/** The endpoint of the options, or else that of the issuer's metadata, which are cached as long as their response allows. */
+export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
   const { discovery: kind, issuer, tokenEndpoint } = options
   if (tokenEndpoint !== undefined || issuer === undefined) {
     return { url: Effect.succeed(tokenEndpoint ?? ""), onGone: () => {} }
@@ -51,7 +51,7 @@ export const endpointOf = (options: RequestOptions): Endpoint => {
     issuer,
     kind,
     endpoint: "token_endpoint",
-    egress: egressOf(options),
+    egress: metadataEgress(options),
     rules: {},
     ttl: Duration.hours(1),
     minTtl: Duration.minutes(1),

@@ -3,13 +3,13 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { CustomFetchOptions } from "oauth4webapi"
-import { type Answer, exchange, type ExchangeFailed, type Limits } from "./exchange.ts"
+import { exchange, type ExchangeFailed, type ExchangeLimits, type ReceivedResponse } from "./exchange.ts"
 
-/** What went over the bridge in one call, which says more than the library's errors. */
-export interface Seen {
-  answer: Answer | undefined
+/** What one call of the OAuth library exchanged with the server. Says more than the library's errors. */
+export interface ExchangeRecord {
+  response: ReceivedResponse | undefined
   failure: ExchangeFailed | undefined
-  /** The body, where it is a JSON object. */
+  /** The response body, if it is a JSON object. */
   json: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -18,18 +18,18 @@ const parse = (body: Uint8Array): Readonly<Record<string, unknown>> | undefined 
   return Predicate.isObject(json) ? { ...json } : undefined
 }
 
-/** Without the ID token: nothing reads it, and the library would compare its times with a clock that is not ours. */
-const readable = ({ json, answer }: Seen): BodyInit | undefined => {
-  if (json === undefined || !Object.hasOwn(json, "id_token")) return answer?.body
+/** The body without an ID token: nothing reads it, and the library would check its times against another clock than Effect's. */
+const bodyForLibrary = ({ json, response }: ExchangeRecord): BodyInit | undefined => {
+  if (json === undefined || !Object.hasOwn(json, "id_token")) return response?.body
   const { id_token: _, ...rest } = json
   return JSON.stringify(rest)
 }
 
 /**
- * The library's `fetch`, over the client of token requests: in the caller's context, so that spans, clock and deadline are
- * its own. The whole body is read here, so that interruption and limits cover it. Nothing below sends a request twice.
+ * A `fetch` for the OAuth library that uses the client of token requests. It runs in the caller's context, for spans, clock and
+ * deadline. It reads the whole body here, so that interruption and limits cover the body too. Nothing below it retries.
  */
-export const oauthFetch = (limits: Limits, seen: Seen) =>
+export const oauthFetch = (limits: ExchangeLimits, record: ExchangeRecord) =>
   Effect.map(Effect.context(), (context) =>
   async (
     url: string,
@@ -38,19 +38,19 @@ export const oauthFetch = (limits: Limits, seen: Seen) =>
     const request = HttpClientRequest.post(url, { headers }).pipe(
       HttpClientRequest.bodyText(body.toString(), "application/x-www-form-urlencoded;charset=UTF-8")
     )
-    const noted = Effect.match(exchange(request, limits), {
+    const recorded = Effect.match(exchange(request, limits), {
       onFailure: (failure) => {
-        seen.failure = failure
+        record.failure = failure
       },
-      onSuccess: (answer) => {
-        seen.answer = answer
-        seen.json = parse(answer.body)
+      onSuccess: (response) => {
+        record.response = response
+        record.json = parse(response.body)
       }
     })
-    await Effect.runPromiseWith(context)(noted, signal === undefined ? undefined : { signal })
-    if (seen.answer === undefined) throw seen.failure ?? new Error("no answer")
-    const { headers: received, status } = seen.answer
-    return new Response(status === 204 || status === 205 || status === 304 ? null : readable(seen) ?? null, {
+    await Effect.runPromiseWith(context)(recorded, signal === undefined ? undefined : { signal })
+    if (record.response === undefined) throw record.failure ?? new Error("no response")
+    const { headers: received, status } = record.response
+    return new Response(status === 204 || status === 205 || status === 304 ? null : bodyForLibrary(record) ?? null, {
       status,
       headers: received
     })

@@ -5,19 +5,19 @@ import * as Redacted from "effect/Redacted"
 import type { TokenEndpointResponse } from "oauth4webapi"
 import type { TokenResponse } from "../../TokenSource.ts"
 
-/** A token with the refresh token that came with it. */
-export interface Granted extends TokenResponse {
+/** A token with the refresh token of the same response. */
+export interface GrantedToken extends TokenResponse {
   readonly refreshToken: Redacted.Redacted | undefined
 }
 
-/** An answer that is no token, and which member says so. */
+/** The response contains no valid token; the details name the member at fault. */
 export const invalidResponse = (
   details: Readonly<Record<string, unknown>>
 ): KeelsonError.AuthenticationError => new KeelsonError.AuthenticationError({ code: "TOKEN_RESPONSE_INVALID", details })
 
 /**
- * The lifetime: a finite number of seconds that is not negative, or whole digits in a text, as some servers send it.
- * `undefined` where there is none, `invalid` for anything else.
+ * The lifetime: a finite, non-negative number of seconds, or a string of digits, which some servers send. `undefined` without
+ * one, `invalid` for anything else.
  */
 const lifetimeOf = (value: unknown): Duration.Duration | undefined | "invalid" => {
   if (value === undefined) return undefined
@@ -28,14 +28,14 @@ const lifetimeOf = (value: unknown): Duration.Duration | undefined | "invalid" =
 }
 
 /**
- * What the library accepted, with what it lets pass looked at again: `expires_in`, of which it reads the digits that a text
- * begins with, and `token_type`, where only `Bearer` is one that is sent here (RFC 6750).
+ * Checks what the OAuth library accepts too leniently: `expires_in`, of which the library parses only the leading digits, and
+ * `token_type`, which must be `Bearer` (RFC 6750).
  */
 export const readToken = (
   token: TokenEndpointResponse,
   received: Readonly<Record<string, unknown>>,
   endpoint: string
-): Effect.Effect<Granted, KeelsonError.AuthenticationError> => {
+): Effect.Effect<GrantedToken, KeelsonError.AuthenticationError> => {
   const expiresIn = lifetimeOf(received["expires_in"])
   if (expiresIn === "invalid") return Effect.fail(invalidResponse({ reason: "expires_in", endpoint }))
   if (token.token_type !== "bearer") return Effect.fail(invalidResponse({ reason: "token_type", endpoint }))

@@ -7,21 +7,21 @@ import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import type { RefreshTokenStore } from "../../RefreshTokenStore.ts"
 import type { TokenResponse } from "../../TokenSource.ts"
-import type { RequestFailed } from "./refusal.ts"
-import { type Requester, tokenRequest } from "./tokenRequest.ts"
+import type { RequestFailed } from "./requestFailed.ts"
+import { type TokenClient, tokenRequest } from "./tokenRequest.ts"
 
-/** Why a refresh token is not sent again: a request with it may have been carried out, or the server turned it down. */
-type Spent = { readonly token: string; readonly reason: "ambiguous" | "refused" }
+/** Why a refresh token is not sent again: the server may have used it already, or rejected it. */
+type SpentToken = { readonly token: string; readonly reason: "ambiguous" | "refused" }
 
-/** How long a call to the store may take. */
+/** Time limit of a call to the store. */
 const storeTimeout = Duration.seconds(5)
 
-const failed = (reason: "store" | "missing" | Spent["reason"], message: string) =>
+const failed = (reason: "store" | "missing" | SpentToken["reason"], message: string) =>
   new KeelsonError.AuthenticationError({ code: "TOKEN_REFRESH_FAILED", message, details: { reason } })
 
 const messages = {
-  ambiguous: "Whether the refresh token was used is not known, and it is good for one request",
-  refused: "The authorization server turned the refresh token down"
+  ambiguous: "The refresh token may have been used already, and it is valid for one request only",
+  refused: "The authorization server rejected the refresh token"
 }
 
 const fromStore = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, KeelsonError.AuthenticationError> =>
@@ -29,28 +29,28 @@ const fromStore = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, Keelson
     Effect.option(Bounded.waitAtMost(call, storeTimeout)),
     (result) =>
       Option.match(Option.flatten(result), {
-        onNone: () => Effect.fail(failed("store", "The store of the refresh token failed")),
+        onNone: () => Effect.fail(failed("store", "The refresh token store failed or timed out")),
         onSome: Effect.succeed
       })
   )
 
-/** What a client with a refresh token does. */
+/** A client with a refresh token. */
 export interface RefreshGrant {
   readonly acquire: Effect.Effect<TokenResponse, RequestFailed["error"]>
-  /** Has a refresh token sent again of which it is not known whether it was used. */
+  /** Allows a refresh token that may have been used already to be sent again. */
   readonly resend: Effect.Effect<void>
 }
 
 /**
- * Refresh tokens one at a time. One that rotates is sent once: it is marked as used before it is sent, and the mark is only
- * taken away where it is certain that the server did not use it. The token that comes is stored before the access token is
- * handed out; where that fails it is kept, and stored before anything else is asked.
+ * Sends one refresh token at a time. A rotating refresh token is sent once: it is marked as spent before the request, and the
+ * mark is removed only if the server certainly did not use it. The new refresh token is saved before the access token is
+ * returned; if saving fails, it is saved before the next request.
  *
  * @see RFC 6749, 6, and RFC 9700, 4.14
  */
-export const makeRefreshGrant = (requester: Requester, store: RefreshTokenStore, rotates: boolean): RefreshGrant => {
-  const one = Semaphore.makeUnsafe(1)
-  let spent: Spent | undefined
+export const makeRefreshGrant = (client: TokenClient, store: RefreshTokenStore, rotates: boolean): RefreshGrant => {
+  const semaphore = Semaphore.makeUnsafe(1)
+  let spent: SpentToken | undefined
   let unsaved: Redacted.Redacted | undefined
 
   const save = Effect.suspend(() => {
@@ -61,14 +61,14 @@ export const makeRefreshGrant = (requester: Requester, store: RefreshTokenStore,
         unsaved = undefined
       }))
   })
-  const settle = ({ fate }: RequestFailed, token: string) => {
-    if (fate === "unsent" || fate === "refused") spent = undefined
-    else if (fate === "spent") spent = { token, reason: "refused" }
+  const onRequestFailed = ({ delivery }: RequestFailed, token: string) => {
+    if (delivery === "unsent" || delivery === "refused") spent = undefined
+    else if (delivery === "spent") spent = { token, reason: "refused" }
   }
   const acquire = Effect.gen(function*() {
     yield* Effect.uninterruptible(save)
     const refreshToken = yield* fromStore(store.load)
-    if (refreshToken === undefined) return yield* failed("missing", "There is no refresh token")
+    if (refreshToken === undefined) return yield* failed("missing", "The store has no refresh token")
     const token = Redacted.value(refreshToken)
     if (spent?.token === token && (rotates || spent.reason === "refused")) {
       return yield* failed(spent.reason, messages[spent.reason])
@@ -76,8 +76,8 @@ export const makeRefreshGrant = (requester: Requester, store: RefreshTokenStore,
     return yield* Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         spent = { token, reason: "ambiguous" }
-        const granted = yield* restore(tokenRequest(requester, { type: "refresh_token", refreshToken })).pipe(
-          Effect.tapError((failure) => Effect.sync(() => settle(failure, token))),
+        const granted = yield* restore(tokenRequest(client, { type: "refresh_token", refreshToken })).pipe(
+          Effect.tapError((failure) => Effect.sync(() => onRequestFailed(failure, token))),
           Effect.mapError(({ error }) => error)
         )
         const { refreshToken: next, ...response } = granted
@@ -92,7 +92,7 @@ export const makeRefreshGrant = (requester: Requester, store: RefreshTokenStore,
     )
   })
   return {
-    acquire: one.withPermits(1)(acquire),
+    acquire: semaphore.withPermits(1)(acquire),
     resend: Effect.sync(() => {
       spent = undefined
     })

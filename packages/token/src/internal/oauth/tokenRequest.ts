@@ -5,27 +5,27 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as OAuth from "oauth4webapi"
 import type { ClientAuth } from "../../ClientAuth.ts"
-import type { RequestOptions } from "../../OAuthOptions.ts"
 import { checkEndpoint } from "./endpoints.ts"
-import { type Endpoint, refused } from "./metadata.ts"
-import { oauthFetch, type Seen } from "./oauthFetch.ts"
-import { type Granted, readToken } from "./readToken.ts"
-import { refusalOf, RequestFailed } from "./refusal.ts"
+import { refused, type TokenEndpoint } from "./metadata.ts"
+import { type ExchangeRecord, oauthFetch } from "./oauthFetch.ts"
+import { type GrantedToken, readToken } from "./readToken.ts"
+import { RequestFailed, toRequestFailed } from "./requestFailed.ts"
+import type { RequestOptions } from "./requestOptions.ts"
 
-/** What is asked: the client's own token, or another one for a refresh token. */
-export type Grant =
+/** The grant type of a token request, with its refresh token. */
+export type GrantRequest =
   | { readonly type: "client_credentials" }
   | { readonly type: "refresh_token"; readonly refreshToken: Redacted.Redacted }
 
-/** Whom, and how. */
-export interface Requester {
+/** A client of an authorization server. */
+export interface TokenClient {
   readonly options: RequestOptions
   readonly auth: ClientAuth
-  readonly endpoint: Endpoint
+  readonly endpoint: TokenEndpoint
   readonly parameters: Readonly<Record<string, string>>
 }
 
-const parametersOf = ({ options: { audience, resource, scope }, parameters }: Requester): Record<string, string> => ({
+const parametersOf = ({ options: { audience, resource, scope }, parameters }: TokenClient): Record<string, string> => ({
   ...parameters,
   ...(scope === undefined ? undefined : { scope }),
   ...(audience === undefined ? undefined : { audience }),
@@ -33,7 +33,7 @@ const parametersOf = ({ options: { audience, resource, scope }, parameters }: Re
 })
 
 const call = async (
-  grant: Grant,
+  grant: GrantRequest,
   server: OAuth.AuthorizationServer,
   client: OAuth.Client,
   authenticate: OAuth.ClientAuth,
@@ -54,55 +54,56 @@ const call = async (
 }
 
 const unsent = (error: KeelsonError.NetworkError | KeelsonError.ConfigurationError) =>
-  new RequestFailed({ error, fate: "unsent" })
+  new RequestFailed({ error, delivery: "unsent" })
 
 /**
- * Whether nothing takes token requests at an address. A server that is slow is still there: looking for it again would make
- * each attempt take twice as long.
+ * Whether there is no token endpoint at the URL any more. A timeout does not count: fetching the metadata again would double the
+ * time of each attempt on a slow server.
  */
-const isGone = ({ answer, failure }: Seen): boolean =>
-  failure?.isUnsent === true || (answer !== undefined && [404, 405, 410].includes(answer.status))
+const isGone = ({ failure, response }: ExchangeRecord): boolean =>
+  failure?.isUnsent === true || (response !== undefined && [404, 405, 410].includes(response.status))
 
 /**
- * One token request: a client assertion is signed anew for each. Nothing in it is repeated.
+ * Sends one token request, with a newly signed client assertion. It never retries.
  *
  * @see RFC 6749, 4.4 and 6
  */
 export const tokenRequest = Effect.fnUntraced(function*(
-  requester: Requester,
-  grant: Grant
-): Effect.fn.Return<Granted, RequestFailed> {
-  const { auth, endpoint, options } = requester
+  client: TokenClient,
+  grant: GrantRequest
+): Effect.fn.Return<GrantedToken, RequestFailed> {
+  const { auth, endpoint, options } = client
   const { clientId, issuer, maxBytes, requestTimeout } = options
   const clock = yield* Clock.Clock
   const url = yield* Effect.mapError(endpoint.url, unsent)
   const target = yield* Effect.fromResult(
     Result.mapError(checkEndpoint(url, options), (reason) => unsent(refused(reason)))
   )
-  const shownUrl = `${target.origin}${target.pathname}`
-  const seen: Seen = { answer: undefined, failure: undefined, json: undefined }
-  const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, seen)
+  // Errors name the endpoint by origin and path only.
+  const endpointName = `${target.origin}${target.pathname}`
+  const record: ExchangeRecord = { response: undefined, failure: undefined, json: undefined }
+  const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, record)
   const authenticate = yield* Effect.mapError(auth.prepare({ audience: issuer ?? url }), unsent)
   const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: target.href }
   return yield* Effect.tryPromise({
     try: (signal) =>
-      call(grant, server, { client_id: clientId }, authenticate, parametersOf(requester), {
+      call(grant, server, { client_id: clientId }, authenticate, parametersOf(client), {
         signal,
         [OAuth.customFetch]: fetch,
-        // Only http to this machine passes `checkEndpoint`.
+        // `checkEndpoint` allows plain http to this machine only.
         [OAuth.allowInsecureRequests]: target.protocol === "http:"
       }),
-    catch: (cause) => refusalOf(cause, seen, clock.currentTimeMillisUnsafe(), shownUrl)
+    catch: (cause) => toRequestFailed(cause, record, clock.currentTimeMillisUnsafe(), endpointName)
   }).pipe(
     Effect.tapError(() =>
       Effect.sync(() => {
-        if (isGone(seen)) endpoint.onGone()
+        if (isGone(record)) endpoint.onGone()
       })
     ),
     Effect.flatMap((token) =>
       Effect.mapError(
-        readToken(token, seen.json ?? {}, shownUrl),
-        (error) => new RequestFailed({ error, fate: "unknown" })
+        readToken(token, record.json ?? {}, endpointName),
+        (error) => new RequestFailed({ error, delivery: "unknown" })
       )
     )
   )

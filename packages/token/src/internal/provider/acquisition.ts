@@ -2,128 +2,125 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as Resilience from "@keelson/core/Resilience"
 import * as Instant from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { AcquiredToken } from "../../AcquiredToken.ts"
 import * as RefreshPolicy from "../../RefreshPolicy.ts"
-import type { Cause } from "../../TokenEvent.ts"
+import type { AcquisitionCause } from "../../TokenEvent.ts"
 import type { TokenResponse, TokenSource } from "../../TokenSource.ts"
 import { AttemptFailed, type CallFailure, retryAfterOf, toAcquisitionError, toCallFailure } from "./acquisitionError.ts"
 import { type CachedToken, isDiverged, makeCachedToken } from "./cachedToken.ts"
 import type { EventLog } from "./eventLog.ts"
-import type { ProviderState } from "./providerState.ts"
+import type { TokenState } from "./tokenState.ts"
 
-/** What an acquisition is made with. */
-export interface Parts<R> {
-  readonly engine: ProviderState
+/** Everything that the acquisitions of one provider use. */
+export interface ProviderContext<R> {
+  readonly state: TokenState
   readonly source: TokenSource<R>
   readonly resilience: Resilience.Resilience
-  readonly journal: EventLog
-  readonly validate: ((envelope: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
-  /** The provider's share of the jitter. */
+  readonly eventLog: EventLog
+  readonly validate: ((token: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
+  /** The random part of the jitter, drawn once for each provider. */
   readonly random: number
 }
 
-/** How an acquisition ended, and after how many attempts. */
-export interface Acquired {
+/** The result of an acquisition, and how many attempts it made. */
+export interface AcquisitionResult {
   readonly attempts: number
   readonly result: Result.Result<CachedToken, CallFailure>
 }
 
-/** What can stand in a header (RFC 6750, 2.1, with what servers in use add to it). */
-const isSendable = (token: string): boolean => /^[\u0021-\u007e]{1,16384}$/.test(token)
+/** Visible ASCII, which a header can carry (RFC 6750, 2.1, extended to what servers issue in practice). */
+const isHeaderSafe = (token: string): boolean => /^[\u0021-\u007e]{1,16384}$/.test(token)
 
 const check = <R>(
-  { engine, random, validate }: Parts<R>,
+  { random, state, validate }: ProviderContext<R>,
   response: TokenResponse,
   issuedAt: Instant.Instant
 ): Effect.Effect<CachedToken, unknown, R> =>
   Effect.gen(function*() {
-    if (!isSendable(Redacted.value(response.accessToken))) {
+    if (!isHeaderSafe(Redacted.value(response.accessToken))) {
       return yield* new KeelsonError.AuthenticationError({
         code: "TOKEN_RESPONSE_INVALID",
-        message: "The token cannot be sent in a header",
+        message: "The token contains characters that a header cannot carry",
         details: { reason: "access_token" }
       })
     }
-    const plan = yield* Effect.fromResult(RefreshPolicy.plan(engine.policy, response.expiresIn, random))
-    if (plan.isCut) {
-      yield* Effect.logWarning("The lifetime of a token was cut to maxLifetime", { server: engine.server })
+    const plan = yield* Effect.fromResult(RefreshPolicy.plan(state.policy, response.expiresIn, random))
+    if (plan.isLimited) {
+      yield* Effect.logWarning("Token lifetime limited to maxLifetime", { server: state.server })
     }
-    const held = makeCachedToken(
+    const cachedToken = makeCachedToken(
       response,
       plan,
       issuedAt,
-      (envelope) => engine.isUnderWay && engine.held?.envelope === envelope
+      (token) => state.isAcquiring && state.cachedToken?.token === token
     )
     if (validate !== undefined) {
-      yield* Effect.mapError(validate(held.envelope), (error) => toAcquisitionError(error, {}, "VALIDATION_FAILED"))
+      yield* Effect.mapError(validate(cachedToken.token), (error) => toAcquisitionError(error, {}, "VALIDATION_FAILED"))
     }
-    return held
+    return cachedToken
   })
 
 const expired = () =>
   new KeelsonError.AuthenticationError({
     code: "TOKEN_EXPIRED",
-    message: "The token had expired when it came"
+    message: "The received token was already expired"
   })
 
 /**
- * Asks for a token, whose age counts from before. One that has expired when it comes is no use; where that is because the
- * clock was set meanwhile, another one is asked for at once.
+ * Requests a token, whose age counts from before the request. A token that is already expired on arrival fails the attempt;
+ * if the clock was set in the meantime, the token is requested again instead.
  */
-const ask = <R>(parts: Parts<R>, clock: Clock.Clock): Effect.Effect<CachedToken, unknown, R> =>
+const requestToken = <R>(
+  provider: ProviderContext<R>,
+  clock: Clock.Clock
+): Effect.Effect<CachedToken, unknown, R> =>
   Effect.suspend(() => {
     const issuedAt = Instant.now(clock)
-    parts.engine.lastAttemptAt = issuedAt.wall
-    return parts.source.acquire.pipe(
-      Effect.flatMap((response) => check(parts, response, issuedAt)),
-      Effect.flatMap((held): Effect.Effect<CachedToken, unknown, R> => {
-        if (!Instant.hasCome(held.usableUntil, clock)) return Effect.succeed(held)
+    provider.state.lastAttemptAt = issuedAt.wall
+    return provider.source.acquire.pipe(
+      Effect.flatMap((response) => check(provider, response, issuedAt)),
+      Effect.flatMap((cachedToken): Effect.Effect<CachedToken, unknown, R> => {
+        if (!Instant.hasCome(cachedToken.usableUntil, clock)) return Effect.succeed(cachedToken)
         const { monotonic, wall } = Instant.now(clock)
-        return isDiverged(held, monotonic, wall) ? ask(parts, clock) : Effect.fail(expired())
+        return isDiverged(cachedToken, monotonic, wall) ? requestToken(provider, clock) : Effect.fail(expired())
       })
     )
   })
 
 /** One attempt. */
-const attempt = <R>(parts: Parts<R>): Effect.Effect<CachedToken, AttemptFailed, R> =>
+const attemptOnce = <R>(provider: ProviderContext<R>): Effect.Effect<CachedToken, AttemptFailed, R> =>
   Effect.flatMap(Clock.Clock, (clock) =>
-    Effect.mapError(ask(parts, clock), (cause) => {
+    Effect.mapError(requestToken(provider, clock), (cause) => {
       const error = toAcquisitionError(cause, {})
       return new AttemptFailed({
         code: error.code,
         error,
-        isRetryable: parts.source.isRetryable(cause),
+        isRetryable: provider.source.isRetryable(cause),
         retryAfter: retryAfterOf(cause, clock.currentTimeMillisUnsafe())
       })
     }))
 
-/** One acquisition with all its attempts; tells of what happens in it. */
+/** One acquisition with all its attempts. Publishes its start and its retries. */
 export const acquire = Effect.fnUntraced(function*<R>(
-  parts: Parts<R>,
+  provider: ProviderContext<R>,
   attemptId: string,
-  cause: Cause
-): Effect.fn.Return<Acquired, never, R> {
-  const { engine: { server }, journal, resilience } = parts
+  cause: AcquisitionCause
+): Effect.fn.Return<AcquisitionResult, never, R> {
+  const { eventLog, resilience, state: { server } } = provider
   let attempts = 0
-  const counted = Effect.suspend(() => {
+  const attempt = Effect.suspend(() => {
     attempts++
-    return attempt(parts)
+    return attemptOnce(provider)
   })
-  yield* journal.tell(attemptId, { _tag: "refresh.start", cause })
-  const result = yield* Effect.result(resilience.execute(counted, {
+  yield* eventLog.publish(attemptId, { _tag: "RefreshStarted", cause })
+  const result = yield* Effect.result(resilience.execute(attempt, {
     while: ({ isRetryable }) => isRetryable,
     retryAfter: ({ retryAfter }) => retryAfter,
     onRetry: ({ attempt, delay, error }) =>
-      journal.tell(attemptId, { _tag: "refresh.retry", outcome: "Retrying", attempt, delay, errorKind: error.code })
+      eventLog.publish(attemptId, { _tag: "RefreshRetried", attempt, delay, errorKind: error.code })
   }))
-  const failure = Result.mapError(result, (error) => toCallFailure(error, { server, attempts }))
-  return { attempts, result: failure }
+  return { attempts, result: Result.mapError(result, (error) => toCallFailure(error, { server, attempts })) }
 })
-
-/** Milliseconds of monotonic time as a duration. */
-export const elapsedSince = (began: bigint, clock: Clock.Clock): Duration.Duration =>
-  Duration.nanos(clock.monotonicTimeNanosUnsafe() - began)

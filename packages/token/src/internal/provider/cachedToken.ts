@@ -5,45 +5,45 @@ import { AcquiredToken } from "../../AcquiredToken.ts"
 import type { Plan } from "../../RefreshPolicy.ts"
 import type { TokenResponse } from "../../TokenSource.ts"
 
-/** A token that is held, with all that a lookup has to know worked out. */
+/** A token in the provider's cache, with everything that a lookup needs computed in advance. */
 export interface CachedToken {
-  readonly envelope: AcquiredToken
-  /** The answer of a lookup, made once: a hit allocates nothing. */
-  readonly found: Effect.Effect<AcquiredToken>
+  readonly token: AcquiredToken
+  /** `Effect.succeed(token)`, created once, so that a hit allocates nothing. */
+  readonly success: Effect.Effect<AcquiredToken>
   readonly refreshAt: Instant.Instant
-  /** When it is handed out no more, which is before it expires. */
+  /** When callers stop getting the token, which is before it expires. */
   readonly usableUntil: Instant.Instant
-  /** Where the wall clock was, seen from the monotonic one. */
+  /** The difference between the wall clock and the monotonic clock when the token was requested. */
   readonly offset: number
 }
 
-/** A token that was asked for at a moment. */
+/** A cached token, requested at `issuedAt`. */
 export const makeCachedToken = (
   { accessToken, scope }: TokenResponse,
   { lifetime, refreshAfter, usableFor }: Plan,
   issuedAt: Instant.Instant,
-  isRefreshing: (envelope: AcquiredToken) => boolean
+  isRefreshing: (token: AcquiredToken) => boolean
 ): CachedToken => {
   const since = (duration: Duration.Duration) => Instant.after(issuedAt, Duration.toMillis(duration))
-  const envelope: AcquiredToken = new AcquiredToken({
+  const token: AcquiredToken = new AcquiredToken({
     value: accessToken,
     issuedAt,
     expiresAt: since(lifetime),
     scope,
-    isRefreshing: () => isRefreshing(envelope)
+    isRefreshing: () => isRefreshing(token)
   })
   return {
-    envelope,
-    found: Effect.succeed(envelope),
+    token,
+    success: Effect.succeed(token),
     refreshAt: since(refreshAfter),
     usableUntil: since(usableFor),
     offset: Instant.offset(issuedAt)
   }
 }
 
-/** Clocks that diverge by more milliseconds than this tell of a suspended machine, or of a wall clock that was set. */
+/** In milliseconds. A larger difference means that the machine was suspended or its wall clock was set. */
 const divergenceLimit = 30_000
 
-/** Whether the wall clock went ahead of the monotonic one since the token was asked for. */
+/** Whether the wall clock moved ahead of the monotonic clock since the token was requested. */
 export const isDiverged = ({ offset }: CachedToken, monotonic: bigint, wall: number): boolean =>
   wall - Number(monotonic) / 1_000_000 - offset > divergenceLimit

@@ -4,48 +4,58 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
-import type { Origin, TokenEvent } from "../../TokenEvent.ts"
+import type { EventContext, TokenEvent } from "../../TokenEvent.ts"
 
-/** What can happen, without where and when. */
-type EventBody = TokenEvent extends infer E ? E extends unknown ? Omit<E, keyof Origin> : never : never
+/** An event without its context, which the log adds. */
+type EventBody = TokenEvent extends infer E ? E extends unknown ? Omit<E, keyof EventContext> : never : never
 
-/** How many events are kept for a subscriber that is slow, before it loses the oldest. */
+/** How many events are kept for a slow subscriber before it loses the oldest. */
 const capacity = 1_024
 
-/** Tells subscribers and the log what happens. */
+/** Publishes and logs the events of a provider. */
 export interface EventLog {
   readonly events: PubSub.PubSub<TokenEvent>
-  /** Never fails and waits for nobody. */
-  readonly tell: (attemptId: string, event: EventBody) => Effect.Effect<void>
+  /** Never fails and never waits for a subscriber. */
+  readonly publish: (attemptId: string, event: EventBody) => Effect.Effect<void>
 }
 
-const levels = {
-  "refresh.start": "Debug",
-  "refresh.retry": "Warn",
-  "refresh.success": "Debug",
-  "refresh.failure": "Error",
-  "retry.outcome": "Debug",
-  "refresh.escalated": "Fatal"
-} as const satisfies Record<TokenEvent["_tag"], string>
+/** How each event is logged: the message that log queries search for, its level, and what it is annotated with besides. */
+const logged = {
+  RefreshStarted: { message: "refresh.start", level: "Debug" },
+  RefreshRetried: { message: "refresh.retry", level: "Warn", annotations: { outcome: "Retrying" } },
+  Refreshed: { message: "refresh.success", level: "Debug", annotations: { outcome: "Success" } },
+  RefreshFailed: { message: "refresh.failure", level: "Error", annotations: { outcome: "Failed" } },
+  RefreshCompleted: { message: "retry.outcome", level: "Debug", annotations: { operation: "get_scoped_token" } },
+  RefreshEscalated: { message: "refresh.escalated", level: "Fatal" }
+} as const satisfies Record<TokenEvent["_tag"], object>
 
-const written = (value: Duration.Duration | string | number | boolean | undefined) =>
+const loggedValue = (value: Duration.Duration | string | number | boolean | undefined) =>
   Duration.isDuration(value) ? Duration.toMillis(value) : value
 
-/** An event's members as annotations of a log entry. */
-const annotations = ({ _tag, ...members }: TokenEvent): Record<string, unknown> =>
+/** The members of an event as log annotations; durations in milliseconds. */
+const annotationsOf = ({ _tag, ...members }: TokenEvent): Record<string, unknown> =>
   Object.fromEntries(
-    Object.entries(members).flatMap(([name, value]) => value === undefined ? [] : [[name, written(value)]])
+    Object.entries(members).flatMap(([name, value]) => value === undefined ? [] : [[name, loggedValue(value)]])
   )
+
+const logEvent = (event: TokenEvent): Effect.Effect<void> => {
+  const { annotations, level, message }: {
+    readonly message: string
+    readonly level: (typeof logged)[TokenEvent["_tag"]]["level"]
+    readonly annotations?: Readonly<Record<string, unknown>>
+  } = logged[event._tag]
+  return Effect.annotateLogs(Effect.logWithLevel(level)(message), { ...annotationsOf(event), ...annotations })
+}
 
 export const makeEventLog = (server: string): Effect.Effect<EventLog, never, Scope.Scope> =>
   Effect.map(Effect.acquireRelease(PubSub.sliding<TokenEvent>(capacity), PubSub.shutdown), (events) => ({
     events,
-    tell: Effect.fnUntraced(function*(attemptId, happened) {
+    publish: Effect.fnUntraced(function*(attemptId, body) {
       const at = yield* Clock.currentTimeMillis
       const span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
       const trace = span === undefined ? undefined : { traceId: span.traceId, spanId: span.spanId }
-      const event: TokenEvent = { ...happened, server, attemptId, at, ...trace }
+      const event: TokenEvent = { ...body, server, attemptId, at, ...trace }
       PubSub.publishUnsafe(events, event)
-      yield* Effect.annotateLogs(Effect.logWithLevel(levels[event._tag])(event._tag), annotations(event))
+      yield* logEvent(event)
     })
   }))

@@ -3,72 +3,75 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { AcquiredToken } from "../../AcquiredToken.ts"
-import type { Cause } from "../../TokenEvent.ts"
+import type { AcquisitionCause } from "../../TokenEvent.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
 import { type CachedToken, isDiverged } from "./cachedToken.ts"
-import type { Flight } from "./flight.ts"
-import type { ProviderState } from "./providerState.ts"
+import type { SharedAcquisition } from "./sharedAcquisition.ts"
+import type { TokenState } from "./tokenState.ts"
 
-/** Begins a refresh that is due, unless one is under way, or failed a moment ago. */
+/** Starts a due refresh in the background, unless an acquisition is running or one failed a moment ago. */
 const refreshAhead = (
-  { failures, isUnderWay }: ProviderState,
-  flight: Flight,
+  { failures, isAcquiring }: TokenState,
+  acquisition: SharedAcquisition,
   clock: Clock.Clock,
-  cause: Cause
+  cause: AcquisitionCause
 ): void => {
-  if (isUnderWay || (failures.retryAt !== undefined && !Instant.hasCome(failures.retryAt, clock))) return
-  flight.start(cause)
+  if (isAcquiring || (failures.retryAt !== undefined && !Instant.hasCome(failures.retryAt, clock))) return
+  acquisition.start(cause)
 }
 
-/** Waits for a token, unless the server asked to be left alone. */
-const wait = (
-  engine: ProviderState,
-  flight: Flight,
+/** Waits for the shared acquisition. Fails with the last error while the server's `Retry-After` forbids a request. */
+const awaitToken = (
+  state: TokenState,
+  acquisition: SharedAcquisition,
   clock: Clock.Clock
 ): Effect.Effect<AcquiredToken, TokenProviderError> => {
-  engine.counts.misses++
-  const { error, notBefore } = engine.failures
-  const isPutOff = error !== undefined && notBefore !== undefined && !Instant.hasCome(notBefore, clock)
-  return isPutOff && !engine.isUnderWay && !engine.isClosed ? Effect.fail(error) : flight.join("lookup")
+  state.counts.misses++
+  const { error, notBefore } = state.failures
+  const isDelayed = error !== undefined && notBefore !== undefined && !Instant.hasCome(notBefore, clock)
+  return isDelayed && !state.isAcquiring && !state.isClosed ? Effect.fail(error) : acquisition.join("lookup")
 }
 
-/** Answers from memory. What is held is looked at again only where a refresh may be due. */
-export const makeGet = (engine: ProviderState, flight: Flight): Effect.Effect<AcquiredToken, TokenProviderError> => {
-  const later = (held: CachedToken, clock: Clock.Clock, isAhead: boolean) => {
-    if (Instant.hasCome(held.usableUntil, clock)) return wait(engine, flight, clock)
-    engine.counts.hits++
-    refreshAhead(engine, flight, clock, isAhead ? "clock" : "due")
-    return held.found
+/** Returns the cached token. Checks whether it is still usable only once a refresh may be due. */
+export const makeGet = (
+  state: TokenState,
+  acquisition: SharedAcquisition
+): Effect.Effect<AcquiredToken, TokenProviderError> => {
+  const getDue = (cachedToken: CachedToken, clock: Clock.Clock, isClockAhead: boolean) => {
+    if (Instant.hasCome(cachedToken.usableUntil, clock)) return awaitToken(state, acquisition, clock)
+    state.counts.hits++
+    refreshAhead(state, acquisition, clock, isClockAhead ? "clock" : "due")
+    return cachedToken.success
   }
   return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-    const { held } = engine
+    const { cachedToken } = state
     const clock = fiber.getRef(Clock.Clock)
-    if (held === undefined) return wait(engine, flight, clock)
+    if (cachedToken === undefined) return awaitToken(state, acquisition, clock)
     const monotonic = clock.monotonicTimeNanosUnsafe()
     const wall = clock.currentTimeMillisUnsafe()
-    const isDue = monotonic >= held.refreshAt.monotonic || wall >= held.refreshAt.wall
-    if (isDue || isDiverged(held, monotonic, wall)) return later(held, clock, !isDue)
-    engine.counts.hits++
-    return held.found
+    const isDue = monotonic >= cachedToken.refreshAt.monotonic || wall >= cachedToken.refreshAt.wall
+    if (isDue || isDiverged(cachedToken, monotonic, wall)) return getDue(cachedToken, clock, !isDue)
+    state.counts.hits++
+    return cachedToken.success
   })
 }
 
-/** A token in place of one that a server refused; `undefined` where the refused one is current and another one was replaced a moment ago. */
+/** A token to replace a rejected one. `undefined` if it is current and another was replaced within `refusalCooldown`. */
 export const replace = (
-  engine: ProviderState,
-  flight: Flight,
-  refused: AcquiredToken
+  state: TokenState,
+  acquisition: SharedAcquisition,
+  rejected: AcquiredToken
 ): Effect.Effect<AcquiredToken | undefined, TokenProviderError> =>
   Effect.clockWith((clock): Effect.Effect<AcquiredToken | undefined, TokenProviderError> => {
-    const held = engine.usable(clock)
-    if (held !== undefined && !engine.isCurrent(refused)) {
-      engine.counts.hits++
-      return held.found
+    const usable = state.usableToken(clock)
+    if (usable !== undefined && !state.isCurrent(rejected)) {
+      state.counts.hits++
+      return usable.success
     }
-    if (held !== undefined) {
-      if (!engine.mayReplace(clock)) return Effect.succeed(undefined)
-      engine.drop()
+    if (usable !== undefined) {
+      if (!state.beginReplacement(clock)) return Effect.succeed(undefined)
+      state.invalidate()
     }
-    engine.counts.misses++
-    return flight.join("refused")
+    state.counts.misses++
+    return acquisition.join("refused")
   })

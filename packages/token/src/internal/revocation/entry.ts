@@ -1,50 +1,55 @@
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import { maxNumericDate } from "../../Claims.ts"
 import type { Identity, Subject } from "../../Revocation.ts"
+import { maxNumericDate } from "../validation/numericDate.ts"
 
-/** What tokens are revoked by. */
+/** The claims by which tokens are revoked. */
 export const kinds = ["jti", "sid", "sub"] as const
 export type Kind = (typeof kinds)[number]
 
-/** What is put on a list. */
-export interface Entry {
+/** An entry of a list. */
+export interface RevocationEntry {
   readonly issuer: string
   readonly kind: Kind
   readonly id: string
-  /** The last second of `iat` that it means. */
+  /** The last `iat`, in seconds, of the tokens that it revokes. */
   readonly issuedUntil: number
-  /** How long it is kept, in milliseconds from now: never above zero where all tokens meant have expired. */
-  readonly life: number
+  /** How long to keep it, in milliseconds from now. Not positive where all tokens that it revokes have expired. */
+  readonly lifetime: number
 }
 
-/** The most that a policy may allow: an entry outlives the tokens meant at every validator. */
+/** The maximum clock tolerance of a policy: an entry outlives the tokens that it revokes at every validator. */
 const maxTolerance = Duration.toMillis("5 minutes")
 
-const named = (subject: Subject): Pick<Entry, "id" | "kind"> => {
+const keyOf = (subject: Subject): Pick<RevocationEntry, "id" | "kind"> => {
   if (subject.jti !== undefined) return { kind: "jti", id: subject.jti }
   return subject.sid === undefined ? { kind: "sub", id: subject.sub } : { kind: "sid", id: subject.sid }
 }
 
 /**
- * The entry for what is revoked now.
+ * The entry for a revocation made now.
  *
- * A subject's tokens are meant up to the whole second in which now and the tolerance end: `iat` has seconds, which an
- * issuer may have rounded up, and its clock may be ahead. A session and a token have one life only, so all are meant.
+ * It revokes a subject's tokens issued until now plus the tolerance, rounded up to a second: an issuer may round `iat` up, and
+ * its clock may be ahead. A session and a token are never renewed, so that all their tokens are revoked.
  */
-export const entryOf = (subject: Subject, until: DateTime.Utc, tolerance: number, clock: Clock.Clock): Entry => {
+export const makeEntry = (
+  subject: Subject,
+  until: DateTime.Utc,
+  tolerance: number,
+  clock: Clock.Clock
+): RevocationEntry => {
   const now = clock.currentTimeMillisUnsafe()
-  const { id, kind } = named(subject)
+  const { id, kind } = keyOf(subject)
   return {
     issuer: subject.issuer,
     kind,
     id,
     issuedUntil: kind === "sub" ? Math.ceil((now + tolerance) / 1000) : maxNumericDate,
-    life: DateTime.toEpochMillis(until) + maxTolerance - now
+    lifetime: DateTime.toEpochMillis(until) + maxTolerance - now
   }
 }
 
-/** Whether an entry means a token of its subject. One that does not say when it was issued is meant by all. */
-export const isMeant = (issuedUntil: number, { iat }: Pick<Identity, "iat">): boolean =>
+/** Whether an entry of a token's claim revokes the token. A token without `iat` is revoked by every entry. */
+export const revokes = (issuedUntil: number, { iat }: Pick<Identity, "iat">): boolean =>
   iat === undefined || iat <= issuedUntil

@@ -1,10 +1,10 @@
-/** Something, and the millisecond at which its end is looked for. */
+/** An item, and the millisecond at which its expiry is checked. */
 interface Node<A> {
   at: number
   readonly item: A
 }
 
-/** What ends first: a binary heap. */
+/** A priority queue of items by their expiry: a binary heap. */
 export class ExpiryQueue<A> {
   readonly #heap: Array<Node<A>> = []
 
@@ -14,19 +14,19 @@ export class ExpiryQueue<A> {
   }
 
   /**
-   * Takes out everything whose end has come. `endOf` tells when the end of an item is to be looked for: up to now, it has
-   * come; later, and the item stays until then.
+   * Removes all expired items. `expiryOf` returns the millisecond at which to check an item again: an item is expired if that
+   * is not after `now`, and otherwise stays until then.
    */
-  takeUntil(now: number, endOf: (item: A) => number, onEnd: (item: A) => void): void {
+  removeExpired(now: number, expiryOf: (item: A) => number, onExpire: (item: A) => void): void {
     for (;;) {
       const [first] = this.#heap
       if (first === undefined || first.at > now) return
-      const at = endOf(first.item)
+      const at = expiryOf(first.item)
       if (at > now) first.at = at
       else {
         const last = this.#heap.pop()
         if (last !== undefined && last !== first) this.#heap[0] = last
-        onEnd(first.item)
+        onExpire(first.item)
       }
       this.#sink(0)
     }
@@ -50,7 +50,7 @@ export class ExpiryQueue<A> {
   #at(place: number): number {
     return this.#heap[place]?.at ?? Number.POSITIVE_INFINITY
   }
-  /** Whether the two were in the wrong order. */
+  /** Swaps two nodes that are in the wrong order, and returns whether they were. */
   #swapUnlessOrdered(parent: number, child: number): boolean {
     const [above, below] = [this.#heap[parent], this.#heap[child]]
     if (above === undefined || below === undefined || above.at <= below.at) return false

@@ -1,7 +1,7 @@
 import * as Instant from "@keelson/core/unstable/Instant"
 import type * as Clock from "effect/Clock"
 import type { Identity } from "../../Revocation.ts"
-import { type Entry, isMeant, type Kind, kinds } from "./entry.ts"
+import { type Kind, kinds, type RevocationEntry, revokes } from "./entry.ts"
 import { ExpiryQueue } from "./expiryQueue.ts"
 
 export interface ListLimits {
@@ -9,35 +9,35 @@ export interface ListLimits {
   readonly maxBytes: number
 }
 
-/** An entry on the list; a later revocation of the same extends it. */
-interface HeldEntry {
+/** A stored entry. Revoking the same again extends it. */
+interface StoredEntry {
   issuedUntil: number
   ends: Instant.Instant
 }
 
-/** Where an entry is. */
+/** The location of an entry. */
 interface Place {
   readonly issuer: string
   readonly kind: Kind
   readonly id: string
-  readonly held: HeldEntry
+  readonly entry: StoredEntry
 }
 
-type Lists = Readonly<Record<Kind, Map<string, HeldEntry>>>
+type Lists = Readonly<Record<Kind, Map<string, StoredEntry>>>
 
-/** About what an entry takes in memory beside its texts. */
+/** Estimated bytes of an entry without its strings. */
 const overhead = 256
 
 const sizeOf = ({ id, issuer }: Pick<Place, "id" | "issuer">): number => overhead + 2 * (issuer.length + id.length)
 
 /**
- * What was revoked in this process. An entry stays until its end has come on both clocks: a wall clock that is ahead for a
- * while ends none before its time. One that is past its end means nothing any more, and goes when something is added.
+ * The revocations of this process. An entry is kept until it has expired on both clocks, so that a wall clock that is
+ * temporarily ahead expires none early. An expired entry revokes nothing, and is deleted when another is added.
  */
 export class LocalList {
   readonly #limits: ListLimits
   readonly #issuers = new Map<string, Lists>()
-  readonly #endings = new ExpiryQueue<Place>()
+  readonly #expiries = new ExpiryQueue<Place>()
   #entries = 0
   #bytes = 0
 
@@ -45,57 +45,61 @@ export class LocalList {
     this.#limits = limits
   }
 
-  /** How many there are, once those that have ended are gone. */
+  /** The number of entries that are not expired. */
   entries(clock: Clock.Clock): number {
-    this.#forgetEnded(clock)
+    this.#deleteExpired(clock)
     return this.#entries
   }
 
-  /** Whether one of the entries means a token. */
+  /** Whether one of the entries revokes a token. */
   has(token: Identity, clock: Clock.Clock): boolean {
     const lists = this.#issuers.get(token.iss)
     return lists !== undefined && kinds.some((kind) => {
       const id = token[kind]
-      const held = id === undefined ? undefined : lists[kind].get(id)
-      return held !== undefined && isMeant(held.issuedUntil, token) && !Instant.hasComeOnBoth(held.ends, clock)
+      const entry = id === undefined ? undefined : lists[kind].get(id)
+      return entry !== undefined && revokes(entry.issuedUntil, token) && !Instant.hasComeOnBoth(entry.ends, clock)
     })
   }
 
-  /** Adds an entry; `false` where there is no room. None goes before its end to make any. */
-  add({ id, issuedUntil, issuer, kind, life }: Entry, clock: Clock.Clock): boolean {
-    if (life <= 0) return true
-    this.#forgetEnded(clock)
-    const ends = Instant.after(Instant.now(clock), life)
-    const known = this.#issuers.get(issuer)?.[kind].get(id)
-    if (known !== undefined) {
-      const isOver = Instant.hasComeOnBoth(known.ends, clock)
-      known.issuedUntil = isOver ? issuedUntil : Math.max(known.issuedUntil, issuedUntil)
-      known.ends = isOver ? ends : laterOnEach(known.ends, ends)
+  /** Adds an entry; returns `false` where the list is full. It never deletes an entry before its end. */
+  add({ id, issuedUntil, issuer, kind, lifetime }: RevocationEntry, clock: Clock.Clock): boolean {
+    if (lifetime <= 0) return true
+    this.#deleteExpired(clock)
+    const ends = Instant.after(Instant.now(clock), lifetime)
+    const existing = this.#issuers.get(issuer)?.[kind].get(id)
+    if (existing !== undefined) {
+      const isExpired = Instant.hasComeOnBoth(existing.ends, clock)
+      existing.issuedUntil = isExpired ? issuedUntil : Math.max(existing.issuedUntil, issuedUntil)
+      existing.ends = isExpired ? ends : laterOnEach(existing.ends, ends)
       return true
     }
-    const held: HeldEntry = { issuedUntil, ends }
-    const place: Place = { issuer, kind, id, held }
+    const entry: StoredEntry = { issuedUntil, ends }
+    const place: Place = { issuer, kind, id, entry }
     const size = sizeOf(place)
     if (this.#entries >= this.#limits.maxEntries || this.#bytes + size > this.#limits.maxBytes) return false
-    this.#listsOf(issuer)[kind].set(id, held)
-    this.#endings.push(millis(ends), place)
+    this.#listsOf(issuer)[kind].set(id, entry)
+    this.#expiries.push(millis(ends), place)
     this.#entries++
     this.#bytes += size
     return true
   }
 
   #listsOf(issuer: string): Lists {
-    const known = this.#issuers.get(issuer)
-    if (known !== undefined) return known
+    const existing = this.#issuers.get(issuer)
+    if (existing !== undefined) return existing
     const lists: Lists = { jti: new Map(), sid: new Map(), sub: new Map() }
     this.#issuers.set(issuer, lists)
     return lists
   }
-  #forgetEnded(clock: Clock.Clock): void {
+  #deleteExpired(clock: Clock.Clock): void {
     const now = Instant.now(clock)
-    this.#endings.takeUntil(millis(now), ({ held: { ends } }) => lookAgain(ends, now), (place) => this.#forget(place))
+    this.#expiries.removeExpired(
+      millis(now),
+      ({ entry: { ends } }) => nextCheck(ends, now),
+      (place) => this.#delete(place)
+    )
   }
-  #forget(place: Place): void {
+  #delete(place: Place): void {
     const lists = this.#issuers.get(place.issuer)
     lists?.[place.kind].delete(place.id)
     if (lists !== undefined && kinds.every((kind) => lists[kind].size === 0)) this.#issuers.delete(place.issuer)
@@ -109,12 +113,12 @@ const laterOnEach = (a: Instant.Instant, b: Instant.Instant): Instant.Instant =>
   wall: Math.max(a.wall, b.wall)
 })
 
-/** The monotonic milliseconds of a moment: those of the wall clock jump, and what was looked for by them would be lost. */
+/** The monotonic milliseconds of an instant. The wall clock jumps, which would break the order of the queue. */
 const millis = ({ monotonic }: Instant.Instant): number => Number(monotonic) / 1_000_000
 
-/** The most milliseconds until an entry is looked at again whose end has come on the monotonic clock alone. */
-const patience = 60_000
+/** Upper bound, in milliseconds, until the next check of an entry that is expired on the monotonic clock alone. */
+const maxCheckDelay = 60_000
 
-/** When to look whether a moment has come on both clocks: now, where it has. */
-const lookAgain = (moment: Instant.Instant, now: Instant.Instant): number =>
-  Math.max(millis(moment), millis(now) + Math.min(Math.max(0, moment.wall - now.wall), patience))
+/** The millisecond at which to check whether an instant has come on both clocks; not after now, where it has. */
+const nextCheck = (instant: Instant.Instant, now: Instant.Instant): number =>
+  Math.max(millis(instant), millis(now) + Math.min(Math.max(0, instant.wall - now.wall), maxCheckDelay))

@@ -4,17 +4,20 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Revocation } from "../../Revocation.ts"
-import type { MemoryOptions } from "../../RevocationOptions.ts"
-import { entryOf } from "./entry.ts"
+import type * as RevocationOptions from "../../RevocationOptions.ts"
+import { makeEntry } from "./entry.ts"
 import { LocalList } from "./localList.ts"
-import { listFull } from "./revocationUnavailable.ts"
+import { failListFull } from "./revocationUnavailable.ts"
 
 const isRevoked = Effect.succeed(true)
 const isNotRevoked = Effect.succeed(false)
 
-/** A list in this process, its entries counted. */
+/** Makes a list in this process, and registers the metric of its entries. */
 export const makeLocalList = Effect.fnUntraced(
-  function*(options: MemoryOptions, store: "memory" | "redis"): Effect.fn.Return<LocalList, never, Scope.Scope> {
+  function*(
+    options: RevocationOptions.Memory,
+    store: "memory" | "redis"
+  ): Effect.fn.Return<LocalList, never, Scope.Scope> {
     const list = new LocalList(options)
     const clock = yield* Clock.Clock
     yield* Metrics.register("revocationEntries", { store }, () => list.entries(clock))
@@ -22,9 +25,9 @@ export const makeLocalList = Effect.fnUntraced(
   }
 )
 
-/** Revocations in this process alone: nothing waits, and only what is full fails. */
+/** Revocations of this process alone. Only a full list fails. */
 export const makeMemoryRevocation = Effect.fnUntraced(
-  function*(options: MemoryOptions): Effect.fn.Return<Revocation["Service"], never, Scope.Scope> {
+  function*(options: RevocationOptions.Memory): Effect.fn.Return<Revocation["Service"], never, Scope.Scope> {
     const list = yield* makeLocalList(options, "memory")
     const tolerance = Duration.toMillis(options.clockTolerance)
     return {
@@ -33,7 +36,7 @@ export const makeMemoryRevocation = Effect.fnUntraced(
       revoke: (subject, until) =>
         Effect.withFiber((fiber) => {
           const clock = fiber.getRef(Clock.Clock)
-          return list.add(entryOf(subject, until, tolerance, clock), clock) ? Effect.void : listFull
+          return list.add(makeEntry(subject, until, tolerance, clock), clock) ? Effect.void : failListFull
         })
     }
   }

@@ -8,51 +8,51 @@ import type * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import type { Revocation } from "../../Revocation.ts"
-import type { RedisOptions } from "../../RevocationOptions.ts"
-import { entryOf } from "./entry.ts"
+import type * as RevocationOptions from "../../RevocationOptions.ts"
+import { makeEntry } from "./entry.ts"
 import { makeLocalList } from "./memoryRevocation.ts"
-import { type Answer, makeRedisList } from "./redisList.ts"
-import { storeFailed } from "./revocationUnavailable.ts"
+import { makeRedisList, type StoreResult } from "./redisList.ts"
+import { failStore } from "./revocationUnavailable.ts"
 
-const unanswered = {
-  refuse: "The list of revocations did not answer as it should; tokens are refused meanwhile",
-  local: "The list of revocations did not answer as it should; this process goes by what it revoked itself"
+const warnings = {
+  refuse: "Redis revocation list unavailable; rejecting tokens",
+  local: "Redis revocation list unavailable; using the revocations of this process only"
 }
-const foreign = "The list of revocations holds something that is not its own; tokens that it may mean are refused"
+const unreadable = "Redis revocation list has an unreadable entry; rejecting tokens that it may revoke"
 
-/** How long nothing more is logged, in milliseconds. */
-const quiet = 60_000
+/** The minimum time between two warnings, in milliseconds. */
+const warnInterval = 60_000
 
-/** Counts what fails, and logs some of it. */
-const makeWatch = Effect.fnUntraced(function*(warning: string) {
+/** Counts failed calls, and logs a warning at most once per interval. */
+const makeFailureLog = Effect.fnUntraced(function*(warning: string) {
   const failures = { check: 0, revoke: 0 }
   let quietUntil: Instant.Instant | undefined
   yield* Metrics.register("revocationStoreFailures", { operation: "check" }, () => failures.check)
   yield* Metrics.register("revocationStoreFailures", { operation: "revoke" }, () => failures.revoke)
-  return <A>(operation: "check" | "revoke", { _tag }: Answer<A>): Effect.Effect<void> => {
-    if (_tag === "answer") return Effect.void
+  return <A>(operation: "check" | "revoke", { _tag }: StoreResult<A>): Effect.Effect<void> => {
+    if (_tag === "value") return Effect.void
     failures[operation]++
     return Effect.clockWith((clock) => {
       if (quietUntil !== undefined && !Instant.hasCome(quietUntil, clock)) return Effect.void
-      quietUntil = Instant.after(Instant.now(clock), quiet)
-      return Effect.logWarning(_tag === "failed" ? warning : foreign)
+      quietUntil = Instant.after(Instant.now(clock), warnInterval)
+      return Effect.logWarning(_tag === "failed" ? warning : unreadable)
     })
   }
 })
 
 /**
- * Revocations that processes share in Redis. What is revoked here is known here at once, and stays so whatever becomes of
- * Redis: its answer is not waited for, and a Redis that starts anew without its data brings nothing of it back.
+ * Revocations shared by processes in Redis. A revocation of this process takes effect here immediately, and also holds here if
+ * Redis fails or loses its data.
  */
 export const makeRedisRevocation = Effect.fnUntraced(
   function*<E>(
-    options: RedisOptions,
+    options: RevocationOptions.Redis,
     layer: Layer.Layer<Redis.Redis, E>
   ): Effect.fn.Return<Revocation["Service"], never, Scope.Scope> {
     const own = yield* makeLocalList(options, "redis")
-    const redis = yield* connectInBackground(layer, "The list of revocations is not connected")
+    const redis = yield* connectInBackground(layer, "Redis revocation list not connected")
     const shared = makeRedisList(redis, options)
-    const watch = yield* makeWatch(unanswered[options.onStoreFailure])
+    const record = yield* makeFailureLog(warnings[options.onStoreFailure])
     const tolerance = Duration.toMillis(options.clockTolerance)
     return {
       isRevoked: (token) =>
@@ -60,25 +60,25 @@ export const makeRedisRevocation = Effect.fnUntraced(
           own.has(token, fiber.getRef(Clock.Clock))
             ? Effect.succeed(true)
             : Effect.flatMap(
-              Effect.tap(shared.has(token), (answer) => watch("check", answer)),
-              (answer) => {
-                if (answer._tag === "answer") return Effect.succeed(answer.value)
-                // What is there and can't be read is no outage: it may well mean this token.
-                return answer._tag === "failed" && options.onStoreFailure === "local"
+              Effect.tap(shared.has(token), (result) => record("check", result)),
+              (result) => {
+                if (result._tag === "value") return Effect.succeed(result.value)
+                // An unreadable entry is not an outage: it may revoke this token.
+                return result._tag === "failed" && options.onStoreFailure === "local"
                   ? Effect.succeed(false)
-                  : storeFailed
+                  : failStore
               }
             )
         ),
       revoke: Effect.fn("Revocation.revoke")(function*(subject, until) {
         const clock = yield* Clock.Clock
-        const entry = entryOf(subject, until, tolerance, clock)
-        if (entry.life <= 0) return
-        // Where this process has no room for it, it is in Redis alone, as are those of others.
+        const entry = makeEntry(subject, until, tolerance, clock)
+        if (entry.lifetime <= 0) return
+        // Where the list of this process is full, the entry is in Redis alone, as are those of other processes.
         own.add(entry, clock)
-        const answer = yield* shared.add(entry)
-        yield* watch("revoke", answer)
-        if (answer._tag !== "answer") return yield* storeFailed
+        const result = yield* shared.add(entry)
+        yield* record("revoke", result)
+        if (result._tag !== "value") return yield* failStore
       })
     }
   }

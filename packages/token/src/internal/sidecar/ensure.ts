@@ -5,60 +5,60 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as AcquiredToken from "../../AcquiredToken.ts"
-import type * as TokenProvider from "../../TokenProvider.ts"
+import type { Status, TokenProvider } from "../../TokenProvider.ts"
 import { type TokenProviderError, TokenRefreshFailed } from "../../TokenProviderError.ts"
 import type { EnsureFailed, Fresh, Refreshed } from "./contract.ts"
 
-/** Whether asking again may help, without anybody having changed something. */
-const isPassing = (error: TokenProviderError): boolean => {
+/** Whether a retry may succeed without a change of the configuration. */
+const isTemporary = (error: TokenProviderError): boolean => {
   const code = error instanceof TokenRefreshFailed ? error.lastFailure : error.code
   return code === "CIRCUIT_OPEN" || code === "SHUTTING_DOWN" || ErrorCode.codeInfo[code].retryable
 }
 
-const failureOf = (error: TokenProviderError, { lastAttemptAt }: TokenProvider.Status): EnsureFailed => ({
-  error_code: isPassing(error) ? "refresh_failed" : "non_retriable",
+const failureOf = (error: TokenProviderError, { lastAttemptAt }: Status): EnsureFailed => ({
+  errorCode: isTemporary(error) ? "refresh_failed" : "non_retriable",
   message: error.message,
-  last_attempt_at: lastAttemptAt ?? null
+  lastAttemptAt: lastAttemptAt ?? null
 })
 
-/** A forced refresh is made for one token once in 30 seconds (R13), whoever asks. */
-const period = 30_000
+/** Minimum time between forced refreshes of one token (R13), in milliseconds. */
+const forcedRefreshInterval = 30_000
 
-const makeForcing = () => {
-  const forcedAt = new WeakMap<TokenProvider.Shape, Instant.Instant>()
-  return (provider: TokenProvider.Shape, clock: Clock.Clock): boolean => {
+const makeForcedRefreshLimit = () => {
+  const forcedAt = new WeakMap<TokenProvider["Service"], Instant.Instant>()
+  return (provider: TokenProvider["Service"], clock: Clock.Clock): boolean => {
     const last = forcedAt.get(provider)
-    if (last !== undefined && !Instant.hasCome(Instant.after(last, period), clock)) return false
+    if (last !== undefined && !Instant.hasCome(Instant.after(last, forcedRefreshInterval), clock)) return false
     forcedAt.set(provider, Instant.now(clock))
     return true
   }
 }
 
-/** Sees to a valid token, and tells what was done for it. */
-export const makeEnsure = (isShown: boolean) => {
-  const mayForce = makeForcing()
+/** Makes sure that there is a valid token, and reports whether it was acquired or refreshed for that. */
+export const makeEnsure = (showTokens: boolean) => {
+  const mayForce = makeForcedRefreshLimit()
   return Effect.fnUntraced(function*(
-    provider: TokenProvider.Shape,
+    provider: TokenProvider["Service"],
     force: boolean
   ): Effect.fn.Return<Fresh | Refreshed, EnsureFailed> {
     const clock = yield* Clock.Clock
-    const before = (yield* provider.status).envelope
-    // Without a token there is nothing to force: one is acquired in any case.
+    const before = (yield* provider.status).token
+    // Without a token, `get` acquires one in any case.
     const isForced = force && before !== undefined && mayForce(provider, clock)
     const result = yield* Effect.result(isForced ? provider.refresh : provider.get)
     const status = yield* provider.status
     if (Result.isFailure(result)) return yield* Effect.fail(failureOf(result.failure, status))
-    const envelope = result.success
-    const { expires_at, issued_at, remaining_seconds, scoped } = AcquiredToken.snapshot(envelope, Instant.now(clock))
+    const acquired = result.success
+    const { expiresAt, issuedAt, remainingSeconds, scoped } = AcquiredToken.snapshot(acquired, Instant.now(clock))
     const token = {
-      issued_at,
-      expires_at,
-      remaining_seconds,
+      issuedAt,
+      expiresAt,
+      remainingSeconds,
       scoped,
-      ...(isShown ? { value: Redacted.value(envelope.value) } : undefined)
+      ...(showTokens ? { value: Redacted.value(acquired.value) } : undefined)
     }
-    return envelope === before
-      ? { token, refresh_applied: false, attempts: 0 }
-      : { token, refresh_applied: true, attempts: status.lastAttempts }
+    return acquired === before
+      ? { token, refreshApplied: false, attempts: 0 }
+      : { token, refreshApplied: true, attempts: status.lastAttempts }
   })
 }

@@ -5,63 +5,65 @@ import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import type * as Layer from "effect/Layer"
 import type { TokenGuard } from "../../TokenGuard.ts"
 import { TokenGuards } from "../../TokenGuards.ts"
-import { Api, type EnsureRequest, type Entrance, type Reading, type SendRequest } from "./contract.ts"
+import { Api, type CallerCheck, type EnsureRequest, type SchemaErrors, type SendRequest } from "./contract.ts"
 import { makeEnsure } from "./ensure.ts"
-import { failed, foreignHeader, makeSend } from "./send.ts"
+import { failed, makeSend, reservedHeader } from "./send.ts"
 
-/** What the handlers have to know. */
-export interface Settings {
+/** The options of the handlers. */
+export interface HandlerOptions {
   readonly operations: ReadonlyArray<string>
   readonly showTokens: boolean
   readonly showResponses: boolean
 }
 
-const unknownServer = { error_code: "unknown_server", message: "There is no server of this name" } as const
-const invalid = (message: string) => ({ error_code: "invalid_request", message }) as const
+const unknownServer = { errorCode: "unknown_server", message: "No server has this name" } as const
+const invalid = (message: string) => ({ errorCode: "invalid_request", message }) as const
 
-/** The guard of a server, for another scope or audience where they are asked for. */
-const narrowed = (
+/** The guard for the requested scope and audience. */
+const guardFor = (
   guard: TokenGuard,
   { audience, scope }: Pick<EnsureRequest, "audience" | "scope">
 ): Effect.Effect<TokenGuard, KeelsonError.ConfigurationError> =>
   audience === undefined && scope === undefined ? Effect.succeed(guard) : guard.scoped({ audience, scope })
 
-/** The handlers of the sidecar, over the servers in context. */
+/** The handlers of the sidecar, which use the `TokenGuards` in context. */
 export const handlers = (
-  { operations, showResponses, showTokens }: Settings
-): Layer.Layer<HttpApiGroup.Service<"keelson-token", "tokens">, never, Entrance | Reading | TokenGuards> =>
+  { operations, showResponses, showTokens }: HandlerOptions
+): Layer.Layer<HttpApiGroup.Service<"keelson-token", "tokens">, never, CallerCheck | SchemaErrors | TokenGuards> =>
   HttpApiBuilder.group(
     Api,
     "tokens",
     Effect.fnUntraced(function*(group) {
-      const managers = yield* TokenGuards
+      const guards = yield* TokenGuards
       const ensureToken = makeEnsure(showTokens)
-      const sendBy = makeSend(showResponses)
+      const sendRequest = makeSend(showResponses)
 
-      const named = ({ server }: EnsureRequest): TokenGuard | undefined => {
-        const [first, ...others] = managers.servers()
-        if (server !== undefined) return managers.get(server)
+      const guardNamed = ({ server }: EnsureRequest): TokenGuard | undefined => {
+        const [first, ...others] = guards.servers()
+        if (server !== undefined) return guards.get(server)
         return others.length === 0 ? first?.guard : undefined
       }
       const ensure = Effect.fnUntraced(function*(payload: EnsureRequest) {
-        const found = named(payload)
-        if (found === undefined) return yield* Effect.fail(unknownServer)
-        const { provider } = yield* Effect.mapError(narrowed(found, payload), ({ message }) => invalid(message))
+        const guard = guardNamed(payload)
+        if (guard === undefined) return yield* Effect.fail(unknownServer)
+        const { provider } = yield* Effect.mapError(guardFor(guard, payload), ({ message }) => invalid(message))
         return yield* ensureToken(provider, payload.force === true)
       })
       const send = Effect.fnUntraced(function*(payload: SendRequest) {
         const { operation, url } = payload
         if (!operations.includes(operation)) {
-          return yield* Effect.fail(invalid(`operation is one of ${operations.join(", ")}`))
+          return yield* Effect.fail(invalid(`operation must be one of ${operations.join(", ")}`))
         }
-        const header = foreignHeader(payload)
-        if (header !== undefined) return yield* Effect.fail(invalid(`The header ${header} is not the caller's to set`))
-        const found = managers.find(url)
-        if (found === undefined) {
-          return failed("non_retriable", { operation, attempts: 0 }, { message: "The URL is no registered server's" })
+        const header = reservedHeader(payload)
+        if (header !== undefined) return yield* Effect.fail(invalid(`The caller must not set the header ${header}`))
+        const server = guards.find(url)
+        if (server === undefined) {
+          return failed("nonRetryable", { operation, attempts: 0 }, {
+            message: "The URL belongs to no registered server"
+          })
         }
-        const guard = yield* Effect.mapError(narrowed(found.guard, payload), ({ message }) => invalid(message))
-        return yield* sendBy(guard, payload)
+        const guard = yield* Effect.mapError(guardFor(server.guard, payload), ({ message }) => invalid(message))
+        return yield* sendRequest(guard, payload)
       })
       return group.handle("ensure", ({ payload }) => ensure(payload)).handle("send", ({ payload }) => send(payload))
     })

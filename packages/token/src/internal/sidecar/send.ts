@@ -9,11 +9,11 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Outcome, TokenGuard } from "../../TokenGuard.ts"
-import type { Answer, SendRequest, Sent } from "./contract.ts"
+import type { SendOutcome, TokenGuard } from "../../TokenGuard.ts"
+import type { SendRequest, Sent, ServerResponse } from "./contract.ts"
 
-/** Fields that belong to a connection, or that the guard sets itself. */
-const own: ReadonlySet<string> = new Set([
+/** Headers of the connection, and those that the guard sets. */
+const reservedHeaders: ReadonlySet<string> = new Set([
   "authorization",
   "connection",
   "content-length",
@@ -27,38 +27,38 @@ const own: ReadonlySet<string> = new Set([
   "upgrade"
 ])
 
-/** The first header that is not the caller's to set. */
-export const foreignHeader = ({ headers = {} }: SendRequest): string | undefined =>
-  Object.keys(headers).find((name) => own.has(name.toLowerCase()))
+/** The first header that the caller must not set. */
+export const reservedHeader = ({ headers = {} }: SendRequest): string | undefined =>
+  Object.keys(headers).find((name) => reservedHeaders.has(name.toLowerCase()))
 
 const requestOf = ({ body, headers = {}, method, url }: SendRequest): HttpClientRequest.HttpClientRequest => {
-  const bare = HttpClientRequest.make(method)(url, { headers })
+  const request = HttpClientRequest.make(method)(url, { headers })
   return body === undefined
-    ? bare
-    : HttpClientRequest.bodyText(bare, body, bare.headers["content-type"] ?? "text/plain;charset=UTF-8")
+    ? request
+    : HttpClientRequest.bodyText(request, body, request.headers["content-type"] ?? "text/plain;charset=UTF-8")
 }
 
-/** What callers of an API look at; nothing that belongs to this connection or sets a cookie. */
-const shown = ["content-type", "content-language", "etag", "last-modified", "link", "location", "retry-after"]
+/** The response headers that are returned: none of the connection, and no cookies. */
+const returnedHeaders = ["content-type", "content-language", "etag", "last-modified", "link", "location", "retry-after"]
 
-/** As much of a body as is handed on. */
-const maxAnswer = 1_048_576
+/** Upper bound of a returned response body, in bytes. */
+const maxBodyBytes = 1_048_576
 
-/** The whole answer; `undefined` where its body is too long or breaks off. */
-const answerOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<Answer | undefined> =>
+/** The response with its body; `undefined` if the body is too long or breaks off. */
+const readResponse = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<ServerResponse | undefined> =>
   response.stream.pipe(
     Stream.runFoldEffect(
       () => ({ size: 0, chunks: new Array<Uint8Array>() }),
       ({ chunks, size }, chunk) => {
-        if (size + chunk.length > maxAnswer) return Effect.fail("too long")
-        // Not copied: a body may come in a million chunks.
+        if (size + chunk.length > maxBodyBytes) return Effect.fail("too long")
+        // Mutates the array: a body may have a million chunks.
         chunks.push(chunk)
         return Effect.succeed({ size: size + chunk.length, chunks })
       }
     ),
     Effect.map(({ chunks }) => ({
       status: response.status,
-      headers: Object.fromEntries(shown.flatMap((name) => {
+      headers: Object.fromEntries(returnedHeaders.flatMap((name) => {
         const value = response.headers[name]
         return value === undefined ? [] : [[name, value]]
       })),
@@ -72,60 +72,60 @@ const textOf = (chunks: ReadonlyArray<Uint8Array>): string => {
   return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode()
 }
 
-/** Whole seconds, as the server or the circuit says it; what is no proper value is left out. */
-const retryAfterOf = ({ error, response }: Outcome, now: number): Record<string, string> => {
-  const asked = error instanceof Breaker.CircuitOpen
+/** A `Retry-After` header in whole seconds, from the server's response or the circuit; none without a valid value. */
+const retryAfterHeader = ({ error, response }: SendOutcome, now: number): Record<string, string> => {
+  const retryAfter = error instanceof Breaker.CircuitOpen
     ? error.retryAfter
     : RetryAfter.parse(response?.headers["retry-after"], now)
-  const seconds = asked === undefined ? 0 : Math.ceil(Duration.toSeconds(asked))
+  const seconds = retryAfter === undefined ? 0 : Math.ceil(Duration.toSeconds(retryAfter))
   return seconds > 0 && Number.isSafeInteger(seconds) ? { "retry-after": String(seconds) } : {}
 }
 
 const failures = {
-  unauthorized: [401, "unauthorized", "No valid token was to be had, or the server refused it after a refresh"],
-  exhausted: [429, "retry_budget_spent", "The request went on failing until its attempts or its time were spent"],
-  non_retriable: [500, "non_retriable", "The request failed in a way that repeating it does not mend"]
+  unauthorized: [401, "unauthorized", "No valid token could be acquired, or the server rejected it after a refresh"],
+  exhausted: [429, "retry_budget_spent", "The request failed until its attempts, time or budget ran out"],
+  nonRetryable: [500, "non_retriable", "The request failed in a way that a retry cannot fix"]
 } as const
 
-/** A request that was not carried out, as the contract has it. */
+/** The response for a failed request, encoded as the API schema says. */
 export const failed = (
   kind: keyof typeof failures,
   sent: { readonly operation: string; readonly attempts: number },
   options: { readonly message?: string; readonly headers?: Record<string, string> } = {}
 ): HttpServerResponse.HttpServerResponse => {
-  const [status, error_code, message] = failures[kind]
+  const [status, errorCode, message] = failures[kind]
   const { attempts, operation } = sent
   return HttpServerResponse.jsonUnsafe(
-    { error_code, message: options.message ?? message, operation, attempts },
+    { error_code: errorCode, message: options.message ?? message, operation, attempts },
     { status, ...(options.headers === undefined ? undefined : { headers: options.headers }) }
   )
 }
 
-/** Sends a request by the guard of the server that it is for. */
-export const makeSend = (isShown: boolean) =>
+/** Sends a request with the guard of its server. */
+export const makeSend = (showResponses: boolean) =>
   Effect.fnUntraced(function*(
     guard: TokenGuard,
     input: SendRequest
   ): Effect.fn.Return<Sent | HttpServerResponse.HttpServerResponse> {
     const { operation } = input
-    const dispatch = yield* Effect.result(guard.dispatch)
-    if (Result.isFailure(dispatch)) {
-      return failed("unauthorized", { operation, attempts: 0 }, { message: dispatch.failure.message })
+    const result = yield* Effect.result(guard.send(operation, requestOf(input)))
+    if (Result.isFailure(result)) {
+      return failed("unauthorized", { operation, attempts: 0 }, { message: result.failure.message })
     }
-    const outcome = yield* dispatch.success.send(operation, requestOf(input))
+    const outcome = result.success
     const { attempts, error, kind, response } = outcome
     if (kind !== "success" && kind !== "forwarded") {
       if (response !== undefined) yield* HttpRetry.discard(response)
-      const headers = kind === "exhausted" ? retryAfterOf(outcome, yield* Clock.currentTimeMillis) : {}
+      const headers = kind === "exhausted" ? retryAfterHeader(outcome, yield* Clock.currentTimeMillis) : {}
       const message = error !== undefined && "code" in error ? { message: error.message } : undefined
       return failed(kind, outcome, { ...message, headers })
     }
-    const final_status = kind === "success" ? "success" : "forwarded_to_caller"
-    const sent: Sent = { operation, attempts, final_status }
+    const finalStatus = kind === "success" ? "success" : "forwarded_to_caller"
+    const sent: Sent = { operation, attempts, finalStatus }
     if (response === undefined) return sent
-    if (!isShown) return yield* Effect.as(HttpRetry.discard(response), sent)
-    const answer = yield* answerOf(response)
-    return answer === undefined
-      ? failed("non_retriable", outcome, { message: "The answer is too long, or broke off" })
-      : { ...sent, response: answer }
+    if (!showResponses) return yield* Effect.as(HttpRetry.discard(response), sent)
+    const received = yield* readResponse(response)
+    return received === undefined
+      ? failed("nonRetryable", outcome, { message: "The response body is too long or incomplete" })
+      : { ...sent, response: received }
   })

@@ -1,11 +1,12 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import { base64url } from "jose"
 
-/** A module of the platform's, reached without an import, so that this file loads everywhere. */
+/** A built-in module of the platform, obtained without an import, so that this file loads on every platform. */
 export const builtin = (name: string): unknown =>
   Result.getOrUndefined(Result.try((): unknown => globalThis.process?.getBuiltinModule?.(name)))
 
-/** SHA-256 of a text in base64url, at once. */
+/** Returns the SHA-256 of a text in base64url, synchronously. */
 export type HashText = (text: string) => string
 
 /** Node's one-shot hash (Node 20.12), which Bun, Deno and workerd have too. */
@@ -19,30 +20,54 @@ export const hashOf = (module: unknown): HashText | undefined => {
   return (text) => hash("sha256", text, "base64url")
 }
 
-/** Bytes that tell themselves in base64url, as Node's do. */
+/** Bytes that convert to base64url, as Node's `Buffer` does. */
 interface Bytes extends Uint8Array<ArrayBuffer> {
   toString(encoding?: "base64url"): string
 }
 
-/** Makes bytes of a text, as Node's `Buffer` does: several times as fast as what the web has for it. */
+/** Converts text to bytes, as Node's `Buffer` does: several times as fast as the web's equivalents. */
 export interface MakeBytes {
   from(text: string, encoding?: "base64url"): Bytes
 }
 
 const isMakeBytes = (u: unknown): u is MakeBytes => Predicate.hasProperty(u, "from") && Predicate.isFunction(u.from)
 
-/** The bytes of a buffer module; `undefined` where there is none. */
+/** `Buffer` of a buffer module; `undefined` where there is none. */
 export const bytesOf = (module: unknown): MakeBytes | undefined =>
   Predicate.hasProperty(module, "Buffer") && isMakeBytes(module.Buffer) ? module.Buffer : undefined
 
 /** The hash of this platform. */
 export const hashText: HashText | undefined = hashOf(builtin("node:crypto"))
-/** The bytes of this platform. */
+/** `Buffer` of this platform. */
 export const makeBytes: MakeBytes | undefined = bytesOf(builtin("node:buffer"))
 
 const encoder = new TextEncoder()
 
-/** The bytes of a text in UTF-8, by the platform's bytes or as the web makes them. */
+/** Encodes text as UTF-8, with `Buffer` or with web APIs. */
 export const encoderOf = (platform: MakeBytes | undefined): (text: string) => Uint8Array<ArrayBuffer> =>
   platform === undefined ? (text) => encoder.encode(text) : (text) => platform.from(text)
+
+/** Encodes text as UTF-8. */
 export const encodeText = encoderOf(makeBytes)
+
+/** Decodes base64url; `undefined` for text that is not canonical base64url. */
+export type DecodeBase64url = (text: string) => Uint8Array<ArrayBuffer> | undefined
+
+const decodeWeb: DecodeBase64url = (text) => {
+  const bytes = Result.getOrUndefined(Result.try(() => new Uint8Array(base64url.decode(text))))
+  return bytes !== undefined && base64url.encode(bytes) === text ? bytes : undefined
+}
+
+/** Decodes with `Buffer` or with web APIs. */
+export const decoderOf = (platform: MakeBytes | undefined): DecodeBase64url =>
+  platform === undefined ? decodeWeb : (text) => {
+    const bytes = platform.from(text, "base64url")
+    return bytes.toString("base64url") === text ? bytes : undefined
+  }
+
+/**
+ * Decodes canonical base64url: no padding, no white space, no unused bits set. Decoders are lenient about these, so that
+ * one signature would have many spellings (RFC 7515, 2; RFC 4648, 3.5). Therefore the bytes are encoded again and compared
+ * with the text.
+ */
+export const decodeCanonical: DecodeBase64url = decoderOf(makeBytes)

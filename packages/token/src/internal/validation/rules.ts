@@ -1,12 +1,14 @@
 import * as Duration from "effect/Duration"
-import { issuersOf, type Profile, type ValidationPolicy } from "../../ValidationPolicy.ts"
+import type { Profile, ValidationPolicy } from "../../ValidationPolicy.ts"
+import { expandIssuer } from "./issuers.ts"
 
-/** An issuer that is trusted: what the key source knows it as, and what a key may say of its own issuer. */
+/** A trusted issuer. */
 export interface TrustedIssuer {
+  /** The issuer's name in the key source: the issuer itself, or its template. A key may name it as its own issuer too. */
   readonly keysOf: string
 }
 
-/** A policy in the form in which tokens are held against it. */
+/** A policy compiled for checking tokens. */
 export interface Rules {
   readonly policy: ValidationPolicy
   readonly issuers: ReadonlyMap<string, TrustedIssuer>
@@ -15,13 +17,13 @@ export interface Rules {
   readonly types: ReadonlySet<string>
   readonly requireType: boolean
   readonly requiredClaims: ReadonlyArray<string>
-  /** Milliseconds. */
+  /** The clock tolerance in milliseconds. */
   readonly tolerance: number
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly maxAge: number | undefined
 }
 
-/** What a profile asks for beside `iss`, `aud` and `exp`, which every token has to have. */
+/** What a profile requires in addition to `iss`, `aud` and `exp`, which every token must have. */
 const profiles: Record<
   Profile,
   { readonly type: string; readonly requireType: boolean; readonly claims: ReadonlyArray<string> }
@@ -31,22 +33,22 @@ const profiles: Record<
   idToken: { type: "JWT", requireType: false, claims: ["sub", "iat"] }
 }
 
-/** Media types have no case, which is one of ASCII alone; and `application/` may be left out (RFC 7515, 4.1.9). */
+/** A media type in lower case (of ASCII alone), and without `application/`, which may be omitted (RFC 7515, 4.1.9). */
 export const normalizedType = (type: string): string =>
   type.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/^application\/(?=[^/]*$)/, "")
 
-const trusted = ({ issuers }: ValidationPolicy): ReadonlyMap<string, TrustedIssuer> =>
+const trustedIssuers = ({ issuers }: ValidationPolicy): ReadonlyMap<string, TrustedIssuer> =>
   new Map(issuers.flatMap((issuer) => {
     const keysOf = typeof issuer === "string" ? issuer : issuer.template
-    return issuersOf(issuer).map((name): readonly [string, TrustedIssuer] => [name, { keysOf }])
+    return expandIssuer(issuer).map((name): readonly [string, TrustedIssuer] => [name, { keysOf }])
   }))
 
-/** Made once for a validator. */
-export const rulesOf = (policy: ValidationPolicy): Rules => {
+/** Compiles a policy, once per validator. */
+export const compileRules = (policy: ValidationPolicy): Rules => {
   const profile = profiles[policy.profile]
   return {
     policy,
-    issuers: trusted(policy),
+    issuers: trustedIssuers(policy),
     audiences: new Set(policy.audiences),
     algorithms: new Set(policy.algorithms),
     types: new Set((policy.types ?? [profile.type]).map(normalizedType)),

@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 import * as Predicate from "effect/Predicate"
 
-/** Whether a signature over bytes is one of a key's, by an algorithm that the key was imported for. */
+/** Verifies a signature over bytes with a key, by an algorithm that the key was imported for. */
 export type VerifySignature = (
   alg: string,
   key: CryptoKey,
@@ -11,20 +11,20 @@ export type VerifySignature = (
 
 type Parameters = AlgorithmIdentifier | RsaPssParams | EcdsaParams
 
-/** What WebCrypto does for an algorithm, and what of the key it would not look at: its hash, or its curve. */
+/** The parameters of WebCrypto for an algorithm, and the property of a key that WebCrypto does not check: hash or curve. */
 interface Method {
-  readonly how: Parameters
+  readonly parameters: Parameters
   readonly hash?: string
   readonly curve?: string
 }
 
-const rsa = (hash: string): Method => ({ how: "RSASSA-PKCS1-v1_5", hash })
-const pss = (hash: string, saltLength: number): Method => ({ how: { name: "RSA-PSS", saltLength }, hash })
-const ecdsa = (hash: string, curve: string): Method => ({ how: { name: "ECDSA", hash }, curve })
-const ed25519: Method = { how: "Ed25519" }
-const hmac = (hash: string): Method => ({ how: "HMAC", hash })
+const rsa = (hash: string): Method => ({ parameters: "RSASSA-PKCS1-v1_5", hash })
+const pss = (hash: string, saltLength: number): Method => ({ parameters: { name: "RSA-PSS", saltLength }, hash })
+const ecdsa = (hash: string, curve: string): Method => ({ parameters: { name: "ECDSA", hash }, curve })
+const ed25519: Method = { parameters: "Ed25519" }
+const hmac = (hash: string): Method => ({ parameters: "HMAC", hash })
 
-/** Every algorithm (RFC 7518, 3.1; RFC 8037, 3.1). */
+/** All algorithms (RFC 7518, 3.1; RFC 8037, 3.1). */
 const methods: ReadonlyMap<string, Method> = new Map([
   ["RS256", rsa("SHA-256")],
   ["RS384", rsa("SHA-384")],
@@ -42,28 +42,28 @@ const methods: ReadonlyMap<string, Method> = new Map([
   ["HS512", hmac("SHA-512")]
 ])
 
-/** The hash or curve of a key; its kind WebCrypto looks at itself. */
-const isOf = ({ algorithm }: CryptoKey, { curve, hash }: Method): boolean =>
+/** Whether a key has the hash or curve of a method. WebCrypto checks the key's type itself. */
+const matches = ({ algorithm }: CryptoKey, { curve, hash }: Method): boolean =>
   (curve === undefined || (Predicate.hasProperty(algorithm, "namedCurve") && algorithm.namedCurve === curve)) &&
   (hash === undefined ||
     (Predicate.hasProperty(algorithm, "hash") && Predicate.hasProperty(algorithm.hash, "name") &&
       algorithm.hash.name === hash))
 
 /**
- * Verifies with WebCrypto, whose work runs on other threads. Whatever the source of a key says of it, it verifies the one
- * algorithm that it was imported for (RFC 8725, 3.1).
+ * Verifies with WebCrypto, whose work runs on other threads. A key verifies only the algorithm that it was imported for,
+ * whatever its source says (RFC 8725, 3.1).
  */
 const verifyWithWebCrypto: VerifySignature = async (alg, key, signature, signed) => {
   const method = methods.get(alg)
-  if (method === undefined || !isOf(key, method)) return false
+  if (method === undefined || !matches(key, method)) return false
   try {
-    return await crypto.subtle.verify(method.how, key, signature, signed)
+    return await crypto.subtle.verify(method.parameters, key, signature, signed)
   } catch {
     return false
   }
 }
 
-/** How signatures are verified: tests in virtual time have it answer without threads. */
+/** How signatures are verified. Tests in virtual time replace it with an implementation that uses no threads. */
 export const SignatureVerifier = Context.Reference<VerifySignature>("@keelson/token/internal/SignatureVerifier", {
   defaultValue: () => verifyWithWebCrypto
 })

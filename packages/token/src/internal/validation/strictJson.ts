@@ -1,22 +1,22 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import type { Problem } from "../../TokenError.ts"
+import type * as TokenError from "../../TokenError.ts"
 
-/** What a JSON object may have at most. */
+/** Upper bounds of a JSON object. */
 export interface JsonLimits {
-  /** Levels, the object itself being the first. */
+  /** Levels of nesting; the object itself is the first. */
   readonly maxDepth: number
-  /** Members of all objects together. Elements of lists are bounded by the size of the token alone. */
+  /** Members of all objects together. Elements of arrays are bounded by the size of the token alone. */
   readonly maxMembers: number
 }
 
-/** An object as JSON has it. Its prototype's members are none of its own: ask with `Object.hasOwn`, or read by `own`. */
+/** A JSON object. Its prototype has members too: read members with `own`. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** A member of an object itself; `undefined` for what it would inherit. */
+/** An own member of an object; `undefined` for an inherited one. */
 export const own = (object: JsonObject, name: string): unknown => Object.hasOwn(object, name) ? object[name] : undefined
 
-/** A leading byte order mark is kept, so that it is refused: it is no JSON (RFC 8259, 8.1). */
+/** Keeps a leading byte order mark, which `JSON.parse` then rejects (RFC 8259, 8.1). */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 const quote = 0x22
@@ -27,14 +27,14 @@ const closeBracket = 0x5D
 const openBrace = 0x7B
 const closeBrace = 0x7D
 
-/** Whether a quote belongs to the string that it stands in: an odd number of backslashes is before it. */
+/** Whether a quote is escaped: preceded by an odd number of backslashes. */
 const isEscaped = (text: string, at: number): boolean => {
   let first = at
   while (text.charCodeAt(first - 1) === backslash) first--
   return (at - first) % 2 === 1
 }
 
-/** Where a string ends whose opening quote is at a place; the end of the text for one that does not. */
+/** The index of the quote that closes a string; the end of the text for an unterminated string. */
 const endOfString = (text: string, open: number): number => {
   let close = text.indexOf("\"", open + 1)
   while (close !== -1 && isEscaped(text, close)) close = text.indexOf("\"", close + 1)
@@ -42,10 +42,13 @@ const endOfString = (text: string, open: number): number => {
 }
 
 /**
- * How many members are written in a text that may be JSON: the colons outside of strings. Or what is too much in it, which
- * is known before a tree is made: making one of thousands of levels costs as much as many signature checks.
+ * Counts the members written in a text that may be JSON: the colons outside of strings. Fails where a limit is exceeded,
+ * before the text is parsed: parsing thousands of levels costs as much as many signature checks.
  */
-const writtenMembers = (text: string, { maxDepth, maxMembers }: JsonLimits): Result.Result<number, Problem> => {
+const countWrittenMembers = (
+  text: string,
+  { maxDepth, maxMembers }: JsonLimits
+): Result.Result<number, TokenError.Problem> => {
   let count = 0
   let depth = 0
   for (let at = 0; at < text.length; at++) {
@@ -60,44 +63,44 @@ const writtenMembers = (text: string, { maxDepth, maxMembers }: JsonLimits): Res
   return Result.succeed(count)
 }
 
-/** What was counted of a tree. */
-interface Count {
+/** Totals of a parsed tree. */
+interface Totals {
   members: number
-  /** Bytes in memory beside those of its text, as estimated. */
+  /** Estimated bytes in memory, without the characters of its text. */
   bytes: number
 }
 
 /**
- * Measured, with the copy that a claims schema makes: what an object or list takes, each member and each element of them,
- * and a string beside its characters. Members take most where their names are found in no other token.
+ * Measured bytes, including the copy that a claims schema makes: of an object or array, of each member and each element,
+ * and of a string without its characters. Members take the most where their names occur in no other token.
  */
 const containerBytes = 64
 const memberBytes = 112
 const elementBytes = 32
 const stringBytes = 32
 
-/** Walks a tree that is within the limits. */
-const measure = (node: object, count: Count): Problem | undefined => {
+/** Adds up the members and bytes of a tree that is within the limits. */
+const addTotals = (node: object, totals: Totals): TokenError.Problem | undefined => {
   const children: ReadonlyArray<unknown> = Object.values(node)
-  const isList = Array.isArray(node)
-  if (!isList) count.members += children.length
-  count.bytes += containerBytes + (isList ? elementBytes : memberBytes) * children.length
+  const isArray = Array.isArray(node)
+  if (!isArray) totals.members += children.length
+  totals.bytes += containerBytes + (isArray ? elementBytes : memberBytes) * children.length
   for (const child of children) {
-    if (typeof child === "string") count.bytes += stringBytes
+    if (typeof child === "string") totals.bytes += stringBytes
     else if (typeof child === "number") {
       if (!Number.isFinite(child)) return "number"
     } else if (typeof child === "object" && child !== null) {
-      const problem = measure(child, count)
+      const problem = addTotals(child, totals)
       if (problem !== undefined) return problem
     }
   }
   return undefined
 }
 
-/** Half a surrogate pair comes of an escape alone: UTF-8 has none. */
+/** An unpaired surrogate can only come from an escape: UTF-8 has none. */
 const surrogateEscape = /\\u[dD][89a-fA-F]/
 
-/** Whether all texts of a tree, names too, are Unicode: as UTF-8, halves of surrogate pairs are all one (RFC 7493, 2.1). */
+/** Whether all strings and names of a tree are well-formed Unicode: in UTF-8, unpaired surrogates are all alike (RFC 7493, 2.1). */
 const isWellFormed = (node: unknown): boolean => {
   if (typeof node === "string") return node.isWellFormed()
   if (typeof node !== "object" || node === null) return true
@@ -112,37 +115,38 @@ const parse = (text: string): unknown => {
   }
 }
 
-/** An object, and about how many bytes it takes in memory. */
+/** An object, and its estimated bytes in memory. */
 export interface Json {
   readonly object: JsonObject
   readonly bytes: number
 }
 
 /**
- * One JSON object of UTF-8 bytes, within limits, no member twice, all of its numbers finite and its texts Unicode.
+ * Parses UTF-8 bytes as one JSON object, within limits, without duplicate members, with finite numbers and well-formed
+ * strings.
  *
- * `JSON.parse` keeps the last of two members with one name, where others keep the first. So as many members have to be in
- * the object as were written: two that became one are missing, however they were spelt.
+ * `JSON.parse` keeps the last of two members with the same name, where other parsers keep the first. Therefore the object
+ * must have as many members as were written: a duplicate is missing, however its name was spelled.
  *
  * @see RFC 7515, 4; RFC 7519, 4; RFC 8725, 2.4
  */
-export const parseObject = (bytes: Uint8Array, limits: JsonLimits): Result.Result<Json, Problem> => {
+export const parseObject = (bytes: Uint8Array, limits: JsonLimits): Result.Result<Json, TokenError.Problem> => {
   let text: string
   try {
     text = utf8.decode(bytes)
   } catch {
     return Result.fail("encoding")
   }
-  const written = writtenMembers(text, limits)
+  const written = countWrittenMembers(text, limits)
   if (Result.isFailure(written)) return Result.fail(written.failure)
   const tree = parse(text)
   if (!Predicate.isObject(tree)) return Result.fail("json")
-  const count: Count = { members: 0, bytes: 0 }
-  const problem = measure(tree, count)
+  const totals: Totals = { members: 0, bytes: 0 }
+  const problem = addTotals(tree, totals)
   if (problem !== undefined) return Result.fail(problem)
   if (surrogateEscape.test(text) && !isWellFormed(tree)) return Result.fail("encoding")
-  if (count.members !== written.success) return Result.fail("duplicate")
-  // Characters beyond ASCII take two bytes each, and so may those beside them.
+  if (totals.members !== written.success) return Result.fail("duplicate")
+  // A string with any character beyond ASCII may take two bytes for each of its characters.
   const width = text.length === bytes.length ? 1 : 2
-  return Result.succeed({ object: tree, bytes: count.bytes + width * text.length })
+  return Result.succeed({ object: tree, bytes: totals.bytes + width * text.length })
 }

@@ -3,108 +3,112 @@ import type * as KeySource from "@keelson/jwks/KeySource"
 import type * as Clock from "effect/Clock"
 import type * as Exit from "effect/Exit"
 import { LRUCache } from "lru-cache"
-import type { Registered } from "../../Claims.ts"
-import type { Reason } from "../../TokenError.ts"
-import type { JsonObject } from "./strictJson.ts"
-import type { Window } from "./timeChecks.ts"
+import type * as TokenError from "../../TokenError.ts"
+import type { TokenClaims, ValidityWindow } from "./checks.ts"
 
-/** A token whose signature was good and whose claims have the right shape; whether it may be used now is asked each time. */
-export interface Entry<A> {
-  /** The result, as an exit that is made once: a hit allocates nothing. */
+/** A token with a valid signature and decoded claims. Whether it may be used now is checked on every use. */
+export interface VerifiedToken<A> extends TokenClaims {
+  /** The result, as an exit that is made once: a cache hit allocates nothing. */
   readonly exit: Exit.Exit<A>
   readonly value: A
-  readonly registered: Registered
-  readonly members: JsonObject
   readonly alg: string
   readonly trust: KeySource.KeyTrust
-  /** Which of the keys that were to be tried verified it, from 1. */
+  /** Which of the candidate keys verified it, counted from 1. */
   readonly key: { readonly place: number; readonly candidates: number }
-  readonly window: Window
-  /** The monotonic nanosecond at which it ends: a wall clock that is set back does not make a token live longer. */
+  readonly window: ValidityWindow
+  /** The monotonic nanosecond at which it ends: setting the wall clock back does not prolong a token's life. */
   readonly endsAt: bigint
-  /** Bytes in memory, as estimated. */
+  /** Estimated bytes in memory. */
   readonly size: number
 }
 
-/** A token that was refused after its signature had been looked at. */
-interface Refusal {
-  readonly reason: Reason
+/** A token that was rejected after its signature had been checked. */
+interface RejectedToken {
+  readonly reason: TokenError.Reason
   readonly trusts: ReadonlyArray<KeySource.KeyTrust>
   readonly until: Instant.Instant
-  readonly isStillSo: StillRefused
+  readonly isStillRejected: StillRejected
 }
 
-/** Whether a token is refused for the same reason at another time, in milliseconds since 1970. */
-export type StillRefused = (now: number) => boolean
+/** Whether a token is rejected for the same reason at another time, in milliseconds since 1970. */
+export type StillRejected = (now: number) => boolean
 
 export interface CacheLimits {
   readonly maxEntries: number
   readonly maxBytes: number
 }
 
-const maxRefusals = 1000
-const refusalMillis = 10_000
+const maxRejected = 1000
+const rejectedMillis = 10_000
 
 /**
- * Verified tokens of one validator, by the hash of the token. The cache is the validator's own, so that an entry can't be
- * found under another policy, claims schema or key source; and each entry holds on to the trust in the key that verified
- * it.
+ * The verified tokens of one validator, by the hash of the token. Each validator has its own cache, so that no entry is
+ * used under another policy, claims schema or key source. Each entry references the trust in the key that verified it.
+ *
+ * Rejected tokens are kept for 10 seconds, in an LRU cache of their own.
  */
 export class TokenCache<A> {
-  readonly #entries: LRUCache<string, Entry<A>>
-  readonly #refusals = new LRUCache<string, Refusal>({ max: maxRefusals })
+  readonly #verified: LRUCache<string, VerifiedToken<A>>
+  readonly #rejected = new LRUCache<string, RejectedToken>({ max: maxRejected })
 
   constructor({ maxBytes, maxEntries }: CacheLimits) {
-    this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: ({ size }) => size })
+    this.#verified = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: ({ size }) => size })
   }
 
+  /** The number of verified tokens. */
   get entries(): number {
-    return this.#entries.size
+    return this.#verified.size
   }
+  /** The estimated bytes of the verified tokens. */
   get bytes(): number {
-    return this.#entries.calculatedSize
+    return this.#verified.calculatedSize
   }
 
-  /** An entry that may be used now. One that may not goes at once. */
-  get(hash: string, clock: Clock.Clock): Entry<A> | undefined {
-    const entry = this.#entries.get(hash)
-    if (entry === undefined) return undefined
-    if (isUsable(entry, clock)) return entry
-    this.#entries.delete(hash)
+  /** Returns a verified token that may be used now, and deletes one that may not. */
+  get(hash: string, clock: Clock.Clock): VerifiedToken<A> | undefined {
+    const verified = this.#verified.get(hash)
+    if (verified === undefined) return undefined
+    if (isUsable(verified, clock)) return verified
+    this.#verified.delete(hash)
     return undefined
   }
-  set(hash: string, entry: Entry<A>): void {
-    this.#entries.set(hash, entry)
+  set(hash: string, verified: VerifiedToken<A>): void {
+    this.#verified.set(hash, verified)
   }
 
-  /** Why a token was refused a moment ago, by keys that have not changed since. */
-  refusal(hash: string, clock: Clock.Clock): Reason | undefined {
-    const refusal = this.#refusals.get(hash)
-    if (refusal === undefined) return undefined
-    const isGood = !Instant.hasCome(refusal.until, clock) && refusal.isStillSo(clock.currentTimeMillisUnsafe()) &&
-      refusal.trusts.every((trust) => trust.holds(clock))
-    if (isGood) return refusal.reason
-    this.#refusals.delete(hash)
+  /** Returns why a token was rejected a moment ago, unless a key that was tried has changed since. */
+  rejection(hash: string, clock: Clock.Clock): TokenError.Reason | undefined {
+    const rejected = this.#rejected.get(hash)
+    if (rejected === undefined) return undefined
+    const isValid = !Instant.hasCome(rejected.until, clock) &&
+      rejected.isStillRejected(clock.currentTimeMillisUnsafe()) &&
+      rejected.trusts.every((trust) => trust.holds(clock))
+    if (isValid) return rejected.reason
+    this.#rejected.delete(hash)
     return undefined
   }
-  refuse(
+  reject(
     hash: string,
-    reason: Reason,
+    reason: TokenError.Reason,
     trusts: ReadonlyArray<KeySource.KeyTrust>,
     clock: Clock.Clock,
-    isStillSo: StillRefused
+    isStillRejected: StillRejected
   ): void {
-    this.#refusals.set(hash, { reason, trusts, isStillSo, until: Instant.after(Instant.now(clock), refusalMillis) })
+    const until = Instant.after(Instant.now(clock), rejectedMillis)
+    this.#rejected.set(hash, { reason, trusts, isStillRejected, until })
   }
 
   clear(): void {
-    this.#entries.clear()
-    this.#refusals.clear()
+    this.#verified.clear()
+    this.#rejected.clear()
   }
 }
 
-/** Time on both clocks, and the trust in the key. */
-export const isUsable = ({ endsAt, trust, window }: Entry<unknown>, clock: Clock.Clock): boolean => {
+/** Whether a token is within its window on both clocks, and its key still trusted. */
+export const isUsable = (
+  { endsAt, trust, window }: VerifiedToken<unknown>,
+  clock: Clock.Clock
+): boolean => {
   const wall = clock.currentTimeMillisUnsafe()
   return wall >= window.begins && wall < window.ends && clock.monotonicTimeNanosUnsafe() < endsAt && trust.holds(clock)
 }

@@ -1,0 +1,28 @@
+/** The error of a call that a circuit breaker rejected. */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import { code } from "../../ErrorCode.ts"
+import { errorBody } from "../errors/errorBody.ts"
+
+/**
+ * A circuit breaker rejected a call without making it (`CIRCUIT_OPEN`): the circuit is open, or half-open while its one
+ * probe runs.
+ */
+export class CircuitOpen extends errorBody(
+  Schema.TaggedError<CircuitOpen>("@keelson/core/CircuitOpen")("CircuitOpen", {
+    code: code("CIRCUIT_OPEN"),
+    /** The breaker's name. */
+    server: Schema.String,
+    state: Schema.Literals(["OPEN", "HALF_OPEN"]),
+    /** How long until a call may be admitted again; zero while a probe runs. */
+    retryAfter: Schema.Duration
+  })
+) {
+  override readonly name = "CircuitOpen"
+  override get message(): string {
+    return `Circuit breaker is ${this.state}`
+  }
+  get details() {
+    return { server: this.server, state: this.state, retry_after_ms: Math.round(Duration.toMillis(this.retryAfter)) }
+  }
+}

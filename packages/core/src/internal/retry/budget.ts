@@ -1,0 +1,58 @@
+import * as Duration from "effect/Duration"
+import type { Options, Policy, RetryBudget } from "../../RetryBudget.ts"
+
+/** Whether a value is a budget, and not the options of one. */
+export const isRetryBudget = (u: RetryBudget | Options): u is RetryBudget => "reserve" in u
+
+/** The number of slices that the window is counted in. */
+const slices = 10
+
+/** Makes a budget of a checked policy. */
+export const fromPolicy = (policy: Policy): RetryBudget => {
+  const width = Duration.toNanosUnsafe(policy.window) / BigInt(slices)
+  const floor = policy.minPerSecond * Duration.toSeconds(policy.window)
+  // One slice more than the window: a withdrawal counts for at least the window, a deposit for at most the window.
+  const size = slices + 1
+  const deposits = new Float64Array(size)
+  const withdrawals = new Float64Array(size)
+  let current = 0
+
+  const advance = (now: bigint): void => {
+    const slice = Number(now / width)
+    // Counts steps, since a number from a broken clock may be too large for `+ 1` to change it.
+    const steps = Math.min(slice - current, size)
+    for (let step = 1; step <= steps; step++) {
+      const slot = (current + step) % size
+      deposits[slot] = 0
+      withdrawals[slot] = 0
+    }
+    if (slice > current) current = slice
+  }
+  const available = (now: bigint): number => {
+    advance(now)
+    const oldest = (current + 1) % size
+    let deposited = 0
+    let withdrawn = 0
+    for (let slot = 0; slot < size; slot++) {
+      if (slot !== oldest) deposited += deposits[slot]!
+      withdrawn += withdrawals[slot]!
+    }
+    return Math.max(0, Math.floor(floor + deposited * policy.ratio - withdrawn))
+  }
+  return {
+    policy,
+    deposit(now) {
+      advance(now)
+      deposits[current % size]!++
+    },
+    reserve(now) {
+      if (available(now) < 1) return undefined
+      withdrawals[current % size]!++
+      return current
+    },
+    refund(reservation) {
+      if (current - reservation < size) withdrawals[reservation % size]!--
+    },
+    available
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Finds the token of a request: in the header `Authorization`, in a query parameter or in a cookie.
+ *
+ * @see RFC 6750, 2
+ */
+import * as Predicate from "effect/Predicate"
+import type { RequestHead } from "./requestHead.ts"
+
+/** The token of a request, or why there is none to validate. */
+export type RequestToken =
+  | { readonly _tag: "None" }
+  | { readonly _tag: "Token"; readonly source: "header" | "query" | "cookie"; readonly text: string }
+  /** `problem` is shown to the caller, in characters that RFC 6750, 3 allows. */
+  | { readonly _tag: "Invalid"; readonly problem: string }
+  | { readonly _tag: "OtherOrigin" }
+
+const none: RequestToken = { _tag: "None" }
+export const malformed: RequestToken = { _tag: "Invalid", problem: "The access token is malformed" }
+export const several: RequestToken = { _tag: "Invalid", problem: "The request has more than one access token" }
+export const notGet: RequestToken = {
+  _tag: "Invalid",
+  problem: "An access token in the query is only allowed with GET"
+}
+const otherOrigin: RequestToken = { _tag: "OtherOrigin" }
+
+const schemeName = /^[!#$%&'*+.^_`|~\w-]+$/
+const b64token = /^[\w.~+/-]+=*$/
+
+/** Whether a text has the syntax of a bearer token: RFC 6750, 2.1. */
+const isBearerToken = (text: string): boolean => b64token.test(text)
+
+/** Whether `Authorization` is repeated: Node keeps the first value, and lists all of them in `rawHeaders`. */
+const isRepeated = (source: object): boolean => {
+  if (!Predicate.hasProperty(source, "rawHeaders") || !Array.isArray(source.rawHeaders)) return false
+  let times = 0
+  for (let index = 0; index < source.rawHeaders.length; index += 2) {
+    const name: unknown = source.rawHeaders[index]
+    if (Predicate.isString(name) && name.length === 13 && name.toLowerCase() === "authorization") times++
+  }
+  return times > 1
+}
+
+/** Scheme and credentials are separated by spaces: RFC 9110, 11.4. */
+const fromCredentials = (value: string): RequestToken => {
+  const space = value.indexOf(" ")
+  const scheme = space < 0 ? value : value.slice(0, space)
+  if (!schemeName.test(scheme)) return malformed
+  // Another scheme is not a malformed token: the caller did not know which scheme to use (RFC 6750, 3.1).
+  if (scheme.toLowerCase() !== "bearer") return none
+  const text = space < 0 ? "" : value.slice(space).replace(/^ +/, "")
+  return isBearerToken(text) ? { _tag: "Token", source: "header", text } : malformed
+}
+
+/** The token in `Authorization: Bearer`. Other servers than Node's join repeated headers with commas, which no token has. */
+const fromHeader = ({ headers, source }: RequestHead): RequestToken => {
+  const value = headers["authorization"]
+  if (value === undefined) return none
+  if (isRepeated(source)) return several
+  return value === "" ? none : fromCredentials(value)
+}
+
+const parametersOf = (url: string, name: string): ReadonlyArray<string> => {
+  const start = url.indexOf("?")
+  return start < 0 ? [] : new URLSearchParams(url.slice(start).replace(/#.*$/s, "")).getAll(name)
+}
+
+/** Whether the URL has the parameter, with any value. */
+export const hasParameter = ({ url }: RequestHead, name: string): boolean => parametersOf(url, name).length > 0
+
+/**
+ * The token in a parameter of the URL. Only with GET: requests with a body can send the token there.
+ *
+ * @see RFC 6750, 2.3
+ */
+const fromQuery = ({ method, url }: RequestHead, name: string): RequestToken => {
+  const [text, second] = parametersOf(url, name)
+  if (text === undefined) return none
+  if (second !== undefined) return several
+  if (method !== "GET") return notGet
+  return isBearerToken(text) ? { _tag: "Token", source: "query", text } : malformed
+}
+
+/** The cookie that may contain the token, and the origins whose pages may send it. */
+interface CookieSource {
+  readonly name: string
+  readonly origins: ReadonlyArray<string>
+}
+
+/**
+ * All values of a cookie. Two cookies with the same name mean that one was set for a parent domain or another path; which one
+ * is meant is ambiguous.
+ */
+const cookiesOf = (header: string | undefined, name: string): ReadonlyArray<string> =>
+  (header ?? "").split(";").flatMap((pair) => {
+    const equals = pair.indexOf("=")
+    return equals >= 0 && pair.slice(0, equals).trim() === name ? [pair.slice(equals + 1).trim()] : []
+  })
+
+const safeMethods = new Set(["GET", "HEAD", "OPTIONS"])
+
+/**
+ * Browsers send cookies with requests of any page. A request with an unsafe method must come from one of the application's
+ * origins; so must a WebSocket, which pages of any origin may open and read.
+ */
+const isAllowedOrigin = ({ headers, method }: RequestHead, { origins }: CookieSource): boolean =>
+  (safeMethods.has(method) && headers["upgrade"] === undefined) || origins.includes(headers["origin"] ?? "")
+
+const fromCookie = (request: RequestHead, source: CookieSource): RequestToken => {
+  const [text, second] = cookiesOf(request.headers["cookie"], source.name)
+  if (second !== undefined) return several
+  if (text === undefined || text === "") return none
+  if (!isBearerToken(text)) return malformed
+  return isAllowedOrigin(request, source) ? { _tag: "Token", source: "cookie", text } : otherOrigin
+}
+
+/** Where a token may be, besides the header `Authorization`. */
+export interface TokenSources {
+  readonly queryParameter?: string | undefined
+  readonly cookie?: CookieSource | undefined
+}
+
+/** Finds the one token of a request. Two are rejected, even equal ones: which one is meant is ambiguous. */
+export const findToken = (request: RequestHead, { cookie, queryParameter }: TokenSources): RequestToken => {
+  const header = fromHeader(request)
+  if (queryParameter === undefined && cookie === undefined) return header
+  const [first = none, second] = [
+    header,
+    queryParameter === undefined ? none : fromQuery(request, queryParameter),
+    cookie === undefined ? none : fromCookie(request, cookie)
+  ].filter(({ _tag }) => _tag !== "None")
+  return second === undefined ? first : several
+}

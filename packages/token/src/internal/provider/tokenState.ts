@@ -1,0 +1,149 @@
+import type * as ErrorCode from "@keelson/core/ErrorCode"
+import * as Metrics from "@keelson/core/Metrics"
+import * as Instant from "@keelson/core/unstable/Instant"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { AcquiredToken } from "../../AcquiredToken.ts"
+import type { RefreshPolicy } from "../../RefreshPolicy.ts"
+import type { State, Status } from "../../TokenProvider.ts"
+import type { TokenProviderError } from "../../TokenProviderError.ts"
+import type { CachedToken } from "./cachedToken.ts"
+
+/** The failed acquisitions since the last success. */
+interface Failures {
+  /** Acquisitions that sent a request and failed. */
+  count: number
+  /** All that failed: also those that the breaker rejected, and defects and interruptions of the source. */
+  setbacks: number
+  last: ErrorCode.ErrorCode | undefined
+  error: TokenProviderError | undefined
+  /** No refresh ahead of time before this moment. */
+  retryAt: Instant.Instant | undefined
+  /** The server's `Retry-After`, limited by the policy: no acquisition before this moment. */
+  notBefore: Instant.Instant | undefined
+}
+
+const noFailures = (): Failures => ({
+  count: 0,
+  setbacks: 0,
+  last: undefined,
+  error: undefined,
+  retryAt: undefined,
+  notBefore: undefined
+})
+
+/** The state of one provider. Every method is synchronous, so no other fiber runs within one. */
+export class TokenState {
+  readonly server: string
+  readonly policy: RefreshPolicy
+  cachedToken: CachedToken | undefined
+  /** Incremented by each invalidation. A token that was requested before the last one must not be used. */
+  epoch = 0
+  isAcquiring = false
+  isClosed = false
+  failures = noFailures()
+  lastAttemptAt: number | undefined
+  lastAttempts = 0
+  /** When a token was last replaced because a server rejected it. */
+  replacedAt: Instant.Instant | undefined
+  readonly counts = { hits: 0, misses: 0, acquisitions: 0, failures: 0, escalations: 0 }
+
+  constructor(server: string, policy: RefreshPolicy) {
+    this.server = server
+    this.policy = policy
+  }
+
+  /** The cached token, unless it is too old to return. */
+  usableToken(clock: Clock.Clock): CachedToken | undefined {
+    const { cachedToken } = this
+    return cachedToken === undefined || Instant.hasCome(cachedToken.usableUntil, clock) ? undefined : cachedToken
+  }
+  /** Whether a token is the cached one. Compares values, since a server may return the same token again. */
+  isCurrent(token: AcquiredToken): boolean {
+    const { cachedToken } = this
+    return cachedToken !== undefined &&
+      (cachedToken.token === token || Redacted.value(cachedToken.token.value) === Redacted.value(token.value))
+  }
+  /** Whether a rejected token may be replaced: once per `refusalCooldown`. Starts the cooldown if it returns true. */
+  beginReplacement(clock: Clock.Clock): boolean {
+    const { policy: { refusalCooldown }, replacedAt } = this
+    const allowedAt = replacedAt && Instant.after(replacedAt, Duration.toMillis(refusalCooldown))
+    if (allowedAt !== undefined && !Instant.hasCome(allowedAt, clock)) return false
+    this.replacedAt = Instant.now(clock)
+    return true
+  }
+  /** Removes the cached token; the result of a running acquisition is discarded too. */
+  invalidate(): void {
+    this.cachedToken = undefined
+    this.epoch++
+  }
+  close(): void {
+    this.isClosed = true
+    this.invalidate()
+  }
+  /** Records a successful acquisition, which resets the failures, and caches its token unless it is discarded. */
+  recordSuccess(cachedToken: CachedToken, isDiscarded: boolean): void {
+    this.failures = noFailures()
+    if (!isDiscarded) this.cachedToken = cachedToken
+  }
+  /** Records a failed acquisition. Whether it escalates: it is the first to reach the policy's `escalateAfter`. */
+  recordFailure(
+    error: TokenProviderError,
+    isRejection: boolean,
+    retryAfter: Duration.Duration | undefined,
+    at: Instant.Instant
+  ): boolean {
+    const { failures, policy: { escalateAfter, maxFailureDelay } } = this
+    if (!isRejection) failures.count++
+    failures.last = error.code
+    failures.error = error
+    // An open circuit has its own time limit, which `notBefore` must not extend.
+    failures.notBefore = retryAfter === undefined || isRejection
+      ? undefined
+      : Instant.after(at, Duration.toMillis(Duration.min(retryAfter, maxFailureDelay)))
+    this.delayRefresh(at, retryAfter)
+    return !isRejection && failures.count === escalateAfter
+  }
+  /** Allows no refresh ahead of time for a delay that doubles each time. */
+  delayRefresh(at: Instant.Instant, retryAfter: Duration.Duration = Duration.zero): void {
+    const { failures, policy: { failureDelay, maxFailureDelay } } = this
+    const doubled = Duration.times(failureDelay, 2 ** Math.min(failures.setbacks, 30))
+    failures.setbacks++
+    failures.retryAt = Instant.after(
+      at,
+      Duration.toMillis(Duration.min(Duration.max(doubled, retryAfter), maxFailureDelay))
+    )
+  }
+  get isEscalated(): boolean {
+    return this.failures.count >= this.policy.escalateAfter
+  }
+  state(clock: Clock.Clock): State {
+    if (this.isAcquiring) return "Refreshing"
+    return this.usableToken(clock) === undefined ? "Invalid" : "Active"
+  }
+  status(clock: Clock.Clock): Status {
+    return {
+      server: this.server,
+      state: this.state(clock),
+      token: this.usableToken(clock)?.token,
+      refreshInProgress: this.isAcquiring,
+      consecutiveFailures: this.failures.count,
+      lastFailure: this.failures.last,
+      escalated: this.isEscalated,
+      lastAttemptAt: this.lastAttemptAt,
+      lastAttempts: this.lastAttempts,
+      counts: { ...this.counts }
+    }
+  }
+}
+
+/** Registers the counters of a provider as metrics, for as long as its scope is open. */
+export const registerCounts = ({ counts, server }: TokenState): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.all([
+    Metrics.register("cacheHits", { server }, () => counts.hits),
+    Metrics.register("cacheMisses", { server }, () => counts.misses),
+    Metrics.register("tokenEscalations", { server }, () => counts.escalations)
+  ], { discard: true })

@@ -1,0 +1,203 @@
+/**
+ * Decoding of claims: the registered ones by rules of Keelson's own, and all of them by the claims schema of a validator.
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import type { Registered } from "../../Claims.ts"
+import type * as TokenError from "../../TokenError.ts"
+import type { ValidationPolicy } from "../../ValidationPolicy.ts"
+import { maxNumericDate } from "./numericDate.ts"
+import { invalidMember, missingMember } from "./reasons.ts"
+import { type JsonObject, own } from "./strictJson.ts"
+
+type Reason = TokenError.Reason
+
+const isStringArray = (value: unknown): value is ReadonlyArray<string> =>
+  Array.isArray(value) && value.every((element) => typeof element === "string")
+
+/** Reads members, and keeps the reason of the first that is missing or has the wrong type. */
+class MemberReader {
+  reason: Reason | undefined
+  readonly #members: JsonObject
+  constructor(members: JsonObject) {
+    this.#members = members
+  }
+  string(name: string): string | undefined {
+    const value = own(this.#members, name)
+    if (value === undefined || typeof value === "string") return value
+    return this.#reject(invalidMember(name))
+  }
+  date(name: string): number | undefined {
+    const value = own(this.#members, name)
+    if (value === undefined) return undefined
+    if (typeof value === "number" && value >= 0 && value <= maxNumericDate) return value
+    return this.#reject(invalidMember(name))
+  }
+  /** A string, or an array of strings, as an array. */
+  strings(name: string, maximum = Number.POSITIVE_INFINITY): ReadonlyArray<string> | undefined {
+    const value = own(this.#members, name)
+    if (value === undefined) return undefined
+    if (typeof value === "string") return [value]
+    if (isStringArray(value) && value.length <= maximum) return value
+    return this.#reject(invalidMember(name))
+  }
+  /** A string is split at spaces (RFC 6749, 3.3); elements of an array are taken as they are. */
+  scopes(name: string): ReadonlyArray<string> | undefined {
+    const value = own(this.#members, name)
+    return typeof value === "string" ? value.split(" ").filter((part) => part !== "") : this.strings(name)
+  }
+  required<A>(name: string, value: A | undefined, fallback: A): A {
+    if (value === undefined) this.#reject(missingMember(name))
+    return value ?? fallback
+  }
+  #reject(reason: Reason): undefined {
+    this.reason ??= reason
+  }
+}
+
+/**
+ * Decodes and freezes the registered claims, whatever the claims schema says about them. This runs before any key lookup, so
+ * that an absurd date costs no signature check.
+ *
+ * Fails with the first claim that is missing or has the wrong type: `iss`, `exp` and the audience claim are required.
+ */
+export const decodeRegistered = (
+  members: JsonObject,
+  { audienceClaim, maxAudiences }: Pick<ValidationPolicy, "audienceClaim" | "maxAudiences">
+): Result.Result<Registered, Reason> => {
+  const reader = new MemberReader(members)
+  const scope = reader.strings("scope") ?? reader.strings("scp")
+  const aud = reader.strings("aud", maxAudiences)
+  const clientId = reader.string("client_id")
+  const registered: Registered = Object.freeze({
+    iss: reader.required("iss", reader.string("iss"), ""),
+    sub: reader.string("sub"),
+    aud: Object.freeze(audienceClaim === "aud" ? reader.required("aud", aud, []) : aud ?? []),
+    exp: reader.required("exp", reader.date("exp"), 0),
+    nbf: reader.date("nbf"),
+    iat: reader.date("iat"),
+    jti: reader.string("jti"),
+    sid: reader.string("sid"),
+    client_id: audienceClaim === "client_id" ? reader.required("client_id", clientId, "") : clientId,
+    scope: scope?.join(" "),
+    scopes: Object.freeze(reader.scopes("scope") ?? reader.scopes("scp") ?? [])
+  })
+  return reader.reason === undefined ? Result.succeed(registered) : Result.fail(reader.reason)
+}
+
+/**
+ * Plain objects, arrays, and instances of a `Schema.Class`. Other values that a schema may decode to keep their content in
+ * internal slots, as a `Map` does, or cache in themselves, as a `DateTime` does.
+ */
+const isFreezable = (value: unknown): value is object => {
+  if (typeof value !== "object" || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || Array.isArray(value) ||
+    Schema.isSchema(value.constructor)
+}
+
+/** `seen` is created for the first nested value: claims often have none. */
+const freeze = (value: object, seen?: Set<object>): void => {
+  Object.freeze(value)
+  let visited = seen
+  for (const child of Object.values(value)) {
+    if (!isFreezable(child)) continue
+    visited ??= new Set([value])
+    if (visited.has(child)) continue
+    visited.add(child)
+    freeze(child, visited)
+  }
+}
+
+/** Freezes a value and everything nested in it: all callers with the same token share one result object. */
+export const deepFreeze = <A>(value: A): A => {
+  if (isFreezable(value)) freeze(value)
+  return value
+}
+
+/** A schema for claims, whose decoding requires no services. */
+export type ClaimsSchema = Schema.ConstraintDecoder<unknown>
+
+/** The member names that a schema declares, at any depth. */
+const declaredNames = (ast: SchemaAST.AST): ReadonlySet<PropertyKey> => {
+  const names = new Set<PropertyKey>()
+  const seen = new Set<SchemaAST.AST>()
+  const visit = (node: SchemaAST.AST): void => {
+    if (seen.has(node)) return
+    seen.add(node)
+    for (const link of node.encoding ?? []) visit(link.to)
+    switch (node._tag) {
+      case "Objects":
+        for (const { name, type } of node.propertySignatures) {
+          names.add(name)
+          visit(type)
+        }
+        for (const { type } of node.indexSignatures) visit(type)
+        break
+      case "Arrays":
+        for (const element of [...node.elements, ...node.rest]) visit(element)
+        break
+      case "Union":
+        for (const type of node.types) visit(type)
+        break
+      case "Suspend":
+        visit(node.thunk())
+        break
+      case "Declaration":
+        for (const type of node.typeParameters) visit(type)
+        break
+      default:
+    }
+  }
+  visit(ast)
+  return names
+}
+
+/** The path of the first issue, and whether the issue is a missing member. */
+const locateIssue = (
+  issue: SchemaIssue.Issue,
+  path: ReadonlyArray<PropertyKey> = []
+): { readonly path: ReadonlyArray<PropertyKey>; readonly isMissing: boolean } => {
+  switch (issue._tag) {
+    case "Pointer":
+      return locateIssue(issue.issue, [...path, ...issue.path])
+    case "Composite":
+      return locateIssue(issue.issues[0], path)
+    case "Filter":
+    case "Encoding":
+      return locateIssue(issue.issue, path)
+    case "AnyOf":
+      return issue.issues[0] === undefined ? { path, isMissing: false } : locateIssue(issue.issues[0], path)
+    default:
+      return { path, isMissing: issue._tag === "MissingKey" }
+  }
+}
+
+/**
+ * Makes a decoder that decodes claims by a schema and freezes them. A failure has the path of the first issue; names that the
+ * token's author chose, such as the keys of a record, appear as `*`. A schema that throws or is asynchronous rejects the
+ * token.
+ */
+export const makeClaimsDecoder = <S extends ClaimsSchema>(
+  schema: S
+): (members: unknown) => Result.Result<S["Type"], Reason> => {
+  const decode = Schema.decodeUnknownResult(schema)
+  const names = declaredNames(schema.ast)
+  const redacted = (segment: PropertyKey) => typeof segment === "number" || names.has(segment) ? String(segment) : "*"
+  const reasonOf = (issue: SchemaIssue.Issue): Reason => {
+    const { isMissing, path } = locateIssue(issue)
+    const [first, ...rest] = path.map(redacted)
+    return first !== undefined && rest.length === 0 && isMissing
+      ? { _tag: "ClaimMissing", claim: first }
+      : { _tag: "ClaimInvalid", path: first === undefined ? "*" : [first, ...rest].join(".") }
+  }
+  return (members) => {
+    try {
+      return Result.mapBoth(decode(members), { onFailure: ({ issue }) => reasonOf(issue), onSuccess: deepFreeze })
+    } catch {
+      return Result.fail({ _tag: "ClaimInvalid", path: "*" })
+    }
+  }
+}

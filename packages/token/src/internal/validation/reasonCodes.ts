@@ -1,0 +1,22 @@
+import type * as ErrorCode from "@keelson/core/ErrorCode"
+import type * as TokenError from "../../TokenError.ts"
+
+/** The code of each reason. */
+export const reasonCodes = {
+  TokenMalformed: "TOKEN_INVALID",
+  AlgorithmUnsupported: "TOKEN_ALGORITHM_UNSUPPORTED",
+  TypeMismatch: "TOKEN_TYPE_MISMATCH",
+  IssuerUntrusted: "TOKEN_ISSUER_UNTRUSTED",
+  KeyNotFound: "JWKS_KEY_NOT_FOUND",
+  KeysUnavailable: "JWKS_UNAVAILABLE",
+  SignatureInvalid: "TOKEN_SIGNATURE_INVALID",
+  TokenExpired: "TOKEN_EXPIRED",
+  TokenNotYetValid: "TOKEN_NOT_YET_VALID",
+  TokenTooOld: "TOKEN_TOO_OLD",
+  AudienceMismatch: "TOKEN_AUDIENCE_MISMATCH",
+  ClaimMissing: "TOKEN_CLAIM_MISSING",
+  ClaimInvalid: "TOKEN_CLAIM_INVALID",
+  ClaimRejected: "VALIDATION_FAILED",
+  TokenRevoked: "TOKEN_REVOKED",
+  RevocationUnavailable: "AUTHORIZATION_UNAVAILABLE"
+} as const satisfies Record<TokenError.Reason["_tag"], ErrorCode.ErrorCode>

@@ -1,0 +1,241 @@
+/**
+ * Verification of tokens that are not in the cache: keys, signature, and the checks of their claims.
+ */
+import * as KeySource from "@keelson/jwks/KeySource"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as TokenError from "../../TokenError.ts"
+import type { Validated } from "../../TokenValidator.ts"
+import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
+import { makeHeaderParser, type ParsedToken, parseToken } from "./compactJws.ts"
+import { encodeText } from "./platform.ts"
+import { issuerUnserved, keyNotFound, keysChanged, signatureInvalid } from "./reasons.ts"
+import type { Rules } from "./rules.ts"
+import type { VerifySignature } from "./signature.ts"
+import { isUsable, type StillRejected, type TokenCache, type VerifiedToken } from "./tokenCache.ts"
+
+type Reason = TokenError.Reason
+
+/** The policy, keys and functions that tokens are verified with. */
+export interface VerifierConfig<C> {
+  readonly rules: Rules
+  readonly keys: KeySource.KeySource["Service"]
+  readonly verifySignature: VerifySignature
+  readonly decodeClaims: (members: unknown) => Result.Result<C, Reason>
+}
+
+const lookupReason = (error: KeySource.LookupError): Reason => {
+  switch (error._tag) {
+    case "JwksKeyNotFound":
+      return keyNotFound(error.reason)
+    case "JwksUnavailable":
+      return { _tag: "KeysUnavailable", retryAfter: error.retryAfter }
+    case "JwksNotRegistered":
+      return issuerUnserved
+  }
+}
+
+/**
+ * Looks up the keys to try, four at most, of the token's own issuer. A key that names its issuer has to name this one, or
+ * the template that it comes from (R3).
+ */
+export const findKeys = <C>(
+  { keys }: VerifierConfig<C>,
+  { header, issuer: { keysOf }, registered: { iss } }: ParsedToken
+): Effect.Effect<ReadonlyArray<KeySource.Candidate>, Reason> =>
+  Effect.matchEffect(keys.find(keysOf, header), {
+    onFailure: (error) => Effect.fail(lookupReason(error)),
+    onSuccess: (candidates) => {
+      const own = candidates.every(({ issuer }) => issuer === undefined)
+        ? candidates
+        : candidates.filter(({ issuer }) => issuer === undefined || issuer === iss || issuer === keysOf)
+      if (own.length === 0) return Effect.fail(keyNotFound("mismatched"))
+      // An application's own source may not enforce the limit.
+      return own.length > KeySource.maxCandidates ? Effect.fail(keyNotFound("ambiguous")) : Effect.succeed(own)
+    }
+  })
+
+/** Tries keys in order, and returns the index of the first that verifies the signature; -1 where none does. */
+export const findVerifyingKey = async <C>(
+  { verifySignature }: VerifierConfig<C>,
+  { header: { alg }, segments, signature }: ParsedToken,
+  candidates: ReadonlyArray<KeySource.Candidate>
+): Promise<number> => {
+  const signed = encodeText(segments.signed)
+  for (const [index, { key }] of candidates.entries()) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- the first that fits is enough
+    if (await verifySignature(alg, key, signature, signed)) return index
+  }
+  return -1
+}
+
+/** Measured: the bytes of an entry without its claims, and of each of its scopes. */
+const entryBytes = 512
+const scopeBytes = 48
+
+/** The result of a verification: the verified token, or the reason to reject it. */
+export type VerificationResult<C> = Result.Result<VerifiedToken<Validated<C>>, Reason>
+
+/** A result, with the trust in each key that was tried. It is no longer current once that trust is withdrawn. */
+interface Verification<C> {
+  readonly result: VerificationResult<C>
+  readonly trusts: ReadonlyArray<KeySource.KeyTrust>
+}
+
+const rejectedWithoutKeys = (reason: Reason): Verification<never> => ({ result: Result.fail(reason), trusts: [] })
+
+/** A token that is not in the cache. */
+export interface UncachedToken {
+  readonly text: string
+  /** Its key in the cache; `undefined` for a token that must not be cached. */
+  readonly hash: string | undefined
+  readonly skipExpiry: boolean
+}
+
+/** How often a verification is repeated because keys changed meanwhile, before it fails with `KeysUnavailable`. */
+const maxAttempts = 3
+
+/** Verifies tokens. Concurrent callers with the same token share one signature check. */
+export class Verifier<C> {
+  readonly #config: VerifierConfig<C>
+  readonly #cache: TokenCache<Validated<C>> | undefined
+  readonly #parseHeader = makeHeaderParser()
+  readonly #inFlight = new Map<string, Promise<Verification<C>>>()
+  /** Incremented by `invalidate`. */
+  #epoch = 0
+
+  constructor(config: VerifierConfig<C>, cache: TokenCache<Validated<C>> | undefined) {
+    this.#config = config
+    this.#cache = cache
+  }
+
+  verify(token: UncachedToken, clock: Clock.Clock, attempt = 1): Effect.Effect<VerificationResult<C>> {
+    return Effect.flatMap(this.#joinOrStart(token, clock), (verification) => {
+      const { result } = verification
+      if (isCurrent(verification, token, clock)) return Effect.succeed(result)
+      // A key was replaced, or the token expired, during the verification: the result is obsolete.
+      return attempt < maxAttempts
+        ? this.verify(token, clock, attempt + 1)
+        : Effect.succeed(Result.fail(keysChanged))
+    })
+  }
+
+  /** Empties the cache, and detaches verifications in flight from it. */
+  invalidate(): void {
+    this.#epoch++
+    this.#inFlight.clear()
+    this.#cache?.clear()
+  }
+
+  #joinOrStart(token: UncachedToken, clock: Clock.Clock): Effect.Effect<Verification<C>> {
+    const shared = this.#inFlightOf(token)
+    if (shared !== undefined) return Effect.promise(() => shared)
+    const parsed = parseToken(token.text, this.#config.rules, this.#parseHeader)
+    if (Result.isFailure(parsed)) return Effect.succeed(rejectedWithoutKeys(parsed.failure))
+    return Effect.matchEffect(findKeys(this.#config, parsed.success), {
+      onFailure: (reason) => Effect.succeed(rejectedWithoutKeys(reason)),
+      // Another caller with the same token may have got its keys first.
+      onSuccess: (candidates) =>
+        Effect.promise(() =>
+          this.#inFlightOf(token) ?? this.#start(token, this.#verify(token, parsed.success, candidates, clock))
+        )
+    })
+  }
+  #inFlightOf({ hash }: UncachedToken): Promise<Verification<C>> | undefined {
+    return hash === undefined ? undefined : this.#inFlight.get(hash)
+  }
+  /** Interrupting a caller does not stop it: a signature check can't be interrupted, and others may have joined. */
+  #start({ hash }: UncachedToken, verification: Promise<Verification<C>>): Promise<Verification<C>> {
+    if (hash !== undefined) this.#inFlight.set(hash, verification)
+    return verification
+  }
+
+  async #verify(
+    { hash, skipExpiry }: UncachedToken,
+    parsed: ParsedToken,
+    candidates: ReadonlyArray<KeySource.Candidate>,
+    clock: Clock.Clock
+  ): Promise<Verification<C>> {
+    const epoch = this.#epoch
+    const trusts = [...new Set(candidates.map(({ trust }) => trust))]
+    try {
+      const index = await findVerifyingKey(this.#config, parsed, candidates)
+      const key = candidates[index]
+      const result = key === undefined
+        ? Result.fail(signatureInvalid)
+        : this.#checkClaims(parsed, key.trust, { place: index + 1, candidates: candidates.length }, clock, skipExpiry)
+      // Nothing is cached that was invalidated meanwhile.
+      if (hash !== undefined && epoch === this.#epoch) this.#store(hash, { result, trusts }, parsed, clock)
+      return { result, trusts }
+    } finally {
+      if (hash !== undefined && epoch === this.#epoch) this.#inFlight.delete(hash)
+    }
+  }
+
+  /** Checks and decodes the claims of a token whose signature is valid. A result of `skipExpiry` is never cached. */
+  #checkClaims(
+    parsed: ParsedToken,
+    trust: KeySource.KeyTrust,
+    key: VerifiedToken<unknown>["key"],
+    clock: Clock.Clock,
+    skipExpiry: boolean
+  ): VerificationResult<C> {
+    const { decodeClaims, rules } = this.#config
+    const { header, members, registered } = parsed
+    const wall = clock.currentTimeMillisUnsafe()
+    const reason = checkClaims(parsed, rules, wall, skipExpiry)
+    if (reason !== undefined) return Result.fail(reason)
+    return Result.map(decodeClaims(members), (claims) => {
+      const value: Validated<C> = Object.freeze({ claims, registered })
+      const window = validityWindow(registered, rules)
+      const remaining = Duration.millis(Math.max(0, window.ends - wall))
+      return {
+        exit: Exit.succeed(value),
+        value,
+        registered,
+        members,
+        alg: header.alg,
+        trust,
+        key,
+        window,
+        endsAt: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(remaining),
+        size: entryBytes + parsed.size + scopeBytes * registered.scopes.length
+      }
+    })
+  }
+
+  #store(
+    hash: string,
+    { result, trusts }: Verification<C>,
+    { registered }: ParsedToken,
+    clock: Clock.Clock
+  ): void {
+    if (Result.isSuccess(result)) this.#cache?.set(hash, result.success)
+    else {
+      const { failure } = result
+      const { rules } = this.#config
+      const timesReason = checkTimes(registered, rules, clock.currentTimeMillisUnsafe())
+      const isStillRejected: StillRejected = checkedBeforeTimes.has(failure._tag)
+        ? always
+        : (now) => checkTimes(registered, rules, now) === timesReason
+      this.#cache?.reject(hash, failure, trusts, clock, isStillRejected)
+    }
+  }
+}
+
+/** The reasons of checks made before those of times; all other reasons depend on the time. */
+const checkedBeforeTimes: ReadonlySet<Reason["_tag"]> = new Set(["SignatureInvalid", "AudienceMismatch"])
+const always: StillRejected = () => true
+
+/** Whether a result still holds: the keys that were tried are trusted, and an accepted token is within its window. */
+const isCurrent = <C>(
+  { result, trusts }: Verification<C>,
+  { skipExpiry }: UncachedToken,
+  clock: Clock.Clock
+): boolean => {
+  if (Result.isFailure(result)) return trusts.every((trust) => trust.holds(clock))
+  return skipExpiry ? result.success.trust.holds(clock) : isUsable(result.success, clock)
+}
