@@ -28,12 +28,19 @@ const sources = ["pem", "jwk", "path", "secret"] as const
 
 /** Checked options of one key. */
 export const Key = Schema.Struct({
+  /** The `kid` of the tokens that the key verifies; a `jwk` may have its own. From 1 to 256 characters. Default none. */
   id: Schema.optionalKey(text(256)),
+  /** The one algorithm that the key verifies. Required. */
   algorithm: Schema.Literals(algorithms),
+  /** A public key or certificate in PEM. From 1 to 1048576 characters. Default none. */
   pem: Schema.optionalKey(Schema.RedactedFromValue(text(maxFileBytes), { label: "pem" })),
+  /** A public JSON Web Key (RFC 7517). Unknown members are ignored. Default none. */
   jwk: Schema.optionalKey(Schema.RedactedFromValue(Schema.Record(Schema.String, Schema.Unknown), { label: "jwk" })),
+  /** A PEM file of at most 1048576 bytes. From 1 to 4096 characters. Default none. */
   path: Schema.optionalKey(text(4096)),
+  /** A secret, for HS only: at least as many bytes as the hash. From 1 to 65536 characters. Default none. */
   secret: Schema.optionalKey(Schema.RedactedFromValue(text(65_536), { label: "secret" })),
+  /** How `secret` is written: as text (`utf8`, as without it), or as bytes. Default none. */
   encoding: Schema.optionalKey(Schema.Literals(encodings))
 }).check(
   Schema.makeFilter((key) => key.encoding === undefined || key.secret !== undefined, {
