@@ -62,7 +62,7 @@ describe.skipIf(skipReason !== undefined)(
         }
       }))
 
-    it.live("[K-06] reads no more of a value than it may use, whatever somebody else put there", () =>
+    it.live("[K-06] reads no more of a value than the limit, however long it is", () =>
       Effect.gen(function*() {
         const { send, snapshots } = yield* over(yield* redisServer, patient)
         yield* send("SET", "jwks-cache:tenant-1:provider_1", "\u00e4".repeat(8_000_000))
@@ -137,7 +137,7 @@ describe.skipIf(skipReason !== undefined)(
           assert.isTrue(Option.isSome(yield* Effect.eventually(snapshots.load(current, limits))))
         })
 
-      it.live("[S1-35] is no error where Redis is not there at start, and is used once it is", () =>
+      it.live("[S1-35] builds if Redis is down at start, and uses it once it is up", () =>
         Effect.gen(function*() {
           const server = yield* makeRedisServer
           const all = yield* own(server.redis, patient)

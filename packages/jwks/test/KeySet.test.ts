@@ -66,7 +66,7 @@ describe("KeySet", () => {
         }))
     }
 
-    it.effect("[S1-24] a list that came by __proto__ is not there", () =>
+    it.effect("[S1-24] a list set by __proto__ counts as absent", () =>
       Effect.gen(function*() {
         const { message } = yield* Effect.flip(parse(`{"__proto__":{"keys":[${JSON.stringify(key)}]}}`))
         assert.include(message, "no member `keys`")
@@ -129,7 +129,7 @@ describe("KeySet", () => {
         assert.deepStrictEqual(reasons(parsed), [[0, "malformed"], [1, "unusable"], [3, "unusable"], [4, "malformed"]])
       }))
 
-    it.effect("[S1-25] of a modulus that comes twice the first stays, with leading zeros too", () =>
+    it.effect("[S1-25] of a repeated modulus the first is kept, also with leading zeros", () =>
       Effect.gen(function*() {
         for (const zeros of [0, 1, 2, 3]) {
           const first = { ...rsaOf({ zeros }), kid: "first" }
@@ -144,7 +144,7 @@ describe("KeySet", () => {
         }
       }))
 
-    it.effect("a key that is no RSA key may come under two names, and once under each", () =>
+    it.effect("a key other than RSA may appear under two kids, but only once under each", () =>
       Effect.gen(function*() {
         const key = okpOf(1)
         const parsed = yield* parse({ keys: [key, { ...key, kid: "alias" }, key] })
@@ -152,7 +152,7 @@ describe("KeySet", () => {
         assert.deepStrictEqual(reasons(parsed), [[2, "duplicate"]])
       }))
 
-    it.effect("[S1-25] a key that was skipped takes nothing from the same one that is good", () =>
+    it.effect("[S1-25] a skipped key does not exclude a good one of the same material", () =>
       Effect.gen(function*() {
         const parsed = yield* parse({
           keys: [{ ...rsaOf({}), use: "enc" }, { ...rsaOf({}), e: "Ag" }, { ...rsaOf({}), kid: "good" }]
@@ -195,7 +195,7 @@ describe("KeySet", () => {
         assert.strictEqual(KeySet.maxKeys, 100)
       }))
 
-    it.effect("[S1-25] [R4] what is skipped takes no place of the hundred", () =>
+    it.effect("[S1-25] [R4] skipped entries do not count towards the limit of a hundred", () =>
       Effect.gen(function*() {
         const odd = [
           { kty: "AKP" },
@@ -236,7 +236,7 @@ describe("KeySet", () => {
         assert.deepStrictEqual(kids(parsed), ["k1"])
       }))
 
-    it.effect("[S1-25] a hundred of those skipped are told of, in their order", () =>
+    it.effect("[S1-25] the first hundred skipped entries are reported, in order", () =>
       Effect.gen(function*() {
         const odd = Array.from({ length: 60 }, (_, seed) => offCurve(seed))
         const parsed = yield* parse({ keys: [...odd, okpOf(1), ...odd.map(() => ({}))] })
@@ -273,7 +273,7 @@ describe("KeySet", () => {
         assert.strictEqual(new Set(recorder.imports).size, 100)
       }))
 
-    it.effect("takes over what the previous set has, imported, and makes only what is new", () =>
+    it.effect("reuses the imported keys of the previous set, and imports only new ones", () =>
       Effect.gen(function*() {
         const recorder = recording()
         const { importKey } = recorder

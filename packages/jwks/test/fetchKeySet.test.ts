@@ -82,7 +82,7 @@ describe("fetchKeySet", () => {
 
 describe("events of a fetch", () => {
   /** The events of a refresh with a document other than the cached one. */
-  const told = (before: ReadonlyArray<string>, after: ReadonlyArray<string>) =>
+  const refreshEvents = (before: ReadonlyArray<string>, after: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(revalidating(jwks(...before), "\"1\""), exact)
       yield* cache.keySet
@@ -99,7 +99,7 @@ describe("events of a fetch", () => {
 
   it.effect("[S1-09] [S1-08] a 304 is reported as such, with its cause, and changes no keys", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* told(same, same), ["forced", "notModified", "NotModified"])
+      assert.deepStrictEqual(yield* refreshEvents(same, same), ["forced", "notModified", "NotModified"])
     }))
 
   it.effect.each(
@@ -113,7 +113,7 @@ describe("events of a fetch", () => {
     "keys that came and went are counted, and only those: %j, then %j",
     ([before, after, counts]) =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* told(before, after), ["forced", "loaded", "Refreshed", ...counts])
+        assert.deepStrictEqual(yield* refreshEvents(before, after), ["forced", "loaded", "Refreshed", ...counts])
       })
   )
 })

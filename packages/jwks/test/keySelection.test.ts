@@ -102,7 +102,7 @@ describe("keySelection", () => {
       }
     })
 
-    it("[S1-26] [R4] a key of another use is no candidate", () => {
+    it("[S1-26] [R4] a key of another use is not a candidate", () => {
       for (const use of ["enc", "", "SIG"]) {
         assert.strictEqual(selected([key("it", "rsa", { use })], { alg: "RS256" }), "unknown")
         assert.strictEqual(selected([key("it", "rsa", { use, kid: "a" })], { alg: "RS256", kid: "a" }), "mismatched")

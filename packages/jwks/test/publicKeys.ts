@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { ImportKey } from "../src/internal/keys/importKey.ts"
 
-/** An RSA key with a modulus of so many bits, after so many bytes of leading zeros. Nobody has its private key. */
+/** An RSA key with a modulus of this many bits, after this many leading zero bytes. It has no known private key. */
 export const rsaOf = (
   { bits = 2048, e = "AQAB", seed = 0, zeros = 0 }: {
     readonly bits?: number

@@ -28,7 +28,7 @@ const connect = Effect.map(
   }
 )
 
-/** A client over a database of its own. */
+/** A client over a separate database. */
 export const layerSqlite: Layer.Layer<SqlClient.SqlClient> = Layer.effect(
   SqlClient.SqlClient,
   Effect.gen(function*() {

@@ -59,7 +59,7 @@ const kindOf = ({ algorithm }: CryptoKey) => {
 
 const canonical = (alg: string) => alg === "Ed25519" ? "EdDSA" : alg
 
-/** How many keys fit a header, told from the options alone. */
+/** How many keys fit a header, computed from the options only. */
 const fitting = (keys: ReadonlyArray<Key>, { alg, kid }: { readonly alg: string; readonly kid?: string | undefined }) =>
   keys.filter((key) => canonical(key.algorithm) === canonical(alg) && (kid === undefined || key.id === kid)).length
 
