@@ -1,4 +1,5 @@
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 
@@ -15,29 +16,17 @@ export const isProxyUrl = (text: string): boolean =>
 
 export const proxyUrl = "the URL of an http or https proxy"
 
-const unreadable = (cause: unknown) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: "The configuration source could not be read",
-    cause
-  })
-
 /** The first of some variables that is set and not empty. */
 const variable = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
   const provider = yield* ConfigProvider.ConfigProvider
   for (const name of names) {
-    const node = yield* Effect.mapError(provider.load([name]), unreadable)
+    const node = yield* Effect.mapError(provider.load([name]), InvalidConfig.unreadableSource)
     if (node?.value !== undefined && node.value !== "") return { name, value: node.value }
   }
   return undefined
 })
 
-const malformed = (path: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid configuration: ${path} must be ${proxyUrl}`,
-    details: { path, expected: proxyUrl }
-  })
+const malformed = (path: string) => InvalidConfig.option(path, proxyUrl)
 
 /** What the option stands for. The environment is read here, and not again. */
 export const proxyOf = Effect.fnUntraced(function*(
