@@ -1,17 +1,18 @@
 /**
- * Keys that are given rather than fetched: public keys as PEM, JWK or file, and shared secrets, each for one algorithm.
+ * Keys that the application supplies: public keys as PEM, JWK or file, and shared secrets, each for one algorithm.
  *
- * Secrets have an option of their own, and everything is imported for its algorithm when the source is made. A symmetric
- * key can't meet an asymmetric algorithm, whatever a token's header says (RFC 8725, 3.1).
+ * Secrets have a separate option, and each key is imported for its algorithm when the source is made. A token's header
+ * cannot make a symmetric key verify an asymmetric algorithm (RFC 8725, 3.1).
  */
 import * as Configuration from "@keelson/core/Configuration"
-import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { algorithms, type PublicAlgorithm, type SecretAlgorithm } from "./Algorithm.ts"
+import { type Algorithm, algorithms, type PublicAlgorithm, type SecretAlgorithm } from "./Algorithm.ts"
 import { importStaticKey, type ReadFile } from "./internal/static/importStaticKey.ts"
 import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
 import { type Encoding, encodings } from "./internal/static/secretKey.ts"
@@ -28,23 +29,16 @@ const sources = ["pem", "jwk", "path", "secret"] as const
 
 /** Checked options of one key. */
 export const Key = Schema.Struct({
-  /** The `kid` of the tokens that the key verifies; a `jwk` may have its own. From 1 to 256 characters. Default none. */
   id: Schema.optionalKey(text(256)),
-  /** The one algorithm that the key verifies. Required. */
   algorithm: Schema.Literals(algorithms),
-  /** A public key or certificate in PEM. From 1 to 1048576 characters. Default none. */
   pem: Schema.optionalKey(Schema.RedactedFromValue(text(maxFileBytes), { label: "pem" })),
-  /** A public JSON Web Key (RFC 7517). Unknown members are ignored. Default none. */
   jwk: Schema.optionalKey(Schema.RedactedFromValue(Schema.Record(Schema.String, Schema.Unknown), { label: "jwk" })),
-  /** A PEM file of at most 1048576 bytes. From 1 to 4096 characters. Default none. */
   path: Schema.optionalKey(text(4096)),
-  /** A secret, for HS only: at least as many bytes as the hash. From 1 to 65536 characters. Default none. */
   secret: Schema.optionalKey(Schema.RedactedFromValue(text(65_536), { label: "secret" })),
-  /** How `secret` is written: as text (`utf8`, as without it), or as bytes. Default none. */
   encoding: Schema.optionalKey(Schema.Literals(encodings))
 }).check(
   Schema.makeFilter((key) => key.encoding === undefined || key.secret !== undefined, {
-    expected: "a key whose encoding stands beside a secret"
+    expected: "a key whose encoding is given only with a secret"
   }),
   Schema.makeFilter((key) => sources.filter((source) => key[source] !== undefined).length === 1, {
     expected: "a key with exactly one of pem, jwk, path and secret"
@@ -58,53 +52,63 @@ const list = <S extends Schema.Constraint>(item: S, what: string) => {
 
 const Keys = list(Key, "keys")
 
-/** Checked options. Key material in them is `Redacted`, so that it shows nowhere. */
+/** Checked options. Key material in them is `Redacted`, so that logs and inspection never show it. */
 export const StaticKeys = Schema.Struct({
   issuers: list(text(2048), "issuers"),
   keys: Schema.Union([Keys, Schema.fromJsonString(Keys)])
 })
 export type StaticKeys = typeof StaticKeys.Type
 
-/** The id of a key. */
+/** The id and algorithm of a key. */
 export interface KeyId {
   /**
-   * The `kid` of the tokens that the key verifies. Without it, the key verifies only tokens without a `kid`; a JWK has its
-   * own. From 1 to 256 characters. Default none.
+   * The `kid` of the tokens that the key verifies. Without it, the `kid` of the JWK applies; a key without either verifies
+   * only tokens without a `kid`. From 1 to 256 characters. Default none.
    */
   readonly id?: string | undefined
-}
-
-/** The id and algorithm of a public key. */
-export interface PublicKey extends KeyId {
-  /** The one algorithm that the key verifies. Required. */
-  readonly algorithm: PublicAlgorithm
+  /** The one algorithm that the key verifies. A secret requires HS256, HS384 or HS512; a public key another one. Required. */
+  readonly algorithm: Algorithm
 }
 
 /** A public key in PEM. */
-export interface PemKey extends PublicKey {
+export interface PemKey extends KeyId {
   /** `PUBLIC KEY` (SPKI), `CERTIFICATE` (X.509) or `RSA PUBLIC KEY` (PKCS#1). From 1 to 1048576 characters. Required. */
   readonly pem: string | Redacted.Redacted
 }
 
 /** A public key as JSON Web Key. */
-export interface JwkKey extends PublicKey {
+export interface JwkKey extends KeyId {
   /** A public JSON Web Key (RFC 7517). Unknown members are ignored. Required. */
   readonly jwk: object | Redacted.Redacted<object>
 }
 
-/** A public key in a file. */
-export interface FileKey extends PublicKey {
-  /** A PEM file of at most 1048576 bytes. A relative path starts at the working directory. From 1 to 4096 characters. Required. */
-  readonly path: string
-}
-
 /** A shared secret. */
 export interface SecretKey extends KeyId {
-  /** The one algorithm that the secret verifies. Required. */
-  readonly algorithm: SecretAlgorithm
   /** The secret: at least as many bytes as the hash of the algorithm. From 1 to 65536 characters. Required. */
   readonly secret: Redacted.Redacted
   /** How the secret is written: as text, or as bytes in base64 or base64url. Default utf8. */
+  readonly encoding?: Encoding | undefined
+}
+
+/** A key in any form, with exactly one of `pem`, `jwk`, `path` and `secret`. */
+export interface KeyOptions extends KeyId {
+  /**
+   * A public key in PEM: `PUBLIC KEY` (SPKI), `CERTIFICATE` (X.509) or `RSA PUBLIC KEY` (PKCS#1). From 1 to 1048576
+   * characters. Default none.
+   */
+  readonly pem?: string | Redacted.Redacted | undefined
+  /** A public JSON Web Key (RFC 7517). Unknown members are ignored. Default none. */
+  readonly jwk?: object | Redacted.Redacted<object> | undefined
+  /**
+   * A PEM file of at most 1048576 bytes. A relative path starts at the working directory. From 1 to 4096 characters.
+   * Default none.
+   */
+  readonly path?: string | undefined
+  /** A secret, for HS only: at least as many bytes as the hash. From 1 to 65536 characters. Default none. */
+  readonly secret?: Redacted.Redacted | undefined
+  /**
+   * How `secret` is written: as text (`utf8`, as without this option), or as bytes in base64 or base64url. Default none.
+   */
   readonly encoding?: Encoding | undefined
 }
 
@@ -117,13 +121,16 @@ export interface IssuerOptions {
 /** The options of keys in memory. */
 export interface Options extends IssuerOptions {
   /** The keys, in the order in which they are tried. From 1 to 100 keys. Required. */
-  readonly keys: ReadonlyArray<PemKey | JwkKey | SecretKey>
+  readonly keys: ReadonlyArray<
+    | ((PemKey | JwkKey) & { readonly algorithm: PublicAlgorithm })
+    | (SecretKey & { readonly algorithm: SecretAlgorithm })
+  >
 }
 
 /** The options of keys in memory and in files. */
 export interface FileOptions extends IssuerOptions {
   /** The keys, in the order in which they are tried. From 1 to 100 keys. Required. */
-  readonly keys: ReadonlyArray<PemKey | JwkKey | FileKey | SecretKey>
+  readonly keys: ReadonlyArray<KeyOptions>
 }
 
 /** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
@@ -142,13 +149,9 @@ export const config = (path: Configuration.Path): Effect.Effect<StaticKeys, Keel
   Configuration.fromEnvironment(StaticKeys, path)
 
 const noFiles: ReadFile<never> = (path) =>
-  Effect.fail(
-    new KeelsonError.ConfigurationError({
-      code: "INVALID_CONFIG",
-      message: `Invalid configuration: ${path} must be left out: only makeFiles and layerFiles read files`,
-      details: { path, expected: "pem, jwk or secret" }
-    })
-  )
+  Effect.fail(InvalidConfig.option(path, "pem, jwk or secret", {
+    message: `Invalid configuration: ${path} must be left out: only makeFiles and layerFiles read files`
+  }))
 
 const serve = (issuers: ReadonlyArray<string>, keys: ReadonlyArray<StaticKey>): KeySource["Service"] => {
   const served = new Set(issuers)
@@ -163,11 +166,11 @@ const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: Rea
   )
 
 /**
- * A source of keys in memory. A lookup answers from what was made here: keys with the `kid` of the token, or all that
- * fit a token without one, at most four; their trust never ends.
+ * A source of keys in memory. A lookup returns at most four keys: those with the `kid` of the token, or all that fit a
+ * token without a `kid`. Their trust never ends.
  *
- * - PEM: one block, with any line breaks; white space and a byte order mark around it mean nothing.
- * - Of a certificate only the key is taken: neither its dates nor its issuer are looked at.
+ * - PEM: one block, with any line breaks; white space and a byte order mark around it are ignored.
+ * - Only the key of a certificate is used; its dates and issuer are not checked.
  * - RSA keys have 2048 to 8192 bits, EC keys the curve of their algorithm, secrets as many bytes as the hash.
  * - Keys that share an id are all tried; the order is that of the list.
  *
@@ -180,27 +183,27 @@ export const make = (options: Options): Effect.Effect<KeySource["Service"], Keel
   Effect.flatMap(decode(options), (checked) => load(checked, noFiles))
 
 /**
- * `make` for keys of which some are in files, read once, here. It also takes what `decodeText` and `config` give.
+ * `make` for keys of which some are in files. Each file is read once, when the source is made. It also accepts the results of `decodeText` and `config`.
  *
  * Fails as `make` does, and with `KEY_FILE_UNREADABLE` for a file that is missing, can't be read, is larger than 1 MiB
- * or no regular file, its details naming the option as `path` and the `file`.
+ * or not a regular file. The details name the option as `path`, and the `file`.
  */
 export const makeFiles = (
-  options: FileOptions | StaticKeys
+  options: FileOptions
 ): Effect.Effect<KeySource["Service"], KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
   Effect.flatMap(decode(options), (checked) => load(checked, readKeyFile))
 
-/** `make` as a layer, which needs nothing of a platform but WebCrypto. */
+/** `make` as a layer, which requires WebCrypto only. */
 export const layer = (options: Options): Layer.Layer<KeySource, KeelsonError.ConfigurationError> =>
   Layer.effect(KeySource, make(options))
 
-/** `makeFiles` as a layer. It has a name of its own so that `layer` needs no `FileSystem`. */
+/** `makeFiles` as a layer. It requires a `FileSystem`; `layer` does not. */
 export const layerFiles = (
-  options: FileOptions | StaticKeys
+  options: FileOptions
 ): Layer.Layer<KeySource, KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
   Layer.effect(KeySource, makeFiles(options))
 
-/** A layer of what the environment has below a path; see `config`. Errors name their place from the root. */
+/** Reads the environment below a path; see `config`. Errors name the full path of the option. */
 export const layerConfig = (
   path: Configuration.Path
 ): Layer.Layer<KeySource, KeelsonError.ConfigurationError, FileSystem.FileSystem> =>

@@ -30,7 +30,7 @@ const verifies = Effect.fnUntraced(function*(source: KeySource["Service"], key: 
 })
 
 /** The details of the error that a file is refused with, as the second key. */
-const refusal = (path: string, algorithm: StaticKeys.FileKey["algorithm"] = "RS256") =>
+const refusal = (path: string, algorithm: StaticKeys.KeyOptions["algorithm"] = "RS256") =>
   make({ algorithm: "RS256", pem: Keys.spki(Keys.rsa) }, { algorithm, path }).pipe(
     Effect.flip,
     Effect.map(({ code, details }): Readonly<Record<string, unknown>> => ({ code, ...details }))

@@ -13,9 +13,12 @@ import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
 /** A client's authentication, for the options of `OAuthClient`. */
 export interface ClientAuth {
   readonly method: "client_secret_basic" | "client_secret_post" | "private_key_jwt"
-  /** The authentication of one request. `audience` is the issuer, or the token endpoint without an issuer. */
+  /** The authentication of one request. */
   readonly prepare: (
-    request: { readonly audience: string }
+    request: {
+      /** The issuer, or the URL of the token endpoint if no issuer is configured. Required. */
+      readonly audience: string
+    }
   ) => Effect.Effect<OAuth.ClientAuth, KeelsonError.ConfigurationError>
 }
 

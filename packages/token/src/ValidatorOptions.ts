@@ -25,7 +25,7 @@ export interface KeySetOptions extends Omit<JwksOptions.Options, "issuer"> {}
 /** Options of a validator with its keys. Exactly one of `keys` and `jwks` is required. */
 export interface Options extends ValidationPolicy.Options {
   /** The keys of all the issuers, with the options of `StaticKeys`. From 1 to 100 keys. Default none. */
-  readonly keys?: StaticKeys.StaticKeys["keys"] | undefined
+  readonly keys?: ReadonlyArray<StaticKeys.KeyOptions> | undefined
   /** The key set of the one issuer, with the options of `JwksOptions` except `issuer`. Default none. */
   readonly jwks?: KeySetOptions | undefined
 }

@@ -1,4 +1,5 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
@@ -7,15 +8,11 @@ import * as Predicate from "effect/Predicate"
 import type * as JwksOptions from "../../JwksOptions.ts"
 import { operatorFields } from "../registry/operatorFields.ts"
 
-/** More than any registration has. */
+/** Larger than any valid registration. */
 const maxBodySize = ByteSize.kibibytes(16)
 
 const invalid = (expected: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
-    message: `Invalid registration: the body has to be ${expected}`,
-    details: { path: "", expected }
-  })
+  InvalidConfig.option("", expected, { message: `Invalid registration: the body must be ${expected}` })
 
 const isBody = (json: unknown): json is JwksOptions.Options => Predicate.isObject(json) && !Array.isArray(json)
 
@@ -23,7 +20,7 @@ const isBody = (json: unknown): json is JwksOptions.Options => Predicate.isObjec
  * The body of a registration, whose members the registry checks.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) for what is not a JSON object, and with `AuthorizationError`
- * (`FORBIDDEN`) for one that sets what is the operator's.
+ * (`FORBIDDEN`) for an option that only the operator may set.
  */
 export const readRegistration = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest
@@ -39,7 +36,7 @@ export const readRegistration = Effect.fnUntraced(function*(
   return yield* Effect.fail(
     new KeelsonError.AuthorizationError({
       code: "FORBIDDEN",
-      message: `A registration does not set ${field}: it is the operator's to set`,
+      message: `A registration must not set ${field}: only the operator may`,
       details: { path: field }
     })
   )

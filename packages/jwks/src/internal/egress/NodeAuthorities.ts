@@ -1,4 +1,5 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import { X509Certificate } from "node:crypto"
 import { readFile } from "node:fs/promises"
@@ -15,10 +16,9 @@ const unreadable = (path: string) => (cause: unknown) =>
 const expected = "a PEM file of certificates, at least one"
 
 const malformed = (path: string) =>
-  new KeelsonError.ConfigurationError({
-    code: "INVALID_CONFIG",
+  InvalidConfig.option("caFile", expected, {
     message: `Invalid configuration: caFile must be ${expected}: ${path}`,
-    details: { path: "caFile", expected, file: path }
+    details: { file: path }
   })
 
 const certificate = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g
