@@ -1,11 +1,12 @@
 /** docs/reference/metrics.md, from the definitions of the metrics. */
 import { Metrics } from "@keelson/core"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import { code, page, table } from "./referenceMarkdown.ts"
 
 /** The default prefix of every metric's name; `Metrics.Prefix` changes it. */
 export const defaultPrefix = Metrics.Prefix.defaultValue()
 
-const row = ({ description, kind, labels, name, unit }: Metrics.Definition): ReadonlyArray<string> => [
+const row = ({ description, kind, labels, name, unit }: MetricSeries.Definition): ReadonlyArray<string> => [
   code(defaultPrefix + name),
   kind,
   unit,
@@ -21,4 +22,4 @@ const intro = [
 const head = ["Name", "Kind", "Unit", "Labels", "Meaning"]
 
 export const metricsPage = (): string =>
-  page("Metrics", [intro, table(head, Object.values(Metrics.definitions).map(row))])
+  page("Metrics", [intro, table(head, Object.values(MetricSeries.definitions).map(row))])

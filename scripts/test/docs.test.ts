@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Metrics } from "@keelson/core"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 
@@ -35,7 +35,7 @@ describe("Documentation", () => {
       [, query = ""]
     ) => query)
     assert.isAtLeast(queries.length, 4)
-    const known = Object.values(Metrics.definitions).map(({ name }) => `keelson_${name}`)
+    const known = Object.values(MetricSeries.definitions).map(({ name }) => `keelson_${name}`)
     for (const query of queries) {
       const names = query.match(/keelson_\w+/g) ?? []
       assert.isNotEmpty(names)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Metrics } from "@keelson/core"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import { Duration, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -58,10 +58,10 @@ const guide = read("docs/guides/observability.md")
 const queries = [...guide.matchAll(/```promql\n([\s\S]*?)```/g)].map(([, query = ""]) => query)
 
 const labelsOf = (metric: string): ReadonlyArray<string> | undefined => {
-  const exact = Object.values(Metrics.definitions).find(({ name }) => `keelson_${name}` === metric)
+  const exact = Object.values(MetricSeries.definitions).find(({ name }) => `keelson_${name}` === metric)
   if (exact !== undefined) return exact.kind === "histogram" ? undefined : exact.labels
   const base = metric.replace(/_(?:bucket|sum|count)$/, "")
-  const histogram = Object.values(Metrics.definitions).find(({ name }) => `keelson_${name}` === base)
+  const histogram = Object.values(MetricSeries.definitions).find(({ name }) => `keelson_${name}` === base)
   return histogram?.kind === "histogram" ? [...histogram.labels, "le"] : undefined
 }
 
@@ -173,7 +173,7 @@ describe("alerts and dashboard", () => {
 
   it("every metric is on the dashboard", () => {
     const shown = new Set(targets.flatMap(({ expr }) => parsePromql(expr).selectors.map(({ metric }) => metric)))
-    for (const { kind, name } of Object.values(Metrics.definitions)) {
+    for (const { kind, name } of Object.values(MetricSeries.definitions)) {
       assert.isTrue(shown.has(kind === "histogram" ? `keelson_${name}_bucket` : `keelson_${name}`), name)
     }
   })

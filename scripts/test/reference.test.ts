@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Configuration, ErrorCode, Metrics } from "@keelson/core"
+import { Configuration, ErrorCode } from "@keelson/core"
 import * as Field from "@keelson/core/unstable/Field"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import { Result, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -49,7 +50,11 @@ describe("reference", () => {
   })
 
   it("[S3-36] metrics: has every definition with kind, unit and labels", () => {
-    for (const { description, kind, labels, name, unit } of Object.values<Metrics.Definition>(Metrics.definitions)) {
+    for (
+      const { description, kind, labels, name, unit } of Object.values<MetricSeries.Definition>(
+        MetricSeries.definitions
+      )
+    ) {
       const [[, ...cells] = []] = rows(text("metrics"), `\`keelson_${name}\``)
       const shown = labels.map((label) => `\`${label}\``).join(", ")
       assert.deepStrictEqual(cells, [kind, unit, shown === "" ? "none" : shown, description])

@@ -1,6 +1,7 @@
 /** What the pages say of metrics, codes and one another, compared with what there is. */
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorCode, Metrics } from "@keelson/core"
+import { ErrorCode } from "@keelson/core"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { defaultPrefix } from "../referenceMetrics.ts"
@@ -36,7 +37,7 @@ const broken = (path: string): ReadonlyArray<string> =>
       return anchor !== undefined && target.endsWith(".md") && !anchorsIn(target).includes(anchor)
     })
 
-const metrics = new Set(Object.values(Metrics.definitions).map(({ name }) => name as string))
+const metrics = new Set(Object.values(MetricSeries.definitions).map(({ name }) => name as string))
 
 describe("documentation", () => {
   it.each(paths)("%s: links lead somewhere", (path) => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import { ConfigProvider, Duration, Effect, Layer, Schema, type Scope } from "effect"
 import { readFileSync } from "node:fs"
 import * as Http from "node:http"
@@ -56,7 +57,7 @@ const makeCollector: Effect.Effect<
 
 /** A program that counts something within a span, until its telemetry has been flushed. */
 const runWith = (variables: Readonly<Record<string, string>>) =>
-  Metrics.increment("retryAttempts", { server: "orders" }, 3).pipe(
+  MetricSeries.increment("retryAttempts", { server: "orders" }, 3).pipe(
     Effect.withSpan("call"),
     Effect.provide(Telemetry.layer("survival").pipe(Layer.provideMerge(Metrics.layerIsolated))),
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: variables }))

@@ -17,7 +17,7 @@ import type {
 import { makeMonotonicStore } from "./internal/breaker/monotonicStore.ts"
 import { makeShared, type SharedStore, type StoreTimes, storeTimes } from "./internal/breaker/sharedStore.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
-import * as Metrics from "./Metrics.ts"
+import * as MetricSeries from "./unstable/MetricSeries.ts"
 
 /** An admitted call. `release` frees what the store holds for it, such as the lease of a probe. */
 export interface HeldAdmission extends Admission {
@@ -121,7 +121,7 @@ const makeRedis = Effect.fnUntraced(function*<E>(
 /** Generations distinguish the stores: those of the local store are negative, which Redis never issues. */
 const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: BreakerStore["Service"]) {
   let fallbacks = 0
-  yield* Metrics.register("circuitBreakerStoreFallbacks", {}, () => fallbacks)
+  yield* MetricSeries.register("circuitBreakerStoreFallbacks", {}, () => fallbacks)
   const admitLocal = (key: string) => {
     fallbacks++
     return Effect.map(local.admit(key), (admission) => ({ ...admission, generation: -1 - admission.generation }))

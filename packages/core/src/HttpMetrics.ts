@@ -7,7 +7,7 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import { RetryExhausted } from "./internal/retry/retryExhausted.ts"
-import * as Metrics from "./Metrics.ts"
+import * as MetricSeries from "./unstable/MetricSeries.ts"
 
 /** The options of `client`. */
 export interface Options {
@@ -53,9 +53,9 @@ export const client =
         const { method } = request
         const count = (status: string) =>
           Effect.andThen(
-            Metrics.increment("httpRequests", { method, endpoint, status }),
+            MetricSeries.increment("httpRequests", { method, endpoint, status }),
             Effect.suspend(() =>
-              Metrics.observe(
+              MetricSeries.observe(
                 "httpRequestDuration",
                 { method, endpoint },
                 Duration.nanos(clock.monotonicTimeNanosUnsafe() - began)

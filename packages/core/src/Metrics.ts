@@ -1,45 +1,16 @@
 /**
- * The metrics of all packages: their names, units and labels, and how they are counted.
- *
- * Hot paths count in plain fields, which are read when metrics are read (`register`). Everything else is an ordinary Effect
- * metric (`increment`, `observe`). Labels have few values: never a key id, URL or subject.
+ * The metrics of all packages: the prefix of their names, and counting the errors of a program. The reference lists their
+ * names, units and labels.
  */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import type * as Scope from "effect/Scope"
-import { codeInfo, codeOf } from "./ErrorCode.ts"
-import { type Definition, definitions, type Labels, type MetricName } from "./internal/metrics/definitions.ts"
-import { addSource } from "./internal/metrics/sources.ts"
+import { countError } from "./unstable/MetricSeries.ts"
 
-export { type Definition, definitions, type Labels, type MetricName } from "./internal/metrics/definitions.ts"
+export { Prefix } from "./internal/metrics/prefix.ts"
 
 /**
- * The prefix of all names. Default `keelson_`. Provide it around the whole program: it is read when a layer registers a
- * metric, and whenever another metric is counted.
- */
-export const Prefix = Context.Reference<string>("@keelson/core/Metrics/Prefix", { defaultValue: () => "keelson_" })
-
-const boundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-
-const counter = (prefix: string, name: MetricName, attributes: Record<string, string>) =>
-  Metric.counter(prefix + definitions[name].name, {
-    description: definitions[name].description,
-    incremental: true,
-    attributes
-  })
-
-const histogram = (prefix: string, name: MetricName, attributes: Record<string, string>) =>
-  Metric.histogram(prefix + definitions[name].name, {
-    description: definitions[name].description,
-    attributes,
-    boundaries
-  })
-
-/**
- * Adds to a counter.
+ * Counts the errors of an effect in `errors_total`. An error without a code is `INT-001`.
  *
  * **Example** (Counting an error)
  *
@@ -48,8 +19,9 @@ const histogram = (prefix: string, name: MetricName, attributes: Record<string, 
  * import * as Effect from "effect/Effect"
  * import * as Metric from "effect/Metric"
  *
- * const labels = { server: "billing", error_code: "NET-001", category: "NETWORK" }
- * const program = Metrics.increment("errors", labels).pipe(
+ * const program = Effect.fail("unavailable").pipe(
+ *   Metrics.countErrors("billing"),
+ *   Effect.ignore,
  *   Effect.andThen(Metric.snapshot),
  *   Effect.map((metrics) => metrics.map(({ id }) => id)),
  *   Effect.provide(Metrics.layerIsolated)
@@ -57,64 +29,8 @@ const histogram = (prefix: string, name: MetricName, attributes: Record<string, 
  * const ids = await Effect.runPromise(program) // => ["keelson_errors_total"]
  * ```
  */
-export const increment = <Name extends MetricName<"counter">>(
-  name: Name,
-  labels: Labels<Name>,
-  by = 1
-): Effect.Effect<void> => Effect.flatMap(Prefix, (prefix) => Metric.update(counter(prefix, name, labels), by))
-
-/** Records a duration, in seconds, in a histogram. */
-export const observe = <Name extends MetricName<"histogram">>(
-  name: Name,
-  labels: Labels<Name>,
-  duration: Duration.Duration
-): Effect.Effect<void> =>
-  Effect.flatMap(Prefix, (prefix) => Metric.update(histogram(prefix, name, labels), Duration.toSeconds(duration)))
-
-/**
- * Removes a series that was incremented or observed, when its subject is gone. Otherwise series of short-lived subjects
- * accumulate.
- */
-export const remove = <Name extends MetricName<"counter" | "histogram">>(
-  name: Name,
-  labels: Labels<Name>
-): Effect.Effect<void> =>
-  Effect.flatMap(Prefix, (prefix) => {
-    const definition: Definition = definitions[name]
-    return definition.kind === "counter"
-      ? Metric.remove(counter(prefix, name, labels))
-      : Metric.remove(histogram(prefix, name, labels))
-  })
-
-/**
- * Adds a source to a series while the scope is open. The source is read when metrics are read.
- *
- * The value of a series is the sum of its sources, or their maximum for the states of circuits and key sets. A counter keeps
- * the count of a source that is removed, since a counter must not fall; the series is removed with its last source. A series
- * is either registered or incremented: a registered series ignores `increment`.
- */
-export const register = <Name extends MetricName<"counter" | "gauge">>(
-  name: Name,
-  labels: Labels<Name>,
-  read: () => number
-): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.flatMap(Prefix, (prefix) => {
-    const definition: Definition = definitions[name]
-    const metric = definition.kind === "counter"
-      ? counter(prefix, name, labels)
-      : Metric.gauge(prefix + definition.name, { description: definition.description, attributes: labels })
-    return addSource(metric, definition, read)
-  })
-
-/** Counts the errors of an effect in `errors_total`. An error without a code is `INT-001`. */
 export const countErrors = (server: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapError(self, (error) => countError(error, server))
-
-/** Counts one error in `errors_total`. */
-export const countError = (error: unknown, server: string): Effect.Effect<void> => {
-  const { category, id } = codeInfo[codeOf(error) ?? "INTERNAL_ERROR"]
-  return increment("errors", { server, error_code: id, category })
-}
 
 /** A separate registry, so that a test starts from zero and does not affect others. */
 export const layerIsolated: Layer.Layer<never> = Layer.fresh(Layer.sync(Metric.MetricRegistry, () => new Map()))

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Metrics from "./Metrics.ts"
 import * as Redaction from "./Redaction.ts"
+import * as MetricSeries from "./unstable/MetricSeries.ts"
 
 /** The options of `layer`. Every one may be left out. */
 export interface Options {
@@ -29,7 +30,7 @@ export const format: Effect.Effect<string> = Effect.gen(function*() {
   const text = yield* PrometheusMetrics.format()
   const prefix = yield* Metrics.Prefix
   const present = new Set(Array.from(text.matchAll(/^# TYPE (\S+)/gm), ([, name]) => name))
-  const ours = Object.values(Metrics.definitions).map((definition) => ({
+  const ours = Object.values(MetricSeries.definitions).map((definition) => ({
     ...definition,
     name: sanitize(prefix + definition.name)
   }))

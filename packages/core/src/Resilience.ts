@@ -26,10 +26,10 @@ import { retryPolicyOf } from "./internal/retry/policyOf.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { type LoopOptions, retryLoop } from "./internal/retry/retryLoop.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
-import * as Metrics from "./Metrics.ts"
 import * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
+import * as MetricSeries from "./unstable/MetricSeries.ts"
 
 /** The errors of a call made by `execute`. */
 export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
@@ -140,7 +140,7 @@ export const make = Effect.fnUntraced(function*(
   const counted = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
     const error = Cause.findErrorOption(cause)
     const failed = Effect.failCause(cause)
-    return error._tag === "None" ? failed : Effect.andThen(Metrics.countError(error.value, name), failed)
+    return error._tag === "None" ? failed : Effect.andThen(MetricSeries.countError(error.value, name), failed)
   }
   const attempts = <A, E, R>(self: Effect.Effect<A, E, R>, options: LoopOptions<E, never>) =>
     retry !== undefined

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Data, Duration, Effect, Exit, Metric, Scope } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { Breaker, BreakerStore, KeelsonError, Metrics, Resilience } from "../src/index.ts"
+import * as MetricSeries from "../src/unstable/MetricSeries.ts"
 
 type Snapshot = Metric.Metric.Snapshot
 
@@ -18,7 +19,7 @@ const values = (name: string) =>
 const registered = (labels: { readonly server: string }, read: () => number) =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
-    yield* Scope.provide(Metrics.register("cacheHits", labels, read), scope)
+    yield* Scope.provide(MetricSeries.register("cacheHits", labels, read), scope)
     return { leave: Scope.close(scope, Exit.void) }
   })
 
@@ -49,23 +50,23 @@ const families = [
 
 /** Updates every metric once. */
 const updateAll = Effect.gen(function*() {
-  yield* Metrics.increment("tokenAcquisitions", { server: "a", status: "success" })
-  yield* Metrics.observe("tokenAcquisitionDuration", a, Duration.millis(20))
-  yield* Metrics.register("cacheHits", a, () => 1)
-  yield* Metrics.register("cacheMisses", a, () => 1)
-  yield* Metrics.register("circuitBreakerState", a, () => 1)
-  yield* Metrics.register("circuitBreakerRejections", a, () => 1)
-  yield* Metrics.increment("retryAttempts", a)
-  yield* Metrics.increment("httpRequests", { method: "GET", endpoint: "token", status: "200" })
-  yield* Metrics.observe("httpRequestDuration", { method: "GET", endpoint: "token" }, Duration.millis(20))
-  yield* Metrics.increment("errors", { server: "a", error_code: "NET-001", category: "NETWORK" })
-  yield* Metrics.register("jwksRequests", keySet, () => 1)
-  yield* Metrics.register("jwksHits", keySet, () => 1)
-  yield* Metrics.register("jwksMisses", keySet, () => 1)
-  yield* Metrics.register("jwksStale", keySet, () => 1)
-  yield* Metrics.increment("jwksRefresh", { ...keySet, status: "success" })
-  yield* Metrics.increment("jwksRefreshErrors", keySet)
-  yield* Metrics.observe("jwksRefreshDuration", keySet, Duration.millis(20))
+  yield* MetricSeries.increment("tokenAcquisitions", { server: "a", status: "success" })
+  yield* MetricSeries.observe("tokenAcquisitionDuration", a, Duration.millis(20))
+  yield* MetricSeries.register("cacheHits", a, () => 1)
+  yield* MetricSeries.register("cacheMisses", a, () => 1)
+  yield* MetricSeries.register("circuitBreakerState", a, () => 1)
+  yield* MetricSeries.register("circuitBreakerRejections", a, () => 1)
+  yield* MetricSeries.increment("retryAttempts", a)
+  yield* MetricSeries.increment("httpRequests", { method: "GET", endpoint: "token", status: "200" })
+  yield* MetricSeries.observe("httpRequestDuration", { method: "GET", endpoint: "token" }, Duration.millis(20))
+  yield* MetricSeries.increment("errors", { server: "a", error_code: "NET-001", category: "NETWORK" })
+  yield* MetricSeries.register("jwksRequests", keySet, () => 1)
+  yield* MetricSeries.register("jwksHits", keySet, () => 1)
+  yield* MetricSeries.register("jwksMisses", keySet, () => 1)
+  yield* MetricSeries.register("jwksStale", keySet, () => 1)
+  yield* MetricSeries.increment("jwksRefresh", { ...keySet, status: "success" })
+  yield* MetricSeries.increment("jwksRefreshErrors", keySet)
+  yield* MetricSeries.observe("jwksRefreshDuration", keySet, Duration.millis(20))
 })
 
 describe("Metrics", () => {
@@ -88,9 +89,9 @@ describe("Metrics", () => {
     it.effect("adds up the sources of one series, read when metrics are read", () =>
       Effect.gen(function*() {
         let first = 1
-        yield* Metrics.register("cacheHits", a, () => first)
-        yield* Metrics.register("cacheHits", a, () => 10)
-        yield* Metrics.register("cacheHits", { server: "b" }, () => 100)
+        yield* MetricSeries.register("cacheHits", a, () => first)
+        yield* MetricSeries.register("cacheHits", a, () => 10)
+        yield* MetricSeries.register("cacheHits", { server: "b" }, () => 100)
         assert.deepStrictEqual(yield* hits, [[a, 11], [{ server: "b" }, 100]])
         first = 5
         assert.deepStrictEqual(yield* hits, [[a, 15], [{ server: "b" }, 100]])
@@ -99,8 +100,8 @@ describe("Metrics", () => {
     it.effect("adds up sources that name their labels in another order", () =>
       Effect.gen(function*() {
         const read = () => 2
-        yield* Metrics.register("tokenAcquisitions", { server: "a", status: "success" }, read)
-        yield* Metrics.register("tokenAcquisitions", { status: "success", server: "a" }, read)
+        yield* MetricSeries.register("tokenAcquisitions", { server: "a", status: "success" }, read)
+        yield* MetricSeries.register("tokenAcquisitions", { status: "success", server: "a" }, read)
         const [found, ...others] = yield* series("keelson_token_acquisitions_total")
         assert.isEmpty(others)
         assert.strictEqual(found && valueOf(found), 4)
@@ -137,7 +138,7 @@ describe("Metrics", () => {
         const leaves = yield* Effect.forEach([0, 2, 1], (state) =>
           Effect.gen(function*() {
             const scope = yield* Scope.make()
-            yield* Scope.provide(Metrics.register("circuitBreakerState", a, () => state), scope)
+            yield* Scope.provide(MetricSeries.register("circuitBreakerState", a, () => state), scope)
             return Scope.close(scope, Exit.void)
           }))
         const state = values("keelson_circuit_breaker_state")
@@ -163,8 +164,8 @@ describe("Metrics", () => {
     it.effect("keeps sources apart that were registered under different attributes of the context", () =>
       Effect.gen(function*() {
         const tenant = (name: string) => Effect.provideService(Metric.CurrentMetricAttributes, { tenant: name })
-        yield* Metrics.register("cacheHits", a, () => 1).pipe(tenant("x"))
-        yield* Metrics.register("cacheHits", a, () => 2).pipe(tenant("y"))
+        yield* MetricSeries.register("cacheHits", a, () => 1).pipe(tenant("x"))
+        yield* MetricSeries.register("cacheHits", a, () => 2).pipe(tenant("y"))
         assert.deepStrictEqual((yield* hits).map(([labels, value]) => [labels?.["tenant"], value]), [["x", 1], [
           "y",
           2
@@ -175,15 +176,15 @@ describe("Metrics", () => {
   describe("registry and prefix", () => {
     it.effect("[S3-30] counts of one process meet in one registry, whoever counts", () =>
       Effect.gen(function*() {
-        yield* Effect.forkChild(Metrics.increment("retryAttempts", a), { startImmediately: true })
-        yield* Metrics.increment("retryAttempts", a, 2)
+        yield* Effect.forkChild(MetricSeries.increment("retryAttempts", a), { startImmediately: true })
+        yield* MetricSeries.increment("retryAttempts", a, 2)
         assert.deepStrictEqual(yield* values("keelson_retry_attempts_total"), [[a, 3]])
       }).pipe(Effect.provide(Metrics.layerIsolated)))
 
     it.effect("[S3-30] an isolated registry starts from zero and disturbs no other, one inside the other too", () =>
       Effect.gen(function*() {
         const attempts = values("keelson_retry_attempts_total")
-        const count = Effect.andThen(Metrics.increment("retryAttempts", a), attempts)
+        const count = Effect.andThen(MetricSeries.increment("retryAttempts", a), attempts)
         yield* count
         assert.deepStrictEqual(yield* Effect.provide(count, Metrics.layerIsolated), [[a, 1]])
         assert.deepStrictEqual(yield* Effect.provide(count, Metrics.layerIsolated), [[a, 1]])

@@ -9,6 +9,7 @@ import {
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Duration, Effect, Layer } from "effect"
 import { BreakerStore, Metrics, Resilience } from "../src/index.ts"
+import * as MetricSeries from "../src/unstable/MetricSeries.ts"
 
 /** The OpenTelemetry SDK with exporters that keep what they get. */
 const makeTelemetry = () => {
@@ -39,9 +40,9 @@ describe("OpenTelemetry", () => {
   it.live("[S1-33] exports counted, observed and registered metrics, each by its kind", () => {
     const { layer, metrics } = makeTelemetry()
     return Effect.gen(function*() {
-      yield* Metrics.increment("retryAttempts", { server: "a" }, 2)
-      yield* Metrics.register("cacheHits", { server: "a" }, () => 7)
-      yield* Metrics.observe("httpRequestDuration", { method: "GET", endpoint: "token" }, Duration.millis(20))
+      yield* MetricSeries.increment("retryAttempts", { server: "a" }, 2)
+      yield* MetricSeries.register("cacheHits", { server: "a" }, () => 7)
+      yield* MetricSeries.observe("httpRequestDuration", { method: "GET", endpoint: "token" }, Duration.millis(20))
       const exported = yield* metrics
       assert.deepStrictEqual(named(exported, "keelson_retry_attempts_total"), [["a", 2]])
       assert.deepStrictEqual(named(exported, "keelson_cache_hits_total"), [["a", 7]])

@@ -4,6 +4,7 @@ import { Duration, Effect, Layer, Metric } from "effect"
 import { HttpClient, HttpRouter } from "effect/http"
 import parse from "parse-prometheus-text-format"
 import { BreakerStore, Metrics, PrometheusEndpoint, Resilience } from "../src/index.ts"
+import * as MetricSeries from "../src/unstable/MetricSeries.ts"
 
 /** A real server with the routes, and metrics of its own. */
 const serve = (routes: Layer.Layer<never, never, HttpRouter.HttpRouter>, registry = Metrics.layerIsolated) =>
@@ -19,10 +20,10 @@ const scrape = Effect.fnUntraced(function*(path = "/metrics") {
 
 const families = Effect.map(scrape(), ({ text }) => parse(text))
 
-const names = Object.values(Metrics.definitions).map(({ name }) => name)
+const names = Object.values(MetricSeries.definitions).map(({ name }) => name)
 
 const kinds = Object.fromEntries(
-  Object.values(Metrics.definitions).map(({ kind, name }) => [`keelson_${name}`, kind.toUpperCase()])
+  Object.values(MetricSeries.definitions).map(({ kind, name }) => [`keelson_${name}`, kind.toUpperCase()])
 )
 
 describe("PrometheusEndpoint", () => {
@@ -46,7 +47,7 @@ describe("PrometheusEndpoint", () => {
       const resilience = yield* Resilience.make("billing", { breaker: { failureThreshold: 1 } })
       yield* Effect.exit(resilience.execute(Effect.fail("down")))
       yield* Effect.exit(resilience.execute(Effect.void))
-      yield* Metrics.observe("httpRequestDuration", { method: "GET", endpoint: "token" }, Duration.millis(20))
+      yield* MetricSeries.observe("httpRequestDuration", { method: "GET", endpoint: "token" }, Duration.millis(20))
       const { text } = yield* scrape()
       const found = parse(text)
       const metrics = (name: string) => found.find((family) => family.name === `keelson_${name}`)?.metrics
@@ -65,7 +66,7 @@ describe("PrometheusEndpoint", () => {
     Effect.gen(function*() {
       yield* Metric.update(Metric.counter("orders_total"), 3)
       const server = "a\"b\\c\nd"
-      yield* Metrics.increment("retryAttempts", { server })
+      yield* MetricSeries.increment("retryAttempts", { server })
       const { text } = yield* scrape()
       assert.include(text, "\norders_total 3\n")
       assert.include(text, String.raw`keelson_retry_attempts_total{server="a\"b\\c\nd"} 1`)
@@ -76,7 +77,7 @@ describe("PrometheusEndpoint", () => {
     "shows every family once under the prefix %s",
     (prefix) =>
       Effect.gen(function*() {
-        yield* Metrics.increment("retryAttempts", { server: "a" })
+        yield* MetricSeries.increment("retryAttempts", { server: "a" })
         const { text } = yield* scrape()
         const declared = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name ?? "")
         assert.lengthOf(new Set(declared), names.length)
@@ -91,7 +92,7 @@ describe("PrometheusEndpoint", () => {
   it.effect("[S3-31] answers 500 with a text that shows nothing, where a source fails, and recovers", () =>
     Effect.gen(function*() {
       yield* Effect.scoped(Effect.gen(function*() {
-        yield* Metrics.register("cacheHits", { server: "a" }, () => {
+        yield* MetricSeries.register("cacheHits", { server: "a" }, () => {
           throw new Error("password=hunter2 at /srv/app.ts")
         })
         const { status, text, type } = yield* scrape()
@@ -120,7 +121,7 @@ describe("PrometheusEndpoint", () => {
 
   it.effect("[S1-33] installs on a second server after the first, each with the registry it runs in", () =>
     Effect.gen(function*() {
-      const count = Effect.andThen(Metrics.increment("retryAttempts", { server: "a" }), scrape())
+      const count = Effect.andThen(MetricSeries.increment("retryAttempts", { server: "a" }), scrape())
       const layer = PrometheusEndpoint.layer()
       const once = Effect.provide(count, serve(layer), { local: true })
       const [first, second] = yield* Effect.all([once, once])

@@ -2,7 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
-import * as Metrics from "../../Metrics.ts"
+import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { CircuitOpen } from "./circuitOpen.ts"
 import type { BreakerError, Outcome, Transition } from "./effectBreaker.ts"
 import type { Snapshot, State } from "./snapshot.ts"
@@ -27,11 +27,11 @@ export const makeRecord = Effect.fnUntraced(function*(
     const change = `${states[transition.from]} ${seen(states[transition.to])}`
     moves.set(change, (moves.get(change) ?? 0) + 1)
   }
-  yield* Metrics.register("circuitBreakerState", { server: name }, () => gauge[state])
-  yield* Metrics.register("circuitBreakerCalls", { server: name }, () => totals.calls)
-  yield* Metrics.register("circuitBreakerRejections", { server: name }, () => totals.rejected)
+  yield* MetricSeries.register("circuitBreakerState", { server: name }, () => gauge[state])
+  yield* MetricSeries.register("circuitBreakerCalls", { server: name }, () => totals.calls)
+  yield* MetricSeries.register("circuitBreakerRejections", { server: name }, () => totals.rejected)
   for (const [from, to] of changes) {
-    yield* Metrics.register(
+    yield* MetricSeries.register(
       "circuitBreakerTransitions",
       { server: name, from, to },
       () => moves.get(`${from} ${to}`) ?? 0

@@ -9,11 +9,11 @@ import * as Schedule from "effect/Schedule"
 import * as Backoff from "../../Backoff.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "../../Deadline.ts"
 import { codeInfo, codeOf } from "../../ErrorCode.ts"
-import * as Metrics from "../../Metrics.ts"
 import type { Options, RetryEvent } from "../../Retry.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
 import type { Reservation } from "../../RetryBudget.ts"
 import type { RetryPolicy } from "../../RetryPolicy.ts"
+import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { left, sooner } from "./deadline.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { limitAttempt } from "./limitAttempt.ts"
@@ -135,7 +135,7 @@ const resume = Effect.fnUntraced(function*<A, E, R, R2>(
     const next = yield* plan(failed.number, now, error)
     if (typeof next === "string") {
       if (next === "budget" && options?.server !== undefined) {
-        yield* Metrics.increment("retryBudgetSpent", { server: options.server })
+        yield* MetricSeries.increment("retryBudgetSpent", { server: options.server })
       }
       return yield* new RetryExhausted({
         error,
@@ -162,7 +162,7 @@ const announce = Effect.fnUntraced(function*<E, R>(
 ): Effect.fn.Return<void, never, R> {
   const { error } = event
   if (options.discard !== undefined && isOwn(call, error)) yield* options.discard(error)
-  if (options.server !== undefined) yield* Metrics.increment("retryAttempts", { server: options.server })
+  if (options.server !== undefined) yield* MetricSeries.increment("retryAttempts", { server: options.server })
   const result = options.onRetry?.(event)
   if (Effect.isEffect(result)) yield* result
 })

@@ -1,5 +1,5 @@
-import * as Metrics from "@keelson/core/Metrics"
 import { after, hasCome, type Instant, now, offset, until } from "@keelson/core/unstable/Instant"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -134,7 +134,7 @@ export class KeyLookup {
       this.#state.noteLookup()
       this.#state.counts.misses++
       const counted = Effect.tapError(search, (error) =>
-        Metrics.increment("jwksLookupFailures", {
+        MetricSeries.increment("jwksLookupFailures", {
           ...this.#state.labels,
           reason: error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
         }))

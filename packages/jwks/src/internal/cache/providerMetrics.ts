@@ -1,4 +1,4 @@
-import * as Metrics from "@keelson/core/Metrics"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ProviderState } from "./providerState.ts"
@@ -9,7 +9,9 @@ import { healthLevel, healthOf } from "./providerStatus.ts"
  * clock skew when it is first known: a series takes over a kilobyte, and most of ten thousand providers are idle.
  */
 export const registerHealth = (state: ProviderState): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.clockWith((clock) => Metrics.register("jwksHealth", state.labels, () => healthLevel[healthOf(state, clock)]))
+  Effect.clockWith((clock) =>
+    MetricSeries.register("jwksHealth", state.labels, () => healthLevel[healthOf(state, clock)])
+  )
 
 const run = ({ scopeContext }: ProviderState, effect: Effect.Effect<unknown, never, Scope.Scope>): void => {
   if (scopeContext !== undefined) Effect.runSyncWith(scopeContext)(effect)
@@ -21,27 +23,29 @@ export const registerLookups = (state: ProviderState): void => {
   run(
     state,
     Effect.all([
-      Metrics.register("jwksRequests", labels, () => counts.hits + counts.misses),
-      Metrics.register("jwksHits", labels, () => counts.hits),
-      Metrics.register("jwksMisses", labels, () => counts.misses),
-      Metrics.register("jwksStale", labels, () => counts.stale),
-      Metrics.register("jwksFloodLimited", labels, () => counts.floodLimited)
+      MetricSeries.register("jwksRequests", labels, () => counts.hits + counts.misses),
+      MetricSeries.register("jwksHits", labels, () => counts.hits),
+      MetricSeries.register("jwksMisses", labels, () => counts.misses),
+      MetricSeries.register("jwksStale", labels, () => counts.stale),
+      MetricSeries.register("jwksFloodLimited", labels, () => counts.floodLimited)
     ], { discard: true })
   )
 }
 
 /** Registers the clock skew. Must be called once. */
 export const registerClockSkew = (state: ProviderState): void =>
-  run(state, Metrics.register("jwksClockSkew", state.labels, () => state.clockSkew ?? 0))
+  run(state, MetricSeries.register("jwksClockSkew", state.labels, () => state.clockSkew ?? 0))
 
 /** Removes the series that the scope does not remove, so that removed providers leave none behind. */
 export const removeSeries = ({ isReplaced, labels }: ProviderState): Effect.Effect<void> =>
   isReplaced ? Effect.void : Effect.all([
-    ...["success", "not_modified", "failure"].map((status) => Metrics.remove("jwksRefresh", { ...labels, status })),
-    ...["unknown", "mismatched", "ambiguous", "unavailable"].map((reason) =>
-      Metrics.remove("jwksLookupFailures", { ...labels, reason })
+    ...["success", "not_modified", "failure"].map((status) =>
+      MetricSeries.remove("jwksRefresh", { ...labels, status })
     ),
-    Metrics.remove("jwksRefreshErrors", labels),
-    Metrics.remove("jwksRefreshDuration", labels),
-    Metrics.remove("jwksSnapshotErrors", labels)
+    ...["unknown", "mismatched", "ambiguous", "unavailable"].map((reason) =>
+      MetricSeries.remove("jwksLookupFailures", { ...labels, reason })
+    ),
+    MetricSeries.remove("jwksRefreshErrors", labels),
+    MetricSeries.remove("jwksRefreshDuration", labels),
+    MetricSeries.remove("jwksSnapshotErrors", labels)
   ], { discard: true })

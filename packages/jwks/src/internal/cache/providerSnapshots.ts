@@ -1,6 +1,6 @@
-import * as Metrics from "@keelson/core/Metrics"
 import * as Redaction from "@keelson/core/Redaction"
 import { now } from "@keelson/core/unstable/Instant"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -61,7 +61,7 @@ const save = ({ parts }: ProviderState, snapshots: Snapshots, cached: CachedKeyS
 
 /** Counts a failure of the store, and logs `message` if given. */
 const storeFailed = ({ labels }: ProviderState, error: SnapshotUnavailable, message?: string): Effect.Effect<void> => {
-  const count = Metrics.increment("jwksSnapshotErrors", labels)
+  const count = MetricSeries.increment("jwksSnapshotErrors", labels)
   return message === undefined
     ? count
     : Effect.andThen(count, Effect.annotateLogs(Effect.logWarning(message, error), labels))
@@ -113,7 +113,7 @@ export const restoreOnce = (state: ProviderState): Effect.Effect<boolean> => {
     restore(state, snapshots),
     (cause) =>
       Effect.logWarning("Key set snapshot was not used", Redaction.error(Cause.squash(cause))).pipe(
-        Effect.andThen(Metrics.increment("jwksSnapshotErrors", state.labels)),
+        Effect.andThen(MetricSeries.increment("jwksSnapshotErrors", state.labels)),
         Effect.as(false)
       )
   )

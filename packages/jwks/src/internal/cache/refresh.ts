@@ -1,7 +1,7 @@
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
-import * as Metrics from "@keelson/core/Metrics"
 import { now, until } from "@keelson/core/unstable/Instant"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -69,7 +69,7 @@ const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fe
   state.onAccepted?.(cached)
   yield* noteSkew(state, fetched)
   if (isRecovery) yield* Effect.logInfo("Key set refresh recovered")
-  yield* Metrics.increment("jwksRefresh", { ...state.labels, status: isConfirmed ? "not_modified" : "success" })
+  yield* MetricSeries.increment("jwksRefresh", { ...state.labels, status: isConfirmed ? "not_modified" : "success" })
   return isConfirmed ? "notModified" : "loaded"
 })
 
@@ -94,8 +94,8 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
       ErrorCode.codeInfo[code].id
     )
   }
-  yield* Metrics.increment("jwksRefresh", { ...state.labels, status: "failure" })
-  yield* Metrics.increment("jwksRefreshErrors", state.labels)
+  yield* MetricSeries.increment("jwksRefresh", { ...state.labels, status: "failure" })
+  yield* MetricSeries.increment("jwksRefreshErrors", state.labels)
   return yield* Effect.fail(error)
 })
 
@@ -105,7 +105,7 @@ const fetchWithPermit = Effect.fnUntraced(function*(state: ProviderState, reques
   KeelsonError.NetworkError
 > {
   const [elapsed, result] = yield* Effect.timed(Effect.result(fetchAccepted(state, request)))
-  yield* Metrics.observe("jwksRefreshDuration", state.labels, elapsed)
+  yield* MetricSeries.observe("jwksRefreshDuration", state.labels, elapsed)
   return yield* Result.isSuccess(result) ? onSuccess(state, result.success) : onFailure(state, result.failure)
 })
 

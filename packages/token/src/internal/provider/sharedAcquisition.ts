@@ -1,7 +1,7 @@
 import * as Breaker from "@keelson/core/Breaker"
-import * as Metrics from "@keelson/core/Metrics"
 import * as SingleFlight from "@keelson/core/SingleFlight"
 import * as Instant from "@keelson/core/unstable/Instant"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
@@ -30,8 +30,8 @@ const countAcquisition = (
   elapsed: Duration.Duration
 ): Effect.Effect<void> =>
   Effect.andThen(
-    Metrics.increment("tokenAcquisitions", { server, status }),
-    Metrics.observe("tokenAcquisitionDuration", { server }, elapsed)
+    MetricSeries.increment("tokenAcquisitions", { server, status }),
+    MetricSeries.observe("tokenAcquisitionDuration", { server }, elapsed)
   )
 
 const completed = (success: boolean, { attempts }: AcquisitionResult, elapsed: Duration.Duration) =>

@@ -1,6 +1,6 @@
 import type * as ErrorCode from "@keelson/core/ErrorCode"
-import * as Metrics from "@keelson/core/Metrics"
 import * as Instant from "@keelson/core/unstable/Instant"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -143,7 +143,7 @@ export class TokenState {
 /** Registers the counters of a provider as metrics, for as long as its scope is open. */
 export const registerCounts = ({ counts, server }: TokenState): Effect.Effect<void, never, Scope.Scope> =>
   Effect.all([
-    Metrics.register("cacheHits", { server }, () => counts.hits),
-    Metrics.register("cacheMisses", { server }, () => counts.misses),
-    Metrics.register("tokenEscalations", { server }, () => counts.escalations)
+    MetricSeries.register("cacheHits", { server }, () => counts.hits),
+    MetricSeries.register("cacheMisses", { server }, () => counts.misses),
+    MetricSeries.register("tokenEscalations", { server }, () => counts.escalations)
   ], { discard: true })

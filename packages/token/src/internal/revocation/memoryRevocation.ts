@@ -1,4 +1,4 @@
-import * as Metrics from "@keelson/core/Metrics"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,7 @@ export const makeLocalList = Effect.fnUntraced(
   ): Effect.fn.Return<LocalList, never, Scope.Scope> {
     const list = new LocalList(options)
     const clock = yield* Clock.Clock
-    yield* Metrics.register("revocationEntries", { store }, () => list.entries(clock))
+    yield* MetricSeries.register("revocationEntries", { store }, () => list.entries(clock))
     return list
   }
 )

@@ -1,5 +1,5 @@
-import * as Metrics from "@keelson/core/Metrics"
 import * as Instant from "@keelson/core/unstable/Instant"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import { connectInBackground } from "@keelson/core/unstable/RedisConnection"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -27,8 +27,8 @@ const warnInterval = 60_000
 const makeFailureLog = Effect.fnUntraced(function*(warning: string) {
   const failures = { check: 0, revoke: 0 }
   let quietUntil: Instant.Instant | undefined
-  yield* Metrics.register("revocationStoreFailures", { operation: "check" }, () => failures.check)
-  yield* Metrics.register("revocationStoreFailures", { operation: "revoke" }, () => failures.revoke)
+  yield* MetricSeries.register("revocationStoreFailures", { operation: "check" }, () => failures.check)
+  yield* MetricSeries.register("revocationStoreFailures", { operation: "revoke" }, () => failures.revoke)
   return <A>(operation: "check" | "revoke", { _tag }: StoreResult<A>): Effect.Effect<void> => {
     if (_tag === "value") return Effect.void
     failures[operation]++

@@ -2,7 +2,7 @@
  * A validator: the cache of verified tokens, the checks made on every use of a token, and its metrics.
  */
 import * as ErrorCode from "@keelson/core/ErrorCode"
-import * as Metrics from "@keelson/core/Metrics"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -119,18 +119,18 @@ export class Validator<C> implements TokenValidator<C> {
     const { id } = this.#config
     const counts = this.#counts
     return Effect.all([
-      Metrics.register("tokenValidations", { validator: id, result: "accepted" }, () => counts.accepted),
+      MetricSeries.register("tokenValidations", { validator: id, result: "accepted" }, () => counts.accepted),
       ...Object.values(reasonCodes).map((code) =>
-        Metrics.register(
+        MetricSeries.register(
           "tokenValidations",
           { validator: id, result: ErrorCode.codeInfo[code].id },
           () => counts.rejected.get(code) ?? 0
         )
       ),
-      Metrics.register("tokenCacheHits", { validator: id }, () => counts.hits),
-      Metrics.register("tokenCacheMisses", { validator: id }, () => counts.misses),
-      Metrics.register("tokenCacheEntries", { validator: id }, () => this.#cache?.entries ?? 0),
-      Metrics.register("tokenCacheBytes", { validator: id }, () => this.#cache?.bytes ?? 0)
+      MetricSeries.register("tokenCacheHits", { validator: id }, () => counts.hits),
+      MetricSeries.register("tokenCacheMisses", { validator: id }, () => counts.misses),
+      MetricSeries.register("tokenCacheEntries", { validator: id }, () => this.#cache?.entries ?? 0),
+      MetricSeries.register("tokenCacheBytes", { validator: id }, () => this.#cache?.bytes ?? 0)
     ], { discard: true })
   }
 
