@@ -71,24 +71,31 @@ export interface KeyId {
 }
 
 /** A public key in PEM. */
-export interface PemKey extends KeyId {
+interface PemMembers extends KeyId {
   /** `PUBLIC KEY` (SPKI), `CERTIFICATE` (X.509) or `RSA PUBLIC KEY` (PKCS#1). From 1 to 1048576 characters. Required. */
   readonly pem: string | Redacted.Redacted
 }
 
 /** A public key as JSON Web Key. */
-export interface JwkKey extends KeyId {
+interface JwkMembers extends KeyId {
   /** A public JSON Web Key (RFC 7517). Unknown members are ignored. Required. */
   readonly jwk: object | Redacted.Redacted<object>
 }
 
 /** A shared secret. */
-export interface SecretKey extends KeyId {
+interface SecretMembers extends KeyId {
   /** The secret: at least as many bytes as the hash of the algorithm. From 1 to 65536 characters. Required. */
   readonly secret: Redacted.Redacted
   /** How the secret is written: as text, or as bytes in base64 or base64url. Default utf8. */
   readonly encoding?: Encoding | undefined
 }
+
+/** A public key in PEM, which cannot be given the algorithm of a secret (RFC 8725, 3.1). */
+export type PemKey = PemMembers & { readonly algorithm: PublicAlgorithm }
+/** A public key as JSON Web Key, which cannot be given the algorithm of a secret. */
+export type JwkKey = JwkMembers & { readonly algorithm: PublicAlgorithm }
+/** A shared secret, which cannot be given the algorithm of a public key. */
+export type SecretKey = SecretMembers & { readonly algorithm: SecretAlgorithm }
 
 /** A key in any form, with exactly one of `pem`, `jwk`, `path` and `secret`. */
 export interface KeyOptions extends KeyId {
@@ -121,10 +128,7 @@ export interface IssuerOptions {
 /** The options of keys in memory. */
 export interface Options extends IssuerOptions {
   /** The keys, in the order in which they are tried. From 1 to 100 keys. Required. */
-  readonly keys: ReadonlyArray<
-    | ((PemKey | JwkKey) & { readonly algorithm: PublicAlgorithm })
-    | (SecretKey & { readonly algorithm: SecretAlgorithm })
-  >
+  readonly keys: ReadonlyArray<PemKey | JwkKey | SecretKey>
 }
 
 /** The options of keys in memory and in files. */
