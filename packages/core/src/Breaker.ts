@@ -24,7 +24,7 @@ import type { Snapshot, State } from "./internal/breaker/snapshot.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 
 export { CircuitOpen } from "./internal/breaker/circuitOpen.ts"
-export { classify, failure, ignored, type Outcome, success } from "./internal/breaker/outcome.ts"
+export { classify, failure, type FailureOptions, ignored, type Outcome, success } from "./internal/breaker/outcome.ts"
 export { Snapshot, type State } from "./internal/breaker/snapshot.ts"
 
 /** A change of a circuit's state by this process. */

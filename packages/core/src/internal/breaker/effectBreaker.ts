@@ -2,6 +2,7 @@
  * The only module that imports Effect's circuit breaker, which is marked experimental, so that a change in it affects one
  * file. Its stores implement the state machine; `executeCall` runs a call between `admit` and `record`.
  */
+import type * as Duration from "effect/Duration"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 
 /** Effect's store. */
@@ -17,4 +18,15 @@ export const BreakerError = CircuitBreaker.CircuitBreakerError
 export type BreakerError = CircuitBreaker.CircuitBreakerError
 export const StoreError = CircuitBreaker.CircuitBreakerStoreError
 
-export const { consecutive, failure, ignored, layerStoreMemory, layerStoreRedis, rate, success } = CircuitBreaker
+export const { consecutive, ignored, layerStoreMemory, layerStoreRedis, rate, success } = CircuitBreaker
+
+/** Details of a failed call. */
+export interface FailureOptions {
+  /**
+   * How long the circuit stays open at least, if this failure opens it; `maxOpenDuration` is its upper bound. Default none.
+   */
+  readonly retryAfter?: Duration.Input | undefined
+}
+
+/** A failed call, which counts against the circuit. */
+export const failure: (options?: FailureOptions) => Outcome = CircuitBreaker.failure

@@ -7,7 +7,7 @@ import * as RetryAfter from "../../RetryAfter.ts"
 import { RetryExhausted } from "../retry/retryExhausted.ts"
 import { failure, ignored, type Outcome, success } from "./effectBreaker.ts"
 
-export { failure, ignored, type Outcome, success } from "./effectBreaker.ts"
+export { failure, type FailureOptions, ignored, type Outcome, success } from "./effectBreaker.ts"
 
 const outcomes = { failure: failure(), success, ignored } as const
 
