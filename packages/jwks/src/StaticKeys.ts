@@ -194,7 +194,7 @@ export const makeFiles = (
 export const layer = (options: Options): Layer.Layer<KeySource, KeelsonError.ConfigurationError> =>
   Layer.effect(KeySource, make(options))
 
-/** `makeFiles` as a layer. It has a name of its own so that `layer` needs no `FileSystem`. */
+/** `makeFiles` as a layer. It is separate from `layer` so that `layer` needs no `FileSystem`. */
 export const layerFiles = (
   options: FileOptions | StaticKeys
 ): Layer.Layer<KeySource, KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
