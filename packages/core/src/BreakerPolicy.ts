@@ -76,5 +76,5 @@ export const decode: (input: unknown) => Effect.Effect<BreakerPolicy, Configurat
 export const decodeText: (input: Configuration.Text) => Effect.Effect<BreakerPolicy, ConfigurationError> =
   decoders.decodeText
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
 export const config: (path: Configuration.Path) => Effect.Effect<BreakerPolicy, ConfigurationError> = decoders.config

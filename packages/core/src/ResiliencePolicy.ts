@@ -53,5 +53,5 @@ export const decode: (input: unknown) => Effect.Effect<ResiliencePolicy, Configu
 export const decodeText: (input: Configuration.Text) => Effect.Effect<ResiliencePolicy, ConfigurationError> =
   decoders.decodeText
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
 export const config: (path: Configuration.Path) => Effect.Effect<ResiliencePolicy, ConfigurationError> = decoders.config

@@ -127,7 +127,7 @@ export const decodeText = (
 ): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>
   Effect.map(decoders.decodeText(input), fromData)
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
 export const config = (
   path: Configuration.Path
 ): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>

@@ -110,7 +110,7 @@ describe("Problem", () => {
     it("is the form of RFC 9457, with extension members", () => {
       assert.deepEqual(Problem.toProblemDetails(error, "/requests/7"), {
         type: "https://keelson.dev/docs/reference/error-codes#auth-002",
-        title: "The caller is authenticated but may not do this.",
+        title: "The caller is authenticated but not allowed to do this.",
         status: 403,
         detail: "no scope",
         instance: "/requests/7",

@@ -78,7 +78,7 @@ export const decodeText: (
   input: Configuration.Text
 ) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
 export const config: (
   path: Configuration.Path
 ) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -1,8 +1,9 @@
 /**
  * The keys of one issuer, kept fresh: a state machine in a `Ref`, and one fiber in the layer's scope that refreshes it.
  *
- * Readers whose key is in the set never wait for the network. One request is under way at a time, in the layer's scope:
- * who waits for it and is interrupted disturbs nobody. Unknown keys, failures and the schedule have limits of their own.
+ * A lookup whose key is in the set never waits for the network. At most one fetch runs at a time, in the layer's scope:
+ * interrupting one waiter affects neither the fetch nor other waiters. Separate limits apply to fetches for unknown keys, after
+ * failures and on schedule.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -58,22 +59,22 @@ export class JwksCache extends Context.Service<JwksCache, {
   /** The whole set: the same object until its keys change. Fails with `JwksUnavailable`. */
   readonly keySet: Effect.Effect<KeySet, JwksUnavailable>
   /**
-   * Fetches now, past all caches on the way, or joins the fetch that is under way. A failure before does not hold it up.
-   * The keys that are held stay in use until new ones are there.
+   * Fetches immediately and bypasses HTTP caches, or joins the fetch that is already running. It does not wait for the delay
+   * after an earlier failure. The current keys stay in use until new keys are received.
    *
    * Fails with `NetworkError` as the last attempt did, and with `SingleFlight.Closed` (`SHUTTING_DOWN`).
    */
   readonly refresh: Effect.Effect<RefreshResult, KeelsonError.NetworkError | SingleFlight.Closed>
   /**
-   * Ends the trust in the keys at once; the next lookup fetches, and what a fetch under way brings is not used either. The
-   * snapshot is taken out of the store, which is waited for; where that fails, it is logged and counted.
+   * Stops trusting all keys immediately. The next lookup fetches; the result of a fetch that is already running is not used.
+   * Waits until the snapshot is removed from the store. A failure to remove it is logged and counted.
    */
   readonly invalidate: Effect.Effect<void>
   readonly status: Effect.Effect<JwksStatus>
   readonly health: Effect.Effect<Health>
-  /** What happens from now on. Nothing waits for a subscriber: a slow one loses the oldest events. */
+  /** All events after the subscription. The cache never waits for a subscriber: a slow subscriber loses the oldest events. */
   readonly events: Stream.Stream<JwksEvent>
-  /** The seam to validation, for this issuer alone. */
+  /** The keys as the `KeySource` that validators use, for this issuer only. */
   readonly keySource: KeySource["Service"]
 }>()("@keelson/jwks/JwksCache") {}
 
@@ -105,11 +106,11 @@ const makeFrom = Effect.fnUntraced(function*(
 })
 
 /**
- * A cache of its own. `names` tells it from other caches in metrics, spans and snapshots. Key sets are kept in
- * `JwksSnapshots` where that is provided.
+ * Makes a cache. `names` distinguish it from other caches in metrics, spans and snapshots. Key sets are saved in `JwksSnapshots`
+ * if that service is provided.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, and with `NetworkError`
- * (`EGRESS_REFUSED`) for a URL that may not be fetched. It waits for no fetch, and a provider that is down is no failure.
+ * (`EGRESS_REFUSED`) for a URL that may not be fetched. It does not wait for a fetch, so it does not fail if the provider is down.
  */
 export const make = Effect.fnUntraced(function*(
   options: JwksOptions.Options,

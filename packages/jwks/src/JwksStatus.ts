@@ -52,7 +52,7 @@ export const JwksStatus = Schema.Struct({
   hitRate: Schema.Number,
   /** stale / hits, from 0 to 1; 0 without hits. */
   staleServeRatio: Schema.Number,
-  /** By how many seconds the provider's clock is ahead of ours, where it told. */
+  /** How many seconds the provider's clock is ahead of ours. Absent if the provider's responses state no time. */
   clockSkewSeconds: Schema.optionalKey(Schema.Number),
   metrics: Counts
 })

@@ -73,8 +73,8 @@ export { maxCandidates } from "./internal/keys/keySelection.ts"
 export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
 
 /**
- * The keys of one issuer at a URL, kept by a `JwksCache` of its own. A program with several of them names each, so that
- * metrics, logs and snapshots tell them apart.
+ * The keys of one issuer at a URL, held by a separate `JwksCache`. If a program has several of them, give each a name, so that
+ * metrics, logs and snapshots can distinguish them.
  *
  * Fails to build with `ConfigurationError` (`INVALID_CONFIG`), or `NetworkError` (`EGRESS_REFUSED`) for a URL that may not
  * be fetched. An endpoint that is down is no failure.

@@ -40,7 +40,7 @@ const unreadable = (file: string) => ({
   code: "KEY_FILE_UNREADABLE",
   path: "keys.1.path",
   file,
-  expected: "a file that can be read, of at most 1048576 bytes"
+  expected: "a readable file of at most 1048576 bytes"
 })
 
 describe("StaticKeys, files", () => {

@@ -1,8 +1,8 @@
 /**
  * Explains why a validator accepts or rejects a token: all of its checks, in the order in which the validator makes them.
  *
- * It is for operators, at a console or in a test, and never for an HTTP endpoint: an explanation tells an attacker how to make
- * a better token. Where possible it continues after a failed check, so that all problems of a token show at once. It never
+ * It is for operators, at a console or in a test, and never for an HTTP endpoint: an explanation would show an attacker how
+ * to improve a forged token. Where possible it continues after a failed check, so that all problems of a token show at once. It never
  * accepts a token that `validate` rejects, since both call the same checks.
  *
  * It reads no cached token, and neither caches nor counts anything. It looks up keys as the validator would, and reads the

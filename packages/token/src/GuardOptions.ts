@@ -1,5 +1,6 @@
 /**
- * Options of a guard: where its token may go, and how its requests are made. Checked data from code, a file or the environment.
+ * Options of a guard: where its token may be sent, and how its requests are made. They come from code, a file or the
+ * environment, and are checked.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -27,11 +28,12 @@ export interface RequestOptions {
   readonly resilience?: ResiliencePolicy.Options | undefined
 }
 
-/** Options of a guard. All but `origins` may be left out. */
+/** Options of a guard. All except `origins` are optional. */
 export interface Options extends RequestOptions {
   /**
-   * Where the token may go: origins, or URLs that also cover everything below their path. The guard attaches the token to no
-   * other request, redirects included. A request with a path alone goes to the first. From 1 to 100 URLs. Required.
+   * Where the token may be sent: origins, or URLs that also cover everything below their path. The guard attaches the token to
+   * no other request, and to no redirect to another URL. A request with only a path goes to the first origin. From 1 to 100
+   * URLs. Required.
    */
   readonly origins: ReadonlyArray<string>
 }
@@ -82,7 +84,7 @@ export const decodeText: (
   input: Configuration.Text
 ) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
 export const config: (
   path: Configuration.Path
 ) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -93,7 +93,7 @@ export const decodeText: (
   input: Configuration.Text
 ) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
 export const config: (
   path: Configuration.Path
 ) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -1,6 +1,6 @@
 /**
- * Options of a server of `TokenGuards`: its URL, how its tokens are acquired, and when they are refreshed. Checked data from
- * code, a file or the environment.
+ * Options of a server of `TokenGuards`: its URL, how its tokens are acquired, and when they are refreshed. They come from code,
+ * a file or the environment, and are checked.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -12,13 +12,13 @@ import * as GuardOptions from "./GuardOptions.ts"
 import { areServerScopes } from "./internal/guard/serverScopes.ts"
 import * as OAuthOptions from "./OAuthOptions.ts"
 
-/** Options of a server. All but `url` and `client` may be left out. */
+/** Options of a server. All except `url` and `client` are optional. */
 export interface Options extends GuardOptions.RequestOptions {
-  /** The server's URL. The token may go to it and to everything below its path. From 1 to 2048 characters. Required. */
+  /** The server's URL. The token may be sent to this URL and to all URLs below its path. From 1 to 2048 characters. Required. */
   readonly url: string
-  /** Further origins or URLs that the token may go to, each with everything below its path. Default none. */
+  /** More origins or URLs that the token may be sent to, each including all URLs below its path. Default none. */
   readonly origins?: ReadonlyArray<string> | undefined
-  /** How tokens are acquired; see the options of an OAuth client. Required. */
+  /** How tokens are acquired; see `OAuthOptions`. Required. */
   readonly client: OAuthOptions.Options
 }
 
@@ -34,7 +34,7 @@ export type ServerOptions = typeof ServerOptions.Type
 const decoders = Configuration.decoders<Options, typeof ServerOptions>(ServerOptions)
 
 /**
- * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ * Checks options given in code. Throws a `ConfigurationError` (`INVALID_CONFIG`) that names the invalid option and its bound.
  *
  * **Example** (A server with a client secret)
  *
@@ -60,7 +60,7 @@ export const decodeText: (
   input: Configuration.Text
 ) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
 export const config: (
   path: Configuration.Path
 ) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -40,7 +40,7 @@ export type { SendOutcome, SendOutcomeKind } from "./internal/guard/sendOperatio
 export interface TokenGuard extends HttpClient.HttpClient.With<GuardError> {
   /** The called service's name in metrics, logs and errors. */
   readonly server: string
-  /** Where the token may go. */
+  /** The URLs that the token may be sent to. */
   readonly scopes: ReadonlyArray<UrlScope.UrlScope>
   /** The provider of the tokens: status, events, and a forced refresh. */
   readonly provider: TokenProvider.TokenProvider["Service"]

@@ -25,9 +25,9 @@ export type { Server } from "./internal/guard/servers.ts"
 
 /** Options of `register`. */
 export interface Options extends Omit<TokenGuard.Options, "name" | "origins"> {
-  /** The server's URL. The token may go to it and to everything below its path. Required. */
+  /** The server's URL. The token may be sent to this URL and to all URLs below its path. Required. */
   readonly url: string
-  /** Further origins or URLs that the token may go to. Default none. */
+  /** More origins or URLs that the token may be sent to. Default none. */
   readonly origins?: ReadonlyArray<string> | undefined
 }
 

@@ -78,7 +78,7 @@ export const decodeText = (
   input: Configuration.Text
 ): Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> => Configuration.decodeText(ValidatorOptions, input)
 
-/** Reads the environment below a path; see `Configuration.fromEnvironment`. Static keys are one variable in JSON. */
+/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. Static keys are one variable in JSON. */
 export const config = (path: Configuration.Path): Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> =>
   Configuration.fromEnvironment(ValidatorOptions, path)
 

@@ -84,7 +84,7 @@ export const Providers = HttpApiGroup.make("providers").add(
   HttpApiEndpoint.get("status", `${one}/status`, { params: provider, success: JwksStatus, error: problem(404) })
 ).middleware(JwksAdmin)
 
-/** The control plane as an API of its own. */
+/** The control plane as a separate API. */
 export const Api = HttpApi.make("keelson-jwks").add(Providers).annotateMerge(
   OpenApi.annotations({ title: "Keelson JWKS control plane" })
 )

@@ -4,7 +4,10 @@ export interface Directive {
   readonly value: string | undefined
 }
 
-/** Splits at commas outside quoted strings. An unclosed quoted string extends to the end. */
+/**
+ * Matches the parts of a header between commas. Commas inside quoted strings do not count; an unclosed quoted string extends to
+ * the end of the header.
+ */
 const members = /(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?$))+/gsu
 
 const quoted = /^"((?:[^"\\]|\\.)*)"$/su
@@ -20,16 +23,16 @@ export const parse = (header: string): ReadonlyArray<Directive> =>
       : { name: member.slice(0, at).trim().toLowerCase(), value: unquoted(member.slice(at + 1).trim()) }
   })
 
-/** The upper bound of a number of seconds; greater ones are reduced to it (RFC 9111, 1.2.2). */
+/** The largest number of seconds; larger numbers are reduced to it (RFC 9111, 1.2.2). */
 export const maxSeconds = 2 ** 31
 
-/** Parses seconds in the form of HTTP, digits only; `undefined` for anything else. */
+/** Parses a number of seconds, which HTTP writes with digits only. Returns `undefined` for anything else. */
 export const deltaSeconds = (value: string | undefined): number | undefined =>
   value !== undefined && /^\d+$/u.test(value) ? Math.min(Number(value), maxSeconds) : undefined
 
 /**
- * Returns the seconds of a directive, or `undefined` if it is absent. Zero if its value is invalid, or if it is repeated with
- * different values: such a response counts as stale (RFC 9111, 4.2.1).
+ * Returns the number of seconds in a directive, or `undefined` if the directive is absent. Returns zero if the value is invalid
+ * or the directive is repeated with different values: such a response counts as stale (RFC 9111, 4.2.1).
  */
 export const seconds = (directives: ReadonlyArray<Directive>, name: string): number | undefined => {
   const stated = directives.filter((directive) => directive.name === name)

@@ -5,14 +5,18 @@ import type * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type * as Redis from "effect/persistence/Redis"
 import type { TextStore } from "./snapshotStore.ts"
 
-/** Returns the code at the start of a Redis error, such as `READONLY`. The rest may quote the command with its arguments. */
+/**
+ * Returns the code at the start of a Redis error message, such as `READONLY`. The rest of the message is dropped, because it may
+ * contain the arguments of the command.
+ */
 const reasonOf = ({ cause }: Redis.RedisError): string =>
   (cause instanceof Error ? /^[A-Z]{3,20}(?= )/.exec(cause.message)?.[0] : undefined) ?? "failed"
 
-/** Stores texts in Redis, which expires them. */
+/** Stores texts in Redis. Redis deletes each text when its time to live ends. */
 export const makeRedisStore = (redis: Sender, prefix: string): TextStore => ({
   kind: "redis",
-  // Redis truncates the value, so that a huge value written by others is never transferred. Absent keys read as empty.
+  // `GETRANGE` truncates the value on the server, so that a huge value that others wrote is never transferred. For an absent
+  // key it returns an empty text.
   read: (name, maxBytes) =>
     redis.send("GETRANGE", prefix + name, "0", String(maxBytes + 3)).pipe(
       Effect.mapError(reasonOf),
@@ -28,7 +32,7 @@ export const makeRedisStore = (redis: Sender, prefix: string): TextStore => ({
 
 const failed = Effect.mapError(() => "failed")
 
-/** Stores texts in a key-value store, which neither truncates nor expires them. */
+/** Stores texts in a key-value store. They are never truncated and never expire. */
 export const makeKeyValueTexts = (store: KeyValueStore.KeyValueStore, prefix: string): TextStore => ({
   kind: "keyValueStore",
   read: (name) => failed(store.get(prefix + name)),

@@ -3,12 +3,12 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Stream from "effect/Stream"
 
-/** More than any public key or certificate has. */
+/** The maximum size of a key file. Every public key and certificate is smaller. */
 export const maxFileBytes = 1_048_576
 
-/** A key's place in the options, as in `keys.1.path`. */
+/** The error for a file that cannot be read. `path` is the key's place in the options, such as `keys.1.path`. */
 const unreadable = (path: string, file: string) => {
-  const expected = `a file that can be read, of at most ${maxFileBytes} bytes`
+  const expected = `a readable file of at most ${maxFileBytes} bytes`
   return new KeelsonError.ConfigurationError({
     code: "KEY_FILE_UNREADABLE",
     message: `${path} must be ${expected}`,
@@ -17,9 +17,10 @@ const unreadable = (path: string, file: string) => {
 }
 
 /**
- * The text of a key file. Devices and pipes are refused before they are opened, and what grows while it is read is cut.
+ * Reads the text of a key file. Devices and pipes are rejected before they are opened. Reading stops at the maximum size, even
+ * if the file grows while it is read; such a file is rejected.
  *
- * Bytes that are not UTF-8 become replacement characters, which no PEM has.
+ * Bytes that are not UTF-8 become replacement characters, which never occur in PEM text.
  */
 export const readKeyFile = Effect.fnUntraced(function*(
   path: string,

@@ -19,11 +19,11 @@ export class AttemptFailed extends Data.TaggedError("AttemptFailed")<{
   readonly code: ErrorCode.ErrorCode
   readonly error: AcquisitionError
   readonly isRetryable: boolean
-  /** The server's `Retry-After`. */
+  /** How long the server asks to wait (`Retry-After`). */
   readonly retryAfter: Duration.Duration | undefined
 }> {}
 
-/** The allowed details of an error. */
+/** The details of an error that are kept. All others are dropped. */
 const allowedDetails = ["endpoint", "error", "status", "reason", "path", "expected", "retry_after_ms"] as const
 
 const detailsOf = (error: unknown): Readonly<Record<string, unknown>> => {
@@ -50,9 +50,10 @@ const isAcquisitionError = (error: unknown): error is AcquisitionError =>
   error instanceof KeelsonError.ConfigurationError
 
 /**
- * Converts any error of a source to one of three, and adds `extraDetails`. A timeout becomes `TIMEOUT`, a failed connection
- * `NETWORK_ERROR`; another code about tokens, the network or the configuration stays, and anything else becomes `otherwise`.
- * Of an error that is not Keelson's, only the tag is kept.
+ * Converts any error of a token source to an `AcquisitionError`, and adds `extraDetails` to its details. A timeout gets the code
+ * `TIMEOUT`, and a failed connection `NETWORK_ERROR`. An error with another code about authentication, the network or the
+ * configuration keeps its code. Every other error gets the code `otherwise`. The message of an error that is not an
+ * `AcquisitionError` is dropped; its tag and its allowed details are kept.
  */
 export const toAcquisitionError = (
   cause: unknown,
@@ -69,7 +70,10 @@ export const toAcquisitionError = (
   return new KeelsonError.AuthenticationError({ code: otherwise, ...options })
 }
 
-/** The `Retry-After` of an error: its member, its details, or the header of its response. `now` is the wall clock. */
+/**
+ * Returns how long the server asks to wait: from the error's property `retryAfter`, its details, or the `Retry-After` header of
+ * its response. `now` is the wall-clock time, for headers that state a date.
+ */
 export const retryAfterOf = (error: unknown, now: number): Duration.Duration | undefined => {
   if (Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter)) return error.retryAfter
   const { retry_after_ms: millis } = detailsOf(error)
@@ -80,20 +84,20 @@ export const retryAfterOf = (error: unknown, now: number): Duration.Duration | u
   return typeof header === "string" ? RetryAfter.parse(header, now) : undefined
 }
 
-/** The errors of `Resilience.execute` over attempts. */
+/** The errors of `Resilience.execute` when it runs the attempts of an acquisition. */
 export type CallError =
   | AttemptFailed
   | Breaker.CircuitOpen
   | Deadline.DeadlineExceeded
   | Retry.RetryExhausted<AttemptFailed | Deadline.DeadlineExceeded>
 
-/** The error of an acquisition. */
+/** A failed acquisition: its error, and how long to wait before the next one. */
 export interface CallFailure {
   readonly error: AcquisitionError | Breaker.CircuitOpen
   readonly retryAfter: Duration.Duration | undefined
 }
 
-/** The last failure of an acquisition, with details of the whole acquisition. */
+/** Returns the error of an acquisition's last attempt. `extraDetails` describe the whole acquisition. */
 export const toCallFailure = (failure: CallError, extraDetails: Readonly<Record<string, unknown>>): CallFailure => {
   const last = failure instanceof Retry.RetryExhausted ? failure.error : failure
   if (last instanceof Breaker.CircuitOpen) return { error: last, retryAfter: last.retryAfter }

@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
-/** The `BreakerStore` in context. Without one, a new in-memory store that lives in the scope. */
+/** The `BreakerStore` of the context. If the context has none, this builds a new in-memory store in the scope. */
 export const contextBreakerStore: Effect.Effect<BreakerStore.BreakerStore["Service"], never, Scope.Scope> = Effect
   .flatMap(
     Effect.serviceOption(BreakerStore.BreakerStore),

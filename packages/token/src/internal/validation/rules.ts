@@ -4,7 +4,10 @@ import { expandIssuer } from "./issuers.ts"
 
 /** A trusted issuer. */
 export interface TrustedIssuer {
-  /** The issuer's name in the key source: the issuer itself, or its template. A key may name it as its own issuer too. */
+  /**
+   * The name by which the key source knows the issuer: the issuer itself, or the template that it was expanded from. A key
+   * that states its issuer may state this name.
+   */
   readonly keysOf: string
 }
 
@@ -19,7 +22,7 @@ export interface Rules {
   readonly requiredClaims: ReadonlyArray<string>
   /** The clock tolerance in milliseconds. */
   readonly tolerance: number
-  /** In milliseconds. */
+  /** The maximum age of a token in milliseconds. */
   readonly maxAge: number | undefined
 }
 
@@ -33,7 +36,7 @@ const profiles: Record<
   idToken: { type: "JWT", requireType: false, claims: ["sub", "iat"] }
 }
 
-/** A media type in lower case (of ASCII alone), and without `application/`, which may be omitted (RFC 7515, 4.1.9). */
+/** Lowercases the ASCII letters of a media type and removes `application/`, which may be omitted (RFC 7515, 4.1.9). */
 export const normalizedType = (type: string): string =>
   type.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/^application\/(?=[^/]*$)/, "")
 
@@ -43,7 +46,7 @@ const trustedIssuers = ({ issuers }: ValidationPolicy): ReadonlyMap<string, Trus
     return expandIssuer(issuer).map((name): readonly [string, TrustedIssuer] => [name, { keysOf }])
   }))
 
-/** Compiles a policy, once per validator. */
+/** Compiles a policy. Each validator does this once. */
 export const compileRules = (policy: ValidationPolicy): Rules => {
   const profile = profiles[policy.profile]
   return {

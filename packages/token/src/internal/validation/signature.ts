@@ -1,7 +1,10 @@
 import * as Context from "effect/Context"
 import * as Predicate from "effect/Predicate"
 
-/** Verifies a signature over bytes with a key, by an algorithm that the key was imported for. */
+/**
+ * Returns whether `signature` is a valid signature of the bytes in `signed`. Returns false if `key` was not imported for the
+ * algorithm `alg`.
+ */
 export type VerifySignature = (
   alg: string,
   key: CryptoKey,
@@ -11,7 +14,10 @@ export type VerifySignature = (
 
 type Parameters = AlgorithmIdentifier | RsaPssParams | EcdsaParams
 
-/** The parameters of WebCrypto for an algorithm, and the property of a key that WebCrypto does not check: hash or curve. */
+/**
+ * The parameters that WebCrypto takes for an algorithm, and the hash or curve that the key must have. WebCrypto does not check
+ * that hash or curve itself.
+ */
 interface Method {
   readonly parameters: Parameters
   readonly hash?: string
@@ -24,7 +30,7 @@ const ecdsa = (hash: string, curve: string): Method => ({ parameters: { name: "E
 const ed25519: Method = { parameters: "Ed25519" }
 const hmac = (hash: string): Method => ({ parameters: "HMAC", hash })
 
-/** All algorithms (RFC 7518, 3.1; RFC 8037, 3.1). */
+/** All supported algorithms (RFC 7518, 3.1; RFC 8037, 3.1). */
 const methods: ReadonlyMap<string, Method> = new Map([
   ["RS256", rsa("SHA-256")],
   ["RS384", rsa("SHA-384")],
@@ -50,8 +56,8 @@ const matches = ({ algorithm }: CryptoKey, { curve, hash }: Method): boolean =>
       algorithm.hash.name === hash))
 
 /**
- * Verifies with WebCrypto, whose work runs on other threads. A key verifies only the algorithm that it was imported for,
- * whatever its source says (RFC 8725, 3.1).
+ * Verifies with WebCrypto, which runs on other threads. A key verifies only signatures of the algorithm that it was imported
+ * for, even if the token names another one (RFC 8725, 3.1).
  */
 const verifyWithWebCrypto: VerifySignature = async (alg, key, signature, signed) => {
   const method = methods.get(alg)

@@ -1,6 +1,6 @@
 import type { CodeInfo } from "../../../ErrorCode.ts"
 
-/** Tokens: `TOK`. */
+/** Codes of token errors. Their ids start with `TOK`. */
 export const authentication = {
   TOKEN_ACQUISITION_FAILED: {
     id: "TOK-001",

@@ -1,6 +1,6 @@
 import type { CodeInfo } from "../../../ErrorCode.ts"
 
-/** Authorization: `AUTH`. */
+/** Codes of authorization errors. Their ids start with `AUTH`. */
 export const authorization = {
   UNAUTHORIZED: {
     id: "AUTH-001",
@@ -19,7 +19,7 @@ export const authorization = {
     status: 403,
     retryable: false,
     breaker: "success",
-    description: "The caller is authenticated but may not do this.",
+    description: "The caller is authenticated but not allowed to do this.",
     troubleshooting: ["Grant the scope or role that the operation requires."]
   },
   AUTHORIZATION_UNAVAILABLE: {
@@ -29,7 +29,8 @@ export const authorization = {
     status: 503,
     retryable: true,
     breaker: "failure",
-    description: "Authorization cannot be decided now, because a service that it depends on is down.",
+    description:
+      "Whether the caller is allowed to do this cannot be decided now, because a service that the decision needs is down.",
     troubleshooting: ["Restore the key source, revocation store or authorization service named in `details`."]
   }
 } as const satisfies Record<string, CodeInfo>

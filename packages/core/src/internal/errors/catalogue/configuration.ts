@@ -1,6 +1,6 @@
 import type { CodeInfo } from "../../../ErrorCode.ts"
 
-/** Options and configuration: `CFG`. */
+/** Codes of configuration errors. Their ids start with `CFG`. */
 export const configuration = {
   CONFIG_MISSING: {
     id: "CFG-001",

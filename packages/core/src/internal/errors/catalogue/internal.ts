@@ -1,6 +1,6 @@
 import type { CodeInfo } from "../../../ErrorCode.ts"
 
-/** Keelson itself: `INT`. */
+/** Codes of errors of Keelson itself. Their ids start with `INT`. */
 export const internal = {
   INTERNAL_ERROR: {
     id: "INT-001",

@@ -1,6 +1,6 @@
 import type { CodeInfo } from "../../../ErrorCode.ts"
 
-/** Key sets: `JWK`. */
+/** Codes of key set errors. Their ids start with `JWK`. */
 export const keys = {
   JWKS_KEY_NOT_FOUND: {
     id: "JWK-001",

@@ -1,6 +1,6 @@
 import type { CodeInfo } from "../../../ErrorCode.ts"
 
-/** The network: `NET`. */
+/** Codes of network errors. Their ids start with `NET`. */
 export const network = {
   TIMEOUT: {
     id: "NET-001",
@@ -11,8 +11,8 @@ export const network = {
     breaker: "failure",
     description: "The call did not end in time.",
     troubleshooting: [
-      "Check that the called service is up, and its response times.",
-      "Compare the attempt timeout and the deadline with these times."
+      "Check that the called service is up, and check its response times.",
+      "Compare the attempt timeout and the deadline with the response times."
     ]
   },
   NETWORK_ERROR: {
@@ -22,8 +22,9 @@ export const network = {
     status: 502,
     retryable: true,
     breaker: "failure",
-    description: "The connection failed: name resolution, refusal, reset, or a broken response.",
-    troubleshooting: ["Check the host name, the network path and that the service listens."]
+    description:
+      "The connection failed: the name was not resolved, the connection was refused or reset, or the response was broken.",
+    troubleshooting: ["Check the host name and the network path, and check that the service is listening."]
   },
   TLS_FAILED: {
     id: "NET-003",
@@ -34,8 +35,8 @@ export const network = {
     breaker: "failure",
     description: "The TLS handshake failed, or the certificate is not trusted.",
     troubleshooting: [
-      "For a private certificate authority, name its file in `caFile`; verification cannot be turned off.",
-      "Check the certificate's expiry and host names."
+      "For a private certificate authority, set `caFile` to its certificate file; verification cannot be turned off.",
+      "Check the expiry date and the host names of the certificate."
     ]
   },
   RATE_LIMITED: {
@@ -86,11 +87,11 @@ export const network = {
     retryable: false,
     breaker: "ignored",
     description:
-      "The rules for outgoing requests do not allow the URL, a redirect, the address behind its host, or its certificate.",
+      "The rules for outgoing requests do not allow the URL, the address or certificate of its host, or a redirect.",
     troubleshooting: [
-      "`reason` in the details names the rule: `url`, `scheme`, `credentials`, `host`, `address`, `redirect`, `header` or `pin`; for a guarded request also `origin`, a URL outside the guard's scope.",
-      "To allow a host, add it to the egress options; for a private address allow its network.",
-      "For `scheme`: use https; for a server on this machine see `allowLocalhost`."
+      "`reason` in the details names the rule: `url`, `scheme`, `credentials`, `host`, `address`, `redirect`, `header` or `pin`. For requests of a guard it can also be `origin`: the URL is outside the guard's origins.",
+      "To allow a host, add it to `allowedHosts`; to allow a private address, add its network to `allowedNetworks`.",
+      "If `reason` is `scheme`, use https; for a server on this machine see `allowLocalhost`."
     ]
   },
   RESPONSE_TOO_LARGE: {

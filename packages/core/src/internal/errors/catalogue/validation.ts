@@ -9,7 +9,7 @@ const refused = {
   breaker: "success"
 } as const
 
-/** Validating tokens: `JWT`. */
+/** Codes of token validation errors. Their ids start with `JWT`. */
 export const validation = {
   TOKEN_ALGORITHM_UNSUPPORTED: {
     id: "JWT-001",
