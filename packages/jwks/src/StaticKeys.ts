@@ -201,11 +201,7 @@ export const makeFiles = (
 export const layer = (options: Options): Layer.Layer<KeySource, KeelsonError.ConfigurationError> =>
   Layer.effect(KeySource, make(options))
 
-<<<<<<< HEAD
 /** `makeFiles` as a layer. It requires a `FileSystem`; `layer` does not. */
-=======
-/** `makeFiles` as a layer. It is separate from `layer` so that `layer` needs no `FileSystem`. */
->>>>>>> docs1
 export const layerFiles = (
   options: FileOptions
 ): Layer.Layer<KeySource, KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
