@@ -1,5 +1,5 @@
 /**
- * One public key of a key set, read strictly: what is odd about a key is a reason to skip it, and never harms the others.
+ * Parses one public key of a key set strictly. An invalid key is skipped and does not affect the other keys.
  *
  * @see RFC 7517, 4 and RFC 7518, 6
  */
@@ -12,12 +12,16 @@ import { isBound, maxKidLength, privateMembers, type Selectable } from "./intern
 /**
  * Why a key was skipped:
  *
- * - `malformed`: not an object, or a member of the wrong type; `encoding`: not canonical base64url, or of a wrong length;
- * - `private`, `symmetric`: key material that has no place in a public set;
- * - `type`, `curve`, `algorithm`: not one that is verified with, or not fitting together;
- * - `use`, `operations`: not for verifying; `keyId`: `kid` is longer than 256 characters;
- * - `weak`: RSA of fewer than 2048 or more than 8192 bits, or an unsafe exponent;
- * - `duplicate`: the key came before; `limit`: past the hundredth; `unusable`: refused when it was imported.
+ * - `malformed`: not an object, or a member has the wrong type;
+ * - `encoding`: a member is not canonical base64url, or has the wrong length;
+ * - `private`, `symmetric`: key material that must not be in a public set;
+ * - `type`, `curve`, `algorithm`: not supported for verification, or inconsistent with the other members;
+ * - `use`, `operations`: the key is not for verification;
+ * - `keyId`: `kid` is longer than 256 characters;
+ * - `weak`: an RSA modulus of fewer than 2048 or more than 8192 bits, or an unsafe exponent;
+ * - `duplicate`: the set already contains the key;
+ * - `limit`: the set already contains a hundred keys;
+ * - `unusable`: the platform failed to import the key.
  */
 export const SkipReason = Schema.Literals([
   "malformed",
@@ -37,7 +41,7 @@ export const SkipReason = Schema.Literals([
 ])
 export type SkipReason = typeof SkipReason.Type
 
-/** The public members of a key, of the kinds that are verified with. Numbers of RSA are without leading zeros. */
+/** The public members of a key of a supported type. RSA numbers have no leading zeros. */
 export type Material =
   | { readonly kty: "RSA"; readonly n: string; readonly e: string }
   | { readonly kty: "EC"; readonly crv: "P-256" | "P-384" | "P-521"; readonly x: string; readonly y: string }
@@ -46,33 +50,36 @@ export type Material =
 /** A public key as published. */
 export interface Jwk extends Selectable {
   readonly material: Material
-  /** The member `issuer`, which some providers with many tenants publish. */
+  /** The `issuer` member, which some multi-tenant providers publish. */
   readonly issuer: string | undefined
 }
 
 type Members = Readonly<Record<string, unknown>>
 
-/** Members that a public key has not; `k` is that of a symmetric one (RFC 7518, 6.4). */
+/** Members a public key must not have. `k` is the value of a symmetric key (RFC 7518, 6.4). */
 const secretMembers = [...privateMembers, "k"]
 
-/** The bytes of a member in canonical base64url: no padding, no unused bits set. */
+/** Decodes a member from canonical base64url: no padding, no unused bits set. */
 const bytesOf = (text: string): Uint8Array | undefined => {
   if (!/^[A-Za-z0-9_-]+$/.test(text)) return undefined
   const bytes = Result.getOrUndefined(Result.try(() => base64url.decode(text)))
   return bytes !== undefined && base64url.encode(bytes) === text ? bytes : undefined
 }
 
-/** An unsigned big-endian number (RFC 7518, 2) without the leading zeros that some libraries write; zero has no bytes. */
+/**
+ * Decodes an unsigned big-endian number (RFC 7518, 2), without leading zeros, which some libraries write. Zero has no
+ * bytes.
+ */
 const numberOf = (text: string): Uint8Array | undefined => {
   const bytes = bytesOf(text)
   const first = bytes?.findIndex((byte) => byte !== 0) ?? -1
   return first === -1 ? bytes?.subarray(bytes.length) : bytes?.subarray(first)
 }
 
-/** The length in bits of a number without leading zeros. */
+/** Returns the bit length of a number without leading zeros. */
 const bitsOf = (bytes: Uint8Array): number => bytes.length * 8 - (Math.clz32(bytes[0] ?? 0) - 24)
 
-/** At least 3, odd, and at most 32 bits: WebCrypto takes no more, and verifying would get slow. */
+/** At least 3, odd, and at most 32 bits: WebCrypto rejects longer exponents, and they make verification slow. */
 const isSafeExponent = (bytes: Uint8Array): boolean => {
   const bits = bitsOf(bytes)
   return bits >= 2 && bits <= 32 && ((bytes.at(-1) ?? 0) & 1) === 1
@@ -124,7 +131,7 @@ const material = (members: Members): Result.Result<Material, SkipReason> => {
 
 const isText = Predicate.or(Predicate.isString, Predicate.isUndefined)
 
-/** A key from a member of `keys`, or why it is skipped. */
+/** Parses an entry of `keys`. Fails with the reason to skip the entry. */
 export const parse = (input: unknown): Result.Result<Jwk, SkipReason> => {
   if (!Predicate.isObject(input)) return Result.fail("malformed")
   const members: Members = { ...input }
@@ -143,17 +150,17 @@ export const parse = (input: unknown): Result.Result<Jwk, SkipReason> => {
   })
 }
 
-/** What makes two entries of a set equal, so that one that stays is not imported again. */
+/** Identifies an entry of a set. A refresh does not import an entry again if its id is unchanged. */
 export const entryId = ({ alg, issuer, kid, material, use }: Jwk): string =>
   JSON.stringify([kid ?? null, alg ?? null, use ?? null, issuer ?? null, material])
 
 /**
- * What makes a key a duplicate: an RSA modulus that came before, since it is one key whatever is said of it; for other
- * kinds the whole entry, so that one key may be published under two names.
+ * Identifies a key when looking for duplicates. RSA keys with the same modulus are duplicates, whatever their other
+ * members. Other key types compare the whole entry, so that one key may be published under two names.
  */
 export const duplicateId = (jwk: Jwk): string => jwk.material.kty === "RSA" ? `RSA ${jwk.material.n}` : entryId(jwk)
 
-/** The algorithm that a key is imported for at once; another one that fits is imported when it is asked for. */
+/** The algorithm to import a key for when the set is parsed. Other algorithms of the key are imported on first use. */
 export const defaultAlgorithm = ({ alg, crv, kty }: Jwk): string => {
   if (alg !== undefined) return alg
   if (kty === "RSA") return "RS256"

@@ -1,6 +1,6 @@
 /**
- * An immutable set of public keys, parsed key by key: a key that is bad or unknown is skipped with a reason, and the set
- * lives on with the others.
+ * An immutable set of public keys. Each key is parsed separately: an invalid or unsupported key is skipped with a
+ * reason, and the set keeps the others.
  *
  * @see RFC 7517, 5
  */
@@ -11,37 +11,39 @@ import * as Result from "effect/Result"
 import type { ImportKey } from "./internal/keys/importKey.ts"
 import * as Jwk from "./Jwk.ts"
 
-/** More keys than this are not kept: each key of a hostile set costs time and memory. */
+/** Upper bound of the keys in a set: each key of a hostile set costs time and memory. */
 export const maxKeys = 100
 
-/** A key that was skipped: its place in `keys`, and why. */
+/** A skipped key: its index in `keys`, and the reason. */
 export interface Skipped {
   readonly index: number
   readonly reason: Jwk.SkipReason
 }
 
-/** A key of a set, imported for its algorithm when the set was made. */
+/** A key of a set, imported for its default algorithm when the set was parsed. */
 export interface ImportedKey extends Jwk.Jwk {
   readonly id: string
-  /** The keys of WebCrypto that were made of it, by algorithm; `undefined` where the platform refused to. */
+  /**
+   * The imported WebCrypto keys by algorithm. `undefined` if the platform failed to import the key for the algorithm.
+   */
   readonly imported: Map<string, CryptoKey | undefined>
 }
 
-/** Keys in the order of the document, and by `kid`. */
+/** The keys in document order, and indexed by `kid`. */
 export interface KeySet {
-  /** Grows with each set that replaces another, from 1. */
+  /** Starts at 1 and increases with each set that replaces another. */
   readonly generation: number
   readonly all: ReadonlyArray<ImportedKey>
   readonly byKid: ReadonlyMap<string, ReadonlyArray<ImportedKey>>
 }
 
-/** A set, with what was skipped of its document: at most a hundred. */
+/** A set, and the skipped keys of its document: at most a hundred. */
 export interface Parsed {
   readonly keySet: KeySet
   readonly skipped: ReadonlyArray<Skipped>
 }
 
-/** What a document holds before its keys are imported. */
+/** The parsed document, before its keys are imported. */
 interface Document {
   readonly keys: ReadonlyArray<{ readonly index: number; readonly jwk: Jwk.Jwk }>
   readonly skipped: ReadonlyArray<Skipped>
@@ -69,7 +71,7 @@ const members = (text: string): Result.Result<ReadonlyArray<unknown>, KeelsonErr
     )
   )
 
-/** The usable keys of a document, at most a hundred. Of a key that comes twice the first stays. */
+/** Reads the usable keys of a document, at most a hundred. The first of several duplicates is kept. */
 const read = (entries: ReadonlyArray<unknown>): Document => {
   const keys: Array<Document["keys"][number]> = []
   const skipped: Array<Skipped> = []
@@ -109,7 +111,7 @@ const imported = (
 const isSame = (all: ReadonlyArray<ImportedKey>, previous: KeySet): boolean =>
   all.length === previous.all.length && all.every((key, index) => key === previous.all[index])
 
-/** A `Map`, since a `kid` is anything: `__proto__`, for one. */
+/** Uses a `Map`, since a `kid` can be any string, for example `__proto__`. */
 const byKid = (all: ReadonlyArray<ImportedKey>): ReadonlyMap<string, ReadonlyArray<ImportedKey>> => {
   const index = new Map<string, Array<ImportedKey>>()
   for (const key of all) {
@@ -122,10 +124,10 @@ const byKid = (all: ReadonlyArray<ImportedKey>): ReadonlyMap<string, ReadonlyArr
 }
 
 /**
- * The set of a document (JSON text), whose keys are imported. A key that `previous` has too is taken over; where all are
- * the same, so is the set itself, with its generation.
+ * Parses a document (JSON text) and imports its keys. Keys that `previous` also contains are reused. If all keys are
+ * the same, returns the `previous` set itself, with its generation.
  *
- * Fails with `NetworkError` (`JWKS_INVALID`) for what is not a key set, or has no usable key.
+ * Fails with `NetworkError` (`JWKS_INVALID`) if the document is not a key set or has no usable key.
  */
 export const parse = Effect.fnUntraced(function*(
   text: string,
@@ -156,10 +158,10 @@ export const parse = Effect.fnUntraced(function*(
     : { ...document, keySet: { generation: options.generation, all, byKid: byKid(all) } }
 })
 
-/** A key as it is published: its public members, and what it says about itself. */
+/** A key to publish: its public key material, and its `kid`, `alg`, `use` and `issuer`. */
 export type PublicJwk = Readonly<Record<string, string>>
 
-/** The JWK Set of a set (RFC 7517, 5), without what was skipped and without any other member of its document. */
+/** Encodes a set as a JWK Set (RFC 7517, 5), without skipped keys and without any other member of its document. */
 export const toJson = ({ all }: KeySet): { readonly keys: ReadonlyArray<PublicJwk> } => ({
   keys: all.map(({ alg, issuer, kid, material, use }) => ({
     ...material,

@@ -1,7 +1,8 @@
 /**
- * The one seam between keys and validation: an issuer and a token's header give the keys to try, in order.
+ * The interface between keys and validation: finds the keys to try, in order, for an issuer and a token's header.
  *
- * A cache (`layerJwks`, `layerOidc`, `layerOauth2`), a registry (`JwksRegistry.layerKeySource`) and static keys (`StaticKeys`) provide it.
+ * A cache (`layerJwks`, `layerOidc`, `layerOauth2`), a registry (`JwksRegistry.layerKeySource`) and static keys
+ * (`StaticKeys`) provide it.
  */
 import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -14,105 +15,106 @@ import * as JwksCache from "./JwksCache.ts"
 import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
 import type * as JwksOptions from "./JwksOptions.ts"
 
-/** The members of a JOSE header that select a key (RFC 7515, 4.1). Nothing else of a header is ever looked at. */
+/** The members of a JOSE header that select a key (RFC 7515, 4.1). A key source reads no other header member. */
 export interface JoseHeader {
   readonly alg: string
   readonly kid?: string | undefined
 }
 
-/** Why a key is trusted, and until when. It is one object for all keys of a key set. */
+/** Why a key is trusted, and until when. All keys of a key set share one object. */
 export interface KeyTrust {
   /**
-   * For people and logs: it grows with each key set of one provider that replaces another. What a cache of verified tokens
-   * binds to is this object itself, which is one and the same as long as the keys are.
+   * Increases with each key set of a provider that replaces another. For display and logs only: a cache of verified
+   * tokens binds to the identity of the `KeyTrust` object, which stays the same as long as the keys do.
    */
   readonly generation: number
   /**
-   * Whether the trust still holds: the set has not been replaced or invalidated, and is not past its stale deadline. It
-   * reads the clock by itself and allocates nothing, so that a cache of verified tokens can ask on every hit.
+   * Whether the trust still holds: the set has not been replaced or invalidated, and is not past its stale deadline.
+   * The function reads the given clock and allocates nothing, so that a cache of verified tokens can call it on every
+   * hit.
    */
   readonly holds: (clock: Clock.Clock) => boolean
   /**
-   * The monotonic instant, in nanoseconds, at which the trust ends unless a refresh renews it; `undefined` where it does
-   * not end by itself.
+   * The monotonic instant, in nanoseconds, at which the trust ends unless a refresh renews it. `undefined` if the
+   * trust does not expire.
    */
   readonly staleDeadline: () => bigint | undefined
 }
 
-/** A key that may verify a token, imported for one algorithm. */
+/** A key to try for a token's signature, imported for one algorithm. */
 export interface Candidate {
   readonly kid: string | undefined
-  /** The algorithm (RFC 7518, 3.1) that the key was imported for: the one of the header asked with. */
+  /** The algorithm (RFC 7518, 3.1) that the key was imported for: the `alg` of the header passed to `find`. */
   readonly alg: string
-  /** Not extractable; a symmetric one only where the algorithm is. */
+  /** Not extractable. Symmetric only if the algorithm is symmetric. */
   readonly key: CryptoKey
-  /** The key's own `issuer` member, which some providers with many tenants publish. */
+  /** The `issuer` member of the key, which some multi-tenant providers publish. */
   readonly issuer: string | undefined
   readonly trust: KeyTrust
 }
 
-/** What a lookup may fail with. */
+/** The errors of a lookup. */
 export type LookupError = JwksKeyNotFound | JwksUnavailable | JwksNotRegistered
 
-/** Finds the keys that may verify a token. */
+/** Finds the keys to try for a token's signature. */
 export class KeySource extends Context.Service<KeySource, {
   /**
-   * The candidates for a header, from one to four and in the order to try them.
+   * Returns one to four candidates for a header, in the order to try them.
    *
-   * Fails with `JwksKeyNotFound` (`JWKS_KEY_NOT_FOUND`, a 401), with `JwksUnavailable` (`JWKS_UNAVAILABLE`, a 503) where
-   * an endpoint of the issuer has no usable keys, and with `JwksNotRegistered` (`JWKS_NOT_REGISTERED`) for an issuer that
-   * this source does not serve.
+   * Fails with `JwksKeyNotFound` (`JWKS_KEY_NOT_FOUND`, a 401), with `JwksUnavailable` (`JWKS_UNAVAILABLE`, a 503) if
+   * an endpoint of the issuer has no usable keys, and with `JwksNotRegistered` (`JWKS_NOT_REGISTERED`) if this source
+   * does not serve the issuer.
    */
   readonly find: (issuer: string, header: JoseHeader) => Effect.Effect<ReadonlyArray<Candidate>, LookupError>
 }>()("@keelson/jwks/KeySource") {}
 
-/** How many candidates a source returns at most: each hostile token may cost as many signature checks. */
+/** Upper bound of the candidates a source returns. A hostile token can cost as many signature checks. */
 export { maxCandidates } from "./internal/keys/keySelection.ts"
 
-/** What a key source of a provider may fail with when it is built. */
+/** The errors of building a provider's key source. */
 export type BuildError = KeelsonError.ConfigurationError | KeelsonError.NetworkError
 
 /**
- * The keys of one issuer at a URL, held by a separate `JwksCache`. If a program has several of them, give each a name, so that
- * metrics, logs and snapshots can distinguish them.
+ * Serves the keys of one issuer from a URL, cached in a separate `JwksCache`. If a program has several such layers,
+ * give each a name, so that metrics, logs and snapshots can distinguish them.
  *
- * Fails to build with `ConfigurationError` (`INVALID_CONFIG`), or `NetworkError` (`EGRESS_REFUSED`) for a URL that may not
- * be fetched. An endpoint that is down is no failure.
+ * Fails to build with `ConfigurationError` (`INVALID_CONFIG`), or with `NetworkError` (`EGRESS_REFUSED`) if the URL
+ * may not be fetched. The layer builds even if the endpoint is down.
  */
 export const layerJwks = (
   options: JwksOptions.Options & { readonly url: string },
   names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(layerFromCache, JwksCache.layer(options, names))
 
-/** The keys of one issuer, found by its OpenID Connect metadata; otherwise as `layerJwks`. */
+/** Like `layerJwks`, but reads the URL of the key set from the issuer's OpenID Connect metadata. */
 export const layerOidc = (
   options: Omit<JwksOptions.Options, "discovery" | "url">,
   names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> =>
   Layer.provide(layerFromCache, JwksCache.layer({ ...options, discovery: "oidc" }, names))
 
-/** The keys of one issuer, found by its RFC 8414 metadata; otherwise as `layerJwks`. */
+/** Like `layerJwks`, but reads the URL of the key set from the issuer's RFC 8414 metadata. */
 export const layerOauth2 = (
   options: Omit<JwksOptions.Options, "discovery" | "url">,
   names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> =>
   Layer.provide(layerFromCache, JwksCache.layer({ ...options, discovery: "oauth2" }, names))
 
-/** With the options of a cache from the environment, below a path; see `Configuration.fromEnvironment`. */
+/** Reads the cache options from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (
   path: Configuration.Path,
   names?: JwksOptions.NamesOptions
 ): Layer.Layer<KeySource, BuildError, Egress> => Layer.provide(layerFromCache, JwksCache.layerConfig(path, names))
 
-/** The keys of a `JwksCache` that an application also uses otherwise. */
+/** Serves the keys of an existing `JwksCache`, for an application that also uses the cache directly. */
 export const layerFromCache: Layer.Layer<KeySource, never, JwksCache.JwksCache> = Layer.effect(
   KeySource,
   Effect.map(JwksCache.JwksCache, (cache) => cache.keySource)
 )
 
 /**
- * One source of several, as of static keys and a cache: each issuer is served by the first that knows it, and by that one
- * alone. For many issuers use a `JwksRegistry`, which finds them at once.
+ * Combines several sources, for example static keys and a cache. Only the first source that knows an issuer serves it.
+ * For many issuers use a `JwksRegistry`, which looks an issuer up directly.
  */
 export const layerFirstOf = <E = never, R = never>(
   ...sources: readonly [Layer.Layer<KeySource, E, R>, ...ReadonlyArray<Layer.Layer<KeySource, E, R>>]
