@@ -1,9 +1,10 @@
 /**
- * The keys of one issuer, kept fresh: a state machine in a `Ref`, and one fiber in the layer's scope that refreshes it.
+ * Caches the keys of one issuer and refreshes them: a state machine in a `Ref`, and one refresh fiber in the layer's
+ * scope.
  *
- * A lookup whose key is in the set never waits for the network. At most one fetch runs at a time, in the layer's scope:
- * interrupting one waiter affects neither the fetch nor other waiters. Separate limits apply to fetches for unknown keys, after
- * failures and on schedule.
+ * A lookup whose key is in the set never waits for the network. At most one fetch runs at a time, in the layer's
+ * scope: interrupting one waiter affects neither the fetch nor other waiters. Separate limits apply to fetches for
+ * unknown keys, after failures and on schedule.
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
@@ -33,9 +34,9 @@ import type { Candidate, JoseHeader, KeySource } from "./KeySource.ts"
 export type { RefreshResult } from "./internal/cache/refresh.ts"
 
 /**
- * How many key sets are fetched at once, by all caches and registries that this is provided to, shared fairly between
- * tenants. Without it there are 16 permits for the process, so that thousands of providers that are due at once, as after
- * a suspension, don't open as many connections.
+ * Limits concurrent key set fetches across all caches and registries that receive this layer. Tenants share the
+ * permits fairly. Without this layer the process has 16 permits, so that thousands of providers that are due
+ * simultaneously, for example after a suspension, don't open as many connections.
  *
  * - `permits`: from 1 to 10000. Another number fails with `ConfigurationError` (`INVALID_CONFIG`).
  */
@@ -46,35 +47,38 @@ export const layerFetchLimit = (permits: number): Layer.Layer<never, KeelsonErro
   )
 const decodePermits = Configuration.decode(Field.int(1, 10_000), ["permits"])
 
-/** The keys of one issuer. */
+/** Caches the keys of one issuer. */
 export class JwksCache extends Context.Service<JwksCache, {
   /** The issuer whose tokens the keys verify. */
   readonly issuer: string
   /**
-   * The keys to try for a token's header, from one to four, in order. Answered from memory where the set has the key.
+   * Returns one to four keys to try for a token's header, in order. Answers from memory if the set has the key.
    *
    * Fails with `JwksKeyNotFound` (`JWKS_KEY_NOT_FOUND`, a 401) and `JwksUnavailable` (`JWKS_UNAVAILABLE`, a 503).
    */
   readonly find: (header: JoseHeader) => Effect.Effect<ReadonlyArray<Candidate>, JwksKeyNotFound | JwksUnavailable>
-  /** The whole set: the same object until its keys change. Fails with `JwksUnavailable`. */
+  /** Returns the whole set: the same object until its keys change. Fails with `JwksUnavailable`. */
   readonly keySet: Effect.Effect<KeySet, JwksUnavailable>
   /**
-   * Fetches immediately and bypasses HTTP caches, or joins the fetch that is already running. It does not wait for the delay
-   * after an earlier failure. The current keys stay in use until new keys are received.
+   * Fetches immediately and bypasses HTTP caches, or joins the fetch that is already running. It does not wait for the
+   * delay after an earlier failure. The current keys stay in use until new keys are received.
    *
-   * Fails with `NetworkError` as the last attempt did, and with `SingleFlight.Closed` (`SHUTTING_DOWN`).
+   * Fails with the `NetworkError` of the last attempt, and with `SingleFlight.Closed` (`SHUTTING_DOWN`).
    */
   readonly refresh: Effect.Effect<RefreshResult, KeelsonError.NetworkError | SingleFlight.Closed>
   /**
-   * Stops trusting all keys immediately. The next lookup fetches; the result of a fetch that is already running is not used.
-   * Waits until the snapshot is removed from the store. A failure to remove it is logged and counted.
+   * Stops trusting all keys immediately. The next lookup fetches; the result of a fetch that is already running is not
+   * used. Waits until the snapshot is removed from the store. A failure to remove it is logged and counted.
    */
   readonly invalidate: Effect.Effect<void>
   readonly status: Effect.Effect<JwksStatus>
   readonly health: Effect.Effect<Health>
-  /** All events after the subscription. The cache never waits for a subscriber: a slow subscriber loses the oldest events. */
+  /**
+   * All events after the subscription. The cache never waits for a subscriber: a slow subscriber loses the oldest
+   * events.
+   */
   readonly events: Stream.Stream<JwksEvent>
-  /** The keys as the `KeySource` that validators use, for this issuer only. */
+  /** A `KeySource` for validators that serves the keys of this issuer only. */
   readonly keySource: KeySource["Service"]
 }>()("@keelson/jwks/JwksCache") {}
 
@@ -106,11 +110,12 @@ const makeFrom = Effect.fnUntraced(function*(
 })
 
 /**
- * Makes a cache. `names` distinguish it from other caches in metrics, spans and snapshots. Key sets are saved in `JwksSnapshots`
- * if that service is provided.
+ * Makes a cache. `names` distinguish it from other caches in metrics, spans and snapshots. Key sets are saved in
+ * `JwksSnapshots` if that service is provided.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, and with `NetworkError`
- * (`EGRESS_REFUSED`) for a URL that may not be fetched. It does not wait for a fetch, so it does not fail if the provider is down.
+ * (`EGRESS_REFUSED`) if the URL may not be fetched. `make` does not wait for a fetch, so it succeeds even if the
+ * provider is down.
  */
 export const make = Effect.fnUntraced(function*(
   options: JwksOptions.Options,
@@ -130,7 +135,7 @@ export const layer = (
 ): Layer.Layer<JwksCache, KeelsonError.ConfigurationError | KeelsonError.NetworkError, Egress> =>
   Layer.effect(JwksCache, make(options, names))
 
-/** A cache with options from the environment, below a path; see `Configuration.fromEnvironment`. */
+/** Reads the cache options from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (
   path: Configuration.Path,
   names: JwksOptions.NamesOptions = {}

@@ -1,7 +1,8 @@
 /**
- * What happens to key sets, as a stream of events.
+ * The events of key sets.
  *
- * Events carry no key id and no URL. A subscriber that is slow loses the oldest ones: nothing waits for it.
+ * Events contain no key id and no URL. The publisher never waits for a subscriber: a slow subscriber loses the oldest
+ * events.
  */
 import type * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as Duration from "effect/Duration"
@@ -9,20 +10,22 @@ import type { Transition } from "./internal/cache/lifecycle.ts"
 
 export type { Phase, Transition, TransitionCause } from "./internal/cache/lifecycle.ts"
 
-/** Whose key set it is, on every event. */
+/** The tenant and provider of the key set, on every event. */
 export interface EventOrigin {
   readonly tenantId: string
   readonly providerId: string
 }
 
 /**
- * - `Loaded`: keys came where there were none, from the provider or a snapshot; `Refreshed`: a new document; `NotModified`:
- *   a 304.
- * - `KeysAdded`, `KeysRemoved`: how many the new set has more or less.
- * - `Failed`: a fetch failed with all its attempts; `nextAttempt` is when one may be made again.
- * - `StaleServed`: the first lookup answered past the lifetime, once until keys come again.
- * - `FloodLimited`: the first unknown key that was not allowed to ask, once in each cooldown.
- * - `Changed`: a step of the state machine.
+ * - `Loaded`: the first keys were received, from the provider or a snapshot.
+ * - `Refreshed`: a new document was received.
+ * - `NotModified`: the provider responded with a 304.
+ * - `KeysAdded`, `KeysRemoved`: how many keys the new set added or removed.
+ * - `Failed`: all attempts of a fetch failed; `nextAttempt` is the time until the next attempt is allowed.
+ * - `StaleServed`: a lookup was answered with expired keys. Published for the first such lookup until keys are
+ *   received again.
+ * - `FloodLimited`: the limit for unknown keys suppressed a fetch. Published once per cooldown.
+ * - `Changed`: the state machine changed its state.
  */
 export type JwksEvent =
   & EventOrigin

@@ -1,58 +1,62 @@
-/** How a key set is: its state, times, counts and health. */
+/** The status of a key set: its state, times, counts and health. */
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as Schema from "effect/Schema"
 import { SkipReason } from "./Jwk.ts"
 
 /**
- * `ok`; `degraded` after two failures in a row, with keys still fresh; `bad` with stale keys, or none though they were
- * asked for.
+ * - `ok`: neither of the following.
+ * - `degraded`: two consecutive fetches failed, and the keys are still fresh.
+ * - `bad`: the keys are stale, or no keys are available although a lookup requested them.
  */
 export const Health = Schema.Literals(["ok", "degraded", "bad"])
 export type Health = typeof Health.Type
 
-/** Counts since the start. `hits` + `misses` = `requests`, whatever the outcome. */
+/** Counts since the provider started. `hits` + `misses` = `requests`, whatever the outcome. */
 export const Counts = Schema.Struct({
   requests: Schema.Number,
-  /** Lookups answered at once from memory. */
+  /** Lookups answered immediately from memory. */
   hits: Schema.Number,
   misses: Schema.Number,
-  /** Hits past the lifetime. */
+  /** Hits answered with keys past their lifetime. */
   stale: Schema.Number,
-  /** Fetches that ended, of either outcome. */
+  /** Completed fetches, successful or failed. */
   refreshes: Schema.Number,
-  /** Of them, those answered with 304. */
+  /** Completed fetches that the provider answered with 304. */
   notModified: Schema.Number,
-  /** Fetches that failed with all their attempts. */
+  /** Fetches whose attempts all failed. */
   errors: Schema.Number,
-  /** Unknown keys that were not allowed to ask. */
+  /** Lookups of unknown keys for which the limit suppressed a fetch. */
   floodLimited: Schema.Number
 })
 export type Counts = typeof Counts.Type
 
-/** Wall-clock times are UTC. Nothing here names a key. */
+/** Wall-clock times are UTC. The status contains no key id. */
 export const JwksStatus = Schema.Struct({
   state: Schema.Literals(["Empty", "Loading", "Ready", "Refreshing"]),
   health: Health,
   /** When the provider last confirmed the keys. */
   lastRefresh: Schema.optionalKey(Schema.DateTimeUtcFromString),
-  /** When the next fetch is due by itself. */
+  /** When the next scheduled fetch is due. */
   nextRefresh: Schema.optionalKey(Schema.DateTimeUtcFromString),
-  /** The end of the lifetime; the keys go on verifying until `staleUntil`. */
+  /** The end of the keys' lifetime. The keys continue to verify tokens until `staleUntil`. */
   expiresAt: Schema.optionalKey(Schema.DateTimeUtcFromString),
   staleUntil: Schema.optionalKey(Schema.DateTimeUtcFromString),
-  /** Failures in a row. */
+  /** Consecutive failures. */
   errorCount: Schema.Number,
   lastFailure: Schema.optionalKey(ErrorCode.ErrorCode),
-  /** Of the set that is held. */
+  /** The generation of the current set. */
   generation: Schema.Number,
   keys: Schema.Number,
-  /** Keys of its document that were skipped: their place, and why. */
+  /** The skipped keys of the current set's document: their index, and the reason. */
   skipped: Schema.Array(Schema.Struct({ index: Schema.Number, reason: SkipReason })),
   /** hits / requests, from 0 to 1; 0 without requests. */
   hitRate: Schema.Number,
   /** stale / hits, from 0 to 1; 0 without hits. */
   staleServeRatio: Schema.Number,
-  /** How many seconds the provider's clock is ahead of ours. Absent if the provider's responses state no time. */
+  /**
+   * How many seconds the provider's clock is ahead of the local clock. Absent if the provider's responses state no
+   * time.
+   */
   clockSkewSeconds: Schema.optionalKey(Schema.Number),
   metrics: Counts
 })
