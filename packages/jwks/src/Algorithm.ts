@@ -1,8 +1,8 @@
 /**
- * The algorithms of signatures that keys and tokens may be of. `none` is not one of them.
+ * The supported signature algorithms of keys and tokens. `none` is not supported.
  */
 
-/** Algorithms of public keys (RFC 7518, 3.3 to 3.5; RFC 8037, 3.1; RFC 9864, 2.2). */
+/** Signature algorithms that verify with a public key (RFC 7518, 3.3 to 3.5; RFC 8037, 3.1; RFC 9864, 2.2). */
 export const publicAlgorithms = [
   "RS256",
   "RS384",
@@ -18,13 +18,13 @@ export const publicAlgorithms = [
 ] as const
 export type PublicAlgorithm = (typeof publicAlgorithms)[number]
 
-/** Algorithms of secrets (RFC 7518, 3.2). */
+/** Signature algorithms that use a shared secret (RFC 7518, 3.2). */
 export const secretAlgorithms = ["HS256", "HS384", "HS512"] as const
 export type SecretAlgorithm = (typeof secretAlgorithms)[number]
 
-/** Every one of them. */
+/** All supported algorithms. */
 export const algorithms = [...publicAlgorithms, ...secretAlgorithms] as const
 export type Algorithm = PublicAlgorithm | SecretAlgorithm
 
-/** Whether an algorithm is one of secrets. */
+/** Whether an algorithm uses a shared secret. */
 export const isSecretAlgorithm = (algorithm: Algorithm): algorithm is SecretAlgorithm => algorithm.startsWith("HS")

@@ -1,11 +1,14 @@
-/** The errors of looking up keys. */
+/** The errors of key lookups. */
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Duration from "effect/Duration"
 
 /**
- * Why no key fits a token's header: no trusted key has its `kid` (`unknown`); a key has it, but for another algorithm
- * (`mismatched`); or more than four keys would have to be tried (`ambiguous`).
+ * Why no key fits a token's header:
+ *
+ * - `unknown`: no trusted key has the `kid` of the header;
+ * - `mismatched`: a key has the `kid`, but is for another algorithm;
+ * - `ambiguous`: more than four keys would have to be tried.
  */
 export type NotFoundReason = "unknown" | "mismatched" | "ambiguous"
 
@@ -41,8 +44,8 @@ export interface UnavailableOptions {
 }
 
 /**
- * No trusted keys are available, since the key set could not be fetched (`JWKS_UNAVAILABLE`): a 503. The token may be
- * valid.
+ * No trusted keys are available, since the key set could not be fetched (`JWKS_UNAVAILABLE`): a 503. The token can
+ * still be valid.
  */
 export class JwksUnavailable extends KeelsonError.CodedError<"JWKS_UNAVAILABLE"> {
   readonly _tag = "JwksUnavailable"
