@@ -24,7 +24,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     api: ["registry"],
     cache: ["http", "keys", "registry", "snapshot"],
     egress: [],
-    http: ["cache"],
+    http: ["cache", "keys"],
     keys: [],
     registry: ["cache"],
     snapshot: [],

@@ -3,7 +3,7 @@ import { KeelsonError, Problem } from "@keelson/core"
 import { Effect } from "effect"
 import { inspect } from "node:util"
 import type { ImportKey } from "../src/internal/keys/importKey.ts"
-import * as KeySet from "../src/KeySet.ts"
+import * as KeySet from "../src/internal/keys/keySet.ts"
 import * as Keys from "./fixtures/keys/generated.ts"
 import { offCurve, okpOf, recording, rsaOf } from "./publicKeys.ts"
 

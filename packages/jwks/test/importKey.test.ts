@@ -4,7 +4,7 @@ import { CompactSign, compactVerify } from "jose"
 import { generateKeyPairSync } from "node:crypto"
 import { KeyImport } from "../src/internal/keys/importKey.ts"
 import { select } from "../src/internal/keys/keySelection.ts"
-import * as KeySet from "../src/KeySet.ts"
+import * as KeySet from "../src/internal/keys/keySet.ts"
 import * as Keys from "./fixtures/keys/generated.ts"
 import { offCurve, rsaOf } from "./publicKeys.ts"
 

@@ -1,10 +1,11 @@
 /** Memory of a provider: the heap in use after garbage collection, divided by the number of providers. */
-import { Egress, JwksRegistry, KeySet } from "@keelson/jwks"
+import { Egress, JwksRegistry } from "@keelson/jwks"
 import { Context, Effect, Layer, type Scope } from "effect"
 import buildGetJwks from "get-jwks"
 import { createRemoteJWKSet, customFetch, importJWK } from "jose"
 import { JwksClient } from "jwks-rsa"
 import { setTimeout } from "node:timers/promises"
+import { parse } from "../../../jwks/src/internal/keys/keySet.ts"
 import type { Finding } from "../figures.ts"
 import { alg, document, header, kid } from "./origin.ts"
 
@@ -76,7 +77,7 @@ const asked: Build = (providers) =>
 /** The keys alone, imported as a provider imports them. */
 const keys: Build = (providers) =>
   forEach(providers, () =>
-    KeySet.parse(body(), {
+    parse(body(), {
       generation: 1,
       importKey: (key) =>
         Effect.map(

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
 import { Effect, Result } from "effect"
 import fc from "fast-check"
+import * as KeySet from "../../src/internal/keys/keySet.ts"
 import * as Jwk from "../../src/Jwk.ts"
-import * as KeySet from "../../src/KeySet.ts"
 import { offCurve, okpOf, recording, rsaOf } from "../publicKeys.ts"
 
 /** Good keys of different material, seeded by their position. */

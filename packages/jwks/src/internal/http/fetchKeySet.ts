@@ -6,9 +6,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Rules } from "../../Egress.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
-import * as KeySet from "../../KeySet.ts"
 import type { CachedKeySet, TransitionCause } from "../cache/lifecycle.ts"
 import type { ProviderState } from "../cache/providerState.ts"
+import * as KeySet from "../keys/keySet.ts"
 import { type DocumentResponse, failed, failure, fetchDocument, type FetchFailed } from "./fetchDocument.ts"
 
 /** Why and how a key set is fetched. */
