@@ -36,7 +36,7 @@ export type { RefreshResult } from "./internal/cache/refresh.ts"
 /**
  * Limits concurrent key set fetches across all caches and registries that receive this layer. Tenants share the
  * permits fairly. Without this layer the process has 16 permits, so that thousands of providers that are due
- * simultaneously, for example after a suspension, don't open as many connections.
+ * simultaneously, for example after a suspension, do not open thousands of connections.
  *
  * - `permits`: from 1 to 10000. Another number fails with `ConfigurationError` (`INVALID_CONFIG`).
  */

@@ -5,7 +5,7 @@ import { SkipReason } from "./Jwk.ts"
 
 /**
  * - `ok`: neither of the following.
- * - `degraded`: two consecutive fetches failed, and the keys are still fresh.
+ * - `degraded`: at least two consecutive fetches failed, and the keys are still fresh.
  * - `bad`: the keys are stale, or no keys are available although a lookup requested them.
  */
 export const Health = Schema.Literals(["ok", "degraded", "bad"])

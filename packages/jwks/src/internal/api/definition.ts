@@ -12,28 +12,28 @@ import { JwksStatus } from "../../JwksStatus.ts"
 import { operatorFields } from "../registry/operatorFields.ts"
 import { problem } from "./problems.ts"
 
-/** Who calls the control plane: the one tenant that may be administered, or `*` for all of them. */
+/** The caller of the control plane: the one tenant that the caller may administer, or `*` for all tenants. */
 export class AdminPrincipal extends Context.Service<AdminPrincipal, { readonly tenantId: string }>()(
   "@keelson/jwks/AdminPrincipal"
 ) {}
 
 /**
- * Authenticates the caller, and provides the `AdminPrincipal`. Who may call this decides whose keys are trusted: there is
- * no implementation here, and the API cannot be built without one.
+ * Authenticates the caller and provides the `AdminPrincipal`. Callers of the API decide which keys are trusted, so
+ * this package contains no implementation: the application must provide one to build the API.
  *
- * It fails with `AuthorizationError` (`UNAUTHORIZED`, `FORBIDDEN`), or answers by itself.
+ * The middleware fails with `AuthorizationError` (`UNAUTHORIZED`, `FORBIDDEN`), or returns a response directly.
  */
 export class JwksAdmin extends HttpApiMiddleware.Service<JwksAdmin, { provides: AdminPrincipal }>()(
   "@keelson/jwks/JwksAdmin",
   { error: [problem(401), problem(403)] }
 ) {}
 
-/** What a request may set of a provider's options: where its keys are, and how long they live. */
+/** The options of a provider that a request may set: the location of its keys and their lifetimes. */
 export const Registration = Schema.Struct(
   Struct.omit(JwksOptions.JwksOptions.fields, operatorFields)
 ).annotate({ identifier: "Registration" })
 
-/** A provider of a tenant, with how it is. */
+/** A tenant's provider and its status. */
 export const ProviderStatus = Schema.Struct({
   tenantId: Schema.String,
   providerId: Schema.String,
@@ -46,7 +46,7 @@ const KeySetDocument = Schema.Struct({ keys: Schema.Array(Schema.Record(Schema.S
   .annotate({ identifier: "JwkSet" })
   .pipe(HttpApiSchema.asJson({ contentType: "application/jwk-set+json" }))
 
-/** Ids are checked by the registry, which names what is wrong with them. */
+/** The registry checks ids, and its errors describe what is wrong. */
 const tenant = { tenantId: Schema.String.annotate({ description: "1 to 64 of A-Z, a-z, 0-9 and -" }) }
 const provider = {
   ...tenant,
@@ -56,7 +56,7 @@ const conditional = { "if-none-match": Schema.optionalKey(Schema.String) }
 
 const one = "/tenants/:tenantId/providers/:providerId"
 
-/** The endpoints, all of them for administrators. */
+/** The endpoints. All endpoints require an administrator. */
 export const Providers = HttpApiGroup.make("providers").add(
   HttpApiEndpoint.get("list", "/tenants/:tenantId/providers", {
     params: tenant,

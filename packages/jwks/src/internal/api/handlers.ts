@@ -17,7 +17,7 @@ import { keySetResponse } from "./keySetResponse.ts"
 import { type Coded, respond } from "./problems.ts"
 import { readRegistration } from "./registration.ts"
 
-/** The principal's own tenant, or any for one who administers all. */
+/** Fails unless the principal administers the tenant or all tenants. */
 const authorized = Effect.fnUntraced(function*(tenantId: string) {
   const principal = yield* AdminPrincipal
   if (principal.tenantId === "*" || principal.tenantId === tenantId) return
@@ -26,11 +26,11 @@ const authorized = Effect.fnUntraced(function*(tenantId: string) {
   )
 })
 
-/** Runs for the tenant of the path, if it is the caller's; errors are answered with. */
+/** Runs an effect if the caller may administer the tenant of the path. Errors become responses. */
 const guarded = <A, E extends Coded, R>(tenantId: string, self: Effect.Effect<A, E, R>) =>
   Effect.andThen(authorized(tenantId), self).pipe(Effect.catch((error: Coded) => Effect.succeed(respond(error))))
 
-/** Why there are no keys: they are on their way, or could not be fetched. */
+/** Returns the error for missing keys: the keys are still loading, or could not be fetched. */
 const missing = Effect.fnUntraced(function*({ errorCount, lastFailure, nextRefresh }: JwksStatus) {
   if (errorCount === 0) return new KeelsonError.NetworkError({ code: "JWKS_LOADING" })
   const now = yield* DateTime.now
@@ -38,12 +38,15 @@ const missing = Effect.fnUntraced(function*({ errorCount, lastFailure, nextRefre
   return new JwksUnavailable({ lastFailure, retryAfter: Duration.max(retryAfter, Duration.zero) })
 })
 
-/** How long after a forced refresh of a provider no other one is made: 10 seconds, in nanoseconds. */
+/** Minimum time between forced refreshes of a provider: 10 seconds, in nanoseconds. */
 const period = 10_000_000_000n
 
-/** Whether a provider may be refreshed by force now; asking takes the turn. It holds across changes of the provider. */
+/**
+ * Whether a forced refresh of a provider is allowed now. An allowed call starts the period, which survives changes of
+ * the provider.
+ */
 const makeRefreshLimit = (): (key: string, clock: Clock.Clock) => boolean => {
-  // In the order of their times: the oldest are first.
+  // Ordered by time, oldest first.
   const taken = new Map<string, bigint>()
   return (key, clock) => {
     const now = clock.monotonicTimeNanosUnsafe()
@@ -57,7 +60,7 @@ const makeRefreshLimit = (): (key: string, clock: Clock.Clock) => boolean => {
   }
 }
 
-/** The handlers of the API, over the registry in context. */
+/** The handlers of the API, which use the registry in context. */
 export const handlers: Layer.Layer<
   HttpApiGroup.Service<"keelson-jwks", "providers">,
   never,
@@ -78,7 +81,7 @@ export const handlers: Layer.Layer<
       const cached = yield* registry.cached(id)
       if (cached !== undefined) return yield* keySetResponse(cached, ifNoneMatch)
       const status = yield* registry.status(id)
-      // Nobody may have asked for them yet, or since they ended.
+      // The keys may never have been requested, or not since they expired.
       const isIdle = status.state === "Empty" || status.state === "Ready"
       if (isIdle && status.errorCount === 0) yield* inBackground(registry.keySet(id))
       return yield* Effect.flatMap(missing(status), Effect.fail)
@@ -89,7 +92,7 @@ export const handlers: Layer.Layer<
       yield* registry.put(id, options, { ifAbsent, keepOperatorOptions: true })
     })
     const remove = Effect.fnUntraced(function*(id: Names) {
-      // A caller could remove the provider and register it again without them.
+      // Otherwise a caller could remove the provider and register it again without the operator-only options.
       if (registry.hasOperatorOptions(id)) {
         return yield* Effect.fail(
           new KeelsonError.AuthorizationError({

@@ -10,7 +10,7 @@ interface Document {
   readonly etag: string
 }
 
-/** One per set, which is the same object until its keys change. */
+/** The encoded documents by set. A set is the same object until its keys change. */
 const documents = new WeakMap<KeySet.KeySet, Document>()
 
 const documentOf = Effect.fnUntraced(function*(set: KeySet.KeySet) {
@@ -23,12 +23,15 @@ const documentOf = Effect.fnUntraced(function*(set: KeySet.KeySet) {
   return document
 })
 
-/** Whether an `If-None-Match` names an entity tag: compared weakly, as GET has it (RFC 9110, 13.1.2). */
+/** Whether `If-None-Match` contains an entity tag, by the weak comparison that GET requires (RFC 9110, 13.1.2). */
 const matches = (ifNoneMatch: string | undefined, etag: string): boolean =>
   ifNoneMatch !== undefined &&
   ifNoneMatch.split(",").map((tag) => tag.trim()).some((tag) => tag === "*" || tag.replace(/^W\//, "") === etag)
 
-/** The public keys with a strong entity tag and what remains of their lifetime, or that the caller has them already. */
+/**
+ * Responds with the public keys, a strong entity tag and the remaining lifetime, or with 304 if the entity tag
+ * matches.
+ */
 export const keySetResponse = Effect.fnUntraced(function*(
   { expiresIn, keySet }: CachedKeys,
   ifNoneMatch: string | undefined

@@ -7,13 +7,13 @@ import * as ProblemDetails from "effect/http/ProblemDetails"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 
-/** Any error with a code of the catalogue. */
+/** Any error with a code from the catalogue. */
 export type Coded = KeelsonError.CodedError<ErrorCode.ErrorCode>
 
-/** Where the control plane's status differs from the catalogue's: the fault is the caller's, or the issuer's. */
+/** Statuses that differ from the catalogue, since the caller or the issuer caused the error. */
 const statuses: { readonly [Code in ErrorCode.ErrorCode]?: number } = { INVALID_CONFIG: 400, JWKS_UNAVAILABLE: 502 }
 
-/** The HTTP status with which the control plane reports an error. */
+/** Returns the HTTP status that the control plane reports for an error. */
 const statusOf = ({ code }: Coded): number => statuses[code] ?? ErrorCode.codeInfo[code].status
 
 const encode = (error: Coded): Problem.Body => {
@@ -33,7 +33,7 @@ const encode = (error: Coded): Problem.Body => {
 const decode = ({ code, detail, details, severity }: Problem.Body): Coded =>
   KeelsonError.make({ code: ErrorCode.fromId(code) ?? "INTERNAL_ERROR", message: detail, details, severity })
 
-/** Errors that are reported with one status: as problem details on the wire, as the error itself for who calls. */
+/** The schema of errors that share one status: encoded as problem details, decoded as the error for the caller. */
 export const problem = (status: number) =>
   Problem.Body.pipe(
     Schema.decodeTo(
@@ -46,7 +46,7 @@ export const problem = (status: number) =>
     HttpApiSchema.status(status)
   )
 
-/** The response that reports an error, with a `Retry-After` where the error says when to come back. */
+/** Returns the response for an error, with `Retry-After` if the error contains a retry delay. */
 export const respond = (error: Coded): HttpServerResponse.HttpServerResponse => {
   const response = ProblemDetails.toResponse(encode(error))
   const seconds = Problem.retryAfterSeconds(error)

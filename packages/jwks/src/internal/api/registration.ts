@@ -8,7 +8,7 @@ import * as Predicate from "effect/Predicate"
 import type * as JwksOptions from "../../JwksOptions.ts"
 import { operatorFields } from "../registry/operatorFields.ts"
 
-/** Larger than any valid registration. */
+/** Upper bound of the body size, larger than any valid registration. */
 const maxBodySize = ByteSize.kibibytes(16)
 
 const invalid = (expected: string) =>
@@ -17,10 +17,10 @@ const invalid = (expected: string) =>
 const isBody = (json: unknown): json is JwksOptions.Options => Predicate.isObject(json) && !Array.isArray(json)
 
 /**
- * The body of a registration, whose members the registry checks.
+ * Reads the body of a registration. The registry checks its members.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`) for what is not a JSON object, and with `AuthorizationError`
- * (`FORBIDDEN`) for an option that only the operator may set.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) if the body is not a JSON object, and with `AuthorizationError`
+ * (`FORBIDDEN`) if the body sets an option that only the operator may set.
  */
 export const readRegistration = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest

@@ -1,10 +1,10 @@
 import type { ImportedKey } from "../../KeySet.ts"
 import type { Candidate, KeyTrust } from "../../KeySource.ts"
 
-/** The algorithm and material that each key of WebCrypto was imported from, which cannot be read out of the key. */
+/** The algorithm and material of each imported WebCrypto key, since the key is not extractable. */
 const imported = new WeakMap<CryptoKey, string>()
 
-/** The candidates of keys; `undefined` if one of them is not imported for the algorithm. */
+/** Returns the candidates of keys, or `undefined` if a key is not imported for the algorithm. */
 export const candidatesOf = (
   keys: ReadonlyArray<ImportedKey>,
   alg: string,
@@ -20,7 +20,7 @@ export const candidatesOf = (
   return candidates
 }
 
-/** Each key once, since replicas of one issuer publish the same keys: the first of equal ones. */
+/** Removes duplicate keys and keeps the first of each, since replicas of one issuer publish the same keys. */
 export const distinct = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> => {
   const keys = new Map<unknown, Candidate>()
   for (const candidate of candidates) {

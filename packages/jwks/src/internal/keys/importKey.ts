@@ -3,7 +3,10 @@ import * as Effect from "effect/Effect"
 import { importJWK } from "jose"
 import type { Jwk } from "../../Jwk.ts"
 
-/** Makes a key of WebCrypto for one algorithm; fails where the platform refuses it, as with a point not on its curve. */
+/**
+ * Imports a WebCrypto key for one algorithm. Fails if the platform rejects the key, for example a point not on its
+ * curve.
+ */
 export type ImportKey = (jwk: Jwk, alg: string) => Effect.Effect<CryptoKey, unknown>
 
 const importKey: ImportKey = (jwk, alg) =>
@@ -12,5 +15,7 @@ const importKey: ImportKey = (jwk, alg) =>
     (key) => "type" in key ? Effect.succeed(key) : Effect.fail("not a key of WebCrypto")
   )
 
-/** WebCrypto does its work on other threads, for which virtual time does not wait: tests put a synchronous one here. */
+/**
+ * WebCrypto works on other threads, and virtual time does not wait for them: tests provide a synchronous import here.
+ */
 export const KeyImport = Context.Reference<ImportKey>("@keelson/jwks/KeyImport", { defaultValue: () => importKey })

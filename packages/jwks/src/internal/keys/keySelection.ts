@@ -1,7 +1,7 @@
 import type { NotFoundReason } from "../../JwksError.ts"
 import type { JoseHeader } from "../../KeySource.ts"
 
-/** What selection looks at of a key. */
+/** The members of a key that selection reads. */
 export interface Selectable {
   readonly kid: string | undefined
   readonly kty: string
@@ -14,10 +14,10 @@ export type Selection<K> =
   | { readonly _tag: "Found"; readonly keys: readonly [K, ...ReadonlyArray<K>] }
   | { readonly _tag: "NotFound"; readonly reason: NotFoundReason }
 
-/** Longer key ids are not looked for, and not kept. */
+/** Upper bound of the characters of a key id. Longer ids are neither looked up nor kept. */
 export const maxKidLength = 256
 
-/** With more keys to try than this, each hostile token would cost as many signature checks. */
+/** Upper bound of the keys to try, since each hostile token costs one signature check per key. */
 export const maxCandidates = 4
 
 interface Binding {
@@ -25,7 +25,7 @@ interface Binding {
   readonly crv?: string
 }
 
-/** Algorithms with the key type and curve that each is bound to (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2). */
+/** The key type and curve of each algorithm (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2). */
 const algorithms: ReadonlyMap<string, Binding> = new Map<string, Binding>([
   ["RS256", { kty: "RSA" }],
   ["RS384", { kty: "RSA" }],
@@ -43,27 +43,27 @@ const algorithms: ReadonlyMap<string, Binding> = new Map<string, Binding>([
   ["HS512", { kty: "oct" }]
 ])
 
-/** The two names of one algorithm. */
+/** Whether two names denote the same algorithm: `EdDSA` and `Ed25519` do. */
 const isSameAlgorithm = (own: string, asked: string): boolean =>
   own === asked || (own === "EdDSA" && asked === "Ed25519") || (own === "Ed25519" && asked === "EdDSA")
 
-/** Whether a key type and curve are those of an algorithm that is known. */
+/** Whether the algorithm is supported, and the key has its type and curve. */
 export const isBound = (alg: string, key: Pick<Selectable, "crv" | "kty">): boolean => {
   const bound = algorithms.get(alg)
   return bound !== undefined && bound.kty === key.kty && (bound.crv === undefined || bound.crv === key.crv)
 }
 
-/** Whether a key may verify what is signed with an algorithm. */
+/** Whether a key may verify signatures of an algorithm. */
 const fits = (key: Selectable, alg: string): boolean =>
   isBound(alg, key) && (key.alg === undefined || isSameAlgorithm(key.alg, alg)) &&
   (key.use === undefined || key.use === "sig")
 
-/** Keys that say what they are for come first: by algorithm, then by use; then as they come. */
+/** Orders keys: those with an `alg` first, then those with a `use`, otherwise in document order. */
 const rank = (key: Selectable): number => (key.alg === undefined ? 2 : 0) + (key.use === undefined ? 1 : 0)
 
 /**
- * The keys to try for a header, in order. With a `kid`, those that have it; without one, all that fit. The key type
- * follows from the algorithm, so that it needs no place in the order.
+ * Returns the keys to try for a header, in order: with a `kid`, the fitting keys that have it; without a `kid`, all
+ * fitting keys. The algorithm determines the key type, so the order does not depend on the key type.
  *
  * @see RFC 7515, 4.1.4 and RFC 7517, 4.5
  */
@@ -80,5 +80,5 @@ export const select = <K extends Selectable>(
     : { _tag: "Found", keys: [first, ...rest] }
 }
 
-/** Members that a public key must not have (RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2; `priv` of newer kinds). */
+/** Members that a public key must not have (RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2; `priv` of newer key types). */
 export const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"]

@@ -1,4 +1,4 @@
-/** One element of DER (X.690, 8.1): its tag, and where its content starts and ends. */
+/** A DER element (X.690, 8.1): its tag, and the start and end offsets of its content. */
 interface Element {
   readonly tag: number
   readonly start: number
@@ -8,12 +8,12 @@ interface Element {
 const integer = 0x02
 const sequence = 0x30
 
-/** The element at an offset; `undefined` where there is none, or it reaches past `limit`. */
+/** Reads the element at an offset. Returns `undefined` if there is none, or if the element ends after `limit`. */
 const elementAt = (bytes: Uint8Array, offset: number, limit = bytes.length): Element | undefined => {
   const tag = bytes[offset]
   const first = bytes[offset + 1]
   if (tag === undefined || first === undefined) return undefined
-  // Long lengths have one to four bytes here: nobody's key is larger.
+  // Accepts long-form lengths of one to four bytes: real keys are never larger.
   const count = first < 0x80 ? 0 : first - 0x80
   if (first === 0x80 || count > 4) return undefined
   const start = offset + 2 + count
@@ -21,18 +21,19 @@ const elementAt = (bytes: Uint8Array, offset: number, limit = bytes.length): Ele
   return start + length > limit ? undefined : { tag, start, end: start + length }
 }
 
-/** Whether these bytes are one sequence from their first to their last. */
+/** Whether the bytes consist of exactly one sequence. */
 export const isSequence = (bytes: Uint8Array): boolean => {
   const outer = elementAt(bytes, 0)
   return outer?.tag === sequence && outer.end === bytes.length
 }
 
-/** What follows the first element: numbers, strings of bits or octets, sequences, and what has a number for its tag. */
+/** The tags allowed after the first element: integers, bit and octet strings, sequences, and context-specific tags. */
 const others: ReadonlySet<number> = new Set([integer, 0x03, 0x04, sequence, 0x81, 0xa0, 0xa1])
 
 /**
- * Whether these bytes are built as keys and certificates are: a sequence of two elements or more, of which the first is a
- * sequence or a number, and the last ends with it. Of random bytes one in 2^35 is.
+ * Whether the bytes have the structure of a key or certificate: a sequence of two or more elements, whose first
+ * element is a sequence or an integer, and whose last element ends where the sequence ends. The probability for random
+ * bytes is one in 2^35.
  */
 export const isKeyLike = (bytes: Uint8Array): boolean => {
   const outer = elementAt(bytes, 0)
@@ -63,7 +64,7 @@ const wrapped = (tag: number, ...contents: ReadonlyArray<Uint8Array>): Uint8Arra
   return out
 }
 
-/** The sequence of the object identifier rsaEncryption, 1.2.840.113549.1.1.1, and NULL. */
+/** The sequence of the object identifier `rsaEncryption` (1.2.840.113549.1.1.1) and NULL. */
 const rsaEncryption = Uint8Array.from([
   0x30,
   0x0d,
@@ -83,7 +84,7 @@ const rsaEncryption = Uint8Array.from([
 ])
 
 /**
- * An RSAPublicKey as a SubjectPublicKeyInfo, which is what WebCrypto imports.
+ * Converts an RSAPublicKey to a SubjectPublicKeyInfo, which WebCrypto can import.
  *
  * @see RFC 8017, A.1.1 and RFC 5280, 4.1
  */

@@ -8,7 +8,7 @@ import { describeKey, type StaticKey } from "./staticLookup.ts"
 
 type Jwk = Readonly<Record<string, unknown>>
 
-/** Checked options of one key, of which exactly one of `pem`, `jwk`, `path` and `secret` is there. */
+/** The checked options of one key. Exactly one of `pem`, `jwk`, `path` and `secret` is set. */
 interface KeyOptions {
   readonly id?: string
   readonly algorithm: Algorithm
@@ -19,7 +19,7 @@ interface KeyOptions {
   readonly encoding?: Encoding
 }
 
-/** The text of a file, given the place of its option. */
+/** Reads the text of a file. `path` is the path of the option, for errors. */
 export type ReadFile<R> = (path: string, file: string) => Effect.Effect<string, KeelsonError.ConfigurationError, R>
 
 const invalid = (path: string, expected: string) =>
@@ -36,10 +36,10 @@ const importJwk = Effect.fnUntraced(function*(algorithm: PublicAlgorithm, id: st
 })
 
 /**
- * Imports a key for its algorithm. Which kind of algorithm it is decides which options are looked at, so that a secret
- * and a public key never take each other's way.
+ * Imports a key for its algorithm. The type of the algorithm decides which options are read, so that a secret is never
+ * imported as a public key, nor a public key as a secret.
  *
- * Fails with `KEY_INVALID`, naming the option below `at`, and as `readFile` does.
+ * Fails with `KEY_INVALID`, naming the option below `at`, and with the errors of `readFile`.
  */
 export const importStaticKey = <R>(
   { algorithm, encoding = "utf8", id, jwk, path: file, pem, secret }: KeyOptions,

@@ -6,7 +6,7 @@ import * as Stream from "effect/Stream"
 /** The maximum size of a key file. Every public key and certificate is smaller. */
 export const maxFileBytes = 1_048_576
 
-/** The error for a file that cannot be read. `path` is the key's place in the options, such as `keys.1.path`. */
+/** The error for a file that cannot be read. `path` is the path of the option, such as `keys.1.path`. */
 const unreadable = (path: string, file: string) => {
   const expected = `a readable file of at most ${maxFileBytes} bytes`
   return new KeelsonError.ConfigurationError({
@@ -17,8 +17,8 @@ const unreadable = (path: string, file: string) => {
 }
 
 /**
- * Reads the text of a key file. Devices and pipes are rejected before they are opened. Reading stops at the maximum size, even
- * if the file grows while it is read; such a file is rejected.
+ * Reads the text of a key file. Devices and pipes are rejected before they are opened. Reading stops at the maximum
+ * size, even if the file grows while it is read; such a file is rejected.
  *
  * Bytes that are not UTF-8 become replacement characters, which never occur in PEM text.
  */

@@ -24,7 +24,7 @@ const kinds: Record<PublicAlgorithm, string> = {
 
 const kindFor = (algorithm: PublicAlgorithm): string => `${kinds[algorithm]}, for ${algorithm}`
 
-/** Odd, and not 1: with that one, a message is its own signature. */
+/** Whether an exponent is odd and not 1. With the exponent 1, a message is a valid signature for itself. */
 const isExponent = (bytes: Uint8Array): boolean => {
   const last = bytes.at(-1) ?? 0
   return last % 2 === 1 && (last > 1 || bytes.subarray(0, -1).some((byte) => byte !== 0))
@@ -38,7 +38,7 @@ const isStrong = ({ algorithm }: CryptoKey): boolean => {
     isExponent(algorithm.publicExponent)
 }
 
-/** WebCrypto refuses keys of another type or curve. What it says of them is left out: it may show the key. */
+/** WebCrypto rejects keys of another type or curve. Its error is dropped, since the message may contain the key. */
 const imported = (algorithm: PublicAlgorithm, run: () => Promise<CryptoKey | Uint8Array>) =>
   Effect.tryPromise({ try: run, catch: () => kindFor(algorithm) }).pipe(
     Effect.filterOrFail(
@@ -54,13 +54,13 @@ const importPem = (algorithm: PublicAlgorithm, { der, label }: Pem): Promise<Cry
       extractable: false
     })
 
-/** The key of a PEM text, for one algorithm. Fails with what was expected. */
+/** Imports the key of a PEM text for one algorithm. Fails with a description of the expected key. */
 export const fromPem = (algorithm: PublicAlgorithm, text: string): Effect.Effect<CryptoKey, string> =>
   Effect.fromResult(parsePem(text)).pipe(
     Effect.flatMap((pem) => imported(algorithm, () => importPem(algorithm, pem)))
   )
 
-/** The members of a public key that WebCrypto is to see. */
+/** The members of a public key that are passed to WebCrypto, by key type. */
 const members: Record<string, ReadonlyArray<"crv" | "e" | "kty" | "n" | "x" | "y">> = {
   RSA: ["kty", "n", "e"],
   EC: ["kty", "crv", "x", "y"],
@@ -75,10 +75,10 @@ export interface JwkKey {
 
 const isOptionalText = Predicate.or(Predicate.isString, Predicate.isUndefined)
 
-/** The two names of one algorithm are one. */
+/** Maps both names of the Ed25519 algorithm to `EdDSA`. */
 const named = (algorithm: unknown): unknown => algorithm === "Ed25519" ? "EdDSA" : algorithm
 
-/** Whether a key says of itself, where it does, that it is for this. */
+/** Whether the `alg`, `use` and `key_ops` of a key, if present, allow verification with the algorithm. */
 const isFor = (algorithm: PublicAlgorithm, { alg, key_ops, use }: Readonly<Record<string, unknown>>): boolean =>
   (alg === undefined || named(alg) === named(algorithm)) && (use === undefined || use === "sig") &&
   (key_ops === undefined || (Array.isArray(key_ops) && key_ops.includes("verify")))
@@ -101,7 +101,7 @@ const publicMembers = (
 }
 
 /**
- * The key of a JWK, for one algorithm. Fails with what was expected.
+ * Imports the key of a JWK for one algorithm. Fails with a description of the expected key.
  *
  * @see RFC 7517, 4 and RFC 7518, 6
  */

@@ -6,16 +6,16 @@ import * as Result from "effect/Result"
 import { isKeyLike } from "./der.ts"
 import { hasBoundary } from "./pem.ts"
 
-/** How often one encoding is looked for within another. */
+/** Upper bound of nested encodings to decode. */
 const maxDepth = 4
 
-/** In characters; what is larger is judged as it is, and not decoded. */
+/** In characters. A longer text is checked without decoding it. */
 const maxLength = 1_048_576
 
-/** In bytes: a SubjectPublicKeyInfo of Ed25519 (RFC 8410, 4). There is no smaller key. */
+/** In bytes: the size of an Ed25519 SubjectPublicKeyInfo (RFC 8410, 4), which is the smallest key. */
 const minDerSize = 44
 
-/** One reading of a secret: its bytes, and their text without what nobody sees, and with its escapes resolved. */
+/** One decoding of a secret: its bytes, and their text with invisible characters removed and escapes resolved. */
 interface Layer {
   readonly bytes: Uint8Array
   readonly text: string
@@ -23,7 +23,7 @@ interface Layer {
 
 const hexDigits = /\\u([0-9a-f]{4})/gi
 
-/** Of UTF-16 the zeros are dropped like other invisible characters, which leaves ASCII. */
+/** Removes the zero bytes of UTF-16 like other invisible characters, which leaves ASCII text. */
 const layerOf = (bytes: Uint8Array): Layer => {
   const text = new TextDecoder().decode(bytes)
     .replaceAll(/\p{Default_Ignorable_Code_Point}|\p{Cf}|\ufffd|(?!\s)\p{Cc}/gu, "")
@@ -34,7 +34,7 @@ const layerOf = (bytes: Uint8Array): Layer => {
 
 const encoder = new TextEncoder()
 
-/** Base64 in either alphabet, padded or not. */
+/** Decodes base64 in either alphabet, with or without padding. */
 const fromBase64 = (text: string): Option.Option<Uint8Array> => {
   const digits = text.replaceAll("-", "+").replaceAll("_", "/").replace(/=+$/, "")
   return Result.getSuccess(Base64.decode(digits.padEnd(Math.ceil(digits.length / 4) * 4, "=")))
@@ -48,7 +48,7 @@ const fromPercent = (text: string): Option.Option<Uint8Array> =>
     ? Option.map(Option.liftThrowable(decodeURIComponent)(text), (decoded) => encoder.encode(decoded))
     : Option.none()
 
-/** What a text may stand for, in each of the encodings that it is one of. */
+/** Decodes a text in each encoding for which it is valid. */
 const unarmored = (text: string): ReadonlyArray<Uint8Array> => {
   const bare = text.replaceAll(/[\s"']/g, "")
   if (bare === "" || bare.length > maxLength) return []
@@ -60,10 +60,15 @@ const readings = (bytes: Uint8Array, depth = 0): ReadonlyArray<Layer> => {
   return depth < maxDepth ? [layer, ...unarmored(layer.text).flatMap((inner) => readings(inner, depth + 1))] : [layer]
 }
 
-/** A member that only a JWK or a set of them has, where an object may have one (RFC 7517, 4 and RFC 7518, 6). */
+/**
+ * Whether a text contains, in the position of an object member, a member of JWKs or JWK Sets (RFC 7517, 4 and RFC
+ * 7518, 6).
+ */
 const isJwk = (text: string): boolean => /[{,]\s*"(?:kty|keys|crv|n|x|x5c)"\s*:/.test(text)
 
-/** An OpenSSH key, after options too (RFC 4253, 6.6), and what its base64 stands for: a length and the type. */
+/**
+ * Whether a layer is an OpenSSH key (RFC 4253, 6.6), also after options, or its decoded base64: a length and the type.
+ */
 const isOpenSsh = ({ bytes, text }: Layer): boolean =>
   /(?:ssh-|ecdsa-sha2-|sk-)[\w@.-]{1,64}\s+AAAA/.test(text) ||
   (bytes[0] === 0 && bytes[1] === 0 && bytes[2] === 0 && /^[^a-z]?(?:ssh-|ecdsa-sha2-|sk-)/.test(text))
@@ -72,10 +77,10 @@ const isKey = (layer: Layer): boolean =>
   hasBoundary(layer.text) || isJwk(layer.text) || isOpenSsh(layer) ||
   (layer.bytes.length >= minDerSize && isKeyLike(layer.bytes))
 
-/** The sizes of points that are not compressed (SEC 1, 2.3.3). */
+/** The curves by the size in bytes of their uncompressed points (SEC 1, 2.3.3). */
 const curves = new Map([[65, "P-256"], [97, "P-384"], [133, "P-521"]])
 
-/** Whether bytes are a point of a curve. Those that only look like one are random, and none. */
+/** Whether bytes are a point on a curve. Random bytes can have the size and prefix of a point, but fail to import. */
 const isPoint = (bytes: Uint8Array): Effect.Effect<boolean> => {
   const namedCurve = curves.get(bytes.length)
   if (namedCurve === undefined || bytes[0] !== 0x04) return Effect.succeed(false)
@@ -88,9 +93,10 @@ const isPoint = (bytes: Uint8Array): Effect.Effect<boolean> => {
 }
 
 /**
- * Whether a secret is a public key in any form that public keys are handed around in, or that in base64, hexadecimal or
- * percent-encoding, up to four of them in each other. As a secret each would be known to everybody: that is how a token
- * signed with HS256 and the public key passes for one of RS256. `written` is the secret before it was decoded.
+ * Whether a secret is a public key in any common format, also if the key is encoded in base64, hexadecimal or
+ * percent-encoding, up to four levels deep. A public key is known to everybody, so it must not be a secret: an
+ * attacker could sign a token with HS256 and the public key, and the token would pass as one of RS256. `written` is
+ * the secret before decoding.
  *
  * @see RFC 8725, 2.1 and 3.1
  */

@@ -7,11 +7,14 @@ import * as Result from "effect/Result"
 import type { SecretAlgorithm } from "../../Algorithm.ts"
 import { isKeyMaterial } from "./publicKeyAsSecret.ts"
 
-/** How a secret is written: as text, whose UTF-8 bytes it is, or as bytes in one of two alphabets. */
+/**
+ * The encodings of a secret: `utf8` uses the UTF-8 bytes of the text; `base64` and `base64url` decode the text to
+ * bytes.
+ */
 export const encodings = ["utf8", "base64", "base64url"] as const
 export type Encoding = (typeof encodings)[number]
 
-/** As many bytes as the hash has, which is the least that a key may have (RFC 7518, 3.2). */
+/** The minimum key size in bytes, which is the size of the hash (RFC 7518, 3.2). */
 const minimum: Record<SecretAlgorithm, number> = { HS256: 32, HS384: 48, HS512: 64 }
 const hashes: Record<SecretAlgorithm, string> = { HS256: "SHA-256", HS384: "SHA-384", HS512: "SHA-512" }
 
@@ -26,7 +29,7 @@ const bytesOf = (text: string, encoding: Encoding): Option.Option<Uint8Array> =>
   }
 }
 
-/** The key of a secret, for one algorithm. Fails with what was expected. */
+/** Imports a secret for one algorithm. Fails with a description of the expected secret. */
 export const fromSecret = Effect.fnUntraced(function*(
   algorithm: SecretAlgorithm,
   secret: Redacted.Redacted,

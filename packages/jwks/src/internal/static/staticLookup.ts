@@ -4,7 +4,7 @@ import { JwksKeyNotFound, type NotFoundReason } from "../../JwksError.ts"
 import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
 import { select, type Selectable } from "../keys/keySelection.ts"
 
-/** An imported key. What selection looks at is read from the key itself, so that it can't differ from it. */
+/** An imported key. Its type and curve are read from the `CryptoKey`, so that they always match the key. */
 export interface StaticKey extends Selectable {
   readonly alg: string
   readonly key: CryptoKey
@@ -13,12 +13,12 @@ export interface StaticKey extends Selectable {
 
 type Answer = Effect.Effect<ReadonlyArray<Candidate>, JwksKeyNotFound>
 
-/** Static keys are never replaced, and never go stale. */
+/** Static keys are never replaced and never become stale. */
 const trust: KeyTrust = Object.freeze({ generation: 0, holds: () => true, staleDeadline: () => undefined })
 
 const types: Readonly<Record<string, string>> = { ECDSA: "EC", Ed25519: "OKP", HMAC: "oct" }
 
-/** An imported key with its type and curve. */
+/** Describes an imported key with its type and curve. */
 export const describeKey = (alg: string, key: CryptoKey, kid?: string, issuer?: string): StaticKey => {
   const { algorithm } = key
   const kty = algorithm.name.startsWith("RSA") ? "RSA" : types[algorithm.name] ?? ""
@@ -35,8 +35,8 @@ const byKid = (keys: ReadonlyArray<StaticKey>): ReadonlyMap<string, ReadonlyArra
 const notFound = (reason: NotFoundReason): Answer => Effect.fail(new JwksKeyNotFound({ reason }))
 
 /**
- * The answer to every header, made once: a lookup is two reads of a map. Failures are shared too, so that a flood of
- * hostile tokens makes no errors with stacks.
+ * Precomputes the answer for every header, so that a lookup reads two maps. Failures are shared too, so that a flood
+ * of hostile tokens creates no errors with stacks.
  */
 export const staticLookup = (keys: ReadonlyArray<StaticKey>): (header: JoseHeader) => Answer => {
   const failures = {
