@@ -7,8 +7,9 @@
  * The platform's time limits apply too: `fetch` of Node fails after 300 seconds without headers or without a byte of the body.
  * Browsers hide the target of a redirect, so redirects are refused there.
  */
-import * as Configuration from "@keelson/core/Configuration"
+import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -39,7 +40,7 @@ export const FetchEgressOptions = Schema.Struct({
 }).check(areHostsKnown)
 export type FetchEgressOptions = typeof FetchEgressOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof FetchEgressOptions>(FetchEgressOptions)
+const decoders = Decoders.decoders<Options, typeof FetchEgressOptions>(FetchEgressOptions)
 
 /** Request options without credentials, cache or referrer; only those that the platform has, since some throw at others. */
 const privateOptions = (): RequestInit => ({

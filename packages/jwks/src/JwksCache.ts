@@ -125,7 +125,10 @@ export const make = Effect.fnUntraced(function*(
   KeelsonError.ConfigurationError | KeelsonError.NetworkError,
   Egress | Scope.Scope
 > {
-  return yield* makeFrom(yield* JwksOptions.decode(options), yield* JwksOptions.decodeNames(names))
+  return yield* makeFrom(
+    yield* Configuration.decode(JwksOptions.JwksOptions)(options),
+    yield* JwksOptions.decodeNames(names)
+  )
 })
 
 /** `make` as a layer. */
@@ -143,6 +146,9 @@ export const layerConfig = (
   Layer.effect(
     JwksCache,
     Effect.gen(function*() {
-      return yield* makeFrom(yield* JwksOptions.config(path), yield* JwksOptions.decodeNames(names))
+      return yield* makeFrom(
+        yield* Configuration.fromEnvironment(JwksOptions.JwksOptions, path),
+        yield* JwksOptions.decodeNames(names)
+      )
     })
   )

@@ -3,10 +3,8 @@
  *
  * @see RFC 6750, 2 and 3; RFC 9728, 5.1
  */
-import * as Configuration from "@keelson/core/Configuration"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /** The options of a cookie that contains a token. */
@@ -79,21 +77,7 @@ export const HttpSecurityOptions = Schema.Struct({
 })
 export type HttpSecurityOptions = typeof HttpSecurityOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)
+const decoders = Decoders.decoders<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)
 
 /** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
 export const make: (options?: Options) => HttpSecurityOptions = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> =
-  decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.config

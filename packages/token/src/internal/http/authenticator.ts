@@ -1,3 +1,4 @@
+import * as Configuration from "@keelson/core/Configuration"
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as Context from "effect/Context"
@@ -44,7 +45,7 @@ export const reject = (
 export const makeAuthenticator = Effect.fnUntraced(function*<V, P, C>(
   { principal, validator: tag, ...input }: Settings<V, P, C>
 ): Effect.fn.Return<Authenticator<C>, KeelsonError.ConfigurationError, V> {
-  const options = yield* HttpSecurityOptions.decode(input)
+  const options = yield* Configuration.decode(HttpSecurityOptions.HttpSecurityOptions)(input)
   yield* checkRedaction(options.queryParameter)
   const validator = yield* tag
   const authenticate: Authenticator<C>["authenticate"] = (token) => {
