@@ -65,5 +65,16 @@ export type EgressOptions = typeof EgressOptions.Type
 
 const decoders = Decoders.decoders<Options, typeof EgressOptions>(EgressOptions)
 
-/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (Rules of a service)
+ *
+ * ```ts import.meta.vitest
+ * import { EgressOptions } from "@keelson/jwks"
+ *
+ * const options = EgressOptions.make({ allowedHosts: ["idp.example"] })
+ * options.maxRedirects // => 3
+ * ```
+ */
 export const make: (options?: Options) => EgressOptions = decoders.make

@@ -68,6 +68,17 @@ const make = (options: FetchEgressOptions): Egress["Service"] => makeEgress(serv
  * Provides an egress with options given in code.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`), also if neither `allowedHosts` nor `unverifiedAddresses` is given.
+ *
+ * **Example** (Keys of two hosts only)
+ *
+ * ```ts import.meta.vitest
+ * import { FetchEgress, KeySource } from "@keelson/jwks"
+ * import { Layer } from "effect"
+ *
+ * const egress = FetchEgress.layer({ allowedHosts: ["idp.example", "keys.example"] })
+ * const keys = KeySource.layerOidc({ issuer: "https://idp.example" }).pipe(Layer.provide(egress))
+ * Layer.isLayer(keys) // => true
+ * ```
  */
 export const layer = (options: Options): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.map(decoders.decode(options), make))

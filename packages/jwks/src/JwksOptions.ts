@@ -175,5 +175,17 @@ export type JwksOptions = typeof JwksOptions.Type
 
 const decoders = Decoders.decoders<Options, typeof JwksOptions>(JwksOptions)
 
-/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (A longer outage than the default)
+ *
+ * ```ts import.meta.vitest
+ * import { JwksOptions } from "@keelson/jwks"
+ * import { Duration } from "effect"
+ *
+ * const options = JwksOptions.make({ issuer: "https://idp.example", staleWindow: "1 hour" })
+ * Duration.toMinutes(options.staleWindow) // => 60
+ * ```
+ */
 export const make: (options: Options) => JwksOptions = decoders.make

@@ -104,6 +104,18 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
  *
  * Fails with `ConfigurationError`: `INVALID_CONFIG` for an invalid option, a file without certificates or a malformed proxy
  * URL in the environment; `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
+ *
+ * **Example** (Keys over a proxy and a company's own authority)
+ *
+ * ```ts import.meta.vitest
+ * import { KeySource } from "@keelson/jwks"
+ * import * as NodeEgress from "@keelson/jwks/NodeEgress"
+ * import { Layer } from "effect"
+ *
+ * const egress = NodeEgress.layer({ caFile: "/etc/ssl/company.pem", proxy: "http://proxy.company.example:3128" })
+ * const keys = KeySource.layerOidc({ issuer: "https://idp.example" }).pipe(Layer.provide(egress))
+ * Layer.isLayer(keys) // => true
+ * ```
  */
 export const layer = (options: Options = {}): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.flatMap(decoders.decode(options), make))

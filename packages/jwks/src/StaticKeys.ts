@@ -166,6 +166,21 @@ const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: Rea
  * Fails with `ConfigurationError`: `INVALID_CONFIG` for the options, and `KEY_INVALID` for a key that is malformed,
  * private, too weak, or of another kind than its algorithm. Details name the place, as in `keys.1.pem`, and never a key.
  *
+ * **Example** (A shared secret)
+ *
+ * ```ts import.meta.vitest
+ * import { StaticKeys } from "@keelson/jwks"
+ * import { Effect, Redacted } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const secret = Redacted.make("a secret of at least 32 characters")
+ *   const keys = yield* StaticKeys.make({ issuers: ["https://billing.example"], keys: [{ algorithm: "HS256", secret }] })
+ *   return yield* keys.find("https://billing.example", { alg: "HS256" })
+ * })
+ * const candidates = await Effect.runPromise(program)
+ * candidates.map(({ alg }) => alg) // => ["HS256"]
+ * ```
+ *
  * @see RFC 7515, 4.1.4, RFC 7517, 4.5, RFC 7518, 3 and RFC 8725, 3
  */
 export const make = (options: Options): Effect.Effect<KeySource["Service"], KeelsonError.ConfigurationError> =>

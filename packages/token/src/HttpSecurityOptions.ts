@@ -79,5 +79,16 @@ export type HttpSecurityOptions = typeof HttpSecurityOptions.Type
 
 const decoders = Decoders.decoders<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)
 
-/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (A realm)
+ *
+ * ```ts import.meta.vitest
+ * import { HttpSecurityOptions } from "@keelson/token"
+ *
+ * const options = HttpSecurityOptions.make({ realm: "billing" })
+ * options.cookie // => undefined
+ * ```
+ */
 export const make: (options?: Options) => HttpSecurityOptions = decoders.make

@@ -36,7 +36,20 @@ export interface RedisOptions extends MemoryOptions {
   readonly onStoreFailure?: "refuse" | "local" | undefined
 }
 
-/** Checked options of a list in memory. */
+/**
+ * Checked options of a list in memory.
+ *
+ * **Example** (Checked options)
+ *
+ * ```ts import.meta.vitest
+ * import { Configuration } from "@keelson/core"
+ * import { RevocationOptions } from "@keelson/token"
+ * import { Effect } from "effect"
+ *
+ * const options = await Effect.runPromise(Configuration.decode(RevocationOptions.Memory)({ maxEntries: 1000 }))
+ * options.maxBytes // => 67108864
+ * ```
+ */
 export const Memory = Schema.Struct({
   clockTolerance: Field.defaulted(Field.duration("0 millis", "5 minutes"), Duration.seconds(30)),
   maxEntries: Field.defaulted(Field.int(1, 10_000_000), 100_000),
