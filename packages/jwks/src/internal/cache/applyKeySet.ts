@@ -1,11 +1,11 @@
 import { after, type Instant, offset } from "@keelson/core/unstable/Instant"
 import * as Duration from "effect/Duration"
 import type { JwksOptions } from "../../JwksOptions.ts"
-import type { Snapshot } from "../../JwksSnapshots.ts"
 import type { KeySet } from "../../KeySet.ts"
 import type { FetchedKeySet } from "../http/fetchKeySet.ts"
 import { lifetime } from "../http/freshness.ts"
 import { kept, merged } from "../http/validators.ts"
+import type { Snapshot } from "../snapshot/jwksSnapshots.ts"
 import { type CachedKeySet, succeed } from "./lifecycle.ts"
 import { type ProviderState, Trust } from "./providerState.ts"
 

@@ -6,7 +6,7 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { Identity, Snapshot } from "../../JwksSnapshots.ts"
+import type { Identity, Snapshot } from "./jwksSnapshots.ts"
 import type { Signer } from "./signature.ts"
 import { type RefusedReason, SnapshotRefused } from "./snapshotError.ts"
 
