@@ -170,17 +170,28 @@ describe("TokenGuard", () => {
         assert.strictEqual(asked(), 2)
       }))
 
-    it.effect("[K-10] fails with the acquisition's error if no new token can be acquired, and sends nothing meanwhile", () =>
+    it.effect("[K-10] [K-28 G5] fails with the acquisition's error if no new token can be acquired, and keeps the token for other calls", () =>
       Effect.gen(function*() {
         const source = makeSource()
-        const api = scripted(statuses(200, 401))
-        const guard = yield* guardOver(api, { source: source.source })
+        const healthy = "https://healthy.example"
+        const api = scripted(({ url }, number) =>
+          Effect.sync(() => new Response(null, { status: number > 1 && url.startsWith(origin) ? 401 : 200 }))
+        )
+        const guard = yield* guardOver(api, { source: source.source, origins: [origin, healthy] })
         yield* guard.get("/")
         source.isDown = true
         assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "NetworkError", code: "NETWORK_ERROR" })
         assert.strictEqual(api.received.length, 2)
-        assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "NetworkError", code: "NETWORK_ERROR" })
-        assert.strictEqual(api.received.length, 2)
+        for (let i = 0; i < 10; i++) assert.strictEqual((yield* guard.get(`${healthy}/`)).status, 200)
+        // No more than one replacement in 30 seconds, so the caller gets the 401.
+        assert.strictEqual((yield* guard.get("/")).status, 401)
+        assert.deepStrictEqual(new Set(tokensOf(api.received)), new Set(["token-1"]))
+        yield* TestClock.adjust("10 seconds")
+        source.isDown = false
+        yield* guard.get(`${healthy}/`)
+        yield* TestClock.adjust("1 millis")
+        yield* guard.get(`${healthy}/`)
+        assert.notStrictEqual(tokensOf(api.received).at(-1), "token-1")
       }))
 
     it.effect("interrupting a caller while a token is replaced does not affect other callers", () =>

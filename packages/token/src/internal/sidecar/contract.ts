@@ -60,7 +60,8 @@ const Token = Schema.Struct({
   issuedAt: Schema.Finite,
   expiresAt: Schema.Finite,
   remainingSeconds: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-  scoped: Schema.Boolean,
+  /** `unknown` if the authorization server stated no scope. */
+  scoped: Schema.Union([Schema.Boolean, Schema.Literal("unknown")]),
   value: Schema.optionalKey(Schema.NonEmptyString)
 }).pipe(
   Schema.encodeKeys({ issuedAt: "issued_at", expiresAt: "expires_at", remainingSeconds: "remaining_seconds" }),
