@@ -12,6 +12,7 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Resilience from "@keelson/core/Resilience"
 import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
 import * as Field from "@keelson/core/unstable/Field"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -151,6 +152,8 @@ export const make = Effect.fnUntraced(function*<R = never>(
 ): Effect.fn.Return<TokenProvider["Service"], KeelsonError.ConfigurationError, R | Scope.Scope> {
   const server = yield* decodeName(options.name)
   const policy = yield* RefreshPolicy.decode(options.policy ?? {})
+  // First, so that the series are removed last.
+  yield* MetricSeries.removeWithServer(server)
   const resilience = yield* Effect.provideService(
     Resilience.make(server, yield* ResiliencePolicy.decode(withDeadline(options.resilience))),
     BreakerStore.BreakerStore,

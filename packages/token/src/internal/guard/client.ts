@@ -122,6 +122,7 @@ export const makeMarkedClient = (context: ClientContext): MarkedClient => {
   const ignore = { ignore: (error: unknown) => error instanceof NoToken }
   const scoped = makeScopedClient<MarkedError>(context, () => {
     const send = makeSend()
+    if (policies.isClosed()) return send
     return (target, hop) => policies.of(target).http(clientOf(send(target, hop)), ignore).execute(target.request)
   })
   return HttpClient.transformResponse(scoped, policies.withDeadline)

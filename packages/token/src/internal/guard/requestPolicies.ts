@@ -3,6 +3,7 @@ import * as Deadline from "@keelson/core/Deadline"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Resilience from "@keelson/core/Resilience"
 import type { ResiliencePolicy } from "@keelson/core/ResiliencePolicy"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,6 +13,8 @@ import type { GuardScopes, RequestTarget } from "./target.ts"
 
 /** The policies of a guard's requests, one for each origin. */
 export interface RequestPolicies {
+  /** Whether the guard is closed. Its calls fail without a policy, whose series are removed. */
+  readonly isClosed: () => boolean
   /** The policy of one request. A redirect to another origin than the guard's has no breaker: it says nothing about the API. */
   readonly of: (target: RequestTarget) => Resilience.Resilience
   /** Sets the deadline of a call, with all its redirects. */
@@ -29,7 +32,10 @@ export const makeRequestPolicies = Effect.fnUntraced(function*(
   store: BreakerStore.BreakerStore["Service"]
 ): Effect.fn.Return<RequestPolicies, KeelsonError.ConfigurationError, Scope.Scope> {
   const make = (name: string, options: Resilience.Options) =>
-    Effect.provideService(Resilience.make(name, options), BreakerStore.BreakerStore, store)
+    Effect.andThen(
+      MetricSeries.removeWithServer(name),
+      Effect.provideService(Resilience.make(name, options), BreakerStore.BreakerStore, store)
+    )
   const origins = Array.from(new Set(list.map(({ origin }) => origin)))
   const byOrigin = new Map(
     yield* Effect.forEach(
@@ -40,7 +46,14 @@ export const makeRequestPolicies = Effect.fnUntraced(function*(
   )
   const foreign = yield* make(nameOf(server, "", 0), Struct.omit(policy, ["breaker"]))
   const { deadline } = policy
+  let isClosed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosed = true
+    })
+  )
   return {
+    isClosed: () => isClosed,
     of: ({ isOwn, url }) => (isOwn ? byOrigin.get(url.origin) : undefined) ?? foreign,
     withDeadline: (call) =>
       deadline === undefined ? call : Effect.withFiber((fiber) => {
