@@ -4,7 +4,14 @@ import { keyOrigin, sending } from "@keelson/testing/keyOrigin"
 import { metric, quiet, recording } from "@keelson/testing/observe"
 import { Effect, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
-import { ClientAuth, OAuthClient, RefreshTokenStore, TokenHttpClient, TokenProvider } from "../src/index.ts"
+import {
+  ClientAuth,
+  OAuthClient,
+  OAuthOptions,
+  RefreshTokenStore,
+  TokenHttpClient,
+  TokenProvider
+} from "../src/index.ts"
 import { detailsOf, textOf } from "./tokenSupport.ts"
 
 type Handle = Parameters<typeof keyOrigin>[0]
@@ -132,6 +139,34 @@ describe("token responses of real servers", () => {
         yield* provider.refresh
         assert.strictEqual(yield* metric("token_response_deviations_total", "server=\"idp\",kind=\"scope\""), 2)
       }).pipe(Effect.scoped, quiet, Effect.provide(Metrics.layerIsolated)))
+
+    it.effect("[K-28 C3] a token_type of one server is accepted if an option names it, and the error names the option", () =>
+      Effect.gen(function*() {
+        const body = { ...good, token_type: "Application Access Token", refresh_token: "next" }
+        const strict = yield* refreshing(() => [200, body])
+        const error = yield* Effect.flip(strict.provider.get)
+        assert.strictEqual(error.code, "TOKEN_RESPONSE_INVALID")
+        assert.include(error.message, "tokenTypes")
+        assert.deepStrictEqual(strict.saved, ["next"])
+        const lenient = yield* refreshing(() => [200, body], { tokenTypes: ["application access token"] })
+        assert.strictEqual(textOf(yield* lenient.provider.get), "good")
+        const options = yield* OAuthOptions.decode({
+          tokenEndpoint: "https://idp.example/token",
+          clientId: "client",
+          clientSecret: "secret",
+          tokenTypes: ["Application Access Token"]
+        })
+        const client = HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(request, Response.json(body)))
+        )
+        const provider = yield* TokenProvider.make({ name: "idp", source: yield* OAuthClient.fromOptions(options) })
+          .pipe(
+            Effect.provideService(TokenHttpClient.TokenHttpClient, client)
+          )
+        assert.strictEqual(textOf(yield* provider.get), "good")
+        const tooMany = OAuthOptions.decode({ ...options, tokenTypes: Array.from({ length: 21 }, () => "x") })
+        assert.include(JSON.stringify((yield* Effect.flip(tooMany)).details), "tokenTypes")
+      }).pipe(Effect.scoped, quiet))
 
     it.live("[K-28 C7] a token request has no charset in its content type", () =>
       Effect.gen(function*() {

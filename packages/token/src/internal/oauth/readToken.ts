@@ -59,12 +59,13 @@ const lifetimeIn = (value: unknown): Member<Duration.Duration | undefined> => {
 }
 
 /** `Bearer` in any case (RFC 6750). Some servers send `BearerToken`, or none. */
-const tokenTypeIn = (value: unknown): Member<"Bearer"> => {
-  if (typeof value === "string" && value.toLowerCase() === "bearer") return member("Bearer")
-  return value === undefined || value === null || value === "" ||
-      (typeof value === "string" && value.toLowerCase() === "bearertoken")
+const tokenTypeIn = (more: ReadonlyArray<string>) => (value: unknown): Member<"Bearer"> => {
+  const type = typeof value === "string" ? value.toLowerCase() : value
+  if (type === "bearer") return member("Bearer")
+  return type === undefined || type === null || type === "" || type === "bearertoken" ||
+      more.some((name) => name.toLowerCase() === type)
     ? member("Bearer", true)
-    : Result.fail({ expected: "Bearer" })
+    : Result.fail({ expected: "Bearer, or named in the option tokenTypes" })
 }
 
 /** The registered token types that are not `Bearer`, which an error may show. */
@@ -92,8 +93,12 @@ const refreshTokenIn = (value: unknown): Member<Redacted.Redacted | undefined> =
  */
 export const readTokens = (
   json: Json,
-  status: number,
-  endpoint: string
+  { endpoint, status, tokenTypes }: {
+    readonly status: number
+    readonly endpoint: string
+    /** More token types that mean `Bearer`. */
+    readonly tokenTypes: ReadonlyArray<string>
+  }
 ): Result.Result<GrantedTokens, KeelsonError.AuthenticationError> => {
   const deviations: Array<Deviation> = status === 200 ? [] : [{ member: "status", received: String(status) }]
   const read = <A>(name: Exclude<Deviation["member"], "status">, parse: (value: unknown) => Member<A>) =>
@@ -114,7 +119,7 @@ export const readTokens = (
     return refreshToken === undefined ? failure : Result.succeed({ refreshToken, token: failure })
   }
   const token = Result.flatMap(
-    read("token_type", tokenTypeIn),
+    read("token_type", tokenTypeIn(tokenTypes)),
     () =>
       Result.map(read("expires_in", lifetimeIn), (expiresIn): TokenResponse => {
         const scope = Result.getOrUndefined(read("scope", scopeIn))

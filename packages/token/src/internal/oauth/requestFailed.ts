@@ -133,6 +133,8 @@ export interface AnswerContext {
   readonly endpoint: string
   /** The errors that say that the grant is no longer valid. */
   readonly fatal: ReadonlySet<string>
+  /** More token types that mean `Bearer`. */
+  readonly tokenTypes: ReadonlyArray<string>
 }
 
 /**
@@ -141,7 +143,7 @@ export interface AnswerContext {
  */
 export const readAnswer = (
   { failure, json, response }: ExchangeRecord,
-  { cause, endpoint, fatal, now }: AnswerContext
+  { cause, endpoint, fatal, now, tokenTypes }: AnswerContext
 ): Result.Result<GrantedTokens, RequestFailed> => {
   if (response === undefined) return Result.fail(fromFailure(failure, cause, endpoint))
   const { status } = response
@@ -152,7 +154,7 @@ export const readAnswer = (
     return Result.fail(fromResponse(response, error, now, endpoint, fatal))
   }
   const tokens = isSuccess(status) && Predicate.isObject(json)
-    ? readTokens({ ...json }, status, endpoint)
+    ? readTokens({ ...json }, { status, endpoint, tokenTypes })
     : Result.fail(invalidBody(json, { status, endpoint }))
   return Result.mapError(tokens, (error) => new RequestFailed({ error, delivery: "unknown" }))
 }

@@ -94,7 +94,11 @@ export const tokenRequest = Effect.fnUntraced(function*(
   })
   const cause = yield* Effect.match(request, { onFailure: (cause) => cause, onSuccess: () => undefined })
   if (isGone(record)) endpoint.onGone()
-  return yield* Effect.fromResult(
-    readAnswer(record, { cause, now: clock.currentTimeMillisUnsafe(), endpoint: endpointName, fatal: client.fatal })
-  )
+  return yield* Effect.fromResult(readAnswer(record, {
+    cause,
+    now: clock.currentTimeMillisUnsafe(),
+    endpoint: endpointName,
+    fatal: client.fatal,
+    tokenTypes: options.tokenTypes
+  }))
 })

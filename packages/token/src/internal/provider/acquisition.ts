@@ -67,8 +67,13 @@ const check = <R>(
     if (!isHeaderSafe(Redacted.value(response.accessToken))) {
       return yield* new KeelsonError.AuthenticationError({
         code: "TOKEN_RESPONSE_INVALID",
-        message: "The token response is invalid: access_token must be 1 to 16384 visible ASCII characters",
-        details: { reason: "access_token", expected: "1 to 16384 visible ASCII characters", received: "another text" }
+        message:
+          "The token response is invalid: access_token must be 1 to 16384 visible ASCII characters, but is a text of another form",
+        details: {
+          reason: "access_token",
+          expected: "1 to 16384 visible ASCII characters",
+          received: "a text of another form"
+        }
       })
     }
     const plan = yield* Effect.fromResult(planOf(state, response, issuedAt, random))
