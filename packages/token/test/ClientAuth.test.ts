@@ -11,10 +11,7 @@ import { increasingSeconds } from "../src/internal/oauth/increasingSeconds.ts"
 const keyPair = (alg: string) => Effect.promise(() => generateKeyPair(alg, { extractable: true }))
 
 /** What a vault returns, which types do not check. */
-const unchecked = (value: unknown): Effect.Effect<never> => {
-  const any: Effect.Effect<any> = Effect.succeed(value)
-  return any
-}
+const unchecked = (value: unknown): Effect.Effect<any> => Effect.succeed(value)
 
 /** The code, path and bound of the error. */
 const refusal = (key: ClientAuth.KeyText) =>

@@ -121,7 +121,7 @@ describe("TokenGuard redirects", () => {
   it.effect("[K-28 J8] [S2-18] after a 401 was replayed, a 401 of the redirect's target is returned", () =>
     Effect.gen(function*() {
       const source = makeSource()
-      const api = scripted((request, number) =>
+      const api = scripted((_, number) =>
         Effect.sync(() =>
           number === 2
             ? new Response(null, { status: 307, headers: { location: "/b" } })

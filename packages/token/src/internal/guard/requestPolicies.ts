@@ -25,12 +25,18 @@ export interface RequestPolicies {
 const nameOf = (server: string, origin: string, index: number): string =>
   index === 0 ? `${server}/requests` : `${server}/requests/${origin.replace(/^https:\/\//, "")}`
 
-export const makeRequestPolicies = Effect.fnUntraced(function*(
+/** The policies live in the scope. */
+export const makeRequestPolicies: (
   server: string,
   policy: ResiliencePolicy,
-  { list }: GuardScopes,
+  scopes: GuardScopes,
   store: BreakerStore.BreakerStore["Service"]
-): Effect.fn.Return<RequestPolicies, KeelsonError.ConfigurationError, Scope.Scope> {
+) => Effect.Effect<RequestPolicies, KeelsonError.ConfigurationError, Scope.Scope> = Effect.fnUntraced(function*(
+  server,
+  policy,
+  { list },
+  store
+) {
   const make = (name: string, options: Resilience.Options) =>
     Effect.andThen(
       MetricSeries.removeWithServer(name),

@@ -105,19 +105,19 @@ const fromResponse = (
 }
 
 /** The code of the OAuth library's error. Nothing else of it is kept. */
-const libraryCode = (error: unknown): string | undefined =>
+export const libraryCode = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string" && /^[A-Z_]{1,64}$/.test(error.code)
     ? error.code
     : undefined
 
-/** Why nothing was received. `cause` is the OAuth library's error if it made no request. */
-const fromFailure = (failure: ExchangeFailed | undefined, cause: unknown, endpoint: string): RequestFailed => {
+/** Why nothing was received. `code` is that of the OAuth library's error if it made no request. */
+const fromFailure = (failure: ExchangeFailed | undefined, code: string | undefined, endpoint: string): RequestFailed => {
   if (failure !== undefined) {
     const { code, details } = failure.error
     const error = new KeelsonError.NetworkError({ code, details: { ...details, endpoint } })
     return new RequestFailed({ error, delivery: failure.isUnsent ? "unsent" : "unknown" })
   }
-  const details = { error: libraryCode(cause), endpoint }
+  const details = { error: code, endpoint }
   return new RequestFailed({
     error: new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED", details }),
     delivery: "unsent"
@@ -126,8 +126,8 @@ const fromFailure = (failure: ExchangeFailed | undefined, cause: unknown, endpoi
 
 /** What `readAnswer` needs besides the exchange. */
 export interface AnswerContext {
-  /** The OAuth library's error, if it made no request. */
-  readonly cause: unknown
+  /** The code of the OAuth library's error, if it made no request. */
+  readonly code: string | undefined
   /** The wall clock. */
   readonly now: number
   readonly endpoint: string
@@ -143,9 +143,9 @@ export interface AnswerContext {
  */
 export const readAnswer = (
   { failure, json, response }: ExchangeRecord,
-  { cause, endpoint, fatal, now, tokenTypes }: AnswerContext
+  { code, endpoint, fatal, now, tokenTypes }: AnswerContext
 ): Result.Result<GrantedTokens, RequestFailed> => {
-  if (response === undefined) return Result.fail(fromFailure(failure, cause, endpoint))
+  if (response === undefined) return Result.fail(fromFailure(failure, code, endpoint))
   const { status } = response
   const error = oauthError(status, json, fatal)
   const hasToken = Predicate.hasProperty(json, "access_token") && typeof json.access_token === "string" &&

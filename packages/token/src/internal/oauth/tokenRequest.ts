@@ -9,7 +9,7 @@ import { checkEndpoint } from "./endpoints.ts"
 import { refused, type TokenEndpoint } from "./metadata.ts"
 import { type ExchangeRecord, oauthFetch } from "./oauthFetch.ts"
 import type { GrantedTokens } from "./readToken.ts"
-import { readAnswer, RequestFailed } from "./requestFailed.ts"
+import { libraryCode, readAnswer, RequestFailed } from "./requestFailed.ts"
 import type { RequestOptions } from "./requestOptions.ts"
 
 /** The grant type of a token request, with its refresh token. */
@@ -90,12 +90,12 @@ export const tokenRequest = Effect.fnUntraced(function*(
         // `checkEndpoint` allows plain http to this machine only.
         [OAuth.allowInsecureRequests]: target.protocol === "http:"
       }),
-    catch: (cause) => cause
+    catch: libraryCode
   })
-  const cause = yield* Effect.match(request, { onFailure: (cause) => cause, onSuccess: () => undefined })
+  const code = yield* Effect.match(request, { onFailure: (code) => code, onSuccess: () => undefined })
   if (isGone(record)) endpoint.onGone()
   return yield* Effect.fromResult(readAnswer(record, {
-    cause,
+    code,
     now: clock.currentTimeMillisUnsafe(),
     endpoint: endpointName,
     fatal: client.fatal,
