@@ -54,9 +54,12 @@ export class AcquiredToken {
     this.scope = scope
     this.#isRefreshing = isRefreshing
   }
-  /** Whether the token was granted a scope. */
-  get scoped(): boolean {
-    return this.scope !== undefined && this.scope !== ""
+  /**
+   * Whether the token was granted a scope. `unknown` if the response states none: a server may leave it out if the token has the
+   * requested scope (RFC 6749, 5.1).
+   */
+  get scoped(): boolean | "unknown" {
+    return this.scope === undefined ? "unknown" : this.scope !== ""
   }
   /** Whether a replacement is being acquired now. */
   get refreshInProgress(): boolean {
@@ -88,7 +91,8 @@ export const Snapshot = Schema.Struct({
   issuedAt: Schema.Finite,
   expiresAt: Schema.Finite,
   remainingSeconds: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-  scoped: Schema.Boolean,
+  /** As `AcquiredToken.scoped`. */
+  scoped: Schema.Union([Schema.Boolean, Schema.Literal("unknown")]),
   scope: Schema.optionalKey(Schema.String),
   refreshInProgress: Schema.Boolean
 }).pipe(Schema.encodeKeys({

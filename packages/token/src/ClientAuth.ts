@@ -2,13 +2,17 @@
  * How a client authenticates to an authorization server.
  */
 import * as KeelsonError from "@keelson/core/KeelsonError"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { importJWK, importPKCS8, type JWK } from "jose"
 import * as OAuth from "oauth4webapi"
 import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
+import { convertible } from "./internal/oauth/keyForm.ts"
+import type { signingAlgorithms } from "./internal/oauth/signingAlgorithms.ts"
+
+/** An algorithm that a client's key signs with (RFC 7518, 3.1; RFC 9864). */
+export type SigningAlgorithm = (typeof signingAlgorithms)[number]
 
 /** A client's authentication, for the options of `OAuthClient`. */
 export interface ClientAuth {
@@ -25,27 +29,42 @@ export interface ClientAuth {
 /** A secret, or an effect that reads it for each request, so that it can be rotated. */
 export type Secret = Redacted.Redacted | Effect.Effect<Redacted.Redacted, unknown>
 
-const invalidKey = (path: string, expected: string) =>
+const invalidKey = (path: string, expected: string, advice?: string) =>
   new KeelsonError.ConfigurationError({
     code: "KEY_INVALID",
-    message: `Invalid key: ${path} must be ${expected}`,
+    message: `Invalid key: ${path} must be ${expected}${advice === undefined ? "" : `; ${advice}`}`,
     details: { path, expected }
   })
 
-/** The current secret or key. Drops the error of the program's effect, which may contain secrets. */
-const current = <A>(
+/**
+ * What `use` makes of the current secret or key. Drops the error of the program's effect, which may contain secrets, and the
+ * exception of a value that cannot be used.
+ */
+const withCurrent = <A, B>(
   value: A | Effect.Effect<A, unknown>,
-  path: string
-): Effect.Effect<A, KeelsonError.ConfigurationError> =>
-  Effect.isEffect(value) ? Effect.mapError(value, () => invalidKey(path, "readable")) : Effect.succeed(value)
+  path: string,
+  expected: string,
+  use: (value: A) => B
+): Effect.Effect<B, KeelsonError.ConfigurationError> =>
+  Effect.flatMap(
+    Effect.isEffect(value) ? Effect.mapError(value, () => invalidKey(path, "readable")) : Effect.succeed(value),
+    (current) => Effect.try({ try: () => use(current), catch: () => invalidKey(path, expected) })
+  )
 
+/** An empty secret throws in `authenticate`. */
 const bySecret = (
   method: "client_secret_basic" | "client_secret_post",
   secret: Secret,
   authenticate: (secret: string) => OAuth.ClientAuth
 ): ClientAuth => ({
   method,
-  prepare: () => Effect.map(current(secret, "clientSecret"), (value) => authenticate(Redacted.value(value)))
+  prepare: () =>
+    withCurrent(
+      secret,
+      "clientSecret",
+      "a Redacted text that is not empty",
+      (current) => authenticate(Redacted.value(current))
+    )
 })
 
 /**
@@ -103,24 +122,23 @@ export const privateKeyJwt = (
   const nextIssuedAt = increasingSeconds()
   return {
     method: "private_key_jwt",
-    prepare: Effect.fnUntraced(function*({ audience }) {
-      const clock = yield* Clock.Clock
-      const { key, kid } = yield* current(keys, "privateKey")
-      if (key.type !== "private" || !key.usages.includes("sign")) {
-        return yield* invalidKey("privateKey", "a private key that may sign")
-      }
-      return OAuth.PrivateKeyJwt(kid === undefined ? { key } : { key, kid }, {
-        [OAuth.modifyAssertion]: (_, payload) => {
-          const millis = clock.currentTimeMillisUnsafe()
-          const iat = nextIssuedAt(millis)
-          payload["aud"] = options.audience ?? audience
-          payload["iat"] = iat
-          // The real time, since an `iat` that had to increase may be ahead of it.
-          payload["nbf"] = Math.floor(millis / 1_000)
-          payload["exp"] = iat + assertionLifetime
-        }
-      })
-    })
+    prepare: ({ audience }) =>
+      Effect.clockWith((clock) =>
+        withCurrent(keys, "privateKey", "a private key that may sign", ({ key, kid }) => {
+          if (!key.usages.includes("sign")) throw new TypeError("not for signatures")
+          return OAuth.PrivateKeyJwt(kid === undefined ? { key } : { key, kid }, {
+            [OAuth.modifyAssertion]: (_, payload) => {
+              const millis = clock.currentTimeMillisUnsafe()
+              const iat = nextIssuedAt(millis)
+              payload["aud"] = options.audience ?? audience
+              payload["iat"] = iat
+              // The real time, since an `iat` that had to increase may be ahead of it.
+              payload["nbf"] = Math.floor(millis / 1_000)
+              payload["exp"] = iat + assertionLifetime
+            }
+          })
+        })
+      )
   }
 }
 
@@ -145,12 +163,17 @@ const parseJwk = (text: string): Effect.Effect<JWK, KeelsonError.ConfigurationEr
     )
   )
 
-/** Imports a private key from text. Fails with `ConfigurationError` (`KEY_INVALID`), which contains nothing of the key. */
+/**
+ * Imports a private key from text. Fails with `ConfigurationError` (`KEY_INVALID`), which contains nothing of the key, but says
+ * how to convert a key that is not PKCS #8.
+ */
 export const importKey = Effect.fnUntraced(function*(
   { alg, kid, text }: KeyText
 ): Effect.fn.Return<ClientKey, KeelsonError.ConfigurationError> {
   const material = Redacted.value(text).trim()
   const jwk = material.startsWith("{") ? yield* parseJwk(material) : undefined
+  const advice = jwk === undefined ? convertible(material) : undefined
+  if (advice !== undefined) return yield* invalidKey("privateKey", "PEM (PKCS #8) or a JWK", advice)
   const algorithm = alg ?? jwk?.alg
   if (algorithm === undefined) return yield* invalidKey("privateKeyAlgorithm", "given for a key that does not name it")
   const key = yield* Effect.tryPromise({

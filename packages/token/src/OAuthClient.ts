@@ -6,6 +6,7 @@
  */
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Decoders from "@keelson/core/unstable/Decoders"
+import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -13,6 +14,7 @@ import * as Struct from "effect/Struct"
 import * as ClientAuth from "./ClientAuth.ts"
 import { makeTokenEndpoint } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
+import { fatalErrors as knownFatalErrors } from "./internal/oauth/requestFailed.ts"
 import * as RequestOptions from "./internal/oauth/requestOptions.ts"
 import { type TokenClient, tokenRequest } from "./internal/oauth/tokenRequest.ts"
 import type * as OAuthOptions from "./OAuthOptions.ts"
@@ -49,17 +51,26 @@ const Parameters = Schema.Record(Schema.String, Schema.String).check(
 
 const decodeParameters = Decoders.decodeUnsafe(Parameters, ["parameters"])
 
+const FatalErrors = Schema.Array(Field.text(1, 100)).check(
+  Schema.isMaxLength(100, { expected: "a list of at most 100 codes" })
+)
+
+const decodeFatalErrors = Decoders.decodeUnsafe(FatalErrors, ["fatalErrors"])
+
+const knownFatal: ReadonlySet<string> = new Set(knownFatalErrors)
+
 const makeTokenClient = ({ auth, parameters = {}, ...input }: Options): TokenClient => {
   const options = RequestOptions.makeRequestOptions(input)
-  return { options, auth, endpoint: makeTokenEndpoint(options), parameters: decodeParameters(parameters) }
+  const endpoint = makeTokenEndpoint(options)
+  return { options, auth, endpoint, parameters: decodeParameters(parameters), fatal: knownFatal }
 }
 
 const clientCredentialsOf = (client: TokenClient): TokenSource =>
   fromEffect(
-    Effect.map(
+    Effect.flatMap(
       Effect.mapError(tokenRequest(client, { type: "client_credentials" }), ({ error }) => error),
       // Drops a refresh token, which this grant must not return (RFC 6749, 4.4.3).
-      ({ accessToken, expiresIn, scope }) => ({ accessToken, expiresIn, scope })
+      ({ token }) => Effect.fromResult(token)
     )
   )
 
@@ -101,6 +112,11 @@ export interface RefreshOptions extends Options {
    * only if that is certain. Default true.
    */
   readonly rotates?: boolean | undefined
+  /**
+   * More OAuth errors of this server that mean that the refresh token is no longer valid, so that it is not sent again. Always:
+   * `invalid_grant`, `bad_refresh_token` and `invalid_refresh_token`. At most 100, each from 1 to 100 characters. Default none.
+   */
+  readonly fatalErrors?: ReadonlyArray<string> | undefined
 }
 
 /** A source of tokens for a refresh token. */
@@ -119,8 +135,11 @@ export interface RefreshSource extends TokenSource {
  *
  * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  */
-export const refreshToken = ({ rotates = true, store, ...options }: RefreshOptions): RefreshSource => {
-  const { acquire, resend } = makeRefreshGrant(makeTokenClient(options), store, rotates)
+export const refreshToken = (
+  { fatalErrors = [], rotates = true, store, ...options }: RefreshOptions
+): RefreshSource => {
+  const fatal = new Set([...knownFatalErrors, ...decodeFatalErrors(fatalErrors)])
+  const { acquire, resend } = makeRefreshGrant({ ...makeTokenClient(options), fatal }, store, rotates)
   return { ...fromEffect(acquire, rotates ? () => false : isTransient), resend }
 }
 
@@ -165,7 +184,8 @@ export const sourcesFromOptions = (
       "privateKeyId"
     ])
     const endpoint = makeTokenEndpoint(options)
-    return (grant) => clientCredentialsOf({ auth, endpoint, parameters: {}, options: withGrant(options, grant) })
+    return (grant) =>
+      clientCredentialsOf({ auth, endpoint, fatal: knownFatal, parameters: {}, options: withGrant(options, grant) })
   })
 
 /** `sourcesFromOptions` for the scope and audience of the options. */

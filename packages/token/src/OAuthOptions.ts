@@ -5,8 +5,10 @@ import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type { SigningAlgorithm } from "./ClientAuth.ts"
 import type * as RequestOptions from "./internal/oauth/requestOptions.ts"
 import { hasUrl, isEndpointUrl, isIssuerUrl, RequestOptions as Requests } from "./internal/oauth/requestOptions.ts"
+import { signingAlgorithms } from "./internal/oauth/signingAlgorithms.ts"
 
 /** Options of a client, its authentication included. All but `clientId` may be left out. */
 export interface Options extends RequestOptions.Options {
@@ -20,18 +22,7 @@ export interface Options extends RequestOptions.Options {
   /** The client's private key, for `private_key_jwt`: PEM (PKCS #8) or a JWK. From 1 to 16384 characters. Default none. */
   readonly privateKey?: Redacted.Redacted | undefined
   /** The signature algorithm of the private key. Without it, that of the JWK. Default none. */
-  readonly privateKeyAlgorithm?:
-    | "RS256"
-    | "RS384"
-    | "RS512"
-    | "PS256"
-    | "PS384"
-    | "PS512"
-    | "ES256"
-    | "ES384"
-    | "ES512"
-    | "Ed25519"
-    | undefined
+  readonly privateKeyAlgorithm?: SigningAlgorithm | undefined
   /** The key id that the server knows the key by. Without it, that of the JWK. From 1 to 256 characters. Default none. */
   readonly privateKeyId?: string | undefined
 }
@@ -46,9 +37,7 @@ const Fields = Schema.Struct({
   ),
   clientSecret: Schema.optionalKey(secret("clientSecret", 4096)),
   privateKey: Schema.optionalKey(secret("privateKey", 16_384)),
-  privateKeyAlgorithm: Schema.optionalKey(
-    Schema.Literals(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"])
-  ),
+  privateKeyAlgorithm: Schema.optionalKey(Schema.Literals(signingAlgorithms)),
   privateKeyId: Schema.optionalKey(Field.text(1, 256))
 })
 type Auth = Pick<typeof Fields.Type, "authMethod" | "clientSecret" | "privateKey">

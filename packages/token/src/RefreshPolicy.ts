@@ -42,7 +42,10 @@ export interface Options {
   readonly jitter?: number | undefined
   /** Lifetime of a token whose response states none. From 30 seconds to 24 hours. Default 1 hour. */
   readonly defaultLifetime?: Field.DurationInput | undefined
-  /** Lower bound of a token's lifetime; a token with a shorter one is rejected. From 30 seconds to 1 hour. Default 1 minute. */
+  /**
+   * Lower bound of a token's lifetime; a token with a shorter one is rejected. A token that the server returns again is used until
+   * it ends, however short its remainder. From 1 second to 1 hour. Default 1 minute.
+   */
   readonly minLifetime?: Field.DurationInput | undefined
   /**
    * Upper bound of a token's lifetime; a longer one is limited to it, with a warning. From 1 minute to 8760 hours. Default 24
@@ -72,7 +75,7 @@ const Fields = Schema.Struct({
   maxSkew: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(30)),
   jitter: Field.defaulted(Field.number(0, 0.1), 0.1),
   defaultLifetime: Field.defaulted(Field.duration("30 seconds", "24 hours"), Duration.hours(1)),
-  minLifetime: Field.defaulted(Field.duration("30 seconds", "1 hour"), Duration.minutes(1)),
+  minLifetime: Field.defaulted(Field.duration("1 second", "1 hour"), Duration.minutes(1)),
   maxLifetime: Field.defaulted(Field.duration("1 minute", "8760 hours"), Duration.hours(24)),
   failureDelay: Field.defaulted(Field.duration("100 millis", "1 hour"), Duration.seconds(1)),
   maxFailureDelay: Field.defaulted(Field.duration("100 millis", "24 hours"), Duration.seconds(60)),
@@ -154,7 +157,11 @@ const thresholdOf = (
   }
   return Duration.isGreaterThan(threshold, lifetime)
     ? Result.fail(
-      InvalidConfig.option("threshold", `at most the token's lifetime, which is ${Field.written(lifetime)}`)
+      InvalidConfig.option("threshold", `at most the token's lifetime, which is ${Field.written(lifetime)}`, {
+        message: `The token's lifetime is ${Field.written(lifetime)}, and the policy's threshold is ${
+          Field.written(threshold)
+        }: set a lower threshold, or buffer instead`
+      })
     )
     : Result.succeed(threshold)
 }
@@ -185,7 +192,11 @@ export const plan = (
   const stated = lifetime ?? policy.defaultLifetime
   if (Duration.isLessThan(stated, policy.minLifetime)) {
     return Result.fail(
-      InvalidConfig.option("lifetime", `at least minLifetime, which is ${Field.written(policy.minLifetime)}`)
+      InvalidConfig.option("lifetime", `at least minLifetime, which is ${Field.written(policy.minLifetime)}`, {
+        message: `The token's lifetime is ${Field.written(stated)}, and the policy's minLifetime is ${
+          Field.written(policy.minLifetime)
+        }: let the server issue tokens that live longer, or set a lower minLifetime`
+      })
     )
   }
   const effective = Duration.min(stated, policy.maxLifetime)

@@ -11,24 +11,15 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { SignJWT } from "jose"
-import type { ClientKey } from "./ClientAuth.ts"
+import type { ClientKey, SigningAlgorithm } from "./ClientAuth.ts"
 import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
+import { signingAlgorithms } from "./internal/oauth/signingAlgorithms.ts"
 import { fromEffect, type TokenSource } from "./TokenSource.ts"
 
 /** The options that can be read from configuration. */
 export interface ClaimOptions {
   /** The signature algorithm of the key. Required. */
-  readonly alg:
-    | "RS256"
-    | "RS384"
-    | "RS512"
-    | "PS256"
-    | "PS384"
-    | "PS512"
-    | "ES256"
-    | "ES384"
-    | "ES512"
-    | "Ed25519"
+  readonly alg: SigningAlgorithm
   /** The `iss` of the tokens. From 1 to 2048 characters. Required. */
   readonly issuer: string
   /** The `sub` of the tokens. From 1 to 2048 characters. Required. */
@@ -52,7 +43,7 @@ export interface Options extends ClaimOptions {
 
 /** Checked options that can be read from configuration. */
 export const SelfSignedJwtOptions = Schema.Struct({
-  alg: Schema.Literals(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]),
+  alg: Schema.Literals(signingAlgorithms),
   issuer: Field.text(1, 2048),
   subject: Field.text(1, 2048),
   audience: Schema.optionalKey(Field.text(1, 2048)),
@@ -106,10 +97,7 @@ const invalidKey = () =>
 export const make = ({ claims = {}, keys, ...input }: Options): TokenSource => {
   const { alg, audience, issuer, lifetime, subject } = decoders.make(input)
   const nextIssuedAt = increasingSeconds()
-  const acquire = Effect.gen(function*() {
-    const { key, kid } = yield* Effect.isEffect(keys) ? Effect.mapError(keys, invalidKey) : Effect.succeed(keys)
-    const expiresIn = yield* clampLifetime(lifetime)
-    const iat = nextIssuedAt(yield* Clock.currentTimeMillis)
+  const sign = ({ key, kid }: ClientKey, iat: number, lifetime: Duration.Duration): Promise<string> => {
     const jwt = new SignJWT({
       ...claims,
       iss: issuer,
@@ -117,11 +105,16 @@ export const make = ({ claims = {}, keys, ...input }: Options): TokenSource => {
       // Not from `Random`: services reject a `jti` that they have seen, and a seed would repeat it.
       jti: SecureRandom.uuidV4Unsafe(),
       iat,
-      exp: iat + Duration.toSeconds(expiresIn)
-    })
-      .setProtectedHeader({ alg, typ: "JWT", ...(kid === undefined ? undefined : { kid }) })
+      exp: iat + Duration.toSeconds(lifetime)
+    }).setProtectedHeader({ alg, typ: "JWT", ...(kid === undefined ? undefined : { kid }) })
     if (audience !== undefined) jwt.setAudience(audience)
-    const signed = yield* Effect.tryPromise({ try: () => jwt.sign(key), catch: invalidKey })
+    return jwt.sign(key)
+  }
+  const acquire = Effect.gen(function*() {
+    const current = yield* Effect.isEffect(keys) ? Effect.mapError(keys, invalidKey) : Effect.succeed(keys)
+    const expiresIn = yield* clampLifetime(lifetime)
+    const iat = nextIssuedAt(yield* Clock.currentTimeMillis)
+    const signed = yield* Effect.tryPromise({ try: () => sign(current, iat, expiresIn), catch: invalidKey })
     return { accessToken: Redacted.make(signed, { label: "accessToken" }), expiresIn }
   })
   return fromEffect(acquire)

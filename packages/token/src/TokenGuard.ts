@@ -5,10 +5,8 @@
  * is a separate service and never provides an `HttpClient`: requests for tokens and keys cannot carry its token by accident, and
  * an application has one guard for each API that it calls.
  */
-import * as BreakerStore from "@keelson/core/BreakerStore"
 import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
-import * as Resilience from "@keelson/core/Resilience"
 import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,7 +17,8 @@ import type * as Scope from "effect/Scope"
 import type { AcquiredToken } from "./AcquiredToken.ts"
 import * as GuardOptions from "./GuardOptions.ts"
 import { type GuardError, makeClient, makeMarkedClient } from "./internal/guard/client.ts"
-import { makeGrants } from "./internal/guard/grants.ts"
+import { canonicalGrant, makeGrants } from "./internal/guard/grants.ts"
+import { makeRequestPolicies, type RequestPolicies } from "./internal/guard/requestPolicies.ts"
 import { makeSendOperation, type SendOperation } from "./internal/guard/sendOperation.ts"
 import type { GuardScopes } from "./internal/guard/target.ts"
 import * as UrlScope from "./internal/guard/urlScope.ts"
@@ -47,9 +46,10 @@ export interface TokenGuard extends HttpClient.HttpClient.With<GuardError> {
   readonly provider: TokenProvider.TokenProvider["Service"]
   /**
    * The same client with tokens for another scope or audience, which are acquired and cached separately. The same grant always has
-   * the same tokens.
+   * the same tokens. A guard holds those of 100 grants, and drops the ones that were not used for the longest time.
    *
-   * Fails with `ConfigurationError` (`INVALID_CONFIG`) if `source` is not a function of the grant, and above 100 grants.
+   * Fails with `ConfigurationError` (`INVALID_CONFIG`) if `source` is not a function of the grant, and while tokens of 100 other
+   * grants are being acquired.
    */
   readonly scoped: (grant: TokenSource.Grant) => Effect.Effect<TokenGuard, KeelsonError.ConfigurationError>
   /**
@@ -74,7 +74,7 @@ interface GuardContext extends GuardOptions.GuardOptions {
   readonly server: string
   readonly client: HttpClient.HttpClient
   readonly scopes: GuardScopes
-  readonly requestResilience: Resilience.Resilience | undefined
+  readonly policies: RequestPolicies | undefined
 }
 
 /** A new client object for each grant, so that combinators of `HttpClient` do not copy the guard's members. */
@@ -83,7 +83,7 @@ const makeGuard = (
   provider: TokenProvider.TokenProvider["Service"],
   scoped: TokenGuard["scoped"]
 ): TokenGuard => {
-  const context = { ...guard, provider, resilience: guard.requestResilience }
+  const context = { ...guard, provider }
   const marked = makeMarkedClient(context)
   return Object.assign(makeClient(context, marked), {
     server: guard.server,
@@ -101,14 +101,11 @@ const scopesOf = ({ allowLocalhost, origins }: GuardOptions.GuardOptions): Guard
 }
 
 const makeContext = Effect.fnUntraced(function*(server: string, options: GuardOptions.GuardOptions) {
-  const requestResilience = options.resilience === undefined ? undefined : yield* Effect.provideService(
-    // Circuits go by name, and the provider's circuit has the guard's name.
-    Resilience.make(`${server}/requests`, options.resilience),
-    BreakerStore.BreakerStore,
-    yield* contextBreakerStore
-  )
-  const client = yield* HttpClient.HttpClient
-  return { ...options, server, client, scopes: scopesOf(options), requestResilience }
+  const scopes = scopesOf(options)
+  const policies = options.resilience === undefined
+    ? undefined
+    : yield* makeRequestPolicies(server, options.resilience, scopes, yield* contextBreakerStore)
+  return { ...options, server, client: yield* HttpClient.HttpClient, scopes, policies }
 })
 
 const isFunction = <R>(
@@ -145,15 +142,25 @@ export const make = Effect.fnUntraced(function*<R = never>(
   const options = yield* Configuration.decode(GuardOptions.GuardOptions)(data)
   const guard = yield* makeContext(name, options)
   const context = yield* Effect.context<R | Scope.Scope>()
-  const guardFor = makeGrants((grant) =>
+  const providerOf = (grant: TokenSource.Grant) =>
     Effect.flatMap(sourceFor(source, grant), (grantSource) => {
       const { acquisition: resilience, policy } = options
-      const provider = TokenProvider.make({ name, source: grantSource, policy, resilience, validate })
-      return Effect.map(Effect.provideContext(provider, context), (made) => makeGuard(guard, made, scoped))
+      return Effect.updateContext(
+        TokenProvider.make({ name, source: grantSource, policy, resilience, validate }),
+        // The scope of the grant, within that of the guard.
+        (own: Context.Context<Scope.Scope>) => Context.merge(context, own)
+      )
     })
-  )
-  const scoped: TokenGuard["scoped"] = (grant) => isFunction(source) ? guardFor(grant) : Effect.fail(fixedSource())
-  return yield* guardFor({})
+  const heldProvider = yield* makeGrants(providerOf)
+  const scoped: TokenGuard["scoped"] = (input) => {
+    if (!isFunction(source)) return Effect.fail(fixedSource())
+    const grant = canonicalGrant(input)
+    return grant.scope === undefined && grant.audience === undefined
+      ? Effect.sync(() => own)
+      : Effect.map(heldProvider(grant), (provider) => makeGuard(guard, provider, scoped))
+  }
+  const own: TokenGuard = makeGuard(guard, yield* providerOf({}), scoped)
+  return own
 })
 
 /** The service class of a guard, with its layer. */

@@ -1,5 +1,5 @@
 /**
- * One token for all callers: acquired once, refreshed ahead of time, dropped when a server rejects it.
+ * One token for all callers: acquired once, refreshed ahead of time, replaced when a server rejects it.
  *
  * Callers get the cached token at once while it is valid, also while a new one is being acquired and while the
  * authorization server is down. One acquisition runs at a time, in the provider's scope: interrupting a caller affects
@@ -12,6 +12,7 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Resilience from "@keelson/core/Resilience"
 import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
 import * as Field from "@keelson/core/unstable/Field"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -95,7 +96,7 @@ export class TokenProvider extends Context.Service<TokenProvider, {
   readonly refresh: Effect.Effect<AcquiredToken, TokenProviderError>
   /**
    * A token to replace one that a server rejected with a 401: the cached token if it is newer, otherwise a new one. The rejected
-   * token is dropped at once.
+   * token stays in use until the new one is there.
    *
    * `undefined` if the rejected token is the cached one and another token was replaced within the policy's `refusalCooldown`
    * (30 seconds): the server would reject a new token as well. Fails with `TokenProviderError`.
@@ -151,6 +152,8 @@ export const make = Effect.fnUntraced(function*<R = never>(
 ): Effect.fn.Return<TokenProvider["Service"], KeelsonError.ConfigurationError, R | Scope.Scope> {
   const server = yield* decodeName(options.name)
   const policy = yield* Configuration.decode(RefreshPolicy.RefreshPolicy)(options.policy ?? {})
+  // First, so that the series are removed last.
+  yield* MetricSeries.removeWithServer(server)
   const resilience = yield* Effect.provideService(
     Resilience.make(
       server,

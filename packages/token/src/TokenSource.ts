@@ -7,6 +7,14 @@ import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 
+/** A harmless deviation of a token response from RFC 6749, 5.1, that was accepted. A provider logs and counts it. */
+export interface Deviation {
+  /** What deviates: the status or a member of the response. Required. */
+  readonly member: "status" | "token_type" | "expires_in" | "scope" | "refresh_token"
+  /** What was received: the status, or the type of the member, never its value. Required. */
+  readonly received: string
+}
+
 /** A new token. */
 export interface TokenResponse {
   /** The access token. Required. */
@@ -15,6 +23,8 @@ export interface TokenResponse {
   readonly expiresIn?: Duration.Duration | undefined
   /** The granted scope, space-separated (RFC 6749, 3.3). Default none. */
   readonly scope?: string | undefined
+  /** What was accepted although it deviates from RFC 6749. Default none. */
+  readonly deviations?: ReadonlyArray<Deviation> | undefined
 }
 
 /** The scope and audience of a token. What is left out is as the source's options say. */

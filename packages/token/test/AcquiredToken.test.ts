@@ -29,9 +29,10 @@ describe("AcquiredToken", () => {
       assert.isTrue(Duration.isZero(token.remaining(Instant.now(yield* Clock.Clock))))
     }).pipe(Effect.scoped))
 
-  it("[S2-04] a token without a scope is not scoped", () => {
-    assert.isFalse(tokenOf().scoped)
+  it("[S2-04] [K-28 C3] a token with an empty scope is not scoped; without a scope that is unknown", () => {
+    assert.strictEqual(tokenOf().scoped, "unknown")
     assert.isFalse(tokenOf({ scope: "" }).scoped)
+    assert.isTrue(tokenOf({ scope: "read" }).scoped)
   })
 
   it("[R21] shows its value neither as text nor as JSON", () => {
@@ -54,14 +55,14 @@ describe("AcquiredToken", () => {
       issuedAt: 1_000_000,
       expiresAt: 1_300_000,
       remainingSeconds: 199.5,
-      scoped: false,
+      scoped: "unknown",
       refreshInProgress: false
     })
     assert.deepStrictEqual(Schema.encodeSync(AcquiredToken.Snapshot)(snapshot), {
       issued_at: 1_000_000,
       expires_at: 1_300_000,
       remaining_seconds: 199.5,
-      scoped: false,
+      scoped: "unknown",
       refresh_in_progress: false
     })
     const value = AcquiredToken.snapshot(tokenOf(), later, { value: true }).value

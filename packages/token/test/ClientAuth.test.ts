@@ -1,10 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Metrics } from "@keelson/core"
+import { metric, quiet } from "@keelson/testing/observe"
 import { Effect, Redacted } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import { exportJWK, exportPKCS8, generateKeyPair } from "jose"
-import { ClientAuth } from "../src/index.ts"
+import { createPrivateKey, generateKeyPairSync } from "node:crypto"
+import { ClientAuth, OAuthClient, SelfSignedJwt, TokenHttpClient, TokenProvider } from "../src/index.ts"
 import { increasingSeconds } from "../src/internal/oauth/increasingSeconds.ts"
 
 const keyPair = (alg: string) => Effect.promise(() => generateKeyPair(alg, { extractable: true }))
+
+/** What a vault returns, which types do not check. */
+const unchecked = (value: unknown): Effect.Effect<any> => Effect.succeed(value)
 
 /** The code, path and bound of the error. */
 const refusal = (key: ClientAuth.KeyText) =>
@@ -64,7 +71,115 @@ describe("ClientAuth", () => {
       }))
   })
 
+  describe("importKey of other forms", () => {
+    const pem = (label: string, body = "AAAA") => `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`
+    const pkcs1 = createPrivateKey(
+      generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({
+        type: "pkcs1",
+        format: "pem"
+      })
+    )
+    const cipher = { cipher: "aes-128-cbc", passphrase: "x" } as const
+    const texts: ReadonlyArray<readonly [what: string, text: string, form: string, advice: string]> = [
+      ["PKCS #1 (GitHub Apps)", String(pkcs1.export({ type: "pkcs1", format: "pem" })), "PKCS #1", "openssl pkey"],
+      [
+        "SEC 1",
+        String(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "sec1", format: "pem" })),
+        "SEC 1",
+        "openssl pkey"
+      ],
+      [
+        "encrypted PKCS #8",
+        String(pkcs1.export({ type: "pkcs8", format: "pem", ...cipher })),
+        "an encrypted key",
+        "openssl pkey"
+      ],
+      [
+        "encrypted PKCS #1",
+        String(pkcs1.export({ type: "pkcs1", format: "pem", ...cipher })),
+        "an encrypted key",
+        "openssl pkey"
+      ],
+      ["OpenSSH", pem("OPENSSH PRIVATE KEY"), "an OpenSSH key", "ssh-keygen"],
+      [
+        "escaped line breaks",
+        String(pkcs1.export({ type: "pkcs8", format: "pem" })).replaceAll("\n", "\\n"),
+        "its line breaks are written as \\n",
+        "replace each \\n with a line break"
+      ],
+      ["escaped PKCS #1", pem("RSA PRIVATE KEY").replaceAll("\n", "\\n"), "PKCS #1", "replace each \\n"],
+      ["a public key", pem("PUBLIC KEY"), "a public key", "the private key"],
+      ["a certificate", pem("CERTIFICATE"), "a certificate", "the private key"]
+    ]
+    for (const [what, text, form, advice] of texts) {
+      it.live(`[K-28 E] KEY_INVALID for ${what} says what the text is and what to do`, () =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(ClientAuth.importKey({ text: Redacted.make(text), alg: "RS256" }))
+          assert.deepStrictEqual([error.code, error.details["path"]], ["KEY_INVALID", "privateKey"])
+          assert.include(error.message, form)
+          assert.include(error.message, advice)
+          const [, line = "-"] = text.split(/\n|\\n/)
+          assert.notInclude(JSON.stringify(error) + error.message, line.slice(0, 24))
+        }))
+    }
+  })
+
   describe("prepare", () => {
+    const unusable = [undefined, null, "plain text", Redacted.make(""), Redacted.make(undefined)] as const
+    for (const [index, value] of unusable.entries()) {
+      it.effect(`[K-28 C5] an unusable secret (${index}) is KEY_INVALID, not a defect`, () =>
+        Effect.gen(function*() {
+          const secret = unchecked(value)
+          for (const auth of [ClientAuth.secretBasic(secret), ClientAuth.secretPost(secret)]) {
+            const error = yield* Effect.flip(auth.prepare({ audience: "a" }))
+            assert.deepStrictEqual([error.code, error.details["path"]], ["KEY_INVALID", "clientSecret"])
+          }
+        }))
+    }
+
+    it.effect("[K-28 C5] an unusable key is KEY_INVALID, not a defect", () =>
+      Effect.gen(function*() {
+        const { privateKey } = yield* keyPair("ES256")
+        for (const key of [undefined, null, {}, { key: "text" }, { key: privateKey, kid: "" }]) {
+          const error = yield* Effect.flip(ClientAuth.privateKeyJwt(unchecked(key)).prepare({ audience: "a" }))
+          assert.deepStrictEqual([error.code, error.details["path"]], ["KEY_INVALID", "privateKey"])
+          const { acquire } = SelfSignedJwt.make({
+            alg: "ES256",
+            issuer: "i",
+            subject: "s",
+            keys: unchecked(key === null || key === undefined || !("kid" in key) ? key : undefined)
+          })
+          assert.deepInclude(yield* Effect.flip(acquire), { code: "KEY_INVALID" })
+        }
+      }))
+
+    it.effect("[K-28 C5] an empty secret from a vault fails one acquisition, which is counted; the next one reads it again", () =>
+      Effect.gen(function*() {
+        let reads = 0
+        const source = OAuthClient.clientCredentials({
+          tokenEndpoint: "https://idp.example/token",
+          clientId: "client",
+          auth: ClientAuth.secretBasic(Effect.sync(() => Redacted.make(reads++ === 0 ? "" : "secret")))
+        })
+        const client = HttpClient.make((request) =>
+          Effect.succeed(
+            HttpClientResponse.fromWeb(request, Response.json({ access_token: "good", token_type: "Bearer" }))
+          )
+        )
+        const provider = yield* TokenProvider.make({ name: "idp", source }).pipe(
+          Effect.provideService(TokenHttpClient.TokenHttpClient, client)
+        )
+        const error = yield* Effect.flip(provider.get)
+        assert.strictEqual(error.code, "KEY_INVALID")
+        const { consecutiveFailures, counts } = yield* provider.status
+        assert.deepStrictEqual([consecutiveFailures, counts.failures], [1, 1])
+        assert.strictEqual(
+          yield* metric("token_acquisitions_total", "server=\"idp\",status=\"failure\""),
+          1
+        )
+        assert.strictEqual(Redacted.value((yield* provider.get).value), "good")
+      }).pipe(Effect.scoped, quiet, Effect.provide(Metrics.layerIsolated)))
+
     it.live("fails with KEY_INVALID if the key cannot sign, or if key or secret cannot be read", () =>
       Effect.gen(function*() {
         const { publicKey } = yield* keyPair("ES256")

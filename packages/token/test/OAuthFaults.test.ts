@@ -49,7 +49,12 @@ const failureOf = (answer: Handle, options?: Partial<OAuthClient.Options>) =>
   Effect.gen(function*() {
     const { origin, provider } = yield* setUp(answer, options, { resilience: { retry } })
     const error = yield* Effect.flip(provider.get)
-    return { code: error.code, details: detailsOf(error), requests: origin.requests.length }
+    return {
+      code: error.code,
+      message: error.message,
+      details: detailsOf(error),
+      requests: origin.requests.length
+    }
   })
 
 /** A server that moves the virtual time on at each request, past the limit of the request, once it has it. */
@@ -209,22 +214,38 @@ describe("OAuthClient at a server that misbehaves", () => {
       assert.strictEqual(origin.requests.length, 1)
     }).pipe(Effect.scoped, quiet))
 
-  const garbage: ReadonlyArray<readonly [string, string, string]> = [
-    ["a login page", "<html><body>Sign in</body></html>", "OAUTH_PARSE_ERROR"],
-    ["nothing", "", "OAUTH_PARSE_ERROR"],
-    ["a list", "[]", "OAUTH_INVALID_RESPONSE"],
-    ["no access_token", token({ access_token: undefined }), "OAUTH_INVALID_RESPONSE"],
-    ["an access_token that is a number", token({ access_token: 7 }), "OAUTH_INVALID_RESPONSE"],
-    ["an empty access_token", token({ access_token: "" }), "OAUTH_INVALID_RESPONSE"],
-    ["no token_type", token({ token_type: undefined }), "OAUTH_INVALID_RESPONSE"],
-    ["a scope that is a list", token({ scope: ["a"] }), "OAUTH_INVALID_RESPONSE"]
+  const garbage: ReadonlyArray<readonly [what: string, body: string, member: string, received: string]> = [
+    ["a login page", "<html><body>Sign in</body></html>", "body", "not JSON"],
+    ["nothing", "", "body", "not JSON"],
+    ["a list", "[]", "body", "a list"],
+    ["null", "null", "body", "null"],
+    ["no access_token", token({ access_token: undefined }), "access_token", "nothing"],
+    ["an access_token that is null", token({ access_token: null }), "access_token", "null"],
+    ["an access_token that is a number", token({ access_token: 7 }), "access_token", "a number"],
+    ["an access_token that is an object", token({ access_token: {} }), "access_token", "an object"],
+    ["an empty access_token", token({ access_token: "" }), "access_token", "an empty text"],
+    ["an expires_in with a unit", token({ expires_in: "10m" }), "expires_in", "a text"],
+    ["an expires_in that is a list", token({ expires_in: [600] }), "expires_in", "a list"],
+    ["a token_type that is a number", token({ token_type: 7 }), "token_type", "a number"],
+    ["a token_type of DPoP", token({ token_type: "DPoP" }), "token_type", "DPoP"],
+    ["a token_type of mac", token({ token_type: "mac" }), "token_type", "mac"],
+    ["another token_type", token({ token_type: "good" }), "token_type", "a text"]
   ]
-  for (const [what, body, error] of garbage) {
-    it.live(`200 with ${what} is TOKEN_RESPONSE_INVALID`, () =>
+  for (const [what, body, member, received] of garbage) {
+    it.live(`[K-28 E] 200 with ${what} is TOKEN_RESPONSE_INVALID, which names the member and what was received`, () =>
       Effect.gen(function*() {
-        const failure = yield* failureOf(sending(body, json))
-        assert.deepStrictEqual([failure.code, failure.details["error"]], ["TOKEN_RESPONSE_INVALID", error])
-        assert.strictEqual(failure.requests, 1)
+        const { code, details, message, requests } = yield* failureOf(sending(body, json))
+        assert.deepStrictEqual([code, details["reason"], details["received"], details["status"], requests], [
+          "TOKEN_RESPONSE_INVALID",
+          member,
+          received,
+          200,
+          1
+        ])
+        assert.isTrue(message.startsWith(`The token response is invalid: ${member} must be `))
+        assert.isTrue(message.endsWith(`, but is ${received}`))
+        assert.include(message, JSON.stringify(details["expected"]).slice(1, -1))
+        assert.notInclude(message, "good")
       }).pipe(Effect.scoped, quiet))
   }
 
@@ -261,7 +282,7 @@ describe("OAuthClient at a server that misbehaves", () => {
     ["", "TOKEN_RESPONSE_INVALID"],
     ["-600", "TOKEN_RESPONSE_INVALID"],
     ["1e3", "TOKEN_RESPONSE_INVALID"],
-    [null, "TOKEN_RESPONSE_INVALID"],
+    [null, 3600],
     [[600], "TOKEN_RESPONSE_INVALID"],
     [true, "TOKEN_RESPONSE_INVALID"],
     [0, "INVALID_CONFIG"],

@@ -136,7 +136,7 @@ describe("RefreshPolicy", () => {
       [{ threshold: "1 minute", buffer: "1 minute" }, "buffer", "left out where threshold is given"],
       [{ buffer: "3601 seconds" }, "buffer", "a duration with its unit, from 0 millis to 1 hour"],
       [{ jitter: 0.11 }, "jitter", "a number from 0 to 0.1"],
-      [{ minLifetime: "29 seconds" }, "minLifetime", "a duration with its unit, from 30 seconds to 1 hour"],
+      [{ minLifetime: "999 millis" }, "minLifetime", "a duration with its unit, from 1 second to 1 hour"],
       [
         { minLifetime: "2 minutes", maxLifetime: "1 minute", defaultLifetime: "1 minute" },
         "minLifetime",

@@ -170,17 +170,28 @@ describe("TokenGuard", () => {
         assert.strictEqual(asked(), 2)
       }))
 
-    it.effect("[K-10] fails with the acquisition's error if no new token can be acquired, and sends nothing meanwhile", () =>
+    it.effect("[K-10] [K-28 G5] fails with the acquisition's error if no new token can be acquired, and keeps the token for other calls", () =>
       Effect.gen(function*() {
         const source = makeSource()
-        const api = scripted(statuses(200, 401))
-        const guard = yield* guardOver(api, { source: source.source })
+        const healthy = "https://healthy.example"
+        const api = scripted(({ url }, number) =>
+          Effect.sync(() => new Response(null, { status: number > 1 && url.startsWith(origin) ? 401 : 200 }))
+        )
+        const guard = yield* guardOver(api, { source: source.source, origins: [origin, healthy] })
         yield* guard.get("/")
         source.isDown = true
         assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "NetworkError", code: "NETWORK_ERROR" })
         assert.strictEqual(api.received.length, 2)
-        assert.deepInclude(yield* Effect.flip(guard.get("/")), { _tag: "NetworkError", code: "NETWORK_ERROR" })
-        assert.strictEqual(api.received.length, 2)
+        for (let i = 0; i < 10; i++) assert.strictEqual((yield* guard.get(`${healthy}/`)).status, 200)
+        // No more than one replacement in 30 seconds, so the caller gets the 401.
+        assert.strictEqual((yield* guard.get("/")).status, 401)
+        assert.deepStrictEqual(new Set(tokensOf(api.received)), new Set(["token-1"]))
+        yield* TestClock.adjust("10 seconds")
+        source.isDown = false
+        yield* guard.get(`${healthy}/`)
+        yield* TestClock.adjust("1 millis")
+        yield* guard.get(`${healthy}/`)
+        assert.notStrictEqual(tokensOf(api.received).at(-1), "token-1")
       }))
 
     it.effect("interrupting a caller while a token is replaced does not affect other callers", () =>
@@ -232,7 +243,7 @@ describe("TokenGuard", () => {
         assert.deepStrictEqual(tokensOf(api.received.slice(5)), ["read@any-2", "read+write@any-1"])
       }))
 
-    it.effect("fails if the source is not a function, and above 100 grants", () =>
+    it.effect("fails if the source is not a function, or throws", () =>
       Effect.gen(function*() {
         const api = scripted(plain)
         const fixed = yield* guardOver(api, { source: makeSource().source })
@@ -248,11 +259,67 @@ describe("TokenGuard", () => {
         })
         const error = yield* Effect.flip(picky.scoped({ scope: "x".repeat(5000) }))
         assert.deepInclude(error.details, { path: "scope" })
-        const guard = yield* guardOver(api, { source: () => makeSource().source })
-        const all = Array.from({ length: 99 }, (_, index) => guard.scoped({ scope: `s${index}` }))
-        yield* Effect.all(all, { concurrency: "unbounded" })
+      }))
+
+    it.effect("[K-28 G7] the grant that was not used for the longest time leaves for a new one, and works again when it is used", () =>
+      Effect.gen(function*() {
+        const made: Array<string> = []
+        const api = scripted(plain)
+        const guard = yield* guardOver(api, {
+          source: ({ scope = "all" }) => {
+            made.push(scope)
+            return makeSource(scope).source
+          }
+        })
+        yield* guard.get("/")
+        const first = yield* guard.scoped({ scope: "s0" })
+        const second = yield* guard.scoped({ scope: "s1" })
+        yield* Effect.all([first.get("/"), second.get("/")])
+        for (let i = 2; i < 100; i++) yield* (yield* guard.scoped({ scope: `s${i}` })).get("/")
+        // Now `s1` is the one that was not used for the longest time.
+        yield* first.get("/")
+        for (let i = 100; i < 150; i++) yield* (yield* guard.scoped({ scope: `s${i}` })).get("/")
+        yield* first.get("/")
+        yield* guard.get("/")
+        assert.deepStrictEqual(tokensOf(api.received.slice(-2)), ["s0-1", "all-1"])
+        assert.strictEqual(made.length, 151)
+        assert.isFalse(yield* second.provider.invalidate(yield* first.provider.get))
+        yield* second.get("/")
+        assert.deepStrictEqual(tokensOf(api.received.slice(-1)), ["s1-1"])
+        assert.deepStrictEqual([made.length, made.at(-1)], [152, "s1"])
+        assert.strictEqual((yield* second.provider.status).counts.acquisitions, 1)
+      }))
+
+    it.effect("[K-28 G7] a grant that acquires a token is not closed; with 100 of them a further one fails", () =>
+      Effect.gen(function*() {
+        const api = scripted(plain)
+        const source = makeSource()
+        const guard = yield* guardOver(api, { source: () => Effect.delay(source.source, "1 second") })
+        const calls = Array.from(
+          { length: 100 },
+          (_, i) => Effect.flatMap(guard.scoped({ scope: `s${i}` }), (client) => client.get("/"))
+        )
+        const running = yield* Effect.forkChild(Effect.all(calls, { concurrency: "unbounded" }))
+        yield* TestClock.adjust("500 millis")
         assert.deepInclude(yield* Effect.flip(guard.scoped({ scope: "one-more" })), { code: "INVALID_CONFIG" })
         yield* guard.scoped({ scope: "s7" })
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual((yield* Fiber.join(running)).length, 100)
+        yield* guard.scoped({ scope: "one-more" })
+      }))
+
+    it.effect("[K-28 G7] [R28] a grant does not come back after its guard was closed", () =>
+      Effect.gen(function*() {
+        const source = makeSource()
+        const writer = yield* Effect.scoped(Effect.gen(function*() {
+          const guard = yield* guardOver(scripted(plain), { source: () => source.source })
+          const writer = yield* guard.scoped({ scope: "write" })
+          yield* writer.get("/")
+          for (let i = 0; i < 100; i++) yield* guard.scoped({ scope: `s${i}` })
+          return writer
+        }))
+        assert.deepInclude(yield* Effect.flip(writer.get("/")), { code: "SHUTTING_DOWN" })
+        assert.strictEqual(source.asked(), 1)
       }))
 
     it.effect("[K-26] several guards in one application have separate tokens, and none replaces the HttpClient", () => {

@@ -22,11 +22,24 @@ const clients: ReadonlyArray<readonly [string, Layer.Layer<HttpClient.HttpClient
   ["node:http", NodeHttpClient.layerNodeHttp]
 ]
 
-const credentials = { cookie: "session=1", "proxy-authorization": "Basic eDp5", "x-request-id": "7" }
+const credentials = {
+  cookie: "session=1",
+  "proxy-authorization": "Basic eDp5",
+  "x-api-key": "k",
+  dpop: "proof",
+  "x-amz-security-token": "t",
+  "x-csrf-token": "c",
+  "x-tenant": "one",
+  signature: "sig1=:YQ==:",
+  "x-request-id": "7",
+  accept: "text/csv",
+  "if-none-match": "\"1\""
+}
+const portable = { "x-request-id": "7", accept: "text/csv", "if-none-match": "\"1\"" }
 
 describe("TokenGuard redirects", () => {
   for (const [name, layer] of clients) {
-    it.live(`[R12] over ${name}, a redirect carries the token to a guarded origin and to no other`, () =>
+    it.live(`[R12] [K-28 G9] over ${name}, a redirect carries the token to a guarded origin and to no other, and few headers to another origin`, () =>
       Effect.gen(function*() {
         const foreign = yield* httpOrigin({ status: 200, body: "from elsewhere" })
         const second = yield* httpOrigin(to(`${foreign.url}file?signature=s`))
@@ -45,9 +58,11 @@ describe("TokenGuard redirects", () => {
         assert.deepStrictEqual(tokens, ["Bearer token-1", "Bearer token-1", "Bearer token-1", undefined])
         assert.deepInclude(first.received[1]?.headers, credentials)
         for (const { received } of [second, foreign]) {
-          assert.deepInclude(received[0]?.headers, { "x-request-id": "7" })
-          assert.notProperty(received[0]?.headers, "cookie")
-          assert.notProperty(received[0]?.headers, "proxy-authorization")
+          assert.deepInclude(received[0]?.headers, portable)
+          for (const header of Object.keys(credentials).filter((header) => !Object.hasOwn(portable, header))) {
+            assert.notProperty(received[0]?.headers, header)
+          }
+          assert.notStrictEqual(received[0]?.headers.host, first.url.slice("http://".length, -1))
         }
       }).pipe(Effect.provide(layer), quiet))
   }
@@ -85,6 +100,86 @@ describe("TokenGuard redirects", () => {
         "GET https://api.example/result"
       ])
       assert.deepStrictEqual(tokensOf(api.received), ["token-1", "token-1", "token-2"])
+    }))
+
+  it.effect("[K-28 G9] a redirect out of the scope of the same origin keeps few headers too", () =>
+    Effect.gen(function*() {
+      const api = scripted(byUrl({ [`${origin}/v1/up`]: [302, "/v2/x"], [`${origin}/v1/same`]: [302, "/v1/x"] }))
+      const guard = yield* guardOver(api, { source: makeSource().source, origins: [`${origin}/v1`] })
+      const headers = { ...credentials, host: "internal.example" }
+      yield* guard.get("up", { headers })
+      yield* guard.get("same", { headers })
+      // The client itself adds the headers of the trace to each request.
+      const sent = (index: number) => {
+        const { b3: _, traceparent: __, ...others } = { ...api.received[index]?.headers }
+        return others
+      }
+      assert.deepStrictEqual(sent(1), portable)
+      assert.deepStrictEqual(sent(3), { ...headers, authorization: "Bearer token-1" })
+    }))
+
+  it.effect("[K-28 J8] [S2-18] after a 401 was replayed, a 401 of the redirect's target is returned", () =>
+    Effect.gen(function*() {
+      const source = makeSource()
+      const api = scripted((_, number) =>
+        Effect.sync(() =>
+          number === 2
+            ? new Response(null, { status: 307, headers: { location: "/b" } })
+            : new Response(null, { status: 401 })
+        )
+      )
+      const guard = yield* guardOver(api, { source: source.source, policy: { refusalCooldown: "0 millis" } })
+      assert.strictEqual((yield* guard.get("/a")).status, 401)
+      assert.deepStrictEqual(api.received.map(({ url }) => url), [`${origin}/a`, `${origin}/a`, `${origin}/b`])
+      assert.deepStrictEqual([tokensOf(api.received), source.asked()], [["token-1", "token-2", "token-2"], 2])
+    }))
+
+  it.effect("[K-28 J8] [S2-18] a 401 to a replayed request is returned, also if a new token could be had", () =>
+    Effect.gen(function*() {
+      const source = makeSource()
+      const api = scripted(() => Effect.sync(() => new Response(null, { status: 401 })))
+      const guard = yield* guardOver(api, { source: source.source, policy: { refusalCooldown: "0 millis" } })
+      for (let call = 1; call < 4; call++) {
+        assert.strictEqual((yield* guard.get("/a")).status, 401)
+        assert.deepStrictEqual([api.received.length, source.asked()], [2 * call, call + 1])
+      }
+    }))
+
+  it.effect("[K-28 D6] QUERY keeps its method and body, and becomes a GET after 303", () =>
+    Effect.gen(function*() {
+      const api = scripted(byUrl({
+        [`${origin}/v1/moved`]: [301, "/v1/x"],
+        [`${origin}/v1/found`]: [302, "/v1/x"],
+        [`${origin}/v1/same`]: [307, "/v1/x"],
+        [`${origin}/v1/other`]: [303, "/v1/x"],
+        [`${origin}/v1/result`]: [303, "https://elsewhere.example/x"],
+        [`${origin}/v1/away`]: [307, "https://elsewhere.example/x"]
+      }))
+      const guard = yield* guardOver(api, { source: makeSource().source, origins: [`${origin}/v1`] })
+      const query = HttpClientRequest.make("QUERY")
+      const withBody = (path: string) => HttpClientRequest.setBody(query(path), HttpBody.text("q", "text/plain"))
+      for (const path of ["moved", "found", "same", "other", "result"]) yield* guard.execute(withBody(path))
+      yield* guard.execute(query("away"))
+      assert.deepStrictEqual(api.received.filter((_, index) => index % 2 === 1).map(({ method }) => method), [
+        "QUERY",
+        "QUERY",
+        "QUERY",
+        "GET",
+        "GET",
+        "QUERY"
+      ])
+      // A body that is meant for the API is not sent elsewhere, whatever the method.
+      for (
+        const request of [
+          withBody("away"),
+          HttpClientRequest.setBody(HttpClientRequest.get("away"), HttpBody.text("q"))
+        ]
+      ) {
+        assert.deepInclude(yield* Effect.flip(guard.execute(request)), {
+          code: "EGRESS_REFUSED",
+          details: { reason: "redirect", hop: 1 }
+        })
+      }
     }))
 
   it.effect("the method changes as RFC 9110 requires", () =>

@@ -116,6 +116,135 @@ describe("TokenGuard resilience", () => {
       assert.strictEqual(source.asked(), 2)
     }).pipe(Effect.provide(BreakerStore.layerMemory)))
 
+  describe("several origins", () => {
+    const other = "https://other.example:8443"
+    /** Responds with 503 at one origin, and with 200 at others. */
+    const failingAt = (failing: string): Reply => ({ url }) =>
+      Effect.sync(() => new Response(null, { status: url.startsWith(failing) ? 503 : 200 }))
+    const breaker = { failureThreshold: 1 }
+
+    it.effect("[K-28 C11] each origin has a circuit: one that fails does not close the others", () =>
+      Effect.gen(function*() {
+        const source = makeSource()
+        const api = scripted(failingAt(origin))
+        const guard = yield* guardOver(api, {
+          source: source.source,
+          origins: [`${origin}/v1`, `${origin}/v2`, other],
+          resilience: { breaker, retry: { maxAttempts: 1 } }
+        })
+        yield* Effect.flip(guard.get("/a"))
+        assert.deepInclude(yield* Effect.flip(guard.get("/a")), { _tag: "CircuitOpen", server: "api/requests" })
+        assert.deepInclude(yield* Effect.flip(guard.get(`${origin}/v2/a`)), { _tag: "CircuitOpen" })
+        for (let i = 0; i < 3; i++) assert.strictEqual((yield* guard.get(`${other}/a`)).status, 200)
+        const failingOther = yield* guardOver(scripted(failingAt(other)), {
+          source: source.source,
+          origins: [origin, other],
+          resilience: { breaker, retry: { maxAttempts: 1 } }
+        })
+        yield* Effect.flip(failingOther.get(`${other}/a`))
+        assert.deepInclude(yield* Effect.flip(failingOther.get(`${other}/a`)), {
+          _tag: "CircuitOpen",
+          server: "api/requests/other.example:8443"
+        })
+        assert.strictEqual((yield* failingOther.get("/a")).status, 200)
+      }))
+
+    it.effect("[K-28 C11] a redirect counts at the origin that it leads to, and at no circuit outside the guard", () =>
+      Effect.gen(function*() {
+        const foreign = "https://files.example"
+        const api = scripted(({ url }) =>
+          Effect.sync(() => {
+            if (url === `${origin}/other`) return new Response(null, { status: 302, headers: { location: other } })
+            if (url === `${origin}/file`) return new Response(null, { status: 302, headers: { location: foreign } })
+            return new Response(null, { status: url.startsWith(origin) ? 200 : 503 })
+          })
+        )
+        const guard = yield* guardOver(api, {
+          source: makeSource().source,
+          origins: [origin, other],
+          resilience: { breaker, retry: { maxAttempts: 1 } }
+        })
+        for (let i = 0; i < 3; i++) {
+          assert.deepInclude(yield* Effect.flip(guard.get("/file")), { _tag: "RetryExhausted" })
+        }
+        assert.strictEqual((yield* guard.get("/a")).status, 200)
+        assert.deepInclude(yield* Effect.flip(guard.get("/other")), { _tag: "RetryExhausted" })
+        assert.deepInclude(yield* Effect.flip(guard.get("/other")), { _tag: "CircuitOpen" })
+        assert.strictEqual((yield* guard.get("/a")).status, 200)
+      }))
+
+    it.effect("[K-28 C11] the method of the hop decides: a GET after POST and 303 is retried, and the POST is not sent again", () =>
+      Effect.gen(function*() {
+        for (const status of [429, 503] as const) {
+          const api = scripted(({ method }, number) =>
+            Effect.sync(() => {
+              if (method === "POST") return new Response(null, { status: 303, headers: { location: "/result" } })
+              return new Response(null, { status: number < 4 ? status : 200 })
+            })
+          )
+          const guard = yield* guardOver(api, { source: makeSource().source, resilience: { retry } })
+          const { exit } = yield* runOut(
+            guard.send("order", HttpClientRequest.post("/order", { body: HttpBody.text("one") }))
+          )
+          assert.strictEqual(exit._tag, "Success")
+          if (exit._tag === "Failure") return
+          assert.deepInclude(exit.value, { kind: "success", attempts: 3 })
+          assert.deepStrictEqual(api.received.map(({ method }) => method), ["POST", "GET", "GET", "GET"])
+        }
+      }))
+
+    it.effect("[K-28 C11] a POST that a redirect repeats is not retried", () =>
+      Effect.gen(function*() {
+        const api = scripted(({ url }) =>
+          Effect.sync(() =>
+            url === `${origin}/a`
+              ? new Response(null, { status: 307, headers: { location: "/b" } })
+              : new Response(null, { status: 503 })
+          )
+        )
+        const guard = yield* guardOver(api, { source: makeSource().source, resilience: { retry } })
+        const error = yield* Effect.flip(guard.post("/a", { body: HttpBody.text("one") }))
+        assert.deepInclude(error, { _tag: "RetryExhausted", stoppedBy: "unsafeMethod" })
+        assert.strictEqual(api.received.length, 2)
+      }))
+
+    it.effect("[K-28 C11] the deadline is for the call with all its redirects", () =>
+      Effect.gen(function*() {
+        const api = scripted(({ url }) =>
+          Effect.delay(
+            Effect.sync(() => new Response(null, { status: 302, headers: { location: `${new URL(url).pathname}x` } })),
+            "700 millis"
+          )
+        )
+        const guard = yield* guardOver(api, {
+          source: makeSource().source,
+          origins: [origin, other],
+          resilience: { deadline: "2 seconds" },
+          maxRedirects: 10
+        })
+        const fiber = yield* Effect.forkChild(Effect.flip(guard.get("/a")), { startImmediately: true })
+        yield* TestClock.adjust("1999 millis")
+        assert.strictEqual(fiber.pollUnsafe(), undefined)
+        yield* TestClock.adjust("1 millis")
+        assert.deepInclude(yield* Fiber.join(fiber), { _tag: "DeadlineExceeded" })
+        assert.strictEqual(api.received.length, 3)
+      }))
+
+    it.effect("[K-28 J8] [S2-18] a 401 is replayed once in a call, also if an attempt is repeated", () =>
+      Effect.gen(function*() {
+        const source = makeSource()
+        const api = scripted(statuses(401, 503, 401, 200))
+        const guard = yield* guardOver(api, {
+          source: source.source,
+          resilience: { retry },
+          policy: { refusalCooldown: "0 millis" }
+        })
+        const { exit } = yield* runOut(guard.get("/"))
+        assert.strictEqual(exit._tag === "Success" ? exit.value.status : exit._tag, 401)
+        assert.deepStrictEqual([api.received.length, source.asked()], [3, 2])
+      }))
+  })
+
   describe("send", () => {
     const outcomeOf = (
       reply: Reply,

@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { Metrics } from "@keelson/core"
+import { metric } from "@keelson/testing/observe"
+import { runOut } from "@keelson/testing/virtualTime"
+import { Context, Effect, Fiber, Layer, Metric } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { TokenGuards } from "../src/index.ts"
-import { makeSource, scripted, statuses, tokensOf } from "./guardSupport.ts"
+import { guardOver, makeSource, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
 const guards = Effect.fnUntraced(function*() {
   const api = scripted(statuses())
@@ -121,6 +124,83 @@ describe("TokenGuards", () => {
       assert.strictEqual(find("https://a.example"), undefined)
       yield* register("a", { url: "https://a.example", source: makeSource().source })
     }))
+
+  const retry = { maxAttempts: 2, strategy: "fixed", initialDelay: "1 millis", jitter: "none" } as const
+
+  it.effect("[K-28 C10] the metric series of a removed server are removed with it", () =>
+    Effect.gen(function*() {
+      const api = scripted((_, number) =>
+        Effect.sync(() => new Response(null, { status: number % 3 === 0 ? 503 : 200 }))
+      )
+      const client = Layer.succeed(HttpClient.HttpClient, api.client)
+      const context = yield* Layer.build(Layer.provide(TokenGuards.layer(), client))
+      const { register, unregister } = Context.get(context, TokenGuards.TokenGuards)
+      const registry = yield* Metric.MetricRegistry
+      const names = Array.from({ length: 20 }, (_, index) => `server-${index}`)
+      for (const name of names) {
+        const source = makeSource(name)
+        const deviations = [{ member: "scope", received: "a list" }] as const
+        const guard = yield* register(name, {
+          url: `https://${name}.example`,
+          origins: [`https://${name}.example:8443`],
+          source: () => Effect.map(source.source, (response) => ({ ...response, deviations })),
+          acquisition: { retry, breaker: {} },
+          resilience: { retry, breaker: {} }
+        })
+        for (const path of ["/", "/", "/", "/", `https://${name}.example:8443/`]) {
+          yield* runOut(Effect.exit(guard.get(path)))
+        }
+        yield* (yield* guard.scoped({ scope: "read" })).get("/")
+        source.isDown = true
+        yield* runOut(Effect.exit(guard.provider.refresh))
+      }
+      const seriesOf = (name: string) => [...registry.keys()].filter((key) => key.includes(name))
+      const labelled = [...registry.values()].map(({ attributes, id }) => `${id} ${attributes?.["server"]}`)
+      for (
+        const id of [
+          "token_acquisitions_total server-0",
+          "token_acquisition_duration_seconds server-0",
+          "token_response_deviations_total server-0",
+          "retry_attempts_total server-0",
+          "errors_total server-0",
+          "retry_attempts_total server-0/requests"
+        ]
+      ) assert.include(labelled, `keelson_${id}`)
+      assert.isAbove(registry.size, 300)
+      for (const name of names.slice(1)) yield* unregister(name)
+      assert.isEmpty(names.slice(1).filter((name) => name !== "server-1").flatMap(seriesOf))
+      assert.isNotEmpty(seriesOf("server-0"))
+      yield* unregister("server-0")
+      assert.deepStrictEqual([...registry.keys()], [])
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[K-28 C10] callers of a removed server bring no series back, and a server that is registered again has new ones", () =>
+    Effect.gen(function*() {
+      const { guards: { register, unregister } } = yield* guards()
+      const registry = yield* Metric.MetricRegistry
+      const options = { url: "https://a.example", resilience: { retry, breaker: {} }, acquisition: { retry } }
+      const guard = yield* register("a", { ...options, source: Effect.delay(makeSource().source, "1 second") })
+      const waiting = yield* Effect.forkChild(Effect.flip(guard.get("/")), { startImmediately: true })
+      assert.isTrue(yield* unregister("a"))
+      assert.deepInclude(yield* Fiber.join(waiting), { code: "SHUTTING_DOWN" })
+      assert.deepInclude(yield* Effect.flip(guard.get("/")), { code: "SHUTTING_DOWN" })
+      assert.deepStrictEqual([...registry.keys()], [])
+      const again = yield* register("a", { ...options, source: makeSource().source })
+      yield* again.get("/")
+      assert.strictEqual(yield* metric("token_acquisitions_total", "server=\"a\",status=\"success\""), 1)
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[K-28 C10] series that another guard of the same name still uses stay", () =>
+    Effect.gen(function*() {
+      const api = scripted(statuses())
+      const counted = metric("token_acquisitions_total", "server=\"api\",status=\"success\"")
+      const guard = yield* guardOver(api, { source: () => makeSource().source })
+      yield* guard.get("/")
+      yield* Effect.scoped(Effect.flatMap(guardOver(api, { source: makeSource().source }), (other) => other.get("/")))
+      // Grants that leave for others share the name with their guard.
+      for (let i = 0; i < 110; i++) yield* (yield* guard.scoped({ scope: `s${i}` })).get("/")
+      assert.strictEqual(yield* counted, 112)
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 
   it.effect("of two concurrent registrations with one name, one fails", () =>
     Effect.gen(function*() {

@@ -257,13 +257,59 @@ describe("TokenProvider", () => {
         assert.strictEqual(server.times.length, 2)
       }).pipe(Effect.scoped))
 
-    it.effect("a rejected token is not returned while the server is down", () =>
+    it.effect("[K-28 G5] a rejected token stays in use until it is replaced, which is tried at growing intervals", () =>
       Effect.gen(function*() {
-        const { provider } = yield* providerOf(inTurn(living("1 hour"), down))
+        const { provider, server } = yield* providerOf(inTurn(living("1 hour"), down))
         const first = yield* provider.get
         yield* TestClock.adjust("31 seconds")
         assert.strictEqual((yield* Effect.flip(provider.replace(first))).code, "NETWORK_ERROR")
-        assert.strictEqual((yield* Effect.flip(provider.get)).code, "NETWORK_ERROR")
+        assert.strictEqual(yield* provider.get, first)
+        assert.strictEqual((yield* provider.status).state, "Active")
+        for (let i = 0; i < 20; i++) {
+          assert.strictEqual(yield* provider.get, first)
+          yield* TestClock.adjust("1 second")
+        }
+        assert.deepStrictEqual(server.times.slice(1), [31_000, 32_000, 34_000, 38_000, 46_000])
+        server.answer = living("1 hour")
+        yield* TestClock.adjust("16 seconds")
+        yield* provider.get
+        yield* TestClock.adjust(1)
+        assert.strictEqual(textOf(yield* provider.get), "token-7")
+      }).pipe(Effect.scoped))
+
+    it.effect("[K-28 G5] callers get the rejected token while its replacement is being acquired", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(inTurn(living("1 hour"), hanging))
+        const first = yield* provider.get
+        const replacing = yield* begin(Effect.exit(provider.replace(first)))
+        for (let i = 0; i < 3; i++) assert.strictEqual(yield* provider.get, first)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(replacing))._tag, "Failure")
+        assert.strictEqual(yield* provider.get, first)
+        assert.strictEqual(server.most(), 1)
+      }).pipe(Effect.scoped))
+
+    it.effect("[K-28 G5] a rejected token is not returned past its end", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(inTurn(living("300 seconds"), down))
+        const first = yield* provider.get
+        yield* Effect.flip(provider.replace(first))
+        yield* TestClock.adjust("269 seconds")
+        assert.strictEqual(yield* provider.get, first)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Effect.flip(provider.get)).code, "TOKEN_REFRESH_FAILED")
+      }).pipe(Effect.scoped))
+
+    it.effect("[K-28 J10] [R13] a rejection while an acquisition is running joins it", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(inTurn(living("1 hour"), slow(living("1 hour"), "1 second")))
+        const first = yield* provider.get
+        const refreshing = yield* begin(provider.refresh)
+        const replacing = yield* Effect.forEach([1, 2, 3], () => begin(provider.replace(first)))
+        yield* TestClock.adjust("1 second")
+        const tokens = yield* Effect.forEach([refreshing, ...replacing], Fiber.join)
+        assert.deepStrictEqual(new Set(tokens.map((token) => token && textOf(token))), new Set(["token-2"]))
+        assert.strictEqual(server.times.length, 2)
       }).pipe(Effect.scoped))
 
     it.effect("a token from another provider does not count as the current one", () =>

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BreakerStore, Metrics, SingleFlight } from "@keelson/core"
+import { BreakerStore, KeelsonError, Metrics, SingleFlight } from "@keelson/core"
 import { metric } from "@keelson/testing/observe"
 import { skewedClock } from "@keelson/testing/virtualTime"
-import { Clock, Context, Data, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { Clock, Context, Data, type Duration, Effect, Exit, Fiber, Layer, Redacted, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { TokenProvider, TokenProviderError } from "../src/index.ts"
 import { detailsOf, down, failure, hanging, inTurn, living, providerOf, slow, textOf } from "./tokenSupport.ts"
@@ -322,6 +322,114 @@ describe("TokenProvider failures", () => {
           assert.strictEqual(server.times.length, 2)
         }).pipe(Effect.provideService(Clock.Clock, clock))
       }).pipe(Effect.scoped))
+  })
+
+  describe("a refresh that fails", () => {
+    const refusals: ReadonlyArray<readonly [what: string, error: unknown]> = [
+      ["an upstream refusal", new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED" })],
+      ["an invalid response", new KeelsonError.AuthenticationError({ code: "TOKEN_RESPONSE_INVALID" })],
+      ["a spent refresh token", new KeelsonError.AuthenticationError({ code: "TOKEN_REFRESH_FAILED" })],
+      ["an unusable key", new KeelsonError.ConfigurationError({ code: "KEY_INVALID" })],
+      ["a rate limit", failure("RATE_LIMITED", { status: 429, retry_after_ms: 5_000 })],
+      ["an outage", failure("UPSTREAM_UNAVAILABLE", { status: 503 })],
+      ["a refused redirect", failure("EGRESS_REFUSED")],
+      ["any other error", "no"]
+    ]
+    for (const [what, error] of refusals) {
+      it.effect(`[K-28 J9] [K-28 G5] [S2-10] after ${what} the held token stays, for a forced, a due and a refused one`, () =>
+        Effect.gen(function*() {
+          const { provider } = yield* providerOf(inTurn(living("300 seconds"), () => Effect.fail(error)))
+          const first = yield* provider.get
+          yield* Effect.flip(provider.refresh)
+          assert.strictEqual(yield* provider.get, first)
+          yield* Effect.flip(provider.replace(first))
+          assert.strictEqual(yield* provider.get, first)
+          yield* TestClock.adjust("250 seconds")
+          yield* provider.get
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual(yield* provider.get, first)
+          assert.strictEqual((yield* provider.status).token, first)
+        }).pipe(Effect.scoped))
+    }
+
+    it.effect("[K-28 J9] [S3-35] a new token that its check rejects leaves the held one", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(living("300 seconds"), {
+          validate: (token) => textOf(token) === "token-1" ? Effect.void : Effect.fail("unknown signer")
+        })
+        const first = yield* provider.get
+        assert.strictEqual((yield* Effect.flip(provider.refresh)).code, "VALIDATION_FAILED")
+        assert.strictEqual(yield* provider.get, first)
+      }).pipe(Effect.scoped))
+  })
+
+  describe("due refreshes", () => {
+    /** The causes of the acquisitions that start in the background. */
+    const startedBy = (monotonic: Duration.Input, wall: number) =>
+      Effect.gen(function*() {
+        const { clock, skew } = yield* skewedClock
+        return yield* Effect.gen(function*() {
+          const { provider, server } = yield* providerOf(living("300 seconds"))
+          const causes: Array<string> = []
+          const listening = Stream.runForEach(provider.events, (event) =>
+            Effect.sync(() => {
+              if (event._tag === "RefreshStarted") causes.push(event.cause)
+            }))
+          yield* Effect.forkScoped(listening, { startImmediately: true })
+          const first = yield* provider.get
+          yield* TestClock.adjust(monotonic)
+          skew.millis += wall
+          assert.strictEqual(yield* provider.get, first)
+          yield* TestClock.adjust(1)
+          return [server.times.length, ...causes]
+        }).pipe(Effect.scoped, Effect.provideService(Clock.Clock, clock))
+      })
+
+    for (
+      const [monotonic, wall, expected] of [
+        ["239 seconds", 0, [1, "lookup"]],
+        ["240 seconds", 0, [2, "lookup", "due"]],
+        // The wall clock alone says that it is due, and has not diverged.
+        ["220 seconds", 19_999, [1, "lookup"]],
+        ["220 seconds", 20_000, [2, "lookup", "due"]],
+        ["220 seconds", 29_000, [2, "lookup", "due"]],
+        // The monotonic clock alone says so.
+        ["240 seconds", -100_000, [2, "lookup", "due"]],
+        ["100 seconds", 31_000, [2, "lookup", "clock"]]
+      ] as const
+    ) {
+      it.effect(`[K-28 J7] [R23] after ${monotonic} and a wall clock ${wall} ms ahead: ${expected.join(", ")}`, () =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* startedBy(monotonic, wall), [...expected])
+        }))
+    }
+
+    it.effect("[K-28 J7] [R23] the delay after a failed refresh ends by either clock", () =>
+      Effect.gen(function*() {
+        const { clock, skew } = yield* skewedClock
+        yield* Effect.gen(function*() {
+          const { provider, server } = yield* providerOf(inTurn(living("1 hour"), down), {
+            policy: { failureDelay: "20 seconds" }
+          })
+          yield* provider.get
+          yield* Effect.flip(provider.refresh)
+          yield* TestClock.adjust("3480 seconds")
+          yield* provider.get
+          yield* TestClock.adjust(1)
+          assert.strictEqual(server.times.length, 3)
+          yield* provider.get
+          yield* TestClock.adjust(1)
+          assert.strictEqual(server.times.length, 3)
+          skew.millis += 25_000
+          yield* provider.get
+          yield* TestClock.adjust(1)
+          assert.strictEqual(server.times.length, 3)
+          skew.millis += 15_000
+          yield* provider.get
+          yield* TestClock.adjust(1)
+          assert.strictEqual(server.times.length, 4)
+        }).pipe(Effect.scoped, Effect.provideService(Clock.Clock, clock))
+      }))
   })
 
   describe("the end of the scope", () => {

@@ -191,6 +191,44 @@ describe("TokenProvider telemetry", () => {
         assert.strictEqual(yield* metric("token_acquisition_duration_seconds_sum", server), 2)
       }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 
+    it.effect("[K-28 J20] [S3-33] failed acquisitions are counted, and those that the circuit rejected are not", () =>
+      Effect.gen(function*() {
+        const resilience = { breaker: { failureThreshold: 3 } } as const
+        const { provider } = yield* providerOf(inTurn(living("300 seconds"), down), { resilience })
+        yield* provider.get
+        for (let i = 0; i < 5; i++) yield* Effect.flip(provider.refresh)
+        const server = "server=\"billing\""
+        assert.strictEqual(yield* metric("token_acquisitions_total", `${server},status="failure"`), 3)
+        assert.strictEqual(yield* metric("token_acquisitions_total", `${server},status="success"`), 1)
+        assert.strictEqual(yield* metric("token_acquisition_duration_seconds_count", server), 4)
+        assert.strictEqual(yield* metric("circuit_breaker_rejections_total", server), 2)
+        const { consecutiveFailures, counts } = yield* provider.status
+        assert.deepStrictEqual([consecutiveFailures, counts.failures, counts.acquisitions], [3, 5, 1])
+      }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+    it.effect("[K-28 J20] [S3-34] durations are the time taken, not the clock", () =>
+      Effect.gen(function*() {
+        const { provider } = yield* providerOf(
+          inTurn(
+            slow(living("300 seconds"), "2 seconds"),
+            slow(down, "3 seconds"),
+            slow(living("300 seconds"), "4 seconds")
+          )
+        )
+        const events = yield* eventsOf(provider)
+        yield* TestClock.adjust("1 hour")
+        yield* inTime(provider.get)
+        yield* inTime(Effect.flip(provider.refresh))
+        yield* inTime(provider.refresh)
+        const server = "server=\"billing\""
+        assert.strictEqual(yield* metric("token_acquisition_duration_seconds_count", server), 3)
+        assert.strictEqual(yield* metric("token_acquisition_duration_seconds_sum", server), 9)
+        const elapsed = events.flatMap((event) =>
+          event._tag === "RefreshCompleted" ? [Duration.toSeconds(event.elapsed)] : []
+        )
+        assert.deepStrictEqual(elapsed, [2, 3, 4])
+      }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
     it.effect("[S3-28] [S3-33] failures, retries and rejections are counted, each once", () =>
       Effect.gen(function*() {
         const resilience = { retry, breaker: { failureThreshold: 1 } } as const

@@ -319,6 +319,82 @@ describe("TokenSidecar", () => {
       })
     )
 
+    const bodiless: ReadonlyArray<readonly [method: string, status: number]> = [
+      ["HEAD", 200],
+      ["HEAD", 404],
+      ["DELETE", 204],
+      ["PUT", 205],
+      ["GET", 304],
+      ["POST", 201]
+    ]
+    for (const [method, status] of bodiless) {
+      live(
+        `[K-28 G7] with showResponses ${method} ${status} without a body is an answer`,
+        Effect.gen(function*() {
+          const { api, send } = yield* sidecar({
+            reply: always(status, { etag: "\"1\"" }),
+            options: { showResponses: true }
+          })
+          assert.deepStrictEqual(brief(yield* send({ method })), [202, {
+            operation: "append_rows",
+            attempts: 1,
+            final_status: status < 400 ? "success" : "forwarded_to_caller",
+            response: { status, headers: { etag: "\"1\"" }, body: "" }
+          }])
+          assert.strictEqual(api.received.length, 1)
+        })
+      )
+    }
+
+    live(
+      "[K-28 G7] a response that breaks off is no answer",
+      Effect.gen(function*() {
+        const broken = new ReadableStream({ start: (controller) => controller.error(new Error("reset")) })
+        const { send } = yield* sidecar({
+          reply: () => Effect.sync(() => new Response(broken)),
+          options: { showResponses: true }
+        })
+        assert.strictEqual((yield* send()).status, 500)
+      })
+    )
+
+    live(
+      "[K-28 G7] a GET or HEAD with a body is 400, and is not sent",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar({ server: { resilience: { retry } } })
+        for (const method of ["GET", "HEAD"]) {
+          for (const body of ["x", ""]) {
+            const answer = yield* send({ method, body })
+            assert.deepStrictEqual(brief(answer), [400, {
+              error_code: "invalid_request",
+              message: `A ${method} request must not have a body`
+            }])
+          }
+        }
+        assert.deepStrictEqual(api.received, [])
+      })
+    )
+
+    live(
+      "[K-28 G7] one client that asks for many scopes does not keep others from theirs",
+      Effect.gen(function*() {
+        const { ensure, send } = yield* sidecar({ server: { source: ({ scope }) => makeSource(scope).source } })
+        for (let i = 0; i < 120; i++) assert.strictEqual((yield* ensure({ scope: `s${i}` })).status, 202)
+        assert.strictEqual((yield* ensure({ scope: "other" })).status, 202)
+        assert.strictEqual((yield* ensure({ scope: "s119" })).status, 200)
+        assert.strictEqual((yield* send({ scope: "another" })).status, 202)
+      })
+    )
+
+    live(
+      "[K-28 D6] sends QUERY with its body",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar()
+        assert.strictEqual((yield* send({ method: "QUERY", body: "select" })).status, 202)
+        assert.deepStrictEqual(api.received.map(({ hasBody, method }) => [method, hasBody]), [["QUERY", true]])
+      })
+    )
+
     live(
       "reads a response that arrives byte by byte in linear time",
       Effect.gen(function*() {

@@ -35,6 +35,7 @@ interface Received {
   readonly method: string
   readonly url: string
   readonly authorization: string | undefined
+  readonly hasBody: boolean
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
@@ -56,6 +57,7 @@ export const scripted = (reply: Reply): Scripted => {
       method: request.method,
       url: url.href,
       authorization: request.headers["authorization"],
+      hasBody: request.body._tag !== "Empty",
       headers: request.headers
     })
     return Effect.map(reply(request, received.length), (response) => HttpClientResponse.fromWeb(request, response))

@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { codeInfo, codeOf } from "../ErrorCode.ts"
 import { type Definition, definitions, type Labels, type MetricName } from "../internal/metrics/definitions.ts"
 import { Prefix } from "../internal/metrics/prefix.ts"
+import { holdServer } from "../internal/metrics/servers.ts"
 import { addSource } from "../internal/metrics/sources.ts"
 
 export { type Definition, definitions, type Labels, type MetricName } from "../internal/metrics/definitions.ts"
@@ -80,6 +81,12 @@ export const register = <Name extends MetricName<"counter" | "gauge">>(
       : Metric.gauge(prefix + definition.name, { description: definition.description, attributes: labels })
     return addSource(metric, definition, read)
   })
+
+/**
+ * Removes the series of a server that were incremented or observed (`errors_total`, `retry_attempts_total` and those of its
+ * tokens) when the scope closes, unless another scope holds the same server. Servers that come and go would accumulate series.
+ */
+export const removeWithServer: (server: string) => Effect.Effect<void, never, Scope.Scope> = holdServer
 
 /** Counts one error in `errors_total`. */
 export const countError = (error: unknown, server: string): Effect.Effect<void> => {

@@ -33,6 +33,14 @@ export const definitions = {
     labels: ["server"],
     description: "Escalations after consecutive failures to acquire a token."
   },
+  tokenResponseDeviations: {
+    name: "token_response_deviations_total",
+    kind: "counter",
+    unit: "responses",
+    labels: ["server", "kind"],
+    description:
+      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, token_type, expires_in, scope, refresh_token)."
+  },
   cacheHits: {
     name: "cache_hits_total",
     kind: "counter",

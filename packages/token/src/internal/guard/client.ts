@@ -8,12 +8,16 @@ import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Result from "effect/Result"
 import type { TokenProvider } from "../../TokenProvider.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
 import { attachToken, countRequest, type TokenReader } from "./attachToken.ts"
 import { followRedirects } from "./redirects.ts"
-import { type GuardScopes, refused, targetOf } from "./target.ts"
+import type { RequestPolicies } from "./requestPolicies.ts"
+import { type GuardScopes, refused, type RequestTarget, targetOf } from "./target.ts"
+
+type Response = HttpClientResponse.HttpClientResponse
 
 /** The errors of sending: no response, or a URL that the guard refuses. */
 type SendError = HttpClientError.HttpClientError | KeelsonError.NetworkError
@@ -27,7 +31,7 @@ export interface ClientContext {
   readonly provider: TokenProvider["Service"]
   readonly scopes: GuardScopes
   readonly maxRedirects: number
-  readonly resilience: Resilience.Resilience | undefined
+  readonly policies: RequestPolicies | undefined
 }
 
 /** Keeps `fetch` from following redirects, which the guard must check. */
@@ -36,18 +40,36 @@ const manualRedirects: Effect.Effect<RequestInit> = Effect.map(
   (context) => ({ ...Context.getOrUndefined(context, FetchHttpClient.RequestInit), redirect: "manual" })
 )
 
-/** A client that sends requests to the guard's scopes only, each with a token. */
+/** Sends one request of a call: the first one, or one that a redirect led to. */
+type SendHop<E> = (target: RequestTarget, hop: number) => Effect.Effect<Response, E>
+
+/** Counts the requests of an operation. The first one to the target of a redirect is part of the request that was redirected. */
+const counted = <E>(send: (target: RequestTarget) => Effect.Effect<Response, E>): SendHop<E> => (target, hop) => {
+  let isRepeated = hop === 0
+  const once = send(target)
+  return Effect.suspend(() => {
+    if (isRepeated) return Effect.andThen(countRequest, once)
+    isRepeated = true
+    return once
+  })
+}
+
+/** A client that sends requests to the guard's scopes only. `makeSend` makes the function that sends the requests of one call. */
 const makeScopedClient = <E>(
   { client, maxRedirects, scopes }: ClientContext,
-  tokens: TokenReader<E>
-): HttpClient.HttpClient.With<SendError | E> =>
-  HttpClient.makeWith<HttpClientError.HttpClientError, never, SendError | E, never>(
+  makeSend: () => SendHop<E>
+): HttpClient.HttpClient.With<HttpClientError.HttpClientError | KeelsonError.NetworkError | E> =>
+  HttpClient.makeWith<
+    HttpClientError.HttpClientError,
+    never,
+    HttpClientError.HttpClientError | KeelsonError.NetworkError | E,
+    never
+  >(
     Effect.flatMap((request) => {
       const target = targetOf(request, scopes)
       if (Result.isFailure(target)) return Effect.fail(refused(target.failure, 0))
-      const send = attachToken(client.postprocess, tokens)
       return Effect.provideServiceEffect(
-        Effect.andThen(countRequest, followRedirects(target.success, scopes, maxRedirects, send)),
+        followRedirects(target.success, scopes, maxRedirects, makeSend()),
         FetchHttpClient.RequestInit,
         manualRedirects
       )
@@ -81,20 +103,33 @@ export const unmark = (error: MarkedError): GuardError => {
   return last instanceof NoToken ? last.error : new Retry.RetryExhausted({ error: last, attempts, stoppedBy })
 }
 
-/** A client that applies the resilience policy, if there is one, to each request. */
+/** A client for a request that is made already. */
+const clientOf = <E>(send: Effect.Effect<Response, E>): HttpClient.HttpClient.With<E> =>
+  HttpClient.makeWith<never, never, E, never>(() => send, Effect.succeed)
+
+/**
+ * A client that applies the policy of its origin to each request: the method of a request that a redirect led to decides whether
+ * it is retried, and a circuit has the failures of one origin.
+ */
 export const makeMarkedClient = (context: ClientContext): MarkedClient => {
-  const { provider, resilience } = context
+  const { client, policies, provider } = context
   const tokens: TokenReader<NoToken> = {
     get: Effect.mapError(provider.get, mark),
     replace: (rejected) => Effect.mapError(provider.replace(rejected), mark)
   }
-  return resilience === undefined
-    ? makeScopedClient<MarkedError>(context, tokens)
-    : resilience.http(makeScopedClient(context, tokens), { ignore: (error) => error instanceof NoToken })
+  const makeSend = () => counted(attachToken(client.postprocess, tokens))
+  if (policies === undefined) return makeScopedClient<MarkedError>(context, makeSend)
+  const ignore = { ignore: (error: unknown) => error instanceof NoToken }
+  const scoped = makeScopedClient<MarkedError>(context, () => {
+    const send = makeSend()
+    if (policies.isClosed()) return send
+    return (target, hop) => policies.of(target).http(clientOf(send(target, hop)), ignore).execute(target.request)
+  })
+  return HttpClient.transformResponse(scoped, policies.withDeadline)
 }
 
 /** The client for callers. */
 export const makeClient = (context: ClientContext, marked: MarkedClient): HttpClient.HttpClient.With<GuardError> =>
-  context.resilience === undefined
-    ? makeScopedClient<GuardError>(context, context.provider)
+  context.policies === undefined
+    ? makeScopedClient<GuardError>(context, () => counted(attachToken(context.client.postprocess, context.provider)))
     : HttpClient.transformResponse(marked, Effect.mapError(unmark))

@@ -23,11 +23,50 @@ const asGet = (request: HttpClientRequest.HttpClientRequest) =>
     HttpClientRequest.setBody(HttpClientRequest.setMethod(request, "GET"), HttpBody.empty)
   )
 
-/** Removes the credentials for the previous origin. */
-const withoutCredentials = (request: HttpClientRequest.HttpClientRequest) =>
-  ["authorization", "proxy-authorization", "cookie"].reduce(HttpClientRequest.removeHeader, request)
+/**
+ * The headers that a request keeps when a redirect leads it to another origin. All others are for the origin that they were
+ * set for: credentials, keys, signatures and tokens have names of the API's choice.
+ */
+const portableHeaders: ReadonlySet<string> = new Set([
+  "accept",
+  "accept-charset",
+  "accept-encoding",
+  "accept-language",
+  "cache-control",
+  "content-encoding",
+  "content-language",
+  "content-length",
+  "content-type",
+  "idempotency-key",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
+  "pragma",
+  "prefer",
+  "range",
+  "user-agent",
+  "x-request-id"
+])
 
-/** The request after a redirect. Outside the scopes it has no credentials, and only GET and HEAD are allowed. */
+const withPortableHeaders = (request: HttpClientRequest.HttpClientRequest) =>
+  Object.keys(request.headers).filter((name) => !portableHeaders.has(name)).reduce(
+    HttpClientRequest.removeHeader,
+    request
+  )
+
+/** Methods that only read (RFC 9110, 9.2.1; RFC 10008, 2). */
+const readingMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "QUERY"])
+
+/** Whether a request may leave the scopes: it only reads, and has no body, which was meant for the API. */
+const mayLeave = ({ body, method }: HttpClientRequest.HttpClientRequest): boolean =>
+  readingMethods.has(method) && body._tag === "Empty"
+
+/**
+ * The request after a redirect. To another origin, and outside the scopes, it has only headers that are meant for any server;
+ * outside the scopes it may only read.
+ */
 const redirected = (
   { request, url: from }: RequestTarget,
   status: number,
@@ -39,9 +78,8 @@ const redirected = (
     (url): Result.Result<RequestTarget, RequestRefusal> => {
       const isOwn = isInScopes(url, scopes)
       const repeated = becomesGet(status, request.method) ? asGet(request) : request
-      if (!HttpReplay.isReplayable(repeated)) return Result.fail("redirect")
-      if (!isOwn && repeated.method !== "GET" && repeated.method !== "HEAD") return Result.fail("redirect")
-      const { body, headers } = url.origin === from.origin && isOwn ? repeated : withoutCredentials(repeated)
+      if (!HttpReplay.isReplayable(repeated) || (!isOwn && !mayLeave(repeated))) return Result.fail("redirect")
+      const { body, headers } = url.origin === from.origin && isOwn ? repeated : withPortableHeaders(repeated)
       return Result.succeed({
         request: HttpClientRequest.makeWith(repeated.method, url.href, UrlParams.empty, Option.none(), headers, body),
         url,
@@ -58,10 +96,10 @@ export const followRedirects = <E>(
   first: RequestTarget,
   scopes: GuardScopes,
   maxRedirects: number,
-  sendOne: (target: RequestTarget) => Effect.Effect<Response, E>
+  sendOne: (target: RequestTarget, hop: number) => Effect.Effect<Response, E>
 ): Effect.Effect<Response, E | KeelsonError.NetworkError> => {
   const send = (target: RequestTarget, hop: number): Effect.Effect<Response, E | KeelsonError.NetworkError> =>
-    Effect.flatMap(sendOne(target), (response) => {
+    Effect.flatMap(sendOne(target, hop), (response) => {
       const { location } = response.headers
       if (maxRedirects === 0 || location === undefined || !SafeUrl.isRedirect(response.status)) {
         return Effect.succeed(response)

@@ -43,8 +43,8 @@ export interface RefreshGrant {
 
 /**
  * Sends one refresh token at a time. A rotating refresh token is sent once: it is marked as spent before the request, and the
- * mark is removed only if the server certainly did not use it. The new refresh token is saved before the access token is
- * returned; if saving fails, it is saved before the next request.
+ * mark is removed only if the server certainly did not use it. The new refresh token is saved before the rest of the response
+ * is judged and the access token is returned; if saving fails, it is saved before the next request.
  *
  * @see RFC 6749, 6, and RFC 9700, 4.14
  */
@@ -68,8 +68,10 @@ export const makeRefreshGrant = (client: TokenClient, store: RefreshTokenStore, 
   const acquire = Effect.gen(function*() {
     yield* Effect.uninterruptible(save)
     const refreshToken = yield* fromStore(store.load)
-    if (refreshToken === undefined) return yield* failed("missing", "The store has no refresh token")
-    const token = Redacted.value(refreshToken)
+    const token = refreshToken === undefined ? "" : Redacted.value(refreshToken)
+    if (refreshToken === undefined || token === "") {
+      return yield* failed("missing", "The store has no refresh token")
+    }
     if (spent?.token === token && (rotates || spent.reason === "refused")) {
       return yield* failed(spent.reason, messages[spent.reason])
     }
@@ -80,14 +82,14 @@ export const makeRefreshGrant = (client: TokenClient, store: RefreshTokenStore, 
           Effect.tapError((failure) => Effect.sync(() => onRequestFailed(failure, token))),
           Effect.mapError(({ error }) => error)
         )
-        const { refreshToken: next, ...response } = granted
+        const next = granted.refreshToken
         if (next === undefined || Redacted.value(next) === token) {
           spent = undefined
         } else {
           unsaved = next
           yield* save
         }
-        return response
+        return yield* Effect.fromResult(granted.token)
       })
     )
   })

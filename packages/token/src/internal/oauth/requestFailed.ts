@@ -4,9 +4,10 @@ import * as RetryAfter from "@keelson/core/RetryAfter"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
-import type { ReceivedResponse } from "./exchange.ts"
+import * as Result from "effect/Result"
+import type { ExchangeFailed, ReceivedResponse } from "./exchange.ts"
 import type { ExchangeRecord } from "./oauthFetch.ts"
-import { invalidResponse } from "./readToken.ts"
+import { type GrantedTokens, invalidBody, readTokens } from "./readToken.ts"
 
 /**
  * What the server did with a failed request. `unsent`: it received nothing. `refused`: it rejected the request and used
@@ -20,7 +21,7 @@ export class RequestFailed extends Data.TaggedError("RequestFailed")<{
   readonly delivery: DeliveryStatus
 }> {}
 
-/** The registered errors of token endpoints. Any other text is the server's free text and is not repeated. */
+/** The registered errors of token endpoints. */
 const registeredErrors: ReadonlySet<unknown> = new Set([
   "invalid_request",
   "invalid_client",
@@ -33,30 +34,44 @@ const registeredErrors: ReadonlySet<unknown> = new Set([
   "use_dpop_nonce"
 ])
 
-/**
- * The `error` of a response body (RFC 6749, 5.2), which is never retried. Gateways also send bodies with an `error`, so with a
- * status other than 400 and 401 only a registered error counts.
- */
-const oauthError = ({ status }: ReceivedResponse, json: ExchangeRecord["json"]): string | undefined => {
-  const error = json?.["error"]
-  if (registeredErrors.has(error)) return String(error)
-  return typeof error === "string" && (status === 400 || status === 401) ? "unregistered" : undefined
-}
+/** The errors of some servers that mean `invalid_grant`. */
+export const fatalErrors: ReadonlyArray<string> = ["invalid_grant", "bad_refresh_token", "invalid_refresh_token"]
+
+/** A code of several words in lower case. Any other text is the server's free text and is not repeated. */
+const codeForm = /^[a-z]{2,24}(?:_[a-z]{2,24}){1,5}$/
 
 const isUpstream = (
   code: ErrorCode.ErrorCode | undefined
 ): code is "RATE_LIMITED" | "TIMEOUT" | "UPSTREAM_UNAVAILABLE" =>
   code === "RATE_LIMITED" || code === "TIMEOUT" || code === "UPSTREAM_UNAVAILABLE"
 
+const isSuccess = (status: number): boolean => status >= 200 && status < 300
+
+/** The statuses with which a server sends an `error`; with other ones it may be the error of a gateway. */
+const hasOwnError = (status: number): boolean => isSuccess(status) || status === 400 || status === 401
+
+/**
+ * The `error` of a response body (RFC 6749, 5.2), which is never retried. Gateways also send bodies with an `error`: with a
+ * status that may be retried, only a registered error and one of `fatal` count.
+ */
+const oauthError = (status: number, json: unknown, fatal: ReadonlySet<string>): string | undefined => {
+  const error = Predicate.hasProperty(json, "error") ? json.error : undefined
+  if (error === undefined || error === null || error === false || error === "") return undefined
+  const isText = typeof error === "string"
+  if (isText && (registeredErrors.has(error) || fatal.has(error))) return error
+  if (isUpstream(ErrorCode.statusCode(status))) return undefined
+  if (isText && codeForm.test(error)) return error
+  return hasOwnError(status) ? "unregistered" : undefined
+}
+
 /** The failure that an error response means, by its status and its OAuth error. */
 const fromResponse = (
-  response: ReceivedResponse,
-  json: ExchangeRecord["json"],
+  { headers, status }: ReceivedResponse,
+  error: string | undefined,
   now: number,
-  endpoint: string
+  endpoint: string,
+  fatal: ReadonlySet<string>
 ): RequestFailed => {
-  const { headers, status } = response
-  const error = oauthError(response, json)
   if (error !== undefined) {
     return new RequestFailed({
       error: new KeelsonError.AuthenticationError({
@@ -64,7 +79,7 @@ const fromResponse = (
         message: "The authorization server rejected the request",
         details: { error, status, endpoint }
       }),
-      delivery: error === "invalid_grant" ? "spent" : "refused"
+      delivery: fatal.has(error) ? "spent" : "refused"
     })
   }
   const code = ErrorCode.statusCode(status)
@@ -89,17 +104,16 @@ const fromResponse = (
   })
 }
 
-/** The code of the OAuth library's error. Nothing else of it is kept, since it contains the whole response. */
-const libraryCode = (error: unknown): string | undefined =>
+/** The code of the OAuth library's error. Nothing else of it is kept. */
+export const libraryCode = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string" && /^[A-Z_]{1,64}$/.test(error.code)
     ? error.code
     : undefined
 
-/** Why a call of the OAuth library failed, from what it exchanged with the server. `now` is the wall clock. */
-export const toRequestFailed = (
-  cause: unknown,
-  { failure, json, response }: ExchangeRecord,
-  now: number,
+/** Why nothing was received. `code` is that of the OAuth library's error if it made no request. */
+const fromFailure = (
+  failure: ExchangeFailed | undefined,
+  code: string | undefined,
   endpoint: string
 ): RequestFailed => {
   if (failure !== undefined) {
@@ -107,14 +121,44 @@ export const toRequestFailed = (
     const error = new KeelsonError.NetworkError({ code, details: { ...details, endpoint } })
     return new RequestFailed({ error, delivery: failure.isUnsent ? "unsent" : "unknown" })
   }
-  const error = libraryCode(cause)
-  if (response === undefined) {
-    return new RequestFailed({
-      error: new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED", details: { error, endpoint } }),
-      delivery: "unsent"
-    })
+  const details = { error: code, endpoint }
+  return new RequestFailed({
+    error: new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED", details }),
+    delivery: "unsent"
+  })
+}
+
+/** What `readAnswer` needs besides the exchange. */
+export interface AnswerContext {
+  /** The code of the OAuth library's error, if it made no request. */
+  readonly code: string | undefined
+  /** The wall clock. */
+  readonly now: number
+  readonly endpoint: string
+  /** The errors that say that the grant is no longer valid. */
+  readonly fatal: ReadonlySet<string>
+  /** More token types that mean `Bearer`. */
+  readonly tokenTypes: ReadonlyArray<string>
+}
+
+/**
+ * The tokens that the server granted, or why it granted none. An `error` without an access token is a refusal, whatever the
+ * status.
+ */
+export const readAnswer = (
+  { failure, json, response }: ExchangeRecord,
+  { code, endpoint, fatal, now, tokenTypes }: AnswerContext
+): Result.Result<GrantedTokens, RequestFailed> => {
+  if (response === undefined) return Result.fail(fromFailure(failure, code, endpoint))
+  const { status } = response
+  const error = oauthError(status, json, fatal)
+  const hasToken = Predicate.hasProperty(json, "access_token") && typeof json.access_token === "string" &&
+    json.access_token !== ""
+  if (status >= 400 || (error !== undefined && !hasToken)) {
+    return Result.fail(fromResponse(response, error, now, endpoint, fatal))
   }
-  return response.status >= 400
-    ? fromResponse(response, json, now, endpoint)
-    : new RequestFailed({ error: invalidResponse({ error, status: response.status, endpoint }), delivery: "unknown" })
+  const tokens = isSuccess(status) && Predicate.isObject(json)
+    ? readTokens({ ...json }, { status, endpoint, tokenTypes })
+    : Result.fail(invalidBody(json, { status, endpoint }))
+  return Result.mapError(tokens, (error) => new RequestFailed({ error, delivery: "unknown" }))
 }

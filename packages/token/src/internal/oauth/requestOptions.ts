@@ -31,6 +31,11 @@ export interface Options {
   readonly requestTimeout?: Field.DurationInput | undefined
   /** Upper bound of a response body after decompression, in bytes. From 1024 to 1048576. Default 65536. */
   readonly maxBytes?: number | undefined
+  /**
+   * More values of a response's `token_type` that mean `Bearer`, such as eBay's `Application Access Token`, in any case. At most 20,
+   * each from 1 to 100 characters. Default none.
+   */
+  readonly tokenTypes?: ReadonlyArray<string> | undefined
   /** Whether requests may use http to a server on this machine. Default false. */
   readonly allowLocalhost?: boolean | undefined
 }
@@ -45,6 +50,10 @@ const Fields = Schema.Struct({
   resource: Schema.optionalKey(Field.text(1, 2048)),
   requestTimeout: Field.defaulted(Field.duration("100 millis", "5 minutes"), Duration.seconds(30)),
   maxBytes: Field.defaulted(Field.int(1_024, 1_048_576), 65_536),
+  tokenTypes: Field.defaulted(
+    Schema.Array(Field.text(1, 100)).check(Schema.isMaxLength(20, { expected: "a list of at most 20 texts" })),
+    []
+  ),
   allowLocalhost: Field.defaulted(Schema.Boolean, false)
 })
 type Urls = Pick<typeof Fields.Type, "allowLocalhost" | "issuer" | "tokenEndpoint">

@@ -8,8 +8,8 @@ import type { ClientAuth } from "../../ClientAuth.ts"
 import { checkEndpoint } from "./endpoints.ts"
 import { refused, type TokenEndpoint } from "./metadata.ts"
 import { type ExchangeRecord, oauthFetch } from "./oauthFetch.ts"
-import { type GrantedToken, readToken } from "./readToken.ts"
-import { RequestFailed, toRequestFailed } from "./requestFailed.ts"
+import type { GrantedTokens } from "./readToken.ts"
+import { libraryCode, readAnswer, RequestFailed } from "./requestFailed.ts"
 import type { RequestOptions } from "./requestOptions.ts"
 
 /** The grant type of a token request, with its refresh token. */
@@ -23,6 +23,8 @@ export interface TokenClient {
   readonly auth: ClientAuth
   readonly endpoint: TokenEndpoint
   readonly parameters: Readonly<Record<string, string>>
+  /** The OAuth errors that say that the grant is no longer valid. */
+  readonly fatal: ReadonlySet<string>
 }
 
 const parametersOf = ({ options: { audience, resource, scope }, parameters }: TokenClient): Record<string, string> => ({
@@ -32,26 +34,21 @@ const parametersOf = ({ options: { audience, resource, scope }, parameters }: To
   ...(resource === undefined ? undefined : { resource })
 })
 
-const call = async (
+/** Makes the request with the OAuth library. The response is read from the record of `oauthFetch`. */
+const send = (
   grant: GrantRequest,
   server: OAuth.AuthorizationServer,
   client: OAuth.Client,
   authenticate: OAuth.ClientAuth,
   parameters: Record<string, string>,
   options: OAuth.TokenEndpointRequestOptions
-): Promise<OAuth.TokenEndpointResponse> => {
-  if (grant.type === "client_credentials") {
-    const response = await OAuth.clientCredentialsGrantRequest(server, client, authenticate, parameters, options)
-    return OAuth.processClientCredentialsResponse(server, client, response)
-  }
-  const refreshToken = Redacted.value(grant.refreshToken)
-  const additionalParameters = parameters
-  const response = await OAuth.refreshTokenGrantRequest(server, client, authenticate, refreshToken, {
-    ...options,
-    additionalParameters
-  })
-  return OAuth.processRefreshTokenResponse(server, client, response)
-}
+): Promise<Response> =>
+  grant.type === "client_credentials"
+    ? OAuth.clientCredentialsGrantRequest(server, client, authenticate, parameters, options)
+    : OAuth.refreshTokenGrantRequest(server, client, authenticate, Redacted.value(grant.refreshToken), {
+      ...options,
+      additionalParameters: parameters
+    })
 
 const unsent = (error: KeelsonError.NetworkError | KeelsonError.ConfigurationError) =>
   new RequestFailed({ error, delivery: "unsent" })
@@ -71,7 +68,7 @@ const isGone = ({ failure, response }: ExchangeRecord): boolean =>
 export const tokenRequest = Effect.fnUntraced(function*(
   client: TokenClient,
   grant: GrantRequest
-): Effect.fn.Return<GrantedToken, RequestFailed> {
+): Effect.fn.Return<GrantedTokens, RequestFailed> {
   const { auth, endpoint, options } = client
   const { clientId, issuer, maxBytes, requestTimeout } = options
   const clock = yield* Clock.Clock
@@ -85,26 +82,23 @@ export const tokenRequest = Effect.fnUntraced(function*(
   const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, record)
   const authenticate = yield* Effect.mapError(auth.prepare({ audience: issuer ?? url }), unsent)
   const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: target.href }
-  return yield* Effect.tryPromise({
+  const request = Effect.tryPromise({
     try: (signal) =>
-      call(grant, server, { client_id: clientId }, authenticate, parametersOf(client), {
+      send(grant, server, { client_id: clientId }, authenticate, parametersOf(client), {
         signal,
         [OAuth.customFetch]: fetch,
         // `checkEndpoint` allows plain http to this machine only.
         [OAuth.allowInsecureRequests]: target.protocol === "http:"
       }),
-    catch: (cause) => toRequestFailed(cause, record, clock.currentTimeMillisUnsafe(), endpointName)
-  }).pipe(
-    Effect.tapError(() =>
-      Effect.sync(() => {
-        if (isGone(record)) endpoint.onGone()
-      })
-    ),
-    Effect.flatMap((token) =>
-      Effect.mapError(
-        readToken(token, record.json ?? {}, endpointName),
-        (error) => new RequestFailed({ error, delivery: "unknown" })
-      )
-    )
-  )
+    catch: libraryCode
+  })
+  const code = yield* Effect.match(request, { onFailure: (code) => code, onSuccess: () => undefined })
+  if (isGone(record)) endpoint.onGone()
+  return yield* Effect.fromResult(readAnswer(record, {
+    code,
+    now: clock.currentTimeMillisUnsafe(),
+    endpoint: endpointName,
+    fatal: client.fatal,
+    tokenTypes: options.tokenTypes
+  }))
 })

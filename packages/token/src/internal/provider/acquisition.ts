@@ -1,6 +1,7 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as Resilience from "@keelson/core/Resilience"
 import * as Instant from "@keelson/core/unstable/Instant"
+import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -8,9 +9,9 @@ import * as Result from "effect/Result"
 import type { AcquiredToken } from "../../AcquiredToken.ts"
 import * as RefreshPolicy from "../../RefreshPolicy.ts"
 import type { AcquisitionCause } from "../../TokenEvent.ts"
-import type { TokenResponse, TokenSource } from "../../TokenSource.ts"
+import type { Deviation, TokenResponse, TokenSource } from "../../TokenSource.ts"
 import { AttemptFailed, type CallFailure, retryAfterOf, toAcquisitionError, toCallFailure } from "./acquisitionError.ts"
-import { type CachedToken, isDiverged, makeCachedToken } from "./cachedToken.ts"
+import { type CachedToken, isDiverged, makeCachedToken, planRemainder } from "./cachedToken.ts"
 import type { EventLog } from "./eventLog.ts"
 import type { TokenState } from "./tokenState.ts"
 
@@ -34,20 +35,48 @@ export interface AcquisitionResult {
 /** Visible ASCII, which a header can carry (RFC 6750, 2.1, extended to what servers issue in practice). */
 const isHeaderSafe = (token: string): boolean => /^[\u0021-\u007e]{1,16384}$/.test(token)
 
+/** Counts the deviations that were accepted, and logs each kind once. */
+const report = ({ deviations: logged, server }: TokenState, deviations: ReadonlyArray<Deviation>) =>
+  Effect.forEach(deviations, ({ member, received }) => {
+    const counted = MetricSeries.increment("tokenResponseDeviations", { server, kind: member })
+    if (logged.has(member)) return counted
+    logged.add(member)
+    const message = "Token response deviates from RFC 6749 and was accepted"
+    return Effect.andThen(counted, Effect.logWarning(message, { server, member, received }))
+  }, { discard: true })
+
+/** How the policy treats a token. A token that the server returns again is used for its remainder. */
+const planOf = (
+  { lastToken, policy }: TokenState,
+  { accessToken, expiresIn }: TokenResponse,
+  issuedAt: Instant.Instant,
+  random: number
+): Result.Result<RefreshPolicy.Plan, KeelsonError.ConfigurationError> => {
+  const isRepeated = lastToken !== undefined && Redacted.value(lastToken.token.value) === Redacted.value(accessToken)
+  const remainder = isRepeated ? planRemainder(lastToken, expiresIn, policy, issuedAt) : undefined
+  return remainder === undefined ? RefreshPolicy.plan(policy, expiresIn, random) : Result.succeed(remainder)
+}
+
 const check = <R>(
   { random, state, validate }: ProviderContext<R>,
   response: TokenResponse,
   issuedAt: Instant.Instant
 ): Effect.Effect<CachedToken, unknown, R> =>
   Effect.gen(function*() {
+    if (response.deviations !== undefined) yield* report(state, response.deviations)
     if (!isHeaderSafe(Redacted.value(response.accessToken))) {
       return yield* new KeelsonError.AuthenticationError({
         code: "TOKEN_RESPONSE_INVALID",
-        message: "The token contains characters that a header cannot carry",
-        details: { reason: "access_token" }
+        message:
+          "The token response is invalid: access_token must be 1 to 16384 visible ASCII characters, but is a text of another form",
+        details: {
+          reason: "access_token",
+          expected: "1 to 16384 visible ASCII characters",
+          received: "a text of another form"
+        }
       })
     }
-    const plan = yield* Effect.fromResult(RefreshPolicy.plan(state.policy, response.expiresIn, random))
+    const plan = yield* Effect.fromResult(planOf(state, response, issuedAt, random))
     if (plan.isLimited) {
       yield* Effect.logWarning("Token lifetime limited to maxLifetime", { server: state.server })
     }

@@ -24,7 +24,16 @@ export class AttemptFailed extends Data.TaggedError("AttemptFailed")<{
 }> {}
 
 /** The details of an error that are kept. All others are dropped. */
-const allowedDetails = ["endpoint", "error", "status", "reason", "path", "expected", "retry_after_ms"] as const
+const allowedDetails = [
+  "endpoint",
+  "error",
+  "status",
+  "reason",
+  "path",
+  "expected",
+  "received",
+  "retry_after_ms"
+] as const
 
 const detailsOf = (error: unknown): Readonly<Record<string, unknown>> => {
   if (!Predicate.hasProperty(error, "details") || !Predicate.isObject(error.details)) return {}

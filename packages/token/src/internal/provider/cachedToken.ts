@@ -2,7 +2,7 @@ import * as Instant from "@keelson/core/unstable/Instant"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { AcquiredToken } from "../../AcquiredToken.ts"
-import type { Plan } from "../../RefreshPolicy.ts"
+import type { Plan, RefreshPolicy } from "../../RefreshPolicy.ts"
 import type { TokenResponse } from "../../TokenSource.ts"
 
 /** A token in the provider's cache, with everything that a lookup needs computed in advance. */
@@ -39,6 +39,29 @@ export const makeCachedToken = (
     usableUntil: since(usableFor),
     offset: Instant.offset(issuedAt)
   }
+}
+
+/** How much later than before a repeated token must end to count as extended, in milliseconds: servers round lifetimes. */
+const roundingError = 2_000
+
+/**
+ * The plan for a token that the server returned before, with its remaining lifetime: it is used until it ends, and the next
+ * refresh, which may bring a newer one, comes after half of the remainder. `undefined` if the server extended the token.
+ */
+export const planRemainder = (
+  { refreshAt, token: { expiresAt } }: CachedToken,
+  stated: Duration.Duration | undefined,
+  { failureDelay, maxLifetime }: RefreshPolicy,
+  at: Instant.Instant
+): Plan | undefined => {
+  const known = Instant.until(expiresAt, at)
+  const returned = stated === undefined ? undefined : Duration.toMillis(Duration.min(stated, maxLifetime))
+  if (returned === undefined || returned > known + roundingError) return undefined
+  const remaining = Duration.millis(Math.max(known, returned))
+  const pause = Duration.max(Duration.times(remaining, 0.5), failureDelay)
+  const due = Duration.max(Duration.millis(Instant.until(refreshAt, at)), pause)
+  // A lookup checks whether a token is usable only once it is due.
+  return { lifetime: remaining, refreshAfter: Duration.min(due, remaining), usableFor: remaining, isLimited: false }
 }
 
 /** In milliseconds. A larger difference means that the machine was suspended or its wall clock was set. */

@@ -56,7 +56,11 @@ export const makeGet = (
   })
 }
 
-/** A token to replace a rejected one. `undefined` if it is current and another was replaced within `refusalCooldown`. */
+/**
+ * A token to replace a rejected one, which stays in use until the new one is there: another server may accept it, and without
+ * an authorization server there is no other one. `undefined` if the rejected token is current and another was replaced within
+ * `refusalCooldown`.
+ */
 export const replace = (
   state: TokenState,
   acquisition: SharedAcquisition,
@@ -69,8 +73,9 @@ export const replace = (
       return usable.success
     }
     if (usable !== undefined) {
-      if (!state.beginReplacement(clock)) return Effect.succeed(undefined)
-      state.invalidate()
+      // A rejection while an acquisition is running joins it.
+      if (!state.beginReplacement(clock) && !state.isAcquiring) return Effect.succeed(undefined)
+      state.expedite(clock)
     }
     state.counts.misses++
     return acquisition.join("refused")

@@ -10,6 +10,7 @@ import type { AcquiredToken } from "../../AcquiredToken.ts"
 import type { RefreshPolicy } from "../../RefreshPolicy.ts"
 import type { State, Status } from "../../TokenProvider.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
+import type { Deviation } from "../../TokenSource.ts"
 import type { CachedToken } from "./cachedToken.ts"
 
 /** The failed acquisitions since the last success. */
@@ -35,11 +36,16 @@ const noFailures = (): Failures => ({
   notBefore: undefined
 })
 
+const isSame = (a: AcquiredToken, b: AcquiredToken): boolean =>
+  a === b || Redacted.value(a.value) === Redacted.value(b.value)
+
 /** The state of one provider. Every method is synchronous, so no other fiber runs within one. */
 export class TokenState {
   readonly server: string
   readonly policy: RefreshPolicy
   cachedToken: CachedToken | undefined
+  /** The last token that was acquired, also after it was dropped. */
+  lastToken: CachedToken | undefined
   /** Incremented by each invalidation. A token that was requested before the last one must not be used. */
   epoch = 0
   isAcquiring = false
@@ -49,6 +55,8 @@ export class TokenState {
   lastAttempts = 0
   /** When a token was last replaced because a server rejected it. */
   replacedAt: Instant.Instant | undefined
+  /** The deviations of token responses that were logged. */
+  readonly deviations = new Set<Deviation["member"]>()
   readonly counts = { hits: 0, misses: 0, acquisitions: 0, failures: 0, escalations: 0 }
 
   constructor(server: string, policy: RefreshPolicy) {
@@ -63,9 +71,7 @@ export class TokenState {
   }
   /** Whether a token is the cached one. Compares values, since a server may return the same token again. */
   isCurrent(token: AcquiredToken): boolean {
-    const { cachedToken } = this
-    return cachedToken !== undefined &&
-      (cachedToken.token === token || Redacted.value(cachedToken.token.value) === Redacted.value(token.value))
+    return this.cachedToken !== undefined && isSame(this.cachedToken.token, token)
   }
   /** Whether a rejected token may be replaced: once per `refusalCooldown`. Starts the cooldown if it returns true. */
   beginReplacement(clock: Clock.Clock): boolean {
@@ -75,6 +81,10 @@ export class TokenState {
     this.replacedAt = Instant.now(clock)
     return true
   }
+  /** Makes the cached token due for a refresh, after a server rejected it. It stays in use until a new one is acquired. */
+  expedite(clock: Clock.Clock): void {
+    if (this.cachedToken !== undefined) this.cachedToken = { ...this.cachedToken, refreshAt: Instant.now(clock) }
+  }
   /** Removes the cached token; the result of a running acquisition is discarded too. */
   invalidate(): void {
     this.cachedToken = undefined
@@ -82,11 +92,13 @@ export class TokenState {
   }
   close(): void {
     this.isClosed = true
+    this.lastToken = undefined
     this.invalidate()
   }
   /** Records a successful acquisition, which resets the failures, and caches its token unless it is discarded. */
   recordSuccess(cachedToken: CachedToken, isDiscarded: boolean): void {
     this.failures = noFailures()
+    this.lastToken = cachedToken
     if (!isDiscarded) this.cachedToken = cachedToken
   }
   /** Records a failed acquisition. Whether it escalates: it is the first to reach the policy's `escalateAfter`. */

@@ -60,7 +60,8 @@ const Token = Schema.Struct({
   issuedAt: Schema.Finite,
   expiresAt: Schema.Finite,
   remainingSeconds: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-  scoped: Schema.Boolean,
+  /** `unknown` if the authorization server stated no scope. */
+  scoped: Schema.Union([Schema.Boolean, Schema.Literal("unknown")]),
   value: Schema.optionalKey(Schema.NonEmptyString)
 }).pipe(
   Schema.encodeKeys({ issuedAt: "issued_at", expiresAt: "expires_at", remainingSeconds: "remaining_seconds" }),
@@ -112,10 +113,11 @@ export const SendRequest = identified(
   Schema.Struct({
     /** One of the sidecar's `operations`. */
     operation: Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/)),
-    method: Schema.Literals(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+    method: Schema.Literals(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]),
     /** Covered by the URL of a registered server. */
     url: Schema.String.check(Schema.isBetweenLength(1, 8192)),
     headers: Schema.optionalKey(Headers),
+    /** Not with GET or HEAD. */
     body: Schema.optionalKey(Schema.String),
     ...grant
   })

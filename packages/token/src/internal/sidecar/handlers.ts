@@ -7,7 +7,7 @@ import type { TokenGuard } from "../../TokenGuard.ts"
 import { TokenGuards } from "../../TokenGuards.ts"
 import { Api, type CallerCheck, type EnsureRequest, type SchemaErrors, type SendRequest } from "./contract.ts"
 import { makeEnsure } from "./ensure.ts"
-import { failed, makeSend, reservedHeader } from "./send.ts"
+import { failed, hasUnsendableBody, makeSend, reservedHeader } from "./send.ts"
 
 /** The options of the handlers. */
 export interface HandlerOptions {
@@ -53,6 +53,9 @@ export const handlers = (
         const { operation, url } = payload
         if (!operations.includes(operation)) {
           return yield* Effect.fail(invalid(`operation must be one of ${operations.join(", ")}`))
+        }
+        if (hasUnsendableBody(payload)) {
+          return yield* Effect.fail(invalid(`A ${payload.method} request must not have a body`))
         }
         const header = reservedHeader(payload)
         if (header !== undefined) return yield* Effect.fail(invalid(`The caller must not set the header ${header}`))

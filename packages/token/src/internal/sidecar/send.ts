@@ -4,6 +4,7 @@ import * as RetryAfter from "@keelson/core/RetryAfter"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -31,6 +32,10 @@ const reservedHeaders: ReadonlySet<string> = new Set([
 export const reservedHeader = ({ headers = {} }: SendRequest): string | undefined =>
   Object.keys(headers).find((name) => reservedHeaders.has(name.toLowerCase()))
 
+/** Whether HTTP clients refuse to send the body, since it has no meaning (RFC 9110, 9.3.1 and 9.3.2). */
+export const hasUnsendableBody = ({ body, method }: SendRequest): boolean =>
+  body !== undefined && (method === "GET" || method === "HEAD")
+
 const requestOf = ({ body, headers = {}, method, url }: SendRequest): HttpClientRequest.HttpClientRequest => {
   const request = HttpClientRequest.make(method)(url, { headers })
   return body === undefined
@@ -44,9 +49,14 @@ const returnedHeaders = ["content-type", "content-language", "etag", "last-modif
 /** Upper bound of a returned response body, in bytes. */
 const maxBodyBytes = 1_048_576
 
+/** Whether a response has no body to read, as a 204 or the response to a HEAD. */
+const isEmpty = (error: unknown): boolean =>
+  HttpClientError.isHttpClientError(error) && error.reason._tag === "EmptyBodyError"
+
 /** The response with its body; `undefined` if the body is too long or breaks off. */
 const readResponse = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<ServerResponse | undefined> =>
   response.stream.pipe(
+    Stream.catchIf(isEmpty, () => Stream.empty),
     Stream.runFoldEffect(
       () => ({ size: 0, chunks: new Array<Uint8Array>() }),
       ({ chunks, size }, chunk) => {
