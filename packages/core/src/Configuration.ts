@@ -95,8 +95,12 @@ export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
  * ```
  */
 export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, path: ReadonlyArray<string> = []) => {
-  const run = decodeResult(schema, path)
-  return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> => Effect.fromResult(run(input))
+  // As an effect, so that a default can come from a reference of the caller, such as `LocalDevelopment`.
+  const run = Schema.decodeUnknownEffect(schema, options)
+  return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> =>
+    isBounded(input)
+      ? Effect.mapError(run(plain(input)), (error) => toConfigurationError(error.issue, path))
+      : Effect.fail(unbounded(path))
 }
 
 /** `decodeResult` for options given in code: throws the `ConfigurationError`. */
@@ -172,7 +176,7 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   input: Text
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const path = input.section === undefined ? [] : input.section.split(".")
-  const decode = Schema.decodeUnknownResult(Schema.toCodecStringTree(schema), options)
+  const decode = Schema.decodeUnknownEffect(Schema.toCodecStringTree(schema), options)
   return Effect.try({
     try: (): unknown => input.format === "json" ? JSON.parse(input.text) : Yaml.parse(input.text),
     catch: (cause) => unreadable(input.format, cause)
@@ -180,7 +184,7 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
     Effect.flatMap((tree) => pick(tree, path)),
     Effect.filterOrFail(isBounded, () => unbounded(path)),
     Effect.flatMap(EnvSubstitution.substituteAll),
-    Effect.flatMap((tree) => Effect.fromResult(decode(stringTree(tree)))),
+    Effect.flatMap((tree) => decode(stringTree(tree))),
     Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
   )
 }
@@ -197,10 +201,10 @@ export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
   path: Path
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const codec = Schema.toCodecStringTree(schema)
-  const decode = Schema.decodeUnknownResult(codec, options)
+  const decode = Schema.decodeUnknownEffect(codec, options)
   return ConfigProvider.ConfigProvider.pipe(
     Effect.flatMap((provider) => readEnvironment(codec.ast, provider, path)),
-    Effect.flatMap((tree) => Effect.fromResult(decode(tree))),
+    Effect.flatMap((tree) => decode(tree)),
     Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
   )
 }

@@ -7,6 +7,7 @@ import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import * as HostName from "@keelson/core/unstable/Host"
+import * as OptionalSection from "@keelson/core/unstable/OptionalSection"
 import type * as Effect from "effect/Effect"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
@@ -40,7 +41,7 @@ export interface Options {
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /**
    * Whether requests may be sent to `localhost`, 127.0.0.0/8 and ::1, also over http. Other hosts may not resolve to
-   * these addresses even then. Default false.
+   * these addresses even then. `LocalDevelopment` changes the default. Default false.
    */
   readonly allowLocalhost?: boolean | undefined
   /**
@@ -58,7 +59,7 @@ export interface Options {
 /** Checked options of any egress. */
 export const EgressOptions = Schema.Struct({
   allowedHosts: Field.defaulted(Schema.Array(Host), []),
-  allowLocalhost: Field.defaulted(Schema.Boolean, false),
+  allowLocalhost: Field.allowLocalhost(),
   allowedNetworks: Field.defaulted(Schema.Array(Network), []),
   maxBytes: Field.defaulted(Field.int(1, 16_777_216), 1_048_576),
   maxRedirects: Field.defaulted(Field.int(0, 10), 3)
@@ -78,7 +79,10 @@ export const decodeText: (
   input: Configuration.Text
 ) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
+/**
+ * Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. If none is
+ * set, all have their defaults.
+ */
 export const config: (
   path: Configuration.Path
-) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.config
+) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = OptionalSection.config(decoders)

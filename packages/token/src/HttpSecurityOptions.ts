@@ -6,6 +6,7 @@
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
+import * as OptionalSection from "@keelson/core/unstable/OptionalSection"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
@@ -93,7 +94,10 @@ export const decodeText: (
   input: Configuration.Text
 ) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.decodeText
 
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
+/**
+ * Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. If none is
+ * set, all have their defaults.
+ */
 export const config: (
   path: Configuration.Path
-) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = decoders.config
+) => Effect.Effect<HttpSecurityOptions, KeelsonError.ConfigurationError> = OptionalSection.config(decoders)

@@ -11,6 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import * as ClientAuth from "./ClientAuth.ts"
+import { localOnly, undecidedUrl } from "./internal/oauth/localUrls.ts"
 import { makeTokenEndpoint } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
 import * as RequestOptions from "./internal/oauth/requestOptions.ts"
@@ -50,8 +51,15 @@ const Parameters = Schema.Record(Schema.String, Schema.String).check(
 const decodeParameters = Configuration.decodeUnsafe(Parameters, ["parameters"])
 
 const makeTokenClient = ({ auth, parameters = {}, ...input }: Options): TokenClient => {
-  const options = RequestOptions.makeRequestOptions(input)
-  return { options, auth, endpoint: makeTokenEndpoint(options), parameters: decodeParameters(parameters) }
+  const local = undecidedUrl(input)
+  const options = RequestOptions.makeRequestOptions(local === undefined ? input : { ...input, allowLocalhost: true })
+  const endpoint = makeTokenEndpoint(options)
+  return {
+    options,
+    auth,
+    endpoint: local === undefined ? endpoint : localOnly(endpoint, local),
+    parameters: decodeParameters(parameters)
+  }
 }
 
 const clientCredentialsOf = (client: TokenClient): TokenSource =>

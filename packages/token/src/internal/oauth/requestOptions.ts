@@ -1,5 +1,6 @@
 import * as Configuration from "@keelson/core/Configuration"
 import * as Field from "@keelson/core/unstable/Field"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -31,7 +32,7 @@ export interface Options {
   readonly requestTimeout?: Field.DurationInput | undefined
   /** Upper bound of a response body after decompression, in bytes. From 1024 to 1048576. Default 65536. */
   readonly maxBytes?: number | undefined
-  /** Whether requests may use http to a server on this machine. Default false. */
+  /** Whether requests may use http to a server on this machine. `LocalDevelopment` changes the default. Default false. */
   readonly allowLocalhost?: boolean | undefined
 }
 
@@ -45,7 +46,7 @@ const Fields = Schema.Struct({
   resource: Schema.optionalKey(Field.text(1, 2048)),
   requestTimeout: Field.defaulted(Field.duration("100 millis", "5 minutes"), Duration.seconds(30)),
   maxBytes: Field.defaulted(Field.int(1_024, 1_048_576), 65_536),
-  allowLocalhost: Field.defaulted(Schema.Boolean, false)
+  allowLocalhost: Field.allowLocalhost()
 })
 type Urls = Pick<typeof Fields.Type, "allowLocalhost" | "issuer" | "tokenEndpoint">
 
@@ -55,11 +56,11 @@ export const hasUrl = Schema.makeFilter((o: Urls) =>
 )
 export const isIssuerUrl = Schema.makeFilter((o: Urls) =>
   o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o) ||
-  { path: ["issuer"], issue: "an https URL without user, query and fragment" }
+  { path: ["issuer"], issue: `an https URL without user, query and fragment; ${SafeUrl.localHint}` }
 )
 export const isEndpointUrl = Schema.makeFilter((o: Urls) =>
   o.tokenEndpoint === undefined || Result.isSuccess(checkEndpoint(o.tokenEndpoint, o)) ||
-  { path: ["tokenEndpoint"], issue: "an https URL without user and fragment" }
+  { path: ["tokenEndpoint"], issue: `an https URL without user and fragment; ${SafeUrl.localHint}` }
 )
 
 /** Checked options of token requests. */
