@@ -5,7 +5,7 @@ import { EgressOptions, KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { httpOrigin } from "@keelson/testing/httpOrigin"
 import { recording } from "@keelson/testing/observe"
-import { oidcProvider } from "@keelson/testing/oidcProvider"
+import { oidcProvider, signingKey } from "@keelson/testing/oidcProvider"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import { ClientAuth, GuardOptions, OAuthClient, TokenGuard } from "../src/index.ts"
 import { clientSecret, oauthServer } from "./oauthServer.ts"
@@ -31,7 +31,7 @@ describe("[K-28 H3] one switch for http to this machine", () => {
   it.live("[K-28 H3] opens key sets, token requests and guarded clients at once, and says so", () =>
     Effect.gen(function*() {
       const { lines, record } = recording()
-      const provider = yield* oidcProvider([])
+      const provider = yield* oidcProvider([yield* signingKey("ES256", "a")])
       const server = yield* oauthServer()
       const api = yield* httpOrigin(200, 200)
       const keys = KeySource.KeySource.use((source) => source.find(provider.issuer, { alg: "ES256", kid: "none" }))
