@@ -2,7 +2,7 @@ import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { audience, issuer as otherIssuer, pairOf } from "@keelson/testing/tokens"
 import { Effect } from "effect"
-import * as Http from "node:http"
+import type * as Http from "node:http"
 import { Claims, HttpSecurityError, type Principal } from "../src/index.ts"
 import { type AnyClaims, type Auth, auth, type LineLogger, problemOf } from "../src/NodeAuth.ts"
 import { applications, makeIssuer, openAuth, request } from "./nodeAuthServers.ts"
@@ -21,7 +21,7 @@ const makeLogger = () => {
 
 describe("[K-46] authentication without Effect", () => {
   for (const [name, application] of Object.entries(applications)) {
-    describe(name, () => {
+    describe(`in ${name}`, () => {
       it.live(`[K-46] [K-28 H4] ${name}: admits callers with a valid token and its scopes`, () =>
         Effect.gen(function*() {
           const issuer = yield* makeIssuer
@@ -275,6 +275,7 @@ describe("[K-46] authentication without Effect", () => {
     }))
 
   it("[K-46] types the claims without a schema as unknown", () => {
+    assert.isFunction(auth)
     expectTypeOf<ReturnType<Auth<AnyClaims>["caller"]>>().toEqualTypeOf<Principal.Principal<AnyClaims>>()
     expectTypeOf<AnyClaims["tenant"]>().toEqualTypeOf<unknown>()
     expectTypeOf<AnyClaims["sub"]>().toEqualTypeOf<string | undefined>()

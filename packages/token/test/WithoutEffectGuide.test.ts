@@ -140,7 +140,7 @@ describe("[K-46] the guide for applications without Effect", () => {
     })
     await app.listen({ host: "127.0.0.1", port: 0 })
     const agent = new Agent({ keepAlive: true })
-    const [{ port = 0 } = {}] = app.addresses()
+    const port = new URL(app.listeningOrigin).port
     const response = new Promise<string | undefined>((resolve, reject) => {
       get({ agent, port, host: "127.0.0.1" }, (message) => {
         message.resume().once("end", () => resolve(message.headers.connection))
