@@ -31,6 +31,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     static: ["keys"]
   },
   token: {
+    adapters: ["http"],
     explain: ["validation"],
     guard: [],
     http: [],

@@ -51,14 +51,20 @@ const conditions = (stem: string): Readonly<Record<string, string>> => ({
   default: `./dist/${stem}.js`
 })
 
+/** Short names of modules, by package. */
+const shortNames: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "@keelson/token": { "./node": "NodeAuth" }
+}
+
 /** One path for each public module, and none into the rest. */
-const wantedExports = {
+const wantedExports = (name: string) => ({
   "./package.json": "./package.json",
   ".": conditions("index"),
   "./*": conditions("*"),
+  ...Object.fromEntries(Object.entries(shortNames[name] ?? {}).map(([path, module]) => [path, conditions(module)])),
   "./internal/*": null,
   "./index": null
-}
+})
 
 /** The package of a module name: `@a/b` of `@a/b/c`. */
 export const packageOf = (specifier: string): string =>
@@ -91,7 +97,8 @@ export const manifestProblems = (manifest: Manifest): ReadonlyArray<string> => {
     "repository with url and directory": (repository?.url ?? "").startsWith("git+https:") &&
       repository?.directory === folder,
     "public access with provenance": publishConfig?.access === "public" && publishConfig.provenance === true,
-    "exports with types, and internal modules closed": JSON.stringify(exports) === JSON.stringify(wantedExports)
+    "exports with types, and internal modules closed": JSON.stringify(exports) ===
+      JSON.stringify(wantedExports(manifest.name))
   }
   return Object.entries(claims).filter(([, holds]) => !holds).map(([claim]) => `package.json lacks: ${claim}`)
 }

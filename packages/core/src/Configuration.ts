@@ -10,7 +10,7 @@ import * as Yaml from "effect/encoding/Yaml"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as EnvSubstitution from "./EnvSubstitution.ts"
-import { decodeResult, isBounded, parseOptions, unbounded } from "./internal/configuration/decodeResult.ts"
+import { isBounded, parseOptions, plain, unbounded } from "./internal/configuration/decodeResult.ts"
 import { readEnvironment } from "./internal/configuration/environment.ts"
 import { toConfigurationError } from "./internal/configuration/issue.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
@@ -39,8 +39,12 @@ export type { DurationInput }
  * ```
  */
 export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, path: ReadonlyArray<string> = []) => {
-  const run = decodeResult(schema, path)
-  return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> => Effect.fromResult(run(input))
+  // As an effect, so that a default can come from a reference of the caller, such as `LocalDevelopment`.
+  const run = Schema.decodeUnknownEffect(schema, parseOptions)
+  return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> =>
+    isBounded(input)
+      ? Effect.mapError(run(plain(input)), (error) => toConfigurationError(error.issue, path))
+      : Effect.fail(unbounded(path))
 }
 
 const missingSection = (key: string) =>
@@ -107,7 +111,7 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   input: Text
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const path = input.section === undefined ? [] : input.section.split(".")
-  const decode = Schema.decodeUnknownResult(Schema.toCodecStringTree(schema), parseOptions)
+  const decode = Schema.decodeUnknownEffect(Schema.toCodecStringTree(schema), parseOptions)
   return Effect.try({
     try: (): unknown => input.format === "json" ? JSON.parse(input.text) : Yaml.parse(input.text),
     catch: (cause) => unreadable(input.format, cause)
@@ -115,7 +119,7 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
     Effect.flatMap((tree) => pick(tree, path)),
     Effect.filterOrFail(isBounded, () => unbounded(path)),
     Effect.flatMap(EnvSubstitution.substituteAll),
-    Effect.flatMap((tree) => Effect.fromResult(decode(stringTree(tree)))),
+    Effect.flatMap((tree) => decode(stringTree(tree))),
     Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
   )
 }
@@ -132,10 +136,10 @@ export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
   path: Path
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const codec = Schema.toCodecStringTree(schema)
-  const decode = Schema.decodeUnknownResult(codec, parseOptions)
+  const decode = Schema.decodeUnknownEffect(codec, parseOptions)
   return ConfigProvider.ConfigProvider.pipe(
     Effect.flatMap((provider) => readEnvironment(codec.ast, provider, path)),
-    Effect.flatMap((tree) => Effect.fromResult(decode(tree))),
+    Effect.flatMap((tree) => decode(tree)),
     Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
   )
 }

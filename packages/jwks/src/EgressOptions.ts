@@ -38,7 +38,7 @@ export interface Options {
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /**
    * Whether requests may be sent to `localhost`, 127.0.0.0/8 and ::1, also over http. Other hosts may not resolve to
-   * these addresses even then. Default false.
+   * these addresses even then. `LocalDevelopment` changes the default. Default false.
    */
   readonly allowLocalhost?: boolean | undefined
   /**
@@ -56,7 +56,7 @@ export interface Options {
 /** Checked options of any egress. */
 export const EgressOptions = Schema.Struct({
   allowedHosts: Field.defaulted(Schema.Array(Host), []),
-  allowLocalhost: Field.defaulted(Schema.Boolean, false),
+  allowLocalhost: Field.allowLocalhost(),
   allowedNetworks: Field.defaulted(Schema.Array(Network), []),
   maxBytes: Field.defaulted(Field.int(1, 16_777_216), 1_048_576),
   maxRedirects: Field.defaulted(Field.int(0, 10), 3)

@@ -8,6 +8,7 @@ import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
+import * as OptionalSection from "@keelson/core/unstable/OptionalSection"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -120,6 +121,9 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
 export const layer = (options: Options = {}): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.flatMap(decoders.decode(options), make))
 
-/** Provides an egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layer`. */
+/**
+ * Provides an egress with options from the environment, below a path; see `Configuration.fromEnvironment` and `layer`. If none
+ * is set, all have their defaults.
+ */
 export const layerConfig = (path: Configuration.Path): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
-  Layer.effect(Egress, Effect.flatMap(decoders.config(path), make))
+  Layer.effect(Egress, Effect.flatMap(OptionalSection.config(decoders)(path), make))

@@ -11,7 +11,10 @@ import * as RefreshPolicy from "./RefreshPolicy.ts"
 
 /** Options that all guards share, whatever they call. Every one may be left out. */
 export interface RequestOptions {
-  /** Whether origins may use http on this machine: `localhost` and loopback addresses. Default false. */
+  /**
+   * Whether origins may use http on this machine: `localhost` and loopback addresses. `LocalDevelopment` changes the
+   * default. Default false.
+   */
   readonly allowLocalhost?: boolean | undefined
   /**
    * How many redirects are followed; with 0 the caller gets the redirect response. To another origin a request is sent
@@ -49,7 +52,7 @@ export const GuardOptions = Schema.Struct({
     Schema.isMinLength(1, { expected: expectedOrigins }),
     Schema.isMaxLength(100, { expected: expectedOrigins })
   ),
-  allowLocalhost: Field.defaulted(Schema.Boolean, false),
+  allowLocalhost: Field.allowLocalhost(),
   maxRedirects: Field.defaulted(Field.int(0, 10), 3),
   policy: Schema.optionalKey(RefreshPolicy.RefreshPolicy),
   acquisition: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy),

@@ -12,6 +12,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import * as ClientAuth from "./ClientAuth.ts"
+import { localOnly, undecidedUrl } from "./internal/oauth/localUrls.ts"
 import { makeTokenEndpoint } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
 import { fatalErrors as knownFatalErrors } from "./internal/oauth/requestFailed.ts"
@@ -60,9 +61,16 @@ const decodeFatalErrors = Decoders.decodeUnsafe(FatalErrors, ["fatalErrors"])
 const knownFatal: ReadonlySet<string> = new Set(knownFatalErrors)
 
 const makeTokenClient = ({ auth, parameters = {}, ...input }: Options): TokenClient => {
-  const options = RequestOptions.makeRequestOptions(input)
+  const local = undecidedUrl(input)
+  const options = RequestOptions.makeRequestOptions(local === undefined ? input : { ...input, allowLocalhost: true })
   const endpoint = makeTokenEndpoint(options)
-  return { options, auth, endpoint, parameters: decodeParameters(parameters), fatal: knownFatal }
+  return {
+    options,
+    auth,
+    endpoint: local === undefined ? endpoint : localOnly(endpoint, local),
+    parameters: decodeParameters(parameters),
+    fatal: knownFatal
+  }
 }
 
 const clientCredentialsOf = (client: TokenClient): TokenSource =>

@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { LocalDevelopment } from "../internal/configuration/localDevelopment.ts"
 
 /** A duration in options: a `Duration`, or text of a number and its unit, as in `"250 millis"`. */
 export type DurationInput = Duration.Duration | Extract<Duration.Input, string>
@@ -22,6 +23,9 @@ export const written = (duration: Duration.Duration): string => {
 /** An option with a default. */
 export const defaulted = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
   schema.pipe(Schema.withDecodingDefaultTypeKey(Effect.succeed(value)))
+
+/** Whether http to this machine is allowed. The default is that of `LocalDevelopment`; false where no effect decodes. */
+export const allowLocalhost = () => Schema.Boolean.pipe(Schema.withDecodingDefaultTypeKey(LocalDevelopment))
 
 /** A whole number in a range, both ends included. */
 export const int = (minimum: number, maximum: number) => {

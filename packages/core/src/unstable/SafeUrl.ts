@@ -24,6 +24,9 @@ export type UrlRefusal = "url" | "scheme" | "credentials" | "host"
  */
 export type RedirectRefusal = "redirect" | "scheme" | "address"
 
+/** What an error about http says: how to allow it for a server on this machine. */
+export const localHint = "http is for this machine only, with LocalDevelopment.layer or allowLocalhost"
+
 /** The options of `check`. */
 export interface Options {
   /** Whether http is allowed for this machine: `localhost`, 127.0.0.0/8 and ::1. Default false. */

@@ -33,7 +33,7 @@ export const unbounded = (path: ReadonlyArray<string>) =>
   })
 
 /** Plain data as option schemas decode it: each `Duration` as text, and the value of each `Redacted`. */
-const plain = (input: unknown): unknown => {
+export const plain = (input: unknown): unknown => {
   if (Redacted.isRedacted(input)) return plain(Redacted.value(input))
   if (Duration.isDuration(input)) return String(input)
   if (Array.isArray(input)) return input.map(plain)

@@ -1,10 +1,11 @@
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Result from "effect/Result"
 import * as UrlScope from "./urlScope.ts"
 
 /** What a scope must be, by why it was refused. */
 const expected: Record<UrlScope.UrlReason, string> = {
   url: "a URL with scheme and host",
-  scheme: "an https URL; http is for this machine only, with allowLocalhost",
+  scheme: `an https URL; ${SafeUrl.localHint}`,
   credentials: "a URL without user name and password",
   host: "a URL whose host has no empty label",
   query: "a URL without query and fragment",

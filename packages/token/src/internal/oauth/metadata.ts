@@ -11,8 +11,11 @@ import type { RequestOptions } from "./requestOptions.ts"
 
 /** The token endpoint of one client. */
 export interface TokenEndpoint {
-  /** Fails with `NetworkError`: `DISCOVERY_INVALID`, `EGRESS_REFUSED`, or the codes of a failed request. */
-  readonly url: Effect.Effect<string, KeelsonError.NetworkError>
+  /**
+   * Fails with `NetworkError`: `DISCOVERY_INVALID`, `EGRESS_REFUSED`, or the codes of a failed request; with
+   * `ConfigurationError` for http to this machine without `LocalDevelopment`.
+   */
+  readonly url: Effect.Effect<string, KeelsonError.NetworkError | KeelsonError.ConfigurationError>
   /** Expires the metadata, after no server was found at the endpoint that they name. */
   readonly onGone: () => void
 }

@@ -1,5 +1,6 @@
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
+import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -36,7 +37,7 @@ export interface Options {
    * each from 1 to 100 characters. Default none.
    */
   readonly tokenTypes?: ReadonlyArray<string> | undefined
-  /** Whether requests may use http to a server on this machine. Default false. */
+  /** Whether requests may use http to a server on this machine. `LocalDevelopment` changes the default. Default false. */
   readonly allowLocalhost?: boolean | undefined
 }
 
@@ -54,7 +55,7 @@ const Fields = Schema.Struct({
     Schema.Array(Field.text(1, 100)).check(Schema.isMaxLength(20, { expected: "a list of at most 20 texts" })),
     []
   ),
-  allowLocalhost: Field.defaulted(Schema.Boolean, false)
+  allowLocalhost: Field.allowLocalhost()
 })
 type Urls = Pick<typeof Fields.Type, "allowLocalhost" | "issuer" | "tokenEndpoint">
 
@@ -64,11 +65,11 @@ export const hasUrl = Schema.makeFilter((o: Urls) =>
 )
 export const isIssuerUrl = Schema.makeFilter((o: Urls) =>
   o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o) ||
-  { path: ["issuer"], issue: "an https URL without user, query and fragment" }
+  { path: ["issuer"], issue: `an https URL without user, query and fragment; ${SafeUrl.localHint}` }
 )
 export const isEndpointUrl = Schema.makeFilter((o: Urls) =>
   o.tokenEndpoint === undefined || Result.isSuccess(checkEndpoint(o.tokenEndpoint, o)) ||
-  { path: ["tokenEndpoint"], issue: "an https URL without user and fragment" }
+  { path: ["tokenEndpoint"], issue: `an https URL without user and fragment; ${SafeUrl.localHint}` }
 )
 
 /** Checked options of token requests. */
