@@ -33,7 +33,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   token: {
     explain: ["validation"],
     guard: [],
-    http: [],
+    http: ["validation"],
     oauth: [],
     provider: [],
     revocation: ["validation"],

@@ -11,7 +11,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Claims from "./Claims.ts"
 import type { Forbidden } from "./HttpSecurityError.ts"
 import { defaultProtectionSpace, type ProtectionSpace } from "./internal/http/challenge.ts"
-import { denied, scopesMissing } from "./internal/http/rejections.ts"
+import { type Rejector, rejectorOf } from "./internal/http/rejector.ts"
 import { checkScopes, type Scopes } from "./internal/http/scopes.ts"
 import type { Validated } from "./TokenValidator.ts"
 
@@ -27,9 +27,13 @@ export interface PrincipalState<C> extends Validated<C> {
 /** The authenticated caller. It has getters only, and no fields that loggers and inspectors could show. */
 export class Principal<C> {
   readonly #state: PrincipalState<C>
+  #rejector: Rejector | undefined
 
   constructor(state: PrincipalState<C>) {
     this.#state = state
+  }
+  get #rejects(): Rejector {
+    return this.#rejector ??= rejectorOf(this.#state.space)
   }
   /** The token's claims, decoded by the claims schema. */
   get claims(): C {
@@ -69,7 +73,7 @@ export class Principal<C> {
   }
   /** Rejects the caller with `Forbidden`: a 403. */
   get deny(): Effect.Effect<never, Forbidden> {
-    return Effect.suspend(() => Effect.fail(denied(this.#state.space)))
+    return Effect.suspend(() => this.#rejects.denied)
   }
   /**
    * Rejects the caller with `Forbidden`, a 403 that names the missing scopes. Throws `ConfigurationError` (`INVALID_CONFIG`)
@@ -77,7 +81,7 @@ export class Principal<C> {
    */
   denyScopes(...scopes: Scopes): Effect.Effect<never, Forbidden> {
     const checked = checkScopes(scopes)
-    return Effect.suspend(() => Effect.fail(scopesMissing(this.#state.space, checked)))
+    return Effect.suspend(() => this.#rejects.scopesMissing(checked))
   }
   /** Without claims, which are personal data and do not belong in logs. */
   toJSON(): unknown {

@@ -6,20 +6,33 @@
 import * as Predicate from "effect/Predicate"
 import type { RequestHead } from "./requestHead.ts"
 
+/** How a request sends its token in a way that is not allowed. */
+export interface RequestProblem {
+  /** The name in metrics and logs. */
+  readonly name: "TokenMalformed" | "TokenRepeated" | "TokenMisplaced"
+  /** Shown to the caller, in characters that RFC 6750, 3 allows. */
+  readonly description: string
+}
+
 /** The token of a request, or why there is none to validate. */
 export type RequestToken =
   | { readonly _tag: "None" }
   | { readonly _tag: "Token"; readonly source: "header" | "query" | "cookie"; readonly text: string }
-  /** `problem` is shown to the caller, in characters that RFC 6750, 3 allows. */
-  | { readonly _tag: "Invalid"; readonly problem: string }
+  | { readonly _tag: "Invalid"; readonly problem: RequestProblem }
   | { readonly _tag: "OtherOrigin" }
 
 const none: RequestToken = { _tag: "None" }
-export const malformed: RequestToken = { _tag: "Invalid", problem: "The access token is malformed" }
-export const several: RequestToken = { _tag: "Invalid", problem: "The request has more than one access token" }
+export const malformed: RequestToken = {
+  _tag: "Invalid",
+  problem: { name: "TokenMalformed", description: "The access token is malformed" }
+}
+export const several: RequestToken = {
+  _tag: "Invalid",
+  problem: { name: "TokenRepeated", description: "The request has more than one access token" }
+}
 export const notGet: RequestToken = {
   _tag: "Invalid",
-  problem: "An access token in the query is only allowed with GET"
+  problem: { name: "TokenMisplaced", description: "An access token in the query is only allowed with GET" }
 }
 const otherOrigin: RequestToken = { _tag: "OtherOrigin" }
 

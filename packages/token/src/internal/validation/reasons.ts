@@ -1,5 +1,7 @@
+import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as TokenError from "../../TokenError.ts"
 
 type Reason = TokenError.Reason
@@ -54,12 +56,12 @@ const failures = new WeakMap<Reason, Effect.Effect<never, TokenError.TokenError>
 
 /**
  * Fails for a reason. Each reason object has one error, and most reasons are made once: a flood of hostile tokens creates no
- * errors with stacks, which cost as much as a signature check.
+ * errors.
  */
 export const failWith = (reason: Reason): Effect.Effect<never, TokenError.TokenError> => {
   const existing = failures.get(reason)
   if (existing !== undefined) return existing
-  const failure = Effect.fail(new TokenError.TokenError(reason))
+  const failure = Exit.fail(SharedError.make(() => new TokenError.TokenError(reason)))
   failures.set(reason, failure)
   return failure
 }
