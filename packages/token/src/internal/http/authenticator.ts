@@ -32,7 +32,7 @@ export const makeAuthenticator = Effect.fnUntraced(function*<V, P, C>(
   const options = yield* HttpSecurityOptions.decode(input)
   yield* checkRedaction(options.queryParameter)
   const validator = yield* tag
-  const rejector = new Rejector(options, observerOf(validator, tag.key))
+  const rejector = new Rejector(options, observerOf(validator))
   const authenticate: Authenticator<C>["authenticate"] = (token) => {
     switch (token._tag) {
       case "None":

@@ -2,10 +2,10 @@ import { Validator } from "../validation/validator.ts"
 import type { RejectionObserver } from "./rejector.ts"
 
 /** Observes rejections in the metrics of a validator. `undefined` for a validator that Keelson did not make, such as a mock. */
-export const observerOf = (validator: object, id: string): RejectionObserver | undefined =>
+export const observerOf = (validator: object): RejectionObserver | undefined =>
   validator instanceof Validator
     ? {
       count: (name) => validator.countRequest(name),
-      explain: (reason, token) => ({})
+      explain: () => ({})
     }
     : undefined

@@ -1,4 +1,5 @@
 import * as SharedError from "@keelson/core/unstable/SharedError"
+import type { JwksUnavailable } from "@keelson/jwks/JwksError"
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -47,6 +48,17 @@ export const issuerUntrusted: Reason = { _tag: "IssuerUntrusted" }
 export const issuerUnserved: Reason = { _tag: "IssuerUntrusted" }
 export const signatureInvalid: Reason = { _tag: "SignatureInvalid" }
 export const audienceMismatch: Reason = { _tag: "AudienceMismatch" }
+const unavailable = new WeakMap<JwksUnavailable, Reason>()
+
+/** One reason for each error of a key source, which has one for each second of an outage. */
+export const keysUnavailable = (error: JwksUnavailable): Reason => {
+  const existing = unavailable.get(error)
+  if (existing !== undefined) return existing
+  const reason: Reason = { _tag: "KeysUnavailable", retryAfter: error.retryAfter }
+  unavailable.set(error, reason)
+  return reason
+}
+
 /** The keys changed during every attempt to verify the token. */
 export const keysChanged: Reason = { _tag: "KeysUnavailable", retryAfter: Duration.zero }
 export const revoked: Reason = { _tag: "TokenRevoked" }
