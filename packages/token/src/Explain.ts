@@ -39,7 +39,7 @@ export const checkNames = [
   "key",
   /** One of them verifies the signature. */
   "signature",
-  /** `aud` contains one of the policy's audiences. */
+  /** The audience claim contains one of the policy's audiences. */
   "audience",
   /** `exp` is in the future; omitted with `skipExpiry`. */
   "expiry",
@@ -51,7 +51,7 @@ export const checkNames = [
   "age",
   /** The claims that profile and policy require are present. */
   "requiredClaims",
-  /** `azp` of an ID token is this client. */
+  /** `azp` is one of the policy's; only with `authorizedParties`. */
   "authorizedParty",
   /** The claims match the validator's schema. */
   "schema",

@@ -108,7 +108,8 @@ export const layer = <I, P, V, C>(
       // Ignores the credential that Effect decoded: it does not distinguish missing, malformed and repeated ones. Answers a
       // refused caller itself: encoding the error by its schema costs more than all of the handling of a good request.
       bearer: (handler, { endpoint }) =>
-        Effect.catchIf(protect(handler, scopesOf(endpoint)), isRefusal, (error) => HttpServerRespondable.toResponse(error))
+        Effect.catchIf(protect(handler, scopesOf(endpoint)), isRefusal, (error) =>
+          HttpServerRespondable.toResponse(error))
     }))
   )
 

@@ -13,6 +13,7 @@ import type { Forbidden } from "./HttpSecurityError.ts"
 import { defaultProtectionSpace, type ProtectionSpace } from "./internal/http/challenge.ts"
 import { type Rejector, rejectorOf } from "./internal/http/rejector.ts"
 import { checkScopes, type Scopes } from "./internal/http/scopes.ts"
+import { stringsOf } from "./internal/validation/claims.ts"
 import type { Validated } from "./TokenValidator.ts"
 
 export type { ProtectionSpace } from "./internal/http/challenge.ts"
@@ -97,7 +98,7 @@ export type Roles = readonly [string, ...ReadonlyArray<string>]
 
 /** Options of `Service`. */
 export interface ServiceOptions<C> {
-  /** Returns the roles in the claims. Default: `roles` (RFC 9068, 2.2.3.1), if it is an array of strings. */
+  /** Returns the roles in the claims. Default: `roles` (RFC 9068, 2.2.3.1), as text or an array of strings. */
   readonly roles?: ((claims: C) => ReadonlyArray<string>) | undefined
 }
 
@@ -120,10 +121,8 @@ export interface ServiceClass<Self, Id extends string, C> extends Context.Servic
   readonly require: (predicate: (principal: Principal<C>) => boolean) => Effect.Effect<Principal<C>, Forbidden, Self>
 }
 
-const isStringArray = (u: unknown): u is ReadonlyArray<string> => Array.isArray(u) && u.every(Predicate.isString)
-
 const rolesClaim = (claims: unknown): ReadonlyArray<string> =>
-  Predicate.hasProperty(claims, "roles") && isStringArray(claims.roles) ? claims.roles : []
+  Predicate.hasProperty(claims, "roles") ? stringsOf(claims.roles) ?? [] : []
 
 type Check<C> = (principal: Principal<C>) => boolean
 type Reject<C> = (principal: Principal<C>) => Effect.Effect<never, Forbidden>

@@ -116,7 +116,7 @@ export const make = Effect.fnUntraced(function*<S extends ClaimsSchema>(
 > {
   const validator = new Validator<S["Type"]>({
     id,
-    rules: compileRules(yield* ValidationPolicy.decode(policy)),
+    rules: compileRules(yield* ValidationPolicy.decode(policy), revocation !== undefined),
     keys: yield* KeySource.KeySource,
     verifySignature: yield* SignatureVerifier,
     decodeClaims: makeClaimsDecoder(claims),

@@ -177,7 +177,14 @@ const loopOf = (name: string, send: Send, { isAccepted, tokens }: Stage): Loop =
 const contextOf = (signer: Signer, url: string) => {
   const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: [signer.alg] })
   const keys = Layer.provide(
-    KeySource.layerJwks({ issuer, url, prefetch: false, negativeCacheTtl: "1 hour", maxFailureDelay: "1 hour", failureDelay: "1 hour" }),
+    KeySource.layerJwks({
+      issuer,
+      url,
+      prefetch: false,
+      negativeCacheTtl: "1 hour",
+      maxFailureDelay: "1 hour",
+      failureDelay: "1 hour"
+    }),
     egress
   )
   return Layer.build(Layer.merge(Layer.provide(Tokens.layer(policy), keys), HttpServer.layerServices))

@@ -67,10 +67,10 @@ const examineForm = (
     "registeredClaims",
     ["payload"],
     members,
-    (members) => decodeRegistered(members, rules.policy)
+    (members) => decodeRegistered(members, rules)
   )
   const issuer = findings.decode("issuer", ["registeredClaims"], registered, ({ iss }) => {
-    const trusted = rules.issuers.get(iss)
+    const trusted = rules.trustedIssuer(iss)
     return trusted === undefined ? Result.fail(issuerUntrusted) : Result.succeed(trusted)
   })
   const claims = members === undefined || registered === undefined ? undefined : { members, registered }
@@ -121,7 +121,7 @@ const examineClaims = (
   now: number
 ): void => {
   const registered = claims?.registered
-  findings.check("audience", claimNeeds, registered, (claims) => checkAudience(claims, rules))
+  findings.check("audience", claimNeeds, claims, (claims) => checkAudience(claims, rules))
   if (skipExpiry !== true) {
     findings.check("expiry", claimNeeds, registered, (claims) => checkExpiry(claims, rules, now))
   }
@@ -136,7 +136,7 @@ const examineClaims = (
     claims,
     ({ members }) => checkRequiredClaims(members, rules.requiredClaims)
   )
-  if (rules.policy.profile === "idToken") {
+  if (rules.authorizedParties !== undefined) {
     findings.check("authorizedParty", claimNeeds, claims, (claims) => checkAuthorizedParty(claims, rules))
   }
   findings.decode("schema", claimNeeds, claims, ({ members }) => decodeClaims(members))

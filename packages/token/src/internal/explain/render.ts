@@ -22,7 +22,7 @@ const passed: Record<CheckName, string> = {
   issuedAt: "is in the past, or absent",
   age: "is within maxAge",
   requiredClaims: "are present",
-  authorizedParty: "is this client, or not required",
+  authorizedParty: "is allowed by the policy",
   schema: "the claims match the schema",
   trust: "the key is still trusted",
   callAudience: "is the one requested by the call",

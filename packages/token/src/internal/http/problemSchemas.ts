@@ -37,7 +37,9 @@ interface Encoded {
 const encoded = new WeakMap<HttpSecurityError, Encoded>()
 
 /** The body and headers of an error's response. */
-const encodeError = <E extends HttpSecurityError>(error: E): { readonly body: Problem.Body; readonly headers: E["headers"] } => {
+const encodeError = <E extends HttpSecurityError>(
+  error: E
+): { readonly body: Problem.Body; readonly headers: E["headers"] } => {
   const existing = encoded.get(error)
   if (existing !== undefined) return existing
   const pair = { body: Problem.toProblemDetails(error), headers: error.headers }

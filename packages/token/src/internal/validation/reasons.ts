@@ -36,6 +36,19 @@ export const malformed = (part: TokenError.Part, problem: TokenError.Problem): R
 export const missingMember: (claim: string) => Reason = memoized((claim) => ({ _tag: "ClaimMissing", claim }))
 export const invalidMember: (path: string) => Reason = memoized((path) => ({ _tag: "ClaimInvalid", path }))
 
+/** By the claim and the bound, of which there is one of each in a policy. */
+const audienceBounds = new Map<string, Reason>()
+
+/** The reason for more audiences than the policy allows. */
+export const tooManyAudiences = (path: string, maximum: number): Reason => {
+  const key = `${path} ${maximum}`
+  const existing = audienceBounds.get(key)
+  if (existing !== undefined) return existing
+  const reason: Reason = { _tag: "ClaimInvalid", path, expected: `at most ${maximum} audiences (maxAudiences)` }
+  audienceBounds.set(key, reason)
+  return reason
+}
+
 export const keyNotFound = memoized<"unknown" | "mismatched" | "ambiguous">((reason) => ({
   _tag: "KeyNotFound",
   reason

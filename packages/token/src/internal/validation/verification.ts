@@ -142,11 +142,15 @@ export class Verifier<C> {
         onSuccess: (candidates) => this.#parseThen(token, clock, () => Effect.succeed(candidates))
       })
     }
-    return this.#parseThen(token, clock, (parsed) =>
-      Effect.tapError(findKeys(this.#config, parsed), () =>
-        Effect.sync(() => {
-          if (hash !== undefined) this.#cache?.setKeyNames(hash, parsed)
-        })))
+    return this.#parseThen(
+      token,
+      clock,
+      (parsed) =>
+        Effect.tapError(findKeys(this.#config, parsed), () =>
+          Effect.sync(() => {
+            if (hash !== undefined) this.#cache?.setKeyNames(hash, parsed)
+          }))
+    )
   }
   #parseThen(
     token: UncachedToken,
