@@ -18,7 +18,7 @@ interface Entry {
   readonly module: string
   /** The module's exported schema, unless the options can only be set in code. */
   readonly schema?: string
-  /** The module's exported interface, if `Configuration.decoders` does not pair one with the schema. */
+  /** The module's exported interface, if `Decoders.decoders` does not pair one with the schema. */
   readonly interface?: string
   /** The title of a section whose options also apply here and are not repeated. */
   readonly beside?: string

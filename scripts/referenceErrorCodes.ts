@@ -45,4 +45,9 @@ const legend = [
 const head = ["Id", "Name", "Category", "Severity", "HTTP", "Retryable", "Breaker"]
 
 export const errorCodesPage = (): string =>
-  page("Error codes", [intro, legend, table(head, ErrorCode.names.map(row)), ...ErrorCode.names.map(section)])
+  page("Error codes", [
+    intro,
+    legend,
+    table(head, ErrorCode.ErrorCode.literals.map(row)),
+    ...ErrorCode.ErrorCode.literals.map(section)
+  ])

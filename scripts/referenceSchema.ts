@@ -1,7 +1,7 @@
 /** Reads type, range and default of an option from its schema's syntax tree, where Effect keeps annotations and checks. */
-import { Configuration } from "@keelson/core"
 import { Duration, Result, Schema, SchemaAST } from "effect"
 import { join } from "node:path"
+import { decodeResult } from "../packages/core/src/internal/configuration/decodeResult.ts"
 import { written } from "../packages/core/src/unstable/Field.ts"
 import { root } from "./api/program.ts"
 
@@ -93,7 +93,7 @@ const rangeOf = (value: string): string => {
 
 /** Whether an option is required, and its default if it has one. */
 const presetOf = (name: string, field: Decodable): { readonly isRequired: boolean; readonly preset: unknown } => {
-  const decoded = Configuration.decodeResult(Schema.Struct({ [name]: field }))({})
+  const decoded = decodeResult(Schema.Struct({ [name]: field }))({})
   return Result.isFailure(decoded)
     ? { isRequired: true, preset: undefined }
     : { isRequired: false, preset: decoded.success[name] }

@@ -11,11 +11,11 @@ const maxLines = 300
 const isEffectBreaker = (path: string): boolean =>
   /^packages\/core\/src\/internal\/(?:\w+\/)*effectBreaker\.ts$/.test(path)
 
-/** Replaces comments with spaces, so that rules ignore them. Keeps strings and line numbers. */
+/** Replaces comments with spaces, so that rules ignore them. Keeps strings, regular expressions and line numbers. */
 export const withoutComments = (source: string): string =>
   source.replaceAll(
-    /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
-    (token) => token.startsWith("/") ? token.replaceAll(/[^\n]/g, " ") : token
+    /(?<=[(=,:]\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
+    (token) => /^\/[/*]/.test(token) ? token.replaceAll(/[^\n]/g, " ") : token
   )
 
 export interface Import {

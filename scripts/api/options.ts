@@ -169,7 +169,7 @@ export interface Pair {
   readonly type: ts.Type
 }
 
-/** The calls `Configuration.decoders<Options, typeof Schema>(Schema)` of our sources. */
+/** The calls `Decoders.decoders<Options, typeof Schema>(Schema)` of our sources. */
 export const pairsIn = ({ checker, program }: Workspace): ReadonlyArray<Pair> => {
   const found: Array<Pair> = []
   const visit = (module: string) => (node: ts.Node): void => {

@@ -20,6 +20,7 @@ describe("rules", () => {
     assert.deepStrictEqual(problemsIn(file, "// new Date()\n/* import x from \"node:fs\"\n new Date() */\n"), [])
     assert.strictEqual(problemsIn(file, `const url = "https://a.example"; const now = new Date()`).length, 1)
     assert.strictEqual(withoutComments("a /* b\nc */ d"), "a     \n     d")
+    assert.strictEqual(withoutComments("x(/[`/*]/) // `"), "x(/[`/*]/)     ")
   })
 
   it.each([

@@ -8,12 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Configuration from "./Configuration.ts"
-import { type Band, draw, jitterBand } from "./internal/retry/jitterBand.ts"
+import { delayBand } from "./internal/retry/delayBand.ts"
+import { draw } from "./internal/retry/jitterBand.ts"
 import { isCapAboveBase } from "./internal/retry/policyChecks.ts"
+import * as Decoders from "./unstable/Decoders.ts"
 import * as Field from "./unstable/Field.ts"
-
-const longest = Duration.hours(24)
 
 /** The options of a backoff. Every one may be left out. */
 export interface Options {
@@ -45,6 +44,8 @@ export interface Options {
   readonly jitterRatio?: number | undefined
 }
 
+const longest = Duration.hours(24)
+
 /** Checked options of a backoff. */
 export const Backoff = Schema.Struct({
   strategy: Field.defaulted(Schema.Literals(["fixed", "linear", "exponential"]), "exponential"),
@@ -57,7 +58,7 @@ export const Backoff = Schema.Struct({
 }).check(isCapAboveBase)
 export type Backoff = typeof Backoff.Type
 
-const decoders = Configuration.decoders<Options, typeof Backoff>(Backoff)
+const decoders = Decoders.decoders<Options, typeof Backoff>(Backoff)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -74,47 +75,17 @@ const decoders = Configuration.decoders<Options, typeof Backoff>(Backoff)
  */
 export const make: (options?: Options) => Backoff = decoders.make
 
-const nominal = (backoff: Backoff, attempt: number): number => {
-  const initial = Duration.toMillis(backoff.initialDelay)
-  switch (backoff.strategy) {
-    case "fixed":
-      return initial
-    case "linear":
-      return initial + attempt * Duration.toMillis(backoff.increment)
-    case "exponential":
-      return initial === 0 ? 0 : initial * Math.pow(backoff.multiplier, attempt)
-  }
-}
-
 /**
- * The minimum and maximum delay after an attempt, in milliseconds. Attempts count from 0; a negative one is read as 0.
+ * The delay after an attempt, drawn by `random`, which is uniform on [0, 1). Attempts count from 0; a negative one is read as 0.
  *
  * `previous` is the delay before it, on which `decorrelated` is based. Default: the delay without jitter.
- */
-export const band = (backoff: Backoff, attempt: number, previous?: Duration.Duration): Band => {
-  const n = Math.max(0, Math.floor(attempt))
-  const cap = Duration.toMillis(backoff.maxDelay ?? longest)
-  const base = Duration.toMillis(backoff.initialDelay)
-  return jitterBand(backoff.jitter, {
-    delay: nominal(backoff, n),
-    base,
-    cap,
-    previous: previous === undefined
-      ? Math.min(cap, nominal(backoff, Math.max(0, n - 1)))
-      : Duration.toMillis(previous),
-    ratio: backoff.jitterRatio
-  })
-}
-
-/**
- * The delay after an attempt, drawn uniformly from `band` by `random`, which is uniform on [0, 1).
  */
 export const delay = (
   backoff: Backoff,
   attempt: number,
   random: number,
   previous?: Duration.Duration
-): Duration.Duration => Duration.millis(draw(band(backoff, attempt, previous), random))
+): Duration.Duration => Duration.millis(draw(delayBand(backoff, attempt, previous), random))
 
 /** The same delays as a `Schedule` that never ends and outputs the delay. Randomness is Effect's `Random`. */
 export const schedule = (backoff: Backoff): Schedule.Schedule<Duration.Duration> =>

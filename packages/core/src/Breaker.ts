@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
 import { BreakerStore } from "./BreakerStore.ts"
+import * as Configuration from "./Configuration.ts"
 import type { CircuitOpen } from "./internal/breaker/circuitOpen.ts"
 import type { Transition as StoreTransition } from "./internal/breaker/effectBreaker.ts"
 import { makeExecuteCall } from "./internal/breaker/executeCall.ts"
@@ -88,7 +89,7 @@ export const make = Effect.fnUntraced(function*(
   name: string,
   options: BreakerPolicy.Options = {}
 ): Effect.fn.Return<Breaker, ConfigurationError, BreakerStore | Scope.Scope> {
-  const policy = yield* BreakerPolicy.decode(options)
+  const policy = yield* Configuration.decode(BreakerPolicy.BreakerPolicy)(options)
   const store = yield* BreakerStore
   const record = yield* makeRecord(name, policy)
   const transitions = yield* Effect.acquireRelease(PubSub.sliding<StoreTransition>(128), PubSub.shutdown)

@@ -2,10 +2,8 @@
  * When a circuit opens, and for how long: checked data from code, a file or the environment.
  */
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Configuration from "./Configuration.ts"
-import type { ConfigurationError } from "./KeelsonError.ts"
+import * as Decoders from "./unstable/Decoders.ts"
 import * as Field from "./unstable/Field.ts"
 
 /** The options of a circuit breaker. Every one may be left out. */
@@ -53,7 +51,7 @@ export const BreakerPolicy = Schema.Struct({
 }).check(isMinimumInWindow)
 export type BreakerPolicy = typeof BreakerPolicy.Type
 
-const decoders = Configuration.decoders<Options, typeof BreakerPolicy>(BreakerPolicy)
+const decoders = Decoders.decoders<Options, typeof BreakerPolicy>(BreakerPolicy)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -68,13 +66,3 @@ const decoders = Configuration.decoders<Options, typeof BreakerPolicy>(BreakerPo
  * ```
  */
 export const make: (options?: Options) => BreakerPolicy = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<BreakerPolicy, ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (input: Configuration.Text) => Effect.Effect<BreakerPolicy, ConfigurationError> =
-  decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (path: Configuration.Path) => Effect.Effect<BreakerPolicy, ConfigurationError> = decoders.config

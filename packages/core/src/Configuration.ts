@@ -5,82 +5,26 @@
  * path and the bound, never the value, since that may be a secret.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Yaml from "effect/encoding/Yaml"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { Equals } from "effect/Types"
 import * as EnvSubstitution from "./EnvSubstitution.ts"
+import { decodeResult, isBounded, parseOptions, unbounded } from "./internal/configuration/decodeResult.ts"
 import { readEnvironment } from "./internal/configuration/environment.ts"
 import { toConfigurationError } from "./internal/configuration/issue.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
-import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
 /** The path of the options, as in `["keelson", "retry"]`. Never empty: no options take a whole environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
 
 export type { DurationInput }
 
-const options = { onExcessProperty: "error", errors: "all" } as const
-
-const isPlain = (input: object): boolean => {
-  const prototype: unknown = Object.getPrototypeOf(input)
-  return prototype === null || prototype === Object.prototype
-}
-
-/** More than any options need. Deeper or larger input is a mistake, a cycle, or YAML aliases that multiply. */
-const maxDepth = 64
-const maxMembers = 100_000
-
-const isBounded = (tree: unknown): boolean => {
-  let left = maxMembers
-  const visit = (node: unknown, depth: number): boolean => {
-    if (!Array.isArray(node) && !(Predicate.isObject(node) && isPlain(node))) return true
-    return depth < maxDepth && Object.values(node).every((child) => left-- > 0 && visit(child, depth + 1))
-  }
-  return visit(tree, 0)
-}
-
-const unbounded = (path: ReadonlyArray<string>) =>
-  InvalidConfig.option(path.join("."), `at most ${maxDepth} levels and ${maxMembers} members`, {
-    message: `Invalid configuration: ${path.length === 0 ? "the document" : path.join(".")} is too deep or too large`
-  })
-
-/** Plain data as option schemas decode it: each `Duration` as text, and the value of each `Redacted`. */
-const plain = (input: unknown): unknown => {
-  if (Redacted.isRedacted(input)) return plain(Redacted.value(input))
-  if (Duration.isDuration(input)) return String(input)
-  if (Array.isArray(input)) return input.map(plain)
-  if (!Predicate.isObject(input)) return input
-  // A `Map` or `Date` has no own members, and must not be decoded as an empty object.
-  if (!isPlain(input)) return Object.prototype.toString.call(input)
-  return Object.fromEntries(
-    Object.entries(input).flatMap(([key, value]) => value === undefined ? [] : [[key, plain(value)]])
-  )
-}
-
 /**
  * Decodes a plain object. Durations are `Duration` values or text with a unit (`"250 millis"`).
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`); its details have `path` and `expected` of every issue.
- */
-export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
-  schema: S,
-  path: ReadonlyArray<string> = []
-) => {
-  const decode = Schema.decodeUnknownResult(schema, options)
-  return (input: unknown): Result.Result<S["Type"], ConfigurationError> =>
-    isBounded(input)
-      ? Result.mapError(decode(plain(input)), (error) => toConfigurationError(error.issue, path))
-      : Result.fail(unbounded(path))
-}
-
-/**
- * `decodeResult` as an effect.
  *
  * **Example** (Options of an application)
  *
@@ -97,15 +41,6 @@ export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
 export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, path: ReadonlyArray<string> = []) => {
   const run = decodeResult(schema, path)
   return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> => Effect.fromResult(run(input))
-}
-
-/** `decodeResult` for options given in code: throws the `ConfigurationError`. */
-export const decodeUnsafe = <S extends Schema.ConstraintDecoder<unknown>>(
-  schema: S,
-  path: ReadonlyArray<string> = []
-) => {
-  const run = decodeResult(schema, path)
-  return (input: unknown): S["Type"] => Result.getOrThrowWith(run(input), (error) => error)
 }
 
 const missingSection = (key: string) =>
@@ -172,7 +107,7 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   input: Text
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const path = input.section === undefined ? [] : input.section.split(".")
-  const decode = Schema.decodeUnknownResult(Schema.toCodecStringTree(schema), options)
+  const decode = Schema.decodeUnknownResult(Schema.toCodecStringTree(schema), parseOptions)
   return Effect.try({
     try: (): unknown => input.format === "json" ? JSON.parse(input.text) : Yaml.parse(input.text),
     catch: (cause) => unreadable(input.format, cause)
@@ -197,72 +132,10 @@ export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
   path: Path
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const codec = Schema.toCodecStringTree(schema)
-  const decode = Schema.decodeUnknownResult(codec, options)
+  const decode = Schema.decodeUnknownResult(codec, parseOptions)
   return ConfigProvider.ConfigProvider.pipe(
     Effect.flatMap((provider) => readEnvironment(codec.ast, provider, path)),
     Effect.flatMap((tree) => Effect.fromResult(decode(tree))),
     Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
   )
-}
-
-type Decodable = Schema.ConstraintDecoder<unknown>
-type Primitive = string | number | bigint | boolean | symbol | null | undefined
-type IsOptional<A, K> = K extends keyof A ? {} extends Pick<A, K> ? true : false : false
-
-/** The type in code of a value of a schema with the type `A` and the encoded form `E`. */
-type Written<A, E> = A extends Duration.Duration ? DurationInput
-  : A extends Primitive | Redacted.Redacted<unknown> ? A
-  : A extends ReadonlyArray<infer Item> ? ReadonlyArray<Written<Item, E extends ReadonlyArray<infer EItem> ? EItem : E>>
-  : WrittenStruct<A, Extract<E, object>>
-
-type WrittenStruct<A, E> = Flat<
-  & { readonly [K in keyof A as IsOptional<E, K> extends true ? never : K]: WrittenMember<A, E, K> }
-  & { readonly [K in keyof A as IsOptional<E, K> extends true ? K : never]?: WrittenMember<A, E, K> | undefined }
->
-type Flat<A> = { readonly [K in keyof A]: A[K] }
-type WrittenMember<A, E, K extends keyof A> = Written<Exclude<A[K], undefined>, K extends keyof E ? E[K] : never>
-
-/** The names of the options in which an interface and a schema differ. */
-type Differing<Options, A, E> = {
-  [K in keyof Options | keyof A]-?: K extends keyof Options & keyof A
-    ? Equals<Pick<Options, K>, Pick<WrittenStruct<A, E>, K & keyof WrittenStruct<A, E>>> extends true ? never : K
-    : K
-}[keyof Options | keyof A]
-
-/** A member for each option in which the interface `Options` differs from what the schema `S` takes from code. */
-export type Mismatch<Options, S extends Decodable> = {
-  readonly [
-    K in Differing<Options, S["Type"], S["Encoded"]> as `${K & string} differs between the interface and the schema`
-  ]: never
-}
-
-/** The four ways to checked options; see `decoders`. */
-export interface Decoders<Options, A> {
-  /** From code. Throws `ConfigurationError` (`INVALID_CONFIG`). */
-  readonly make: {} extends Options ? (options?: Options) => A : (options: Options) => A
-  /** From a plain object, as `decode` does. */
-  readonly decode: (input: unknown) => Effect.Effect<A, ConfigurationError>
-  /** From JSON or YAML, as `decodeText` does. */
-  readonly decodeText: (input: Text) => Effect.Effect<A, ConfigurationError>
-  /** From the environment, as `fromEnvironment` does. */
-  readonly config: (path: Path) => Effect.Effect<A, ConfigurationError>
-}
-
-/**
- * The decoders of one schema: `make` for code, `decode` for plain objects, `decodeText` for JSON and YAML, `config` for
- * the environment.
- *
- * `Options` is the interface of options in code. It does not compile unless it has exactly the options of the schema, with
- * the same types: `DurationInput` for a `Duration`, and optional if the schema has a default.
- */
-export const decoders = <Options, S extends Decodable>(
-  schema: S & Mismatch<Options, S>
-): Decoders<Options, S["Type"]> => {
-  const make = decodeUnsafe<S>(schema)
-  return {
-    make: (options?: Options) => make(options ?? {}),
-    decode: decode<S>(schema),
-    decodeText: (input) => decodeText<S>(schema, input),
-    config: (path) => fromEnvironment<S>(schema, path)
-  }
 }

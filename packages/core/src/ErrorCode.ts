@@ -43,10 +43,9 @@ export interface CodeInfo {
 /** A name in the catalogue. An unknown name does not compile. */
 export type ErrorCode = keyof typeof catalogue
 
-/** All names, in the order of the catalogue. */
-export const names: ReadonlyArray<ErrorCode> = Struct.keys(catalogue)
+const names: ReadonlyArray<ErrorCode> = Struct.keys(catalogue)
 
-/** Schema of a name. */
+/** Schema of a name; `ErrorCode.literals` has all names in the order of the catalogue. */
 export const ErrorCode = Schema.Literals(names)
 
 /** All entries by name. Its type is exhaustive. */

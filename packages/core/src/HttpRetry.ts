@@ -10,7 +10,7 @@ import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-export { discard, type HttpOptions as Options, isIdempotent, isReplayable } from "./internal/retry/httpAttempt.ts"
+export { discard, type HttpOptions as Options } from "./internal/retry/httpAttempt.ts"
 
 /**
  * A client that repeats a request after a transport failure, a timeout, or a response with one of the policy's `statuses`.

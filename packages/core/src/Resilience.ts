@@ -17,6 +17,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as Scope from "effect/Scope"
 import * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
+import * as Configuration from "./Configuration.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
 import { isRetryBudget } from "./internal/retry/budget.ts"
 import { sooner } from "./internal/retry/deadline.ts"
@@ -125,7 +126,7 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Resilience, ConfigurationError, BreakerStore | Scope.Scope> {
   const { data, shared } = separate(options)
-  const policy = yield* ResiliencePolicy.decode(data)
+  const policy = yield* Configuration.decode(ResiliencePolicy.ResiliencePolicy)(data)
   const { deadline } = policy
   const own = retryPolicyOf(policy)
   const retry = own === undefined || shared === undefined ? own : { ...own, budget: shared }

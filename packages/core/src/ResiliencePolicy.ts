@@ -1,13 +1,11 @@
 /**
  * One policy for calls to a service: deadline, circuit breaker, retry and attempt timeout.
  */
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
-import * as Configuration from "./Configuration.ts"
 import { isCapAboveBase, isDeadlineAboveAttempt, timeFields } from "./internal/retry/policyChecks.ts"
-import type { ConfigurationError } from "./KeelsonError.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as Decoders from "./unstable/Decoders.ts"
 
 /** The retries of a policy. Its times are those of the whole policy. */
 export interface RetryOptions extends RetryPolicy.RetryOptions {}
@@ -30,7 +28,7 @@ export const ResiliencePolicy = Schema.Struct({
 }).check(isDeadlineAboveAttempt)
 export type ResiliencePolicy = typeof ResiliencePolicy.Type
 
-const decoders = Configuration.decoders<Options, typeof ResiliencePolicy>(ResiliencePolicy)
+const decoders = Decoders.decoders<Options, typeof ResiliencePolicy>(ResiliencePolicy)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -45,13 +43,3 @@ const decoders = Configuration.decoders<Options, typeof ResiliencePolicy>(Resili
  * ```
  */
 export const make: (options?: Options) => ResiliencePolicy = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<ResiliencePolicy, ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (input: Configuration.Text) => Effect.Effect<ResiliencePolicy, ConfigurationError> =
-  decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (path: Configuration.Path) => Effect.Effect<ResiliencePolicy, ConfigurationError> = decoders.config

@@ -14,18 +14,16 @@ import * as Headers from "effect/http/Headers"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
+import { delayAfter } from "./internal/retry/delayAfter.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 
-/** The options of `apply` and `floor`. Every one may be left out. */
+/** The options of `floor`. Every one may be left out. */
 export interface Options {
   /** The longest `Retry-After` that is waited for; up to 10 % is added to spread clients. Default 1 minute. */
   readonly ceiling?: DurationInput | undefined
   /** What happens above the ceiling: `stop` retrying, or `clamp` to the ceiling. Default stop. */
   readonly beyond?: "stop" | "clamp" | undefined
 }
-
-/** The share that is added to what the server asked for, so that clients do not all return at the same time. */
-const spread = 0.1
 
 /**
  * Reads a header's value: seconds, or an HTTP date relative to `now` (wall-clock milliseconds). Returns `undefined` if it is
@@ -42,22 +40,6 @@ export const parse = (value: string | undefined, now: number): Duration.Duration
 /** Reads the `retry-after` of a response's headers, at the current time. */
 export const fromHeaders = (headers: Headers.Headers): Effect.Effect<Duration.Duration | undefined> =>
   Effect.map(Clock.currentTimeMillis, (now) => parse(headers["retry-after"], now))
-
-/**
- * The next delay: at least what the server asked for (plus up to 10 %, by `random` on [0, 1)), and at least the backoff.
- * Returns `undefined` if the server asked for more than the ceiling and `beyond` is `stop`.
- */
-export const apply = (
-  backoff: Duration.Duration,
-  asked: Duration.Duration | undefined,
-  random: number,
-  options?: Options
-): Duration.Duration | undefined => {
-  if (asked === undefined) return backoff
-  const ceiling = Duration.fromInputUnsafe(options?.ceiling ?? "60 seconds")
-  if (Duration.isGreaterThan(asked, ceiling) && options?.beyond !== "clamp") return undefined
-  return Duration.max(backoff, Duration.times(Duration.min(asked, ceiling), 1 + spread * random))
-}
 
 /**
  * Schedule combinator: no delay is shorter than the error asks for. Above the ceiling the schedule ends (`beyond: "stop"`,
@@ -103,7 +85,7 @@ export const floor: {
     Effect.map(Schedule.toStep(self), (step) => (now: number, input: Input & E) =>
       Effect.flatMap(step(now, input), ([output, backoff]) =>
         Effect.flatMap(Random.next, (random) => {
-          const delay = apply(backoff, retryAfter(input), random, options)
+          const delay = delayAfter(backoff, retryAfter(input), random, options)
           return delay === undefined
             ? Cause.done(output)
             : Effect.succeed<[Output, Duration.Duration]>([output, delay])

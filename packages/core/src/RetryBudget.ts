@@ -11,9 +11,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as Configuration from "./Configuration.ts"
 import { fromPolicy } from "./internal/retry/budget.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
+import * as Decoders from "./unstable/Decoders.ts"
 import * as Field from "./unstable/Field.ts"
 
 /** The options of a budget. Every one may be left out. */
@@ -34,7 +34,7 @@ export const Policy = Schema.Struct({
 })
 export type Policy = typeof Policy.Type
 
-const decoders = Configuration.decoders<Options, typeof Policy>(Policy)
+const decoders = Decoders.decoders<Options, typeof Policy>(Policy)
 
 /** A reserved retry; `refund` returns it. */
 export type Reservation = number

@@ -4,17 +4,15 @@
  * A policy is plain data from code, a file or the environment; in code it may also have an Effect `Schedule`.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Backoff from "./Backoff.ts"
-import * as Configuration from "./Configuration.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
 import { isRetryBudget } from "./internal/retry/budget.ts"
 import { isCapAboveBase, isDeadlineAboveAttempt, timeFields } from "./internal/retry/policyChecks.ts"
-import { fromData } from "./internal/retry/policyOf.ts"
-import type { ConfigurationError } from "./KeelsonError.ts"
+import * as policyOf from "./internal/retry/policyOf.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import * as Decoders from "./unstable/Decoders.ts"
 import * as Field from "./unstable/Field.ts"
 import * as RetryPresets from "./unstable/RetryPresets.ts"
 
@@ -67,7 +65,7 @@ export const Data = Schema.Struct({
 }).check(isCapAboveBase, isDeadlineAboveAttempt)
 export type Data = typeof Data.Type
 
-const decoders = Configuration.decoders<DataOptions, typeof Data>(Data)
+const decoders = Decoders.decoders<DataOptions, typeof Data>(Data)
 
 /**
  * A policy as `Retry` and `HttpRetry` take it. `E` are the errors that its `schedule` accepts. `Cut` is
@@ -113,25 +111,15 @@ export const make: {
   <E>(options: Options<E>): RetryPolicy<E, DeadlineExceeded>
 } = <E>({ budget, schedule, ...options }: Options<E> = {}): RetryPolicy<E> => {
   const shared = budget !== undefined && isRetryBudget(budget)
-  const { "~Cut": _, ...policy } = fromData(decoders.make(shared ? options : { ...options, budget }))
+  const { "~Cut": _, ...policy } = policyOf.fromData(decoders.make(shared ? options : { ...options, budget }))
   return { ...policy, ...(shared ? { budget } : undefined), schedule }
 }
 
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode = (input: unknown): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>
-  Effect.map(decoders.decode(input), fromData)
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (
-  input: Configuration.Text
-): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>
-  Effect.map(decoders.decodeText(input), fromData)
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config = (
-  path: Configuration.Path
-): Effect.Effect<RetryPolicy<unknown, DeadlineExceeded>, ConfigurationError> =>
-  Effect.map(decoders.config(path), fromData)
+/**
+ * A policy of checked data: `Effect.map(Configuration.decodeText(RetryPolicy.Data, text), RetryPolicy.fromData)`. A `budget` in
+ * the data becomes a new budget for the calls of this policy.
+ */
+export const fromData: (data: Data) => RetryPolicy<unknown, DeadlineExceeded> = policyOf.fromData
 
 /**
  * The delays of a policy as a `Schedule` for Effect's own `retry`. It ends after `maxAttempts` - 1 delays, and has no

@@ -107,16 +107,16 @@ describe("BreakerPolicy", () => {
         KEELSON_BREAKER_OPEN_DURATION: "30 seconds",
         KEELSON_BREAKER_ENABLED: "false"
       })
-      assert.deepEqual(yield* BreakerPolicy.decode(plain), made)
+      assert.deepEqual(yield* Configuration.decode(BreakerPolicy.BreakerPolicy)(plain), made)
       assert.deepEqual(yield* text("json", JSON.stringify(plain)), made)
       assert.deepEqual(yield* text("yaml", "failureThreshold: 3\nopenDuration: 30 seconds\nenabled: false\n"), made)
-      const config = BreakerPolicy.config(["keelson", "breaker"])
+      const config = Configuration.fromEnvironment(BreakerPolicy.BreakerPolicy, ["keelson", "breaker"])
       assert.deepEqual(yield* Effect.provideService(config, ConfigProvider.ConfigProvider, environment), made)
     }))
 
   it.effect("[S3-23] decode fails with a code", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(BreakerPolicy.decode({ failureThreshold: 0 }))
+      const error = yield* Effect.flip(Configuration.decode(BreakerPolicy.BreakerPolicy)({ failureThreshold: 0 }))
       assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", "failureThreshold"])
     }))
 

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import { Cause, ConfigProvider, Duration, Effect, Redacted, Result, Schema } from "effect"
 import { inspect } from "node:util"
 import * as Configuration from "../src/Configuration.ts"
+import { decodeResult } from "../src/internal/configuration/decodeResult.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
 import * as ResiliencePolicy from "../src/ResiliencePolicy.ts"
@@ -20,17 +22,17 @@ const fromEnvironment = (variables: Record<string, string>) =>
 const decodeText = (format: "json" | "yaml", text: string, section?: string) =>
   Configuration.decodeText(RetryPolicy.Data, { format, text, section })
 
-const expected = (options: RetryPolicy.Options) => Configuration.decodeUnsafe(RetryPolicy.Data)(options)
+const expected = (options: RetryPolicy.Options) => Decoders.decodeUnsafe(RetryPolicy.Data)(options)
 
 describe("Configuration", () => {
   describe("decodeResult", () => {
-    const decode = Configuration.decodeResult(RetryPolicy.Data, ["app", "retry"])
+    const decode = decodeResult(RetryPolicy.Data, ["app", "retry"])
 
     it("[S3-32] what is wrong within a list is named at its place, also where the list has a bound and a default", () => {
       const names = Schema.Array(Schema.NonEmptyString).check(
         Schema.isMaxLength(2, { expected: "a list of at most 2 names" })
       )
-      const decode = Configuration.decodeResult(Schema.Struct({ names: Field.defaulted(names, []) }))
+      const decode = decodeResult(Schema.Struct({ names: Field.defaulted(names, []) }))
       const expectedOf = (input: object) => {
         const { details } = Result.getOrThrow(Result.flip(decode(input)))
         return [details["path"], details["expected"]]
@@ -74,7 +76,7 @@ describe("Configuration", () => {
     const secretive = ["clientSecret", "token", "apiKey", "password", "privateKey", "authorization"]
     for (const name of secretive) {
       it(`names ${name}, though it looks like the name of a secret`, () => {
-        const decode = Configuration.decodeResult(Schema.Struct({ [name]: Schema.String }))
+        const decode = decodeResult(Schema.Struct({ [name]: Schema.String }))
         const errorOf = (input: unknown) => Result.getOrThrow(Result.flip(decode(input)))
         assert.strictEqual(errorOf({}).message, `Invalid configuration: ${name} is missing`)
         assert.strictEqual(errorOf({ [name]: 5 }).message, `Invalid configuration: ${name} must be string`)
@@ -86,7 +88,7 @@ describe("Configuration", () => {
 
     it("opens what is Redacted in code for the schema, and shows nothing of it where it does not fit", () => {
       const Secret = Schema.Struct({ secret: Schema.RedactedFromValue(Schema.String.check(Schema.isMinLength(8))) })
-      const decode = Configuration.decodeResult(Secret)
+      const decode = decodeResult(Secret)
       const accepted = Result.getOrThrow(decode({ secret: Redacted.make("long enough") }))
       assert.strictEqual(Redacted.value(accepted.secret), "long enough")
       const refused = Result.getOrThrow(Result.flip(decode({ secret: Redacted.make("tiny") })))
@@ -94,7 +96,7 @@ describe("Configuration", () => {
     })
 
     it("decodeUnsafe throws the error itself", () => {
-      assert.throws(() => Configuration.decodeUnsafe(RetryPolicy.Data)({ maxAttempts: 0 }), ConfigurationError)
+      assert.throws(() => Decoders.decodeUnsafe(RetryPolicy.Data)({ maxAttempts: 0 }), ConfigurationError)
     })
   })
 
@@ -318,12 +320,22 @@ describe("Configuration", () => {
     const leaks: ReadonlyArray<
       readonly [source: string, decode: (place: unknown) => Effect.Effect<unknown, ConfigurationError>]
     > = [
-      ["an object", ResiliencePolicy.decode],
-      ["JSON", (place) => ResiliencePolicy.decodeText({ format: "json", text: JSON.stringify(place) })],
-      ["YAML", (place) => ResiliencePolicy.decodeText({ format: "yaml", text: JSON.stringify(place) })],
+      ["an object", Configuration.decode(ResiliencePolicy.ResiliencePolicy)],
+      [
+        "JSON",
+        (place) =>
+          Configuration.decodeText(ResiliencePolicy.ResiliencePolicy, { format: "json", text: JSON.stringify(place) })
+      ],
+      [
+        "YAML",
+        (place) =>
+          Configuration.decodeText(ResiliencePolicy.ResiliencePolicy, { format: "yaml", text: JSON.stringify(place) })
+      ],
       ["a variable", (place) => {
         const text = JSON.stringify(place).replaceAll(`"${secret}"`, "\"${SECRET}\"")
-        return ResiliencePolicy.decodeText({ format: "json", text }).pipe(provide({ SECRET: secret }))
+        return Configuration.decodeText(ResiliencePolicy.ResiliencePolicy, { format: "json", text }).pipe(
+          provide({ SECRET: secret })
+        )
       }]
     ]
     for (const [source, decode] of leaks) {

@@ -78,7 +78,7 @@ const response = (status: number) => HttpClientResponse.fromWeb(request, new Res
 
 describe("ErrorCode", () => {
   describe("catalogue", () => {
-    for (const name of ErrorCode.names) {
+    for (const name of ErrorCode.ErrorCode.literals) {
       const [id, status, severity, category, row]: Row = table[name]
       it(`${row === undefined ? "" : `[${row}] `}${id} is ${name}: ${status}, ${severity}, ${category}`, () => {
         const info = ErrorCode.codeInfo[name]
@@ -91,7 +91,7 @@ describe("ErrorCode", () => {
       assert.deepStrictEqual<ReadonlyArray<string>>(ErrorCode.Category.literals, categories)
       const severities = ["INFO", "WARNING", "ERROR", "CRITICAL"]
       assert.deepStrictEqual<ReadonlyArray<string>>(ErrorCode.Severity.literals, severities)
-      const used = new Set<string>(ErrorCode.names.map((name) => ErrorCode.codeInfo[name].category))
+      const used = new Set<string>(ErrorCode.ErrorCode.literals.map((name) => ErrorCode.codeInfo[name].category))
       assert.sameMembers([...used], categories)
     })
 
@@ -111,17 +111,17 @@ describe("ErrorCode", () => {
         "PKCE_INVALID"
       ]
       assert.lengthOf(names, 12)
-      assert.includeMembers([...ErrorCode.names], [...names])
+      assert.includeMembers([...ErrorCode.ErrorCode.literals], [...names])
     })
 
     it("lists every name, and no id twice", () => {
-      assert.sameMembers<string>([...ErrorCode.names], Object.keys(table))
-      const ids = ErrorCode.names.map((name) => ErrorCode.codeInfo[name].id)
+      assert.sameMembers<string>([...ErrorCode.ErrorCode.literals], Object.keys(table))
+      const ids = ErrorCode.ErrorCode.literals.map((name) => ErrorCode.codeInfo[name].id)
       assert.lengthOf(new Set(ids), ids.length)
       for (const id of ids) assert.match(id, /^[A-Z]{3,4}-\d{3}$/)
     })
 
-    for (const name of ErrorCode.names) {
+    for (const name of ErrorCode.ErrorCode.literals) {
       it(`[S3-04] ${name} has a description, a step and a documentation URL`, () => {
         const { description, id, troubleshooting } = ErrorCode.codeInfo[name]
         assert.match(description, /^[A-Z].{10,}\.$/)
@@ -143,14 +143,14 @@ describe("ErrorCode", () => {
     })
 
     it("a code that may be retried is never a success for a breaker", () => {
-      for (const name of ErrorCode.names) {
+      for (const name of ErrorCode.ErrorCode.literals) {
         const { breaker, retryable } = ErrorCode.codeInfo[name]
         assert.isFalse(retryable && breaker === "success", name)
       }
     })
 
     it("[S0-10] network errors and rate limits are retryable; refusals, tokens and configuration are not", () => {
-      const retryable = ErrorCode.names.filter((name) => ErrorCode.codeInfo[name].retryable)
+      const retryable = ErrorCode.ErrorCode.literals.filter((name) => ErrorCode.codeInfo[name].retryable)
       assert.sameMembers(retryable, [
         "TIMEOUT",
         "NETWORK_ERROR",
@@ -172,7 +172,7 @@ describe("ErrorCode", () => {
       for (const name of ["NET-001", "timeout", "toString", 1, null]) assert.strictEqual(unknown(name)._tag, "None")
       // @ts-expect-error: no such name
       const name: ErrorCode.ErrorCode = "NO_SUCH_NAME"
-      assert.notInclude(ErrorCode.names, name)
+      assert.notInclude(ErrorCode.ErrorCode.literals, name)
     })
 
     it("code fills the field of an error class, and stays when it is encoded", () => {

@@ -19,7 +19,7 @@ const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZ
 describe("KeelsonError", () => {
   for (const [category, Class] of Object.entries<typeof Error | (typeof classes)[ErrorCode.Category]>(classes)) {
     it(`[S3-05] ${Class.name} is the class of ${category}`, () => {
-      const codes = ErrorCode.names.filter((code) => ErrorCode.codeInfo[code].category === category)
+      const codes = ErrorCode.ErrorCode.literals.filter((code) => ErrorCode.codeInfo[code].category === category)
       assert.isAbove(codes.length, 0)
       for (const code of codes) {
         const error = KeelsonError.make({ code })
@@ -44,7 +44,7 @@ describe("KeelsonError", () => {
   })
 
   it("[S3-05] takes message and severity from the catalogue where none is given", () => {
-    for (const code of ErrorCode.names) {
+    for (const code of ErrorCode.ErrorCode.literals) {
       const error = KeelsonError.make({ code })
       const { description, severity, status } = ErrorCode.codeInfo[code]
       assert.deepStrictEqual([error.message, error.severity, error.status], [description, severity, status])
@@ -118,7 +118,7 @@ describe("KeelsonError", () => {
   })
 
   it("[S3-06] JSON.stringify gives the encoded form", () => {
-    for (const code of ErrorCode.names) {
+    for (const code of ErrorCode.ErrorCode.literals) {
       const error = KeelsonError.make({ code, details: { n: 1 } })
       assert.deepEqual(JSON.parse(JSON.stringify(error)), Problem.encode(error))
       assert.deepEqual(JSON.parse(JSON.stringify({ error })), { error: Problem.encode(error) })
@@ -135,7 +135,7 @@ describe("KeelsonError", () => {
     /** What JSON can say: it has no -0. */
     const json = fc.jsonValue({ maxDepth: 4 }).map((value): unknown => JSON.parse(JSON.stringify(value)))
     const errors = fc.record({
-      code: fc.constantFrom(...ErrorCode.names),
+      code: fc.constantFrom(...ErrorCode.ErrorCode.literals),
       message: fc.option(text, { nil: undefined }),
       severity: fc.option(fc.constantFrom(...ErrorCode.Severity.literals), { nil: undefined }),
       details: fc.option(fc.dictionary(text, fc.oneof(text, json), { maxKeys: 8 }), { nil: undefined })

@@ -27,7 +27,7 @@ const members = [
 
 describe("Problem", () => {
   describe("encode", () => {
-    for (const code of ErrorCode.names) {
+    for (const code of ErrorCode.ErrorCode.literals) {
       it(`[S3-06] ${code} has exactly eight members, of the catalogue and the error`, () => {
         const info = ErrorCode.codeInfo[code]
         const error = KeelsonError.make({ code, message: "what happened", details: { server: "billing" } })
@@ -135,7 +135,7 @@ describe("Problem", () => {
 
     it.effect("toResponse is application/problem+json with the error's status", () =>
       Effect.gen(function*() {
-        for (const code of ErrorCode.names.filter((name) => name !== "TLS_FAILED")) {
+        for (const code of ErrorCode.ErrorCode.literals.filter((name) => name !== "TLS_FAILED")) {
           const response = HttpServerResponse.toWeb(ProblemResponse.make(KeelsonError.make({ code }), "/x"))
           assert.strictEqual(response.status, ErrorCode.codeInfo[code].status)
           assert.strictEqual(response.headers.get("content-type"), "application/problem+json")

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import { ConfigProvider, Duration, Effect } from "effect"
 import * as BreakerPolicy from "../src/BreakerPolicy.ts"
 import { retryPolicyOf } from "../src/internal/retry/policyOf.ts"
@@ -65,11 +66,25 @@ service:
         const made = ResiliencePolicy.make(document)
         assert.deepEqual(made.breaker?.openDuration, Duration.seconds(30))
         assert.deepStrictEqual(made.retry?.budget?.ratio, 0.5)
-        assert.deepEqual(yield* ResiliencePolicy.decode(document), made)
+        assert.deepEqual(yield* Configuration.decode(ResiliencePolicy.ResiliencePolicy)(document), made)
         const json = JSON.stringify({ service: document })
-        assert.deepEqual(yield* ResiliencePolicy.decodeText({ format: "json", text: json, section: "service" }), made)
-        assert.deepEqual(yield* ResiliencePolicy.decodeText({ format: "yaml", text: yaml, section: "service" }), made)
-        assert.deepEqual(yield* ResiliencePolicy.config(["billing"]), made)
+        assert.deepEqual(
+          yield* Configuration.decodeText(ResiliencePolicy.ResiliencePolicy, {
+            format: "json",
+            text: json,
+            section: "service"
+          }),
+          made
+        )
+        assert.deepEqual(
+          yield* Configuration.decodeText(ResiliencePolicy.ResiliencePolicy, {
+            format: "yaml",
+            text: yaml,
+            section: "service"
+          }),
+          made
+        )
+        assert.deepEqual(yield* Configuration.fromEnvironment(ResiliencePolicy.ResiliencePolicy, ["billing"]), made)
       }).pipe(provided))
   })
 

@@ -3,6 +3,7 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { DateTime, Duration, Effect, Schedule } from "effect"
 import { Headers } from "effect/http"
 import { TestClock } from "effect/testing"
+import { delayAfter } from "../src/internal/retry/delayAfter.ts"
 import * as Jitter from "../src/Jitter.ts"
 import * as RetryAfter from "../src/RetryAfter.ts"
 import { delaysOf, retryGaps } from "./scheduled.ts"
@@ -89,13 +90,13 @@ describe("RetryAfter", () => {
 
   describe("apply", () => {
     it("is the backoff where nothing was asked for", () => {
-      assert.deepEqual(RetryAfter.apply(second, undefined, 0.5), second)
-      assert.deepEqual(RetryAfter.apply(Duration.minutes(5), undefined, 0.5), Duration.minutes(5))
+      assert.deepEqual(delayAfter(second, undefined, 0.5), second)
+      assert.deepEqual(delayAfter(Duration.minutes(5), undefined, 0.5), Duration.minutes(5))
     })
 
     it("is never below what was asked for, and at most 10 % above it", () => {
       const asked = Duration.seconds(10)
-      const at = (random: number) => Duration.toMillis(RetryAfter.apply(second, asked, random)!)
+      const at = (random: number) => Duration.toMillis(delayAfter(second, asked, random)!)
       assert.strictEqual(at(0), 10_000)
       assert.strictEqual(at(0.5), 10_500)
       assert.isAbove(at(almostOne), 10_999)
@@ -103,29 +104,29 @@ describe("RetryAfter", () => {
     })
 
     it("is the backoff where that is longer", () => {
-      assert.deepEqual(RetryAfter.apply(Duration.seconds(20), Duration.seconds(10), 0.5), Duration.seconds(20))
-      assert.deepEqual(RetryAfter.apply(second, Duration.zero, 0.5), second)
+      assert.deepEqual(delayAfter(Duration.seconds(20), Duration.seconds(10), 0.5), Duration.seconds(20))
+      assert.deepEqual(delayAfter(second, Duration.zero, 0.5), second)
     })
 
     it("[S2-17] accepts the ceiling of 60 s itself, spread above it, and stops beyond it", () => {
-      assert.deepEqual(RetryAfter.apply(second, Duration.minutes(1), 0.5), Duration.seconds(63))
-      assert.isUndefined(RetryAfter.apply(second, Duration.millis(60_001), 0.5))
-      assert.isUndefined(RetryAfter.apply(second, Duration.days(1), 0))
-      assert.isUndefined(RetryAfter.apply(Duration.days(2), Duration.days(1), 0))
+      assert.deepEqual(delayAfter(second, Duration.minutes(1), 0.5), Duration.seconds(63))
+      assert.isUndefined(delayAfter(second, Duration.millis(60_001), 0.5))
+      assert.isUndefined(delayAfter(second, Duration.days(1), 0))
+      assert.isUndefined(delayAfter(Duration.days(2), Duration.days(1), 0))
     })
 
     it("clamps to the ceiling where told so, with the spread above it", () => {
       const clamped = (random: number) =>
-        RetryAfter.apply(second, Duration.days(1), random, { ceiling: "30 seconds", beyond: "clamp" })
+        delayAfter(second, Duration.days(1), random, { ceiling: "30 seconds", beyond: "clamp" })
       assert.deepEqual(clamped(0), Duration.seconds(30))
       assert.deepEqual(clamped(0.5), Duration.millis(31_500))
     })
 
     it("takes a ceiling of its own", () => {
       const options = { ceiling: "2 hours" } as const
-      assert.deepEqual(RetryAfter.apply(second, Duration.hours(2), 0, options), Duration.hours(2))
-      assert.isUndefined(RetryAfter.apply(second, Duration.millis(7_200_001), 0, options))
-      assert.deepEqual(RetryAfter.apply(second, Duration.zero, 0, { ceiling: "0 millis" }), second)
+      assert.deepEqual(delayAfter(second, Duration.hours(2), 0, options), Duration.hours(2))
+      assert.isUndefined(delayAfter(second, Duration.millis(7_200_001), 0, options))
+      assert.deepEqual(delayAfter(second, Duration.zero, 0, { ceiling: "0 millis" }), second)
     })
   })
 

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import { runOut } from "@keelson/testing/virtualTime"
 import { ConfigProvider, Duration, Effect, Random, Schedule, Schema } from "effect"
 import { ConfigurationError } from "../src/KeelsonError.ts"
@@ -288,12 +289,14 @@ describe("RetryPolicy", () => {
       "  budget:",
       "    ratio: 0.5"
     ].join("\n")
-    const text = (format: "json" | "yaml", text: string) => RetryPolicy.decodeText({ format, text, section: "retry" })
+    const text = (format: "json" | "yaml", text: string) =>
+      Effect.map(Configuration.decodeText(RetryPolicy.Data, { format, text, section: "retry" }), RetryPolicy.fromData)
 
     it.effect("[S2-24] [S3-23] an object, JSON, YAML and the environment give the same policy", () =>
       Effect.gen(function*() {
-        const decoded = yield* RetryPolicy.decode(document.retry)
-        const environment = RetryPolicy.config(["keelson", "retry"]).pipe(
+        const decoded = RetryPolicy.fromData(yield* Configuration.decode(RetryPolicy.Data)(document.retry))
+        const environment = Configuration.fromEnvironment(RetryPolicy.Data, ["keelson", "retry"]).pipe(
+          Effect.map(RetryPolicy.fromData),
           Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables))
         )
         const others = [
@@ -314,7 +317,7 @@ describe("RetryPolicy", () => {
 
     it.effect("[S3-23] decode fails, with a code and without throwing", () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(RetryPolicy.decode({ maxAttempts: 0 }))
+        const error = yield* Effect.flip(Configuration.decode(RetryPolicy.Data)({ maxAttempts: 0 }))
         assert.strictEqual(error.code, "INVALID_CONFIG")
         assert.strictEqual(error.details["path"], "maxAttempts")
       }))

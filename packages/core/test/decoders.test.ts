@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Configuration, KeelsonError } from "@keelson/core"
+import { type Configuration, KeelsonError } from "@keelson/core"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import { ConfigProvider, Duration, Effect, Redacted, Schema } from "effect"
 
@@ -27,7 +28,7 @@ interface Options {
   readonly parts?: ReadonlyArray<string | Part> | undefined
 }
 
-const decoders = Configuration.decoders<Options, typeof All>(All)
+const decoders = Decoders.decoders<Options, typeof All>(All)
 
 const size = Schema.Struct({ size: Field.defaulted(Field.int(1, 9), 1) })
 type Size = typeof size
@@ -35,28 +36,28 @@ type Size = typeof size
 /** What does not compile: each call names an interface that differs from its schema. */
 export const refused = () => {
   // @ts-expect-error an option that the schema lacks
-  Configuration.decoders<{ readonly size?: number | undefined; readonly more?: number | undefined }, Size>(size)
+  Decoders.decoders<{ readonly size?: number | undefined; readonly more?: number | undefined }, Size>(size)
   // @ts-expect-error an option that the interface lacks
-  Configuration.decoders<{}, Size>(size)
+  Decoders.decoders<{}, Size>(size)
   // @ts-expect-error another type
-  Configuration.decoders<{ readonly size?: string | undefined }, Size>(size)
+  Decoders.decoders<{ readonly size?: string | undefined }, Size>(size)
   // @ts-expect-error a narrower type
-  Configuration.decoders<{ readonly size?: 1 | undefined }, Size>(size)
+  Decoders.decoders<{ readonly size?: 1 | undefined }, Size>(size)
   // @ts-expect-error required, though the schema has a default
-  Configuration.decoders<{ readonly size: number }, Size>(size)
+  Decoders.decoders<{ readonly size: number }, Size>(size)
   // @ts-expect-error undefined is not accepted
-  Configuration.decoders<{ readonly size?: number }, Size>(size)
+  Decoders.decoders<{ readonly size?: number }, Size>(size)
   // @ts-expect-error not readonly
-  Configuration.decoders<{ size?: number | undefined }, Size>(size)
+  Decoders.decoders<{ size?: number | undefined }, Size>(size)
   // @ts-expect-error optional, though the schema requires it
-  Configuration.decoders<Omit<Options, "name"> & { readonly name?: string | undefined }, typeof All>(All)
+  Decoders.decoders<Omit<Options, "name"> & { readonly name?: string | undefined }, typeof All>(All)
   // @ts-expect-error an option more in a section
-  Configuration.decoders<Omit<Options, "part"> & { readonly part?: (Part & { a: 1 }) | undefined }, typeof All>(All)
+  Decoders.decoders<Omit<Options, "part"> & { readonly part?: (Part & { a: 1 }) | undefined }, typeof All>(All)
   // @ts-expect-error an option that may not be left out
   decoders.make()
 }
 
-describe("Configuration.decoders", () => {
+describe("Decoders.decoders", () => {
   it("checks options given in code, and throws where they are wrong", () => {
     const checked = decoders.make({ name: "n", wait: "1 second", secret: Redacted.make("s"), part: { template: "t" } })
     assert.deepStrictEqual(checked.wait, Duration.seconds(1))
@@ -66,7 +67,7 @@ describe("Configuration.decoders", () => {
   })
 
   it("takes no options at all where each may be left out", () => {
-    const of = Configuration.decoders<{ readonly size?: number | undefined }, Size>(size)
+    const of = Decoders.decoders<{ readonly size?: number | undefined }, Size>(size)
     assert.deepStrictEqual(of.make(), { size: 1 })
   })
 

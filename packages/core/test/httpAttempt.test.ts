@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Stream } from "effect"
 import { HttpBody, HttpClientRequest } from "effect/http"
 import { Readable } from "node:stream"
-import { HttpRetry } from "../src/index.ts"
+import { isIdempotent, isReplayable } from "../src/internal/retry/httpAttempt.ts"
 
 const post = (body: HttpBody.HttpBody) => HttpClientRequest.setBody(HttpClientRequest.post("http://api.test/"), body)
 
@@ -25,7 +25,7 @@ describe("HttpRetry", () => {
       ["a buffer", HttpBody.raw(new ArrayBuffer(1))]
     ]
     for (const [name, body] of replayable) {
-      it(`[K-13] ${name} can be sent again`, () => assert.isTrue(HttpRetry.isReplayable(post(body))))
+      it(`[K-13] ${name} can be sent again`, () => assert.isTrue(isReplayable(post(body))))
     }
 
     const used: ReadonlyArray<readonly [string, HttpBody.HttpBody]> = [
@@ -39,20 +39,20 @@ describe("HttpRetry", () => {
       ["an iterator", HttpBody.raw([1].values())]
     ]
     for (const [name, body] of used) {
-      it(`[K-13] ${name} is used up by the first attempt`, () => assert.isFalse(HttpRetry.isReplayable(post(body))))
+      it(`[K-13] ${name} is used up by the first attempt`, () => assert.isFalse(isReplayable(post(body))))
     }
   })
 
   describe("isIdempotent", () => {
     for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] as const) {
       it(`[K-13] ${method} is (RFC 9110, 9.2.2)`, () =>
-        assert.isTrue(HttpRetry.isIdempotent(HttpClientRequest.make(method)("http://api.test/"))))
+        assert.isTrue(isIdempotent(HttpClientRequest.make(method)("http://api.test/"))))
     }
     for (const method of ["POST", "PATCH"] as const) {
       const request = HttpClientRequest.make(method)("http://api.test/")
       const keyed = (key: string) => HttpClientRequest.setHeader(request, "Idempotency-Key", key)
       it(`[K-13] ${method} is with an Idempotency-Key only, and an empty one is none`, () => {
-        assert.deepStrictEqual([request, keyed("k1"), keyed(""), keyed("  ")].map(HttpRetry.isIdempotent), [
+        assert.deepStrictEqual([request, keyed("k1"), keyed(""), keyed("  ")].map(isIdempotent), [
           false,
           true,
           false,

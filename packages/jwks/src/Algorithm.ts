@@ -26,5 +26,15 @@ export type SecretAlgorithm = (typeof secretAlgorithms)[number]
 export const algorithms = [...publicAlgorithms, ...secretAlgorithms] as const
 export type Algorithm = PublicAlgorithm | SecretAlgorithm
 
-/** Whether an algorithm uses a shared secret. */
+/**
+ * Whether an algorithm uses a shared secret.
+ *
+ * **Example** (Algorithms of a shared secret)
+ *
+ * ```ts import.meta.vitest
+ * import { Algorithm } from "@keelson/jwks"
+ *
+ * Algorithm.algorithms.filter(Algorithm.isSecretAlgorithm) // => ["HS256", "HS384", "HS512"]
+ * ```
+ */
 export const isSecretAlgorithm = (algorithm: Algorithm): algorithm is SecretAlgorithm => algorithm.startsWith("HS")

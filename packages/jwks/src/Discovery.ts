@@ -24,7 +24,19 @@ export interface Discovery {
   readonly expire: () => void
 }
 
-/** Makes a `Discovery` for one issuer. The first run of `metadata` sends the first request. */
+/**
+ * Makes a `Discovery` for one issuer. The first run of `metadata` sends the first request.
+ *
+ * **Example** (Where the metadata are)
+ *
+ * ```ts import.meta.vitest
+ * import { Discovery } from "@keelson/jwks"
+ * import { Result } from "effect"
+ *
+ * const url = Result.getOrThrow(Discovery.wellKnownUrl("https://idp.example", "oidc"))
+ * url // => "https://idp.example/.well-known/openid-configuration"
+ * ```
+ */
 export const make = (options: Options): Discovery => {
   const { expire, metadata } = makeMetadata(options)
   return { metadata: Effect.mapError(metadata, ({ error }) => error), expire }

@@ -56,7 +56,24 @@ export interface EgressResponse {
  */
 export type RefusalReason = "url" | "scheme" | "credentials" | "host" | "address" | "redirect" | "header" | "pin"
 
-/** Fetches key material under rules. */
+/**
+ * Fetches key material under rules.
+ *
+ * **Example** (A URL that the rules refuse)
+ *
+ * ```ts import.meta.vitest
+ * import { Egress, FetchEgress } from "@keelson/jwks"
+ * import { Effect } from "effect"
+ *
+ * const refused = Egress.Egress.pipe(
+ *   Effect.flatMap((egress) => egress.check("https://169.254.169.254/jwks")),
+ *   Effect.provide(FetchEgress.layer({ unverifiedAddresses: true }))
+ * )
+ * const error = await Effect.runPromise(Effect.flip(refused))
+ * error.code // => "EGRESS_REFUSED"
+ * error.details["reason"] // => "address"
+ * ```
+ */
 export class Egress extends Context.Service<Egress, {
   /**
    * Checks a URL without sending a request: its scheme, its host, and its address if the host is an address.

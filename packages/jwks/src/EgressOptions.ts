@@ -3,11 +3,9 @@
  *
  * No option turns certificate verification off.
  */
-import * as Configuration from "@keelson/core/Configuration"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as HostName from "@keelson/core/unstable/Host"
-import type * as Effect from "effect/Effect"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -65,20 +63,18 @@ export const EgressOptions = Schema.Struct({
 })
 export type EgressOptions = typeof EgressOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof EgressOptions>(EgressOptions)
+const decoders = Decoders.decoders<Options, typeof EgressOptions>(EgressOptions)
 
-/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (Rules of a service)
+ *
+ * ```ts import.meta.vitest
+ * import { EgressOptions } from "@keelson/jwks"
+ *
+ * const options = EgressOptions.make({ allowedHosts: ["idp.example"] })
+ * options.maxRedirects // => 3
+ * ```
+ */
 export const make: (options?: Options) => EgressOptions = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<EgressOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -7,8 +7,9 @@
  * The platform's time limits apply too: `fetch` of Node fails after 300 seconds without headers or without a byte of the body.
  * Browsers hide the target of a redirect, so redirects are refused there.
  */
-import * as Configuration from "@keelson/core/Configuration"
+import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -39,7 +40,7 @@ export const FetchEgressOptions = Schema.Struct({
 }).check(areHostsKnown)
 export type FetchEgressOptions = typeof FetchEgressOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof FetchEgressOptions>(FetchEgressOptions)
+const decoders = Decoders.decoders<Options, typeof FetchEgressOptions>(FetchEgressOptions)
 
 /** Request options without credentials, cache or referrer; only those that the platform has, since some throw at others. */
 const privateOptions = (): RequestInit => ({
@@ -67,6 +68,17 @@ const make = (options: FetchEgressOptions): Egress["Service"] => makeEgress(serv
  * Provides an egress with options given in code.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`), also if neither `allowedHosts` nor `unverifiedAddresses` is given.
+ *
+ * **Example** (Keys of two hosts only)
+ *
+ * ```ts import.meta.vitest
+ * import { FetchEgress, KeySource } from "@keelson/jwks"
+ * import { Layer } from "effect"
+ *
+ * const egress = FetchEgress.layer({ allowedHosts: ["idp.example", "keys.example"] })
+ * const keys = KeySource.layerOidc({ issuer: "https://idp.example" }).pipe(Layer.provide(egress))
+ * Layer.isLayer(keys) // => true
+ * ```
  */
 export const layer = (options: Options): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.map(decoders.decode(options), make))

@@ -116,6 +116,21 @@ const makeFrom = Effect.fnUntraced(function*(
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound, and with `NetworkError`
  * (`EGRESS_REFUSED`) if the URL may not be fetched. `make` does not wait for a fetch, so it succeeds even if the
  * provider is down.
+ *
+ * **Example** (The state before the first fetch)
+ *
+ * ```ts import.meta.vitest
+ * import { FetchEgress, JwksCache } from "@keelson/jwks"
+ * import { Effect } from "effect"
+ *
+ * const state = Effect.gen(function*() {
+ *   const cache = yield* JwksCache.make({ issuer: "https://idp.example", prefetch: false })
+ *   const { health, state } = yield* cache.status
+ *   return [state, health]
+ * })
+ * const egress = FetchEgress.layer({ allowedHosts: ["idp.example"] })
+ * await Effect.runPromise(Effect.scoped(Effect.provide(state, egress))) // => ["Empty", "ok"]
+ * ```
  */
 export const make = Effect.fnUntraced(function*(
   options: JwksOptions.Options,
@@ -125,7 +140,10 @@ export const make = Effect.fnUntraced(function*(
   KeelsonError.ConfigurationError | KeelsonError.NetworkError,
   Egress | Scope.Scope
 > {
-  return yield* makeFrom(yield* JwksOptions.decode(options), yield* JwksOptions.decodeNames(names))
+  return yield* makeFrom(
+    yield* Configuration.decode(JwksOptions.JwksOptions)(options),
+    yield* JwksOptions.decodeNames(names)
+  )
 })
 
 /** `make` as a layer. */
@@ -143,6 +161,9 @@ export const layerConfig = (
   Layer.effect(
     JwksCache,
     Effect.gen(function*() {
-      return yield* makeFrom(yield* JwksOptions.config(path), yield* JwksOptions.decodeNames(names))
+      return yield* makeFrom(
+        yield* Configuration.fromEnvironment(JwksOptions.JwksOptions, path),
+        yield* JwksOptions.decodeNames(names)
+      )
     })
   )

@@ -46,6 +46,17 @@ export interface UnavailableOptions {
 /**
  * No trusted keys are available, since the key set could not be fetched (`JWKS_UNAVAILABLE`): a 503. The token can
  * still be valid.
+ *
+ * **Example** (A 503 with its Retry-After)
+ *
+ * ```ts import.meta.vitest
+ * import { JwksError } from "@keelson/jwks"
+ * import { Duration } from "effect"
+ *
+ * const error = new JwksError.JwksUnavailable({ lastFailure: "TIMEOUT", retryAfter: Duration.seconds(5) })
+ * error.status // => 503
+ * error.details["last_failure"] // => "NET-001"
+ * ```
  */
 export class JwksUnavailable extends KeelsonError.CodedError<"JWKS_UNAVAILABLE"> {
   readonly _tag = "JwksUnavailable"

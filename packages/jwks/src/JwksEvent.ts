@@ -26,6 +26,20 @@ export interface EventOrigin {
  *   received again.
  * - `FloodLimited`: the limit for unknown keys suppressed a fetch. Published once per cooldown.
  * - `Changed`: the state machine changed its state.
+ *
+ * **Example** (A line for each event of interest)
+ *
+ * ```ts import.meta.vitest
+ * import { JwksEvent } from "@keelson/jwks"
+ * import { Duration, Match } from "effect"
+ *
+ * const describe = Match.type<JwksEvent.JwksEvent>().pipe(
+ *   Match.tag("Failed", ({ code, providerId }) => `${providerId}: ${code}`),
+ *   Match.orElse(({ providerId, _tag }) => `${providerId}: ${_tag}`)
+ * )
+ * const nextAttempt = Duration.seconds(30)
+ * describe({ _tag: "Failed", tenantId: "default", providerId: "main", code: "TIMEOUT", nextAttempt }) // => "main: TIMEOUT"
+ * ```
  */
 export type JwksEvent =
   & EventOrigin

@@ -1,8 +1,8 @@
 /**
  * The options of a key set cache: checked data from code, a file or the environment.
  */
-import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as RetryPresets from "@keelson/core/unstable/RetryPresets"
 import * as Duration from "effect/Duration"
@@ -36,7 +36,7 @@ export const Names = Schema.Struct({
 })
 export type Names = typeof Names.Type
 
-const nameDecoders = Configuration.decoders<NamesOptions, typeof Names>(Names)
+const nameDecoders = Decoders.decoders<NamesOptions, typeof Names>(Names)
 
 /** Checks ids. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the id. */
 export const decodeNames: (input: unknown) => Effect.Effect<Names, KeelsonError.ConfigurationError> =
@@ -173,20 +173,19 @@ export const JwksOptions = AllOptions.check(
 )
 export type JwksOptions = typeof JwksOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof JwksOptions>(JwksOptions)
+const decoders = Decoders.decoders<Options, typeof JwksOptions>(JwksOptions)
 
-/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
+/**
+ * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (A longer outage than the default)
+ *
+ * ```ts import.meta.vitest
+ * import { JwksOptions } from "@keelson/jwks"
+ * import { Duration } from "effect"
+ *
+ * const options = JwksOptions.make({ issuer: "https://idp.example", staleWindow: "1 hour" })
+ * Duration.toMinutes(options.staleWindow) // => 60
+ * ```
+ */
 export const make: (options: Options) => JwksOptions = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<JwksOptions, KeelsonError.ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<JwksOptions, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<JwksOptions, KeelsonError.ConfigurationError> = decoders.config

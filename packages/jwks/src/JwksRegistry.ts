@@ -118,7 +118,27 @@ export class JwksRegistry extends Context.Service<JwksRegistry, {
 /** Makes a registry in a scope. The end of the scope closes all providers. */
 export const make: Effect.Effect<JwksRegistry["Service"], never, Egress | Scope.Scope> = makeRegistry
 
-/** `make` as a layer. Snapshots of key sets are stored in `JwksSnapshots` if it is provided. */
+/**
+ * `make` as a layer. Snapshots of key sets are stored in `JwksSnapshots` if it is provided.
+ *
+ * **Example** (One tenant does not see another's provider)
+ *
+ * ```ts import.meta.vitest
+ * import { FetchEgress, JwksRegistry } from "@keelson/jwks"
+ * import { Effect, Layer } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const registry = yield* JwksRegistry.JwksRegistry
+ *   const options = { issuer: "https://idp.example", prefetch: false }
+ *   yield* registry.put({ tenantId: "acme", providerId: "main" }, options)
+ *   return yield* Effect.flip(registry.keySource("globex").find("https://idp.example", { alg: "RS256" }))
+ * })
+ * const egress = FetchEgress.layer({ allowedHosts: ["idp.example"] })
+ * const live = Layer.provide(JwksRegistry.layer, egress)
+ * const error = await Effect.runPromise(Effect.provide(program, live))
+ * error.code // => "JWKS_NOT_REGISTERED"
+ * ```
+ */
 export const layer: Layer.Layer<JwksRegistry, never, Egress> = Layer.effect(JwksRegistry, make)
 
 /** Provides the `KeySource` of one tenant from the registry in context, for token validation. */

@@ -20,7 +20,18 @@ import type { JwksRegistry } from "./JwksRegistry.ts"
 export { AdminPrincipal, Api, JwksAdmin, Providers, ProviderStatus, Registration } from "./internal/api/definition.ts"
 export { handlers } from "./internal/api/handlers.ts"
 
-/** The OpenAPI document of the API. */
+/**
+ * The OpenAPI document of the API.
+ *
+ * **Example** (The paths of the API)
+ *
+ * ```ts import.meta.vitest
+ * import * as JwksRegistryApi from "@keelson/jwks/JwksRegistryApi"
+ *
+ * const paths = Object.keys(JwksRegistryApi.openApi.paths)
+ * paths.includes("/tenants/{tenantId}/providers/{providerId}") // => true
+ * ```
+ */
 export const openApi: OpenApi.OpenAPISpec = OpenApi.fromApi(Api)
 
 /** The options of the routes. */

@@ -141,6 +141,20 @@ const timeoutOf = (value: Field.DurationInput | undefined, standard: Duration.Du
  *
  * Fails with `ConfigurationError`: `KEY_INVALID` for a key that is too short, `CONFIG_MISSING` for an empty list of keys,
  * `INVALID_CONFIG` for a `timeout` out of range. If the directory cannot be written to, each `save` fails.
+ *
+ * **Example** (Snapshots of one machine)
+ *
+ * ```ts import.meta.vitest
+ * import { FetchEgress, JwksSnapshots, KeySource } from "@keelson/jwks"
+ * import { Layer } from "effect"
+ *
+ * const keys = KeySource.layerOidc({ issuer: "https://idp.example" }).pipe(
+ *   Layer.provide(JwksSnapshots.layerFile({ directory: "/var/lib/billing/keys" })),
+ *   Layer.provide(FetchEgress.layer({ allowedHosts: ["idp.example"] }))
+ * )
+ * // Requires the file system and paths of the platform, as in `NodeServices.layer`.
+ * Layer.isLayer(keys) // => true
+ * ```
  */
 export const layerFile = (
   { directory, key, timeout }: FileOptions

@@ -30,7 +30,24 @@ export const Counts = Schema.Struct({
 })
 export type Counts = typeof Counts.Type
 
-/** Wall-clock times are UTC. The status contains no key id. */
+/**
+ * Wall-clock times are UTC. The status contains no key id.
+ *
+ * **Example** (A status as JSON)
+ *
+ * ```ts import.meta.vitest
+ * import { FetchEgress, JwksCache, JwksStatus } from "@keelson/jwks"
+ * import { Effect, Schema } from "effect"
+ *
+ * const status = Effect.gen(function*() {
+ *   const cache = yield* JwksCache.make({ issuer: "https://idp.example", prefetch: false })
+ *   return Schema.encodeSync(JwksStatus.JwksStatus)(yield* cache.status)
+ * })
+ * const egress = FetchEgress.layer({ allowedHosts: ["idp.example"] })
+ * const json = await Effect.runPromise(Effect.scoped(Effect.provide(status, egress)))
+ * json.metrics.requests // => 0
+ * ```
+ */
 export const JwksStatus = Schema.Struct({
   state: Schema.Literals(["Empty", "Loading", "Ready", "Refreshing"]),
   health: Health,

@@ -115,6 +115,21 @@ export const layerFromCache: Layer.Layer<KeySource, never, JwksCache.JwksCache> 
 /**
  * Combines several sources, for example static keys and a cache. Only the first source that knows an issuer serves it.
  * For many issuers use a `JwksRegistry`, which looks an issuer up directly.
+ *
+ * **Example** (A static key beside an issuer's key set)
+ *
+ * ```ts import.meta.vitest
+ * import { KeySource, StaticKeys } from "@keelson/jwks"
+ * import { Effect, Redacted } from "effect"
+ *
+ * const sourceOf = (issuer: string, secret: string) =>
+ *   StaticKeys.layer({ issuers: [issuer], keys: [{ algorithm: "HS256", secret: Redacted.make(secret.padEnd(32, ".")) }] })
+ * const sources = KeySource.layerFirstOf(sourceOf("https://a.example", "a"), sourceOf("https://b.example", "b"))
+ *
+ * const find = Effect.flatMap(KeySource.KeySource, (keys) => keys.find("https://b.example", { alg: "HS256" }))
+ * const candidates = await Effect.runPromise(Effect.provide(find, sources))
+ * candidates.length // => 1
+ * ```
  */
 export const layerFirstOf = <E = never, R = never>(
   ...sources: readonly [Layer.Layer<KeySource, E, R>, ...ReadonlyArray<Layer.Layer<KeySource, E, R>>]

@@ -4,8 +4,9 @@
  * The socket resolves names with a lookup that returns only allowed addresses. Each `get` opens its own HTTP/1.1 connections
  * and closes them when it ends. Certificates are always verified; `caFile` adds authorities, `Rules.pins` requires keys.
  */
-import * as Configuration from "@keelson/core/Configuration"
+import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -48,7 +49,7 @@ export const NodeEgressOptions = Schema.Struct({
 })
 export type NodeEgressOptions = typeof NodeEgressOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof NodeEgressOptions>(NodeEgressOptions)
+const decoders = Decoders.decoders<Options, typeof NodeEgressOptions>(NodeEgressOptions)
 
 /** Opens the connections of each `get`, and closes them when it ends or with the scope. */
 const opener = Effect.fnUntraced(function*(settings: Settings) {
@@ -103,6 +104,18 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
  *
  * Fails with `ConfigurationError`: `INVALID_CONFIG` for an invalid option, a file without certificates or a malformed proxy
  * URL in the environment; `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
+ *
+ * **Example** (Keys over a proxy and a company's own authority)
+ *
+ * ```ts import.meta.vitest
+ * import { KeySource } from "@keelson/jwks"
+ * import * as NodeEgress from "@keelson/jwks/NodeEgress"
+ * import { Layer } from "effect"
+ *
+ * const egress = NodeEgress.layer({ caFile: "/etc/ssl/company.pem", proxy: "http://proxy.company.example:3128" })
+ * const keys = KeySource.layerOidc({ issuer: "https://idp.example" }).pipe(Layer.provide(egress))
+ * Layer.isLayer(keys) // => true
+ * ```
  */
 export const layer = (options: Options = {}): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
   Layer.effect(Egress, Effect.flatMap(decoders.decode(options), make))

@@ -137,21 +137,6 @@ export interface FileOptions extends IssuerOptions {
   readonly keys: ReadonlyArray<KeyOptions>
 }
 
-/** Options from a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<StaticKeys, KeelsonError.ConfigurationError> = Configuration
-  .decode(StaticKeys)
-
-/** Options from a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (input: Configuration.Text): Effect.Effect<StaticKeys, KeelsonError.ConfigurationError> =>
-  Configuration.decodeText(StaticKeys, input)
-
-/**
- * Options from the environment, below a path: below `["app", "auth"]`, `APP_AUTH_ISSUERS` is a list with commas and
- * `APP_AUTH_KEYS` the keys in JSON. See `Configuration.fromEnvironment`.
- */
-export const config = (path: Configuration.Path): Effect.Effect<StaticKeys, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(StaticKeys, path)
-
 const noFiles: ReadFile<never> = (path) =>
   Effect.fail(InvalidConfig.option(path, "pem, jwk or secret", {
     message: `Invalid configuration: ${path} must be left out: only makeFiles and layerFiles read files`
@@ -181,10 +166,25 @@ const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: Rea
  * Fails with `ConfigurationError`: `INVALID_CONFIG` for the options, and `KEY_INVALID` for a key that is malformed,
  * private, too weak, or of another kind than its algorithm. Details name the place, as in `keys.1.pem`, and never a key.
  *
+ * **Example** (A shared secret)
+ *
+ * ```ts import.meta.vitest
+ * import { StaticKeys } from "@keelson/jwks"
+ * import { Effect, Redacted } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const secret = Redacted.make("a secret of at least 32 characters")
+ *   const keys = yield* StaticKeys.make({ issuers: ["https://billing.example"], keys: [{ algorithm: "HS256", secret }] })
+ *   return yield* keys.find("https://billing.example", { alg: "HS256" })
+ * })
+ * const candidates = await Effect.runPromise(program)
+ * candidates.map(({ alg }) => alg) // => ["HS256"]
+ * ```
+ *
  * @see RFC 7515, 4.1.4, RFC 7517, 4.5, RFC 7518, 3 and RFC 8725, 3
  */
 export const make = (options: Options): Effect.Effect<KeySource["Service"], KeelsonError.ConfigurationError> =>
-  Effect.flatMap(decode(options), (checked) => load(checked, noFiles))
+  Effect.flatMap(Configuration.decode(StaticKeys)(options), (checked) => load(checked, noFiles))
 
 /**
  * `make` for keys of which some are in files. Each file is read once, when the source is made. It also accepts the results of `decodeText` and `config`.
@@ -195,7 +195,7 @@ export const make = (options: Options): Effect.Effect<KeySource["Service"], Keel
 export const makeFiles = (
   options: FileOptions
 ): Effect.Effect<KeySource["Service"], KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
-  Effect.flatMap(decode(options), (checked) => load(checked, readKeyFile))
+  Effect.flatMap(Configuration.decode(StaticKeys)(options), (checked) => load(checked, readKeyFile))
 
 /** `make` as a layer, which requires WebCrypto only. */
 export const layer = (options: Options): Layer.Layer<KeySource, KeelsonError.ConfigurationError> =>
@@ -211,4 +211,7 @@ export const layerFiles = (
 export const layerConfig = (
   path: Configuration.Path
 ): Layer.Layer<KeySource, KeelsonError.ConfigurationError, FileSystem.FileSystem> =>
-  Layer.effect(KeySource, Effect.flatMap(config(path), (checked) => load(checked, readKeyFile, path)))
+  Layer.effect(
+    KeySource,
+    Effect.flatMap(Configuration.fromEnvironment(StaticKeys, path), (checked) => load(checked, readKeyFile, path))
+  )

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import * as Configuration from "@keelson/core/Configuration"
 import { ConfigProvider, Context, Effect, Layer, Schema } from "effect"
 import { Egress } from "../src/Egress.ts"
 import * as EgressOptions from "../src/EgressOptions.ts"
@@ -120,10 +121,16 @@ describe("EgressOptions", () => {
         EGRESS_MAX_BYTES: "5",
         EGRESS_ALLOW_LOCALHOST: "true"
       })
-      assert.deepEqual(yield* EgressOptions.decode(plain), made)
-      assert.deepEqual(yield* EgressOptions.decodeText({ format: "json", text: JSON.stringify(plain) }), made)
-      assert.deepEqual(yield* EgressOptions.decodeText({ format: "yaml", text: yaml }), made)
-      const config = EgressOptions.config(["egress"])
+      assert.deepEqual(yield* Configuration.decode(EgressOptions.EgressOptions)(plain), made)
+      assert.deepEqual(
+        yield* Configuration.decodeText(EgressOptions.EgressOptions, { format: "json", text: JSON.stringify(plain) }),
+        made
+      )
+      assert.deepEqual(
+        yield* Configuration.decodeText(EgressOptions.EgressOptions, { format: "yaml", text: yaml }),
+        made
+      )
+      const config = Configuration.fromEnvironment(EgressOptions.EgressOptions, ["egress"])
       assert.deepEqual(yield* Effect.provideService(config, ConfigProvider.ConfigProvider, environment), made)
     }))
 

@@ -284,7 +284,7 @@ describe("JwksOptions", () => {
     }
     const fromEnvironment = (variables: Readonly<Record<string, string>>) =>
       Effect.provideService(
-        JwksOptions.config(["app", "jwks"]),
+        Configuration.fromEnvironment(JwksOptions.JwksOptions, ["app", "jwks"]),
         ConfigProvider.ConfigProvider,
         ConfigProvider.fromEnvRecord(variables)
       )
@@ -292,19 +292,29 @@ describe("JwksOptions", () => {
     it.effect("by object, JSON, YAML or environment are the same", () =>
       Effect.gen(function*() {
         assert.deepEqual(made, { ...defaults, ...plain, ttl: Duration.minutes(5), staleWindow: Duration.zero })
-        assert.deepEqual(yield* JwksOptions.decode(plain), made)
-        assert.deepEqual(yield* JwksOptions.decode({ ...plain, ttl: Duration.minutes(5) }), made)
-        assert.deepEqual(yield* JwksOptions.decodeText({ format: "json", text: JSON.stringify(plain) }), made)
-        assert.deepEqual(yield* JwksOptions.decodeText({ format: "yaml", text: yaml, section: "jwks" }), made)
+        assert.deepEqual(yield* Configuration.decode(JwksOptions.JwksOptions)(plain), made)
+        assert.deepEqual(
+          yield* Configuration.decode(JwksOptions.JwksOptions)({ ...plain, ttl: Duration.minutes(5) }),
+          made
+        )
+        assert.deepEqual(
+          yield* Configuration.decodeText(JwksOptions.JwksOptions, { format: "json", text: JSON.stringify(plain) }),
+          made
+        )
+        assert.deepEqual(
+          yield* Configuration.decodeText(JwksOptions.JwksOptions, { format: "yaml", text: yaml, section: "jwks" }),
+          made
+        )
         assert.deepEqual(yield* fromEnvironment(environment), made)
       }))
 
     it.effect("[S0-14] [S1-29] each way names the option and its bound, and rejects unknown options", () =>
       Effect.gen(function*() {
         const bound = "must be a duration with its unit, from 1 minute to 24 hours"
-        const text = (format: "json" | "yaml", text: string) => JwksOptions.decodeText({ format, text })
+        const text = (format: "json" | "yaml", text: string) =>
+          Configuration.decodeText(JwksOptions.JwksOptions, { format, text })
         const errors = yield* Effect.all([
-          Effect.flip(JwksOptions.decode({ issuer, ttl: "59 seconds", x: 1 })),
+          Effect.flip(Configuration.decode(JwksOptions.JwksOptions)({ issuer, ttl: "59 seconds", x: 1 })),
           Effect.flip(text("json", JSON.stringify({ issuer, ttl: "59 seconds", x: 1 }))),
           Effect.flip(text("yaml", `issuer: ${issuer}\nttl: 59 seconds\nx: 1`)),
           Effect.flip(fromEnvironment({ APP_JWKS_ISSUER: issuer, APP_JWKS_TTL: "59 seconds", APP_JWKS_X: "1" }))

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import { ConfigProvider, Effect, FileSystem, Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { CompactSign, compactVerify } from "jose"
@@ -207,7 +208,9 @@ describe("StaticKeys", () => {
     for (const [name, options, path, expected] of wrong) {
       it.effect(`[S4-35] ${name} is INVALID_CONFIG, naming the place`, () =>
         Effect.gen(function*() {
-          const error = yield* Effect.flip(StaticKeys.decode({ issuers: [issuer], ...options }))
+          const error = yield* Effect.flip(
+            Configuration.decode(StaticKeys.StaticKeys)({ issuers: [issuer], ...options })
+          )
           assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", path])
           if (expected !== undefined) assert.strictEqual(error.details["expected"], expected)
         }))
@@ -245,7 +248,11 @@ describe("StaticKeys", () => {
     for (const [format, text_] of texts) {
       it.effect(`[S4-37] ${format} text gives the keys, with the secret from a variable`, () =>
         Effect.gen(function*() {
-          const options = yield* StaticKeys.decodeText({ format, text: text_, section: "auth" })
+          const options = yield* Configuration.decodeText(StaticKeys.StaticKeys, {
+            format,
+            text: text_,
+            section: "auth"
+          })
           const source = yield* StaticKeys.makeFiles(options)
           assert.strictEqual(yield* verifies(source, Keys.rsa.privateKey, "RS256", "a"), 0)
           assert.strictEqual(yield* verifies(source, createSecretKey(Buffer.from(text)), "HS256", "b"), 0)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import { Effect, FileSystem, Redacted } from "effect"
 import { base64url, CompactSign, compactVerify } from "jose"
 import { createHmac, createSecretKey, type KeyObject, randomBytes, X509Certificate } from "node:crypto"
@@ -9,9 +10,10 @@ const issuer = "https://issuer.example"
 
 /** A source of one key. Typed loosely, since much of what is refused here does not compile. */
 const single = (key: object) =>
-  Effect.flatMap(StaticKeys.decode({ issuers: [issuer], keys: [key] }), StaticKeys.makeFiles).pipe(
-    Effect.provide(FileSystem.layerNoop({}))
-  )
+  Effect.flatMap(Configuration.decode(StaticKeys.StaticKeys)({ issuers: [issuer], keys: [key] }), StaticKeys.makeFiles)
+    .pipe(
+      Effect.provide(FileSystem.layerNoop({}))
+    )
 
 /** The details of the error that a key is refused with. */
 const refusal = (key: object) =>

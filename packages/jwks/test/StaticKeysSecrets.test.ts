@@ -1,6 +1,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { type KeelsonError, Problem } from "@keelson/core"
+import * as Configuration from "@keelson/core/Configuration"
 import { Cause, ConfigProvider, Effect, Exit, FileSystem, Layer, Redacted, Result } from "effect"
 import { inspect } from "node:util"
 import * as StaticKeys from "../src/StaticKeys.ts"
@@ -80,7 +81,8 @@ const options = (() => {
   )
 })()
 
-const run = (input: unknown) => Effect.result(Effect.flatMap(StaticKeys.decode(input), StaticKeys.makeFiles))
+const run = (input: unknown) =>
+  Effect.result(Effect.flatMap(Configuration.decode(StaticKeys.StaticKeys)(input), StaticKeys.makeFiles))
 
 describe("StaticKeys, secrecy", () => {
   it.effect("[R21] no error shows key material or a key's id, wherever it was given and whatever is wrong with it", () =>
@@ -106,8 +108,11 @@ describe("StaticKeys, secrecy", () => {
         yield* fs.writeFileString(path, "pem" in (key ?? {}) ? JSON.stringify(key) : text)
         const attempts: ReadonlyArray<Effect.Effect<unknown, KeelsonError.ConfigurationError, FileSystem.FileSystem>> =
           [
-            StaticKeys.decodeText({ format: "json", text: text.slice(0, -4) }),
-            Effect.flatMap(StaticKeys.decodeText({ format: "yaml", text }), StaticKeys.makeFiles),
+            Configuration.decodeText(StaticKeys.StaticKeys, { format: "json", text: text.slice(0, -4) }),
+            Effect.flatMap(
+              Configuration.decodeText(StaticKeys.StaticKeys, { format: "yaml", text }),
+              StaticKeys.makeFiles
+            ),
             Effect.scoped(Layer.build(StaticKeys.layerConfig(["app"]))),
             StaticKeys.makeFiles({ issuers: [issuer], keys: [{ algorithm: "RS256", path }] })
           ]
@@ -124,7 +129,7 @@ describe("StaticKeys, secrecy", () => {
 
   it.effect("[R21] decoded options, the source and its answers show no key material", () =>
     Effect.gen(function*() {
-      const options = yield* StaticKeys.decode({
+      const options = yield* Configuration.decode(StaticKeys.StaticKeys)({
         issuers: [issuer],
         keys: [
           { algorithm: "HS256", secret: Redacted.make(secret) },

@@ -2,11 +2,9 @@
  * Options of a guard: where its token may be sent, and how its requests are made. They come from code, a file or the
  * environment, and are checked.
  */
-import * as Configuration from "@keelson/core/Configuration"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { scopeIssue } from "./internal/guard/scopeIssue.ts"
 import * as RefreshPolicy from "./RefreshPolicy.ts"
@@ -59,7 +57,7 @@ export const GuardOptions = Schema.Struct({
 }).check(areScopes)
 export type GuardOptions = typeof GuardOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof GuardOptions>(GuardOptions)
+const decoders = Decoders.decoders<Options, typeof GuardOptions>(GuardOptions)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -75,16 +73,3 @@ const decoders = Configuration.decoders<Options, typeof GuardOptions>(GuardOptio
  * ```
  */
 export const make: (options: Options) => GuardOptions = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<GuardOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -4,8 +4,8 @@
  * Requests use `TokenHttpClient`, never the application's `HttpClient`. They follow no redirect and do not retry: the provider
  * retries a whole request, so that each attempt signs a new client assertion.
  */
-import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -47,7 +47,7 @@ const Parameters = Schema.Record(Schema.String, Schema.String).check(
   })
 )
 
-const decodeParameters = Configuration.decodeUnsafe(Parameters, ["parameters"])
+const decodeParameters = Decoders.decodeUnsafe(Parameters, ["parameters"])
 
 const makeTokenClient = ({ auth, parameters = {}, ...input }: Options): TokenClient => {
   const options = RequestOptions.makeRequestOptions(input)

@@ -1,10 +1,8 @@
 /**
  * Options of a client of an authorization server: checked data from code, a file or the environment.
  */
-import * as Configuration from "@keelson/core/Configuration"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
-import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as RequestOptions from "./internal/oauth/requestOptions.ts"
@@ -68,7 +66,7 @@ const hasKey = Schema.makeFilter((o: Auth) =>
 export const OAuthOptions = Fields.check(hasUrl, isIssuerUrl, isEndpointUrl, hasSecret, hasKey)
 export type OAuthOptions = typeof OAuthOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof OAuthOptions>(OAuthOptions)
+const decoders = Decoders.decoders<Options, typeof OAuthOptions>(OAuthOptions)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -91,16 +89,3 @@ const decoders = Configuration.decoders<Options, typeof OAuthOptions>(OAuthOptio
  * ```
  */
 export const make: (options: Options) => OAuthOptions = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<OAuthOptions, KeelsonError.ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<OAuthOptions, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<OAuthOptions, KeelsonError.ConfigurationError> = decoders.config

@@ -5,12 +5,11 @@
  * whichever is less, unless the options set another. Callers get the token until it counts as expired, which is `maxSkew`
  * before its end.
  */
-import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
@@ -111,7 +110,7 @@ export const RefreshPolicy = Fields.check(
 )
 export type RefreshPolicy = typeof RefreshPolicy.Type
 
-const decoders = Configuration.decoders<Options, typeof RefreshPolicy>(RefreshPolicy)
+const decoders = Decoders.decoders<Options, typeof RefreshPolicy>(RefreshPolicy)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -131,19 +130,6 @@ const decoders = Configuration.decoders<Options, typeof RefreshPolicy>(RefreshPo
  * ```
  */
 export const make: (options?: Options) => RefreshPolicy = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<RefreshPolicy, KeelsonError.ConfigurationError> = decoders.config
 
 /**
  * The policy for `SelfSignedJwt`: lifetimes from 30 seconds to 1 hour, refreshed 30 seconds before the token expires.

@@ -1,7 +1,7 @@
 /**
  * Options of the lists of revoked tokens.
  */
-import * as Configuration from "@keelson/core/Configuration"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
@@ -36,7 +36,20 @@ export interface RedisOptions extends MemoryOptions {
   readonly onStoreFailure?: "refuse" | "local" | undefined
 }
 
-/** Checked options of a list in memory. */
+/**
+ * Checked options of a list in memory.
+ *
+ * **Example** (Checked options)
+ *
+ * ```ts import.meta.vitest
+ * import { Configuration } from "@keelson/core"
+ * import { RevocationOptions } from "@keelson/token"
+ * import { Effect } from "effect"
+ *
+ * const options = await Effect.runPromise(Configuration.decode(RevocationOptions.Memory)({ maxEntries: 1000 }))
+ * options.maxBytes // => 67108864
+ * ```
+ */
 export const Memory = Schema.Struct({
   clockTolerance: Field.defaulted(Field.duration("0 millis", "5 minutes"), Duration.seconds(30)),
   maxEntries: Field.defaulted(Field.int(1, 10_000_000), 100_000),
@@ -58,13 +71,13 @@ export const Redis = Schema.Struct({
 })
 export type Redis = typeof Redis.Type
 
-/** Decoders of the options of a list in memory; see `Configuration.decoders`. */
-export const memory: Configuration.Decoders<MemoryOptions, Memory> = Configuration.decoders<
+/** Decoders of the options of a list in memory; see `Decoders.decoders`. */
+export const memory: Decoders.Decoders<MemoryOptions, Memory> = Decoders.decoders<
   MemoryOptions,
   typeof Memory
 >(Memory)
 
-/** Decoders of the options of a list in Redis; see `Configuration.decoders`. */
-export const redis: Configuration.Decoders<RedisOptions, Redis> = Configuration.decoders<RedisOptions, typeof Redis>(
+/** Decoders of the options of a list in Redis; see `Decoders.decoders`. */
+export const redis: Decoders.Decoders<RedisOptions, Redis> = Decoders.decoders<RedisOptions, typeof Redis>(
   Redis
 )

@@ -1,8 +1,8 @@
 /**
  * Tokens that a client signs itself, for services that accept key-pair JWTs instead of an authorization server's tokens.
  */
-import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
@@ -59,7 +59,7 @@ export const SelfSignedJwtOptions = Schema.Struct({
   lifetime: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
 })
 
-const decoders = Configuration.decoders<ClaimOptions, typeof SelfSignedJwtOptions>(SelfSignedJwtOptions)
+const decoders = Decoders.decoders<ClaimOptions, typeof SelfSignedJwtOptions>(SelfSignedJwtOptions)
 
 const bounds = { minimum: Duration.seconds(30), maximum: Duration.hours(1) }
 

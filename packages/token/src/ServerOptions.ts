@@ -2,10 +2,8 @@
  * Options of a server of `TokenGuards`: its URL, how its tokens are acquired, and when they are refreshed. They come from code,
  * a file or the environment, and are checked.
  */
-import * as Configuration from "@keelson/core/Configuration"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import * as GuardOptions from "./GuardOptions.ts"
@@ -31,7 +29,7 @@ export const ServerOptions = Schema.Struct({
 }).check(areServerScopes)
 export type ServerOptions = typeof ServerOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof ServerOptions>(ServerOptions)
+const decoders = Decoders.decoders<Options, typeof ServerOptions>(ServerOptions)
 
 /**
  * Checks options given in code. Throws a `ConfigurationError` (`INVALID_CONFIG`) that names the invalid option and its bound.
@@ -51,16 +49,3 @@ const decoders = Configuration.decoders<Options, typeof ServerOptions>(ServerOpt
  * ```
  */
 export const make: (options: Options) => ServerOptions = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<ServerOptions, KeelsonError.ConfigurationError> = decoders.config

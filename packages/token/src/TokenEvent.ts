@@ -77,7 +77,22 @@ export interface RefreshEscalated extends EventContext {
   readonly consecutiveFailures: number
 }
 
-/** An event of a provider. The log names each event as its comment says. */
+/**
+ * An event of a provider. The log names each event as its comment says.
+ *
+ * **Example** (A line for each failure)
+ *
+ * ```ts import.meta.vitest
+ * import type { TokenEvent } from "@keelson/token"
+ *
+ * const describe = (event: TokenEvent.TokenEvent): string | undefined =>
+ *   event._tag === "RefreshFailed" ? `${event.server}: ${event.errorKind}, attempt ${event.attempts}` : undefined
+ *
+ * const context = { server: "billing", attemptId: "6f1c", at: 0 }
+ * const failure = { attempts: 2, errorKind: "TIMEOUT", consecutiveFailures: 1 } as const
+ * describe({ _tag: "RefreshFailed", ...context, ...failure }) // => "billing: TIMEOUT, attempt 2"
+ * ```
+ */
 export type TokenEvent =
   | RefreshStarted
   | RefreshRetried

@@ -6,6 +6,7 @@
  * an application has one guard for each API that it calls.
  */
 import * as BreakerStore from "@keelson/core/BreakerStore"
+import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Resilience from "@keelson/core/Resilience"
 import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
@@ -21,10 +22,10 @@ import { type GuardError, makeClient, makeMarkedClient } from "./internal/guard/
 import { makeGrants } from "./internal/guard/grants.ts"
 import { makeSendOperation, type SendOperation } from "./internal/guard/sendOperation.ts"
 import type { GuardScopes } from "./internal/guard/target.ts"
+import * as UrlScope from "./internal/guard/urlScope.ts"
 import { contextBreakerStore } from "./internal/provider/contextBreakerStore.ts"
 import * as TokenProvider from "./TokenProvider.ts"
 import type * as TokenSource from "./TokenSource.ts"
-import * as UrlScope from "./UrlScope.ts"
 
 export type { GuardError } from "./internal/guard/client.ts"
 export type { SendOutcome, SendOutcomeKind } from "./internal/guard/sendOperation.ts"
@@ -141,7 +142,7 @@ const fixedSource = () =>
 export const make = Effect.fnUntraced(function*<R = never>(
   { name, source, validate, ...data }: Options<R> & { readonly name: string }
 ): Effect.fn.Return<TokenGuard, KeelsonError.ConfigurationError, HttpClient.HttpClient | R | Scope.Scope> {
-  const options = yield* GuardOptions.decode(data)
+  const options = yield* Configuration.decode(GuardOptions.GuardOptions)(data)
   const guard = yield* makeContext(name, options)
   const context = yield* Effect.context<R | Scope.Scope>()
   const guardFor = makeGrants((grant) =>

@@ -175,6 +175,7 @@ export const layerConfig = (servers: {
 }): Layer.Layer<TokenGuards, KeelsonError.ConfigurationError, HttpClient.HttpClient> =>
   layerOf(Effect.map(
     Effect.forEach(Object.entries(servers), ([server, path]) =>
-      Effect.map(ServerOptions.config(path), (options) => [server, options] as const)),
+      Effect.map(Configuration.fromEnvironment(ServerOptions.ServerOptions, path), (options) =>
+        [server, options] as const)),
     Object.fromEntries
   ))

@@ -150,9 +150,12 @@ export const make = Effect.fnUntraced(function*<R = never>(
   options: Options<R>
 ): Effect.fn.Return<TokenProvider["Service"], KeelsonError.ConfigurationError, R | Scope.Scope> {
   const server = yield* decodeName(options.name)
-  const policy = yield* RefreshPolicy.decode(options.policy ?? {})
+  const policy = yield* Configuration.decode(RefreshPolicy.RefreshPolicy)(options.policy ?? {})
   const resilience = yield* Effect.provideService(
-    Resilience.make(server, yield* ResiliencePolicy.decode(withDeadline(options.resilience))),
+    Resilience.make(
+      server,
+      yield* Configuration.decode(ResiliencePolicy.ResiliencePolicy)(withDeadline(options.resilience))
+    ),
     BreakerStore.BreakerStore,
     yield* contextBreakerStore
   )

@@ -19,6 +19,17 @@ export interface RefreshFailedOptions {
 /**
  * Acquisitions failed several times in a row (`TOKEN_REFRESH_FAILED`), and the failure was escalated to operators.
  * `lastFailure` is the code of the last failure.
+ *
+ * **Example** (An escalated failure)
+ *
+ * ```ts import.meta.vitest
+ * import { TokenProviderError } from "@keelson/token"
+ *
+ * const options = { server: "billing", consecutiveFailures: 3, lastFailure: "TIMEOUT" } as const
+ * const error = new TokenProviderError.TokenRefreshFailed(options)
+ * error.severity // => "CRITICAL"
+ * error.details["last_failure"] // => "NET-001"
+ * ```
  */
 export class TokenRefreshFailed extends KeelsonError.CodedError<"TOKEN_REFRESH_FAILED"> {
   readonly _tag = "TokenRefreshFailed"

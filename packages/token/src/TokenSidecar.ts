@@ -4,8 +4,9 @@
  * It reaches only the servers of `TokenGuards`. It listens on a loopback address or a Unix socket, requires a shared secret,
  * rejects requests of browsers, and does not return tokens unless `showTokens` is set.
  */
-import * as Configuration from "@keelson/core/Configuration"
+import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Host from "@keelson/core/unstable/Host"
 import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
@@ -78,7 +79,7 @@ export const TokenSidecarOptions = Schema.Struct({
 })
 export type TokenSidecarOptions = typeof TokenSidecarOptions.Type
 
-const decoders = Configuration.decoders<Options, typeof TokenSidecarOptions>(TokenSidecarOptions)
+const decoders = Decoders.decoders<Options, typeof TokenSidecarOptions>(TokenSidecarOptions)
 
 const reachableServer = () =>
   InvalidConfig.option("host", "a loopback address, or a Unix socket", {

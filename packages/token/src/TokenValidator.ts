@@ -6,6 +6,7 @@
  *
  * @see RFC 7515, 5.2; RFC 7519, 7.2; RFC 8725
  */
+import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as KeySource from "@keelson/jwks/KeySource"
 import * as Context from "effect/Context"
@@ -116,7 +117,10 @@ export const make = Effect.fnUntraced(function*<S extends ClaimsSchema>(
 > {
   const validator = new Validator<S["Type"]>({
     id,
-    rules: compileRules(yield* ValidationPolicy.decode(policy), revocation !== undefined),
+    rules: compileRules(
+      yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(policy),
+      revocation !== undefined
+    ),
     keys: yield* KeySource.KeySource,
     verifySignature: yield* SignatureVerifier,
     decodeClaims: makeClaimsDecoder(claims),

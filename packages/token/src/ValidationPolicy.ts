@@ -5,12 +5,10 @@
  *
  * @see RFC 8725; RFC 9068, 4; OpenID Connect Core 1.0, 3.1.3.7
  */
-import * as Configuration from "@keelson/core/Configuration"
-import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Algorithms from "@keelson/jwks/Algorithm"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { expandIssuer, placeholder } from "./internal/validation/issuers.ts"
 
@@ -200,21 +198,7 @@ export const idToken = (options: PresetOptions): Options => ({ ...options, profi
  */
 export const jwt = (options: PresetOptions): Options => ({ ...options, profile: "jwt" })
 
-const decoders = Configuration.decoders<Options, typeof ValidationPolicy>(ValidationPolicy)
+const decoders = Decoders.decoders<Options, typeof ValidationPolicy>(ValidationPolicy)
 
 /** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
 export const make: (options: Options) => ValidationPolicy = decoders.make
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<ValidationPolicy, KeelsonError.ConfigurationError> =
-  decoders.decode
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText: (
-  input: Configuration.Text
-) => Effect.Effect<ValidationPolicy, KeelsonError.ConfigurationError> = decoders.decodeText
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. */
-export const config: (
-  path: Configuration.Path
-) => Effect.Effect<ValidationPolicy, KeelsonError.ConfigurationError> = decoders.config

@@ -6,6 +6,7 @@
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Algorithm from "@keelson/jwks/Algorithm"
 import type * as Egress from "@keelson/jwks/Egress"
 import * as JwksCache from "@keelson/jwks/JwksCache"
@@ -67,20 +68,7 @@ export const ValidatorOptions = Fields.check(
 export type ValidatorOptions = typeof ValidatorOptions.Type
 
 /** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make: (options: Options) => ValidatorOptions = Configuration.decodeUnsafe(ValidatorOptions)
-
-/** Decodes a plain object. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const decode: (input: unknown) => Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> =
-  Configuration.decode(ValidatorOptions)
-
-/** Decodes a section of JSON or YAML text; see `Configuration.decodeText`. */
-export const decodeText = (
-  input: Configuration.Text
-): Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> => Configuration.decodeText(ValidatorOptions, input)
-
-/** Reads the options from environment variables whose names start with a path; see `Configuration.fromEnvironment`. Static keys are one variable in JSON. */
-export const config = (path: Configuration.Path): Effect.Effect<ValidatorOptions, KeelsonError.ConfigurationError> =>
-  Configuration.fromEnvironment(ValidatorOptions, path)
+export const make: (options: Options) => ValidatorOptions = Decoders.decodeUnsafe(ValidatorOptions)
 
 const policyNames = Struct.keys(ValidationPolicy.ValidationPolicy.fields)
 
@@ -109,7 +97,7 @@ const keySourceOf = (
 export const layerKeySource = (
   options: Options
 ): Layer.Layer<KeySource.KeySource, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> =>
-  Layer.unwrap(Effect.map(decode(options), keySourceOf))
+  Layer.unwrap(Effect.map(Configuration.decode(ValidatorOptions)(options), keySourceOf))
 
 /** The tag of a validator; `R` is what its layer requires in addition to keys, such as `Revocation`. */
 interface ValidatorTag<Self, R> {
@@ -136,6 +124,7 @@ const layerOf = <Self, R>(
  * **Example** (A validator from a section of YAML)
  *
  * ```ts import.meta.vitest
+ * import { Configuration } from "@keelson/core"
  * import { Claims, TokenValidator, ValidatorOptions } from "@keelson/token"
  * import { Effect, Layer } from "effect"
  *
@@ -149,7 +138,9 @@ const layerOf = <Self, R>(
  *   algorithms: [RS256]
  *   jwks: { url: https://idp.example/jwks }
  * `
- * const options = await Effect.runPromise(ValidatorOptions.decodeText({ format: "yaml", text, section: "auth" }))
+ * const options = await Effect.runPromise(
+ *   Configuration.decodeText(ValidatorOptions.ValidatorOptions, { format: "yaml", text, section: "auth" })
+ * )
  * options.jwks?.url // => "https://idp.example/jwks"
  *
  * // Requires an egress, such as `NodeEgress`, and a file system.
@@ -158,14 +149,14 @@ const layerOf = <Self, R>(
  * ```
  */
 export const layer = <Self, R>(tag: ValidatorTag<Self, R>, options: Options): ValidatorLayer<Self, R> =>
-  layerOf(tag, decode(options))
+  layerOf(tag, Configuration.decode(ValidatorOptions)(options))
 
 /**
  * A validator with its keys, from a section of JSON or YAML text; see `Configuration.decodeText`. Fails as `layer` does, and
  * with `ConfigurationError` (`CONFIG_MISSING`) for a missing section.
  */
 export const layerText = <Self, R>(tag: ValidatorTag<Self, R>, input: Configuration.Text): ValidatorLayer<Self, R> =>
-  layerOf(tag, decodeText(input))
+  layerOf(tag, Configuration.decodeText(ValidatorOptions, input))
 
 /**
  * A validator with its keys, from one section of the environment: `ValidatorOptions.layerConfig(Tokens, ["app", "auth"])`.
@@ -174,4 +165,4 @@ export const layerText = <Self, R>(tag: ValidatorTag<Self, R>, input: Configurat
  * `NetworkError` (`EGRESS_REFUSED`) for a URL that must not be fetched.
  */
 export const layerConfig = <Self, R>(tag: ValidatorTag<Self, R>, path: Configuration.Path): ValidatorLayer<Self, R> =>
-  layerOf(tag, config(path))
+  layerOf(tag, Configuration.fromEnvironment(ValidatorOptions, path))

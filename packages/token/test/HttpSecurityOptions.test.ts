@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import * as Configuration from "@keelson/core/Configuration"
 import { ConfigProvider, Effect } from "effect"
 import { HttpSecurityOptions } from "../src/index.ts"
 
 const pathOf = (options: object): unknown => {
   try {
-    Effect.runSync(HttpSecurityOptions.decode(options))
+    Effect.runSync(Configuration.decode(HttpSecurityOptions.HttpSecurityOptions)(options))
     return undefined
   } catch (error) {
     return error instanceof KeelsonError.ConfigurationError ? error.details["path"] : error
@@ -67,7 +68,11 @@ describe("HttpSecurityOptions", () => {
   it.effect("decodes from text and from the environment", () =>
     Effect.gen(function*() {
       const text = `api:\n  realm: invoices\n  cookie: { name: ${cookie.name}, origins: [https://app.example] }`
-      const fromText = yield* HttpSecurityOptions.decodeText({ format: "yaml", text, section: "api" })
+      const fromText = yield* Configuration.decodeText(HttpSecurityOptions.HttpSecurityOptions, {
+        format: "yaml",
+        text,
+        section: "api"
+      })
       assert.deepStrictEqual(fromText, { realm: "invoices", cookie })
       const env = {
         API_REALM: "invoices",
@@ -75,7 +80,7 @@ describe("HttpSecurityOptions", () => {
         API_COOKIE_ORIGINS: "https://app.example,https://b.example"
       }
       const fromEnv = yield* Effect.provideService(
-        HttpSecurityOptions.config(["api"]),
+        Configuration.fromEnvironment(HttpSecurityOptions.HttpSecurityOptions, ["api"]),
         ConfigProvider.ConfigProvider,
         ConfigProvider.fromEnv({ env })
       )

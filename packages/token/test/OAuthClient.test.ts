@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import { quiet } from "@keelson/testing/observe"
 import { Effect, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -148,7 +149,7 @@ describe("OAuthClient at a real authorization server", () => {
       Effect.gen(function*() {
         const { jwk, privateJwk } = yield* keyPair("ES256", "one")
         const server = yield* oauthServer({ keys: [jwk] })
-        const options = yield* OAuthOptions.decode({
+        const options = yield* Configuration.decode(OAuthOptions.OAuthOptions)({
           issuer: server.issuer,
           clientId: "signer",
           authMethod: "private_key_jwt",

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import * as Configuration from "@keelson/core/Configuration"
 import { ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { ClientAuth, OAuthClient, OAuthOptions } from "../src/index.ts"
 
@@ -18,8 +19,8 @@ describe("OAuthOptions", () => {
         OAUTH_REQUEST_TIMEOUT: "5 seconds"
       }
       const [file, environment] = yield* Effect.all([
-        OAuthOptions.decodeText({ format: "json", text, section: "oauth" }),
-        OAuthOptions.config(["oauth"])
+        Configuration.decodeText(OAuthOptions.OAuthOptions, { format: "json", text, section: "oauth" }),
+        Configuration.fromEnvironment(OAuthOptions.OAuthOptions, ["oauth"])
       ]).pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })))
       for (const options of [file, environment]) {
         assert.deepInclude(options, {
@@ -36,7 +37,7 @@ describe("OAuthOptions", () => {
 
   it.effect("[S3-35] the default time limit of a request is 30 seconds", () =>
     Effect.map(
-      OAuthOptions.decode(base),
+      Configuration.decode(OAuthOptions.OAuthOptions)(base),
       ({ requestTimeout }) => assert.deepStrictEqual(requestTimeout, Duration.seconds(30))
     ))
 
@@ -67,7 +68,7 @@ describe("OAuthOptions", () => {
   for (const [input, path] of wrong) {
     it.effect(`${JSON.stringify(input)} fails, naming ${path}`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(OAuthOptions.decode(input))
+        const error = yield* Effect.flip(Configuration.decode(OAuthOptions.OAuthOptions)(input))
         assert.strictEqual(error.code, "INVALID_CONFIG")
         assert.include(JSON.stringify(error.details), path)
       }))
@@ -76,7 +77,11 @@ describe("OAuthOptions", () => {
   it.effect("http to this machine is accepted with allowLocalhost", () =>
     Effect.gen(function*() {
       for (const host of ["localhost", "127.0.0.1:8080", "127.1.2.3", "[::1]:1"]) {
-        yield* OAuthOptions.decode({ ...base, issuer: `http://${host}`, allowLocalhost: true })
+        yield* Configuration.decode(OAuthOptions.OAuthOptions)({
+          ...base,
+          issuer: `http://${host}`,
+          allowLocalhost: true
+        })
       }
     }))
 
@@ -98,7 +103,7 @@ describe("OAuthOptions", () => {
 
   it.effect("sourcesFromOptions fails on an unusable private key", () =>
     Effect.gen(function*() {
-      const options = yield* OAuthOptions.decode({
+      const options = yield* Configuration.decode(OAuthOptions.OAuthOptions)({
         issuer: "https://idp.example",
         clientId: "client",
         authMethod: "private_key_jwt",

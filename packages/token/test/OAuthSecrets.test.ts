@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
+import * as Configuration from "@keelson/core/Configuration"
 import { hanging, keyOrigin, redirecting, resetting, sending, sendingMebibytes } from "@keelson/testing/keyOrigin"
 import { recording, spanText } from "@keelson/testing/observe"
 import { Cause, Data, Effect, Exit, Option, Redacted, Stream } from "effect"
@@ -168,16 +169,18 @@ describe("token secrets", () => {
 
   it.effect("[R21] options and their errors contain neither secret nor key", () =>
     Effect.gen(function*() {
-      const options = yield* OAuthOptions.decode({
+      const options = yield* Configuration.decode(OAuthOptions.OAuthOptions)({
         tokenEndpoint: "https://idp.example/token",
         clientId: "client",
         clientSecret: secrets.client
       })
-      const error = yield* Effect.flip(OAuthOptions.decode({
-        clientId: "client",
-        clientSecret: [secrets.client],
-        privateKey: secrets.garbage
-      }))
+      const error = yield* Effect.flip(
+        Configuration.decode(OAuthOptions.OAuthOptions)({
+          clientId: "client",
+          clientSecret: [secrets.client],
+          privateKey: secrets.garbage
+        })
+      )
       const key = yield* Effect.flip(ClientAuth.importKey({ text: Redacted.make(secrets.garbage), alg: "ES256" }))
       const texts = [options, error, key].flatMap((one) => [inspect(one, { depth: 10 }), JSON.stringify(one)])
       for (const value of [secrets.client, secrets.garbage]) {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
+import * as Configuration from "@keelson/core/Configuration"
 import { ConfigProvider, Duration, Effect, Result } from "effect"
 import { RefreshPolicy } from "../src/index.ts"
 
@@ -174,12 +175,14 @@ describe("RefreshPolicy", () => {
         }
         const expected = RefreshPolicy.make({ threshold: "90 seconds", cooldown: "1 minute", maxSkew: "10 seconds" })
         const [file, environment] = yield* Effect.all([
-          RefreshPolicy.decodeText({ format: "yaml", text, section: "token" }),
-          RefreshPolicy.config(["token"])
+          Configuration.decodeText(RefreshPolicy.RefreshPolicy, { format: "yaml", text, section: "token" }),
+          Configuration.fromEnvironment(RefreshPolicy.RefreshPolicy, ["token"])
         ]).pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: variables })))
         assert.deepStrictEqual(file, expected)
         assert.deepStrictEqual(environment, expected)
-        const unknown = yield* Effect.flip(RefreshPolicy.decode({ threshhold: "1 minute" }))
+        const unknown = yield* Effect.flip(
+          Configuration.decode(RefreshPolicy.RefreshPolicy)({ threshhold: "1 minute" })
+        )
         assert.strictEqual(unknown.details["path"], "threshhold")
       }))
   })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Configuration } from "@keelson/core"
+import { Configuration } from "@keelson/core"
 import { ConfigProvider, Context, Effect, Layer, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { exportPKCS8, generateKeyPair } from "jose"
@@ -105,7 +105,7 @@ describe("TokenGuards configuration", () => {
 
   it.effect("[S2-24] [S3-25] reads a server from the environment, without retry and breaker unless configured", () =>
     Effect.gen(function*() {
-      const options = yield* ServerOptions.config(["billing"])
+      const options = yield* Configuration.fromEnvironment(ServerOptions.ServerOptions, ["billing"])
       assert.strictEqual(options.resilience, undefined)
       assert.strictEqual(options.acquisition?.breaker, undefined)
       assert.deepInclude(options.acquisition?.retry, { maxAttempts: 6, jitter: "none" })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import { Result } from "effect"
 import { matching } from "../src/internal/guard/servers.ts"
-import * as UrlScope from "../src/UrlScope.ts"
+import * as UrlScope from "../src/internal/guard/urlScope.ts"
 
 const scope = (text: string, options?: UrlScope.Options) => Result.getOrThrow(UrlScope.parse(text, options))
 const has = (text: string, url: string, options?: UrlScope.Options): boolean =>

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import { errorOf } from "@keelson/testing/exits"
 import { ConfigProvider, Duration, Effect } from "effect"
 import { ValidationPolicy } from "../src/index.ts"
@@ -8,7 +9,7 @@ const complete = { issuers: ["https://idp.example"], audiences: ["api"], algorit
 
 /** The path and bound in the error of an invalid policy. */
 const refusal = (options: object) =>
-  Effect.map(Effect.exit(ValidationPolicy.decode(options)), (exit) => {
+  Effect.map(Effect.exit(Configuration.decode(ValidationPolicy.ValidationPolicy)(options)), (exit) => {
     const { code, details } = errorOf(exit)
     return [code, details["path"], details["expected"]]
   })
@@ -31,16 +32,18 @@ describe("ValidationPolicy", () => {
         assert.strictEqual((yield* refusal(withChanges({ algorithms: [algorithm] })))[1], "algorithms.0", algorithm)
       }
       for (const algorithm of ["HS256", "RS256", "ES256"] as const) {
-        const policy = yield* ValidationPolicy.decode(withChanges({ algorithms: [algorithm] }))
+        const policy = yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(
+          withChanges({ algorithms: [algorithm] })
+        )
         assert.deepStrictEqual(policy.algorithms, [algorithm])
       }
     }))
 
   it.effect("[T1] the clock tolerance is 30 seconds, and 5 minutes at most", () =>
     Effect.gen(function*() {
-      const policy = yield* ValidationPolicy.decode(complete)
+      const policy = yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(complete)
       assert.strictEqual(Duration.toMillis(policy.clockTolerance), 30_000)
-      yield* ValidationPolicy.decode(withChanges({ clockTolerance: "5 minutes" }))
+      yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(withChanges({ clockTolerance: "5 minutes" }))
       const [code, path, expected] = yield* refusal(withChanges({ clockTolerance: "300001 millis" }))
       assert.deepStrictEqual([code, path], ["INVALID_CONFIG", "clockTolerance"])
       assert.deepStrictEqual(expected, "a duration with its unit, from 0 millis to 5 minutes")
@@ -48,7 +51,7 @@ describe("ValidationPolicy", () => {
 
   it.effect("[R2] the limits of a token have the defaults of the rules", () =>
     Effect.gen(function*() {
-      const policy = yield* ValidationPolicy.decode(complete)
+      const policy = yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(complete)
       const { maxAudiences, maxDepth, maxLength, maxMembers } = policy
       assert.deepStrictEqual([maxLength, maxDepth, maxMembers, maxAudiences], [16_384, 8, 256, 64])
       assert.deepStrictEqual([policy.cacheEntries, policy.cacheBytes], [20_000, 32 * 1024 * 1024])
@@ -70,7 +73,9 @@ describe("ValidationPolicy", () => {
       for (const bad of [{ template }, { template, tenants: [] }, { template: "https://a.example", tenants: ["a"] }]) {
         assert.strictEqual((yield* refusal(withChanges({ issuers: [bad] })))[0], "INVALID_CONFIG")
       }
-      const policy = yield* ValidationPolicy.decode(withChanges({ issuers: [{ template, tenants: ["a", "b"] }] }))
+      const policy = yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(
+        withChanges({ issuers: [{ template, tenants: ["a", "b"] }] })
+      )
       assert.deepStrictEqual([...compileRules(policy).issuers], [
         ["https://login.example/a/v2.0", { keysOf: template }],
         ["https://login.example/b/v2.0", { keysOf: template }]
@@ -83,7 +88,9 @@ describe("ValidationPolicy", () => {
       for (const again of ["https://login.example/a/v2.0", entra]) {
         assert.strictEqual((yield* refusal(withChanges({ issuers: [entra, again] })))[1], "issuers")
       }
-      yield* ValidationPolicy.decode(withChanges({ issuers: [entra, "https://login.example/b/v2.0"] }))
+      yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(
+        withChanges({ issuers: [entra, "https://login.example/b/v2.0"] })
+      )
     }))
 
   it("make throws what decode fails with", () => {
@@ -110,7 +117,11 @@ describe("ValidationPolicy", () => {
     Effect.gen(function*() {
       const text =
         "auth:\n  issuers: [https://idp.example]\n  audiences: [api]\n  algorithms: [RS256]\n  maxAge: 1 hour\n"
-      const fromText = yield* ValidationPolicy.decodeText({ format: "yaml", text, section: "auth" })
+      const fromText = yield* Configuration.decodeText(ValidationPolicy.ValidationPolicy, {
+        format: "yaml",
+        text,
+        section: "auth"
+      })
       assert.strictEqual(Duration.toMillis(fromText.maxAge ?? 0), 3_600_000)
       const env = {
         APP_AUTH_ISSUERS: "https://idp.example",
@@ -118,7 +129,7 @@ describe("ValidationPolicy", () => {
         APP_AUTH_ALGORITHMS: "RS256"
       }
       const fromEnvironment = yield* Effect.provideService(
-        ValidationPolicy.config(["app", "auth"]),
+        Configuration.fromEnvironment(ValidationPolicy.ValidationPolicy, ["app", "auth"]),
         ConfigProvider.ConfigProvider,
         ConfigProvider.fromEnv({ env })
       )

@@ -1,5 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import type { Egress } from "@keelson/jwks"
 import { errorOf } from "@keelson/testing/exits"
 import { documentOf, makeProvider } from "@keelson/testing/scriptedProvider"
@@ -35,7 +36,11 @@ const noEgress = makeProvider(() => Effect.die("nothing is fetched")).egress
 /** The validator in a section of YAML. */
 const fromYaml = (text: string, egress: Layer.Layer<Egress.Egress> = noEgress) =>
   Effect.gen(function*() {
-    const options = yield* ValidatorOptions.decodeText({ format: "yaml", text, section: "jwt" })
+    const options = yield* Configuration.decodeText(ValidatorOptions.ValidatorOptions, {
+      format: "yaml",
+      text,
+      section: "jwt"
+    })
     const layer = Tokens.layer(ValidatorOptions.policyOf(options)).pipe(
       Layer.provide(ValidatorOptions.layerKeySource(options)),
       Layer.provide([egress, NodeServices.layer])
@@ -85,7 +90,11 @@ describe("ValidatorOptions", () => {
         const token = yield* sign(pair, yield* goodClaims, { typ: undefined })
         assert.strictEqual((yield* tokens.validate(token)).claims.sub, "user-1")
         assert.strictEqual(provider.requests.length, 1)
-        const options = yield* ValidatorOptions.decodeText({ format: "yaml", text, section: "jwt" })
+        const options = yield* Configuration.decodeText(ValidatorOptions.ValidatorOptions, {
+          format: "yaml",
+          text,
+          section: "jwt"
+        })
         assert.strictEqual(Duration.toSeconds(options.jwks?.ttl ?? 0), 3600)
       }))
 
@@ -141,7 +150,9 @@ describe("ValidatorOptions", () => {
     ]
     it.effect.each(cases)("%s is refused at its place", ([, options, path]) =>
       Effect.gen(function*() {
-        const { code, details } = errorOf(yield* Effect.exit(ValidatorOptions.decode(options)))
+        const { code, details } = errorOf(
+          yield* Effect.exit(Configuration.decode(ValidatorOptions.ValidatorOptions)(options))
+        )
         assert.deepStrictEqual([code, details["path"]], ["INVALID_CONFIG", path])
       }))
 
@@ -159,7 +170,7 @@ describe("ValidatorOptions", () => {
   it.effect("[K-04] a validator with its keys also checks revocation", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("ES256")
-      const options = yield* ValidatorOptions.decode({
+      const options = yield* Configuration.decode(ValidatorOptions.ValidatorOptions)({
         issuers: ["https://idp.example"],
         audiences: ["api"],
         algorithms: ["ES256"],

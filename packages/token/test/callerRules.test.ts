@@ -38,7 +38,7 @@ describe("Rules of tokens for callers", () => {
 
   it("nothing reads a clock or randomness that is not Effect's, and all runs on any web platform", () => {
     const neutral = [
-      ...paths("src/{ClientAuth,Guard,OAuth,Refresh,SelfSigned,Server,Token,UrlScope}*.ts"),
+      ...paths("src/{ClientAuth,Guard,OAuth,Refresh,SelfSigned,Server,Token}*.ts"),
       ...paths("src/internal/{guard,oauth,provider,sidecar}/*.ts")
     ]
     assert.isAbove(neutral.length, 30)

@@ -5,6 +5,7 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { Duration, Effect } from "effect"
 import fc from "fast-check"
 import { Backoff, Retry, RetryPolicy } from "../../src/index.ts"
+import { delayBand } from "../../src/internal/retry/delayBand.ts"
 
 const strategy = fc.constantFrom("fixed", "linear", "exponential")
 const jitter = fc.constantFrom("none", "full", "equal", "proportional", "decorrelated")
@@ -41,7 +42,7 @@ describe("Property 13", () => {
           const { exit } = yield* runOut(Retry.retry(Effect.fail("no"), policy))
           const error = exhausted(exit)
           error.attempts.slice(0, -1).forEach(({ delay }, index, all) => {
-            const { max, min } = Backoff.band(backoff, index, all[index - 1]?.delay)
+            const { max, min } = delayBand(backoff, index, all[index - 1]?.delay)
             const millis = Duration.toMillis(delay)
             assert.isAtLeast(millis, min - 1e-6)
             assert.isAtMost(millis, max + 1e-6)

@@ -4,7 +4,7 @@ import { Configuration, RetryPolicy } from "../../src/index.ts"
 
 const fromEnvironment = (env: Record<string, string>) =>
   Effect.provideService(
-    RetryPolicy.config(["keelson", "retry"]),
+    Configuration.fromEnvironment(RetryPolicy.Data, ["keelson", "retry"]),
     ConfigProvider.ConfigProvider,
     ConfigProvider.fromEnv({ env })
   )
@@ -68,7 +68,7 @@ describe("Configuration with two spellings of an option, or of excessive size", 
       let deep: Record<string, unknown> = {}
       for (let level = 0; level < 100_000; level++) deep = { budget: deep }
       for (const input of [cycle, deep]) {
-        assert.strictEqual((yield* Effect.flip(RetryPolicy.decode(input))).code, "INVALID_CONFIG")
+        assert.strictEqual((yield* Effect.flip(Configuration.decode(RetryPolicy.Data)(input))).code, "INVALID_CONFIG")
       }
     }))
 

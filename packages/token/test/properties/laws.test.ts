@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Configuration from "@keelson/core/Configuration"
 import { JwksError, KeySource } from "@keelson/jwks"
 import { errorOf } from "@keelson/testing/exits"
 import { recording, spanText } from "@keelson/testing/observe"
@@ -90,7 +91,10 @@ describe("Laws of validation", () => {
       ),
       ([more, name, value]) => {
         const given = { issuers: [issuer], audiences: [audience], algorithms: ["RS256"], ...more, [name]: value }
-        assert.strictEqual(Exit.isFailure(Effect.runSyncExit(ValidationPolicy.decode(given))), true)
+        assert.strictEqual(
+          Exit.isFailure(Effect.runSyncExit(Configuration.decode(ValidationPolicy.ValidationPolicy)(given))),
+          true
+        )
       }
     ))
 

@@ -3,7 +3,7 @@ import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import { forAll } from "@keelson/testing/properties"
 import { Result } from "effect"
 import fc from "fast-check"
-import * as UrlScope from "../../src/UrlScope.ts"
+import * as UrlScope from "../../src/internal/guard/urlScope.ts"
 
 const label = fc.stringMatching(/^[a-z][a-z0-9]{0,5}$/)
 const host = fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => labels.join("."))

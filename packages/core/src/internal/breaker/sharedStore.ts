@@ -9,9 +9,9 @@ import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Configuration from "../../Configuration.ts"
 import { CurrentDeadline } from "../../Deadline.ts"
 import { waitAtMost } from "../../unstable/Bounded.ts"
+import * as Decoders from "../../unstable/Decoders.ts"
 import * as Field from "../../unstable/Field.ts"
 import { connectInBackground, type Connection, isRefusal } from "../../unstable/RedisConnection.ts"
 import { left } from "../retry/deadline.ts"
@@ -30,7 +30,7 @@ export const StoreTimes = Schema.Struct({
   retryInterval: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(1))
 })
 
-export const storeTimes = Configuration.decoders<StoreTimes, typeof StoreTimes>(StoreTimes)
+export const storeTimes = Decoders.decoders<StoreTimes, typeof StoreTimes>(StoreTimes)
 
 /** What a call to the store works with. */
 interface Shared {

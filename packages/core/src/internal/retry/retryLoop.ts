@@ -10,11 +10,11 @@ import * as Backoff from "../../Backoff.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "../../Deadline.ts"
 import { codeInfo, codeOf } from "../../ErrorCode.ts"
 import type { Options, RetryEvent } from "../../Retry.ts"
-import * as RetryAfter from "../../RetryAfter.ts"
 import type { Reservation } from "../../RetryBudget.ts"
 import type { RetryPolicy } from "../../RetryPolicy.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { left, sooner } from "./deadline.ts"
+import { delayAfter } from "./delayAfter.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { limitAttempt } from "./limitAttempt.ts"
 import { type Attempt, RetryExhausted, type StoppedBy } from "./retryExhausted.ts"
@@ -181,7 +181,7 @@ const makePlan = <A, E, R, R2>(call: Call<A, E, R, R2>) => {
     const asked = isOwn(call, error)
       ? call.options?.retryAfter?.(error, call.clock.currentTimeMillisUnsafe())
       : undefined
-    const delay = asked === undefined ? planned : RetryAfter.apply(planned, asked, yield* Random.next, {
+    const delay = asked === undefined ? planned : delayAfter(planned, asked, yield* Random.next, {
       ceiling: retryAfterCeiling,
       beyond: retryAfterBeyond
     })

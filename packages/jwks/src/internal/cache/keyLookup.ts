@@ -52,6 +52,9 @@ const failures: Readonly<Record<NotFoundReason, NotFound>> = {
   ambiguous: Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason: "ambiguous" })))
 }
 
+/** The precision of `retryAfter`. */
+const stepMillis = 100
+
 const notFound = (reason: NotFoundReason): NotFound => failures[reason]
 
 /** Finds keys of one provider: in memory, or else by waiting for a fetch. */
@@ -61,7 +64,7 @@ export class KeyLookup {
   #lastStale: CachedKeySet | undefined
   #lastFlood: { readonly cooldown: Instant | undefined } | undefined
   #lastUnavailable: {
-    readonly seconds: number
+    readonly millis: number
     readonly lastFailure: ErrorCode.ErrorCode
     readonly exit: Exit.Exit<never, JwksUnavailable>
   } | undefined
@@ -253,15 +256,15 @@ export class KeyLookup {
         })
     })
   }
-  /** One error for each second and cause: in an outage every token fails here. */
+  /** One error for each tenth of a second and cause: in an outage every token fails here. */
   #unavailable(clock: Clock.Clock): Exit.Exit<never, JwksUnavailable> {
     const { lastFailure = "TIMEOUT", retryAt } = this.#state.current
-    const seconds = retryAt === undefined ? 0 : Math.ceil(until(retryAt, now(clock)) / 1000)
+    const millis = retryAt === undefined ? 0 : Math.ceil(until(retryAt, now(clock)) / stepMillis) * stepMillis
     const last = this.#lastUnavailable
-    if (last?.seconds === seconds && last.lastFailure === lastFailure) return last.exit
-    const retryAfter = Duration.seconds(seconds)
+    if (last?.millis === millis && last.lastFailure === lastFailure) return last.exit
+    const retryAfter = Duration.millis(millis)
     const exit = Exit.fail(SharedError.make(() => new JwksUnavailable({ lastFailure, retryAfter })))
-    this.#lastUnavailable = { seconds, lastFailure, exit }
+    this.#lastUnavailable = { millis, lastFailure, exit }
     return exit
   }
 

@@ -1,3 +1,4 @@
+import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import { now, until } from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
@@ -96,7 +97,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
 
   const add = Effect.fnUntraced(function*(id: JwksOptions.Names, input: JwksOptions.Options) {
     const names = yield* JwksOptions.decodeNames(id)
-    const options = yield* JwksOptions.decode(input)
+    const options = yield* Configuration.decode(JwksOptions.JwksOptions)(input)
     if (roster.get(id) !== undefined) {
       return yield* Effect.fail(conflict("A provider is already registered under these ids"))
     }
@@ -117,7 +118,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         return conditions.ifPresent === true ? yield* new JwksNotRegistered() : yield* add(id, input)
       }
       const kept = conditions.keepOperatorOptions === true ? operatorOptions(old.options) : {}
-      yield* replace(id, old, yield* JwksOptions.decode({ ...kept, ...input }))
+      yield* replace(id, old, yield* Configuration.decode(JwksOptions.JwksOptions)({ ...kept, ...input }))
     }
   )
   const remove = Effect.fnUntraced(function*(id: JwksOptions.Names) {

@@ -1,4 +1,5 @@
 import * as HttpRetry from "@keelson/core/HttpRetry"
+import * as HttpReplay from "@keelson/core/unstable/HttpReplay"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -49,7 +50,7 @@ export const attachToken = <E>(
         isRepeated = true
         const replacement = Effect.onError(replace(token), () => HttpRetry.discard(response))
         return Effect.flatMap(replacement, (newer) =>
-          newer === undefined || !HttpRetry.isReplayable(target.request)
+          newer === undefined || !HttpReplay.isReplayable(target.request)
             ? Effect.succeed(response)
             : Effect.andThen(HttpRetry.discard(response), Effect.andThen(countRequest, sendWith(newer))))
       }))

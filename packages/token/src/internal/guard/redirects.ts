@@ -1,5 +1,6 @@
 import * as HttpRetry from "@keelson/core/HttpRetry"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as HttpReplay from "@keelson/core/unstable/HttpReplay"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
@@ -38,7 +39,7 @@ const redirected = (
     (url): Result.Result<RequestTarget, RequestRefusal> => {
       const isOwn = isInScopes(url, scopes)
       const repeated = becomesGet(status, request.method) ? asGet(request) : request
-      if (!HttpRetry.isReplayable(repeated)) return Result.fail("redirect")
+      if (!HttpReplay.isReplayable(repeated)) return Result.fail("redirect")
       if (!isOwn && repeated.method !== "GET" && repeated.method !== "HEAD") return Result.fail("redirect")
       const { body, headers } = url.origin === from.origin && isOwn ? repeated : withoutCredentials(repeated)
       return Result.succeed({

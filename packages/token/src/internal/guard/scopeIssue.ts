@@ -1,5 +1,5 @@
 import * as Result from "effect/Result"
-import * as UrlScope from "../../UrlScope.ts"
+import * as UrlScope from "./urlScope.ts"
 
 /** What a scope must be, by why it was refused. */
 const expected: Record<UrlScope.UrlReason, string> = {

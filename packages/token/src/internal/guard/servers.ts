@@ -4,7 +4,7 @@ import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { TokenGuard } from "../../TokenGuard.ts"
-import * as UrlScope from "../../UrlScope.ts"
+import * as UrlScope from "./urlScope.ts"
 
 /** A registered server. */
 export interface Server {

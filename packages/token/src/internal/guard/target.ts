@@ -2,7 +2,7 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Result from "effect/Result"
-import * as UrlScope from "../../UrlScope.ts"
+import * as UrlScope from "./urlScope.ts"
 
 /** The scopes of a guard, and the base URL of requests with a path alone: the first scope. */
 export interface GuardScopes extends Required<UrlScope.Options> {

@@ -1,3 +1,4 @@
+import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -29,8 +30,9 @@ export interface Authenticator<C> {
 export const makeAuthenticator = Effect.fnUntraced(function*<V, P, C>(
   { principal, validator: tag, ...input }: Settings<V, P, C>
 ): Effect.fn.Return<Authenticator<C>, KeelsonError.ConfigurationError, V> {
-  const options = yield* HttpSecurityOptions.decode(input)
-  yield* checkRedaction(options.queryParameter)
+  const { header, ...others } = yield* Configuration.decode(HttpSecurityOptions.HttpSecurityOptions)(input)
+  const options = header === undefined ? others : { ...others, header: header.toLowerCase() }
+  yield* checkRedaction(options)
   const validator = yield* tag
   const rejector = new Rejector(options, observerOf(validator))
   const authenticate: Authenticator<C>["authenticate"] = (token) => {

@@ -1,4 +1,4 @@
-import * as Configuration from "@keelson/core/Configuration"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
@@ -68,4 +68,4 @@ export type RequestOptions = typeof RequestOptions.Type
 
 /** Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
 export const makeRequestOptions: (options: Options) => RequestOptions =
-  Configuration.decoders<Options, typeof RequestOptions>(RequestOptions).make
+  Decoders.decoders<Options, typeof RequestOptions>(RequestOptions).make

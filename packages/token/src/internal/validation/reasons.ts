@@ -63,7 +63,7 @@ export const signatureInvalid: Reason = { _tag: "SignatureInvalid" }
 export const audienceMismatch: Reason = { _tag: "AudienceMismatch" }
 const unavailable = new WeakMap<JwksUnavailable, Reason>()
 
-/** One reason for each error of a key source, which has one for each second of an outage. */
+/** One reason for each error of a key source, which has one for each moment of an outage. */
 export const keysUnavailable = (error: JwksUnavailable): Reason => {
   const existing = unavailable.get(error)
   if (existing !== undefined) return existing

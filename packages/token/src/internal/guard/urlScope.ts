@@ -7,7 +7,7 @@
  */
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Result from "effect/Result"
-import { type PathSegments, segmentsOf } from "./internal/guard/pathSegments.ts"
+import { type PathSegments, segmentsOf } from "./pathSegments.ts"
 
 /** An origin, or a path of one and everything below it. */
 export interface UrlScope {
@@ -35,19 +35,6 @@ const scopeText = /^https?:\/\/[^/\\\s\p{Cc}]+(?<path>\/[^\\\s\p{Cc}]*)?$/iu
 /**
  * Parses a scope from its URL, with or without a path: `https://api.example`, `https://api.example/v1`. A slash at the end makes
  * no difference.
- *
- * **Example** (Which URLs a scope contains)
- *
- * ```ts import.meta.vitest
- * import { UrlScope } from "@keelson/token"
- * import { Result } from "effect"
- *
- * const scope = Result.getOrThrow(UrlScope.parse("https://api.example/v1"))
- *
- * UrlScope.contains(scope, new URL("https://api.example/v1/orders")) // => true
- * UrlScope.contains(scope, new URL("https://api.example/v10")) // => false
- * UrlScope.contains(scope, new URL("https://api.example/v1/..%2fv2")) // => false
- * ```
  */
 export const parse = (text: string, options?: Options): Result.Result<UrlScope, UrlReason> =>
   Result.flatMap(SafeUrl.check(text, options), (url): Result.Result<UrlScope, UrlReason> => {
