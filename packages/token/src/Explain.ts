@@ -78,7 +78,14 @@ export type Values = Readonly<Record<string, unknown>>
 /** One check and its result. `values` is present with `showValues`. */
 export type Check =
   | { readonly name: CheckName; readonly status: "pass"; readonly values?: Values }
-  | { readonly name: CheckName; readonly status: "fail"; readonly reason: TokenError.Reason; readonly values?: Values }
+  | {
+    readonly name: CheckName
+    readonly status: "fail"
+    readonly reason: TokenError.Reason
+    /** What the policy, or the call, expects; absent for checks that depend on neither. */
+    readonly expected?: string
+    readonly values?: Values
+  }
   /** Not made, since the check `needs` did not pass. */
   | { readonly name: CheckName; readonly status: "notReached"; readonly needs: CheckName }
 

@@ -10,6 +10,7 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Algorithms from "@keelson/jwks/Algorithm"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import { expandIssuer, placeholder } from "./internal/validation/issuers.ts"
 
 const list = <S extends Schema.Constraint>(item: S, maximum: number, what: string) => {
@@ -38,6 +39,8 @@ export interface IssuerTemplateOptions {
 /** Returns whether a tenant is trusted. */
 export type TrustsTenant = (tenant: string) => boolean
 
+const onlyInCode = SchemaGetter.forbidden<never, unknown>(() => "A function of the tenant can only be given in code")
+
 /** A checked issuer template. */
 export const IssuerTemplate = Schema.Struct({
   template: Field.text(1, 2048).check(
@@ -55,8 +58,10 @@ export const IssuerTemplate = Schema.Struct({
       10_000,
       "tenants"
     ),
+    // A file or the environment cannot contain a function.
     Schema.declare((u: unknown): u is TrustsTenant => typeof u === "function", {
-      expected: "a list of 1 to 10000 tenants, or a function of the tenant"
+      expected: "a list of 1 to 10000 tenants, or a function of the tenant",
+      toCodec: () => Schema.link<TrustsTenant>()(Schema.Never, { decode: onlyInCode, encode: onlyInCode })
     })
   ])
 })

@@ -31,6 +31,7 @@ import {
   parsePayload,
   splitToken
 } from "../validation/compactJws.ts"
+import { expectedBy } from "../validation/expected.ts"
 import {
   issuerUntrusted,
   keysChanged,
@@ -194,7 +195,7 @@ export const examine = Effect.fnUntraced(function*(
   token: string | Redacted.Redacted,
   options: Options
 ): Effect.fn.Return<Explanation> {
-  const findings = new Findings(options.showValues === true)
+  const findings = new Findings(options.showValues === true, (name) => expectedBy(name, config.rules, options))
   const { alg, claims, parsed } = examineForm(config, tokenText(token), findings)
   const trust = yield* examineSignature(config, parsed, findings)
   const clock = yield* Clock.Clock
