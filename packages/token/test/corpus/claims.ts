@@ -1,13 +1,5 @@
 /** Claims of the wrong shape, at the wrong time, or almost equal to the expected ones. All signed by a trusted key. */
-import {
-  audienceMismatch,
-  type Case,
-  claimCases,
-  invalid,
-  issuerUntrusted,
-  missing,
-  withClaims
-} from "./case.ts"
+import { audienceMismatch, type Case, claimCases, invalid, issuerUntrusted, missing, withClaims } from "./case.ts"
 import { audience, canary, issuer, now } from "./control.ts"
 
 /** Not a finite number of seconds since 1970, before the year 10000. */
@@ -40,7 +32,9 @@ const invalidScopes = [null, 0, true, {}, [1], [[canary]], [canary, null]]
 
 const shapes: ReadonlyArray<Case> = [
   ...["exp", "nbf", "iat", "auth_time"].flatMap((name) => claimCases(name, invalidDates)),
-  ...["iss", "sub", "jti", "client_id"].flatMap((name) => claimCases(name, nonStrings)),
+  ...["iss", "sub", "jti"].flatMap((name) => claimCases(name, nonStrings)),
+  ...claimCases("client_id", nonStrings.filter((value) => value !== null)),
+  ...claimCases("client_id", [null], missing("client_id")),
   ...claimCases("iss", [[issuer], [issuer, `https://${canary}.example`], { iss: issuer }]),
   ...claimCases("aud", [
     null,
