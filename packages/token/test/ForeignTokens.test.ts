@@ -4,7 +4,7 @@ import { ConfigurationError } from "@keelson/core/KeelsonError"
 import { errorOf } from "@keelson/testing/exits"
 import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, sign } from "@keelson/testing/tokens"
 import { Effect, Layer, Schema } from "effect"
-import { Claims, Principal, Revocation, TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { Claims, Principal, type Revocation, TokenValidator, ValidationPolicy } from "../src/index.ts"
 
 const options = { issuers: [issuer], audiences: [audience], algorithms: ["ES256"] } as const
 

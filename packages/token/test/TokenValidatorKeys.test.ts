@@ -75,6 +75,20 @@ describe("TokenValidator over a key set cache", () => {
       assert.strictEqual(checks(), 3)
     }))
 
+  it.effect("[K-28 J2] [K-04] [L5] keys that were looked up in one set are looked up again in the next", () =>
+    Effect.gen(function*() {
+      const { cache, provider, signed, tokens } = yield* scene(keysOf("a", "b"))
+      yield* TestClock.adjust("1 second")
+      for (const kid of ["a", "b"]) yield* tokens.validate(yield* signed(kid))
+      provider.answer = keysOf("a", "b", "c")
+      yield* cache.refresh
+      for (const kid of ["c", "a", "b"]) {
+        const [candidate] = yield* cache.find({ alg: "EdDSA", kid })
+        assert.isTrue(candidate?.trust.holds(yield* Clock.Clock), kid)
+        yield* tokens.validate(yield* signed(kid))
+      }
+    }))
+
   it.effect("[K-04] [T3] invalidating a key set invalidates cached tokens at once", () =>
     Effect.gen(function*() {
       const { cache, provider, signed, tokens } = yield* scene()
