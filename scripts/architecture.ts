@@ -34,7 +34,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     adapters: ["http"],
     explain: ["validation"],
     guard: [],
-    http: [],
+    http: ["validation"],
     oauth: [],
     provider: [],
     revocation: ["validation"],

@@ -28,7 +28,7 @@ export interface BearerAuthentication<C> {
   readonly authenticate: (request: Request) => Effect.Effect<Principal<C>, HttpSecurityError>
   /**
    * Returns headers for the response to a request, also to a rejected one, so that no cache serves it to other callers: none
-   * without the options `queryParameter` and `cookie`. Call it right before the response is sent, with the headers that the
+   * without the options `header`, `queryParameter` and `cookie`. Call it right before the response is sent, with the headers that the
    * response has (names in lower case), and replace those of the same name.
    */
   readonly cacheHeaders: (request: Request, headers: ResponseHeaders) => Readonly<Record<string, string>>
@@ -37,8 +37,8 @@ export interface BearerAuthentication<C> {
 /**
  * Makes an authentication, with the settings of `HttpSecurity.layer`.
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`); with `queryParameter` also where `HttpSecurity.layerRedaction` was not
- * provided. That layer redacts Effect's spans only: the application has to redact the logs and spans of other servers.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`); with `queryParameter` and `header` also where `HttpSecurity.layerRedaction` was
+ * not provided. That layer redacts Effect's spans only: the application has to redact the logs and spans of other servers.
  *
  * **Example** (Authenticating a request of `node:http`)
  *
@@ -71,9 +71,9 @@ export const make = Effect.fnUntraced(function*<V, P, C>(
 ): Effect.fn.Return<BearerAuthentication<C>, KeelsonError.ConfigurationError, V> {
   const { authenticate, options } = yield* makeAuthenticator(settings)
   return {
-    authenticate: (request) => Effect.suspend(() => authenticate(findToken(headOf(request), options))),
+    authenticate: (request) => Effect.suspend(() => authenticate(findToken(headOf(request, options.header), options))),
     cacheHeaders: (request, headers) => {
-      const head = headOf(request)
+      const head = headOf(request, options.header)
       return cacheHeadersFor(head, options, findToken(head, options))?.(headers) ?? {}
     }
   }

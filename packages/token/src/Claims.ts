@@ -6,6 +6,7 @@
  * @see RFC 7519, 4; RFC 9068, 2.2; OpenID Connect Core 1.0, 2
  */
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import { maxNumericDate } from "./internal/validation/numericDate.ts"
 
 /** Seconds since 1970 (RFC 7519, 2): finite, not negative, and before the year 10000. Fractions are allowed. */
@@ -42,7 +43,31 @@ export const Jwt = Schema.Struct({
 })
 export type Jwt = typeof Jwt.Type
 
-const Strings = Schema.Array(Schema.String)
+/**
+ * A list of texts. Many issuers send one group, role or method as text instead of a list: it decodes to a list of one.
+ *
+ * **Example** (One role)
+ *
+ * ```ts import.meta.vitest
+ * import { Claims } from "@keelson/token"
+ * import { Schema } from "effect"
+ *
+ * const MyClaims = Schema.Struct({ ...Claims.Jwt.fields, roles: Claims.Strings })
+ *
+ * const claims = { iss: "https://idp.example", aud: "api", exp: 2000000000, roles: "admin" }
+ * Schema.decodeUnknownSync(MyClaims)(claims).roles // => ["admin"]
+ * ```
+ */
+export const Strings = Schema.Union([Schema.String, Schema.Array(Schema.String)]).pipe(
+  Schema.decodeTo(
+    Schema.Array(Schema.String),
+    SchemaTransformation.transform({
+      decode: (value: string | ReadonlyArray<string>): ReadonlyArray<string> =>
+        typeof value === "string" ? [value] : value,
+      encode: (list): string | ReadonlyArray<string> => list
+    })
+  )
+)
 
 /** The claims of a JWT access token (RFC 9068, 2.2). */
 export const AccessToken = Schema.Struct({

@@ -39,7 +39,7 @@ export const checkNames = [
   "key",
   /** One of them verifies the signature. */
   "signature",
-  /** `aud` contains one of the policy's audiences. */
+  /** The audience claim contains one of the policy's audiences. */
   "audience",
   /** `exp` is in the future; omitted with `skipExpiry`. */
   "expiry",
@@ -51,7 +51,7 @@ export const checkNames = [
   "age",
   /** The claims that profile and policy require are present. */
   "requiredClaims",
-  /** `azp` of an ID token is this client. */
+  /** `azp` is one of the policy's; only with `authorizedParties`. */
   "authorizedParty",
   /** The claims match the validator's schema. */
   "schema",
@@ -78,7 +78,14 @@ export type Values = Readonly<Record<string, unknown>>
 /** One check and its result. `values` is present with `showValues`. */
 export type Check =
   | { readonly name: CheckName; readonly status: "pass"; readonly values?: Values }
-  | { readonly name: CheckName; readonly status: "fail"; readonly reason: TokenError.Reason; readonly values?: Values }
+  | {
+    readonly name: CheckName
+    readonly status: "fail"
+    readonly reason: TokenError.Reason
+    /** What the policy, or the call, expects; absent for checks that depend on neither. */
+    readonly expected?: string
+    readonly values?: Values
+  }
   /** Not made, since the check `needs` did not pass. */
   | { readonly name: CheckName; readonly status: "notReached"; readonly needs: CheckName }
 

@@ -89,6 +89,10 @@ export const requireScopes = <I extends HttpApiMiddleware.AnyId, P>(
   ...scopes: Scopes
 ) => withScopes(middleware, scopes)
 
+/** A 503 stays a failure, so that error reporters see it. */
+const isRefusal = (error: unknown): error is HttpSecurityError =>
+  isHttpSecurityError(error) && error._tag !== "Unavailable"
+
 /**
  * Makes the middleware of an API: `HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller })`.
  *
@@ -101,8 +105,11 @@ export const layer = <I, P, V, C>(
   Layer.effect(
     middleware,
     Effect.map(makeProtect(settings), (protect) => ({
-      // Ignores the credential that Effect decoded: it does not distinguish missing, malformed and repeated ones.
-      bearer: (handler, { endpoint }) => protect(handler, scopesOf(endpoint))
+      // Ignores the credential that Effect decoded: it does not distinguish missing, malformed and repeated ones. Answers a
+      // refused caller itself: encoding the error by its schema costs more than all of the handling of a good request.
+      bearer: (handler, { endpoint }) =>
+        Effect.catchIf(protect(handler, scopesOf(endpoint)), isRefusal, (error) =>
+          HttpServerRespondable.toResponse(error))
     }))
   )
 

@@ -16,6 +16,11 @@ import * as ErrorReporter from "effect/ErrorReporter"
 import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 
+const respond = (
+  error: KeelsonError.CodedError<ErrorCode.ErrorCode> & { readonly headers: Readonly<Record<string, string>> }
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.succeed(HttpServerResponse.setHeaders(ProblemResponse.make(error), error.headers))
+
 /** Options of errors with a challenge. */
 export interface ChallengeOptions<Code extends ErrorCode.ErrorCode> extends KeelsonError.Options<Code> {
   /** The value of `WWW-Authenticate`. Required. */
@@ -26,6 +31,8 @@ export interface ChallengeOptions<Code extends ErrorCode.ErrorCode> extends Keel
 abstract class ChallengeError<Code extends ErrorCode.ErrorCode> extends KeelsonError.CodedError<Code> {
   /** The value of `WWW-Authenticate` (RFC 6750, 3); empty for a client that cannot see the header. */
   readonly challenge: string
+  /** Made once: many callers get the same error. */
+  #response: Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined
   /** Not reported: a mistake of the caller is not a failure of this process. */
   override readonly [ErrorReporter.ignore] = true
   constructor({ challenge, ...options }: ChallengeOptions<Code>) {
@@ -37,7 +44,7 @@ abstract class ChallengeError<Code extends ErrorCode.ErrorCode> extends KeelsonE
     return { "www-authenticate": this.challenge, "cache-control": "no-store" }
   }
   override [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(HttpServerResponse.setHeaders(ProblemResponse.make(this), this.headers))
+    return this.#response ??= respond(this)
   }
 }
 
@@ -91,6 +98,7 @@ export class Unavailable extends KeelsonError.CodedError<"AUTHORIZATION_UNAVAILA
   override readonly name = "Unavailable"
   /** How long to wait before retrying; zero where unknown. */
   readonly retryAfter: Duration.Duration
+  #response: Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined
   constructor(
     options: {
       /** How long to wait before retrying. Default zero. */
@@ -108,7 +116,7 @@ export class Unavailable extends KeelsonError.CodedError<"AUTHORIZATION_UNAVAILA
     return { "cache-control": "no-store", ...(seconds === undefined ? {} : { "retry-after": String(seconds) }) }
   }
   override [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
-    return Effect.succeed(HttpServerResponse.setHeaders(ProblemResponse.make(this), this.headers))
+    return this.#response ??= respond(this)
   }
 }
 

@@ -15,8 +15,8 @@ export interface CookieOptions {
    */
   readonly name: string
   /**
-   * The origins whose pages may send the cookie with a method other than `GET`, `HEAD` or `OPTIONS`, or to open a WebSocket.
-   * From 1 to 64 origins. Required.
+   * The origins whose pages may send the cookie with a method other than `GET`, `HEAD`, `OPTIONS` or `QUERY`, or to open a
+   * WebSocket. From 1 to 64 origins. Required.
    */
   readonly origins: ReadonlyArray<string>
 }
@@ -27,6 +27,13 @@ export interface Options {
   readonly realm?: string | undefined
   /** The URL of the API's protected resource metadata, which challenges name (RFC 9728, 5.1). Default none. */
   readonly resourceMetadata?: string | undefined
+  /**
+   * A header other than `Authorization` that may contain the token, without a scheme, such as `Cf-Access-Jwt-Assertion`
+   * (Cloudflare Access) or `X-Goog-IAP-JWT-Assertion` (Google). Only for proxies that remove the header from the requests of
+   * clients. `HttpSecurity.layerRedaction` must list the header. A name from 1 to 128 characters, without spaces and separators.
+   * Default none.
+   */
+  readonly header?: string | undefined
   /**
    * A query parameter that may contain the token of a `GET` request (RFC 6750, 2.3). Only for clients that cannot set headers:
    * URLs end up in histories, logs and `Referer`. `HttpSecurity.layerRedaction` must list the parameter. From 1 to 128
@@ -42,6 +49,17 @@ const matching = (pattern: RegExp, expected: string) => Schema.String.check(Sche
 /** The name of a cookie or parameter: RFC 9110, 5.6.2. */
 const nameText = () =>
   matching(/^[!#$%&'*+.^_`|~\w-]{1,128}$/, "text from 1 to 128 characters, without spaces and separators")
+
+const expectedHeader = "the name of a header other than Authorization and Cookie, from 1 to 128 characters"
+
+/** In lower case, as servers have the names of headers. */
+const headerName = Schema.String.check(
+  Schema.makeFilter(
+    (text: string) =>
+      /^[!#$%&'*+.^_`|~\w-]{1,128}$/.test(text) && !["authorization", "cookie"].includes(text.toLowerCase()),
+    { expected: expectedHeader }
+  )
+)
 
 const parsed = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 
@@ -72,6 +90,7 @@ export const HttpSecurityOptions = Schema.Struct({
       })
     )
   ),
+  header: Schema.optionalKey(headerName),
   queryParameter: Schema.optionalKey(nameText()),
   cookie: Schema.optionalKey(Cookie)
 })

@@ -11,8 +11,9 @@ import * as Predicate from "effect/Predicate"
 import type * as Claims from "./Claims.ts"
 import type { Forbidden } from "./HttpSecurityError.ts"
 import { defaultProtectionSpace, type ProtectionSpace } from "./internal/http/challenge.ts"
-import { denied, scopesMissing } from "./internal/http/rejections.ts"
+import { type Rejector, rejectorOf } from "./internal/http/rejector.ts"
 import { checkScopes, type Scopes } from "./internal/http/scopes.ts"
+import { stringsOf } from "./internal/validation/claims.ts"
 import type { Validated } from "./TokenValidator.ts"
 
 export type { ProtectionSpace } from "./internal/http/challenge.ts"
@@ -27,9 +28,13 @@ export interface PrincipalState<C> extends Validated<C> {
 /** The authenticated caller. It has getters only, and no fields that loggers and inspectors could show. */
 export class Principal<C> {
   readonly #state: PrincipalState<C>
+  #rejector: Rejector | undefined
 
   constructor(state: PrincipalState<C>) {
     this.#state = state
+  }
+  get #rejects(): Rejector {
+    return this.#rejector ??= rejectorOf(this.#state.space)
   }
   /** The token's claims, decoded by the claims schema. */
   get claims(): C {
@@ -69,7 +74,7 @@ export class Principal<C> {
   }
   /** Rejects the caller with `Forbidden`: a 403. */
   get deny(): Effect.Effect<never, Forbidden> {
-    return Effect.suspend(() => Effect.fail(denied(this.#state.space)))
+    return Effect.suspend(() => this.#rejects.denied)
   }
   /**
    * Rejects the caller with `Forbidden`, a 403 that names the missing scopes. Throws `ConfigurationError` (`INVALID_CONFIG`)
@@ -77,7 +82,7 @@ export class Principal<C> {
    */
   denyScopes(...scopes: Scopes): Effect.Effect<never, Forbidden> {
     const checked = checkScopes(scopes)
-    return Effect.suspend(() => Effect.fail(scopesMissing(this.#state.space, checked)))
+    return Effect.suspend(() => this.#rejects.scopesMissing(checked))
   }
   /** Without claims, which are personal data and do not belong in logs. */
   toJSON(): unknown {
@@ -93,7 +98,7 @@ export type Roles = readonly [string, ...ReadonlyArray<string>]
 
 /** Options of `Service`. */
 export interface ServiceOptions<C> {
-  /** Returns the roles in the claims. Default: `roles` (RFC 9068, 2.2.3.1), if it is an array of strings. */
+  /** Returns the roles in the claims. Default: `roles` (RFC 9068, 2.2.3.1), as text or an array of strings. */
   readonly roles?: ((claims: C) => ReadonlyArray<string>) | undefined
 }
 
@@ -116,10 +121,8 @@ export interface ServiceClass<Self, Id extends string, C> extends Context.Servic
   readonly require: (predicate: (principal: Principal<C>) => boolean) => Effect.Effect<Principal<C>, Forbidden, Self>
 }
 
-const isStringArray = (u: unknown): u is ReadonlyArray<string> => Array.isArray(u) && u.every(Predicate.isString)
-
 const rolesClaim = (claims: unknown): ReadonlyArray<string> =>
-  Predicate.hasProperty(claims, "roles") && isStringArray(claims.roles) ? claims.roles : []
+  Predicate.hasProperty(claims, "roles") ? stringsOf(claims.roles) ?? [] : []
 
 type Check<C> = (principal: Principal<C>) => boolean
 type Reject<C> = (principal: Principal<C>) => Effect.Effect<never, Forbidden>

@@ -59,8 +59,11 @@ export type Reason =
   | { readonly _tag: "AudienceMismatch" }
   /** It lacks a claim (`TOKEN_CLAIM_MISSING`). */
   | { readonly _tag: "ClaimMissing"; readonly claim: string }
-  /** A claim does not match its schema (`TOKEN_CLAIM_INVALID`). Names that the schema does not declare appear as `*`. */
-  | { readonly _tag: "ClaimInvalid"; readonly path: string }
+  /**
+   * A claim does not match its schema, or exceeds the bound in `expected` (`TOKEN_CLAIM_INVALID`). Names that the schema does not
+   * declare appear as `*`.
+   */
+  | { readonly _tag: "ClaimInvalid"; readonly path: string; readonly expected?: string }
   /** A claim does not have the expected value (`VALIDATION_FAILED`). */
   | { readonly _tag: "ClaimRejected"; readonly claim: "iss" | "nonce" | "azp" | "at_hash" }
   /** It is revoked (`TOKEN_REVOKED`). */
@@ -85,7 +88,9 @@ const messageOf = (reason: Reason): string | undefined => {
     case "ClaimMissing":
       return `The token lacks the claim ${reason.claim}`
     case "ClaimInvalid":
-      return `The claim at ${reason.path} does not match its schema`
+      return reason.expected === undefined
+        ? `The claim at ${reason.path} does not match its schema`
+        : `The claim at ${reason.path} must have ${reason.expected}`
     case "ClaimRejected":
       return `The claim ${reason.claim} does not have the expected value`
     default:

@@ -117,7 +117,10 @@ export const make = Effect.fnUntraced(function*<S extends ClaimsSchema>(
 > {
   const validator = new Validator<S["Type"]>({
     id,
-    rules: compileRules(yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(policy)),
+    rules: compileRules(
+      yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(policy),
+      revocation !== undefined
+    ),
     keys: yield* KeySource.KeySource,
     verifySignature: yield* SignatureVerifier,
     decodeClaims: makeClaimsDecoder(claims),

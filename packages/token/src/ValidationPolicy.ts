@@ -10,6 +10,7 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Algorithms from "@keelson/jwks/Algorithm"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import { expandIssuer, placeholder } from "./internal/validation/issuers.ts"
 
 const list = <S extends Schema.Constraint>(item: S, maximum: number, what: string) => {
@@ -27,9 +28,18 @@ export interface IssuerTemplateOptions {
    * characters. Required.
    */
   readonly template: string
-  /** The trusted tenants. From 1 to 10000 tenants. Required. */
-  readonly tenants: ReadonlyArray<string>
+  /**
+   * The trusted tenants. From 1 to 10000 tenants; or, in code, a function that returns whether it trusts a tenant, for example by
+   * a set in memory. It is called before the token is verified, with text from 1 to 256 characters without `/`, and must not
+   * throw. There is no name that stands for all tenants. Required.
+   */
+  readonly tenants: ReadonlyArray<string> | TrustsTenant
 }
+
+/** Returns whether a tenant is trusted. */
+export type TrustsTenant = (tenant: string) => boolean
+
+const onlyInCode = SchemaGetter.forbidden<never, unknown>(() => "A function of the tenant can only be given in code")
 
 /** A checked issuer template. */
 export const IssuerTemplate = Schema.Struct({
@@ -38,7 +48,22 @@ export const IssuerTemplate = Schema.Struct({
       expected: `text with ${placeholder} once`
     })
   ),
-  tenants: list(Field.text(1, 256), 10_000, "tenants")
+  tenants: Schema.Union([
+    list(
+      Field.text(1, 256).check(
+        Schema.makeFilter((tenant: string) => !/[*{}/]/.test(tenant), {
+          expected: "a tenant: no name stands for all of them, but tenants can be a function"
+        })
+      ),
+      10_000,
+      "tenants"
+    ),
+    // A file or the environment cannot contain a function.
+    Schema.declare((u: unknown): u is TrustsTenant => typeof u === "function", {
+      expected: "a list of 1 to 10000 tenants, or a function of the tenant",
+      toCodec: () => Schema.link<TrustsTenant>()(Schema.Never, { decode: onlyInCode, encode: onlyInCode })
+    })
+  ])
 })
 export type IssuerTemplate = typeof IssuerTemplate.Type
 
@@ -55,10 +80,16 @@ export interface PresetOptions {
    */
   readonly audiences: ReadonlyArray<string>
   /**
-   * The claim that contains the audience. Some issuers' access tokens have no `aud`, but the client in `client_id`: those of
-   * Amazon Cognito, for example. Default aud.
+   * The claim that contains the audience, as text or a list of texts. Some issuers' tokens have no `aud`, but the client in
+   * `client_id` (Amazon Cognito) or in `azp` (Clerk). From 1 to 256 characters. Default aud.
    */
-  readonly audienceClaim?: "aud" | "client_id" | undefined
+  readonly audienceClaim?: string | undefined
+  /**
+   * The accepted authorized parties: a token must have one of these in `azp`, for example the ids of the clients that may request
+   * tokens for this one. If left out, `azp` is not checked (OpenID Connect Core 1.0 errata 2, 3.1.3.7). From 1 to 64 parties.
+   * Default none.
+   */
+  readonly authorizedParties?: ReadonlyArray<string> | undefined
   /** The accepted signature algorithms. From 1 to 14 algorithms. Required. */
   readonly algorithms: ReadonlyArray<Algorithm>
   /**
@@ -118,7 +149,8 @@ export const ValidationPolicy = Schema.Struct({
     }, { expected: "a list of 1 to 1000 issuers, each once" })
   ),
   audiences: list(Field.text(1, 2048), 64, "audiences"),
-  audienceClaim: Field.defaulted(Schema.Literals(["aud", "client_id"]), "aud"),
+  audienceClaim: Field.defaulted(Field.text(1, 256), "aud"),
+  authorizedParties: Schema.optionalKey(list(Field.text(1, 2048), 64, "authorized parties")),
   algorithms: list(Schema.Literals(Algorithms.algorithms), 14, "algorithms"),
   types: Schema.optionalKey(list(Field.text(1, 128), 16, "types")),
   requireType: Schema.optionalKey(Schema.Boolean),
@@ -160,8 +192,8 @@ export type ValidationPolicy = typeof ValidationPolicy.Type
 export const accessToken = (options: PresetOptions): Options => ({ ...options, profile: "accessToken" })
 
 /**
- * ID tokens of OpenID Connect, for the client whose id is the audience. `sub` and `iat` are required; `azp`, where the token
- * has it or has several audiences, must be the audience; `nonce` and `at_hash` must match the call's options.
+ * ID tokens of OpenID Connect, for the client whose id is the audience. `sub` and `iat` are required; `nonce` and
+ * `at_hash` must match the call's options. `azp` is checked with the option `authorizedParties`.
  */
 export const idToken = (options: PresetOptions): Options => ({ ...options, profile: "idToken" })
 

@@ -24,7 +24,12 @@ class Logins extends TokenValidator.Service<Logins>()("test/ExplainedLogins", { 
 
 const algorithms = ["ES256"] as const
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms, maxAge: "1 hour" })
-const loginPolicy = ValidationPolicy.idToken({ issuers: [issuer], audiences: [audience], algorithms })
+const loginPolicy = ValidationPolicy.idToken({
+  issuers: [issuer],
+  audiences: [audience],
+  authorizedParties: [audience],
+  algorithms
+})
 
 /** Validators of access tokens and ID tokens, a revocation list, and a trusted key. */
 const scene = Effect.gen(function*() {

@@ -33,7 +33,7 @@ const secrets = {
   exp: 1_234_567_890,
   nbf: 9_234_567_890,
   SecretName: "SecretValue",
-  roles: "SecretRole"
+  roles: { name: "SecretRole" }
 }
 
 describe("Explain", () => {
@@ -63,7 +63,7 @@ describe("Explain", () => {
           audience: { aud: secrets.aud },
           expiry: { exp: secrets.exp },
           notBefore: { nbf: secrets.nbf },
-          schema: { roles: "SecretRole" }
+          schema: { roles: { name: "SecretRole" } }
         })
         assert.match(text, /FAIL +issuer +\S+ TOKEN_ISSUER_UNTRUSTED: .* \["iss": "https:\/\/SecretIssuer\.example"\]/)
         for (const shown of [inspect(explanation, { depth: 10 }), text]) {

@@ -52,20 +52,22 @@ describe("ID tokens", () => {
       assert.strictEqual((yield* reasonOf(logins.validateWith(token, { nonce: "n-2" })))._tag, "ClaimRejected")
     }))
 
-  it.effect("[K-08] azp must be this client, and is required with several audiences", () =>
+  it.effect("[K-28 B1] azp of another client and several audiences are accepted, unless the policy names the authorized parties", () =>
     Effect.gen(function*() {
       const { logins, signed } = yield* scene({ nonce: "optional" })
+      // Google signs tokens for a server with the id of the Android client in azp; Dex those of trusted peers.
+      assert.strictEqual((yield* logins.validate(yield* signed({ azp: "android" }))).claims.azp, "android")
+      assert.strictEqual((yield* logins.validate(yield* signed({ aud: ["web", "other"] }))).claims.azp, undefined)
+      const named = yield* scene({ nonce: "optional", authorizedParties: ["android", "ios"] })
+      assert.strictEqual((yield* named.logins.validate(yield* named.signed({ azp: "ios" }))).claims.azp, "ios")
+      const several = { aud: ["web", "other"], azp: "android" }
+      assert.strictEqual((yield* named.logins.validate(yield* named.signed(several))).claims.azp, "android")
       const rejected = { _tag: "ClaimRejected", claim: "azp" } as const
-      assert.strictEqual((yield* logins.validate(yield* signed({ azp: "web" }))).claims.azp, "web")
-      assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({ azp: "other" }))), rejected)
-      assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({ azp: ["web"] }))), rejected)
-      const several = { aud: ["web", "other"] }
-      assert.deepStrictEqual(
-        yield* reasonOf(logins.validate(yield* signed(several))),
-        { _tag: "ClaimMissing", claim: "azp" }
-      )
-      assert.strictEqual((yield* logins.validate(yield* signed({ ...several, azp: "web" }))).claims.azp, "web")
-      assert.deepStrictEqual(yield* reasonOf(logins.validate(yield* signed({ ...several, azp: "other" }))), rejected)
+      for (const azp of ["web", "other", "Android", "", null, ["android"], 1]) {
+        assert.deepStrictEqual(yield* reasonOf(named.logins.validate(yield* named.signed({ azp }))), rejected)
+      }
+      const missing = { _tag: "ClaimMissing", claim: "azp" } as const
+      assert.deepStrictEqual(yield* reasonOf(named.logins.validate(yield* named.signed())), missing)
     }))
 
   it.effect("[K-08] at_hash must match the access token", () =>

@@ -55,9 +55,11 @@ describe("Principal", () => {
   })
 
   it("takes roles from an array of strings in roles, or from the option of the tag", () => {
-    for (const roles of [undefined, "admin", { admin: true }, ["admin", 1], null]) {
+    for (const roles of [undefined, 1, { admin: true }, ["admin", 1], null]) {
       assert.deepStrictEqual(callerOf(roles).roles, [])
     }
+    // [K-28 B2] One role as text.
+    assert.deepStrictEqual(callerOf("admin").roles, ["admin"])
     const caller = RealmCaller.fromValidated({ claims: { realm_access: { roles: ["admin"] } }, registered })
     assert.isTrue(caller.hasRole("admin"))
   })

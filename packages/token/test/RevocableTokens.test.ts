@@ -3,7 +3,7 @@ import { Problem } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { makeRedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
 import { audience, goodClaims, issuer, keysOf, pairOf, reasonOf, RevocableTokens, sign } from "@keelson/testing/tokens"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { Revocation, ValidationPolicy } from "../src/index.ts"
 import { inMillis, unavailable } from "./RevocationSuite.ts"
 
@@ -44,6 +44,34 @@ describe("A validator that checks revocation", () => {
         yield* tokens.validate(other)
       }))
   }
+
+  it.effect("[K-28 J18] [R6] revocation is asked with every option of a call, for a token in the cache and a new one", () =>
+    Effect.gen(function*() {
+      const { list, tokens } = yield* over(Revocation.layerMemory())
+      const accessToken = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"
+      const cases = [
+        {},
+        { accessToken },
+        { accessToken: Redacted.make(accessToken) },
+        { audience },
+        { issuer },
+        { requiredClaims: ["sub"] },
+        { nonce: "n" },
+        { skipExpiry: true },
+        { accessToken, audience, issuer, requiredClaims: ["sub"], nonce: "n", skipExpiry: true }
+      ]
+      for (const [index, options] of cases.entries()) {
+        const jti = `token-${index}`
+        const at_hash = "77QmUPtjPfzWtF2AnpK9RQ"
+        const cached = yield* signed({ jti, nonce: "n", at_hash })
+        const fresh = yield* signed({ jti, nonce: "n", at_hash, other: 1 })
+        yield* tokens.validateWith(cached, options)
+        yield* list.revoke({ issuer, jti }, yield* inMillis(3_600_000))
+        for (const token of [cached, fresh]) {
+          assert.deepInclude(yield* reasonOf(tokens.validateWith(token, options)), revoked, JSON.stringify(options))
+        }
+      }
+    }))
 
   it.effect("[K-04] a revoked token is rejected at its first use too, with a 401", () =>
     Effect.gen(function*() {

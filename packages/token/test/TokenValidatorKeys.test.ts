@@ -5,7 +5,7 @@ import { errorOf } from "@keelson/testing/exits"
 import { cacheOf, documentOf, down, hanging, jwk, keysOf } from "@keelson/testing/scriptedProvider"
 import { audience, goodClaims, issuer, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/tokens"
 import { skewedClock } from "@keelson/testing/virtualTime"
-import { Clock, Duration, Effect, Fiber, Layer } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { ValidationPolicy } from "../src/index.ts"
 import { SignatureVerifier } from "../src/internal/validation/signature.ts"
@@ -75,6 +75,20 @@ describe("TokenValidator over a key set cache", () => {
       assert.strictEqual(checks(), 3)
     }))
 
+  it.effect("[K-28 J2] [K-04] [L5] keys that were looked up in one set are looked up again in the next", () =>
+    Effect.gen(function*() {
+      const { cache, provider, signed, tokens } = yield* scene(keysOf("a", "b"))
+      yield* TestClock.adjust("1 second")
+      for (const kid of ["a", "b"]) yield* tokens.validate(yield* signed(kid))
+      provider.answer = keysOf("a", "b", "c")
+      yield* cache.refresh
+      for (const kid of ["c", "a", "b"]) {
+        const [candidate] = yield* cache.find({ alg: "EdDSA", kid })
+        assert.isTrue(candidate?.trust.holds(yield* Clock.Clock), kid)
+        yield* tokens.validate(yield* signed(kid))
+      }
+    }))
+
   it.effect("[K-04] [T3] invalidating a key set invalidates cached tokens at once", () =>
     Effect.gen(function*() {
       const { cache, provider, signed, tokens } = yield* scene()
@@ -103,6 +117,95 @@ describe("TokenValidator over a key set cache", () => {
       yield* cache.refresh
       finish(true)
       assert.deepStrictEqual(errorOf(yield* Fiber.join(fiber)).reason, { _tag: "KeyNotFound", reason: "unknown" })
+    }))
+
+  it.effect("[K-28 J1] [K-04] [R6] keys that are withdrawn during a verification do not count with skipExpiry either", () =>
+    Effect.gen(function*() {
+      const { cache, provider } = yield* cacheOf(keysOf("a"))
+      yield* TestClock.adjust("1 second")
+      let finish: (isGood: boolean) => void = () => {}
+      const tokens = yield* Effect.provideService(
+        validatorOf(policy, Layer.succeed(KeySource.KeySource, cache.keySource)),
+        SignatureVerifier,
+        () => new Promise<boolean>((resolve) => finish = resolve)
+      )
+      const claims = yield* goodClaims
+      for (const exp of [0, 3600]) {
+        provider.answer = keysOf("a")
+        yield* cache.refresh
+        const token = yield* sign({ ...yield* pairOf("EdDSA"), kid: "a" }, { ...claims, iat: 0, exp })
+        const validation = tokens.validateWith(token, { skipExpiry: true })
+        const fiber = yield* Effect.forkChild(Effect.exit(validation), { startImmediately: true })
+        yield* Effect.yieldNow
+        provider.answer = keysOf("b")
+        yield* cache.refresh
+        finish(true)
+        assert.deepStrictEqual(errorOf(yield* Fiber.join(fiber)).reason, { _tag: "KeyNotFound", reason: "unknown" })
+      }
+    }))
+
+  it.effect("[K-28 J1] [K-04] a verdict whose keys are withdrawn each time is a 503, for an accepted token and a rejected one", () =>
+    Effect.gen(function*() {
+      const pair = yield* pairOf("EdDSA")
+      const token = yield* sign(pair, yield* goodClaims)
+      for (const isGood of [true, false]) {
+        for (const skipExpiry of [true, false]) {
+          let isTrusted = true
+          let checks = 0
+          const trust: KeySource.KeyTrust = { generation: 1, holds: () => isTrusted, staleDeadline: () => undefined }
+          const key = yield* Effect.promise(() =>
+            crypto.subtle.importKey("jwk", pair.publicJwk, "Ed25519", false, ["verify"])
+          )
+          const find = () =>
+            Effect.sync(() => {
+              isTrusted = true
+              return [{ kid: pair.kid, alg: "EdDSA", key, issuer: undefined, trust }]
+            })
+          const tokens = yield* Effect.provideService(
+            validatorOf(policy, Layer.succeed(KeySource.KeySource, { find })),
+            SignatureVerifier,
+            () => {
+              checks++
+              isTrusted = false
+              return Promise.resolve(isGood)
+            }
+          )
+          const reason = yield* reasonOf(tokens.validateWith(token, { skipExpiry }))
+          assert.deepInclude(reason, { _tag: "KeysUnavailable" })
+          assert.strictEqual(checks, 3)
+        }
+      }
+    }))
+
+  it.effect("[K-28 J18] [R6] nothing is remembered of a verification during which everything was forgotten", () =>
+    Effect.gen(function*() {
+      const { cache } = yield* cacheOf(keysOf("a"))
+      yield* TestClock.adjust("1 second")
+      for (const isGood of [true, false]) {
+        const waiting: Array<(isGood: boolean) => void> = []
+        const tokens = yield* Effect.provideService(
+          validatorOf(policy, Layer.succeed(KeySource.KeySource, cache.keySource)),
+          SignatureVerifier,
+          () => new Promise<boolean>((resolve) => waiting.push(resolve))
+        )
+        const token = yield* sign({ ...yield* pairOf("EdDSA"), kid: "a" }, yield* goodClaims)
+        const start = Effect.forkChild(Effect.exit(tokens.validate(token)), { startImmediately: true })
+        const settle = Effect.fnUntraced(
+          function*(fiber: Fiber.Fiber<Exit.Exit<unknown, unknown>>, at: number, good: boolean) {
+            waiting[at]?.(good)
+            return Exit.isSuccess(yield* Fiber.join(fiber))
+          }
+        )
+        const first = yield* start
+        yield* Effect.yieldNow
+        yield* tokens.invalidate
+        assert.strictEqual(yield* settle(first, 0, isGood), isGood)
+        // The next call verifies again, whatever the first verdict was.
+        const second = yield* start
+        yield* Effect.yieldNow
+        assert.strictEqual(waiting.length, 2)
+        assert.strictEqual(yield* settle(second, 1, !isGood), !isGood)
+      }
     }))
 
   it.effect("[T3] a caller that joins a check with replaced keys is not rejected because of them", () =>

@@ -33,7 +33,7 @@ describe("challenge", () => {
 
   it("[R21] describes problems in the characters that RFC 6750, 3 allows, and nothing of the request", () => {
     for (const token of [malformed, several, notGet]) {
-      assert.match(token._tag === "Invalid" ? token.problem : "", /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)
+      assert.match(token._tag === "Invalid" ? token.problem.description : "", /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)
     }
   })
 })

@@ -3,6 +3,7 @@ import { Effect, type Scope } from "effect"
 import { type Figures, type Finding, merge } from "../figures.ts"
 import { coldStart } from "./coldStart.ts"
 import { memory } from "./memory.ts"
+import { refusals } from "./refusals.ts"
 import { rejections } from "./rejections.ts"
 import { shares } from "./requests.ts"
 import { cachedTokens, onMainThread, verified } from "./verification.ts"
@@ -14,6 +15,15 @@ const started = Effect.map(coldStart, (comparisons): Figures => ({ comparisons, 
 
 /** Runs in sequence, memory first, while the heap is small. Fails with a description of the problem. */
 export const validation: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
-  Effect.all([only(memory), verified, only(onMainThread), cachedTokens, only(rejections), only(shares), started]),
+  Effect.all([
+    only(memory),
+    verified,
+    only(onMainThread),
+    cachedTokens,
+    only(rejections),
+    only(refusals),
+    only(shares),
+    started
+  ]),
   merge
 )

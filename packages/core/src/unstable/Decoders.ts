@@ -27,7 +27,7 @@ type IsOptional<A, K> = K extends keyof A ? {} extends Pick<A, K> ? true : false
 
 /** The type in code of a value of a schema with the type `A` and the encoded form `E`. */
 type Written<A, E> = A extends Duration.Duration ? DurationInput
-  : A extends Primitive | Redacted.Redacted<unknown> ? A
+  : A extends Primitive | Redacted.Redacted<unknown> | ((...args: ReadonlyArray<never>) => unknown) ? A
   : A extends ReadonlyArray<infer Item> ? ReadonlyArray<Written<Item, E extends ReadonlyArray<infer EItem> ? EItem : E>>
   : WrittenStruct<A, Extract<E, object>>
 

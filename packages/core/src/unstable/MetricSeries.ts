@@ -39,6 +39,19 @@ export const increment = <Name extends MetricName<"counter">>(
   by = 1
 ): Effect.Effect<void> => Effect.flatMap(Prefix, (prefix) => Metric.update(counter(prefix, name, labels), by))
 
+/** Adds one to a counter each time that it runs. For a frequent event: the metric is made once, not at each run. */
+export const incrementer = <Name extends MetricName<"counter">>(
+  name: Name,
+  labels: Labels<Name>
+): Effect.Effect<void> => {
+  let made: { readonly prefix: string; readonly update: Effect.Effect<void> } | undefined
+  return Effect.withFiber((fiber) => {
+    const prefix = fiber.getRef(Prefix)
+    if (made?.prefix !== prefix) made = { prefix, update: Metric.update(counter(prefix, name, labels), 1) }
+    return made.update
+  })
+}
+
 /** Records a duration, in seconds, in a histogram. */
 export const observe = <Name extends MetricName<"histogram">>(
   name: Name,

@@ -199,6 +199,14 @@ export const definitions = {
     labels: ["validator", "result"],
     description: "Validated tokens, by result: `accepted`, or the id of the error code."
   },
+  requestRejections: {
+    name: "request_rejections_total",
+    kind: "counter",
+    unit: "requests",
+    labels: ["validator", "reason"],
+    description:
+      "Requests that HttpSecurity or BearerAuthentication rejected with 400, 401, 403 or 503, by the name of the reason."
+  },
   tokenCacheHits: {
     name: "token_cache_hits_total",
     kind: "counter",

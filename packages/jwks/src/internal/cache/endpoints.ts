@@ -1,3 +1,4 @@
+import * as SharedError from "@keelson/core/unstable/SharedError"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -8,6 +9,8 @@ import { maxCandidates } from "../keys/keySelection.ts"
 import type { FindError, KeyLookup } from "./keyLookup.ts"
 
 type Candidates = Effect.Effect<ReadonlyArray<Candidate>, FindError>
+
+const unknownKey = SharedError.make(() => new JwksKeyNotFound({ reason: "unknown" }))
 
 const limited = (all: ReadonlyArray<Candidate>): Candidates => {
   const candidates = distinct(all)
@@ -26,7 +29,7 @@ const merge = (results: ReadonlyArray<Result.Result<ReadonlyArray<Candidate>, Fi
   if (candidates.length > 0) return limited(candidates)
   const down = failures.find((error) => error._tag === "JwksUnavailable")
   const known = failures.find((error) => error._tag === "JwksKeyNotFound" && error.reason !== "unknown")
-  return Effect.fail(down ?? known ?? new JwksKeyNotFound({ reason: "unknown" }))
+  return Effect.fail(down ?? known ?? unknownKey)
 }
 
 /**

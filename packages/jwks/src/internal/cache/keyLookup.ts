@@ -1,5 +1,7 @@
+import type * as ErrorCode from "@keelson/core/ErrorCode"
 import { after, hasCome, type Instant, now, offset, until } from "@keelson/core/unstable/Instant"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
+import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -41,7 +43,19 @@ const patience = Duration.seconds(1)
 /** Divergence of the clocks, in milliseconds, above which the machine was suspended or its wall clock was set. */
 const divergenceLimit = 30_000
 
-const notFound = (reason: NotFoundReason) => Effect.fail(new JwksKeyNotFound({ reason }))
+type NotFound = Exit.Exit<never, JwksKeyNotFound>
+
+/** Made once: a flood of hostile tokens creates no errors. */
+const failures: Readonly<Record<NotFoundReason, NotFound>> = {
+  unknown: Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason: "unknown" }))),
+  mismatched: Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason: "mismatched" }))),
+  ambiguous: Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason: "ambiguous" })))
+}
+
+/** The precision of `retryAfter`. */
+const stepMillis = 100
+
+const notFound = (reason: NotFoundReason): NotFound => failures[reason]
 
 /** Finds keys of one provider: in memory, or else by waiting for a fetch. */
 export class KeyLookup {
@@ -49,6 +63,12 @@ export class KeyLookup {
   #memoOf: KeyTrust | undefined
   #lastStale: CachedKeySet | undefined
   #lastFlood: { readonly cooldown: Instant | undefined } | undefined
+  #lastUnavailable: {
+    readonly millis: number
+    readonly lastFailure: ErrorCode.ErrorCode
+    readonly exit: Exit.Exit<never, JwksUnavailable>
+  } | undefined
+  readonly #failureCounters = new Map<string, Effect.Effect<void>>()
   readonly #state: ProviderState
   readonly #sharedFetch: SharedFetch
 
@@ -70,7 +90,7 @@ export class KeyLookup {
 
   /** Returns the candidates of a header for which `hit` returned `undefined`, and counts a miss. */
   miss(header: JoseHeader): Candidates {
-    return this.#countMiss(this.#search(header, start))
+    return Effect.clockWith((clock) => this.#countMiss(this.#searchAt(header, start, clock)))
   }
 
   /** Returns all trusted keys, and fetches them if there are none. Counts a hit or a miss. */
@@ -129,28 +149,36 @@ export class KeyLookup {
     if (retryAt !== undefined && !hasCome(retryAt, clock)) return
     this.#sharedFetch.start({ cause: hasCome(cached.refreshAt, clock) ? "due" : "clock", noCache: false })
   }
+  /** A failure that memory alone decides, as most of those in a flood or an outage, has no span. */
   #countMiss<A, E extends FindError>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() => {
       this.#state.noteLookup()
       this.#state.counts.misses++
-      const counted = Effect.tapError(search, (error) =>
-        MetricSeries.increment("jwksLookupFailures", {
-          ...this.#state.labels,
-          reason: error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
-        }))
-      return Effect.withSpan(counted, "JwksCache.find", { attributes: this.#state.labels, captureStackTrace: false })
+      const counted = Effect.tapError(search, (error) => this.#countFailure(error))
+      return Exit.isExit(search)
+        ? counted
+        : Effect.withSpan(counted, "JwksCache.find", { attributes: this.#state.labels, captureStackTrace: false })
     })
+  }
+  #countFailure(error: FindError): Effect.Effect<void> {
+    const reason = error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
+    const existing = this.#failureCounters.get(reason)
+    if (existing !== undefined) return existing
+    const counter = MetricSeries.incrementer("jwksLookupFailures", { ...this.#state.labels, reason })
+    this.#failureCounters.set(reason, counter)
+    return counter
   }
 
   #search(header: JoseHeader, progress: Progress): Candidates {
-    return Effect.clockWith((clock) => {
-      if (header.kid !== undefined && header.kid.length > maxKidLength) return notFound("unknown")
-      const cached = this.#unexpired(clock)
-      if (cached === undefined) return this.#load((next) => this.#search(header, next), progress, clock)
-      const selection = select(cached.keySet, header)
-      if (selection._tag === "Found") return this.#importThen(cached, header, selection.keys, progress)
-      return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : notFound(selection.reason)
-    })
+    return Effect.clockWith((clock) => this.#searchAt(header, progress, clock))
+  }
+  #searchAt(header: JoseHeader, progress: Progress, clock: Clock.Clock): Candidates {
+    if (header.kid !== undefined && header.kid.length > maxKidLength) return notFound("unknown")
+    const cached = this.#unexpired(clock)
+    if (cached === undefined) return this.#load((next) => this.#search(header, next), progress, clock)
+    const selection = select(cached.keySet, header)
+    if (selection._tag === "Found") return this.#importThen(cached, header, selection.keys, progress)
+    return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : notFound(selection.reason)
   }
   #searchSet(progress: Progress): Effect.Effect<KeySet, JwksUnavailable> {
     return Effect.clockWith((clock) => {
@@ -228,10 +256,16 @@ export class KeyLookup {
         })
     })
   }
-  #unavailable(clock: Clock.Clock): Effect.Effect<never, JwksUnavailable> {
+  /** One error for each tenth of a second and cause: in an outage every token fails here. */
+  #unavailable(clock: Clock.Clock): Exit.Exit<never, JwksUnavailable> {
     const { lastFailure = "TIMEOUT", retryAt } = this.#state.current
-    const wait = retryAt === undefined ? 0 : until(retryAt, now(clock))
-    return Effect.fail(new JwksUnavailable({ lastFailure, retryAfter: Duration.millis(wait) }))
+    const millis = retryAt === undefined ? 0 : Math.ceil(until(retryAt, now(clock)) / stepMillis) * stepMillis
+    const last = this.#lastUnavailable
+    if (last?.millis === millis && last.lastFailure === lastFailure) return last.exit
+    const retryAfter = Duration.millis(millis)
+    const exit = Exit.fail(SharedError.make(() => new JwksUnavailable({ lastFailure, retryAfter })))
+    this.#lastUnavailable = { millis, lastFailure, exit }
+    return exit
   }
 
   /** Imports the keys for the algorithm of the header, then returns them. A key that the platform rejects is left out. */

@@ -1,3 +1,4 @@
+import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Effect from "effect/Effect"
 import { algorithms } from "../../Algorithm.ts"
 import { JwksKeyNotFound, type NotFoundReason } from "../../JwksError.ts"
@@ -32,7 +33,8 @@ const byKid = (keys: ReadonlyArray<StaticKey>): ReadonlyMap<string, ReadonlyArra
   return index
 }
 
-const notFound = (reason: NotFoundReason): Answer => Effect.fail(new JwksKeyNotFound({ reason }))
+const notFound = (reason: NotFoundReason): Answer =>
+  Effect.fail(SharedError.make(() => new JwksKeyNotFound({ reason })))
 
 /**
  * Precomputes the answer for every header, so that a lookup reads two maps. Failures are shared too, so that a flood

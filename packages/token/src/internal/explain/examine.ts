@@ -31,6 +31,7 @@ import {
   parsePayload,
   splitToken
 } from "../validation/compactJws.ts"
+import { expectedBy } from "../validation/expected.ts"
 import {
   issuerUntrusted,
   keysChanged,
@@ -67,10 +68,10 @@ const examineForm = (
     "registeredClaims",
     ["payload"],
     members,
-    (members) => decodeRegistered(members, rules.policy)
+    (members) => decodeRegistered(members, rules)
   )
   const issuer = findings.decode("issuer", ["registeredClaims"], registered, ({ iss }) => {
-    const trusted = rules.issuers.get(iss)
+    const trusted = rules.trustedIssuer(iss)
     return trusted === undefined ? Result.fail(issuerUntrusted) : Result.succeed(trusted)
   })
   const claims = members === undefined || registered === undefined ? undefined : { members, registered }
@@ -121,7 +122,7 @@ const examineClaims = (
   now: number
 ): void => {
   const registered = claims?.registered
-  findings.check("audience", claimNeeds, registered, (claims) => checkAudience(claims, rules))
+  findings.check("audience", claimNeeds, claims, (claims) => checkAudience(claims, rules))
   if (skipExpiry !== true) {
     findings.check("expiry", claimNeeds, registered, (claims) => checkExpiry(claims, rules, now))
   }
@@ -136,7 +137,7 @@ const examineClaims = (
     claims,
     ({ members }) => checkRequiredClaims(members, rules.requiredClaims)
   )
-  if (rules.policy.profile === "idToken") {
+  if (rules.authorizedParties !== undefined) {
     findings.check("authorizedParty", claimNeeds, claims, (claims) => checkAuthorizedParty(claims, rules))
   }
   findings.decode("schema", claimNeeds, claims, ({ members }) => decodeClaims(members))
@@ -194,7 +195,7 @@ export const examine = Effect.fnUntraced(function*(
   token: string | Redacted.Redacted,
   options: Options
 ): Effect.fn.Return<Explanation> {
-  const findings = new Findings(options.showValues === true)
+  const findings = new Findings(options.showValues === true, (name) => expectedBy(name, config.rules, options))
   const { alg, claims, parsed } = examineForm(config, tokenText(token), findings)
   const trust = yield* examineSignature(config, parsed, findings)
   const clock = yield* Clock.Clock

@@ -36,12 +36,14 @@ const namedClaim = (reason: Reason | undefined): ReadonlyArray<string> => {
 export class Findings {
   readonly #checks: Array<Check> = []
   readonly #showsValues: boolean
+  readonly #expectedBy: (name: CheckName) => string | undefined
   /** The values to show, where they could be decoded. */
   header: TokenHeader | undefined
   claims: JsonObject | undefined
 
-  constructor(showsValues: boolean) {
+  constructor(showsValues: boolean, expectedBy: (name: CheckName) => string | undefined) {
     this.#showsValues = showsValues
+    this.#expectedBy = expectedBy
   }
 
   /**
@@ -75,9 +77,18 @@ export class Findings {
   add(name: CheckName, reason: Reason | undefined): void {
     const values = this.#valuesOf(name, reason)
     const optional = values === undefined ? undefined : { values }
-    this.#checks.push(
-      reason === undefined ? { name, status: "pass", ...optional } : { name, status: "fail", reason, ...optional }
-    )
+    if (reason === undefined) {
+      this.#checks.push({ name, status: "pass", ...optional })
+      return
+    }
+    const expected = this.#expectedBy(name)
+    this.#checks.push({
+      name,
+      status: "fail",
+      reason,
+      ...(expected === undefined ? undefined : { expected }),
+      ...optional
+    })
   }
   /** Records a check as not reached, since one of `needs` did not pass. */
   skip(name: CheckName, needs: ReadonlyArray<CheckName>): undefined {

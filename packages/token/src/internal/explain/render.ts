@@ -2,6 +2,7 @@ import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as DateTime from "effect/DateTime"
 import type { Check, CheckName, Explanation, Values } from "../../Explain.ts"
 import { TokenError } from "../../TokenError.ts"
+import { quoted } from "../validation/expected.ts"
 import { maxNumericDate } from "../validation/numericDate.ts"
 
 /** The text for a check that passed. */
@@ -22,7 +23,7 @@ const passed: Record<CheckName, string> = {
   issuedAt: "is in the past, or absent",
   age: "is within maxAge",
   requiredClaims: "are present",
-  authorizedParty: "is this client, or not required",
+  authorizedParty: "is allowed by the policy",
   schema: "the claims match the schema",
   trust: "the key is still trusted",
   callAudience: "is the one requested by the call",
@@ -31,17 +32,6 @@ const passed: Record<CheckName, string> = {
   nonce: "is the one given by the call, or not checked",
   accessTokenHash: "matches the access token",
   revocation: "not revoked"
-}
-
-const maxLength = 200
-
-/** A value as JSON in ASCII, truncated: control characters and characters that change the direction of text are escaped. */
-const quoted = (value: unknown): string => {
-  const text = JSON.stringify(value).replaceAll(
-    /[^\u0020-\u007e]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
-  return text.length <= maxLength ? text : `${text.slice(0, maxLength)}... (${text.length} characters)`
 }
 
 /** The claims in seconds since 1970, which are shown as ISO dates too. */
@@ -64,7 +54,8 @@ const renderCheck = (check: Check): string => {
       return passed[check.name] + listValues(check.values)
     case "fail": {
       const { code, message } = new TokenError(check.reason)
-      return `${ErrorCode.codeInfo[code].id} ${code}: ${message}${listValues(check.values)}`
+      const expected = check.expected === undefined ? "" : ` Expected: ${check.expected}.`
+      return `${ErrorCode.codeInfo[code].id} ${code}: ${message}${listValues(check.values)}${expected}`
     }
     case "notReached":
       return `needs ${check.needs}`

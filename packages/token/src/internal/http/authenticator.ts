@@ -1,5 +1,4 @@
 import * as Configuration from "@keelson/core/Configuration"
-import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -7,8 +6,9 @@ import type { HttpSecurityError } from "../../HttpSecurityError.ts"
 import * as HttpSecurityOptions from "../../HttpSecurityOptions.ts"
 import type { Principal, ServiceClass } from "../../Principal.ts"
 import type { TokenValidator } from "../../TokenValidator.ts"
+import { observerOf } from "./observer.ts"
 import { checkRedaction } from "./redaction.ts"
-import { otherOrigin, requestInvalid, tokenMissing, tokenRejected } from "./rejections.ts"
+import { Rejector } from "./rejector.ts"
 import type { RequestToken } from "./requestToken.ts"
 
 /** Options of `HttpSecurity.layer`, `HttpSecurity.middleware` and `BearerAuthentication.make`. */
@@ -22,46 +22,33 @@ export interface Settings<V, P, C> extends HttpSecurityOptions.Options {
 /** Authenticates callers by the tokens of their requests. */
 export interface Authenticator<C> {
   readonly options: HttpSecurityOptions.HttpSecurityOptions
+  readonly rejector: Rejector
   readonly authenticate: (token: RequestToken) => Effect.Effect<Principal<C>, HttpSecurityError>
-}
-
-/**
- * Fails with an error, after logging its code and adding it to the current span: callers see less than operators. The log
- * level is `Debug`, since anybody can cause it.
- */
-export const reject = (
-  error: HttpSecurityError,
-  code: ErrorCode.ErrorCode = error.code
-): Effect.Effect<never, HttpSecurityError> => {
-  const { id } = ErrorCode.codeInfo[code]
-  return Effect.logDebug("Request rejected").pipe(
-    Effect.annotateLogs({ error_code: id }),
-    Effect.andThen(Effect.annotateCurrentSpan("keelson.error_code", id)),
-    Effect.andThen(Effect.fail(error))
-  )
 }
 
 /** Makes an authenticator. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
 export const makeAuthenticator = Effect.fnUntraced(function*<V, P, C>(
   { principal, validator: tag, ...input }: Settings<V, P, C>
 ): Effect.fn.Return<Authenticator<C>, KeelsonError.ConfigurationError, V> {
-  const options = yield* Configuration.decode(HttpSecurityOptions.HttpSecurityOptions)(input)
-  yield* checkRedaction(options.queryParameter)
+  const { header, ...others } = yield* Configuration.decode(HttpSecurityOptions.HttpSecurityOptions)(input)
+  const options = header === undefined ? others : { ...others, header: header.toLowerCase() }
+  yield* checkRedaction(options)
   const validator = yield* tag
+  const rejector = new Rejector(options, observerOf(validator))
   const authenticate: Authenticator<C>["authenticate"] = (token) => {
     switch (token._tag) {
       case "None":
-        return reject(tokenMissing(options))
+        return rejector.tokenMissing
       case "Invalid":
-        return reject(requestInvalid(options, token.problem))
+        return rejector.requestInvalid(token.problem)
       case "OtherOrigin":
-        return reject(otherOrigin(options))
+        return rejector.otherOrigin
       case "Token":
         return Effect.matchEffect(validator.validate(token.text), {
-          onFailure: (error) => reject(tokenRejected(options, error), error.code),
-          onSuccess: (validated) => Effect.succeed(principal.fromValidated(validated, options))
+          onFailure: (error) => rejector.tokenRejected(error, token.text),
+          onSuccess: (validated) => Effect.succeed(principal.fromValidated(validated, rejector))
         })
     }
   }
-  return { options, authenticate }
+  return { options, authenticate, rejector }
 })

@@ -27,25 +27,27 @@ const joinValues = (value: ResponseHeaders[string]): string | undefined =>
   Array.isArray(value) ? value.join(", ") : value?.toString()
 
 /**
- * Shared caches do not store responses to `Authorization` (RFC 9111, 3.5), but do store responses to cookies: therefore these
- * headers, unless the handler sets its own.
+ * Shared caches do not store responses to `Authorization` (RFC 9111, 3.5), but do store responses to cookies and other headers:
+ * therefore these headers, unless the handler sets its own.
  */
-const forCookie: CacheHeaders = (headers) => ({
+const forHeader = (name: string): CacheHeaders => (headers) => ({
   "cache-control": joinValues(headers["cache-control"]) ?? "private",
-  vary: withListed(joinValues(headers["vary"]), "cookie")
+  vary: withListed(joinValues(headers["vary"]), name)
 })
+
+const forCookie = forHeader("cookie")
 
 /** The cache headers for the response to a request; `undefined` where it needs none. */
 export const cacheHeadersFor = (
   request: RequestHead,
-  { cookie, queryParameter }: TokenSources,
+  { cookie, header, queryParameter }: TokenSources,
   token: RequestToken
-): CacheHeaders | undefined =>
-  queryParameter !== undefined && hasParameter(request, queryParameter)
-    ? forQuery
-    : cookie !== undefined && token._tag === "Token" && token.source === "cookie"
-    ? forCookie
-    : undefined
+): CacheHeaders | undefined => {
+  if (queryParameter !== undefined && hasParameter(request, queryParameter)) return forQuery
+  if (token._tag !== "Token") return undefined
+  if (cookie !== undefined && token.source === "cookie") return forCookie
+  return header !== undefined && token.source === "namedHeader" ? forHeader(header) : undefined
+}
 
 /** Adds the cache headers to the response of a request. */
 export const setCacheHeaders = (

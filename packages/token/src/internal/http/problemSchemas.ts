@@ -28,11 +28,24 @@ const challengeHeaders = {
   "cache-control": Schema.optionalKey(Schema.String)
 }
 
+interface Encoded {
+  readonly body: Problem.Body
+  readonly headers: HttpSecurityError["headers"]
+}
+
+/** Encoded once for each error, since the callers of an API share its errors. */
+const encoded = new WeakMap<HttpSecurityError, Encoded>()
+
 /** The body and headers of an error's response. */
-const encodeError = (error: HttpSecurityError) => ({
-  body: Problem.toProblemDetails(error),
-  headers: error.headers
-})
+const encodeError = <E extends HttpSecurityError>(
+  error: E
+): { readonly body: Problem.Body; readonly headers: E["headers"] } => {
+  const existing = encoded.get(error)
+  if (existing !== undefined) return existing
+  const pair = { body: Problem.toProblemDetails(error), headers: error.headers }
+  encoded.set(error, pair)
+  return pair
+}
 
 const unauthorizedCodes = ["TOKEN_MISSING", "TOKEN_EXPIRED"] as const
 

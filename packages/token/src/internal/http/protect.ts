@@ -5,9 +5,8 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { HttpSecurityError } from "../../HttpSecurityError.ts"
 import type { Principal } from "../../Principal.ts"
-import { type Authenticator, makeAuthenticator, reject, type Settings } from "./authenticator.ts"
+import { type Authenticator, makeAuthenticator, type Settings } from "./authenticator.ts"
 import { setCacheHeaders } from "./cacheHeaders.ts"
-import { scopesMissing } from "./rejections.ts"
 import { findToken } from "./requestToken.ts"
 import type { Scopes } from "./scopes.ts"
 
@@ -41,7 +40,7 @@ export const makeProtect = Effect.fnUntraced(function*<V, P, C>(
       (principal): Response<E | HttpSecurityError, Exclude<R, P>> =>
         scopes === undefined || scopes.every((scope) => principal.hasScope(scope))
           ? Effect.provideService(handler, settings.principal, principal)
-          : reject(scopesMissing(authenticator.options, scopes))
+          : authenticator.rejector.scopesMissing(scopes)
     )
   return protect
 })

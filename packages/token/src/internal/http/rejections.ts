@@ -41,14 +41,12 @@ export const scopesMissing = (space: ProtectionSpace, scopes: ReadonlyArray<stri
   })
 }
 
-/** The caller is not allowed to do this, for a reason that the response does not name and no scope changes. */
-export const denied = (space: ProtectionSpace): Forbidden => {
-  const description = "The caller is not allowed to do this"
-  return new Forbidden({
-    message: description,
-    challenge: challenge(space, { error: "insufficient_scope", description })
-  })
-}
+/**
+ * The caller is not allowed to do this, for a reason that the response does not name and no scope changes. Therefore the challenge
+ * names no error: `insufficient_scope` without scopes would have clients request a new token in vain.
+ */
+export const denied = (space: ProtectionSpace): Forbidden =>
+  new Forbidden({ message: "The caller is not allowed to do this", challenge: challenge(space) })
 
 /** A page of another origin sent the cookie. The challenge names no error, since no other token would help. */
 export const otherOrigin = (space: ProtectionSpace): Forbidden =>

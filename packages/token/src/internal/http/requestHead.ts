@@ -34,28 +34,28 @@ export type Request = NodeRequest | WebRequest
 const rawHeadersOf = (request: Request): ReadonlyArray<string> =>
   "rawHeaders" in request ? request.rawHeaders : request.headers.flat()
 
-/** The headers that are read. */
+/** The headers that are read, besides the one that may be configured. */
 const names = new Set(["authorization", "cookie", "origin", "upgrade"])
 
 /** Joins headers with the same name, as servers do: RFC 9110, 5.3, and RFC 9113, 8.2.3 for cookies. */
-const joinHeaders = (rawHeaders: ReadonlyArray<string>): RequestHead["headers"] => {
+const joinHeaders = (rawHeaders: ReadonlyArray<string>, header: string | undefined): RequestHead["headers"] => {
   const headers: Record<string, string> = {}
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? ""
-    if (!names.has(name)) continue
+    if (!names.has(name) && name !== header) continue
     const [first, value = ""] = [headers[name], rawHeaders[index + 1]]
     headers[name] = first === undefined ? value : `${first}${name === "cookie" ? ";" : ","} ${value}`
   }
   return headers
 }
 
-/** The head of a request of any server. */
-export const headOf = (request: Request): RequestHead => {
+/** The head of a request of any server. `header` is the name, in lower case, of a header to read in addition. */
+export const headOf = (request: Request, header?: string): RequestHead => {
   const rawHeaders = rawHeadersOf(request)
   return {
     method: (request.method ?? "").toUpperCase(),
     url: request.url ?? "",
-    headers: joinHeaders(rawHeaders),
+    headers: joinHeaders(rawHeaders, header),
     source: { rawHeaders }
   }
 }

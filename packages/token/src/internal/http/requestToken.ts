@@ -1,25 +1,38 @@
 /**
- * Finds the token of a request: in the header `Authorization`, in a query parameter or in a cookie.
+ * Finds the token of a request: in the header `Authorization`, in another header, in a query parameter or in a cookie.
  *
  * @see RFC 6750, 2
  */
 import * as Predicate from "effect/Predicate"
 import type { RequestHead } from "./requestHead.ts"
 
+/** How a request sends its token in a way that is not allowed. */
+export interface RequestProblem {
+  /** The name in metrics and logs. */
+  readonly name: "TokenMalformed" | "TokenRepeated" | "TokenMisplaced"
+  /** Shown to the caller, in characters that RFC 6750, 3 allows. */
+  readonly description: string
+}
+
 /** The token of a request, or why there is none to validate. */
 export type RequestToken =
   | { readonly _tag: "None" }
-  | { readonly _tag: "Token"; readonly source: "header" | "query" | "cookie"; readonly text: string }
-  /** `problem` is shown to the caller, in characters that RFC 6750, 3 allows. */
-  | { readonly _tag: "Invalid"; readonly problem: string }
+  | { readonly _tag: "Token"; readonly source: "header" | "namedHeader" | "query" | "cookie"; readonly text: string }
+  | { readonly _tag: "Invalid"; readonly problem: RequestProblem }
   | { readonly _tag: "OtherOrigin" }
 
 const none: RequestToken = { _tag: "None" }
-export const malformed: RequestToken = { _tag: "Invalid", problem: "The access token is malformed" }
-export const several: RequestToken = { _tag: "Invalid", problem: "The request has more than one access token" }
+export const malformed: RequestToken = {
+  _tag: "Invalid",
+  problem: { name: "TokenMalformed", description: "The access token is malformed" }
+}
+export const several: RequestToken = {
+  _tag: "Invalid",
+  problem: { name: "TokenRepeated", description: "The request has more than one access token" }
+}
 export const notGet: RequestToken = {
   _tag: "Invalid",
-  problem: "An access token in the query is only allowed with GET"
+  problem: { name: "TokenMisplaced", description: "An access token in the query is only allowed with GET" }
 }
 const otherOrigin: RequestToken = { _tag: "OtherOrigin" }
 
@@ -29,13 +42,13 @@ const b64token = /^[\w.~+/-]+=*$/
 /** Whether a text has the syntax of a bearer token: RFC 6750, 2.1. */
 const isBearerToken = (text: string): boolean => b64token.test(text)
 
-/** Whether `Authorization` is repeated: Node keeps the first value, and lists all of them in `rawHeaders`. */
-const isRepeated = (source: object): boolean => {
+/** Whether a header is repeated: Node keeps the first `Authorization`, and lists all headers in `rawHeaders`. */
+const isRepeated = (source: object, header: string): boolean => {
   if (!Predicate.hasProperty(source, "rawHeaders") || !Array.isArray(source.rawHeaders)) return false
   let times = 0
   for (let index = 0; index < source.rawHeaders.length; index += 2) {
     const name: unknown = source.rawHeaders[index]
-    if (Predicate.isString(name) && name.length === 13 && name.toLowerCase() === "authorization") times++
+    if (Predicate.isString(name) && name.length === header.length && name.toLowerCase() === header) times++
   }
   return times > 1
 }
@@ -55,13 +68,23 @@ const fromCredentials = (value: string): RequestToken => {
 const fromHeader = ({ headers, source }: RequestHead): RequestToken => {
   const value = headers["authorization"]
   if (value === undefined) return none
-  if (isRepeated(source)) return several
+  if (isRepeated(source, "authorization")) return several
   return value === "" ? none : fromCredentials(value)
 }
 
+/** The token in a header of its own, without a scheme. */
+const fromNamedHeader = ({ headers, source }: RequestHead, name: string): RequestToken => {
+  const text = headers[name]
+  if (text === undefined || text === "") return none
+  if (isRepeated(source, name)) return several
+  return isBearerToken(text) ? { _tag: "Token", source: "namedHeader", text } : malformed
+}
+
+/** The fragment is cut first (RFC 3986, 3.5): a question mark in it begins no query. */
 const parametersOf = (url: string, name: string): ReadonlyArray<string> => {
-  const start = url.indexOf("?")
-  return start < 0 ? [] : new URLSearchParams(url.slice(start).replace(/#.*$/s, "")).getAll(name)
+  const [target = ""] = url.split("#", 1)
+  const start = target.indexOf("?")
+  return start < 0 ? [] : new URLSearchParams(target.slice(start)).getAll(name)
 }
 
 /** Whether the URL has the parameter, with any value. */
@@ -87,16 +110,23 @@ interface CookieSource {
 }
 
 /**
+ * Removes the white space around a name or value. No other character counts as such (RFC 6265bis, 5.6): browsers treat a name
+ * with another one as a different cookie, which any site of the domain can set.
+ */
+const trimmed = (text: string): string => text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "")
+
+/**
  * All values of a cookie. Two cookies with the same name mean that one was set for a parent domain or another path; which one
  * is meant is ambiguous.
  */
 const cookiesOf = (header: string | undefined, name: string): ReadonlyArray<string> =>
   (header ?? "").split(";").flatMap((pair) => {
     const equals = pair.indexOf("=")
-    return equals >= 0 && pair.slice(0, equals).trim() === name ? [pair.slice(equals + 1).trim()] : []
+    return equals >= 0 && trimmed(pair.slice(0, equals)) === name ? [trimmed(pair.slice(equals + 1))] : []
   })
 
-const safeMethods = new Set(["GET", "HEAD", "OPTIONS"])
+/** RFC 9110, 9.2.1, and RFC 10008 for `QUERY`. */
+const safeMethods = new Set(["GET", "HEAD", "OPTIONS", "QUERY"])
 
 /**
  * Browsers send cookies with requests of any page. A request with an unsafe method must come from one of the application's
@@ -115,16 +145,18 @@ const fromCookie = (request: RequestHead, source: CookieSource): RequestToken =>
 
 /** Where a token may be, besides the header `Authorization`. */
 export interface TokenSources {
+  readonly header?: string | undefined
   readonly queryParameter?: string | undefined
   readonly cookie?: CookieSource | undefined
 }
 
 /** Finds the one token of a request. Two are rejected, even equal ones: which one is meant is ambiguous. */
-export const findToken = (request: RequestHead, { cookie, queryParameter }: TokenSources): RequestToken => {
-  const header = fromHeader(request)
-  if (queryParameter === undefined && cookie === undefined) return header
+export const findToken = (request: RequestHead, { cookie, header, queryParameter }: TokenSources): RequestToken => {
+  const bearer = fromHeader(request)
+  if (header === undefined && queryParameter === undefined && cookie === undefined) return bearer
   const [first = none, second] = [
-    header,
+    bearer,
+    header === undefined ? none : fromNamedHeader(request, header),
     queryParameter === undefined ? none : fromQuery(request, queryParameter),
     cookie === undefined ? none : fromCookie(request, cookie)
   ].filter(({ _tag }) => _tag !== "None")

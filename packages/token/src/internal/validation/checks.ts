@@ -7,6 +7,7 @@ import { base64url } from "jose"
 import type { Registered } from "../../Claims.ts"
 import type * as TokenError from "../../TokenError.ts"
 import type { ValidateOptions } from "../../TokenValidator.ts"
+import { stringsOf } from "./claims.ts"
 import type { TokenHeader } from "./compactJws.ts"
 import { algorithmUnsupported, audienceMismatch, missingMember, typeMismatch } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
@@ -28,13 +29,13 @@ export const checkAlgorithm = ({ alg }: TokenHeader, { algorithms }: Rules): Rea
 export const checkType = ({ typ }: TokenHeader, { requireType, types }: Rules): Reason | undefined =>
   (typ === undefined ? !requireType : types.has(typ)) ? undefined : typeMismatch
 
-/** The audiences of a token: `aud`, or `client_id` where the policy sets `audienceClaim`. */
-const audiencesOf = ({ aud, client_id }: Registered, { policy }: Pick<Rules, "policy">): ReadonlyArray<string> =>
-  policy.audienceClaim === "aud" ? aud : [client_id ?? ""]
+/** The audiences of a token, in the claim that the policy names. */
+const audiencesOf = ({ members, registered }: TokenClaims, { policy }: Rules): ReadonlyArray<string> =>
+  policy.audienceClaim === "aud" ? registered.aud : stringsOf(own(members, policy.audienceClaim)) ?? []
 
 /** One of the token's audiences has to be one of the policy's (RFC 7519, 4.1.3). */
-export const checkAudience = (registered: Registered, rules: Rules): Reason | undefined =>
-  audiencesOf(registered, rules).some((audience) => rules.audiences.has(audience)) ? undefined : audienceMismatch
+export const checkAudience = (claims: TokenClaims, rules: Rules): Reason | undefined =>
+  audiencesOf(claims, rules).some((audience) => rules.audiences.has(audience)) ? undefined : audienceMismatch
 
 /** The named claims have to be present and not null. The reason names the first that is missing. */
 export const checkRequiredClaims = (members: JsonObject, names: ReadonlyArray<string>): Reason | undefined => {
@@ -44,12 +45,12 @@ export const checkRequiredClaims = (members: JsonObject, names: ReadonlyArray<st
 
 const azpRejected: Reason = { _tag: "ClaimRejected", claim: "azp" }
 
-/** The authorized party of an ID token has to be this client (OpenID Connect Core 1.0, 3.1.3.7, 3 to 5). */
-export const checkAuthorizedParty = ({ members, registered }: TokenClaims, rules: Rules): Reason | undefined => {
-  if (rules.policy.profile !== "idToken") return undefined
+/** The authorized party has to be one of the policy's, where it names any (OpenID Connect Core 1.0 errata 2, 3.1.3.7). */
+export const checkAuthorizedParty = ({ members }: TokenClaims, { authorizedParties }: Rules): Reason | undefined => {
+  if (authorizedParties === undefined) return undefined
   const azp = own(members, "azp")
-  if (azp === undefined) return registered.aud.length > 1 ? missingMember("azp") : undefined
-  return typeof azp === "string" && rules.audiences.has(azp) ? undefined : azpRejected
+  if (azp === undefined) return missingMember("azp")
+  return typeof azp === "string" && authorizedParties.has(azp) ? undefined : azpRejected
 }
 
 /** When a token is valid, in milliseconds since 1970: from `begins`, and before `ends`. */
@@ -108,7 +109,7 @@ export const checkClaims = (
   now: number,
   skipExpiry: boolean
 ): Reason | undefined =>
-  checkAudience(claims.registered, rules) ?? checkTimes(claims.registered, rules, now, skipExpiry) ??
+  checkAudience(claims, rules) ?? checkTimes(claims.registered, rules, now, skipExpiry) ??
     checkRequiredClaims(claims.members, rules.requiredClaims) ?? checkAuthorizedParty(claims, rules)
 
 const issuerRejected: Reason = { _tag: "ClaimRejected", claim: "iss" }
@@ -117,11 +118,11 @@ const hashRejected: Reason = { _tag: "ClaimRejected", claim: "at_hash" }
 
 /** The audience in a call's options has to be one of the token's. */
 export const checkCallAudience = (
-  { registered }: TokenClaims,
+  claims: TokenClaims,
   { audience }: ValidateOptions,
   rules: Rules
 ): Reason | undefined =>
-  audience === undefined || audiencesOf(registered, rules).includes(audience) ? undefined : audienceMismatch
+  audience === undefined || audiencesOf(claims, rules).includes(audience) ? undefined : audienceMismatch
 
 /** The issuer in a call's options has to be the token's. */
 export const checkCallIssuer = ({ registered }: TokenClaims, { issuer }: ValidateOptions): Reason | undefined =>

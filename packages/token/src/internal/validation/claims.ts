@@ -7,9 +7,9 @@ import type * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import type { Registered } from "../../Claims.ts"
 import type * as TokenError from "../../TokenError.ts"
-import type { ValidationPolicy } from "../../ValidationPolicy.ts"
 import { maxNumericDate } from "./numericDate.ts"
-import { invalidMember, missingMember } from "./reasons.ts"
+import { invalidMember, missingMember, tooManyAudiences } from "./reasons.ts"
+import type { Rules } from "./rules.ts"
 import { type JsonObject, own } from "./strictJson.ts"
 
 type Reason = TokenError.Reason
@@ -17,17 +17,31 @@ type Reason = TokenError.Reason
 const isStringArray = (value: unknown): value is ReadonlyArray<string> =>
   Array.isArray(value) && value.every((element) => typeof element === "string")
 
+/** A string, or an array of strings, as an array; `undefined` for anything else. */
+export const stringsOf = (value: unknown): ReadonlyArray<string> | undefined => {
+  if (typeof value === "string") return [value]
+  return isStringArray(value) ? value : undefined
+}
+
 /** Reads members, and keeps the reason of the first that is missing or has the wrong type. */
 class MemberReader {
   reason: Reason | undefined
   readonly #members: JsonObject
-  constructor(members: JsonObject) {
+  readonly #used: ReadonlySet<string>
+  constructor(members: JsonObject, used: ReadonlySet<string>) {
     this.#members = members
+    this.#used = used
   }
   string(name: string): string | undefined {
     const value = own(this.#members, name)
     if (value === undefined || typeof value === "string") return value
     return this.#reject(invalidMember(name))
+  }
+  /** A string of a claim that decides on few tokens: another type is as good as none where nothing uses the claim. */
+  optionalString(name: string): string | undefined {
+    const value = own(this.#members, name)
+    if (value === undefined || typeof value === "string") return value
+    return this.#ignore(name, value)
   }
   date(name: string): number | undefined {
     const value = own(this.#members, name)
@@ -35,42 +49,50 @@ class MemberReader {
     if (typeof value === "number" && value >= 0 && value <= maxNumericDate) return value
     return this.#reject(invalidMember(name))
   }
-  /** A string, or an array of strings, as an array. */
-  strings(name: string, maximum = Number.POSITIVE_INFINITY): ReadonlyArray<string> | undefined {
+  /** A string, or an array of at most `maximum` strings, as an array. */
+  audiences(name: string, maximum: number): ReadonlyArray<string> | undefined {
     const value = own(this.#members, name)
     if (value === undefined) return undefined
-    if (typeof value === "string") return [value]
-    if (isStringArray(value) && value.length <= maximum) return value
-    return this.#reject(invalidMember(name))
+    if (Array.isArray(value) && value.length > maximum) return this.#reject(tooManyAudiences(name, maximum))
+    return stringsOf(value) ?? this.#reject(invalidMember(name))
   }
   /** A string is split at spaces (RFC 6749, 3.3); elements of an array are taken as they are. */
-  scopes(name: string): ReadonlyArray<string> | undefined {
+  scopes(name: string): Pick<Registered, "scope" | "scopes"> | undefined {
     const value = own(this.#members, name)
-    return typeof value === "string" ? value.split(" ").filter((part) => part !== "") : this.strings(name)
+    if (value === undefined) return undefined
+    if (typeof value === "string") return { scope: value, scopes: value.split(" ").filter((part) => part !== "") }
+    return isStringArray(value) ? { scope: value.join(" "), scopes: value } : this.#ignore(name, value)
   }
   required<A>(name: string, value: A | undefined, fallback: A): A {
     if (value === undefined) this.#reject(missingMember(name))
     return value ?? fallback
+  }
+  /** `null` is rejected as missing where the claim is required. */
+  #ignore(name: string, value: unknown): undefined {
+    if (value !== null && this.#used.has(name)) this.#reject(invalidMember(name))
   }
   #reject(reason: Reason): undefined {
     this.reason ??= reason
   }
 }
 
+const noScopes: Pick<Registered, "scope" | "scopes"> = { scope: undefined, scopes: [] }
+
 /**
  * Decodes and freezes the registered claims, whatever the claims schema says about them. This runs before any key lookup, so
  * that an absurd date costs no signature check.
  *
- * Fails with the first claim that is missing or has the wrong type: `iss`, `exp` and the audience claim are required.
+ * Fails with the first claim that is missing or has the wrong type: `iss`, `exp` and the audience claim are required. The types
+ * of `sid`, `scope`, `scp` and `client_id` only matter where the policy uses them; the claims schema decides otherwise.
  */
 export const decodeRegistered = (
   members: JsonObject,
-  { audienceClaim, maxAudiences }: Pick<ValidationPolicy, "audienceClaim" | "maxAudiences">
+  { policy: { audienceClaim, maxAudiences }, usedClaims }: Pick<Rules, "policy" | "usedClaims">
 ): Result.Result<Registered, Reason> => {
-  const reader = new MemberReader(members)
-  const scope = reader.strings("scope") ?? reader.strings("scp")
-  const aud = reader.strings("aud", maxAudiences)
-  const clientId = reader.string("client_id")
+  const reader = new MemberReader(members, usedClaims)
+  const { scope, scopes } = reader.scopes("scope") ?? reader.scopes("scp") ?? noScopes
+  const aud = reader.audiences("aud", maxAudiences)
+  if (audienceClaim !== "aud") reader.required(audienceClaim, reader.audiences(audienceClaim, maxAudiences), [])
   const registered: Registered = Object.freeze({
     iss: reader.required("iss", reader.string("iss"), ""),
     sub: reader.string("sub"),
@@ -79,10 +101,10 @@ export const decodeRegistered = (
     nbf: reader.date("nbf"),
     iat: reader.date("iat"),
     jti: reader.string("jti"),
-    sid: reader.string("sid"),
-    client_id: audienceClaim === "client_id" ? reader.required("client_id", clientId, "") : clientId,
-    scope: scope?.join(" "),
-    scopes: Object.freeze(reader.scopes("scope") ?? reader.scopes("scp") ?? [])
+    sid: reader.optionalString("sid"),
+    client_id: reader.optionalString("client_id"),
+    scope,
+    scopes: Object.freeze(scopes)
   })
   return reader.reason === undefined ? Result.succeed(registered) : Result.fail(reader.reason)
 }
@@ -190,14 +212,14 @@ export const makeClaimsDecoder = <S extends ClaimsSchema>(
     const { isMissing, path } = locateIssue(issue)
     const [first, ...rest] = path.map(redacted)
     return first !== undefined && rest.length === 0 && isMissing
-      ? { _tag: "ClaimMissing", claim: first }
-      : { _tag: "ClaimInvalid", path: first === undefined ? "*" : [first, ...rest].join(".") }
+      ? missingMember(first)
+      : invalidMember(first === undefined ? "*" : [first, ...rest].join("."))
   }
   return (members) => {
     try {
       return Result.mapBoth(decode(members), { onFailure: ({ issue }) => reasonOf(issue), onSuccess: deepFreeze })
     } catch {
-      return Result.fail({ _tag: "ClaimInvalid", path: "*" })
+      return Result.fail(invalidMember("*"))
     }
   }
 }

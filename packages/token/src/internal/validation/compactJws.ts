@@ -132,9 +132,9 @@ export const parseToken = (
   const payload = parsePayload(segments.success, rules)
   if (Result.isFailure(payload)) return Result.fail(payload.failure)
   const { bytes: size, object: members } = payload.success
-  const registered = decodeRegistered(members, rules.policy)
+  const registered = decodeRegistered(members, rules)
   if (Result.isFailure(registered)) return Result.fail(registered.failure)
-  const issuer = rules.issuers.get(registered.success.iss)
+  const issuer = rules.trustedIssuer(registered.success.iss)
   if (issuer === undefined) return Result.fail(issuerUntrusted)
   return Result.succeed({
     segments: segments.success,

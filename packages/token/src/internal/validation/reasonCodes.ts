@@ -1,4 +1,5 @@
 import type * as ErrorCode from "@keelson/core/ErrorCode"
+import * as Struct from "effect/Struct"
 import type * as TokenError from "../../TokenError.ts"
 
 /** The code of each reason. */
@@ -20,3 +21,15 @@ export const reasonCodes = {
   TokenRevoked: "TOKEN_REVOKED",
   RevocationUnavailable: "AUTHORIZATION_UNAVAILABLE"
 } as const satisfies Record<TokenError.Reason["_tag"], ErrorCode.ErrorCode>
+
+/** The names of rejected requests, in metrics and logs: the reasons of a validator, and those of the request itself. */
+export const requestRejections = [
+  ...Struct.keys(reasonCodes),
+  "TokenMissing",
+  "TokenRepeated",
+  "TokenMisplaced",
+  "OtherOrigin",
+  "ScopesMissing",
+  "CallerDenied"
+] as const
+export type RequestRejection = (typeof requestRejections)[number]

@@ -1,5 +1,8 @@
+import * as SharedError from "@keelson/core/unstable/SharedError"
+import type { JwksUnavailable } from "@keelson/jwks/JwksError"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as TokenError from "../../TokenError.ts"
 
 type Reason = TokenError.Reason
@@ -33,6 +36,19 @@ export const malformed = (part: TokenError.Part, problem: TokenError.Problem): R
 export const missingMember: (claim: string) => Reason = memoized((claim) => ({ _tag: "ClaimMissing", claim }))
 export const invalidMember: (path: string) => Reason = memoized((path) => ({ _tag: "ClaimInvalid", path }))
 
+/** By the claim and the bound, of which there is one of each in a policy. */
+const audienceBounds = new Map<string, Reason>()
+
+/** The reason for more audiences than the policy allows. */
+export const tooManyAudiences = (path: string, maximum: number): Reason => {
+  const key = `${path} ${maximum}`
+  const existing = audienceBounds.get(key)
+  if (existing !== undefined) return existing
+  const reason: Reason = { _tag: "ClaimInvalid", path, expected: `at most ${maximum} audiences (maxAudiences)` }
+  audienceBounds.set(key, reason)
+  return reason
+}
+
 export const keyNotFound = memoized<"unknown" | "mismatched" | "ambiguous">((reason) => ({
   _tag: "KeyNotFound",
   reason
@@ -45,6 +61,17 @@ export const issuerUntrusted: Reason = { _tag: "IssuerUntrusted" }
 export const issuerUnserved: Reason = { _tag: "IssuerUntrusted" }
 export const signatureInvalid: Reason = { _tag: "SignatureInvalid" }
 export const audienceMismatch: Reason = { _tag: "AudienceMismatch" }
+const unavailable = new WeakMap<JwksUnavailable, Reason>()
+
+/** One reason for each error of a key source, which has one for each moment of an outage. */
+export const keysUnavailable = (error: JwksUnavailable): Reason => {
+  const existing = unavailable.get(error)
+  if (existing !== undefined) return existing
+  const reason: Reason = { _tag: "KeysUnavailable", retryAfter: error.retryAfter }
+  unavailable.set(error, reason)
+  return reason
+}
+
 /** The keys changed during every attempt to verify the token. */
 export const keysChanged: Reason = { _tag: "KeysUnavailable", retryAfter: Duration.zero }
 export const revoked: Reason = { _tag: "TokenRevoked" }
@@ -54,12 +81,12 @@ const failures = new WeakMap<Reason, Effect.Effect<never, TokenError.TokenError>
 
 /**
  * Fails for a reason. Each reason object has one error, and most reasons are made once: a flood of hostile tokens creates no
- * errors with stacks, which cost as much as a signature check.
+ * errors.
  */
 export const failWith = (reason: Reason): Effect.Effect<never, TokenError.TokenError> => {
   const existing = failures.get(reason)
   if (existing !== undefined) return existing
-  const failure = Effect.fail(new TokenError.TokenError(reason))
+  const failure = Exit.fail(SharedError.make(() => new TokenError.TokenError(reason)))
   failures.set(reason, failure)
   return failure
 }

@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
 import type { Profile, ValidationPolicy } from "../../ValidationPolicy.ts"
-import { expandIssuer } from "./issuers.ts"
+import { expandIssuer, templateFinder } from "./issuers.ts"
 
 /** A trusted issuer. */
 export interface TrustedIssuer {
@@ -14,12 +14,16 @@ export interface TrustedIssuer {
 /** A policy compiled for checking tokens. */
 export interface Rules {
   readonly policy: ValidationPolicy
-  readonly issuers: ReadonlyMap<string, TrustedIssuer>
+  /** Finds a trusted issuer by the value of `iss`. */
+  readonly trustedIssuer: (iss: string) => TrustedIssuer | undefined
   readonly audiences: ReadonlySet<string>
+  readonly authorizedParties: ReadonlySet<string> | undefined
   readonly algorithms: ReadonlySet<string>
   readonly types: ReadonlySet<string>
   readonly requireType: boolean
   readonly requiredClaims: ReadonlyArray<string>
+  /** Of the claims whose type is free otherwise, those that decide on a token. */
+  readonly usedClaims: ReadonlySet<string>
   /** The clock tolerance in milliseconds. */
   readonly tolerance: number
   /** The maximum age of a token in milliseconds. */
@@ -40,23 +44,34 @@ const profiles: Record<
 export const normalizedType = (type: string): string =>
   type.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/^application\/(?=[^/]*$)/, "")
 
-const trustedIssuers = ({ issuers }: ValidationPolicy): ReadonlyMap<string, TrustedIssuer> =>
-  new Map(issuers.flatMap((issuer) => {
+const trustedIssuers = ({ issuers }: ValidationPolicy): Rules["trustedIssuer"] => {
+  const names = new Map(issuers.flatMap((issuer) => {
     const keysOf = typeof issuer === "string" ? issuer : issuer.template
     return expandIssuer(issuer).map((name): readonly [string, TrustedIssuer] => [name, { keysOf }])
   }))
+  const findTemplate = templateFinder(issuers)
+  return (iss) => {
+    const named = names.get(iss)
+    if (named !== undefined) return named
+    const keysOf = findTemplate(iss)
+    return keysOf === undefined ? undefined : { keysOf }
+  }
+}
 
-/** Compiles a policy. Each validator does this once. */
-export const compileRules = (policy: ValidationPolicy): Rules => {
+/** Compiles a policy. Each validator does this once. `usesSession` is whether the validator has a list of revoked sessions. */
+export const compileRules = (policy: ValidationPolicy, usesSession = false): Rules => {
   const profile = profiles[policy.profile]
+  const requiredClaims = [...new Set([...profile.claims, ...policy.requiredClaims])]
   return {
     policy,
-    issuers: trustedIssuers(policy),
+    trustedIssuer: trustedIssuers(policy),
     audiences: new Set(policy.audiences),
+    authorizedParties: policy.authorizedParties === undefined ? undefined : new Set(policy.authorizedParties),
     algorithms: new Set(policy.algorithms),
     types: new Set((policy.types ?? [profile.type]).map(normalizedType)),
     requireType: policy.requireType ?? profile.requireType,
-    requiredClaims: [...new Set([...profile.claims, ...policy.requiredClaims])],
+    requiredClaims,
+    usedClaims: new Set([...requiredClaims, ...(usesSession ? ["sid"] : [])]),
     tolerance: Duration.toMillis(policy.clockTolerance),
     maxAge: policy.maxAge === undefined ? undefined : Duration.toMillis(policy.maxAge)
   }

@@ -5,6 +5,7 @@ import type * as Exit from "effect/Exit"
 import { LRUCache } from "lru-cache"
 import type * as TokenError from "../../TokenError.ts"
 import type { TokenClaims, ValidityWindow } from "./checks.ts"
+import type { ParsedToken } from "./compactJws.ts"
 
 /** A token with a valid signature and decoded claims. Whether it may be used now is checked on every use. */
 export interface VerifiedToken<A> extends TokenClaims {
@@ -22,12 +23,17 @@ export interface VerifiedToken<A> extends TokenClaims {
   readonly size: number
 }
 
-/** A token that was rejected after its signature had been checked. */
+/** A rejected token, with the keys that were tried: none for a token that was rejected before any key was looked up. */
 interface RejectedToken {
   readonly reason: TokenError.Reason
   readonly trusts: ReadonlyArray<KeySource.KeyTrust>
   readonly until: Instant.Instant
   readonly isStillRejected: StillRejected
+}
+
+/** What the lookup of a token's keys reads: the names in its header, and its issuer. It depends on the token and the policy alone. */
+export interface KeyNames extends Pick<ParsedToken, "header" | "issuer"> {
+  readonly registered: Pick<ParsedToken["registered"], "iss">
 }
 
 /** Whether a token is rejected for the same reason at another time, in milliseconds since 1970. */
@@ -45,11 +51,14 @@ const rejectedMillis = 10_000
  * The verified tokens of one validator, by the hash of the token. Each validator has its own cache, so that no entry is
  * used under another policy, claims schema or key source. Each entry references the trust in the key that verified it.
  *
- * Rejected tokens are kept for 10 seconds, in an LRU cache of their own.
+ * Rejected tokens are kept for 10 seconds, in LRU caches of their own: one for those that no key was looked up for, so that a
+ * flood of them evicts no others.
  */
 export class TokenCache<A> {
   readonly #verified: LRUCache<string, VerifiedToken<A>>
   readonly #rejected = new LRUCache<string, RejectedToken>({ max: maxRejected })
+  readonly #rejectedWithoutKeys = new LRUCache<string, RejectedToken>({ max: maxRejected })
+  readonly #keyNames = new LRUCache<string, KeyNames>({ max: maxRejected })
 
   constructor({ maxBytes, maxEntries }: CacheLimits) {
     this.#verified = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: ({ size }) => size })
@@ -78,14 +87,7 @@ export class TokenCache<A> {
 
   /** Returns why a token was rejected a moment ago, unless a key that was tried has changed since. */
   rejection(hash: string, clock: Clock.Clock): TokenError.Reason | undefined {
-    const rejected = this.#rejected.get(hash)
-    if (rejected === undefined) return undefined
-    const isValid = !Instant.hasCome(rejected.until, clock) &&
-      rejected.isStillRejected(clock.currentTimeMillisUnsafe()) &&
-      rejected.trusts.every((trust) => trust.holds(clock))
-    if (isValid) return rejected.reason
-    this.#rejected.delete(hash)
-    return undefined
+    return reasonIn(this.#rejected, hash, clock) ?? reasonIn(this.#rejectedWithoutKeys, hash, clock)
   }
   reject(
     hash: string,
@@ -95,13 +97,39 @@ export class TokenCache<A> {
     isStillRejected: StillRejected
   ): void {
     const until = Instant.after(Instant.now(clock), rejectedMillis)
-    this.#rejected.set(hash, { reason, trusts, isStillRejected, until })
+    const rejected = trusts.length === 0 ? this.#rejectedWithoutKeys : this.#rejected
+    rejected.set(hash, { reason, trusts, isStillRejected, until })
+  }
+
+  /** Returns what a token names its key by, if the key was not available when the token was last seen. */
+  keyNames(hash: string): KeyNames | undefined {
+    return this.#keyNames.get(hash)
+  }
+  setKeyNames(hash: string, { header, issuer, registered: { iss } }: KeyNames): void {
+    this.#keyNames.set(hash, { header, issuer, registered: { iss } })
   }
 
   clear(): void {
     this.#verified.clear()
     this.#rejected.clear()
+    this.#rejectedWithoutKeys.clear()
+    this.#keyNames.clear()
   }
+}
+
+const reasonIn = (
+  cache: LRUCache<string, RejectedToken>,
+  hash: string,
+  clock: Clock.Clock
+): TokenError.Reason | undefined => {
+  const rejected = cache.get(hash)
+  if (rejected === undefined) return undefined
+  const isValid = !Instant.hasCome(rejected.until, clock) &&
+    rejected.isStillRejected(clock.currentTimeMillisUnsafe()) &&
+    rejected.trusts.every((trust) => trust.holds(clock))
+  if (isValid) return rejected.reason
+  cache.delete(hash)
+  return undefined
 }
 
 /** Whether a token is within its window on both clocks, and its key still trusted. */

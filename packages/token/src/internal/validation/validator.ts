@@ -16,7 +16,7 @@ import type * as TokenError from "../../TokenError.ts"
 import type { TokenValidator, Validated, ValidateOptions } from "../../TokenValidator.ts"
 import { checkAccessTokenHash, checkCall } from "./checks.ts"
 import type { HashText } from "./platform.ts"
-import { reasonCodes } from "./reasonCodes.ts"
+import { reasonCodes, type RequestRejection, requestRejections } from "./reasonCodes.ts"
 import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
 import { TokenCache, type VerifiedToken } from "./tokenCache.ts"
 import { type UncachedToken, Verifier, type VerifierConfig } from "./verification.ts"
@@ -57,7 +57,13 @@ export class Validator<C> implements TokenValidator<C> {
   readonly #verifier: Verifier<C>
   readonly #requiresNonce: boolean
   /** Plain fields, read when metrics are. */
-  readonly #counts = { accepted: 0, hits: 0, misses: 0, rejected: new Map<TokenError.Code, number>() }
+  readonly #counts = {
+    accepted: 0,
+    hits: 0,
+    misses: 0,
+    rejected: new Map<TokenError.Code, number>(),
+    requests: new Map<RequestRejection, number>()
+  }
   #hasWarned = false
 
   constructor(config: ValidatorConfig<C>) {
@@ -127,11 +133,24 @@ export class Validator<C> implements TokenValidator<C> {
           () => counts.rejected.get(code) ?? 0
         )
       ),
+      ...requestRejections.map((reason) =>
+        MetricSeries.register(
+          "requestRejections",
+          { validator: id, reason },
+          () => counts.requests.get(reason) ?? 0
+        )
+      ),
       MetricSeries.register("tokenCacheHits", { validator: id }, () => counts.hits),
       MetricSeries.register("tokenCacheMisses", { validator: id }, () => counts.misses),
       MetricSeries.register("tokenCacheEntries", { validator: id }, () => this.#cache?.entries ?? 0),
       MetricSeries.register("tokenCacheBytes", { validator: id }, () => this.#cache?.bytes ?? 0)
     ], { discard: true })
+  }
+
+  /** Counts a rejected request of an API that uses this validator. */
+  countRequest(reason: RequestRejection): void {
+    const { requests } = this.#counts
+    requests.set(reason, (requests.get(reason) ?? 0) + 1)
   }
 
   #hashOf(text: string): string | undefined {

@@ -12,10 +12,10 @@ import type { Validated } from "../../TokenValidator.ts"
 import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
 import { makeHeaderParser, type ParsedToken, parseToken } from "./compactJws.ts"
 import { encodeText } from "./platform.ts"
-import { issuerUnserved, keyNotFound, keysChanged, signatureInvalid } from "./reasons.ts"
+import { issuerUnserved, keyNotFound, keysChanged, keysUnavailable, signatureInvalid } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import type { VerifySignature } from "./signature.ts"
-import { isUsable, type StillRejected, type TokenCache, type VerifiedToken } from "./tokenCache.ts"
+import { isUsable, type KeyNames, type StillRejected, type TokenCache, type VerifiedToken } from "./tokenCache.ts"
 
 type Reason = TokenError.Reason
 
@@ -32,7 +32,7 @@ const lookupReason = (error: KeySource.LookupError): Reason => {
     case "JwksKeyNotFound":
       return keyNotFound(error.reason)
     case "JwksUnavailable":
-      return { _tag: "KeysUnavailable", retryAfter: error.retryAfter }
+      return keysUnavailable(error)
     case "JwksNotRegistered":
       return issuerUnserved
   }
@@ -44,7 +44,7 @@ const lookupReason = (error: KeySource.LookupError): Reason => {
  */
 export const findKeys = <C>(
   { keys }: VerifierConfig<C>,
-  { header, issuer: { keysOf }, registered: { iss } }: ParsedToken
+  { header, issuer: { keysOf }, registered: { iss } }: KeyNames
 ): Effect.Effect<ReadonlyArray<KeySource.Candidate>, Reason> =>
   Effect.matchEffect(keys.find(keysOf, header), {
     onFailure: (error) => Effect.fail(lookupReason(error)),
@@ -133,9 +133,37 @@ export class Verifier<C> {
   #joinOrStart(token: UncachedToken, clock: Clock.Clock): Effect.Effect<Verification<C>> {
     const shared = this.#inFlightOf(token)
     if (shared !== undefined) return Effect.promise(() => shared)
+    const { hash } = token
+    // The keys of this token were not available a moment ago. They are looked up again, without parsing the token again.
+    const names = hash === undefined ? undefined : this.#cache?.keyNames(hash)
+    if (names !== undefined) {
+      return Effect.matchEffect(findKeys(this.#config, names), {
+        onFailure: (reason) => Effect.succeed(rejectedWithoutKeys(reason)),
+        onSuccess: (candidates) => this.#parseThen(token, clock, () => Effect.succeed(candidates))
+      })
+    }
+    return this.#parseThen(
+      token,
+      clock,
+      (parsed) =>
+        Effect.tapError(findKeys(this.#config, parsed), () =>
+          Effect.sync(() => {
+            if (hash !== undefined) this.#cache?.setKeyNames(hash, parsed)
+          }))
+    )
+  }
+  #parseThen(
+    token: UncachedToken,
+    clock: Clock.Clock,
+    candidatesOf: (parsed: ParsedToken) => Effect.Effect<ReadonlyArray<KeySource.Candidate>, Reason>
+  ): Effect.Effect<Verification<C>> {
     const parsed = parseToken(token.text, this.#config.rules, this.#parseHeader)
-    if (Result.isFailure(parsed)) return Effect.succeed(rejectedWithoutKeys(parsed.failure))
-    return Effect.matchEffect(findKeys(this.#config, parsed.success), {
+    if (Result.isFailure(parsed)) {
+      // The reason depends on nothing but the token and the policy.
+      if (token.hash !== undefined) this.#cache?.reject(token.hash, parsed.failure, [], clock, always)
+      return Effect.succeed(rejectedWithoutKeys(parsed.failure))
+    }
+    return Effect.matchEffect(candidatesOf(parsed.success), {
       onFailure: (reason) => Effect.succeed(rejectedWithoutKeys(reason)),
       // Another caller with the same token may have got its keys first.
       onSuccess: (candidates) =>
