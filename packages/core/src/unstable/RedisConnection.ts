@@ -10,9 +10,9 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
-import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import { isRefusal } from "../internal/errors/redisReply.ts"
 import { isTelling } from "../internal/retry/unanswered.ts"
 import { waitAtMost } from "./Bounded.ts"
 
@@ -46,14 +46,6 @@ interface Session {
 }
 
 const notConnected = new Redis.RedisError({ cause: new Error("Not connected") })
-
-/**
- * Whether Redis answered, and refused the call: a key holds another type, or the command is wrong. That says something
- * about the call, and nothing about the connection.
- */
-export const isRefusal = (error: unknown): boolean =>
-  Predicate.hasProperty(error, "cause") && error.cause instanceof Error &&
-  /^(?:ERR|WRONGTYPE)\b/.test(error.cause.message)
 
 const isRefused = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean => {
   const error = Exit.findErrorOption(exit)

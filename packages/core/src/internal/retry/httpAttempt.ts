@@ -4,8 +4,8 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
-import { codeInfo, codeOf } from "../../ErrorCode.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
+import { evidenceOf } from "../errors/evidence.ts"
 import type { StoppedBy } from "./retryExhausted.ts"
 import type { LoopOptions } from "./retryLoop.ts"
 
@@ -24,7 +24,8 @@ export interface HttpOptions {
   readonly onRetry?: LoopOptions<unknown, never>["onRetry"]
 }
 
-const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+/** RFC 9110, 9.2.2, and QUERY of RFC 10008. */
+const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"])
 
 /** Whether sending a request twice has the same effect as sending it once: by its method, or by an `Idempotency-Key`. */
 export const isIdempotent = (request: HttpClientRequest.HttpClientRequest): boolean =>
@@ -83,8 +84,7 @@ export const prepareHttp = <E, R>(
     while(error) {
       const response = statusOf(error)
       if (response !== undefined) return policy.statuses.includes(response.status)
-      const code = codeOf(error)
-      return code !== undefined && codeInfo[code].retryable
+      return evidenceOf(error)?.retryable ?? false
     },
     retryAfter: (error, now) => RetryAfter.parse(statusOf(error)?.headers["retry-after"], now),
     discard(error) {

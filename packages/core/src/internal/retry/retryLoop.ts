@@ -8,12 +8,12 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Backoff from "../../Backoff.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "../../Deadline.ts"
-import { codeInfo, codeOf } from "../../ErrorCode.ts"
 import type { Options, RetryEvent } from "../../Retry.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
 import type { Reservation } from "../../RetryBudget.ts"
 import type { RetryPolicy } from "../../RetryPolicy.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
+import { evidenceOf } from "../errors/evidence.ts"
 import { left, sooner } from "./deadline.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { limitAttempt } from "./limitAttempt.ts"
@@ -105,11 +105,8 @@ const onFailure = <A, E, R, A2, E2, R2>(
     return Result.isSuccess(defect) ? Effect.failCause(Cause.fromReasons([defect.success])) : handle(error.success)
   })
 
-/** Decides by the catalogue if the error has a code. Any other error is retried, as in `Effect.retry`. */
-const isRetryable = (error: unknown): boolean => {
-  const code = codeOf(error)
-  return code === undefined || codeInfo[code].retryable
-}
+/** Decides by what is known of the error. Any other error is retried, as in `Effect.retry`. */
+const isRetryable = (error: unknown): boolean => evidenceOf(error)?.retryable ?? true
 
 /** Whether an error is the effect's own, and not that of an interrupted attempt. */
 const isOwn = <E>(call: { readonly late: DeadlineExceeded | undefined }, error: E | DeadlineExceeded): error is E =>
