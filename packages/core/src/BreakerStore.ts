@@ -1,6 +1,7 @@
 /**
  * Stores for the circuits of `Breaker`: in this process, or in Redis and shared by several processes.
  */
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -24,8 +25,20 @@ export interface HeldAdmission extends Admission {
   readonly release?: Effect.Effect<void> | undefined
 }
 
+/** Why a circuit rejects a call, and how long until it may admit one again: zero while a probe runs. */
+export interface Rejection {
+  readonly state: "OPEN" | "HALF_OPEN"
+  /** Milliseconds. */
+  readonly retryAfterMillis: number
+}
+
 /** Keeps circuits. Both stores wrap Effect's own, which implement the state machine. */
 export class BreakerStore extends Context.Service<BreakerStore, {
+  /**
+   * Rejects a call from what the store knows in this process, before it is asked to admit the call. Default none: `admit`
+   * alone rejects.
+   */
+  readonly rejection?: ((key: string, clock: Clock.Clock) => Rejection | undefined) | undefined
   /** Admits a call. Fails if the circuit is open, or half-open while its probe runs. */
   readonly admit: (key: string) => Effect.Effect<HeldAdmission, BreakerError>
   /** Records the outcome of an admitted call. */
@@ -48,6 +61,7 @@ const resettable = (store: Unscoped): BreakerStore["Service"] => {
   const rekey = <A extends { readonly key: string } | undefined>(key: string, value: A): A =>
     value === undefined || value.key === key ? value : { ...value, key }
   return {
+    rejection: (key, clock) => store.rejection?.(inner(key), clock),
     admit: (key) =>
       epochs.has(key)
         ? Effect.map(store.admit(inner(key)), (admission) => ({
