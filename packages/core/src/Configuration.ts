@@ -12,10 +12,13 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type { Equals } from "effect/Types"
 import * as EnvSubstitution from "./EnvSubstitution.ts"
 import { readEnvironment } from "./internal/configuration/environment.ts"
 import { toConfigurationError } from "./internal/configuration/issue.ts"
+import { type Repeated, repeatedMember } from "./internal/configuration/repeatedMember.ts"
+import { yamlLine } from "./internal/configuration/yamlLine.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 import * as InvalidConfig from "./unstable/InvalidConfig.ts"
@@ -75,7 +78,10 @@ export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
   const decode = Schema.decodeUnknownResult(schema, options)
   return (input: unknown): Result.Result<S["Type"], ConfigurationError> =>
     isBounded(input)
-      ? Result.mapError(decode(plain(input)), (error) => toConfigurationError(error.issue, path))
+      ? Result.mapError(
+        decode(plain(input)),
+        (error) => toConfigurationError(error.issue, path, { ast: SchemaAST.toEncoded(schema.ast) })
+      )
       : Result.fail(unbounded(path))
 }
 
@@ -91,7 +97,7 @@ export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
  *
  * const decode = Configuration.decode(Schema.Struct({ retries: Schema.Int }))
  * const error = await Effect.runPromise(Effect.flip(decode({ retries: 1, retires: 2 })))
- * error.message // => "Invalid configuration: retires is not an option"
+ * error.message // => "Invalid configuration: retires is not an option; did you mean retries?"
  * ```
  */
 export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, path: ReadonlyArray<string> = []) => {
@@ -130,6 +136,15 @@ const unreadable = (format: "json" | "yaml", cause: unknown) => {
   })
 }
 
+/** A member that stands twice: which of the two was meant cannot be known. */
+const repeated = (found: Repeated | undefined) => {
+  const path = found?.path.join(".") ?? ""
+  return InvalidConfig.option(path, "a member that stands once", {
+    message: `Invalid configuration: ${path} (line ${found?.line}) stands twice`,
+    details: { line: found?.line }
+  })
+}
+
 /** Every leaf as text, so that a number from `${VAR}` decodes as a number. */
 const stringTree = (tree: unknown): unknown => {
   if (Array.isArray(tree)) return tree.map(stringTree)
@@ -165,23 +180,33 @@ export interface Text {
  * without it the whole document is decoded. Numbers and booleans may be quoted.
  *
  * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key`, `CONFIG_VARIABLE_MISSING` with `var_name`,
- * `INVALID_CONFIG` with `path` and `expected`.
+ * `INVALID_CONFIG` with `path` and `expected`, for YAML also with the `line`. A member that stands twice is refused.
  */
 export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
   input: Text
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const path = input.section === undefined ? [] : input.section.split(".")
-  const decode = Schema.decodeUnknownResult(Schema.toCodecStringTree(schema), options)
+  const codec = Schema.toCodecStringTree(schema)
+  const decode = Schema.decodeUnknownResult(codec, options)
   return Effect.try({
     try: (): unknown => input.format === "json" ? JSON.parse(input.text) : Yaml.parse(input.text),
     catch: (cause) => unreadable(input.format, cause)
   }).pipe(
+    Effect.filterOrElse(
+      () => input.format === "yaml" || repeatedMember(input.text) === undefined,
+      () => Effect.fail(repeated(repeatedMember(input.text)))
+    ),
     Effect.flatMap((tree) => pick(tree, path)),
     Effect.filterOrFail(isBounded, () => unbounded(path)),
     Effect.flatMap(EnvSubstitution.substituteAll),
     Effect.flatMap((tree) => Effect.fromResult(decode(stringTree(tree)))),
-    Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
+    Effect.mapError((error) =>
+      error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path, {
+        ast: SchemaAST.toEncoded(codec.ast),
+        lineOf: input.format === "yaml" ? (own) => yamlLine(input.text, [...path, ...own]) : undefined
+      })
+    )
   )
 }
 
@@ -201,7 +226,11 @@ export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
   return ConfigProvider.ConfigProvider.pipe(
     Effect.flatMap((provider) => readEnvironment(codec.ast, provider, path)),
     Effect.flatMap((tree) => Effect.fromResult(decode(tree))),
-    Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
+    Effect.mapError((error) =>
+      error instanceof ConfigurationError
+        ? error
+        : toConfigurationError(error.issue, path, { ast: SchemaAST.toEncoded(codec.ast) })
+    )
   )
 }
 

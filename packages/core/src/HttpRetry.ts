@@ -58,5 +58,4 @@ export const retry: {
   self: HttpClient.HttpClient.With<E, R>,
   policy: RetryPolicy<E | HttpClientError.HttpClientError | Cut, Cut>,
   options?: HttpOptions
-) =>
-  wrapHttp(self, policy, options, ({ attempt, loop }) => retryLoop(attempt, policy, loop)))
+) => wrapHttp(self, policy, options, ({ attempt, loop }) => retryLoop(attempt, policy, loop)))
