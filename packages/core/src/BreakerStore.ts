@@ -3,6 +3,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -12,6 +13,7 @@ import type {
   Admission,
   BreakerError,
   CircuitState,
+  Store,
   StoreRequest,
   Transition
 } from "./internal/breaker/effectBreaker.ts"
@@ -46,6 +48,11 @@ export class BreakerStore extends Context.Service<BreakerStore, {
   readonly state: (key: string) => Effect.Effect<CircuitState, BreakerError>
   /** Closes a circuit and clears what was recorded. A shared store that is down keeps its circuit. */
   readonly reset: (key: string) => Effect.Effect<void>
+  /**
+   * Lets an open circuit stay open for at most a duration from now. A breaker calls it if a circuit is open for longer than
+   * its policy allows, as after somebody wrote into a shared store. Default none.
+   */
+  readonly hold?: ((key: string, longest: Duration.Duration) => Effect.Effect<void>) | undefined
 }>()("@keelson/core/BreakerStore") {}
 
 type Unscoped = Omit<BreakerStore["Service"], "reset">
@@ -144,7 +151,8 @@ const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: Bre
     admit: (key) =>
       Effect.flatMap(Scope.make(), (scope) => {
         const release = Scope.close(scope, Exit.void)
-        return shared.attempt(({ store }) => Scope.provide(store.admit(key), scope)).pipe(
+        const admit = ({ store }: { readonly store: Store }) => Scope.provide(store.admit(key), scope)
+        return shared.attempt({ operation: "admit a call of", key }, admit).pipe(
           Effect.onError(() => release),
           Effect.flatMap((admission) =>
             admission === undefined
@@ -156,12 +164,13 @@ const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: Bre
     record: (request) =>
       request.generation < 0
         ? local.record({ ...request, generation: -1 - request.generation })
-        : shared.attempt(({ store }) => store.record(request)),
+        : shared.attempt({ operation: "record a call of", key: request.key }, ({ store }) => store.record(request)),
     state: (key) =>
       Effect.flatMap(
-        shared.attempt(({ store }) => store.state(key)),
+        shared.attempt({ operation: "read", key }, ({ store }) => store.state(key)),
         (state) => state === undefined ? local.state(key) : Effect.succeed(state)
       ),
-    reset: (key) => Effect.andThen(Effect.ignore(shared.remove(key)), local.reset(key))
+    reset: (key) => Effect.andThen(Effect.ignore(shared.remove(key)), local.reset(key)),
+    hold: (key, longest) => Effect.ignore(shared.hold(key, longest))
   })
 })

@@ -33,6 +33,9 @@ const keptFor = Duration.toNanosUnsafe(Duration.seconds(1))
 
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
+/** How long connecting may take, with the handshake: a Redis that hangs accepts connections and never answers. */
+const connectLimit = Duration.seconds(10)
+
 /** How long closing a connection may delay the end of the scope: it waits for replies that may never come. */
 const closeLimit = Duration.seconds(1)
 
@@ -72,7 +75,8 @@ export const connectInBackground = Effect.fnUntraced(
     const run = Effect.gen(function*() {
       const scope = yield* Scope.make()
       yield* Effect.addFinalizer(() => Effect.ignore(waitAtMost(Scope.close(scope, Exit.void), closeLimit)))
-      const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
+      const built = yield* waitAtMost(Layer.buildWithScope(Layer.fresh(layer), scope), connectLimit)
+      const context = yield* Effect.mapError(Effect.fromOption(built), () => notConnected)
       const redis = yield* Effect.provideContext(Redis.Redis, context)
       const keptUntil = clock.monotonicTimeNanosUnsafe() + keptFor
       current = { redis, broken: yield* Deferred.make<void>(), keptUntil, failures: 0 }

@@ -16,6 +16,9 @@ export const toTripPolicy = (policy: BreakerPolicy) =>
     ? consecutive(policy.failureThreshold)
     : rate({ threshold: policy.failureRatio, size: policy.windowSize, minimumCalls: policy.minimumCalls })
 
+/** After how many rejections in a row for a probe its lease is checked. */
+const checkedProbe = 100
+
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
 /**
@@ -63,6 +66,26 @@ export const makeExecuteCall = (
     )
   }
 
+  const longest = Duration.max(policy.openDuration, policy.maxOpenDuration)
+  const longestMillis = Duration.toMillis(longest)
+  /** Rejections in a row by a probe that runs elsewhere. */
+  let probing = 0
+
+  /**
+   * Fails with a rejection by a store that other processes write. If it makes no sense for the policy, the circuit is held to
+   * the policy; the lease of a probe cannot be seen from here, and is checked now and then.
+   */
+  const reject = (rejection: Rejection): Effect.Effect<never, CircuitOpen> => {
+    const { retryAfterMillis, state } = rejection
+    probing = state === "OPEN" ? 0 : probing + 1
+    const isSane = state === "OPEN"
+      ? retryAfterMillis > 0 && retryAfterMillis <= longestMillis
+      : probing % checkedProbe !== 0
+    if (isSane || store.hold === undefined) return Effect.fail(recorder.reject(rejection))
+    const held = state === "OPEN" ? { state, retryAfterMillis: longestMillis } : rejection
+    return Effect.andThen(store.hold(name, longest), Effect.fail(recorder.reject(held)))
+  }
+
   const guarded = <A, E, R>(
     self: Effect.Effect<A, E, R>,
     classify: Classify<A, E>
@@ -73,7 +96,7 @@ export const makeExecuteCall = (
         onFailure: ({ reason }): Effect.Effect<A, E | CircuitOpen, R> =>
           reason._tag === "CircuitBreakerStoreError"
             ? restore(self)
-            : Effect.fail(recorder.reject(rejectionOf(reason))),
+            : reject(rejectionOf(reason)),
         onSuccess: (admission) => {
           const { resets } = recorder.totals
           const run = Effect.flatMap(Effect.exit(restore(self)), (exit) => settle(admission, exit, classify, resets))
