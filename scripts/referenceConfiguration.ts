@@ -114,7 +114,7 @@ const blocks = ({ intro, options, rules = [], title }: Section): ReadonlyArray<s
 
 const intro = [
   "Options come from code, from JSON or YAML text, or from the environment; the guide is",
-  "[configuration.md](../guides/configuration.md). A duration is written as a number, a space and a unit: `250 millis`,",
+  "[configuration.md](../guides/configuration.md). A duration is written as a number and a unit: `250 millis`, `250ms`,",
   "`1.5 seconds`, `2 minutes`, `1 hour`, `1 day`. An unknown option, a value out of its range and a contradiction are",
   "refused with `INVALID_CONFIG` ([CFG-002](error-codes.md#cfg-002))."
 ].join("\n")

@@ -1,7 +1,9 @@
 /**
  * Stores for the circuits of `Breaker`: in this process, or in Redis and shared by several processes.
  */
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -11,6 +13,7 @@ import type {
   Admission,
   BreakerError,
   CircuitState,
+  Store,
   StoreRequest,
   Transition
 } from "./internal/breaker/effectBreaker.ts"
@@ -24,8 +27,20 @@ export interface HeldAdmission extends Admission {
   readonly release?: Effect.Effect<void> | undefined
 }
 
+/** Why a circuit rejects a call, and how long until it may admit one again: zero while a probe runs. */
+export interface Rejection {
+  readonly state: "OPEN" | "HALF_OPEN"
+  /** Milliseconds. */
+  readonly retryAfterMillis: number
+}
+
 /** Keeps circuits. Both stores wrap Effect's own, which implement the state machine. */
 export class BreakerStore extends Context.Service<BreakerStore, {
+  /**
+   * Rejects a call from what the store knows in this process, before it is asked to admit the call. Default none: `admit`
+   * alone rejects.
+   */
+  readonly rejection?: ((key: string, clock: Clock.Clock) => Rejection | undefined) | undefined
   /** Admits a call. Fails if the circuit is open, or half-open while its probe runs. */
   readonly admit: (key: string) => Effect.Effect<HeldAdmission, BreakerError>
   /** Records the outcome of an admitted call. */
@@ -33,6 +48,11 @@ export class BreakerStore extends Context.Service<BreakerStore, {
   readonly state: (key: string) => Effect.Effect<CircuitState, BreakerError>
   /** Closes a circuit and clears what was recorded. A shared store that is down keeps its circuit. */
   readonly reset: (key: string) => Effect.Effect<void>
+  /**
+   * Lets an open circuit stay open for at most a duration from now. A breaker calls it if a circuit is open for longer than
+   * its policy allows, as after somebody wrote into a shared store. Default none.
+   */
+  readonly hold?: ((key: string, longest: Duration.Duration) => Effect.Effect<void>) | undefined
 }>()("@keelson/core/BreakerStore") {}
 
 type Unscoped = Omit<BreakerStore["Service"], "reset">
@@ -48,6 +68,7 @@ const resettable = (store: Unscoped): BreakerStore["Service"] => {
   const rekey = <A extends { readonly key: string } | undefined>(key: string, value: A): A =>
     value === undefined || value.key === key ? value : { ...value, key }
   return {
+    rejection: (key, clock) => store.rejection?.(inner(key), clock),
     admit: (key) =>
       epochs.has(key)
         ? Effect.map(store.admit(inner(key)), (admission) => ({
@@ -130,7 +151,8 @@ const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: Bre
     admit: (key) =>
       Effect.flatMap(Scope.make(), (scope) => {
         const release = Scope.close(scope, Exit.void)
-        return shared.attempt(({ store }) => Scope.provide(store.admit(key), scope)).pipe(
+        const admit = ({ store }: { readonly store: Store }) => Scope.provide(store.admit(key), scope)
+        return shared.attempt({ operation: "admit a call of", key }, admit).pipe(
           Effect.onError(() => release),
           Effect.flatMap((admission) =>
             admission === undefined
@@ -142,12 +164,13 @@ const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: Bre
     record: (request) =>
       request.generation < 0
         ? local.record({ ...request, generation: -1 - request.generation })
-        : shared.attempt(({ store }) => store.record(request)),
+        : shared.attempt({ operation: "record a call of", key: request.key }, ({ store }) => store.record(request)),
     state: (key) =>
       Effect.flatMap(
-        shared.attempt(({ store }) => store.state(key)),
+        shared.attempt({ operation: "read", key }, ({ store }) => store.state(key)),
         (state) => state === undefined ? local.state(key) : Effect.succeed(state)
       ),
-    reset: (key) => Effect.andThen(Effect.ignore(shared.remove(key)), local.reset(key))
+    reset: (key) => Effect.andThen(Effect.ignore(shared.remove(key)), local.reset(key)),
+    hold: (key, longest) => Effect.ignore(shared.hold(key, longest))
   })
 })

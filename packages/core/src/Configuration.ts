@@ -9,12 +9,16 @@ import * as Effect from "effect/Effect"
 import * as Yaml from "effect/encoding/Yaml"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import * as EnvSubstitution from "./EnvSubstitution.ts"
 import { isBounded, parseOptions, plain, unbounded } from "./internal/configuration/decodeResult.ts"
 import { readEnvironment } from "./internal/configuration/environment.ts"
 import { toConfigurationError } from "./internal/configuration/issue.ts"
+import { type Repeated, repeatedMember } from "./internal/configuration/repeatedMember.ts"
+import { yamlLine } from "./internal/configuration/yamlLine.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
+import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
 /** The path of the options, as in `["keelson", "retry"]`. Never empty: no options take a whole environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
@@ -35,7 +39,7 @@ export type { DurationInput }
  *
  * const decode = Configuration.decode(Schema.Struct({ retries: Schema.Int }))
  * const error = await Effect.runPromise(Effect.flip(decode({ retries: 1, retires: 2 })))
- * error.message // => "Invalid configuration: retires is not an option"
+ * error.message // => "Invalid configuration: retires is not an option; did you mean retries?"
  * ```
  */
 export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, path: ReadonlyArray<string> = []) => {
@@ -43,7 +47,10 @@ export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S, p
   const run = Schema.decodeUnknownEffect(schema, parseOptions)
   return (input: unknown): Effect.Effect<S["Type"], ConfigurationError> =>
     isBounded(input)
-      ? Effect.mapError(run(plain(input)), (error) => toConfigurationError(error.issue, path))
+      ? Effect.mapError(
+        run(plain(input)),
+        (error) => toConfigurationError(error.issue, path, { ast: SchemaAST.toEncoded(schema.ast) })
+      )
       : Effect.fail(unbounded(path))
 }
 
@@ -66,6 +73,15 @@ const unreadable = (format: "json" | "yaml", cause: unknown) => {
       place === undefined ? "" : ` at ${place}`
     }`,
     details: { expected: format, ...(place === undefined ? undefined : { place }) }
+  })
+}
+
+/** A member that stands twice: which of the two was meant cannot be known. */
+const repeated = (found: Repeated | undefined) => {
+  const path = found?.path.join(".") ?? ""
+  return InvalidConfig.option(path, "a member that stands once", {
+    message: `Invalid configuration: ${path} (line ${found?.line}) stands twice`,
+    details: { line: found?.line }
   })
 }
 
@@ -104,23 +120,33 @@ export interface Text {
  * without it the whole document is decoded. Numbers and booleans may be quoted.
  *
  * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key`, `CONFIG_VARIABLE_MISSING` with `var_name`,
- * `INVALID_CONFIG` with `path` and `expected`.
+ * `INVALID_CONFIG` with `path` and `expected`, for YAML also with the `line`. A member that stands twice is refused.
  */
 export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
   input: Text
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const path = input.section === undefined ? [] : input.section.split(".")
-  const decode = Schema.decodeUnknownEffect(Schema.toCodecStringTree(schema), parseOptions)
+  const codec = Schema.toCodecStringTree(schema)
+  const decode = Schema.decodeUnknownEffect(codec, parseOptions)
   return Effect.try({
     try: (): unknown => input.format === "json" ? JSON.parse(input.text) : Yaml.parse(input.text),
     catch: (cause) => unreadable(input.format, cause)
   }).pipe(
+    Effect.filterOrElse(
+      () => input.format === "yaml" || repeatedMember(input.text) === undefined,
+      () => Effect.fail(repeated(repeatedMember(input.text)))
+    ),
     Effect.flatMap((tree) => pick(tree, path)),
     Effect.filterOrFail(isBounded, () => unbounded(path)),
     Effect.flatMap(EnvSubstitution.substituteAll),
     Effect.flatMap((tree) => decode(stringTree(tree))),
-    Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
+    Effect.mapError((error) =>
+      error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path, {
+        ast: SchemaAST.toEncoded(codec.ast),
+        lineOf: input.format === "yaml" ? (own) => yamlLine(input.text, [...path, ...own]) : undefined
+      })
+    )
   )
 }
 
@@ -140,6 +166,10 @@ export const fromEnvironment = <S extends Schema.ConstraintDecoder<unknown>>(
   return ConfigProvider.ConfigProvider.pipe(
     Effect.flatMap((provider) => readEnvironment(codec.ast, provider, path)),
     Effect.flatMap((tree) => decode(tree)),
-    Effect.mapError((error) => error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path))
+    Effect.mapError((error) =>
+      error instanceof ConfigurationError
+        ? error
+        : toConfigurationError(error.issue, path, { ast: SchemaAST.toEncoded(codec.ast) })
+    )
   )
 }

@@ -6,8 +6,7 @@ import * as Effect from "effect/Effect"
 import { ConfigurationError } from "./KeelsonError.ts"
 import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
-const variable = /\$\$\{|\$\{([^}]*)(\}?)/g
-const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/
+const reference = /^([A-Za-z_][A-Za-z0-9_]*)(?::?-([\s\S]*))?$/
 
 const missing = (name: string) =>
   new ConfigurationError({
@@ -20,17 +19,56 @@ const malformed = (offset: number) =>
   new ConfigurationError({
     code: "INVALID_CONFIG",
     message: `The \${ at offset ${offset} is not followed by the name of a variable and a closing brace`,
-    details: { offset, expected: "${NAME}, with NAME of letters, digits and underscores" }
+    details: {
+      offset,
+      expected: "${NAME} or ${NAME:-default}, with NAME of letters, digits and underscores"
+    }
   })
 
-const lookup = (name: string): Effect.Effect<string, ConfigurationError> =>
+const lookup = (name: string): Effect.Effect<string | undefined, ConfigurationError> =>
   Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => provider.load([name])).pipe(
     Effect.mapError(InvalidConfig.unreadableSource),
-    Effect.flatMap((node) => node?.value === undefined ? Effect.fail(missing(name)) : Effect.succeed(node.value))
+    Effect.map((node) => node?.value)
   )
 
+/** Where the `}` stands that closes a `${`, past those of the references within; -1 if there is none. */
+const closing = (text: string, from: number): number => {
+  let open = 1
+  for (let at = from; at < text.length; at++) {
+    if (text.startsWith("$${", at)) at += 2
+    else if (text.startsWith("${", at)) {
+      open++
+      at++
+    } else if (text[at] === "}" && --open === 0) return at
+  }
+  return -1
+}
+
+/** Replaces the references of a part of a text, which begins at `base`. */
+const replaced = Effect.fnUntraced(function*(text: string, base: number): Effect.fn.Return<string, ConfigurationError> {
+  let result = ""
+  let end = 0
+  for (let at = text.indexOf("$"); at !== -1; at = text.indexOf("$", Math.max(at + 1, end))) {
+    if (text.startsWith("$${", at)) {
+      result += `${text.slice(end, at)}\${`
+      end = at + 3
+    } else if (text.startsWith("${", at)) {
+      const close = closing(text, at + 2)
+      const [, name, otherwise] = reference.exec(text.slice(at + 2, Math.max(close, at + 2))) ?? []
+      if (name === undefined) return yield* malformed(base + at)
+      const value = yield* lookup(name)
+      if (value === undefined && otherwise === undefined) return yield* missing(name)
+      const begin = close - (otherwise?.length ?? 0)
+      result += text.slice(end, at) + (value ?? (yield* replaced(otherwise ?? "", base + begin)))
+      end = close + 1
+    }
+  }
+  return result + text.slice(end)
+})
+
 /**
- * Replaces each `${NAME}` in a text by the variable's value. `$${` is a literal `${`.
+ * Replaces each `${NAME}` in a text by the variable's value. `$${` is a literal `${`. `${NAME:-default}` is the default if the
+ * variable is not set; the default may contain further references, which are read only then.
  *
  * A value is inserted unchanged, and a `${` in it is not replaced. An empty variable counts as not set. Fails with
  * `ConfigurationError`: `CONFIG_VARIABLE_MISSING` with `var_name`; `INVALID_CONFIG` for a `${` that is not closed or has no
@@ -50,22 +88,7 @@ const lookup = (name: string): Effect.Effect<string, ConfigurationError> =>
  * await Effect.runPromise(url) // => "https://billing.internal/v1"
  * ```
  */
-export const substitute = Effect.fnUntraced(function*(text: string): Effect.fn.Return<string, ConfigurationError> {
-  let result = ""
-  let end = 0
-  for (const match of text.matchAll(variable)) {
-    result += text.slice(end, match.index)
-    end = match.index + match[0].length
-    if (match[0] === "$${") {
-      result += "${"
-      continue
-    }
-    const [, name = "", brace] = match
-    if (brace === "" || !variableName.test(name)) return yield* malformed(match.index)
-    result += yield* lookup(name)
-  }
-  return result + text.slice(end)
-})
+export const substitute = (text: string): Effect.Effect<string, ConfigurationError> => replaced(text, 0)
 
 /**
  * Replaces variables in every string inside arrays and plain objects, but not in the names of members.

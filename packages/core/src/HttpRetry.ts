@@ -5,7 +5,7 @@
 import * as Function from "effect/Function"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
-import { type HttpOptions, prepareHttp } from "./internal/retry/httpAttempt.ts"
+import { type HttpOptions, wrapHttp } from "./internal/retry/httpAttempt.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
@@ -17,6 +17,7 @@ export { discard, type HttpOptions as Options } from "./internal/retry/httpAttem
  * `Retry-After` is the minimum of the next delay, up to the policy's ceiling.
  *
  * It repeats only idempotent methods (RFC 9110, 9.2.2), any method with an `Idempotency-Key`, and no body that is a stream.
+ * What prepares the request (`mapRequest`, `tapRequest`) runs again for each attempt, as with Effect's own `retryTransient`.
  * Responses that are not returned are cancelled. An attempt ends with the head of its response: the policy's times do not
  * bound reading the body.
  *
@@ -57,8 +58,4 @@ export const retry: {
   self: HttpClient.HttpClient.With<E, R>,
   policy: RetryPolicy<E | HttpClientError.HttpClientError | Cut, Cut>,
   options?: HttpOptions
-) =>
-  HttpClient.transform(self, (effect, request) => {
-    const { attempt, loop } = prepareHttp(effect, request, policy, options)
-    return retryLoop(attempt, policy, loop)
-  }))
+) => wrapHttp(self, policy, options, ({ attempt, loop }) => retryLoop(attempt, policy, loop)))

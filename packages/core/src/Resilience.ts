@@ -11,7 +11,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as Scope from "effect/Scope"
@@ -21,7 +21,7 @@ import * as Configuration from "./Configuration.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
 import { isRetryBudget } from "./internal/retry/budget.ts"
 import { sooner } from "./internal/retry/deadline.ts"
-import { type HttpOptions, prepareHttp } from "./internal/retry/httpAttempt.ts"
+import { type HttpOptions, wrapHttp } from "./internal/retry/httpAttempt.ts"
 import { limitAttempt } from "./internal/retry/limitAttempt.ts"
 import { retryPolicyOf } from "./internal/retry/policyOf.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
@@ -164,10 +164,12 @@ export const make = Effect.fnUntraced(function*(
     breaker,
     execute: (self, options) => run(self, options === undefined ? plain : { ...options, ...plain }, options),
     http: (self, options) =>
-      HttpClient.transform(self, (effect, request) => {
-        const { attempt, loop } = prepareHttp(effect, request, retry ?? { statuses: [] }, { ...options, server: name })
-        return run(attempt, { ...loop, obeysOuter: true }, options)
-      })
+      wrapHttp(
+        self,
+        retry ?? { statuses: [] },
+        { ...options, server: name },
+        ({ attempt, loop }) => run(attempt, { ...loop, obeysOuter: true }, options)
+      )
   }
 })
 

@@ -267,7 +267,10 @@ describe("Backoff", () => {
     })
 
     it("[S3-23] refuses an option that does not exist", () => {
-      assert.strictEqual(refusal({ maxDelai: "1 second" }).message, "Invalid configuration: maxDelai is not an option")
+      assert.strictEqual(
+        refusal({ maxDelai: "1 second" }).message,
+        "Invalid configuration: maxDelai is not an option; did you mean maxDelay?"
+      )
     })
   })
 })

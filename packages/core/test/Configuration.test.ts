@@ -81,7 +81,7 @@ describe("Configuration", () => {
         assert.strictEqual(errorOf({}).message, `Invalid configuration: ${name} is missing`)
         assert.strictEqual(errorOf({ [name]: 5 }).message, `Invalid configuration: ${name} must be string`)
         const unknown = errorOf({ [name]: "x", [`${name}s`]: "x" })
-        assert.strictEqual(unknown.message, `Invalid configuration: ${name}s is not an option`)
+        assert.strictEqual(unknown.message, `Invalid configuration: ${name}s is not an option; did you mean ${name}?`)
         assert.deepEqual(unknown.details["path"], `${name}s`)
       })
     }

@@ -35,6 +35,32 @@ describe("EnvSubstitution", () => {
         }))
     }
 
+    const defaults = [
+      ["${UNSET:-x}", "x"],
+      ["${UNSET-x}", "x"],
+      ["${HOST:-x}", "db.internal"],
+      ["${EMPTY:-x}", "x"],
+      ["${UNSET:-}", ""],
+      ["${UNSET:-a:-b-c}", "a:-b-c"],
+      ["${UNSET:-${HOST}:${PORT}}/x", "db.internal:5432/x"],
+      ["${UNSET:-${ALSO:-${A}}}}", "a}"],
+      ["${A:-${ALSO}}", "a"],
+      ["${UNSET:-$${x}", "${x"],
+      ["${UNSET:-line\nline}", "line\nline"]
+    ] as const
+    for (const [text, result] of defaults) {
+      it.effect(`[K-28 D12] ${JSON.stringify(text)} becomes ${JSON.stringify(result)}, as in a shell`, () =>
+        Effect.gen(function*() {
+          assert.strictEqual(yield* substitute(text), result)
+        }))
+    }
+
+    it.effect("[K-28 D12] a variable of a default that is used must be set", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(substitute("${UNSET:-${ALSO}}"))
+        assert.deepEqual(error.details, { var_name: "ALSO" })
+      }))
+
     const unset = [
       ["${UNSET}", "UNSET"],
       ["${A}${B}", "B"],
@@ -59,11 +85,13 @@ describe("EnvSubstitution", () => {
       ["${", 0],
       ["${}", 0],
       ["x${HOST", 1],
-      ["${A} ${HOST:-x}", 5],
+      ["${A} ${HOST:x}", 5],
+      ["${UNSET:-${HOST x}}", 9],
+      ["${UNSET:-x", 0],
       ["${ HOST }", 0],
       ["${1A}", 0],
       ["${A.B}", 0],
-      ["${A-B}", 0],
+      ["${A+B}", 0],
       ["${${A}}", 0]
     ] as const
     for (const [text, offset] of malformed) {
@@ -188,7 +216,7 @@ describe("EnvSubstitution", () => {
       assert.include(error.message, "offset 5 is not followed by the name of a variable")
       assert.deepStrictEqual(error.details, {
         offset: 5,
-        expected: "${NAME}, with NAME of letters, digits and underscores"
+        expected: "${NAME} or ${NAME:-default}, with NAME of letters, digits and underscores"
       })
     }))
 })

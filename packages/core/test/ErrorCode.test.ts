@@ -38,6 +38,8 @@ const table = {
   CIRCUIT_OPEN: ["NET-007", 503, "WARNING", "NETWORK"],
   EGRESS_REFUSED: ["NET-008", 403, "ERROR", "NETWORK"],
   RESPONSE_TOO_LARGE: ["NET-009", 502, "ERROR", "NETWORK"],
+  REQUEST_INVALID: ["NET-010", 500, "ERROR", "NETWORK"],
+  CANCELLED: ["NET-011", 499, "WARNING", "NETWORK"],
   JWKS_KEY_NOT_FOUND: ["JWK-001", 401, "WARNING", "AUTHENTICATION"],
   JWKS_UNAVAILABLE: ["JWK-002", 503, "CRITICAL", "NETWORK"],
   JWKS_INVALID: ["JWK-003", 502, "ERROR", "NETWORK"],
@@ -217,8 +219,8 @@ describe("ErrorCode", () => {
       assert.strictEqual(ErrorCode.codeOf(transport(new Error("socket hang up"))), "NETWORK_ERROR")
       assert.strictEqual(of(new DecodeError({ request, response: response(200) })), "UPSTREAM_REJECTED")
       assert.strictEqual(of(new EmptyBodyError({ request, response: response(200) })), "UPSTREAM_REJECTED")
-      assert.strictEqual(of(new EncodeError({ request })), "INTERNAL_ERROR")
-      assert.strictEqual(of(new InvalidUrlError({ request })), "INTERNAL_ERROR")
+      assert.strictEqual(of(new EncodeError({ request })), "REQUEST_INVALID")
+      assert.strictEqual(of(new InvalidUrlError({ request })), "REQUEST_INVALID")
     })
 
     it.effect("Effect's own timeout is TIMEOUT", () =>
@@ -249,13 +251,20 @@ describe("ErrorCode", () => {
       ],
       ["[R27] ", "TLS_FAILED", "ERR_TLS_CERT_ALTNAME_INVALID ERR_SSL_WRONG_VERSION_NUMBER EPROTO HOSTNAME_MISMATCH"],
       ["[R27] ", "TLS_FAILED", "INVALID_PURPOSE PATH_LENGTH_EXCEEDED ERROR_IN_CERT_NOT_AFTER_FIELD EE_KEY_TOO_SMALL"],
-      ["", undefined, "ENOENT EACCES EISDIR EEXIST ENOSPC EMFILE EINVAL ERR_INVALID_ARG_TYPE ABORT_ERR XENOTFOUND"]
+      ["[K-28 D3] ", "REQUEST_INVALID", "ERR_INVALID_ARG_TYPE ERR_INVALID_CHAR ERR_INVALID_URL UND_ERR_INVALID_ARG"],
+      ["[K-28 D3] ", "REQUEST_INVALID", "ERR_INVALID_PROTOCOL ERR_UNESCAPED_CHARACTERS UND_ERR_NOT_SUPPORTED"],
+      ["[K-28 D4] ", "CANCELLED", "ABORT_ERR UND_ERR_ABORTED"],
+      ["", "RESPONSE_TOO_LARGE", "HPE_HEADER_OVERFLOW UND_ERR_HEADERS_OVERFLOW"],
+      ["", undefined, "ENOENT EACCES EISDIR EEXIST ENOSPC EMFILE EINVAL XENOTFOUND"]
     ] as const
     for (const [rule, code, names] of systemCodes) {
       for (const name of names.split(" ")) {
         it(`${rule}${name} of Node is ${code ?? "no code"}, itself or as a cause`, () => {
           assert.strictEqual(ErrorCode.codeOf(system(name)), code)
-          assert.strictEqual(ErrorCode.codeOf(new TypeError("fetch failed", { cause: system(name) })), code)
+          assert.strictEqual(
+            ErrorCode.codeOf(new TypeError("fetch failed", { cause: system(name) })),
+            code ?? "NETWORK_ERROR"
+          )
           assert.strictEqual(ErrorCode.codeOf(transport(system(name))), code ?? "NETWORK_ERROR")
           assert.strictEqual(
             ErrorCode.codeOf(transport(new TypeError("x", { cause: system(name) }))),

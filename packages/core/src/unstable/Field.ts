@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import { LocalDevelopment } from "../internal/configuration/localDevelopment.ts"
 
 /** A duration in options: a `Duration`, or text of a number and its unit, as in `"250 millis"`. */
@@ -48,11 +49,47 @@ export const text = (minimum: number, maximum: number) => {
   return Schema.String.check(Schema.isMinLength(minimum, { expected }), Schema.isMaxLength(maximum, { expected }))
 }
 
+/** The spellings of units that options accept beside those of `Duration`, in any case: `250ms`, `1 sec`, `5 min`. */
+const spellings: ReadonlyMap<string, string> = new Map([
+  ["ns", "nanos"],
+  ["nanosecond", "nanos"],
+  ["us", "micros"],
+  ["\u00b5s", "micros"],
+  ["microsecond", "micros"],
+  ["ms", "millis"],
+  ["millisecond", "millis"],
+  ["s", "seconds"],
+  ["sec", "seconds"],
+  ["m", "minutes"],
+  ["min", "minutes"],
+  ["h", "hours"],
+  ["hr", "hours"],
+  ["d", "days"],
+  ["w", "weeks"]
+])
+
+const spelled = /^\s*(\d+(?:\.\d+)?)\s*([a-z\u00b5\u03bc]+)\s*$/i
+
+/** A duration as `Duration` reads it. Any other text is returned unchanged, to be refused there. */
+const respelled = (text: string): string => {
+  const [, amount, unit = ""] = spelled.exec(text) ?? []
+  if (amount === undefined) return text
+  const word = unit.toLowerCase().replace("\u03bc", "\u00b5")
+  return `${amount} ${spellings.get(word) ?? spellings.get(word.replace(/s$/, "")) ?? word}`
+}
+
+const DurationText = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.DurationFromString,
+    SchemaTransformation.transform({ decode: respelled, encode: (text: string) => text })
+  )
+)
+
 /** A duration in a range, both ends included. Its encoded form is text with a unit. */
 export const duration = (minimum: DurationInput, maximum: DurationInput) => {
   const least = Duration.fromInputUnsafe(minimum)
   const most = Duration.fromInputUnsafe(maximum)
-  return Schema.DurationFromString.check(Schema.makeFilter(
+  return DurationText.check(Schema.makeFilter(
     (value: Duration.Duration) =>
       Duration.isGreaterThanOrEqualTo(value, least) && Duration.isLessThanOrEqualTo(value, most),
     { expected: `a duration with its unit, from ${written(least)} to ${written(most)}` }

@@ -10,9 +10,9 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
-import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import { isRefusal } from "../internal/errors/redisReply.ts"
 import { isTelling } from "../internal/retry/unanswered.ts"
 import { waitAtMost } from "./Bounded.ts"
 
@@ -33,6 +33,9 @@ const keptFor = Duration.toNanosUnsafe(Duration.seconds(1))
 
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
+/** How long connecting may take, with the handshake: a Redis that hangs accepts connections and never answers. */
+const connectLimit = Duration.seconds(10)
+
 /** How long closing a connection may delay the end of the scope: it waits for replies that may never come. */
 const closeLimit = Duration.seconds(1)
 
@@ -46,14 +49,6 @@ interface Session {
 }
 
 const notConnected = new Redis.RedisError({ cause: new Error("Not connected") })
-
-/**
- * Whether Redis answered, and refused the call: a key holds another type, or the command is wrong. That says something
- * about the call, and nothing about the connection.
- */
-export const isRefusal = (error: unknown): boolean =>
-  Predicate.hasProperty(error, "cause") && error.cause instanceof Error &&
-  /^(?:ERR|WRONGTYPE)\b/.test(error.cause.message)
 
 const isRefused = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean => {
   const error = Exit.findErrorOption(exit)
@@ -80,7 +75,8 @@ export const connectInBackground = Effect.fnUntraced(
     const run = Effect.gen(function*() {
       const scope = yield* Scope.make()
       yield* Effect.addFinalizer(() => Effect.ignore(waitAtMost(Scope.close(scope, Exit.void), closeLimit)))
-      const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
+      const built = yield* waitAtMost(Layer.buildWithScope(Layer.fresh(layer), scope), connectLimit)
+      const context = yield* Effect.mapError(Effect.fromOption(built), () => notConnected)
       const redis = yield* Effect.provideContext(Redis.Redis, context)
       const keptUntil = clock.monotonicTimeNanosUnsafe() + keptFor
       current = { redis, broken: yield* Deferred.make<void>(), keptUntil, failures: 0 }

@@ -2,8 +2,9 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type * as Headers from "effect/http/Headers"
 import * as Predicate from "effect/Predicate"
-import { codeInfo, codeOf, type ErrorCode, statusCode } from "../../ErrorCode.ts"
+import { type BreakerOutcome, codeInfo, statusCode } from "../../ErrorCode.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
+import { evidenceOf } from "../errors/evidence.ts"
 import { RetryExhausted } from "../retry/retryExhausted.ts"
 import { failure, ignored, type Outcome, success } from "./effectBreaker.ts"
 
@@ -32,22 +33,26 @@ const failed = (response: Response | undefined): Outcome => {
   return asked === undefined ? outcomes.failure : failure({ retryAfter: asked })
 }
 
-const outcomeOf = (code: ErrorCode | undefined, response: Response | undefined): Outcome => {
-  const outcome = code === undefined ? "failure" : codeInfo[code].breaker
-  return outcome === "failure" ? failed(response) : outcomes[outcome]
-}
+const outcomeOf = (outcome: BreakerOutcome, response: Response | undefined): Outcome =>
+  outcome === "failure" ? failed(response) : outcomes[outcome]
+
+/** What an error is evidence of: for a retry that gave up, its last error. */
+const breakerOutcome = (error: unknown): BreakerOutcome =>
+  error instanceof RetryExhausted ? breakerOutcome(error.error) : evidenceOf(error)?.breaker ?? "failure"
 
 /**
  * The outcome of a call by the catalogue: a code for an unhealthy service is a failure, a code for a healthy service (such as
- * a 4xx) a success, and any other code is ignored. Errors without a code and defects are failures. An HTTP response counts
- * by its status; its `Retry-After` in seconds keeps the circuit open for that long.
+ * a 4xx) a success, and any other code is ignored. An error that says itself that repeating the call does not help
+ * (`isRetryable: false`) is ignored, as is a `SchemaError`. Other errors without a code are failures. A defect counts as the
+ * error that it is. An HTTP response counts by its status; its `Retry-After` in seconds keeps the circuit open for that long.
  */
 export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) {
     if (!isResponse(exit.value)) return success
     const code = statusCode(exit.value.status)
-    return code === undefined ? success : outcomeOf(code, exit.value)
+    return code === undefined ? success : outcomeOf(codeInfo[code].breaker, exit.value)
   }
-  const error = Cause.findErrorOption(exit.cause)
-  return error._tag === "Some" ? outcomeOf(codeOf(error.value), responseOf(error.value)) : outcomes.failure
+  // A defect too: the client of `node:http` dies with a header that cannot be sent.
+  const error = Cause.squash(exit.cause)
+  return outcomeOf(breakerOutcome(error), responseOf(error))
 }

@@ -2,9 +2,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
+import type { Rejection } from "../../BreakerStore.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
+import { withoutStack } from "../errors/withoutStack.ts"
 import { CircuitOpen } from "./circuitOpen.ts"
-import type { BreakerError, Outcome, Transition } from "./effectBreaker.ts"
+import type { Outcome, Transition } from "./effectBreaker.ts"
 import type { Snapshot, State } from "./snapshot.ts"
 
 const gauge = { CLOSED: 0, OPEN: 1, HALF_OPEN: 2 } as const
@@ -14,6 +16,9 @@ export const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } 
 /** The possible changes of state. */
 const changes = [["CLOSED", "OPEN"], ["OPEN", "HALF_OPEN"], ["HALF_OPEN", "OPEN"], ["HALF_OPEN", "CLOSED"]] as const
 
+const rejected = (server: string, { retryAfterMillis, state }: Rejection): CircuitOpen =>
+  withoutStack(() => new CircuitOpen({ server, state, retryAfter: Duration.millis(retryAfterMillis) }))
+
 /** Counts of a circuit in this process, in plain fields that are read when metrics are read. */
 export const makeRecord = Effect.fnUntraced(function*(
   name: string,
@@ -22,6 +27,8 @@ export const makeRecord = Effect.fnUntraced(function*(
   const totals = { calls: 0, successes: 0, rejected: 0, streak: 0, resets: 0 }
   const moves = new Map<string, number>()
   let state: State = "CLOSED"
+  /** The error of the last rejection. Calls that are rejected within the same millisecond share it. */
+  let last: { readonly state: State; readonly millis: number; readonly error: CircuitOpen } | undefined
   const seen = (next: State): State => state = next
   const moved = (transition: Transition): void => {
     const change = `${states[transition.from]} ${seen(states[transition.to])}`
@@ -46,11 +53,13 @@ export const makeRecord = Effect.fnUntraced(function*(
       if (outcome._tag === "Ignored" || resets !== totals.resets) return
       totals.streak = outcome._tag === "Failure" ? totals.streak + 1 : 0
     },
-    reject({ reason }) {
+    reject(rejection) {
       totals.rejected++
-      const isOpen = reason._tag === "CircuitOpen"
-      state = isOpen ? "OPEN" : "HALF_OPEN"
-      return new CircuitOpen({ server: name, state, retryAfter: isOpen ? reason.retryAfter : Duration.zero })
+      state = rejection.state
+      if (last?.state !== state || last.millis !== rejection.retryAfterMillis) {
+        last = { state, millis: rejection.retryAfterMillis, error: rejected(name, rejection) }
+      }
+      return last.error
     },
     snapshot: (current) => ({
       state: current,
@@ -77,7 +86,7 @@ export interface Recorder {
   readonly moved: (transition: Transition) => void
   /** Counts the outcome of a call. A call that was running at a reset does not count as a failure in a row. */
   readonly note: (outcome: Outcome, resets: number) => void
-  readonly reject: (error: BreakerError) => CircuitOpen
+  readonly reject: (rejection: Rejection) => CircuitOpen
   readonly snapshot: (state: State) => Snapshot
   readonly reset: () => void
 }

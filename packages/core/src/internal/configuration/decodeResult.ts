@@ -3,6 +3,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type { ConfigurationError } from "../../KeelsonError.ts"
 import * as InvalidConfig from "../../unstable/InvalidConfig.ts"
 import { toConfigurationError } from "./issue.ts"
@@ -57,6 +58,9 @@ export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
   const decode = Schema.decodeUnknownResult(schema, parseOptions)
   return (input: unknown): Result.Result<S["Type"], ConfigurationError> =>
     isBounded(input)
-      ? Result.mapError(decode(plain(input)), (error) => toConfigurationError(error.issue, path))
+      ? Result.mapError(
+        decode(plain(input)),
+        (error) => toConfigurationError(error.issue, path, { ast: SchemaAST.toEncoded(schema.ast) })
+      )
       : Result.fail(unbounded(path))
 }

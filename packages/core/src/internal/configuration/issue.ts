@@ -3,13 +3,16 @@ import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { ConfigurationError } from "../../KeelsonError.ts"
 import * as InvalidConfig from "../../unstable/InvalidConfig.ts"
+import { nearest } from "./nearest.ts"
+
+const unknownOption = "is not an option"
 
 const leafHook: SchemaIssue.LeafHook = (issue) => {
   switch (issue._tag) {
     case "MissingKey":
       return "is missing"
     case "UnexpectedKey":
-      return "is not an option"
+      return unknownOption
     case "InvalidType":
       return issue.ast._tag === "Objects" ? "Expected a section of options" : SchemaIssue.defaultLeafHook(issue)
     default:
@@ -67,24 +70,72 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1({ leafHook })
 /** A bound as the end of a sentence. The message of a schema is `Expected ...`, or only the bound. */
 const sentence = (message: string): string => message.startsWith("is ") ? message : `must be ${bound(message)}`
 const bound = (message: string): string =>
-  message === "is not an option" ? "a known option" : message.replace(/^Expected /, "")
+  message === unknownOption ? "a known option" : message.replace(/^Expected /, "")
+
+/** The names of the options in the section of a path. */
+const optionsAt = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<string> => {
+  switch (ast._tag) {
+    case "Objects": {
+      const [head, ...rest] = path
+      if (head === undefined) return ast.propertySignatures.map(({ name }) => String(name))
+      return ast.propertySignatures.flatMap(({ name, type }) => name === head ? optionsAt(type, rest) : [])
+    }
+    case "Union":
+      return ast.types.flatMap((type) => optionsAt(type, path))
+    case "Arrays":
+      return ast.rest.flatMap((type) => optionsAt(type, path.slice(1)))
+    default:
+      return []
+  }
+}
+
+/** What is known about the source of the options. */
+export interface Source {
+  /** The encoded side of the schema, for the names of options. */
+  readonly ast: SchemaAST.AST
+  /** The line of a value in the text that was decoded, by its path in the section. */
+  readonly lineOf?: ((path: ReadonlyArray<string>) => number | undefined) | undefined
+}
+
+interface Found {
+  readonly path: string
+  readonly message: string
+  readonly line: number | undefined
+  readonly suggestion: string | undefined
+}
+
+const described = ({ line, message, path, suggestion }: Found): string => {
+  const place = line === undefined ? "" : ` (line ${line})`
+  const hint = suggestion === undefined ? "" : `; did you mean ${suggestion}?`
+  return `${path === "" ? "the document" : path}${place} ${sentence(message)}${hint}`
+}
 
 /** The error of an issue. It names the path and bound of every part, and never the value, which may be a secret. */
 export const toConfigurationError = (
   issue: Schema.SchemaError["issue"],
-  prefix: ReadonlyArray<string>
+  prefix: ReadonlyArray<string>,
+  source: Source
 ): ConfigurationError => {
-  const issues = format(named(issue)).issues.map(({ message, path }) => ({
-    path: [...prefix, ...(path ?? [])].map((segment) => String(typeof segment === "object" ? segment.key : segment))
-      .join("."),
-    message
-  }))
+  const issues = format(named(issue)).issues.map(({ message, path = [] }): Found => {
+    const own = path.map((segment) => String(typeof segment === "object" ? segment.key : segment))
+    return {
+      path: [...prefix, ...own].join("."),
+      message,
+      line: source.lineOf?.(own),
+      suggestion: message === unknownOption
+        ? nearest(own.at(-1) ?? "", optionsAt(source.ast, own.slice(0, -1)))
+        : undefined
+    }
+  })
   return InvalidConfig.option(issues[0]?.path ?? "", bound(issues[0]?.message ?? ""), {
-    message: `Invalid configuration: ${
-      issues.map(({ message, path }) => `${path === "" ? "the document" : path} ${sentence(message)}`).join("; ")
-    }`,
+    message: `Invalid configuration: ${issues.map(described).join("; ")}`,
     details: {
-      issues: issues.map(({ message, path }) => ({ path, expected: bound(message) }))
+      issues: issues.map(({ line, message, path, suggestion }) => ({
+        path,
+        expected: bound(message),
+        ...(line === undefined ? undefined : { line }),
+        ...(suggestion === undefined ? undefined : { suggestion })
+      }))
     }
   })
 }

@@ -1,6 +1,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ErrorCode } from "../../ErrorCode.ts"
 import { findFirst } from "../../unstable/CauseChain.ts"
+import { fetchCode, systemCode } from "./systemCode.ts"
 
 /** The code of an HTTP status; `undefined` below 400. */
 export const statusCode = (status: number): ErrorCode | undefined => {
@@ -10,46 +11,65 @@ export const statusCode = (status: number): ErrorCode | undefined => {
   return status >= 500 ? "UPSTREAM_UNAVAILABLE" : "UPSTREAM_REJECTED"
 }
 
-const tls =
-  /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|EPROTO$|CRL_|INVALID_(?:CA|PURPOSE)$|PATH_LENGTH_EXCEEDED$|ERROR_IN_C(?:ERT|RL)_|(?:CA|EE)_(?:KEY|MD)_TOO_)/
-const network = /^(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|E(?:HOST|NET)(?:UNREACH|DOWN)|EADDRNOTAVAIL|UND_ERR_[A-Z_]+)$/
-const resolution = /^(?:ENOTFOUND|EAI_[A-Z]+|ENODATA|ENONAME|ESERVFAIL|EREFUSED|EFORMERR|ENOTIMP|EBAD(?:NAME|RESP))$/
-const timeout =
-  /^(?:ETIMEDOUT|ETIMEOUT|ESOCKETTIMEDOUT|ERR_(?:SOCKET_CONNECTION|TLS_HANDSHAKE)_TIMEOUT|UND_ERR_(?:HEADERS|BODY|CONNECT)_TIMEOUT)$/
-
-/** The code of an error of Node's sockets, name resolution or TLS. */
-const systemCode = (code: string): ErrorCode | undefined => {
-  if (timeout.test(code)) return "TIMEOUT"
-  if (tls.test(code)) return "TLS_FAILED"
-  return network.test(code) || resolution.test(code) ? "NETWORK_ERROR" : undefined
-}
-
 const causes = ["cause"] as const
 
-/** The first system code in a chain of causes. */
-const ofCause = (error: unknown): ErrorCode | undefined =>
-  findFirst(
-    error,
-    causes,
-    (link) => "code" in link && typeof link.code === "string" ? systemCode(link.code) : undefined
-  )
+/** Whether an error is that of `AbortSignal.timeout`, whose `name` alone says so. */
+const isSignalTimeout = (error: object): true | undefined =>
+  "name" in error && error.name === "TimeoutError" ? true : undefined
+
+const ofOne = (error: object): ErrorCode | undefined => {
+  if (isSignalTimeout(error)) return "TIMEOUT"
+  // undici's error of a response that is not HTTP, which has a code only for some faults.
+  if ("name" in error && error.name === "HTTPParserError" && !("code" in error && error.code)) return "NETWORK_ERROR"
+  const code = "code" in error && typeof error.code === "string" ? systemCode(error.code) : undefined
+  if (code === undefined && "name" in error && error.name === "AbortError") return "CANCELLED"
+  return code
+}
+
+/** The first code in a chain of causes. Node's `node:http` aborts with an `AbortError` also for a signal's timeout. */
+const ofCause = (error: unknown): ErrorCode | undefined => {
+  const code = findFirst(error, causes, ofOne) ?? findFirst(error, causes, fetchCode)
+  return code === "CANCELLED" && findFirst(error, causes, isSignalTimeout) === true ? "TIMEOUT" : code
+}
+
+/** Effect's `fetch` client refuses a request to switch protocols. Its error has no cause. */
+const isUnsupported = (reason: object): boolean =>
+  "description" in reason && reason.description === "fetch cannot send an HTTP upgrade request"
 
 const ofHttpClient = (reason: unknown): ErrorCode | undefined => {
   if (!Predicate.isObject(reason)) return undefined
-  if (reason["_tag"] === "TransportError") return ofCause(reason["cause"]) ?? "NETWORK_ERROR"
   const response = reason["response"]
-  if (reason["_tag"] === "StatusCodeError" && Predicate.hasProperty(response, "status")) {
-    return statusCode(Number(response.status))
+  switch (reason["_tag"]) {
+    case "TransportError":
+      return ofCause(reason["cause"]) ?? (isUnsupported(reason) ? "REQUEST_INVALID" : "NETWORK_ERROR")
+    case "StatusCodeError":
+      return Predicate.hasProperty(response, "status") ? statusCode(Number(response.status)) : "INTERNAL_ERROR"
+    // A body that breaks off after its head fails as one that cannot be decoded.
+    case "DecodeError":
+      return ofCause(reason["cause"]) ?? "UPSTREAM_REJECTED"
+    case "EmptyBodyError":
+      return "UPSTREAM_REJECTED"
+    case "EncodeError":
+    case "InvalidUrlError":
+      return "REQUEST_INVALID"
+    default:
+      return "INTERNAL_ERROR"
   }
-  return reason["_tag"] === "DecodeError" || reason["_tag"] === "EmptyBodyError"
-    ? "UPSTREAM_REJECTED"
-    : "INTERNAL_ERROR"
+}
+
+/** The errors of Effect's breaker and rate limiter. Those of their stores have no code. */
+const ofReason = (reason: unknown): ErrorCode | undefined => {
+  if (!Predicate.hasProperty(reason, "_tag")) return undefined
+  if (reason._tag === "CircuitOpen" || reason._tag === "CircuitHalfOpen") return "CIRCUIT_OPEN"
+  return reason._tag === "RateLimitExceeded" ? "RATE_LIMITED" : undefined
 }
 
 /** The code of an error of Effect or Node. It goes by their shape, so that no module of theirs is imported. */
 export const foreignCode = (error: object): ErrorCode | undefined => {
   const tag = "_tag" in error ? error._tag : undefined
   if (tag === "TimeoutError") return "TIMEOUT"
+  if (tag === "HttpBodyError") return "REQUEST_INVALID"
   if (tag === "HttpClientError" && "reason" in error) return ofHttpClient(error.reason)
+  if ((tag === "CircuitBreakerError" || tag === "RateLimiterError") && "reason" in error) return ofReason(error.reason)
   return error instanceof Error ? ofCause(error) : undefined
 }

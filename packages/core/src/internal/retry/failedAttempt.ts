@@ -1,4 +1,4 @@
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import { codeOf } from "../../ErrorCode.ts"
 import * as Redaction from "../../Redaction.ts"
 import type { Attempt } from "./retryExhausted.ts"
@@ -20,21 +20,28 @@ const summarize = (error: unknown): Attempt["error"] => ({
   message: Redaction.error(error).message
 })
 
-/** A failed attempt. Its error is redacted when it is read, since most histories are never read. */
+/** A failed attempt. What it holds is read from plain fields when it is asked for, since most histories are never read. */
 export class FailedAttempt implements Attempt {
   readonly number: number
-  readonly start: Duration.Duration
-  readonly duration: Duration.Duration
   readonly delay: Duration.Duration
+  /** Nanoseconds. */
+  readonly #start: bigint
+  readonly #duration: bigint
   readonly #error: unknown
   #summary: Attempt["error"] | undefined
 
-  constructor(attempt: Omit<Attempt, "error">, error: unknown) {
-    this.number = attempt.number
-    this.start = attempt.start
-    this.duration = attempt.duration
-    this.delay = attempt.delay
+  constructor(number: number, start: bigint, duration: bigint, delay: Duration.Duration, error: unknown) {
+    this.number = number
+    this.delay = delay
+    this.#start = start
+    this.#duration = duration
     this.#error = error
+  }
+  get start(): Duration.Duration {
+    return Duration.nanos(this.#start)
+  }
+  get duration(): Duration.Duration {
+    return Duration.nanos(this.#duration)
   }
   get error(): Attempt["error"] {
     return this.#summary ??= summarize(this.#error)

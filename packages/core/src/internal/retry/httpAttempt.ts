@@ -1,11 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
-import { codeInfo, codeOf } from "../../ErrorCode.ts"
 import * as RetryAfter from "../../RetryAfter.ts"
+import { evidenceOf } from "../errors/evidence.ts"
 import type { StoppedBy } from "./retryExhausted.ts"
 import type { LoopOptions } from "./retryLoop.ts"
 
@@ -24,7 +25,8 @@ export interface HttpOptions {
   readonly onRetry?: LoopOptions<unknown, never>["onRetry"]
 }
 
-const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+/** RFC 9110, 9.2.2, and QUERY of RFC 10008. */
+const idempotentMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"])
 
 /** Whether sending a request twice has the same effect as sending it once: by its method, or by an `Idempotency-Key`. */
 export const isIdempotent = (request: HttpClientRequest.HttpClientRequest): boolean =>
@@ -53,28 +55,61 @@ export const discard = (response: HttpClientResponse.HttpClientResponse): Effect
     Fiber.interrupt
   )
 
+/** What a call prepared, for the retry loop. */
+export interface HttpAttempt<E, R> {
+  readonly attempt: Effect.Effect<HttpClientResponse.HttpClientResponse, E | HttpClientError.HttpClientError, R>
+  readonly loop: LoopOptions<E | HttpClientError.HttpClientError, never>
+}
+
+/**
+ * A client each of whose requests is an attempt for `run`. As with Effect's own `retry`, everything that prepares the request
+ * (`mapRequest`, `tapRequest` and so on) is part of the attempt: it runs again for each, and within its limits.
+ */
+export const wrapHttp = <E, R, E2, R2>(
+  self: HttpClient.HttpClient.With<E, R>,
+  policy: { readonly statuses: ReadonlyArray<number> },
+  options: HttpOptions | undefined,
+  run: (call: HttpAttempt<E, R>) => Effect.Effect<HttpClientResponse.HttpClientResponse, E2, R2>
+): HttpClient.HttpClient.With<E2, R2> =>
+  HttpClient.makeWith<E, R, E2, R2>(
+    (request) => Effect.suspend(() => run(prepareHttp(self, request, policy, options))),
+    self.preprocess
+  )
+
 /** A request as an attempt that fails for a retryable status, with the options of the retry loop for it. */
-export const prepareHttp = <E, R>(
-  effect: Effect.Effect<HttpClientResponse.HttpClientResponse, E, R>,
-  request: HttpClientRequest.HttpClientRequest,
+const prepareHttp = <E, R>(
+  self: HttpClient.HttpClient.With<E, R>,
+  request: Effect.Effect<HttpClientRequest.HttpClientRequest, E, R>,
   policy: { readonly statuses: ReadonlyArray<number> },
   options: HttpOptions | undefined
-) => {
+): HttpAttempt<E, R> => {
   type Failure = E | HttpClientError.HttpClientError
+  /** The request of the current attempt; `undefined` until it is prepared. */
+  let sent: HttpClientRequest.HttpClientRequest | undefined
+  const prepared = Effect.suspend(() => {
+    sent = undefined
+    return Effect.map(request, (made) => sent = made)
+  })
   const attempt: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> = Effect.flatMap(
-    effect,
+    self.postprocess(prepared),
     (response) =>
       policy.statuses.includes(response.status)
         ? Effect.fail(
           new HttpClientError.HttpClientError({
-            reason: new HttpClientError.StatusCodeError({ request, response, description: "retryable status" })
+            reason: new HttpClientError.StatusCodeError({
+              request: response.request,
+              response,
+              description: "retryable status"
+            })
           })
         )
         : Effect.succeed(response)
   )
   const refuse = (): StoppedBy | undefined => {
-    if (!isIdempotent(request) && options?.allowUnsafe?.(request) !== true) return "unsafeMethod"
-    return isReplayable(request) || options?.allowStreams?.(request) === true ? undefined : "bodyNotReplayable"
+    // Nothing was sent, so nothing can be repeated.
+    if (sent === undefined) return undefined
+    if (!isIdempotent(sent) && options?.allowUnsafe?.(sent) !== true) return "unsafeMethod"
+    return isReplayable(sent) || options?.allowStreams?.(sent) === true ? undefined : "bodyNotReplayable"
   }
   const loop: LoopOptions<Failure, never> = {
     server: options?.server,
@@ -83,8 +118,7 @@ export const prepareHttp = <E, R>(
     while(error) {
       const response = statusOf(error)
       if (response !== undefined) return policy.statuses.includes(response.status)
-      const code = codeOf(error)
-      return code !== undefined && codeInfo[code].retryable
+      return evidenceOf(error)?.retryable ?? false
     },
     retryAfter: (error, now) => RetryAfter.parse(statusOf(error)?.headers["retry-after"], now),
     discard(error) {

@@ -2,19 +2,18 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Pull from "effect/Pull"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
-import * as Backoff from "../../Backoff.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "../../Deadline.ts"
-import { codeInfo, codeOf } from "../../ErrorCode.ts"
 import type { Options, RetryEvent } from "../../Retry.ts"
-import type { Reservation } from "../../RetryBudget.ts"
 import type { RetryPolicy } from "../../RetryPolicy.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
+import { evidenceOf } from "../errors/evidence.ts"
+import { withoutStack } from "../errors/withoutStack.ts"
 import { left, sooner } from "./deadline.ts"
 import { delayAfter } from "./delayAfter.ts"
+import { type Delays, makeDelays } from "./delays.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { limitAttempt } from "./limitAttempt.ts"
 import { type Attempt, RetryExhausted, type StoppedBy } from "./retryExhausted.ts"
@@ -30,20 +29,6 @@ export interface LoopOptions<E, R> extends Options<E, E, R> {
 }
 
 type Policy = RetryPolicy<never, unknown>
-type Step = (now: number, error: unknown) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
-
-/** The state of one call. */
-interface Call<A, E, R, R2> {
-  readonly attempt: Effect.Effect<A, E | DeadlineExceeded, R>
-  readonly policy: Policy
-  readonly options: LoopOptions<E, R2> | undefined
-  readonly clock: Clock.Clock
-  readonly began: bigint
-  /** The deadline in monotonic nanoseconds. */
-  readonly until: bigint | undefined
-  /** The error of the current attempt if it was interrupted for lack of time. */
-  late: DeadlineExceeded | undefined
-}
 
 /**
  * Runs the effect, and builds everything else only after it has failed.
@@ -68,29 +53,24 @@ const run = <A, E, R, R2>(
     const clock = fiber.getRef(Clock.Clock)
     const began = clock.monotonicTimeNanosUnsafe()
     policy.budget?.deposit(began)
-    const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
-      (options?.obeysOuter === true && fiber.getRef(CurrentDeadline) !== undefined)
-    if (!cuts) {
-      return onFailure(self, (error) => {
-        const until = fiber.getRef(CurrentDeadline)
-        return resume({ attempt: self, policy, options, clock, began, until, late: undefined }, error)
-      })
-    }
     const outer = fiber.getRef(CurrentDeadline)
+    const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
+      (options?.obeysOuter === true && outer !== undefined)
+    if (!cuts) {
+      return onFailure(self, (error) => new Call(self, policy, options, fiber, clock, began, outer).failed(error))
+    }
     const until = policy.deadline === undefined
       ? outer
       : sooner(outer, began + Duration.toNanosUnsafe(policy.deadline))
     const seen = until === outer ? self : Effect.provideService(self, CurrentDeadline, until)
-    const call: Call<A, E, R, R2> = {
-      attempt: limitAttempt(seen, policy, until, (late) => call.late = late),
+    const attempt: Effect.Effect<A, E | DeadlineExceeded, R> = limitAttempt(
+      seen,
       policy,
-      options,
-      clock,
-      began,
       until,
-      late: undefined
-    }
-    return onFailure(call.attempt, (error) => resume(call, error))
+      (late) => call.late = late
+    )
+    const call = new Call<A, E, R, R2>(attempt, policy, options, fiber, clock, began, until)
+    return onFailure(call.attempt, call.failed)
   })
 
 /** `Effect.catch` with one closure instead of three, since every successful call passes here. */
@@ -105,106 +85,140 @@ const onFailure = <A, E, R, A2, E2, R2>(
     return Result.isSuccess(defect) ? Effect.failCause(Cause.fromReasons([defect.success])) : handle(error.success)
   })
 
-/** Decides by the catalogue if the error has a code. Any other error is retried, as in `Effect.retry`. */
-const isRetryable = (error: unknown): boolean => {
-  const code = codeOf(error)
-  return code === undefined || codeInfo[code].retryable
+/** Decides by what is known of the error. Any other error is retried, as in `Effect.retry`. */
+const isRetryable = (error: unknown): boolean => evidenceOf(error)?.retryable ?? true
+
+type Next<A, E, R> = Effect.Effect<A, E | RetryExhausted<E | DeadlineExceeded>, R>
+
+/** The state of one call that has failed at least once, or may be interrupted. */
+class Call<A, E, R, R2> {
+  readonly attempt: Effect.Effect<A, E | DeadlineExceeded, R>
+  readonly #policy: Policy
+  readonly #options: LoopOptions<E, R2> | undefined
+  readonly #fiber: Fiber.Fiber<unknown, unknown>
+  readonly #clock: Clock.Clock
+  readonly #began: bigint
+  /** The deadline in monotonic nanoseconds. */
+  readonly #until: bigint | undefined
+  readonly #attempts: Array<Attempt> = []
+  #startedAt: bigint
+  #delays: Delays | undefined
+  /** The error of the current attempt if it was interrupted for lack of time. */
+  late: DeadlineExceeded | undefined
+
+  constructor(
+    attempt: Effect.Effect<A, E | DeadlineExceeded, R>,
+    policy: Policy,
+    options: LoopOptions<E, R2> | undefined,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    clock: Clock.Clock,
+    began: bigint,
+    until: bigint | undefined
+  ) {
+    this.attempt = attempt
+    this.#policy = policy
+    this.#options = options
+    this.#fiber = fiber
+    this.#clock = clock
+    this.#began = began
+    this.#until = until
+    this.#startedAt = began
+    this.late = undefined
+  }
+
+  /** Whether an error is the effect's own, and not that of an interrupted attempt. */
+  #isOwn(error: E | DeadlineExceeded): error is E {
+    return error !== this.late
+  }
+
+  /** What follows a failed attempt: its error, the end of the retries, or a delay and the next attempt. */
+  readonly failed = (error: E | DeadlineExceeded): Next<A, E, R | R2> => {
+    const { enabled, maxAttempts, schedule } = this.#policy
+    if (this.#isOwn(error) && !(this.#options?.while ?? isRetryable)(error)) return Effect.fail(error)
+    const now = this.#clock.monotonicTimeNanosUnsafe()
+    const number = this.#attempts.length + 1
+    if (this.late?.limit === "call") return this.#giveUp(error, now, "deadline")
+    if (!enabled || number >= maxAttempts) return this.#giveUp(error, now, "attempts")
+    const refused = this.#options?.refuse?.()
+    if (refused !== undefined) return this.#giveUp(error, now, refused)
+    this.#delays ??= makeDelays(this.#policy)
+    if (schedule === undefined) return this.#planned(error, now, this.#delays.backoff(number - 1, this.#random()))
+    return Effect.flatMap(
+      this.#delays.step(now, error),
+      (delay) => delay === undefined ? this.#giveUp(error, now, "schedule") : this.#planned(error, now, delay)
+    )
+  }
+
+  #random(): number {
+    return this.#fiber.getRef(Random.Random).nextDoubleUnsafe()
+  }
+
+  /** Waits for the delay that was planned, or for what the error asks for, unless there is no time or budget for it. */
+  #planned(error: E | DeadlineExceeded, now: bigint, planned: Duration.Duration): Next<A, E, R | R2> {
+    const { budget, retryAfterBeyond, retryAfterCeiling } = this.#policy
+    const asked = this.#isOwn(error)
+      ? this.#options?.retryAfter?.(error, this.#clock.currentTimeMillisUnsafe())
+      : undefined
+    const delay = asked === undefined ? planned : delayAfter(planned, asked, this.#random(), {
+      ceiling: retryAfterCeiling,
+      beyond: retryAfterBeyond
+    })
+    if (delay === undefined) return this.#giveUp(error, now, "retryAfterTooLong")
+    if (this.#until !== undefined && Duration.isGreaterThanOrEqualTo(delay, left(this.#until, now))) {
+      return this.#giveUp(error, now, "deadline")
+    }
+    if (budget === undefined) return this.#again(error, now, delay, undefined)
+    const reservation = budget.reserve(now)
+    return reservation === undefined
+      ? this.#giveUp(error, now, "budget")
+      : this.#again(error, now, delay, () => budget.refund(reservation))
+  }
+
+  #again(
+    error: E | DeadlineExceeded,
+    now: bigint,
+    delay: Duration.Duration,
+    refund: (() => void) | undefined
+  ): Next<A, E, R | R2> {
+    const options = this.#options
+    const number = this.#attempts.push(this.#record(error, now, delay))
+    const sleep = Duration.isZero(delay) ? Effect.void : this.#clock.sleep(delay)
+    const wait = options === undefined
+      ? sleep
+      : Effect.andThen(announce(options, { attempt: number, error, delay }, this.#isOwn(error)), sleep)
+    return Effect.flatMap(refund === undefined ? wait : Effect.onError(wait, () => Effect.sync(refund)), this.#next)
+  }
+
+  readonly #next = (): Next<A, E, R | R2> => {
+    this.#startedAt = this.#clock.monotonicTimeNanosUnsafe()
+    return onFailure(this.attempt, this.failed)
+  }
+
+  #giveUp(error: E | DeadlineExceeded, now: bigint, stoppedBy: StoppedBy): Next<A, E, R | R2> {
+    this.#attempts.push(this.#record(error, now, Duration.zero))
+    const failed = Effect.fail(
+      withoutStack(() => new RetryExhausted({ error, stoppedBy, attempts: this.#attempts }))
+    )
+    return stoppedBy === "budget" && this.#options?.server !== undefined
+      ? Effect.andThen(MetricSeries.increment("retryBudgetSpent", { server: this.#options.server }), failed)
+      : failed
+  }
+
+  #record(error: E | DeadlineExceeded, now: bigint, delay: Duration.Duration): Attempt {
+    const start = this.#startedAt
+    return new FailedAttempt(this.#attempts.length + 1, start - this.#began, now - start, delay, error)
+  }
 }
 
-/** Whether an error is the effect's own, and not that of an interrupted attempt. */
-const isOwn = <E>(call: { readonly late: DeadlineExceeded | undefined }, error: E | DeadlineExceeded): error is E =>
-  error !== call.late
-
-const resume = Effect.fnUntraced(function*<A, E, R, R2>(
-  call: Call<A, E, R, R2>,
-  first: E | DeadlineExceeded
-): Effect.fn.Return<A, E | RetryExhausted<E | DeadlineExceeded>, R | R2> {
-  const { began, clock, options } = call
-  const attempts: Array<Attempt> = []
-  const plan = makePlan(call)
-  let error = first
-  let startedAt = began
-  while (true) {
-    if (isOwn(call, error) && !(options?.while ?? isRetryable)(error)) return yield* Effect.fail(error)
-    const now = clock.monotonicTimeNanosUnsafe()
-    const failed = {
-      number: attempts.length + 1,
-      start: Duration.nanos(startedAt - began),
-      duration: Duration.nanos(now - startedAt)
-    }
-    const next = yield* plan(failed.number, now, error)
-    if (typeof next === "string") {
-      if (next === "budget" && options?.server !== undefined) {
-        yield* MetricSeries.increment("retryBudgetSpent", { server: options.server })
-      }
-      return yield* new RetryExhausted({
-        error,
-        stoppedBy: next,
-        attempts: [...attempts, new FailedAttempt({ ...failed, delay: Duration.zero }, error)]
-      })
-    }
-    attempts.push(new FailedAttempt({ ...failed, delay: next.delay }, error))
-    const event = { attempt: failed.number, error, delay: next.delay }
-    const sleep = Effect.sleep(next.delay)
-    const wait = options === undefined ? sleep : Effect.andThen(announce(call, options, event), sleep)
-    yield* Effect.onError(wait, () => Effect.sync(() => next.refund?.()))
-    startedAt = clock.monotonicTimeNanosUnsafe()
-    const result = yield* Effect.result(call.attempt)
-    if (Result.isSuccess(result)) return result.success
-    error = result.failure
-  }
-})
-
 const announce = Effect.fnUntraced(function*<E, R>(
-  call: { readonly late: DeadlineExceeded | undefined },
   options: LoopOptions<E, R>,
-  event: RetryEvent<E>
+  event: RetryEvent<E>,
+  isOwn: boolean
 ): Effect.fn.Return<void, never, R> {
   const { error } = event
-  if (options.discard !== undefined && isOwn(call, error)) yield* options.discard(error)
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the error of the effect, and not that of an interrupted attempt
+  if (options.discard !== undefined && isOwn) yield* options.discard(error as E)
   if (options.server !== undefined) yield* MetricSeries.increment("retryAttempts", { server: options.server })
   const result = options.onRetry?.(event)
   if (Effect.isEffect(result)) yield* result
 })
-
-/** The delay after a failure with its reservation in the budget, or why the retry stops. */
-const makePlan = <A, E, R, R2>(call: Call<A, E, R, R2>) => {
-  const { budget, enabled, maxAttempts, retryAfterBeyond, retryAfterCeiling } = call.policy
-  const backoff = makeBackoff(call.policy)
-  return Effect.fnUntraced(function*(number: number, now: bigint, error: E | DeadlineExceeded) {
-    if (call.late?.limit === "call") return "deadline"
-    if (!enabled || number >= maxAttempts) return "attempts"
-    const refused = call.options?.refuse?.()
-    if (refused !== undefined) return refused
-    const planned = yield* backoff(number - 1, now, error)
-    if (planned === undefined) return "schedule"
-    const asked = isOwn(call, error)
-      ? call.options?.retryAfter?.(error, call.clock.currentTimeMillisUnsafe())
-      : undefined
-    const delay = asked === undefined ? planned : delayAfter(planned, asked, yield* Random.next, {
-      ceiling: retryAfterCeiling,
-      beyond: retryAfterBeyond
-    })
-    if (delay === undefined) return "retryAfterTooLong"
-    if (call.until !== undefined && Duration.isGreaterThanOrEqualTo(delay, left(call.until, now))) return "deadline"
-    if (budget === undefined) return { delay }
-    const reservation: Reservation | undefined = budget.reserve(now)
-    return reservation === undefined ? "budget" : { delay, refund: () => budget.refund(reservation) }
-  })
-}
-
-/** The delays of the policy's schedule, stepped on the monotonic clock, or of its backoff. */
-const makeBackoff = (policy: Policy) => {
-  let step: Step | undefined
-  let previous: Duration.Duration | undefined
-  return Effect.fnUntraced(function*(attempt: number, now: bigint, error: unknown) {
-    if (policy.schedule === undefined) return previous = Backoff.delay(policy, attempt, yield* Random.next, previous)
-    // oxlint-disable-next-line no-unsafe-type-assertion -- its input type is the errors of the effect, and it gets no others
-    step ??= yield* Schedule.toStep(policy.schedule as Schedule.Schedule<unknown>)
-    return yield* Pull.matchEffect(step(Number(now / 1_000_000n), error), {
-      onSuccess: ([, delay]) => Effect.succeed(Duration.max(delay, Duration.zero)),
-      onDone: () => Effect.succeed(undefined),
-      onFailure: Effect.failCause
-    })
-  })
-}

@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import type { BearerAuthentication, Request, ResponseHeaders } from "../../BearerAuthentication.ts"
 import { type HttpSecurityError, Unavailable } from "../../HttpSecurityError.ts"
 import type { Principal } from "../../Principal.ts"
-import { reject } from "../http/authenticator.ts"
 import { checkScopes } from "../http/scopes.ts"
 import { problemOf, type ProblemResponse } from "./problem.ts"
 
@@ -41,11 +40,11 @@ const checkCaller = <C>(
   { conditions, scopes: [first, ...rest] }: Requirements<C>
 ): Effect.Effect<Principal<C>, HttpSecurityError> => {
   if (first !== undefined && ![first, ...rest].every((scope) => caller.hasScope(scope))) {
-    return Effect.flatMap(Effect.flip(caller.denyScopes(first, ...rest)), (error) => reject(error))
+    return caller.denyScopes(first, ...rest)
   }
   return conditions.every((holds) => holds(caller))
     ? Effect.succeed(caller)
-    : Effect.flatMap(Effect.flip(caller.deny), (error) => reject(error))
+    : caller.deny
 }
 
 /** Admits requests with one authentication, and knows their callers. */

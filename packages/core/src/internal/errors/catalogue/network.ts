@@ -66,7 +66,8 @@ export const network = {
     status: 502,
     retryable: false,
     breaker: "success",
-    description: "The called service rejected the request with a client error (4xx).",
+    description:
+      "The called service rejected the request with a client error (4xx), or its response could not be decoded.",
     troubleshooting: ["Correct the request: it fails again if it is repeated unchanged."]
   },
   CIRCUIT_OPEN: {
@@ -103,5 +104,31 @@ export const network = {
     breaker: "failure",
     description: "The response body is larger than allowed; reading it was stopped.",
     troubleshooting: ["Check the URL. If the document really is this large, raise `maxBytes`."]
+  },
+  REQUEST_INVALID: {
+    id: "NET-010",
+    category: "NETWORK",
+    severity: "ERROR",
+    status: 500,
+    retryable: false,
+    breaker: "ignored",
+    description:
+      "The request cannot be sent: its URL, its method, a header or its body is invalid. Nothing reached the service.",
+    troubleshooting: [
+      "Check what the request is made of: characters that a header may not contain, the scheme of the URL, a body that cannot be encoded.",
+      "The client may be closed already, as while the process ends."
+    ]
+  },
+  CANCELLED: {
+    id: "NET-011",
+    category: "NETWORK",
+    severity: "WARNING",
+    status: 499,
+    retryable: false,
+    breaker: "ignored",
+    description: "The caller cancelled the call by its `AbortSignal`.",
+    troubleshooting: [
+      "If the signal is a timeout, use `AbortSignal.timeout` or `attemptTimeout`: both are recorded as `TIMEOUT`."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>

@@ -1,0 +1,26 @@
+import * as Predicate from "effect/Predicate"
+
+/** Redis up to 6.2 wraps the error of a command in a script: `ERR Error running script (call to f_…): @user_script:5: -READONLY …`. */
+const wrapped = /^ERR Error running script\b.*@user_script: ?\d+: -?([A-Z]{2,})\b/s
+const plain = /^([A-Z]{2,})\b/
+
+/** The first word of an error that Redis answered with, such as `WRONGTYPE`; `undefined` for another error. */
+export const redisReply = (error: unknown): string | undefined => {
+  if (!Predicate.hasProperty(error, "cause") || !(error.cause instanceof Error)) return undefined
+  const { message } = error.cause
+  return (wrapped.exec(message) ?? plain.exec(message))?.[1]
+}
+
+/** Answers about the call: it is wrong, a key holds another type, or the user may not make it. */
+const refusals: ReadonlySet<string> = new Set([
+  "ERR",
+  "WRONGTYPE",
+  "NOPERM",
+  "NOSCRIPT",
+  "EXECABORT",
+  "CROSSSLOT",
+  "INVALIDOBJ"
+])
+
+/** Whether Redis answered and refused the call. That is no evidence about the server or the connection. */
+export const isRefusal = (error: unknown): boolean => refusals.has(redisReply(error) ?? "")
