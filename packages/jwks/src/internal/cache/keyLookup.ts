@@ -6,10 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { JwksKeyNotFound, JwksUnavailable, type NotFoundReason } from "../../JwksError.ts"
-import type { ImportedKey, KeySet } from "../../KeySet.ts"
+import type { KeySet } from "../../KeySet.ts"
 import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
 import type { FetchRequest } from "../http/fetchKeySet.ts"
 import { candidatesOf } from "../keys/candidates.ts"
+import { ImportedKey } from "../keys/importedKey.ts"
 import { maxKidLength, select } from "../keys/keySelection.ts"
 import type { CachedKeySet } from "./lifecycle.ts"
 import type { ProviderState } from "./providerState.ts"
@@ -91,7 +92,7 @@ export class KeyLookup {
       : cached
   }
   #firstHit(cached: CachedKeySet, header: JoseHeader): Hit | undefined {
-    const selection = select(cached.keySet, header)
+    const selection = select(cached.keySet, header, ImportedKey.identityOf)
     return selection._tag === "Found" ? this.#memoize(cached, header, selection.keys) : undefined
   }
   /** Remembers the candidates until the keys change; `undefined` if a key is not imported for the algorithm. */
@@ -147,7 +148,7 @@ export class KeyLookup {
       if (header.kid !== undefined && header.kid.length > maxKidLength) return notFound("unknown")
       const cached = this.#unexpired(clock)
       if (cached === undefined) return this.#load((next) => this.#search(header, next), progress, clock)
-      const selection = select(cached.keySet, header)
+      const selection = select(cached.keySet, header, ImportedKey.identityOf)
       if (selection._tag === "Found") return this.#importThen(cached, header, selection.keys, progress)
       return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : notFound(selection.reason)
     })
@@ -242,13 +243,14 @@ export class KeyLookup {
     progress: Progress
   ): Candidates {
     // Once for each algorithm: a rejected key is not imported again for each token.
-    const imports = Effect.forEach(keys.filter((key) => !key.imported.has(header.alg)), (key) =>
+    const { importsOf } = ImportedKey
+    const imports = Effect.forEach(keys.filter((key) => !importsOf(key).has(header.alg)), (key) =>
       Effect.map(
         Effect.option(this.#state.parts.importKey(key, header.alg)),
-        (imported) => key.imported.set(header.alg, Option.getOrUndefined(imported))
+        (imported) => importsOf(key).set(header.alg, Option.getOrUndefined(imported))
       ))
     return Effect.flatMap(Effect.andThen(imports, Clock.Clock), (clock) => {
-      const usable = keys.filter((key) => key.imported.get(header.alg) !== undefined)
+      const usable = keys.filter((key) => importsOf(key).get(header.alg) !== undefined)
       // The trust in the keys may have ended during the import.
       if (!cached.trust.holds(clock)) return this.#search(header, progress)
       return usable.length === 0

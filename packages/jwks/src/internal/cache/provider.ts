@@ -62,6 +62,7 @@ export class Provider {
     const restUntil = old.schedule.restUntil(at)
     this.schedule.rest(restUntil)
     state.generation = generation
+    state.deviations = old.#state.deviations
     state.isRestored ||= !isSame || isRestored || current.cached !== undefined
     if (isSame) {
       const { cached, failures, lastFailure, lastRefresh, retryAt } = current
