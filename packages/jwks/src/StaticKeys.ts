@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { type Algorithm, algorithms, type PublicAlgorithm, type SecretAlgorithm } from "./Algorithm.ts"
+import { hasMoreValues } from "./internal/keys/jsonSize.ts"
 import { importStaticKey, type ReadFile } from "./internal/static/importStaticKey.ts"
 import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
 import { type Encoding, encodings } from "./internal/static/secretKey.ts"
@@ -52,10 +53,17 @@ const list = <S extends Schema.Constraint>(item: S, what: string) => {
 
 const Keys = list(Key, "keys")
 
+/** Upper bound of the values in the JSON of a hundred keys, so that a wrong text is not described key by key. */
+const maxJsonValues = 5000
+
+const KeysInJson = Schema.String.check(
+  Schema.makeFilter((json) => !hasMoreValues(json, maxJsonValues), { expected: "a list of 1 to 100 keys" })
+).pipe(Schema.decodeTo(Schema.fromJsonString(Keys)))
+
 /** Checked options. Key material in them is `Redacted`, so that logs and inspection never show it. */
 export const StaticKeys = Schema.Struct({
   issuers: list(text(2048), "issuers"),
-  keys: Schema.Union([Keys, Schema.fromJsonString(Keys)])
+  keys: Schema.Union([Keys, KeysInJson])
 })
 export type StaticKeys = typeof StaticKeys.Type
 

@@ -240,18 +240,46 @@ describe("KeySet", () => {
       Effect.gen(function*() {
         const good = JSON.stringify(okpOf(1))
         for (const garbage of ["{}", "0", "[[[[]]]]", good]) {
-          for (const count of [1001, Math.floor(1_048_576 / (garbage.length + 1))]) {
+          const many = Math.floor(1_048_576 / (garbage.length + 1))
+          for (const count of [1001, many]) {
             const text = `{"keys":[${Array.from({ length: count }, () => garbage).join()}]}`
             const { code, details, message } = yield* Effect.flip(parse(text))
-            assert.deepStrictEqual([code, message], [
-              "JWKS_INVALID",
-              `The key set has ${count} entries: at most 1000 are allowed`
-            ])
+            assert.strictEqual(code, "JWKS_INVALID")
+            const entries = `The key set has ${count} entries: at most 1000 are allowed`
+            assert.include([entries, "The key set has more than 20000 values"], message)
             assert.deepEqual(details, {})
           }
         }
         const { keySet } = yield* parse(`{"keys":[${"0,".repeat(999)}${good}]}`)
         assert.strictEqual(keySet.all.length, 1)
+      }))
+
+    it.effect("[K-28 G4] more than 20,000 values are refused before they are parsed", () =>
+      Effect.gen(function*() {
+        const key = JSON.stringify(okpOf(1)).slice(0, -1)
+        const numbers = (count: number) => Array.from({ length: count }, () => "0").join()
+        for (const [open, close] of [["", ""], ["[", "]"], ["{", "}"]]) {
+          // Not even JSON, if it were parsed.
+          const { message } = yield* Effect.flip(parse(`{"keys":[${open}${",".repeat(20_001)}${close}]}`))
+          assert.strictEqual(message, "The key set has more than 20000 values")
+        }
+        const fits = yield* parse(`{"keys":[${key},"more":[${numbers(19_900)}]}]}`)
+        assert.deepStrictEqual(kids(fits), ["k1"])
+        const { message } = yield* Effect.flip(parse(`{"keys":[${key},"more":[${numbers(20_000)}]}]}`))
+        assert.strictEqual(message, "The key set has more than 20000 values")
+      }))
+
+    it.effect("[K-28 G4] a megabyte in one member costs one key", () =>
+      Effect.gen(function*() {
+        const long = "A".repeat(1_000_000)
+        const odd = [{ ...rsaOf({}), n: long }, { ...rsaOf({}), e: long }, { ...okpOf(2), issuer: long }, {
+          ...okpOf(3),
+          kid: long
+        }]
+        for (const key of odd) {
+          const parsed = yield* parse({ keys: [key, okpOf(1)] })
+          assert.deepStrictEqual([kids(parsed), parsed.skipped.length], [["k1"], 1])
+        }
       }))
 
     it.effect("[S1-25] 999 entries of garbage before a good key cost that key nothing", () =>
@@ -267,9 +295,9 @@ describe("KeySet", () => {
         }
       }))
 
-    it.effect("[S1-25] lists that are nested a hundred thousand deep cost one key", () =>
+    it.effect("[S1-25] lists that are nested six thousand deep cost one key", () =>
       Effect.gen(function*() {
-        const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
+        const deep = `${"[".repeat(6000)}${"]".repeat(6000)}`
         const parsed = yield* parse(`{"keys":[{"kty":${deep}},${deep},${JSON.stringify(okpOf(1))}],"more":${deep}}`)
         assert.deepStrictEqual(kids(parsed), ["k1"])
       }))

@@ -212,6 +212,15 @@ describe("StaticKeys", () => {
         }))
     }
 
+    it.effect("[K-28 G4] a JSON text of a million characters is refused as a whole, not key by key", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(
+          StaticKeys.decode({ issuers: [issuer], keys: `[${Array.from({ length: 300_000 }, () => "{}").join()}]` })
+        )
+        assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", "keys"])
+        assert.isBelow(JSON.stringify(error).length, 2000)
+      }))
+
     it.effect("[R4] 100 keys with ids of 256 characters are taken", () =>
       Effect.gen(function*() {
         const id = (index: number) => String(index).padStart(256, "k")

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import * as Jwk from "../../Jwk.ts"
 import { ImportedKey } from "./importedKey.ts"
 import type { ImportKey } from "./importKey.ts"
+import { hasMoreValues, maxValues } from "./jsonSize.ts"
 import { KeyIndex } from "./keyIndex.ts"
 import type { Deviation } from "./keyMembers.ts"
 import { parseKey } from "./parseKey.ts"
@@ -77,8 +78,9 @@ export class UnusableKeySet extends KeelsonError.NetworkError {
   }
 }
 
-const entriesOf = (text: string): Result.Result<ReadonlyArray<unknown>, KeelsonError.NetworkError> =>
-  Result.try({ try: (): unknown => JSON.parse(text), catch: () => invalid("The key set is not JSON") }).pipe(
+const entriesOf = (text: string): Result.Result<ReadonlyArray<unknown>, KeelsonError.NetworkError> => {
+  if (hasMoreValues(text)) return Result.fail(invalid(`The key set has more than ${maxValues} values`))
+  return Result.try({ try: (): unknown => JSON.parse(text), catch: () => invalid("The key set is not JSON") }).pipe(
     Result.flatMap((json) =>
       Predicate.isObject(json) && Array.isArray(json["keys"])
         ? Result.succeed(json["keys"])
@@ -89,6 +91,7 @@ const entriesOf = (text: string): Result.Result<ReadonlyArray<unknown>, KeelsonE
       ({ length }) => invalid(`The key set has ${length} entries: at most ${maxEntries} are allowed`)
     )
   )
+}
 
 /** Reads the usable keys of a document, at most a hundred. The first of several duplicates is kept. */
 const read = (entries: ReadonlyArray<unknown>): Document => {

@@ -67,6 +67,9 @@ const material: ReadMaterial = (members, note) => {
   return secretMembers.some((name) => own(members, name) !== undefined) ? Result.fail("private") : read(members, note)
 }
 
+/** Upper bound of the characters of an issuer, as in the options of a provider. */
+const maxIssuerLength = 2048
+
 const isText = Predicate.or(Predicate.isString, Predicate.isUndefined)
 
 /** Upper bound of the items of `key_ops`: eight operations are registered. */
@@ -89,6 +92,7 @@ export const parseKey = (members: unknown): Result.Result<ParsedKey, SkipReason>
   const [kid, alg, use] = [own(members, "kid"), own(members, "alg"), own(members, "use")]
   const issuer = own(members, "issuer")
   if (!isText(kid) || !isText(alg) || !isText(use) || !isText(issuer)) return Result.fail("malformed")
+  if (issuer !== undefined && issuer.length > maxIssuerLength) return Result.fail("malformed")
   if (use !== undefined && use !== "sig") return Result.fail("use")
   if (!areOperations(own(members, "key_ops"))) return Result.fail("operations")
   if (kid !== undefined && kid.length > maxKidLength) return Result.fail("keyId")
