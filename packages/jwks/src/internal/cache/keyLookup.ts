@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
 import { JwksKeyNotFound, JwksUnavailable, type NotFoundReason } from "../../JwksError.ts"
 import type { KeySet } from "../../KeySet.ts"
 import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
@@ -37,7 +38,7 @@ const start: Progress = { joined: 0, started: 0 }
  * How long a lookup waits beyond the deadline of a fetch: loading a snapshot takes time, and so does waiting for a permit
  * when thousands of providers are due at once.
  */
-const patience = Duration.seconds(1)
+export const patience = Duration.seconds(1)
 
 /** Divergence of the clocks, in milliseconds, above which the machine was suspended or its wall clock was set. */
 const divergenceLimit = 30_000
@@ -63,8 +64,7 @@ export class KeyLookup {
     const at = now(clock)
     const cached = this.#trusted(at)
     if (cached === undefined) return undefined
-    const known = this.#memoOf === cached.trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
-    const hit = known ?? this.#firstHit(cached, header)
+    const hit = this.#remembered(cached, header) ?? this.#firstHit(cached, header)
     if (hit !== undefined) this.#countHit(cached, at, clock)
     return hit
   }
@@ -90,6 +90,9 @@ export class KeyLookup {
     return cached === undefined || monotonic >= cached.staleUntil.monotonic || wall >= cached.staleUntil.wall
       ? undefined
       : cached
+  }
+  #remembered({ trust }: CachedKeySet, header: JoseHeader): Hit | undefined {
+    return this.#memoOf === trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
   }
   #firstHit(cached: CachedKeySet, header: JoseHeader): Hit | undefined {
     const selection = select(cached.keySet, header, ImportedKey.identityOf)
@@ -131,7 +134,7 @@ export class KeyLookup {
     this.#sharedFetch.start({ cause: hasCome(cached.refreshAt, clock) ? "due" : "clock", noCache: false })
   }
   #countMiss<A, E extends FindError>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.suspend(() => {
+    return Effect.withFiber((fiber) => {
       this.#state.noteLookup()
       this.#state.counts.misses++
       const counted = Effect.tapError(search, (error) =>
@@ -139,7 +142,10 @@ export class KeyLookup {
           ...this.#state.labels,
           reason: error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
         }))
-      return Effect.withSpan(counted, "JwksCache.find", { attributes: this.#state.labels, captureStackTrace: false })
+      // Nothing exports the spans of Effect's native tracer, and a thousand callers may wait for one fetch.
+      return fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+        ? counted
+        : Effect.withSpan(counted, "JwksCache.find", { attributes: this.#state.labels, captureStackTrace: false })
     })
   }
 
@@ -148,6 +154,8 @@ export class KeyLookup {
       if (header.kid !== undefined && header.kid.length > maxKidLength) return notFound("unknown")
       const cached = this.#unexpired(clock)
       if (cached === undefined) return this.#load((next) => this.#search(header, next), progress, clock)
+      const remembered = this.#remembered(cached, header)
+      if (remembered !== undefined) return remembered
       const selection = select(cached.keySet, header, ImportedKey.identityOf)
       if (selection._tag === "Found") return this.#importThen(cached, header, selection.keys, progress)
       return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : notFound(selection.reason)
@@ -214,11 +222,7 @@ export class KeyLookup {
     clock: Clock.Clock
   ): Effect.Effect<A, E | JwksUnavailable> {
     const isOwn = !this.#sharedFetch.isRunning()
-    const waited = Effect.timeoutOrElse(this.#sharedFetch.join(request), {
-      duration: Duration.sum(this.#state.parts.options.deadline, patience),
-      orElse: () => Effect.fail({ code: "TIMEOUT" } as const)
-    })
-    return Effect.matchEffect(waited, {
+    return Effect.matchEffect(this.#sharedFetch.wait(request, clock), {
       onFailure: ({ code }) =>
         code === "SHUTTING_DOWN" ? Effect.fail(new JwksUnavailable({ lastFailure: code })) : this.#unavailable(clock),
       // A restored snapshot is not a response of the provider: a key that it lacks may still be fetched.
