@@ -27,7 +27,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     http: ["cache", "keys"],
     keys: [],
     registry: ["cache"],
-    snapshot: [],
+    snapshot: ["keys"],
     static: ["keys"]
   },
   token: {

@@ -159,7 +159,6 @@ describe("ErrorCode", () => {
         "RATE_LIMITED",
         "UPSTREAM_UNAVAILABLE",
         "JWKS_UNAVAILABLE",
-        "JWKS_INVALID",
         "JWKS_LOADING",
         "AUTHORIZATION_UNAVAILABLE",
         "STORE_UNAVAILABLE"

@@ -64,7 +64,7 @@ export const JwksStatus = Schema.Struct({
   /** The generation of the current set. */
   generation: Schema.Number,
   keys: Schema.Number,
-  /** The skipped keys of the current set's document: their index, and the reason. */
+  /** The skipped keys of the last document, also if it had no usable key: their index, and the reason. */
   skipped: Schema.Array(Schema.Struct({ index: Schema.Number, reason: SkipReason })),
   /** hits / requests, from 0 to 1; 0 without requests. */
   hitRate: Schema.Number,

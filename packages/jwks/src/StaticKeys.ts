@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { type Algorithm, algorithms, type PublicAlgorithm, type SecretAlgorithm } from "./Algorithm.ts"
+import { hasMoreValues } from "./internal/keys/jsonSize.ts"
 import { importStaticKey, type ReadFile } from "./internal/static/importStaticKey.ts"
 import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
 import { type Encoding, encodings } from "./internal/static/secretKey.ts"
@@ -52,18 +53,25 @@ const list = <S extends Schema.Constraint>(item: S, what: string) => {
 
 const Keys = list(Key, "keys")
 
+/** Upper bound of the values in the JSON of a hundred keys, so that a wrong text is not described key by key. */
+const maxJsonValues = 5000
+
+const KeysInJson = Schema.String.check(
+  Schema.makeFilter((json) => !hasMoreValues(json, maxJsonValues), { expected: "a list of 1 to 100 keys" })
+).pipe(Schema.decodeTo(Schema.fromJsonString(Keys)))
+
 /** Checked options. Key material in them is `Redacted`, so that logs and inspection never show it. */
 export const StaticKeys = Schema.Struct({
   issuers: list(text(2048), "issuers"),
-  keys: Schema.Union([Keys, Schema.fromJsonString(Keys)])
+  keys: Schema.Union([Keys, KeysInJson])
 })
 export type StaticKeys = typeof StaticKeys.Type
 
 /** The id and algorithm of a key. */
 export interface KeyId {
   /**
-   * The `kid` of the tokens that the key verifies. Without it, the `kid` of the JWK applies; a key without either verifies
-   * only tokens without a `kid`. From 1 to 256 characters. Default none.
+   * The `kid` of the tokens that the key verifies. Without it, the `kid` of the JWK applies; a key without either is tried
+   * for tokens with any `kid` or none. From 1 to 256 characters. Default none.
    */
   readonly id?: string | undefined
   /** The one algorithm that the key verifies. A secret requires HS256, HS384 or HS512; a public key another one. Required. */
@@ -155,11 +163,12 @@ const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: Rea
   )
 
 /**
- * A source of keys in memory. A lookup returns at most four keys: those with the `kid` of the token, or all that fit a
- * token without a `kid`. Their trust never ends.
+ * A source of keys in memory. A lookup returns at most four keys: those with the `kid` of the token, then those without an
+ * id; or all that fit a token without a `kid`. Their trust never ends.
  *
  * - PEM: one block, with any line breaks; white space and a byte order mark around it are ignored.
  * - Only the key of a certificate is used; its dates and issuer are not checked.
+ * - A JWK is judged as an entry of a key set is. Base64 in place of base64url is accepted, logged and counted.
  * - RSA keys have 2048 to 8192 bits, EC keys the curve of their algorithm, secrets as many bytes as the hash.
  * - Keys that share an id are all tried; the order is that of the list.
  *

@@ -134,6 +134,23 @@ describe("Discovery", () => {
         ])
       }))
 
+    it.effect("[K-28 G4] of more than 20,000 values, or with a URL of a megabyte, are refused", () =>
+      Effect.gen(function*() {
+        const many = yield* failureOf(documentOf(metadataOf({ more: Array.from({ length: 20_000 }, () => ({})) })))
+        assert.deepStrictEqual([many.code, many.message], [
+          "DISCOVERY_INVALID",
+          "The metadata have more than 20000 values"
+        ])
+        const long = yield* failureOf(documentOf(metadataOf({ jwks_uri: `${jwksUri}/${"a/../".repeat(200_000)}` })))
+        assert.deepStrictEqual([long.code, long.message], [
+          "DISCOVERY_INVALID",
+          "The metadata have a `jwks_uri` of more than 8192 characters"
+        ])
+        const { discovery, requests } = yield* discoveryOf(documentOf("{".repeat(30_000)))
+        assert.strictEqual((yield* Effect.flip(discovery.metadata)).code, "DISCOVERY_INVALID")
+        assert.strictEqual(requests.length, 1)
+      }))
+
     it.effect("of an issuer that is not a URL are never fetched", () =>
       Effect.gen(function*() {
         const { discovery, requests } = yield* discoveryOf(documentOf(metadataOf()), { issuer: "idp" })

@@ -10,6 +10,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
+import { decodeSnapshot, encodeSnapshot } from "../src/internal/snapshot/storedText.ts"
 import * as JwksSnapshots from "../src/JwksSnapshots.ts"
 import {
   type Backend,
@@ -157,6 +158,20 @@ const outcomes = (call: Effect.Effect<never, KeyValueStore.KeyValueStoreError>) 
 const ofStore = (operation: string, reason: string) => ({ store: "keyValueStore", operation, reason })
 
 describe("JwksSnapshots", () => {
+  it.effect("[K-28 G4] [K-06] refuses a stored text of more than 20,000 values before it is parsed", () =>
+    Effect.gen(function*() {
+      const text = yield* encodeSnapshot({ ...snapshot, persistedAt: snapshot.receivedAt }, undefined)
+      const expected = { identity, maxBytes: 1_048_576, now: snapshot.receivedAt }
+      assert.strictEqual((yield* decodeSnapshot(text, undefined, expected)).body, snapshot.body)
+      const values = Array.from({ length: 20_000 }, () => "{}").join()
+      for (
+        const hostile of [`\n{"a":[${values}]}`, text.replace("{", `{"a":[${values}],`), `\n${"[".repeat(30_000)}`]
+      ) {
+        const error = yield* Effect.flip(decodeSnapshot(hostile, undefined, expected))
+        assert.strictEqual(error.reason, "malformed")
+      }
+    }))
+
   it.live("[K-06] [S1-35] fails within the limit if the store never responds, interruptible or not", () =>
     Effect.gen(function*() {
       for (const call of [Effect.never, Effect.uninterruptible(Effect.never)]) {

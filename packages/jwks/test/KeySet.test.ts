@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError, Problem } from "@keelson/core"
 import { Effect } from "effect"
 import { inspect } from "node:util"
+import { ImportedKey } from "../src/internal/keys/importedKey.ts"
 import type { ImportKey } from "../src/internal/keys/importKey.ts"
 import * as KeySet from "../src/internal/keys/keySet.ts"
 import * as Keys from "./fixtures/keys/generated.ts"
@@ -72,14 +73,20 @@ describe("KeySet", () => {
         assert.include(message, "no member `keys`")
       }))
 
-    it.effect("[S1-24] no usable key is JWKS_INVALID, with the count of each reason", () =>
+    it.effect("[K-28 A8] [S1-24] no usable key is JWKS_INVALID, with the count of each reason", () =>
       Effect.gen(function*() {
         const empty = yield* Effect.flip(parse({ keys: [] }))
-        assert.deepStrictEqual([empty.code, empty.message], ["JWKS_INVALID", "The key set has no usable key"])
+        assert.deepStrictEqual([empty.code, empty.message], [
+          "JWKS_INVALID",
+          "The key set was fetched, but it contains no key"
+        ])
         assert.deepEqual(empty.details, {})
         const keys = [{ ...okpOf(1), use: "enc" }, { kty: "oct", k: "AA" }, { ...okpOf(2), use: "enc" }, offCurve(1)]
         const { code, details, message } = yield* Effect.flip(parse({ keys }))
-        assert.deepStrictEqual([code, message], ["JWKS_INVALID", "The key set has no usable key"])
+        assert.deepStrictEqual([code, message], [
+          "JWKS_INVALID",
+          "The key set was fetched, but all of its keys were skipped: 4 (use: 2, symmetric: 1, unusable: 1)"
+        ])
         assert.deepEqual(details, { skipped: { use: 2, symmetric: 1, unusable: 1 } })
       }))
 
@@ -129,19 +136,31 @@ describe("KeySet", () => {
         assert.deepStrictEqual(reasons(parsed), [[0, "malformed"], [1, "unusable"], [3, "unusable"], [4, "malformed"]])
       }))
 
-    it.effect("[S1-25] of a repeated modulus the first is kept, also with leading zeros", () =>
+    it.effect("[S1-25] of a modulus repeated under its kid, alg and use the first is kept, also with leading zeros", () =>
       Effect.gen(function*() {
+        const selected = { kid: "first", alg: "PS256", use: "sig" }
         for (const zeros of [0, 1, 2, 3]) {
-          const first = { ...rsaOf({ zeros }), kid: "first" }
-          const again = [{ ...rsaOf({}), kid: "second" }, {
-            ...rsaOf({ zeros: 1, e: "Aw" }),
-            kid: "third",
-            alg: "PS256"
-          }]
+          const first = { ...rsaOf({ zeros }), ...selected }
+          const again = [{ ...rsaOf({}), ...selected }, { ...rsaOf({ zeros: 1, e: "Aw" }), ...selected }]
           const parsed = yield* parse({ keys: [first, ...again, { ...rsaOf({ seed: 1 }), kid: "other" }] })
           assert.deepStrictEqual(kids(parsed), ["first", "other"])
           assert.deepStrictEqual(reasons(parsed), [[1, "duplicate"], [2, "duplicate"]])
         }
+      }))
+
+    it.effect("[K-28 A1] one RSA key under two kids, algs or uses is two keys", () =>
+      Effect.gen(function*() {
+        const key = rsaOf({})
+        const keys = [
+          { ...key, kid: "a" },
+          { ...key, kid: "b" },
+          { ...key, kid: "a", alg: "RS256" },
+          { ...key, kid: "a", alg: "RS512" },
+          { ...key, kid: "a", alg: "RS512", use: "sig" }
+        ]
+        const parsed = yield* parse({ keys: [...keys, ...keys] })
+        assert.deepStrictEqual(kids(parsed), ["a", "b", "a", "a", "a"])
+        assert.deepStrictEqual(reasons(parsed), [5, 6, 7, 8, 9].map((index) => [index, "duplicate"]))
       }))
 
     it.effect("a key other than RSA may appear under two kids, but only once under each", () =>
@@ -217,10 +236,57 @@ describe("KeySet", () => {
         ])
       }))
 
-    it.effect("[S1-25] 1 MiB of garbage before a good key costs that key nothing", () =>
+    it.effect("[K-28 G4] more than a thousand entries are refused before one of them is read", () =>
       Effect.gen(function*() {
-        for (const garbage of ["{}", "0", "{\"kty\":\"RSA\"}", "[[[[]]]]", "{\"kty\":\"oct\",\"k\":\"\"}"]) {
-          const count = Math.floor(1_048_576 / (garbage.length + 1))
+        const good = JSON.stringify(okpOf(1))
+        for (const garbage of ["{}", "0", "[[[[]]]]", good]) {
+          const many = Math.floor(1_048_576 / (garbage.length + 1))
+          for (const count of [1001, many]) {
+            const text = `{"keys":[${Array.from({ length: count }, () => garbage).join()}]}`
+            const { code, details, message } = yield* Effect.flip(parse(text))
+            assert.strictEqual(code, "JWKS_INVALID")
+            const entries = `The key set has ${count} entries: at most 1000 are allowed`
+            assert.include([entries, "The key set has more than 20000 values"], message)
+            assert.deepEqual(details, {})
+          }
+        }
+        const { keySet } = yield* parse(`{"keys":[${"0,".repeat(999)}${good}]}`)
+        assert.strictEqual(keySet.all.length, 1)
+      }))
+
+    it.effect("[K-28 G4] more than 20,000 values are refused before they are parsed", () =>
+      Effect.gen(function*() {
+        const key = JSON.stringify(okpOf(1)).slice(0, -1)
+        const numbers = (count: number) => Array.from({ length: count }, () => "0").join()
+        for (const [open, close] of [["", ""], ["[", "]"], ["{", "}"]]) {
+          // Not even JSON, if it were parsed.
+          const { message } = yield* Effect.flip(parse(`{"keys":[${open}${",".repeat(20_001)}${close}]}`))
+          assert.strictEqual(message, "The key set has more than 20000 values")
+        }
+        const fits = yield* parse(`{"keys":[${key},"more":[${numbers(19_900)}]}]}`)
+        assert.deepStrictEqual(kids(fits), ["k1"])
+        const { message } = yield* Effect.flip(parse(`{"keys":[${key},"more":[${numbers(20_000)}]}]}`))
+        assert.strictEqual(message, "The key set has more than 20000 values")
+      }))
+
+    it.effect("[K-28 G4] a megabyte in one member costs one key", () =>
+      Effect.gen(function*() {
+        const long = "A".repeat(1_000_000)
+        const odd = [{ ...rsaOf({}), n: long }, { ...rsaOf({}), e: long }, { ...okpOf(2), issuer: long }, {
+          ...okpOf(3),
+          kid: long
+        }]
+        for (const key of odd) {
+          const parsed = yield* parse({ keys: [key, okpOf(1)] })
+          assert.deepStrictEqual([kids(parsed), parsed.skipped.length], [["k1"], 1])
+        }
+      }))
+
+    it.effect("[S1-25] 999 entries of garbage before a good key cost that key nothing", () =>
+      Effect.gen(function*() {
+        const long = `{"kty":"RSA","n":"${"A".repeat(1000)}","e":"AQAB"}`
+        for (const garbage of ["{}", "0", "{\"kty\":\"RSA\"}", "[[[[]]]]", "{\"kty\":\"oct\",\"k\":\"\"}", long]) {
+          const count = 999
           const text = `{"keys":[${`${garbage},`.repeat(count)}${JSON.stringify(okpOf(1))}]}`
           const parsed = yield* parse(text)
           assert.deepStrictEqual(kids(parsed), ["k1"])
@@ -229,9 +295,9 @@ describe("KeySet", () => {
         }
       }))
 
-    it.effect("[S1-25] lists that are nested a hundred thousand deep cost one key", () =>
+    it.effect("[S1-25] lists that are nested six thousand deep cost one key", () =>
       Effect.gen(function*() {
-        const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
+        const deep = `${"[".repeat(6000)}${"]".repeat(6000)}`
         const parsed = yield* parse(`{"keys":[{"kty":${deep}},${deep},${JSON.stringify(okpOf(1))}],"more":${deep}}`)
         assert.deepStrictEqual(kids(parsed), ["k1"])
       }))
@@ -255,8 +321,9 @@ describe("KeySet", () => {
         const keys = [okpOf(1), free, { ...rsaOf({}), kid: "r" }, { ...rsaOf({ seed: 1 }), kid: "p", alg: "PS256" }]
         const { keySet } = yield* parse({ keys }, { importKey: recorder.importKey })
         assert.deepStrictEqual(recorder.imports, ["k1 Ed25519", "k2 EdDSA", "r RS256", "p PS256"])
-        for (const { imported } of keySet.all) assert.strictEqual(imported.size, 1)
-        assert.deepStrictEqual(keySet.all.map(({ imported }) => [...imported.keys()][0]), [
+        const imports = keySet.all.map((key) => [...ImportedKey.importsOf(key).keys()])
+        for (const algorithms of imports) assert.strictEqual(algorithms.length, 1)
+        assert.deepStrictEqual(imports.flat(), [
           "Ed25519",
           "EdDSA",
           "RS256",
@@ -293,7 +360,7 @@ describe("KeySet", () => {
           { keys: [a, b], issued: 5 },
           { keys: [{ x5t: "new", ...a }, b] },
           { keys: [{ ...a, ...rsaOf({ zeros: 1 }) }, b] },
-          { keys: [{ kty: "AKP" }, a, { ...a, kid: "again" }, b] }
+          { keys: [{ kty: "AKP" }, a, { ...a, e: "Aw" }, b] }
         ]
         for (const document of same) {
           const { keySet } = yield* parse(document, { previous, generation: 8 })

@@ -96,7 +96,6 @@ describe("StaticKeys", () => {
       Effect.gen(function*() {
         const source = yield* mixed()
         assert.strictEqual(yield* reason(source, "RS256", "other"), "unknown")
-        assert.strictEqual(yield* reason(source, "EdDSA", ""), "unknown")
         assert.strictEqual(yield* reason(source, "RS256", "__proto__"), "unknown")
         assert.strictEqual(yield* reason(source, "PS256", "rsa"), "mismatched")
         assert.strictEqual(yield* reason(source, "ES384"), "unknown")
@@ -215,6 +214,18 @@ describe("StaticKeys", () => {
           if (expected !== undefined) assert.strictEqual(error.details["expected"], expected)
         }))
     }
+
+    it.effect("[K-28 G4] a JSON text of a million characters is refused as a whole, not key by key", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(
+          Configuration.decode(StaticKeys.StaticKeys)({
+            issuers: [issuer],
+            keys: `[${Array.from({ length: 300_000 }, () => "{}").join()}]`
+          })
+        )
+        assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", "keys"])
+        assert.isBelow(JSON.stringify(error).length, 2000)
+      }))
 
     it.effect("[R4] 100 keys with ids of 256 characters are taken", () =>
       Effect.gen(function*() {

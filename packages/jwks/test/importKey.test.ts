@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { CompactSign, compactVerify } from "jose"
 import { generateKeyPairSync } from "node:crypto"
+import { ImportedKey } from "../src/internal/keys/importedKey.ts"
 import { KeyImport } from "../src/internal/keys/importKey.ts"
 import { select } from "../src/internal/keys/keySelection.ts"
 import * as KeySet from "../src/internal/keys/keySet.ts"
@@ -61,7 +62,7 @@ describe("importKey", () => {
       for (const { alg, kid, pair } of own) {
         const token = yield* signed(pair, alg, kid)
         for (const key of keySet.all) {
-          const imported = key.imported.get(key.alg ?? "")
+          const imported = ImportedKey.importsOf(key).get(key.alg ?? "")
           assert.isDefined(imported)
           assert.strictEqual(yield* verifies(token, imported), key.kid === kid)
         }

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
 import { atOnce } from "@keelson/testing/observe"
-import { Effect, Exit, Fiber, Latch, Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Latch, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import type { RefreshResult } from "../src/internal/cache/refresh.ts"
 import { makeSharedFetch } from "../src/internal/cache/sharedFetch.ts"
 import type { FetchRequest } from "../src/internal/http/fetchKeySet.ts"
@@ -21,7 +22,7 @@ const gated = Effect.gen(function*() {
     runs.push(request)
     return Effect.andThen(gate.await, Effect.suspend(() => made.result))
   }
-  const flight = yield* Scope.provide(makeSharedFetch(run, () => made.ends++), scope)
+  const flight = yield* Scope.provide(makeSharedFetch(run, () => made.ends++, undefined, Duration.seconds(9)), scope)
   return { ...flight, made, gate, scope }
 })
 
@@ -86,5 +87,78 @@ describe("flight", () => {
       start(lookup)
       assert.lengthOf(made.runs, 1)
       assert.strictEqual(made.ends, 1)
+    }))
+
+  it.effect("[K-28 J21] [L1] however many start it, one fetch runs at a time, and the next only after it", () =>
+    Effect.gen(function*() {
+      const { gate, join, made, start } = yield* gated
+      start(lookup)
+      const waiter = yield* forked(join(forced))
+      for (let turn = 0; turn < 10; turn++) start(forced)
+      assert.deepStrictEqual(made.runs, [lookup])
+      gate.openUnsafe()
+      assert.deepStrictEqual(yield* Fiber.join(waiter), Exit.succeed<RefreshResult>("loaded"))
+      start(forced)
+      assert.deepStrictEqual(made.runs, [lookup, forced])
+    }))
+
+  it.effect("[L1] a caller with a limit waits as long as it says, whenever it came, and the fetch goes on", () =>
+    Effect.gen(function*() {
+      const { gate, isRunning, join, made, wait } = yield* gated
+      const clock = yield* Clock.Clock
+      const patient = yield* forked(join(lookup))
+      const first = yield* forked(wait(lookup, clock))
+      const interrupted = yield* Effect.forkChild(wait(lookup, clock), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      const second = yield* forked(wait(lookup, clock))
+      yield* Fiber.interrupt(interrupted)
+      yield* TestClock.adjust("3999 millis")
+      assert.isUndefined(first.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.strictEqual(errorOf(yield* Fiber.join(first)).code, "TIMEOUT")
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(second.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.strictEqual(errorOf(yield* Fiber.join(second)).code, "TIMEOUT")
+      assert.isTrue(isRunning())
+      const last = yield* forked(wait(lookup, clock))
+      gate.openUnsafe()
+      for (const waiter of [patient, last]) {
+        assert.deepStrictEqual(yield* Fiber.join(waiter), Exit.succeed<RefreshResult>("loaded"))
+      }
+      assert.lengthOf(made.runs, 1)
+    }))
+
+  it.effect("a thousand callers with a limit share one timer, which ends with the fetch", () =>
+    Effect.gen(function*() {
+      let sleeps = 0
+      let running = 0
+      const inner = yield* Clock.Clock
+      const clock: Clock.Clock = {
+        ...inner,
+        currentTimeMillisUnsafe: () => inner.currentTimeMillisUnsafe(),
+        monotonicTimeNanosUnsafe: () => inner.monotonicTimeNanosUnsafe(),
+        sleep: (duration) =>
+          Effect.suspend(() => {
+            sleeps++
+            running++
+            return Effect.ensuring(inner.sleep(duration), Effect.sync(() => running--))
+          })
+      }
+      const { gate, wait } = yield* Effect.provideService(gated, Clock.Clock, clock)
+      const waiters = yield* Effect.forEach(Array.from({ length: 1000 }), () => forked(wait(lookup, clock)))
+      assert.deepStrictEqual([sleeps, running], [1, 1])
+      gate.openUnsafe()
+      for (const waiter of waiters) assert.isTrue(Exit.isSuccess(yield* Fiber.join(waiter)))
+      assert.deepStrictEqual([sleeps, running], [1, 0])
+    }))
+
+  it.effect("[L8] [R28] the end of the scope ends the timer too", () =>
+    Effect.gen(function*() {
+      const { scope, wait } = yield* gated
+      const waiter = yield* forked(wait(lookup, yield* Clock.Clock))
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(errorOf(yield* Fiber.join(waiter)).code, "SHUTTING_DOWN")
+      yield* TestClock.adjust("1 minute")
     }))
 })

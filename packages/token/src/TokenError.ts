@@ -1,7 +1,8 @@
 /**
  * The error of token validation, with the reason to reject the token.
  *
- * It contains nothing of the token: names in a reason come from the policy, the claims schema or a fixed list.
+ * It contains nothing of the token: names in a reason come from the policy, the claims schema, the provider's key set or a
+ * fixed list.
  */
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
@@ -43,8 +44,11 @@ export type Reason =
   | { readonly _tag: "TypeMismatch" }
   /** Its issuer is not trusted (`TOKEN_ISSUER_UNTRUSTED`). */
   | { readonly _tag: "IssuerUntrusted" }
-  /** No trusted key matches its header (`JWKS_KEY_NOT_FOUND`). */
-  | { readonly _tag: "KeyNotFound"; readonly reason: JwksError.NotFoundReason }
+  /**
+   * No trusted key matches its header (`JWKS_KEY_NOT_FOUND`). `keyIssuer` is the `issuer` of the key that the token names, if
+   * the provider published the key for another issuer.
+   */
+  | { readonly _tag: "KeyNotFound"; readonly reason: JwksError.NotFoundReason; readonly keyIssuer?: string }
   /** The issuer's keys are unavailable, so that the token cannot be validated now: a 503 (`JWKS_UNAVAILABLE`). */
   | { readonly _tag: "KeysUnavailable"; readonly retryAfter: Duration.Duration }
   /** Its signature is invalid (`TOKEN_SIGNATURE_INVALID`). */
@@ -85,6 +89,10 @@ const messageOf = (reason: Reason): string | undefined => {
   switch (reason._tag) {
     case "TokenMalformed":
       return `The token is malformed (${reason.part}: ${reason.problem})`
+    case "KeyNotFound":
+      return reason.keyIssuer === undefined
+        ? undefined
+        : `The key of the token is published for another issuer: ${reason.keyIssuer}`
     case "ClaimMissing":
       return `The token lacks the claim ${reason.claim}`
     case "ClaimInvalid":

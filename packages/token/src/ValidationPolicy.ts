@@ -11,7 +11,7 @@ import * as Algorithms from "@keelson/jwks/Algorithm"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
-import { expandIssuer, placeholder } from "./internal/validation/issuers.ts"
+import { expandIssuer, isTemplate, placeholder } from "./internal/validation/issuers.ts"
 
 const list = <S extends Schema.Constraint>(item: S, maximum: number, what: string) => {
   const expected = `a list of 1 to ${maximum} ${what}`
@@ -24,7 +24,7 @@ export type Algorithm = Algorithms.Algorithm
 /** Issuers that differ only by their tenant and share one key set, such as those of Entra ID. */
 export interface IssuerTemplateOptions {
   /**
-   * The issuer, with `{tenantid}` once in place of the tenant. It is also the issuer's name in the key source. From 1 to 2048
+   * The issuer, with `{tenantid}`, in any case, once in place of the tenant. It is also the issuer's name in the key source. From 1 to 2048
    * characters. Required.
    */
   readonly template: string
@@ -44,7 +44,7 @@ const onlyInCode = SchemaGetter.forbidden<never, unknown>(() => "A function of t
 /** A checked issuer template. */
 export const IssuerTemplate = Schema.Struct({
   template: Field.text(1, 2048).check(
-    Schema.makeFilter((value: string) => value.split(placeholder).length === 2, {
+    Schema.makeFilter(isTemplate, {
       expected: `text with ${placeholder} once`
     })
   ),

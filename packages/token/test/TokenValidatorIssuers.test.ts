@@ -125,7 +125,11 @@ describe("TokenValidator and issuers", () => {
         assert.strictEqual(yield* verdict(shared, template.split("{tenantid}").join(tenant)), "ok")
       }
       assert.strictEqual(yield* verdict(own, issuerOf("a")), "ok")
-      assert.deepStrictEqual(yield* verdict(own, issuerOf("b")), { _tag: "KeyNotFound", reason: "mismatched" })
+      assert.deepStrictEqual(yield* verdict(own, issuerOf("b")), {
+        _tag: "KeyNotFound",
+        reason: "mismatched",
+        keyIssuer: issuerOf("a")
+      })
       assert.deepStrictEqual(yield* verdict(shared, issuerOf("c")), { _tag: "IssuerUntrusted" })
       assert.deepStrictEqual(yield* verdict(shared, template), { _tag: "IssuerUntrusted" })
     }))

@@ -83,6 +83,23 @@ describe("ValidationPolicy", () => {
       assert.deepStrictEqual(trusted, [{ keysOf: template }, { keysOf: template }, undefined, undefined])
     }))
 
+  it.effect("[K-28 A4] the placeholder of a template may have any case", () =>
+    Effect.gen(function*() {
+      for (const template of ["https://login.example/{tenantId}/v2.0", "https://login.example/{TENANTID}/v2.0"]) {
+        const policy = yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(
+          withChanges({ issuers: [{ template, tenants: ["a"] }] })
+        )
+        const { trustedIssuer } = compileRules(policy)
+        assert.deepStrictEqual(trustedIssuer("https://login.example/a/v2.0"), { keysOf: template })
+        assert.isUndefined(trustedIssuer(template))
+      }
+      const twice = "https://login.example/{tenantid}/{tenantId}"
+      assert.strictEqual(
+        (yield* refusal(withChanges({ issuers: [{ template: twice, tenants: ["a"] }] })))[1],
+        "issuers.0.template"
+      )
+    }))
+
   it.effect("[R3] an issuer may occur only once, also as a tenant of a template", () =>
     Effect.gen(function*() {
       const entra = { template: "https://login.example/{tenantid}/v2.0", tenants: ["a"] }

@@ -58,20 +58,27 @@ const documentOf = (generation: number): string =>
     }))
   })
 
+/** A response, or no response. */
+type Outcome = Effect.Effect<Answer, KeelsonError.NetworkError>
+
 const refused = Effect.fail(
   new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was refused" })
 )
 
 const html = { "content-type": "text/html" }
-const broken: readonly [Answer, ...ReadonlyArray<Answer>] = [
-  { status: 200, headers: html, body: "<html>Sign in to the network</html>" },
-  { status: 200, headers: {}, body: documentOf(0).slice(0, 100) },
-  { status: 200, headers: {}, body: "{\"keys\":[]}" },
-  { status: 500, headers: html, body: "<html>Internal server error</html>" }
+const cut = Effect.fail(
+  new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was closed within the body" })
+)
+/** One in four is not a key set, which no attempt repeats; the next refresh does. */
+const broken: readonly [Outcome, ...ReadonlyArray<Outcome>] = [
+  Effect.succeed({ status: 200, headers: html, body: "<html>Sign in to the network</html>" }),
+  Effect.succeed({ status: 500, headers: html, body: "<html>Internal server error</html>" }),
+  Effect.succeed({ status: 502, headers: html, body: "<html>Bad gateway</html>" }),
+  cut
 ]
 
 /** The three kinds of outage: refused connection, error status, no response. */
-const outages: ReadonlyArray<Effect.Effect<Answer, KeelsonError.NetworkError>> = [
+const outages: ReadonlyArray<Outcome> = [
   refused,
   Effect.succeed({ status: 503, headers: {} }),
   Effect.never
@@ -114,7 +121,7 @@ export const makePublisher = Effect.fnUntraced(function*(
       if (isDown(clock.currentTimeMillisUnsafe())) return yield* outages[index % outages.length] ?? refused
       const luck = yield* Random.next
       yield* Effect.sleep(luck < 0.01 ? slow : 20 + 80 * (yield* Random.next))
-      if (luck >= 0.01 && luck < 0.02) return yield* Random.choice(broken)
+      if (luck >= 0.01 && luck < 0.02) return yield* yield* Random.choice(broken)
       return document(request, clock.currentTimeMillisUnsafe())
     }
   )

@@ -93,7 +93,8 @@ const answerTo = (upstream: Upstream, headers: Readonly<Record<string, string>>,
   const said = say(upstream, wall)
   const isNoStore = caching.says === "no-store"
   const failed = (status: number, body: string, retryAfter?: number): Answer => ({
-    outcome: { is: "failed", isFinal: status === 404, retryAfter: 1000 * (retryAfter ?? 0) },
+    // A response that is not a key set is not requested again, nor is an address without one.
+    outcome: { is: "failed", isFinal: [200, 304, 404].includes(status), retryAfter: 1000 * (retryAfter ?? 0) },
     response: { status, body, headers: retryAfter === undefined ? {} : { "retry-after": String(retryAfter) } }
   })
   if (weather.is === "garbage") return failed(200, weather.body)

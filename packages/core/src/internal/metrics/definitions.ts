@@ -176,6 +176,14 @@ export const definitions = {
     labels: ["tenant", "provider"],
     description: "Failed calls to the snapshot store, and rejected snapshots."
   },
+  jwksDeviations: {
+    name: "jwks_deviations_total",
+    kind: "counter",
+    unit: "documents",
+    labels: ["tenant", "provider", "kind"],
+    description:
+      "Accepted key sets and static keys that deviate from RFC 7518 (padding, alphabet, whitespace, unusedBits, length)."
+  },
   jwksHealth: {
     name: "jwks_cache_health",
     kind: "gauge",

@@ -49,7 +49,8 @@ export const applyKeySet = (state: ProviderState, fetched: FetchedKeySet, random
     offset: offset(response.sentAt),
     refreshAt: after(response.sentAt, refreshDelay(fresh, options, random)),
     expiresAt: after(response.sentAt, fresh),
-    staleUntil: after(response.sentAt, fresh + Duration.toMillis(options.staleWindow))
+    staleUntil: after(response.sentAt, fresh + Duration.toMillis(options.staleWindow)),
+    maxStale: Infinity
   }
   state.apply(succeed(state.current, next, confirmed === undefined ? "loaded" : "notModified"))
   const count = keys.keySet.all.length
@@ -72,7 +73,8 @@ export const acceptSnapshot = (
   const longest = Math.max(Duration.toMillis(options.maxTtl), Duration.toMillis(options.ttl))
   // A snapshot written under other options must not live longer than the present options allow.
   const fresh = Math.min(snapshot.expiresAt - snapshot.receivedAt, longest)
-  const stale = Math.min(snapshot.staleUntil - snapshot.expiresAt, Duration.toMillis(options.staleWindow))
+  const maxStale = snapshot.staleUntil - snapshot.expiresAt
+  const stale = Math.min(maxStale, Duration.toMillis(options.staleWindow))
   // A snapshot may be dated in the future, since the clocks of two machines differ.
   const age = Math.max(0, at.wall - snapshot.receivedAt)
   const cached: CachedKeySet = {
@@ -85,7 +87,8 @@ export const acceptSnapshot = (
     offset: offset(at),
     refreshAt: at,
     expiresAt: after(at, fresh - age),
-    staleUntil: after(at, fresh + stale - age)
+    staleUntil: after(at, fresh + stale - age),
+    maxStale
   }
   state.apply(succeed(state.current, cached, "restored"))
   state.publish({ _tag: "Loaded", keys: parsed.keySet.all.length, from: "snapshot" })
@@ -104,7 +107,10 @@ export const acceptSeed = (state: ProviderState, cached: CachedKeySet, refreshAt
     trust: new Trust(state, cached.keySet.generation),
     refreshAt,
     expiresAt: after(cached.since, fresh),
-    staleUntil: after(cached.since, fresh + Duration.toMillis(options.staleWindow))
+    staleUntil: after(
+      cached.since,
+      fresh + Math.min(cached.maxStale ?? Infinity, Duration.toMillis(options.staleWindow))
+    )
   }
   state.apply(succeed(state.current, next, "restored"))
   return next

@@ -7,11 +7,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
 import { JwksKeyNotFound, JwksUnavailable, type NotFoundReason } from "../../JwksError.ts"
-import type { ImportedKey, KeySet } from "../../KeySet.ts"
+import type { KeySet } from "../../KeySet.ts"
 import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
 import type { FetchRequest } from "../http/fetchKeySet.ts"
 import { candidatesOf } from "../keys/candidates.ts"
+import { ImportedKey } from "../keys/importedKey.ts"
 import { maxKidLength, select } from "../keys/keySelection.ts"
 import type { CachedKeySet } from "./lifecycle.ts"
 import type { ProviderState } from "./providerState.ts"
@@ -38,7 +40,7 @@ const start: Progress = { joined: 0, started: 0 }
  * How long a lookup waits beyond the deadline of a fetch: loading a snapshot takes time, and so does waiting for a permit
  * when thousands of providers are due at once.
  */
-const patience = Duration.seconds(1)
+export const patience = Duration.seconds(1)
 
 /** Divergence of the clocks, in milliseconds, above which the machine was suspended or its wall clock was set. */
 const divergenceLimit = 30_000
@@ -82,8 +84,7 @@ export class KeyLookup {
     const at = now(clock)
     const cached = this.#trusted(at)
     if (cached === undefined) return undefined
-    const known = this.#memoOf === cached.trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
-    const hit = known ?? this.#firstHit(cached, header)
+    const hit = this.#remembered(cached, header) ?? this.#firstHit(cached, header)
     if (hit !== undefined) this.#countHit(cached, at, clock)
     return hit
   }
@@ -110,8 +111,11 @@ export class KeyLookup {
       ? undefined
       : cached
   }
+  #remembered({ trust }: CachedKeySet, header: JoseHeader): Hit | undefined {
+    return this.#memoOf === trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
+  }
   #firstHit(cached: CachedKeySet, header: JoseHeader): Hit | undefined {
-    const selection = select(cached.keySet, header)
+    const selection = select(cached.keySet, header, ImportedKey.identityOf)
     return selection._tag === "Found" ? this.#memoize(cached, header, selection.keys) : undefined
   }
   /** Remembers the candidates until the keys change; `undefined` if a key is not imported for the algorithm. */
@@ -151,11 +155,12 @@ export class KeyLookup {
   }
   /** A failure that memory alone decides, as most of those in a flood or an outage, has no span. */
   #countMiss<A, E extends FindError>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.suspend(() => {
+    return Effect.withFiber((fiber) => {
       this.#state.noteLookup()
       this.#state.counts.misses++
       const counted = Effect.tapError(search, (error) => this.#countFailure(error))
-      return Exit.isExit(search)
+      // Nothing exports the spans of Effect's native tracer, and a thousand callers may wait for one fetch.
+      return Exit.isExit(search) || fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
         ? counted
         : Effect.withSpan(counted, "JwksCache.find", { attributes: this.#state.labels, captureStackTrace: false })
     })
@@ -176,7 +181,9 @@ export class KeyLookup {
     if (header.kid !== undefined && header.kid.length > maxKidLength) return notFound("unknown")
     const cached = this.#unexpired(clock)
     if (cached === undefined) return this.#load((next) => this.#search(header, next), progress, clock)
-    const selection = select(cached.keySet, header)
+    const remembered = this.#remembered(cached, header)
+    if (remembered !== undefined) return remembered
+    const selection = select(cached.keySet, header, ImportedKey.identityOf)
     if (selection._tag === "Found") return this.#importThen(cached, header, selection.keys, progress)
     return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : notFound(selection.reason)
   }
@@ -241,11 +248,7 @@ export class KeyLookup {
     clock: Clock.Clock
   ): Effect.Effect<A, E | JwksUnavailable> {
     const isOwn = !this.#sharedFetch.isRunning()
-    const waited = Effect.timeoutOrElse(this.#sharedFetch.join(request), {
-      duration: Duration.sum(this.#state.parts.options.deadline, patience),
-      orElse: () => Effect.fail({ code: "TIMEOUT" } as const)
-    })
-    return Effect.matchEffect(waited, {
+    return Effect.matchEffect(this.#sharedFetch.wait(request, clock), {
       onFailure: ({ code }) =>
         code === "SHUTTING_DOWN" ? Effect.fail(new JwksUnavailable({ lastFailure: code })) : this.#unavailable(clock),
       // A restored snapshot is not a response of the provider: a key that it lacks may still be fetched.
@@ -276,13 +279,14 @@ export class KeyLookup {
     progress: Progress
   ): Candidates {
     // Once for each algorithm: a rejected key is not imported again for each token.
-    const imports = Effect.forEach(keys.filter((key) => !key.imported.has(header.alg)), (key) =>
+    const { importsOf } = ImportedKey
+    const imports = Effect.forEach(keys.filter((key) => !importsOf(key).has(header.alg)), (key) =>
       Effect.map(
         Effect.option(this.#state.parts.importKey(key, header.alg)),
-        (imported) => key.imported.set(header.alg, Option.getOrUndefined(imported))
+        (imported) => importsOf(key).set(header.alg, Option.getOrUndefined(imported))
       ))
     return Effect.flatMap(Effect.andThen(imports, Clock.Clock), (clock) => {
-      const usable = keys.filter((key) => key.imported.get(header.alg) !== undefined)
+      const usable = keys.filter((key) => importsOf(key).get(header.alg) !== undefined)
       // The trust in the keys may have ended during the import.
       if (!cached.trust.holds(clock)) return this.#search(header, progress)
       return usable.length === 0

@@ -58,6 +58,8 @@ export interface CachedKeySet {
   readonly refreshAt: Instant
   readonly expiresAt: Instant
   readonly staleUntil: Instant
+  /** Upper bound of the stale window in milliseconds, since a snapshot keeps its own; unlimited for fetched keys. */
+  readonly maxStale?: number
 }
 
 /** The state of one provider. */

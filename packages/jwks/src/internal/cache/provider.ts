@@ -1,6 +1,7 @@
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import { earlier, hasCome, type Instant, later, now } from "@keelson/core/unstable/Instant"
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
@@ -14,7 +15,7 @@ import { KeyImport } from "../keys/importKey.ts"
 import { JwksSnapshots } from "../snapshot/jwksSnapshots.ts"
 import type { Saver } from "../snapshot/saver.ts"
 import { acceptSeed } from "./applyKeySet.ts"
-import { KeyLookup } from "./keyLookup.ts"
+import { KeyLookup, patience } from "./keyLookup.ts"
 import type { CachedKeySet } from "./lifecycle.ts"
 import { registerHealth, removeSeries } from "./providerMetrics.ts"
 import { removeSnapshot, saveInBackground, withoutDefects } from "./providerSnapshots.ts"
@@ -62,6 +63,7 @@ export class Provider {
     const restUntil = old.schedule.restUntil(at)
     this.schedule.rest(restUntil)
     state.generation = generation
+    state.deviations = old.#state.deviations
     state.isRestored ||= !isSame || isRestored || current.cached !== undefined
     if (isSame) {
       const { cached, failures, lastFailure, lastRefresh, retryAt } = current
@@ -154,7 +156,12 @@ export const makeProvider = Effect.fnUntraced(function*(
   yield* registerHealth(state)
   const saver = snapshots && store && (yield* saveInBackground(state, snapshots, store))
   state.onAccepted = saver?.save
-  const sharedFetch = yield* makeSharedFetch((request) => refresh(state, request), () => state.reschedule())
+  const sharedFetch = yield* makeSharedFetch(
+    (request) => refresh(state, request),
+    () => state.reschedule(),
+    undefined,
+    Duration.sum(options.deadline, patience)
+  )
   const provider = new Provider(state, sharedFetch, saver)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

@@ -37,7 +37,7 @@ export const registerClockSkew = (state: ProviderState): void =>
   run(state, MetricSeries.register("jwksClockSkew", state.labels, () => state.clockSkew ?? 0))
 
 /** Removes the series that the scope does not remove, so that removed providers leave none behind. */
-export const removeSeries = ({ isReplaced, labels }: ProviderState): Effect.Effect<void> =>
+export const removeSeries = ({ deviations = new Set(), isReplaced, labels }: ProviderState): Effect.Effect<void> =>
   isReplaced ? Effect.void : Effect.all([
     ...["success", "not_modified", "failure"].map((status) =>
       MetricSeries.remove("jwksRefresh", { ...labels, status })
@@ -45,6 +45,7 @@ export const removeSeries = ({ isReplaced, labels }: ProviderState): Effect.Effe
     ...["unknown", "mismatched", "ambiguous", "unavailable"].map((reason) =>
       MetricSeries.remove("jwksLookupFailures", { ...labels, reason })
     ),
+    ...[...deviations].map((kind) => MetricSeries.remove("jwksDeviations", { ...labels, kind })),
     MetricSeries.remove("jwksRefreshErrors", labels),
     MetricSeries.remove("jwksRefreshDuration", labels),
     MetricSeries.remove("jwksSnapshotErrors", labels)

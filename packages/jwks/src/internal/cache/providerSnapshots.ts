@@ -101,7 +101,8 @@ const restore = Effect.fnUntraced(function*(state: ProviderState, snapshots: Sna
   const parsed = yield* Effect.mapError(parseKeySet(state, snapshot.value.body, undefined), ({ error }) => error)
   // Synchronous from here on, so that the state cannot change in between.
   if (state.epoch !== epoch || state.current.cached !== undefined) return false
-  acceptSnapshot(state, snapshot.value, parsed, now(clock))
+  const { keySet, skipped } = parsed
+  acceptSnapshot(state, snapshot.value, { keySet, skipped }, now(clock))
   return true
 })
 

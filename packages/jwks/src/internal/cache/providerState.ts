@@ -10,9 +10,11 @@ import type { Egress } from "../../Egress.ts"
 import type { EventOrigin, JwksEvent } from "../../JwksEvent.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { Counts } from "../../JwksStatus.ts"
+import type { Skipped } from "../../KeySet.ts"
 import type { KeyTrust } from "../../KeySource.ts"
 import type { KeySetLocation } from "../http/keySetLocation.ts"
 import type { ImportKey } from "../keys/importKey.ts"
+import type { Deviation } from "../keys/keyMembers.ts"
 import type { JwksSnapshots } from "../snapshot/jwksSnapshots.ts"
 import { type CachedKeySet, drop, initial, type State, type Step } from "./lifecycle.ts"
 import { registerLookups } from "./providerMetrics.ts"
@@ -64,6 +66,10 @@ export class ProviderState {
     errors: 0,
     floodLimited: 0
   }
+  /** The deviations of its key sets that were logged. */
+  deviations: Set<Deviation> | undefined
+  /** The skipped keys of the last document, if it had no usable key. */
+  refused: ReadonlyArray<Skipped> | undefined
   /** By how many seconds the provider's clock is ahead of ours. */
   clockSkew: number | undefined
   /** When the last fetch began, before it waited for a permit. */

@@ -62,7 +62,7 @@ export const statusOf = (provider: ProviderState, clock: Clock.Clock): JwksStatu
     ...(lastFailure === undefined ? undefined : { lastFailure }),
     generation: cached?.keySet.generation ?? 0,
     keys: cached?.keySet.all.length ?? 0,
-    skipped: cached?.skipped ?? [],
+    skipped: provider.refused ?? cached?.skipped ?? [],
     hitRate: share(metrics.hits, metrics.requests),
     staleServeRatio: share(metrics.stale, metrics.hits),
     ...(provider.clockSkew === undefined ? undefined : { clockSkewSeconds: provider.clockSkew }),

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import type { FetchFailed } from "../http/fetchDocument.ts"
 import { type FetchedKeySet, fetchKeySet, type FetchRequest, unexpected } from "../http/fetchKeySet.ts"
 import { clockSkew } from "../http/freshness.ts"
+import { UnusableKeySet } from "../keys/keySet.ts"
 import { applyKeySet } from "./applyKeySet.ts"
 import { begin, type CachedKeySet, drop, fail } from "./lifecycle.ts"
 import { registerClockSkew } from "./providerMetrics.ts"
@@ -64,6 +65,7 @@ const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fe
   const isConfirmed = fetched.confirmed !== undefined
   // A snapshot in the store is now older than the keys in memory, and must not be loaded.
   state.isRestored = true
+  state.refused = undefined
   state.counts.refreshes++
   if (isConfirmed) state.counts.notModified++
   state.onAccepted?.(cached)
@@ -77,6 +79,8 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
   const at = now(yield* Clock.Clock)
   const retryAfterMillis = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
   const previousCode = state.current.lastFailure
+  const isUnusable = error instanceof UnusableKeySet
+  state.refused = isUnusable ? error.skipped : undefined
   state.apply(fail(state.current, { code, retryAfter: retryAfterMillis, at }, state.parts.options))
   state.counts.refreshes++
   state.counts.errors++
@@ -89,7 +93,10 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
   // Logged once for each outage and code; the metric counts every failure.
   if (code !== previousCode) {
     yield* Effect.annotateLogs(
-      Effect.logWarning("Key set could not be fetched", error),
+      Effect.logWarning(
+        isUnusable ? "Key set was fetched, but not one of its keys is usable" : "Key set could not be fetched",
+        error
+      ),
       "code",
       ErrorCode.codeInfo[code].id
     )

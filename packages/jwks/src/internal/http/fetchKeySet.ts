@@ -8,6 +8,7 @@ import type { Rules } from "../../Egress.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { CachedKeySet, TransitionCause } from "../cache/lifecycle.ts"
 import type { ProviderState } from "../cache/providerState.ts"
+import { noteDeviation } from "../keys/deviations.ts"
 import * as KeySet from "../keys/keySet.ts"
 import { type DocumentResponse, failed, failure, fetchDocument, type FetchFailed } from "./fetchDocument.ts"
 
@@ -77,6 +78,11 @@ export const parseKeySet = Effect.fnUntraced(function*(
     (error) => failed(error)
   )
   state.generation = Math.max(state.generation, parsed.keySet.generation)
+  for (const deviation of parsed.deviations) {
+    const known = state.deviations ??= new Set()
+    yield* noteDeviation(deviation, state.labels, "The key set", known.has(deviation))
+    known.add(deviation)
+  }
   return parsed
 })
 
@@ -104,12 +110,12 @@ const attempt = Effect.fnUntraced(
         )
         : { response, url, keys: known, confirmed: known }
     }
-    const parsed = yield* parseKeySet(state, response.body, cached?.keySet)
+    const { keySet, skipped } = yield* parseKeySet(state, response.body, cached?.keySet)
     // The document is kept for snapshots only.
     return {
       response,
       url,
-      keys: { ...parsed, body: snapshots === undefined ? "" : response.body },
+      keys: { keySet, skipped, body: snapshots === undefined ? "" : response.body },
       confirmed: undefined
     }
   }

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Egress, Rules } from "../../Egress.ts"
+import { hasMoreValues, maxValues } from "../keys/jsonSize.ts"
 import { failed, failure, fetchDocument, type FetchFailed } from "./fetchDocument.ts"
 import { type HeaderRecord, lifetime } from "./freshness.ts"
 import { kept, merged } from "./validators.ts"
@@ -47,18 +48,24 @@ export const wellKnownUrl = (issuer: string, kind: Kind): Result.Result<string, 
 
 const invalid = (message: string): FetchFailed => failed(failure("DISCOVERY_INVALID", message))
 
-const parse = (issuer: string, member: Endpoint, body: string): Result.Result<Metadata, FetchFailed> =>
-  Result.try({ try: (): unknown => JSON.parse(body), catch: () => invalid("The metadata are not JSON") }).pipe(
+/** Upper bound of the characters of a URL in the metadata. */
+const maxUrlLength = 8192
+
+const parse = (issuer: string, member: Endpoint, body: string): Result.Result<Metadata, FetchFailed> => {
+  if (hasMoreValues(body)) return Result.fail(invalid(`The metadata have more than ${maxValues} values`))
+  return Result.try({ try: (): unknown => JSON.parse(body), catch: () => invalid("The metadata are not JSON") }).pipe(
     Result.flatMap((json): Result.Result<Metadata, FetchFailed> => {
       if (!Predicate.isObject(json)) return Result.fail(invalid("The metadata are not an object"))
       const document: Readonly<Record<string, unknown>> = { ...json }
       if (document["issuer"] !== issuer) return Result.fail(invalid("The metadata belong to another issuer"))
       const endpoint = document[member]
-      return Predicate.isString(endpoint)
+      if (!Predicate.isString(endpoint)) return Result.fail(invalid(`The metadata have no \`${member}\``))
+      return endpoint.length <= maxUrlLength
         ? Result.succeed({ issuer, endpoint, document })
-        : Result.fail(invalid(`The metadata have no \`${member}\``))
+        : Result.fail(invalid(`The metadata have a \`${member}\` of more than ${maxUrlLength} characters`))
     })
   )
+}
 
 /** The options of discovery. */
 export interface Options {

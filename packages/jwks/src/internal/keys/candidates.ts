@@ -1,10 +1,10 @@
-import type { ImportedKey } from "../../KeySet.ts"
 import type { Candidate, KeyTrust } from "../../KeySource.ts"
+import { ImportedKey } from "./importedKey.ts"
 
-/** The algorithm and material of each imported WebCrypto key, since the key is not extractable. */
+/** The algorithm, material and issuer of each imported WebCrypto key, since the key is not extractable. */
 const imported = new WeakMap<CryptoKey, string>()
 
-/** Returns the candidates of keys, or `undefined` if a key is not imported for the algorithm. */
+/** Returns the candidates of keys, frozen since lookups share them, or `undefined` if a key is not imported for the algorithm. */
 export const candidatesOf = (
   keys: ReadonlyArray<ImportedKey>,
   alg: string,
@@ -12,12 +12,12 @@ export const candidatesOf = (
 ): ReadonlyArray<Candidate> | undefined => {
   const candidates: Array<Candidate> = []
   for (const source of keys) {
-    const key = source.imported.get(alg)
+    const key = ImportedKey.importsOf(source).get(alg)
     if (key === undefined) return undefined
-    imported.set(key, JSON.stringify([alg, source.material]))
-    candidates.push({ kid: source.kid, alg, key, issuer: source.issuer, trust })
+    imported.set(key, `${alg} ${ImportedKey.identityOf(source)}`)
+    candidates.push(Object.freeze({ kid: source.kid, alg, key, issuer: source.issuer, trust }))
   }
-  return candidates
+  return Object.freeze(candidates)
 }
 
 /** Removes duplicate keys and keeps the first of each, since replicas of one issuer publish the same keys. */

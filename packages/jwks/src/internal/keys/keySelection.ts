@@ -44,7 +44,7 @@ const algorithms: ReadonlyMap<string, Binding> = new Map<string, Binding>([
 ])
 
 /** Whether two names denote the same algorithm: `EdDSA` and `Ed25519` do. */
-const isSameAlgorithm = (own: string, asked: string): boolean =>
+export const isSameAlgorithm = (own: string, asked: string): boolean =>
   own === asked || (own === "EdDSA" && asked === "Ed25519") || (own === "Ed25519" && asked === "EdDSA")
 
 /** Whether the algorithm is supported, and the key has its type and curve. */
@@ -61,24 +61,41 @@ const fits = (key: Selectable, alg: string): boolean =>
 /** Orders keys: those with an `alg` first, then those with a `use`, otherwise in document order. */
 const rank = (key: Selectable): number => (key.alg === undefined ? 2 : 0) + (key.use === undefined ? 1 : 0)
 
+/** Keys in document order, and by `kid`. */
+interface Selectables<K> {
+  readonly all: ReadonlyArray<K>
+  readonly byKid: Pick<ReadonlyMap<string, ReadonlyArray<K>>, "get">
+}
+
+/** The first keys of each identity, until there are more than may be tried. */
+const distinct = <K>(keys: ReadonlyArray<K>, identityOf: (key: K) => unknown): ReadonlyArray<K> => {
+  const known = new Map<unknown, K>()
+  for (const key of keys) {
+    const identity = identityOf(key)
+    if (!known.has(identity)) known.set(identity, key)
+    if (known.size > maxCandidates) break
+  }
+  return [...known.values()]
+}
+
 /**
  * Returns the keys to try for a header, in order: with a `kid`, the fitting keys that have it; without a `kid`, all
- * fitting keys. The algorithm determines the key type, so the order does not depend on the key type.
+ * fitting keys. The algorithm determines the key type, so the order does not depend on the key type. Keys of one identity
+ * are tried once.
  *
  * @see RFC 7515, 4.1.4 and RFC 7517, 4.5
  */
 export const select = <K extends Selectable>(
-  keys: { readonly all: ReadonlyArray<K>; readonly byKid: ReadonlyMap<string, ReadonlyArray<K>> },
-  { alg, kid }: JoseHeader
+  { all, byKid }: Selectables<K>,
+  { alg, kid }: JoseHeader,
+  identityOf: (key: K) => unknown = (key) => key
 ): Selection<K> => {
-  const named = kid === undefined ? keys.all : keys.byKid.get(kid)
+  const named = kid === undefined ? all : byKid.get(kid)
   if (named === undefined) return { _tag: "NotFound", reason: "unknown" }
-  const [first, ...rest] = named.filter((key) => fits(key, alg)).toSorted((a, b) => rank(a) - rank(b))
+  const fitting = named.filter((key) => fits(key, alg)).toSorted((a, b) => rank(a) - rank(b))
+  const [first, ...rest] = distinct(fitting, identityOf)
   if (first === undefined) return { _tag: "NotFound", reason: kid === undefined ? "unknown" : "mismatched" }
   return rest.length >= maxCandidates
     ? { _tag: "NotFound", reason: "ambiguous" }
     : { _tag: "Found", keys: [first, ...rest] }
 }
-
-/** Members that a public key must not have (RFC 7518, 6.2.2 and 6.3.2; RFC 8037, 2; `priv` of newer key types). */
-export const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"]

@@ -4,24 +4,25 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Jwk from "../../Jwk.ts"
+import { ImportedKey } from "./importedKey.ts"
 import type { ImportKey } from "./importKey.ts"
+import { hasMoreValues, maxValues } from "./jsonSize.ts"
+import { KeyIndex } from "./keyIndex.ts"
+import type { Deviation } from "./keyMembers.ts"
+import { parseKey } from "./parseKey.ts"
+
+export type { ImportedKey } from "./importedKey.ts"
 
 /** Upper bound of the keys in a set: each key of a hostile set costs time and memory. */
 export const maxKeys = 100
+
+/** Upper bound of the entries of a document, usable or not. A longer one is refused before its entries are read. */
+const maxEntries = 1000
 
 /** A skipped key: its index in `keys`, and the reason. */
 export interface Skipped {
   readonly index: number
   readonly reason: Jwk.SkipReason
-}
-
-/** A key of a set, imported for its default algorithm when the set was parsed. */
-export interface ImportedKey extends Jwk.Jwk {
-  readonly id: string
-  /**
-   * The imported WebCrypto keys by algorithm. `undefined` if the platform failed to import the key for the algorithm.
-   */
-  readonly imported: Map<string, CryptoKey | undefined>
 }
 
 /** The keys in document order, and indexed by `kid`. */
@@ -36,20 +37,18 @@ export interface KeySet {
 export interface Parsed {
   readonly keySet: KeySet
   readonly skipped: ReadonlyArray<Skipped>
+  /** How the form of accepted keys deviates from the standard. */
+  readonly deviations: ReadonlyArray<Deviation>
 }
 
 /** The parsed document, before its keys are imported. */
 interface Document {
   readonly keys: ReadonlyArray<{ readonly index: number; readonly jwk: Jwk.Jwk }>
   readonly skipped: ReadonlyArray<Skipped>
+  readonly deviations: ReadonlyArray<Deviation>
 }
 
-const invalid = (message: string, skipped: ReadonlyArray<Skipped> = []) =>
-  new KeelsonError.NetworkError({
-    code: "JWKS_INVALID",
-    message,
-    details: skipped.length === 0 ? {} : { skipped: countReasons(skipped) }
-  })
+const invalid = (message: string) => new KeelsonError.NetworkError({ code: "JWKS_INVALID", message })
 
 const countReasons = (skipped: ReadonlyArray<Skipped>): Record<string, number> => {
   const counts: Record<string, number> = {}
@@ -57,72 +56,90 @@ const countReasons = (skipped: ReadonlyArray<Skipped>): Record<string, number> =
   return counts
 }
 
-const members = (text: string): Result.Result<ReadonlyArray<unknown>, KeelsonError.NetworkError> =>
-  Result.try({ try: (): unknown => JSON.parse(text), catch: () => invalid("The key set is not JSON") }).pipe(
+const unusableMessage = (skipped: ReadonlyArray<Skipped>): string => {
+  const counts = Object.entries(countReasons(skipped)).map(([reason, count]) => `${reason}: ${count}`)
+  return skipped.length === 0
+    ? "The key set was fetched, but it contains no key"
+    : `The key set was fetched, but all of its keys were skipped: ${skipped.length} (${counts.join(", ")})`
+}
+
+/** A document that is a key set, but has no usable key (`JWKS_INVALID`). */
+export class UnusableKeySet extends KeelsonError.NetworkError {
+  /** At most a hundred. */
+  readonly skipped: ReadonlyArray<Skipped>
+
+  constructor(skipped: ReadonlyArray<Skipped>) {
+    super({
+      code: "JWKS_INVALID",
+      message: unusableMessage(skipped),
+      details: skipped.length === 0 ? {} : { skipped: countReasons(skipped) }
+    })
+    this.skipped = skipped.slice(0, maxKeys)
+  }
+}
+
+const entriesOf = (text: string): Result.Result<ReadonlyArray<unknown>, KeelsonError.NetworkError> => {
+  if (hasMoreValues(text)) return Result.fail(invalid(`The key set has more than ${maxValues} values`))
+  return Result.try({ try: (): unknown => JSON.parse(text), catch: () => invalid("The key set is not JSON") }).pipe(
     Result.flatMap((json) =>
       Predicate.isObject(json) && Array.isArray(json["keys"])
         ? Result.succeed(json["keys"])
         : Result.fail(invalid("The key set has no member `keys` with a list"))
+    ),
+    Result.filterOrFail(
+      ({ length }) => length <= maxEntries,
+      ({ length }) => invalid(`The key set has ${length} entries: at most ${maxEntries} are allowed`)
     )
   )
+}
 
 /** Reads the usable keys of a document, at most a hundred. The first of several duplicates is kept. */
 const read = (entries: ReadonlyArray<unknown>): Document => {
   const keys: Array<Document["keys"][number]> = []
   const skipped: Array<Skipped> = []
   const seen = new Set<string>()
-  const skip = (index: number, reason: Jwk.SkipReason): void => {
-    if (skipped.length < maxKeys) skipped.push({ index, reason })
-  }
+  const deviations = new Set<Deviation>()
   for (const [index, entry] of entries.entries()) {
-    const parsed = keys.length >= maxKeys ? Result.fail("limit" as const) : Jwk.parse(entry)
+    const parsed = keys.length >= maxKeys ? Result.fail("limit" as const) : parseKey(entry)
     if (Result.isFailure(parsed)) {
-      skip(index, parsed.failure)
+      skipped.push({ index, reason: parsed.failure })
       continue
     }
-    const id = Jwk.duplicateId(parsed.success)
-    if (seen.has(id)) skip(index, "duplicate")
-    else keys.push({ index, jwk: parsed.success })
+    const { jwk } = parsed.success
+    const id = Jwk.duplicateId(jwk)
+    if (seen.has(id)) skipped.push({ index, reason: "duplicate" })
+    else keys.push({ index, jwk })
     seen.add(id)
+    for (const deviation of parsed.success.deviations) deviations.add(deviation)
   }
-  return { keys, skipped }
+  return { keys, skipped, deviations: [...deviations] }
 }
 
 const imported = (
   jwk: Jwk.Jwk,
-  previous: KeySet | undefined,
+  previous: ReadonlyMap<string, ImportedKey>,
   importKey: ImportKey
 ): Effect.Effect<ImportedKey, unknown> => {
   const id = Jwk.entryId(jwk)
-  const known = previous?.all.find((key) => key.id === id)
+  const known = previous.get(id)
   if (known !== undefined) return Effect.succeed(known)
   const alg = Jwk.defaultAlgorithm(jwk)
-  return Effect.map(
-    importKey(jwk, alg),
-    (key) => ({ ...jwk, id, imported: new Map<string, CryptoKey | undefined>([[alg, key]]) })
-  )
+  return Effect.map(importKey(jwk, alg), (cryptoKey) => {
+    const key = new ImportedKey(jwk, id)
+    ImportedKey.importsOf(key).set(alg, cryptoKey)
+    return key
+  })
 }
 
 const isSame = (all: ReadonlyArray<ImportedKey>, previous: KeySet): boolean =>
   all.length === previous.all.length && all.every((key, index) => key === previous.all[index])
 
-/** Uses a `Map`, since a `kid` can be any string, for example `__proto__`. */
-const byKid = (all: ReadonlyArray<ImportedKey>): ReadonlyMap<string, ReadonlyArray<ImportedKey>> => {
-  const index = new Map<string, Array<ImportedKey>>()
-  for (const key of all) {
-    if (key.kid === undefined) continue
-    const named = index.get(key.kid)
-    if (named === undefined) index.set(key.kid, [key])
-    else named.push(key)
-  }
-  return index
-}
-
 /**
  * Parses a document (JSON text) and imports its keys. Keys that `previous` also contains are reused. If all keys are
- * the same, returns the `previous` set itself, with its generation.
+ * the same, returns the `previous` set itself, with its generation. The set is frozen.
  *
- * Fails with `NetworkError` (`JWKS_INVALID`) if the document is not a key set or has no usable key.
+ * Fails with `NetworkError` (`JWKS_INVALID`) if the document is not a key set, and with `UnusableKeySet` if it has no
+ * usable key.
  */
 export const parse = Effect.fnUntraced(function*(
   text: string,
@@ -132,12 +149,14 @@ export const parse = Effect.fnUntraced(function*(
     readonly previous?: KeySet | undefined
   }
 ): Effect.fn.Return<Parsed, KeelsonError.NetworkError> {
-  const { keys, skipped } = read(yield* Effect.fromResult(members(text)))
+  const { deviations, keys, skipped } = read(yield* Effect.fromResult(entriesOf(text)))
+  const { previous } = options
+  const known = new Map(previous?.all.map((key) => [key.id, key]))
   const refused: Array<Skipped> = [...skipped]
   const all: Array<ImportedKey> = []
   const results = yield* Effect.forEach(
     keys,
-    ({ jwk }) => Effect.option(imported(jwk, options.previous, options.importKey)),
+    ({ jwk }) => Effect.option(imported(jwk, known, options.importKey)),
     { concurrency: 8 }
   )
   for (const [position, { index }] of keys.entries()) {
@@ -145,12 +164,15 @@ export const parse = Effect.fnUntraced(function*(
     if (key?._tag === "Some") all.push(key.value)
     else refused.push({ index, reason: "unusable" })
   }
-  const document = { skipped: refused.toSorted((a, b) => a.index - b.index).slice(0, maxKeys) }
-  if (all.length === 0) return yield* Effect.fail(invalid("The key set has no usable key", document.skipped))
-  const { previous } = options
+  refused.sort((a, b) => a.index - b.index)
+  if (all.length === 0) return yield* Effect.fail(new UnusableKeySet(refused))
+  const document = { skipped: refused.slice(0, maxKeys), deviations }
   return previous !== undefined && isSame(all, previous)
     ? { ...document, keySet: previous }
-    : { ...document, keySet: { generation: options.generation, all, byKid: byKid(all) } }
+    : {
+      ...document,
+      keySet: Object.freeze({ generation: options.generation, all: Object.freeze(all), byKid: new KeyIndex(all) })
+    }
 })
 
 /** A key to publish: its public key material, and its `kid`, `alg`, `use` and `issuer`. */

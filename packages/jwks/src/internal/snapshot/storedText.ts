@@ -6,6 +6,7 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { hasMoreValues } from "../keys/jsonSize.ts"
 import type { Identity, Snapshot } from "./jwksSnapshots.ts"
 import type { Signer } from "./signature.ts"
 import { type RefusedReason, SnapshotRefused } from "./snapshotError.ts"
@@ -111,6 +112,7 @@ export const decodeSnapshot = Effect.fnUntraced(
       if (end === 0) return yield* refuse("unsigned")
       if (!(yield* signer.verify(payload, text.slice(0, end)))) return yield* refuse("tampered")
     }
+    if (hasMoreValues(payload)) return yield* refuse("malformed")
     const stored = Option.getOrUndefined(decode(payload))
     if (stored === undefined) return yield* refuse("malformed")
     const { version: _, ...snapshot } = stored

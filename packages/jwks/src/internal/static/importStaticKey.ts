@@ -2,6 +2,7 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type Algorithm, isSecretAlgorithm, type PublicAlgorithm } from "../../Algorithm.ts"
+import { noteDeviation, type Publisher } from "../keys/deviations.ts"
 import { fromJwk, fromPem } from "./publicKey.ts"
 import { type Encoding, fromSecret } from "./secretKey.ts"
 import { describeKey, type StaticKey } from "./staticLookup.ts"
@@ -29,9 +30,18 @@ const invalid = (path: string, expected: string) =>
     details: { path, expected }
   })
 
-const importJwk = Effect.fnUntraced(function*(algorithm: PublicAlgorithm, id: string | undefined, jwk: Jwk) {
-  const { issuer, key, kid } = yield* fromJwk(algorithm, jwk)
+/** Static keys have no provider of their own in metrics. */
+const publisher: Publisher = { tenant: "default", provider: "static" }
+
+const importJwk = Effect.fnUntraced(function*(
+  algorithm: PublicAlgorithm,
+  id: string | undefined,
+  jwk: Jwk,
+  place: string
+) {
+  const { deviations, issuer, key, kid } = yield* fromJwk(algorithm, jwk)
   if (id !== undefined && kid !== undefined && id !== kid) return yield* Effect.fail("a key whose kid is its id")
+  for (const deviation of deviations) yield* noteDeviation(deviation, publisher, place, false)
   return describeKey(algorithm, key, id ?? kid, issuer)
 })
 
@@ -62,5 +72,5 @@ export const importStaticKey = <R>(
   if (file !== undefined) return Effect.flatMap(readFile(place("path"), file), fromText("path"))
   return jwk === undefined
     ? Effect.fail(invalid(at, `a key with pem, jwk or path, since ${algorithm} is not symmetric`))
-    : importJwk(algorithm, id, Redacted.value(jwk)).pipe(refuse("jwk"))
+    : importJwk(algorithm, id, Redacted.value(jwk), place("jwk")).pipe(refuse("jwk"))
 }

@@ -1,11 +1,16 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { importJWK, importSPKI, importX509, type JWK } from "jose"
+import { importJWK, importSPKI, importX509 } from "jose"
 import type { PublicAlgorithm } from "../../Algorithm.ts"
-import { isBound, maxKidLength, privateMembers } from "../keys/keySelection.ts"
+import type { SkipReason } from "../../Jwk.ts"
+import { type Deviation, isExponent, own } from "../keys/keyMembers.ts"
+import { isBound, isSameAlgorithm, maxKidLength } from "../keys/keySelection.ts"
+import { parseKey } from "../keys/parseKey.ts"
 import { spkiFromPkcs1 } from "./der.ts"
 import { formatPem, parsePem, type Pem, privateKey } from "./pem.ts"
+
+type Members = Readonly<Record<string, unknown>>
 
 const rsa = "an RSA public key of 2048 to 8192 bits"
 const kinds: Record<PublicAlgorithm, string> = {
@@ -24,18 +29,12 @@ const kinds: Record<PublicAlgorithm, string> = {
 
 const kindFor = (algorithm: PublicAlgorithm): string => `${kinds[algorithm]}, for ${algorithm}`
 
-/** Whether an exponent is odd and not 1. With the exponent 1, a message is a valid signature for itself. */
-const isExponent = (bytes: Uint8Array): boolean => {
-  const last = bytes.at(-1) ?? 0
-  return last % 2 === 1 && (last > 1 || bytes.subarray(0, -1).some((byte) => byte !== 0))
-}
-
 const isStrong = ({ algorithm }: CryptoKey): boolean => {
   if (!("modulusLength" in algorithm)) return true
   const { modulusLength } = algorithm
   return Predicate.isNumber(modulusLength) && modulusLength >= 2048 && modulusLength <= 8192 &&
     "publicExponent" in algorithm && algorithm.publicExponent instanceof Uint8Array &&
-    isExponent(algorithm.publicExponent)
+    isExponent(algorithm.publicExponent.subarray(algorithm.publicExponent.findIndex((byte) => byte !== 0)))
 }
 
 /** WebCrypto rejects keys of another type or curve. Its error is dropped, since the message may contain the key. */
@@ -60,60 +59,48 @@ export const fromPem = (algorithm: PublicAlgorithm, text: string): Effect.Effect
     Effect.flatMap((pem) => imported(algorithm, () => importPem(algorithm, pem)))
   )
 
-/** The members of a public key that are passed to WebCrypto, by key type. */
-const members: Record<string, ReadonlyArray<"crv" | "e" | "kty" | "n" | "x" | "y">> = {
-  RSA: ["kty", "n", "e"],
-  EC: ["kty", "crv", "x", "y"],
-  OKP: ["kty", "crv", "x"]
-}
-
+/** A key of a JWK, and how the JWK deviates from its canonical form. */
 export interface JwkKey {
   readonly key: CryptoKey
   readonly kid: string | undefined
   readonly issuer: string | undefined
+  readonly deviations: ReadonlyArray<Deviation>
 }
 
-const isOptionalText = Predicate.or(Predicate.isString, Predicate.isUndefined)
+/** The description of the expected key, where it is not the kind of key. */
+const expectations: Partial<Record<SkipReason, string>> = {
+  keyId: `a kid of at most ${maxKidLength} characters`,
+  private: privateKey,
+  symmetric: "a public key: a symmetric one is given as a secret"
+}
 
-/** Maps both names of the Ed25519 algorithm to `EdDSA`. */
-const named = (algorithm: unknown): unknown => algorithm === "Ed25519" ? "EdDSA" : algorithm
-
-/** Whether the `alg`, `use` and `key_ops` of a key, if present, allow verification with the algorithm. */
-const isFor = (algorithm: PublicAlgorithm, { alg, key_ops, use }: Readonly<Record<string, unknown>>): boolean =>
-  (alg === undefined || named(alg) === named(algorithm)) && (use === undefined || use === "sig") &&
-  (key_ops === undefined || (Array.isArray(key_ops) && key_ops.includes("verify")))
-
-const publicMembers = (
-  algorithm: PublicAlgorithm,
-  jwk: Readonly<Record<string, unknown>>
-): Result.Result<JWK, string> => {
-  const { crv, kty } = jwk
-  if (kty === "oct" || Object.hasOwn(jwk, "k")) return Result.fail("a public key: a symmetric one is given as a secret")
-  if (privateMembers.some((member) => Object.hasOwn(jwk, member))) return Result.fail(privateKey)
-  if (!Predicate.isString(kty) || !isOptionalText(crv) || !isBound(algorithm, { kty, crv })) {
-    return Result.fail(kindFor(algorithm))
+/** Describes the expected key. A JWK with a `k` has the reason `private`, but is symmetric. */
+const expectedFor = (algorithm: PublicAlgorithm, jwk: Members, reason: SkipReason): string => {
+  if (reason === "use" || reason === "operations" || reason === "algorithm") {
+    return `a key whose alg, use and key_ops are for verifying ${algorithm}`
   }
-  if (!isFor(algorithm, jwk)) return Result.fail(`a key whose alg, use and key_ops are for verifying ${algorithm}`)
-  const own = (members[kty] ?? []).map((member) => [member, jwk[member]] as const)
-  return own.every((member): member is readonly [typeof member[0], string] => Predicate.isString(member[1]))
-    ? Result.succeed(Object.fromEntries(own))
-    : Result.fail(kindFor(algorithm))
+  const isSymmetric = reason === "private" && own(jwk, "k") !== undefined
+  return expectations[isSymmetric ? "symmetric" : reason] ?? kindFor(algorithm)
 }
 
 /**
- * Imports the key of a JWK for one algorithm. Fails with a description of the expected key.
+ * Imports the key of a JWK for one algorithm. The JWK is judged as an entry of a key set is. Fails with a description of
+ * the expected key.
  *
  * @see RFC 7517, 4 and RFC 7518, 6
  */
 export const fromJwk = Effect.fnUntraced(function*(
   algorithm: PublicAlgorithm,
-  jwk: Readonly<Record<string, unknown>>
+  members: Members
 ): Effect.fn.Return<JwkKey, string> {
-  const own = yield* Effect.fromResult(publicMembers(algorithm, jwk))
-  const { issuer, kid } = jwk
-  if (!isOptionalText(kid) || kid === "" || (kid !== undefined && kid.length > maxKidLength)) {
-    return yield* Effect.fail(`a kid of 1 to ${maxKidLength} characters`)
+  const { deviations, jwk } = yield* Effect.fromResult(
+    Result.mapError(parseKey(members), (reason) => expectedFor(algorithm, members, reason))
+  )
+  const { alg, issuer, kid, material } = jwk
+  if (!isBound(algorithm, jwk)) return yield* Effect.fail(kindFor(algorithm))
+  if (alg !== undefined && !isSameAlgorithm(alg, algorithm)) {
+    return yield* Effect.fail(expectedFor(algorithm, members, "algorithm"))
   }
-  const key = yield* imported(algorithm, () => importJWK(own, algorithm, { extractable: false }))
-  return { key, kid, issuer: Predicate.isString(issuer) ? issuer : undefined }
+  const key = yield* imported(algorithm, () => importJWK({ ...material }, algorithm, { extractable: false }))
+  return { key, kid, issuer, deviations }
 })

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { algorithms } from "../../Algorithm.ts"
 import { JwksKeyNotFound, type NotFoundReason } from "../../JwksError.ts"
 import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
-import { select, type Selectable } from "../keys/keySelection.ts"
+import { select, type Selectable, type Selection } from "../keys/keySelection.ts"
 
 /** An imported key. Its type and curve are read from the `CryptoKey`, so that they always match the key. */
 export interface StaticKey extends Selectable {
@@ -27,18 +27,29 @@ export const describeKey = (alg: string, key: CryptoKey, kid?: string, issuer?: 
   return { kid, kty, crv: kty === "OKP" ? algorithm.name : curve, alg, use: "sig", key, issuer }
 }
 
-const byKid = (keys: ReadonlyArray<StaticKey>): ReadonlyMap<string, ReadonlyArray<StaticKey>> => {
-  const index = new Map<string, Array<StaticKey>>()
-  for (const key of keys) if (key.kid !== undefined) index.set(key.kid, [...(index.get(key.kid) ?? []), key])
-  return index
-}
-
 const notFound = (reason: NotFoundReason): Answer =>
   Effect.fail(SharedError.make(() => new JwksKeyNotFound({ reason })))
+
+const selectFrom = (all: ReadonlyArray<StaticKey>, alg: string) => select({ all, byKid: new Map() }, { alg })
+
+/** Selects the keys that a token names, and then those without id, unless these would be too many to try. */
+const selectNamed = (
+  named: ReadonlyArray<StaticKey>,
+  unnamed: ReadonlyArray<StaticKey>,
+  alg: string
+): Selection<StaticKey> => {
+  const selection = selectFrom([...named, ...unnamed], alg)
+  if (selection._tag === "Found") return selection
+  const exact = selectFrom(named, alg)
+  if (exact._tag === "Found") return exact
+  return selection.reason === "ambiguous" ? selection : { _tag: "NotFound", reason: "mismatched" }
+}
 
 /**
  * Precomputes the answer for every header, so that a lookup reads two maps. Failures are shared too, so that a flood
  * of hostile tokens creates no errors with stacks.
+ *
+ * The `kid` of a token is a hint (RFC 7515, 4.1.4): a key without id is a candidate for every `kid`.
  */
 export const staticLookup = (keys: ReadonlyArray<StaticKey>): (header: JoseHeader) => Answer => {
   const failures = {
@@ -46,22 +57,28 @@ export const staticLookup = (keys: ReadonlyArray<StaticKey>): (header: JoseHeade
     mismatched: notFound("mismatched"),
     ambiguous: notFound("ambiguous")
   }
-  const index = byKid(keys)
-  const answer = (alg: string, kid: string | undefined): Answer => {
-    const selection = select({ all: keys, byKid: index }, { alg, kid })
-    if (selection._tag === "NotFound") return failures[selection.reason]
-    return Effect.succeed(Object.freeze(
-      selection.keys.map(({ issuer, key, kid }): Candidate => Object.freeze({ kid, alg, key, issuer, trust }))
-    ))
+  const answerOf = (selection: Selection<StaticKey>, alg: string): Answer =>
+    selection._tag === "NotFound"
+      ? failures[selection.reason]
+      : Effect.succeed(Object.freeze(
+        selection.keys.map(({ issuer, key, kid }): Candidate => Object.freeze({ kid, alg, key, issuer, trust }))
+      ))
+  const answersOf = (select: (alg: string) => Selection<StaticKey>): ReadonlyMap<string, Answer> =>
+    new Map(algorithms.map((alg) => [alg, answerOf(select(alg), alg)]))
+
+  const unnamed = keys.filter(({ kid }) => kid === undefined)
+  const namedAnswers = (id: string) => {
+    const named = keys.filter(({ kid }) => kid === id)
+    return answersOf((alg) => selectNamed(named, unnamed, alg))
   }
-  const answers = new Map(
-    [undefined, ...index.keys()].map((kid) =>
-      [kid, new Map<string, Answer>(algorithms.map((alg) => [alg, answer(alg, kid)]))] as const
-    )
-  )
+  const withoutKid = answersOf((alg) => selectFrom(keys, alg))
+  const withOtherKid = answersOf((alg) => selectFrom(unnamed, alg))
+  const named = new Map(keys.flatMap(({ kid }) => kid === undefined ? [] : [[kid, namedAnswers(kid)] as const]))
   return ({ alg, kid }) => {
-    const named = answers.get(kid)
-    if (named === undefined) return failures.unknown
-    return named.get(alg) ?? (kid === undefined ? failures.unknown : failures.mismatched)
+    if (kid === undefined) return withoutKid.get(alg) ?? failures.unknown
+    const answers = named.get(kid)
+    return answers === undefined
+      ? withOtherKid.get(alg) ?? failures.unknown
+      : answers.get(alg) ?? failures.mismatched
   }
 }

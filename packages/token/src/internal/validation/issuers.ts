@@ -1,13 +1,23 @@
 import type { IssuerTemplate } from "../../ValidationPolicy.ts"
 
-/** The text that stands for the tenant in an issuer template. */
+/** The text that stands for the tenant in an issuer template. Microsoft writes it in more than one case. */
 export const placeholder = "{tenantid}"
+const anyPlaceholder = /\{tenantid\}/gi
+
+/** The parts of a template around its placeholder; `undefined` for a text without or with more than one. */
+const partsOf = (template: string): readonly [before: string, after: string] | undefined => {
+  const [before, after, ...more] = template.split(anyPlaceholder)
+  return before === undefined || after === undefined || more.length > 0 ? undefined : [before, after]
+}
+
+/** Whether a text is an issuer template. */
+export const isTemplate = (text: string): boolean => partsOf(text) !== undefined
 
 /** The values of `iss` that one of a policy's issuers accepts; none for a template whose tenants are a function. */
 export const expandIssuer = (issuer: string | IssuerTemplate): ReadonlyArray<string> => {
   if (typeof issuer === "string") return [issuer]
   const { template, tenants } = issuer
-  return typeof tenants === "function" ? [] : tenants.map((tenant) => template.replace(placeholder, () => tenant))
+  return typeof tenants === "function" ? [] : tenants.map((tenant) => template.replace(anyPlaceholder, () => tenant))
 }
 
 /** The value of `iss` to the template that accepts it. */
@@ -17,7 +27,7 @@ export type FindTemplate = (issuer: string) => string | undefined
 export const templateFinder = (issuers: ReadonlyArray<string | IssuerTemplate>): FindTemplate => {
   const open = issuers.flatMap((issuer) => {
     if (typeof issuer === "string" || typeof issuer.tenants !== "function") return []
-    const [before = "", after = ""] = issuer.template.split(placeholder)
+    const [before = "", after = ""] = partsOf(issuer.template) ?? []
     return [{ template: issuer.template, before, after, trusts: issuer.tenants }]
   })
   return (issuer) =>
@@ -30,3 +40,34 @@ export const templateFinder = (issuers: ReadonlyArray<string | IssuerTemplate>):
 
 /** A tenant in an issuer, which is one segment of its path or one label of its host. */
 const isTenant = /^[^/?#\\\s\p{Cc}]{1,256}$/u
+
+/** The tenant in an issuer, where the template has its placeholder as one whole segment of the path. */
+const tenantOf = (template: string, issuer: string): string | undefined => {
+  const [before, after] = partsOf(template) ?? []
+  if (before === undefined || after === undefined || !/^https?:\/\/[^/]+\/(?:.*\/)?$/.test(before)) return undefined
+  if ((after !== "" && !after.startsWith("/")) || !issuer.startsWith(before) || !issuer.endsWith(after)) {
+    return undefined
+  }
+  const tenant = issuer.slice(before.length, issuer.length - after.length)
+  return /^[A-Za-z0-9.-]+$/.test(tenant) ? tenant : undefined
+}
+
+/** The trusted issuer of a token: `iss`, its name in the key source, and the tenant that the token states. */
+export interface TokenIssuer {
+  readonly iss: string
+  readonly keysOf: string
+  readonly tid: unknown
+}
+
+/**
+ * Whether a key that states its issuer is one of the token's issuer: it states the issuer itself, the template that the
+ * issuer comes from, or a template of which the issuer is the instance for the token's tenant.
+ *
+ * @see https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-issuer
+ */
+export const isKeyOf = (keyIssuer: string, { iss, keysOf, tid }: TokenIssuer): boolean => {
+  if (keyIssuer === iss || keyIssuer === keysOf) return true
+  if (keyIssuer.replace(anyPlaceholder, placeholder) === keysOf.replace(anyPlaceholder, placeholder)) return true
+  const tenant = tenantOf(keyIssuer, iss)
+  return tenant !== undefined && (tid === undefined || tid === tenant)
+}

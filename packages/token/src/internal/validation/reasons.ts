@@ -77,6 +77,16 @@ export const keysChanged: Reason = { _tag: "KeysUnavailable", retryAfter: Durati
 export const revoked: Reason = { _tag: "TokenRevoked" }
 export const revocationUnavailable: Reason = { _tag: "RevocationUnavailable" }
 
+/** The longest issuer of a key that a reason names: it comes from the provider. */
+const maxIssuerLength = 256
+
+/** The reason for keys that the provider published for another issuer. */
+export const keyOfIssuer: (keyIssuer: string) => Reason = memoized((keyIssuer) => ({
+  _tag: "KeyNotFound",
+  reason: "mismatched",
+  keyIssuer: keyIssuer.slice(0, maxIssuerLength)
+}))
+
 const failures = new WeakMap<Reason, Effect.Effect<never, TokenError.TokenError>>()
 
 /**

@@ -6,6 +6,7 @@ import { LRUCache } from "lru-cache"
 import type * as TokenError from "../../TokenError.ts"
 import type { TokenClaims, ValidityWindow } from "./checks.ts"
 import type { ParsedToken } from "./compactJws.ts"
+import { own } from "./strictJson.ts"
 
 /** A token with a valid signature and decoded claims. Whether it may be used now is checked on every use. */
 export interface VerifiedToken<A> extends TokenClaims {
@@ -32,7 +33,7 @@ interface RejectedToken {
 }
 
 /** What the lookup of a token's keys reads: the names in its header, and its issuer. It depends on the token and the policy alone. */
-export interface KeyNames extends Pick<ParsedToken, "header" | "issuer"> {
+export interface KeyNames extends Pick<ParsedToken, "header" | "issuer" | "members"> {
   readonly registered: Pick<ParsedToken["registered"], "iss">
 }
 
@@ -105,8 +106,11 @@ export class TokenCache<A> {
   keyNames(hash: string): KeyNames | undefined {
     return this.#keyNames.get(hash)
   }
-  setKeyNames(hash: string, { header, issuer, registered: { iss } }: KeyNames): void {
-    this.#keyNames.set(hash, { header, issuer, registered: { iss } })
+  setKeyNames(hash: string, { header, issuer, members, registered: { iss } }: KeyNames): void {
+    const tenant = own(members, "tid")
+    // Of the claims only the tenant is read, and only if it is text.
+    const tid = typeof tenant === "string" ? tenant : null
+    this.#keyNames.set(hash, { header, issuer, members: tenant === undefined ? {} : { tid }, registered: { iss } })
   }
 
   clear(): void {

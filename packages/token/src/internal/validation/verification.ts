@@ -11,10 +11,12 @@ import type * as TokenError from "../../TokenError.ts"
 import type { Validated } from "../../TokenValidator.ts"
 import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
 import { makeHeaderParser, type ParsedToken, parseToken } from "./compactJws.ts"
+import { isKeyOf } from "./issuers.ts"
 import { encodeText } from "./platform.ts"
-import { issuerUnserved, keyNotFound, keysChanged, keysUnavailable, signatureInvalid } from "./reasons.ts"
+import { issuerUnserved, keyNotFound, keyOfIssuer, keysChanged, keysUnavailable, signatureInvalid } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import type { VerifySignature } from "./signature.ts"
+import { own } from "./strictJson.ts"
 import { isUsable, type KeyNames, type StillRejected, type TokenCache, type VerifiedToken } from "./tokenCache.ts"
 
 type Reason = TokenError.Reason
@@ -38,23 +40,23 @@ const lookupReason = (error: KeySource.LookupError): Reason => {
   }
 }
 
-/**
- * Looks up the keys to try, four at most, of the token's own issuer. A key that names its issuer has to name this one, or
- * the template that it comes from (R3).
- */
+/** Looks up the keys to try, four at most, of the token's own issuer. A key that states its issuer has to agree (R3). */
 export const findKeys = <C>(
   { keys }: VerifierConfig<C>,
-  { header, issuer: { keysOf }, registered: { iss } }: KeyNames
+  { header, issuer: { keysOf }, members, registered: { iss } }: KeyNames
 ): Effect.Effect<ReadonlyArray<KeySource.Candidate>, Reason> =>
   Effect.matchEffect(keys.find(keysOf, header), {
     onFailure: (error) => Effect.fail(lookupReason(error)),
     onSuccess: (candidates) => {
-      const own = candidates.every(({ issuer }) => issuer === undefined)
+      const issuers = { iss, keysOf, tid: own(members, "tid") }
+      const fitting = candidates.every(({ issuer }) => issuer === undefined)
         ? candidates
-        : candidates.filter(({ issuer }) => issuer === undefined || issuer === iss || issuer === keysOf)
-      if (own.length === 0) return Effect.fail(keyNotFound("mismatched"))
+        : candidates.filter(({ issuer }) => issuer === undefined || isKeyOf(issuer, issuers))
+      if (fitting.length === 0) return Effect.fail(keyOfIssuer(candidates[0]?.issuer ?? ""))
       // An application's own source may not enforce the limit.
-      return own.length > KeySource.maxCandidates ? Effect.fail(keyNotFound("ambiguous")) : Effect.succeed(own)
+      return fitting.length > KeySource.maxCandidates
+        ? Effect.fail(keyNotFound("ambiguous"))
+        : Effect.succeed(fitting)
     }
   })
 

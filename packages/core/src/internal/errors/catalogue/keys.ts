@@ -22,7 +22,7 @@ export const keys = {
     status: 503,
     retryable: true,
     breaker: "failure",
-    description: "No trusted keys are available, because the key set cannot be fetched.",
+    description: "No trusted keys are available: the key set could not be fetched, or contains no usable key.",
     troubleshooting: [
       "Check the provider, and the last failure in the status of the cache.",
       "A longer `staleWindow` keeps keys during longer outages."
@@ -33,7 +33,7 @@ export const keys = {
     category: "NETWORK",
     severity: "ERROR",
     status: 502,
-    retryable: true,
+    retryable: false,
     breaker: "failure",
     description: "The response is not a key set with at least one usable key (RFC 7517, 5).",
     troubleshooting: [
