@@ -140,6 +140,10 @@ export const hasParted = (held: Held, at: Moment): boolean =>
 /** Whether the failure backoff allows a fetch. */
 export const mayRetry = (model: Model): boolean => model.retryAt === undefined || isReached(model.retryAt, model.now())
 
+/** The limit of the running attempt: 3 s, or 1 s for the first of several after a failure. */
+export const attemptLimit = ({ failures, fetch, settings }: Model): number =>
+  failures > 0 && settings.maxAttempts > 1 && fetch?.requests === 1 ? 1000 : 3000
+
 /** Whether the cooldown allows a fetch for an unknown key. */
 export const mayAsk = (model: Model): boolean =>
   mayRetry(model) && (model.unknownAt === undefined || isReached(model.unknownAt, model.now()))

@@ -14,11 +14,12 @@ import { makeKeySetLocation } from "../http/keySetLocation.ts"
 import { KeyImport } from "../keys/importKey.ts"
 import type { Saver } from "../snapshot/saver.ts"
 import { acceptSeed } from "./applyKeySet.ts"
+import { FetchPermits } from "./fetchPermits.ts"
 import { KeyLookup } from "./keyLookup.ts"
 import type { CachedKeySet } from "./lifecycle.ts"
 import { registerHealth, removeSeries } from "./providerMetrics.ts"
 import { removeSnapshot, saveInBackground, withoutDefects } from "./providerSnapshots.ts"
-import { FetchPermits, type ProviderContext, ProviderState } from "./providerState.ts"
+import { type ProviderContext, ProviderState } from "./providerState.ts"
 import { healthOf, statusOf } from "./providerStatus.ts"
 import { invalidate, refresh, type RefreshResult } from "./refresh.ts"
 import { Schedule } from "./schedule.ts"
@@ -154,7 +155,11 @@ export const makeProvider = Effect.fnUntraced(function*(
   yield* registerHealth(state)
   const saver = snapshots && store && (yield* saveInBackground(state, snapshots, store))
   state.onAccepted = saver?.save
-  const sharedFetch = yield* makeSharedFetch((request) => refresh(state, request), () => state.reschedule())
+  const sharedFetch = yield* makeSharedFetch(
+    (request) => refresh(state, request),
+    () => state.reschedule(),
+    () => state.turn && state.parts.permits.await(state.turn)
+  )
   const provider = new Provider(state, sharedFetch, saver)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

@@ -12,6 +12,7 @@ import type { FetchFailed } from "../http/fetchDocument.ts"
 import { type FetchedKeySet, fetchKeySet, type FetchRequest, unexpected } from "../http/fetchKeySet.ts"
 import { clockSkew } from "../http/freshness.ts"
 import { applyKeySet } from "./applyKeySet.ts"
+import type { Turn } from "./fetchPermits.ts"
 import { begin, type CachedKeySet, drop, fail } from "./lifecycle.ts"
 import { registerClockSkew } from "./providerMetrics.ts"
 import { restoreOnce } from "./providerSnapshots.ts"
@@ -100,13 +101,23 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
 })
 
 /** Fetches once and records the duration, without the wait for a permit. */
-const fetchWithPermit = Effect.fnUntraced(function*(state: ProviderState, request: FetchRequest): Effect.fn.Return<
-  RefreshResult,
-  KeelsonError.NetworkError
-> {
+const fetchWithPermit = Effect.fnUntraced(function*(
+  state: ProviderState,
+  request: FetchRequest,
+  turn: Turn
+): Effect.fn.Return<RefreshResult, KeelsonError.NetworkError> {
   const [elapsed, result] = yield* Effect.timed(Effect.result(fetchAccepted(state, request)))
+  state.parts.permits.settled(turn, Result.isSuccess(result), Duration.toMillis(elapsed))
   yield* MetricSeries.observe("jwksRefreshDuration", state.labels, elapsed)
   return yield* Result.isSuccess(result) ? onSuccess(state, result.success) : onFailure(state, result.failure)
+})
+
+/** The fetch as the permits see it. */
+const turnOf = ({ current, parts }: ProviderState, { cause }: FetchRequest): Turn => ({
+  tenant: parts.context.tenantId,
+  host: new URL(parts.location.configured).hostname,
+  staleUntil: current.cached?.staleUntil.wall,
+  isAwaited: cause === "lookup" || cause === "unknownKey" || cause === "forced"
 })
 
 const restoreOrFetch = Effect.fnUntraced(function*(state: ProviderState, request: FetchRequest): Effect.fn.Return<
@@ -117,12 +128,11 @@ const restoreOrFetch = Effect.fnUntraced(function*(state: ProviderState, request
   state.begunAt = now(clock)
   state.expire(clock)
   state.apply(begin(state.current, request.cause))
+  const turn = turnOf(state, request)
+  state.turn = turn
   // A forced refresh needs the provider's present keys.
   if (request.cause !== "forced" && (yield* restoreOnce(state))) return "restored"
-  // Fetches that a caller waits for have a separate partition, so that they do not queue behind scheduled ones.
-  const isAwaited = request.cause === "lookup" || request.cause === "unknownKey" || request.cause === "forced"
-  const partition = isAwaited ? `${state.parts.context.tenantId}:awaited` : state.parts.context.tenantId
-  return yield* state.parts.permits.withPermit(partition)(fetchWithPermit(state, request))
+  return yield* state.parts.permits.withPermit(turn, fetchWithPermit(state, request, turn))
 })
 
 /** Treats a defect as a failed fetch, so that another fetch is scheduled. */

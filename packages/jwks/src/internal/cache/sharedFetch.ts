@@ -19,11 +19,12 @@ export interface SharedFetch {
 
 /**
  * Makes a shared fetch. It runs in the scope and context in which it is made, never in those of a caller. `onEnd` is called
- * when a fetch has ended.
+ * when a fetch has ended, `onJoin` when a caller joins a running one.
  */
 export const makeSharedFetch = Effect.fnUntraced(function*<R>(
   run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError, R>,
-  onEnd: () => void
+  onEnd: () => void,
+  onJoin: () => void = () => {}
 ): Effect.fn.Return<SharedFetch, never, R | Scope.Scope> {
   const fork = Effect.runForkWith(yield* Effect.context())
   let request: FetchRequest = { cause: "lookup", noCache: false }
@@ -40,7 +41,8 @@ export const makeSharedFetch = Effect.fnUntraced(function*<R>(
   }))
   const join = (requested: FetchRequest) =>
     Effect.suspend(() => {
-      if (!isRunning) request = requested
+      if (isRunning) onJoin()
+      else request = requested
       return shared
     })
   return {
