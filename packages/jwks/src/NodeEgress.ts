@@ -1,7 +1,8 @@
 /**
  * `Egress` on Node. It connects only to addresses that it has checked.
  *
- * The socket resolves names with a lookup that returns only allowed addresses. Each `get` opens its own HTTP/1.1 connections
+ * The socket resolves names with a lookup that returns only allowed addresses. A name server that does not answer delays neither
+ * other names nor lookups of the application: the resolution ends with its `get`. Each `get` opens its own HTTP/1.1 connections
  * and closes them when it ends. Certificates are always verified; `caFile` adds authorities, `Rules.pins` requires keys.
  */
 import * as Configuration from "@keelson/core/Configuration"
@@ -14,8 +15,10 @@ import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
 import { trust } from "./internal/egress/NodeAuthorities.ts"
 import { type Connections, openConnections, type Settings } from "./internal/egress/NodeConnections.ts"
+import { dnsResolve } from "./internal/egress/NodeDns.ts"
 import { isProxyUrl, proxyOf, proxyUrl } from "./internal/egress/NodeProxy.ts"
-import { guardedLookup, Resolver } from "./internal/egress/NodeResolver.ts"
+import { Resolver } from "./internal/egress/NodeResolver.ts"
+import { systemResolve } from "./internal/egress/NodeSystemLookup.ts"
 import { makeEgress, type Open, type Send } from "./internal/egress/redirects.ts"
 import { serviceRules } from "./internal/egress/rules.ts"
 
@@ -38,13 +41,20 @@ export interface Options extends EgressOptions.Options {
    * checked only if the host is an address. `localhost` and loopback addresses bypass the proxy. Default environment.
    */
   readonly proxy?: string | undefined
+  /**
+   * How names are resolved. `dns` reads the hosts file and asks the name servers of the system, with its search domains, and
+   * can be cancelled; names that these do not have are resolved as with `system`. `system` calls `getaddrinfo`, which cannot
+   * be cancelled, with few calls at once: for a system whose names are not those of its name servers. Default dns.
+   */
+  readonly resolver?: "dns" | "system" | undefined
 }
 
 /** Checked options of an egress on Node. */
 export const NodeEgressOptions = Schema.Struct({
   ...EgressOptions.EgressOptions.fields,
   caFile: Schema.optionalKey(Schema.NonEmptyString),
-  proxy: Field.defaulted(Proxy, "environment")
+  proxy: Field.defaulted(Proxy, "environment"),
+  resolver: Field.defaulted(Schema.Literals(["dns", "system"]), "dns")
 })
 export type NodeEgressOptions = typeof NodeEgressOptions.Type
 
@@ -85,7 +95,7 @@ const opener = Effect.fnUntraced(function*(settings: Settings) {
 
 const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
   const rules = serviceRules(options)
-  const resolve = yield* Resolver
+  const resolve = (yield* Resolver) ?? (options.resolver === "dns" ? dnsResolve : systemResolve)
   const authorities = yield* trust(options.caFile)
   const proxy = yield* proxyOf(options.proxy)
   if (proxy !== undefined) {
@@ -94,8 +104,7 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
     )
   }
   const undici = yield* Effect.promise(() => import("undici"))
-  const lookup = guardedLookup(resolve, rules)
-  return makeEgress(rules, yield* opener({ undici, lookup, trust: authorities, proxy }))
+  return makeEgress(rules, yield* opener({ undici, resolve, rules, trust: authorities, proxy }))
 })
 
 /**
