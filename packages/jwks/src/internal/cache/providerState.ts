@@ -62,6 +62,8 @@ export class ProviderState {
   clockSkew: number | undefined
   /** When the last fetch began, before it waited for a permit. */
   begunAt: Instant | undefined
+  /** Whether it was logged that the provider forbids caching. */
+  hasToldNoCaching = false
   /** The running fetch, as the permits see it. */
   turn: Turn | undefined
   /** Whether the snapshot was loaded, or must not be loaded. */

@@ -1,5 +1,6 @@
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
 import { now, until } from "@keelson/core/unstable/Instant"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Cause from "effect/Cause"
@@ -10,8 +11,8 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type { FetchFailed } from "../http/fetchDocument.ts"
 import { type FetchedKeySet, fetchKeySet, type FetchRequest, unexpected } from "../http/fetchKeySet.ts"
-import { clockSkew } from "../http/freshness.ts"
-import { applyKeySet } from "./applyKeySet.ts"
+import { clockSkew, forbiddenBy, lifetime } from "../http/freshness.ts"
+import { applyKeySet, nextRefresh } from "./applyKeySet.ts"
 import type { Turn } from "./fetchPermits.ts"
 import { begin, type CachedKeySet, drop, fail } from "./lifecycle.ts"
 import { registerClockSkew } from "./providerMetrics.ts"
@@ -61,6 +62,33 @@ const noteSkew = (state: ProviderState, { response }: FetchedKeySet): Effect.Eff
       : Effect.void
   })
 
+const minutes = (millis: number): string => `${Math.floor(millis / 6_000) / 10} minutes`
+
+/** Logs once what it costs that a provider forbids caching its keys. */
+const noteNoCaching = (state: ProviderState, { headers, since }: CachedKeySet): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const directive = forbiddenBy(headers)
+    if (directive === undefined || state.hasToldNoCaching) return Effect.void
+    state.hasToldNoCaching = true
+    const { options } = state.parts
+    const fresh = Duration.toMillis(lifetime(headers, since.wall, options))
+    const stale = Duration.toMillis(options.staleWindow)
+    const delays = [0, 1].map((random) => nextRefresh(headers, since.wall, options, random))
+    const perHour = Math.ceil(3_600_000 / Math.min(...delays))
+    return Effect.logWarning(
+      `The key set provider forbids caching (Cache-Control: ${directive}). With minTtl ${
+        Field.written(options.minTtl)
+      } and ` +
+        `staleWindow ${
+          Field.written(options.staleWindow)
+        } it is requested up to ${perHour} times an hour, and its keys ` +
+        `outlive an outage of ${
+          minutes(fresh + stale - Math.max(...delays))
+        }. JwksOptions.tolerant makes fewer requests and ` +
+        "allows longer outages"
+    )
+  })
+
 const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fetched, isRecovery }: Accepted) {
   const isConfirmed = fetched.confirmed !== undefined
   // A snapshot in the store is now older than the keys in memory, and must not be loaded.
@@ -69,6 +97,7 @@ const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fe
   if (isConfirmed) state.counts.notModified++
   state.onAccepted?.(cached)
   yield* noteSkew(state, fetched)
+  yield* noteNoCaching(state, cached)
   if (isRecovery) yield* Effect.logInfo("Key set refresh recovered")
   yield* MetricSeries.increment("jwksRefresh", { ...state.labels, status: isConfirmed ? "not_modified" : "success" })
   return isConfirmed ? "notModified" : "loaded"

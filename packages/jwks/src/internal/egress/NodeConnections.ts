@@ -55,6 +55,7 @@ export const openConnections = (
 ): Connections => {
   const names = cancellable(resolve)
   const lookup = guardedLookup(names.resolve, rules)
+  const plainLookup = guardedLookup(names.resolve, rules, true)
   const sockets = new Set<Socket>()
   const tracked = (options: Undici.buildConnector.BuildOptions): Undici.buildConnector.connector => {
     const connect = undici.buildConnector({ ...common, ...options })
@@ -67,6 +68,8 @@ export const openConnections = (
   const trusted = trust === undefined ? {} : { secureContext: trust }
   const peer = { ...trusted, checkServerIdentity: pinnedIdentity(pins) }
   const direct = new undici.Agent({ ...untimed, connect: tracked({ ...peer, ...attempts, lookup }) })
+  // A proxy resolves names itself, so that it could lead to a public address.
+  const plain = new undici.Agent({ ...untimed, connect: tracked({ ...attempts, lookup: plainLookup }) })
   const proxied = proxy === undefined ? direct : new undici.EnvHttpProxyAgent({
     ...untimed,
     httpProxy: "",
@@ -83,11 +86,15 @@ export const openConnections = (
   })
   const destroy = (dispatcher: Undici.Dispatcher) => void dispatcher.destroy().catch(() => {})
   return {
-    dispatcherOf: (url) => Host.isLocal(url.hostname) ? direct : proxied,
+    dispatcherOf: (url) => {
+      if (url.protocol === "http:") return plain
+      return Host.isLocal(url.hostname) ? direct : proxied
+    },
     close: () => {
       names.close()
       for (const socket of sockets) socket.destroy()
       destroy(direct)
+      destroy(plain)
       destroy(proxied)
     }
   }

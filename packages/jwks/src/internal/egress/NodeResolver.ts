@@ -52,9 +52,9 @@ export const lookupOf = (resolve: Resolve): LookupFunction => lookupBy(resolve, 
  * Makes the socket's `lookup`, which returns only the allowed addresses. The socket connects to what this returns, so the
  * address that is checked is the one that is used, even if a second resolution returns another (DNS rebinding).
  */
-export const guardedLookup = (resolve: Resolve, rules: ServiceRules): LookupFunction =>
+export const guardedLookup = (resolve: Resolve, rules: ServiceRules, isHttp = false): LookupFunction =>
   lookupBy(resolve, (host, addresses) => {
-    const reach = reachOf(host, rules)
+    const reach = reachOf(host, rules, isHttp)
     const allowed = addresses.filter(({ address }) => {
       const parsed = NetAddress.ipFromString(address)
       return Result.isSuccess(parsed) && isReachable(parsed.success, reach)

@@ -1,5 +1,6 @@
 import * as Configuration from "@keelson/core/Configuration"
 import * as Field from "@keelson/core/unstable/Field"
+import * as EgressOptions from "@keelson/jwks/EgressOptions"
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -33,6 +34,12 @@ export interface Options {
   readonly maxBytes?: number | undefined
   /** Whether requests may use http to a server on this machine. Default false. */
   readonly allowLocalhost?: boolean | undefined
+  /**
+   * Hosts whose metadata and token endpoint may be requested over http, for a network without TLS, as between containers.
+   * Each entry is one host, without its subdomains, and not a public address. The addresses of a name are not checked: secrets
+   * are sent to it in plain text. The hosts are logged with the first request. Default none.
+   */
+  readonly insecureHosts?: ReadonlyArray<string> | undefined
 }
 
 const Fields = Schema.Struct({
@@ -45,9 +52,12 @@ const Fields = Schema.Struct({
   resource: Schema.optionalKey(Field.text(1, 2048)),
   requestTimeout: Field.defaulted(Field.duration("100 millis", "5 minutes"), Duration.seconds(30)),
   maxBytes: Field.defaulted(Field.int(1_024, 1_048_576), 65_536),
-  allowLocalhost: Field.defaulted(Schema.Boolean, false)
+  allowLocalhost: Field.defaulted(Schema.Boolean, false),
+  insecureHosts: Field.defaulted(Schema.Array(EgressOptions.InsecureHost), [])
 })
-type Urls = Pick<typeof Fields.Type, "allowLocalhost" | "issuer" | "tokenEndpoint">
+type Urls = Pick<typeof Fields.Type, "allowLocalhost" | "insecureHosts" | "issuer" | "tokenEndpoint">
+
+const insecure = "http needs allowLocalhost for this machine, or the host in insecureHosts"
 
 export const hasUrl = Schema.makeFilter((o: Urls) =>
   o.issuer !== undefined || o.tokenEndpoint !== undefined ||
@@ -55,11 +65,11 @@ export const hasUrl = Schema.makeFilter((o: Urls) =>
 )
 export const isIssuerUrl = Schema.makeFilter((o: Urls) =>
   o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o) ||
-  { path: ["issuer"], issue: "an https URL without user, query and fragment" }
+  { path: ["issuer"], issue: `an https URL without user, query and fragment; ${insecure}` }
 )
 export const isEndpointUrl = Schema.makeFilter((o: Urls) =>
   o.tokenEndpoint === undefined || Result.isSuccess(checkEndpoint(o.tokenEndpoint, o)) ||
-  { path: ["tokenEndpoint"], issue: "an https URL without user and fragment" }
+  { path: ["tokenEndpoint"], issue: `an https URL without user and fragment; ${insecure}` }
 )
 
 /** Checked options of token requests. */
