@@ -78,22 +78,31 @@ const throughSystem = (hostname: string, { system }: Sources, running: Running) 
     }
   })
 
+/** Asks for the names in turn, until one has addresses. `undefined` if none exists. */
+const askInTurn = async (
+  hostname: string,
+  [name, ...others]: ReadonlyArray<string>,
+  sources: Sources,
+  running: Running
+): Promise<ReadonlyArray<LookupAddress> | undefined> => {
+  if (running.isCancelled) throw cancelled()
+  if (name === undefined) return undefined
+  const answer = await query(name, sources.servers, running)
+  if (!isFailed(answer)) return answer.addresses
+  // The name servers of a search domain may fail while those of the name itself work.
+  const isElsewhere = answer.code === "ESERVFAIL" && name !== hostname
+  if (!isElsewhere && !negative.has(answer.code) && !unserved.has(answer.code)) throw answer.error
+  return askInTurn(hostname, others, sources, running)
+}
+
 const find = async (hostname: string, sources: Sources, running: Running): Promise<ReadonlyArray<LookupAddress>> => {
   const listed = await addressesInHosts(sources.files, hostname)
   if (hostname === "localhost") {
     return [...listed, ...loopback.filter(({ address }) => !listed.some((one) => one.address === address))]
   }
   if (listed.length > 0) return listed
-  for (const name of await namesToAsk(sources.files, hostname)) {
-    if (running.isCancelled) throw cancelled()
-    const answer = await query(name, sources.servers, running)
-    if (!isFailed(answer)) return answer.addresses
-    if (!negative.has(answer.code) && !unserved.has(answer.code) && answer.code !== "ESERVFAIL") throw answer.error
-    // The name servers of a search domain may fail while those of the name itself work.
-    if (answer.code === "ESERVFAIL" && name === hostname) throw answer.error
-  }
-  if (running.isCancelled) throw cancelled()
-  return await throughSystem(hostname, sources, running)
+  const found = await askInTurn(hostname, await namesToAsk(sources.files, hostname), sources, running)
+  return found ?? throughSystem(hostname, sources, running)
 }
 
 /**
@@ -102,11 +111,11 @@ const find = async (hostname: string, sources: Sources, running: Running): Promi
  * means (mDNS, a directory). A name server that does not answer therefore never occupies a thread of libuv, and a name that
  * nobody waits for any more is not asked for any more.
  */
-export const makeDnsResolve = (sources: Sources): Resolve => (hostname, done) => {
+export const makeDnsResolve = (sources: Sources): Resolve => (hostname, settle) => {
   const running: Running = { isCancelled: false, cancel: () => {} }
   find(hostname, sources, running).then(
-    (addresses) => done(null, addresses),
-    (error: unknown) => done(error instanceof Error ? error : new Error("The name could not be resolved"), [])
+    (addresses) => settle(null, addresses),
+    (error: unknown) => settle(error instanceof Error ? error : new Error("The name could not be resolved"), [])
   )
   return () => {
     running.isCancelled = true

@@ -60,7 +60,7 @@ export interface Reach {
   /** Whether loopback addresses are allowed: the host is local, and `allowLocalhost` is set. */
   readonly loopback: boolean
   /** Whether the request is sent without TLS to another machine: then private and loopback addresses only are allowed. */
-  readonly isPlainHttp: boolean
+  readonly isPlainHttp?: boolean | undefined
 }
 
 /** Addresses for private use (RFC 1918, RFC 6598, RFC 4193), which need no TLS where the operator says so. */
@@ -69,7 +69,9 @@ const privateUse = blocks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.
 /** Whether an address is allowed that is not in `never`. */
 const isWithinReach = (one: NetAddress.IpAddress, address: NetAddress.IpAddress, reach: Reach): boolean => {
   const isLoopback = Host.isLoopbackAddress(address)
-  if (reach.isPlainHttp) return isLoopback || isIn(one, privateUse) || (!isPublic(one) && isIn(one, reach.networks))
+  if (reach.isPlainHttp === true) {
+    return isLoopback || isIn(one, privateUse) || (!isPublic(one) && isIn(one, reach.networks))
+  }
   return isPublic(one) || (reach.loopback && isLoopback) || isIn(one, reach.networks)
 }
 

@@ -50,7 +50,7 @@ const isAddressable = ({ hostname: host, protocol }: URL, rules: ServiceRules): 
   const reach = reachOf(host, rules, protocol === "http:")
   if (literal !== undefined) return isReachable(literal, reach)
   // Subdomains of localhost resolve to loopback too (RFC 6761, 6.3), but are not covered by `allowLocalhost`.
-  return host === "localhost" ? reach.loopback || reach.isPlainHttp : !host.endsWith(".localhost")
+  return host === "localhost" ? reach.loopback || reach.isPlainHttp === true : !host.endsWith(".localhost")
 }
 
 /** Returns the URL to request if the service and the rules of the request allow it. */
