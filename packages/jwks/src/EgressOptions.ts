@@ -7,8 +7,11 @@ import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as HostName from "@keelson/core/unstable/Host"
 import * as IpNetwork from "effect/net/IpNetwork"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { isPublic } from "./internal/egress/addresses.ts"
+import { areHeadersLimited } from "./internal/egress/optionChecks.ts"
 
 /** The base64 SHA-256 digest of a public key (SPKI, RFC 7469, 2.4): 32 bytes, padded, with all unused bits zero. */
 export const Pin = Schema.String.check(
@@ -23,11 +26,35 @@ export const Host = Schema.String.check(
   })
 )
 
+/** An entry of a list of hosts that may be requested over http: a host, but not a public address. */
+export const InsecureHost = Host.check(
+  Schema.makeFilter((host: string) => {
+    const address = HostName.literal(HostName.canonical(host) ?? "")
+    return address === undefined || !isPublic(address)
+  }, { expected: "a host name or a private address: requests to public addresses need https" })
+)
+
 const Network = Schema.String.check(
   Schema.makeFilter((cidr: string) => Result.isSuccess(IpNetwork.fromString(cidr)), {
     expected: "a network in CIDR notation, without host bits"
   })
 )
+
+/** Names of headers that would change how a message is read, sent or cached, or that the egress sets itself. */
+const reserved =
+  /^(?:connection|content-.*|cookie2?|expect|host|if-.*|keep-alive|proxy-.*|range|te|trailer|transfer-encoding|upgrade|accept-encoding|cache-control|pragma)$/i
+
+const HeaderName = Schema.String.check(
+  Schema.makeFilter((name: string) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/.test(name) && !reserved.test(name), {
+    expected: "the name of a header that is not reserved, such as authorization"
+  })
+)
+const headerText = (maximum: number) =>
+  Schema.String.check(
+    Schema.isPattern(/^[\t\x20-\x7e\x80-\xff]*$/, { expected: "text without line breaks" }),
+    Schema.isMinLength(1, { expected: "text without line breaks" }),
+    Schema.isMaxLength(maximum, { expected: `text of at most ${maximum} characters` })
+  )
 
 /** The options of every egress. Each may be left out. */
 export interface Options {
@@ -47,6 +74,21 @@ export interface Options {
    * broadcast stay refused. Default none.
    */
   readonly allowedNetworks?: ReadonlyArray<string> | undefined
+  /**
+   * Hosts that may be requested over http, for a network without TLS, as between containers. Each entry is one host, without
+   * its subdomains. Over http `NodeEgress` connects to private and loopback addresses of these hosts only, never to public
+   * ones, and not through a proxy. `FetchEgress` cannot check that, and needs `unverifiedAddresses`. The hosts are logged at
+   * the start. Default none.
+   */
+  readonly insecureHosts?: ReadonlyArray<string> | undefined
+  /**
+   * Headers to send with each request, as `authorization` or an API key. They are not sent after a redirect to another
+   * origin, and need `allowedHosts`: each of these hosts receives them. Names that concern the message itself, as `host` and
+   * `content-length`, are refused. Values have 1 to 8192 characters. Not from environment variables. Default none.
+   */
+  readonly headers?: { readonly [name: string]: Redacted.Redacted | undefined } | undefined
+  /** The `User-Agent`. From 1 to 256 characters. Default that of the platform. */
+  readonly userAgent?: string | undefined
   /** Upper bound of a response body after decompression, in bytes. From 1 to 16777216. Default 1048576. */
   readonly maxBytes?: number | undefined
   /** How many redirects are followed. From 0 to 10. Default 3. */
@@ -58,9 +100,15 @@ export const EgressOptions = Schema.Struct({
   allowedHosts: Field.defaulted(Schema.Array(Host), []),
   allowLocalhost: Field.allowLocalhost(),
   allowedNetworks: Field.defaulted(Schema.Array(Network), []),
+  insecureHosts: Field.defaulted(Schema.Array(InsecureHost), []),
+  headers: Field.defaulted(
+    Schema.Record(HeaderName, Schema.RedactedFromValue(headerText(8_192), { label: "header" })),
+    {}
+  ),
+  userAgent: Schema.optionalKey(headerText(256)),
   maxBytes: Field.defaulted(Field.int(1, 16_777_216), 1_048_576),
   maxRedirects: Field.defaulted(Field.int(0, 10), 3)
-})
+}).check(areHeadersLimited)
 export type EgressOptions = typeof EgressOptions.Type
 
 const decoders = Decoders.decoders<Options, typeof EgressOptions>(EgressOptions)

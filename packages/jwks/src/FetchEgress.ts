@@ -17,9 +17,10 @@ import * as Schema from "effect/Schema"
 import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
 import { limitedContentCodings } from "./internal/egress/contentCodings.ts"
+import { areHeadersLimited } from "./internal/egress/optionChecks.ts"
 import { makeEgress, type Open, type Send } from "./internal/egress/redirects.ts"
 import { refused } from "./internal/egress/refusal.ts"
-import { serviceRules } from "./internal/egress/rules.ts"
+import { serviceRules, warnOfInsecureHosts } from "./internal/egress/rules.ts"
 
 /** The options of an egress over `fetch`. Needs `allowedHosts`, or `unverifiedAddresses` set to true. */
 export interface Options extends EgressOptions.Options {
@@ -27,6 +28,11 @@ export interface Options extends EgressOptions.Options {
   readonly unverifiedAddresses?: boolean | undefined
 }
 
+const areInsecureHostsAccepted = Schema.makeFilter(
+  (o: { readonly insecureHosts: ReadonlyArray<string>; readonly unverifiedAddresses: boolean }) =>
+    o.unverifiedAddresses || o.insecureHosts.length === 0 ||
+    { path: ["insecureHosts"], issue: "empty unless unverifiedAddresses is true, or used with NodeEgress" }
+)
 const areHostsKnown = Schema.makeFilter(
   (o: { readonly allowedHosts: ReadonlyArray<string>; readonly unverifiedAddresses: boolean }) =>
     o.unverifiedAddresses || o.allowedHosts.length > 0 ||
@@ -37,7 +43,7 @@ const areHostsKnown = Schema.makeFilter(
 export const FetchEgressOptions = Schema.Struct({
   ...EgressOptions.EgressOptions.fields,
   unverifiedAddresses: Field.defaulted(Schema.Boolean, false)
-}).check(areHostsKnown)
+}).check(areHostsKnown, areInsecureHostsAccepted, areHeadersLimited)
 export type FetchEgressOptions = typeof FetchEgressOptions.Type
 
 const decoders = Decoders.decoders<Options, typeof FetchEgressOptions>(FetchEgressOptions)
@@ -62,7 +68,8 @@ const send: Send = (url, { headers, signal }) =>
 /** Refuses pins, since `fetch` does not show certificates. */
 const open: Open = (pins) => pins.length > 0 ? Effect.fail(refused("pin")) : Effect.succeed(send)
 
-const make = (options: FetchEgressOptions): Egress["Service"] => makeEgress(serviceRules(options), open)
+const make = (options: FetchEgressOptions): Effect.Effect<Egress["Service"]> =>
+  Effect.as(warnOfInsecureHosts(options), makeEgress(serviceRules(options), open))
 
 /**
  * Provides an egress with options given in code.
@@ -81,8 +88,8 @@ const make = (options: FetchEgressOptions): Egress["Service"] => makeEgress(serv
  * ```
  */
 export const layer = (options: Options): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
-  Layer.effect(Egress, Effect.map(decoders.decode(options), make))
+  Layer.effect(Egress, Effect.flatMap(decoders.decode(options), make))
 
 /** Provides an egress with options from the environment, below a path; see `Configuration.fromEnvironment`. */
 export const layerConfig = (path: Configuration.Path): Layer.Layer<Egress, KeelsonError.ConfigurationError> =>
-  Layer.effect(Egress, Effect.map(decoders.config(path), make))
+  Layer.effect(Egress, Effect.flatMap(decoders.config(path), make))

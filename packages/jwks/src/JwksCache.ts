@@ -14,14 +14,13 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PartitionedSemaphore from "effect/PartitionedSemaphore"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
+import { FetchPermits, Permits } from "./internal/cache/fetchPermits.ts"
 import { findIn } from "./internal/cache/keyLookup.ts"
 import { eventCapacity, makeProvider } from "./internal/cache/provider.ts"
-import { FetchPermits } from "./internal/cache/providerState.ts"
 import type { RefreshResult } from "./internal/cache/refresh.ts"
 import { makeScheduler } from "./internal/cache/scheduler.ts"
 import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
@@ -34,16 +33,19 @@ import type { Candidate, JoseHeader, KeySource } from "./KeySource.ts"
 export type { RefreshResult } from "./internal/cache/refresh.ts"
 
 /**
- * Limits concurrent key set fetches across all caches and registries that receive this layer. Tenants share the
- * permits fairly. Without this layer the process has 16 permits, so that thousands of providers that are due
- * simultaneously, for example after a suspension, do not open thousands of connections.
+ * Limits concurrent key set fetches across all caches and registries that receive this layer. Without this layer the
+ * process has 16 permits, so that thousands of providers that are due simultaneously, for example after a suspension, do
+ * not open thousands of connections.
+ *
+ * Fetches that a lookup waits for run first, then those whose keys lose their trust first. Tenants take turns. One host
+ * has at most three quarters of the permits, a host whose last fetch hung an eighth, and all such hosts together half.
  *
  * - `permits`: from 1 to 10000. Another number fails with `ConfigurationError` (`INVALID_CONFIG`).
  */
 export const layerFetchLimit = (permits: number): Layer.Layer<never, KeelsonError.ConfigurationError> =>
   Layer.effect(
     FetchPermits,
-    Effect.map(decodePermits(permits), (checked) => PartitionedSemaphore.makeUnsafe({ permits: checked }))
+    Effect.map(decodePermits(permits), (checked) => new Permits(checked))
   )
 const decodePermits = Configuration.decode(Field.int(1, 10_000), ["permits"])
 

@@ -72,7 +72,10 @@ export interface Options {
   readonly maxRedirects?: number | undefined
   /** Lifetime of a response that states none. From 1 minute to 24 hours. Default 1 hour. */
   readonly ttl?: Field.DurationInput | undefined
-  /** Lower bound of the lifetime that a response states. From 30 seconds to 24 hours. Default 30 seconds. */
+  /**
+   * Lower bound of the lifetime that a response states. If it raises a lifetime to a minute or more, and `staleWindow` is at
+   * least `deadline`, the keys are refreshed at its end instead of earlier. From 30 seconds to 24 hours. Default 30 seconds.
+   */
   readonly minTtl?: Field.DurationInput | undefined
   /** Upper bound of the lifetime that a response states. From 30 seconds to 24 hours. Default 24 hours. */
   readonly maxTtl?: Field.DurationInput | undefined
@@ -176,16 +179,21 @@ export type JwksOptions = typeof JwksOptions.Type
 const decoders = Decoders.decoders<Options, typeof JwksOptions>(JwksOptions)
 
 /**
- * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ * For a provider that forbids caching its key set (`no-store`, `no-cache`), as Keycloak before 23 and the defaults of Spring
+ * do: at most one scheduled request in 5 minutes, and keys that outlive an outage of 15 minutes. A withdrawn key is then
+ * trusted for up to 5 minutes, and for up to 20 in an outage.
  *
- * **Example** (A longer outage than the default)
+ * **Example** (A provider that forbids caching)
  *
  * ```ts import.meta.vitest
  * import { JwksOptions } from "@keelson/jwks"
  * import { Duration } from "effect"
  *
- * const options = JwksOptions.make({ issuer: "https://idp.example", staleWindow: "1 hour" })
- * Duration.toMinutes(options.staleWindow) // => 60
+ * const options = JwksOptions.make({ issuer: "https://idp.example", ...JwksOptions.tolerant })
+ * Duration.toMinutes(options.staleWindow) // => 15
  * ```
  */
+export const tolerant = { minTtl: "5 minutes", staleWindow: "15 minutes" } as const
+
+/** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
 export const make: (options: Options) => JwksOptions = decoders.make

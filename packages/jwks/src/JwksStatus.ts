@@ -6,7 +6,7 @@ import { SkipReason } from "./Jwk.ts"
 /**
  * - `ok`: neither of the following.
  * - `degraded`: at least two consecutive fetches failed, and the keys are still fresh.
- * - `bad`: the keys are stale, or no keys are available although a lookup requested them.
+ * - `bad`: the keys are stale and their first refresh is not running within its deadline, or no keys are available although a lookup requested them.
  */
 export const Health = Schema.Literals(["ok", "degraded", "bad"])
 export type Health = typeof Health.Type

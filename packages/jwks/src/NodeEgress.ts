@@ -1,25 +1,32 @@
 /**
  * `Egress` on Node. It connects only to addresses that it has checked.
  *
- * The socket resolves names with a lookup that returns only allowed addresses. Each `get` opens its own HTTP/1.1 connections
+ * The socket resolves names with a lookup that returns only allowed addresses. A name server that does not answer delays neither
+ * other names nor lookups of the application: the resolution ends with its `get`. Each `get` opens its own HTTP/1.1 connections
  * and closes them when it ends. Certificates are always verified; `caFile` adds authorities, `Rules.pins` requires keys.
  */
 import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as OptionalSection from "@keelson/core/unstable/OptionalSection"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { versions } from "node:process"
 import { Egress } from "./Egress.ts"
 import * as EgressOptions from "./EgressOptions.ts"
 import { trust } from "./internal/egress/NodeAuthorities.ts"
+import { bearerToken } from "./internal/egress/NodeBearerToken.ts"
 import { type Connections, openConnections, type Settings } from "./internal/egress/NodeConnections.ts"
+import { dnsResolve } from "./internal/egress/NodeDns.ts"
 import { isProxyUrl, proxyOf, proxyUrl } from "./internal/egress/NodeProxy.ts"
-import { guardedLookup, Resolver } from "./internal/egress/NodeResolver.ts"
+import { Resolver } from "./internal/egress/NodeResolver.ts"
+import { systemResolve } from "./internal/egress/NodeSystemLookup.ts"
+import { areHeadersLimited } from "./internal/egress/optionChecks.ts"
 import { makeEgress, type Open, type Send } from "./internal/egress/redirects.ts"
-import { serviceRules } from "./internal/egress/rules.ts"
+import { serviceRules, warnOfInsecureHosts } from "./internal/egress/rules.ts"
 
 const Proxy = Schema.String.check(
   Schema.makeFilter((text: string) => text === "environment" || text === "none" || isProxyUrl(text), {
@@ -35,19 +42,39 @@ export interface Options extends EgressOptions.Options {
    */
   readonly caFile?: string | undefined
   /**
+   * The path of a file with a token, which is sent as `Authorization: Bearer`, as for the key set of Kubernetes. It is read
+   * for each request, so that the token may rotate. Sent as `headers` are: it needs `allowedHosts`. At least 1 character.
+   * Default none.
+   */
+  readonly bearerTokenFile?: string | undefined
+  /**
    * The proxy: `environment` takes `HTTPS_PROXY`, else `HTTP_PROXY`, and bypasses it for the hosts in `NO_PROXY` (each
    * variable in lower case first); `none`; or the URL of an http or https proxy. The proxy resolves names, so addresses are
    * checked only if the host is an address. `localhost` and loopback addresses bypass the proxy. Default environment.
    */
   readonly proxy?: string | undefined
+  /**
+   * How names are resolved. `dns` reads the hosts file and asks the name servers of the system, with its search domains, and
+   * can be cancelled; names that these do not have are resolved as with `system`. `system` calls `getaddrinfo`, which cannot
+   * be cancelled, with few calls at once: for a system whose names are not those of its name servers. Default dns.
+   */
+  readonly resolver?: "dns" | "system" | undefined
 }
+
+const isTokenLimited = Schema.makeFilter(
+  (o: { readonly allowedHosts: ReadonlyArray<string>; readonly bearerTokenFile?: string }) =>
+    o.bearerTokenFile === undefined || o.allowedHosts.length > 0 ||
+    { path: ["allowedHosts"], issue: "at least one host beside bearerTokenFile, since each of these hosts receives it" }
+)
 
 /** Checked options of an egress on Node. */
 export const NodeEgressOptions = Schema.Struct({
   ...EgressOptions.EgressOptions.fields,
   caFile: Schema.optionalKey(Schema.NonEmptyString),
-  proxy: Field.defaulted(Proxy, "environment")
-})
+  bearerTokenFile: Schema.optionalKey(Schema.NonEmptyString),
+  proxy: Field.defaulted(Proxy, "environment"),
+  resolver: Field.defaulted(Schema.Literals(["dns", "system"]), "dns")
+}).check(areHeadersLimited, isTokenLimited)
 export type NodeEgressOptions = typeof NodeEgressOptions.Type
 
 const decoders = Decoders.decoders<Options, typeof NodeEgressOptions>(NodeEgressOptions)
@@ -85,9 +112,16 @@ const opener = Effect.fnUntraced(function*(settings: Settings) {
   return open
 })
 
+/** Bun answers `import "undici"` with a stand-in that ignores the lookup and the checks of certificates. */
+const unsupported = () =>
+  InvalidConfig.option("egress", "FetchEgress on Bun", {
+    message: "NodeEgress cannot check addresses and pins on Bun: use FetchEgress with allowedHosts"
+  })
+
 const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
+  if ("bun" in versions) return yield* unsupported()
   const rules = serviceRules(options)
-  const resolve = yield* Resolver
+  const resolve = (yield* Resolver) ?? (options.resolver === "dns" ? dnsResolve : systemResolve)
   const authorities = yield* trust(options.caFile)
   const proxy = yield* proxyOf(options.proxy)
   if (proxy !== undefined) {
@@ -96,15 +130,17 @@ const make = Effect.fnUntraced(function*(options: NodeEgressOptions) {
     )
   }
   const undici = yield* Effect.promise(() => import("undici"))
-  const lookup = guardedLookup(resolve, rules)
-  return makeEgress(rules, yield* opener({ undici, lookup, trust: authorities, proxy }))
+  const bearer = yield* bearerToken(options.bearerTokenFile)
+  yield* warnOfInsecureHosts(options)
+  return makeEgress(rules, yield* opener({ undici, resolve, rules, trust: authorities, proxy }), bearer)
 })
 
 /**
  * Provides an egress with options given in code.
  *
- * Fails with `ConfigurationError`: `INVALID_CONFIG` for an invalid option, a file without certificates or a malformed proxy
- * URL in the environment; `KEY_FILE_UNREADABLE` with the `path` of a file that cannot be read.
+ * Fails with `ConfigurationError`: `INVALID_CONFIG` on Bun, which cannot enforce the rules, and for an invalid option, a file
+ * without certificates or token, or a malformed proxy URL in the environment; `KEY_FILE_UNREADABLE` with the `path` of a file
+ * that cannot be read.
  *
  * **Example** (Keys over a proxy and a company's own authority)
  *

@@ -93,7 +93,8 @@ describe("Discovery", () => {
           const error = Result.getOrThrow(Result.flip(Discovery.wellKnownUrl(from, kind)))
           assert.instanceOf(error, KeelsonError.NetworkError)
           assert.strictEqual(error.code, "DISCOVERY_INVALID")
-          assert.strictEqual(error.message, "The issuer must be a URL without query and fragment")
+          const kindOf = URL.canParse(from) ? "a URL with a query or fragment" : "not a URL"
+          assert.strictEqual(error.message, `The issuer must be a URL without query and fragment, but is ${kindOf}`)
           assert.deepEqual(error.details, {})
         }
       })
@@ -130,7 +131,7 @@ describe("Discovery", () => {
         const other = yield* failureOf(documentOf(metadataOf()), { endpoint: "token_endpoint" })
         assert.deepStrictEqual([other.code, other.message], [
           "DISCOVERY_INVALID",
-          "The metadata have no `token_endpoint`"
+          "The metadata have no `token_endpoint`: expected a URL, but it is missing"
         ])
       }))
 
@@ -184,23 +185,27 @@ describe("Discovery", () => {
         Effect.gen(function*() {
           const error = yield* failureOf(documentOf(metadataOf({ issuer: published })), { issuer: configured })
           assert.strictEqual(error.code, "DISCOVERY_INVALID")
-          assert.strictEqual(error.message, "The metadata belong to another issuer")
+          const expected = `The metadata belong to another issuer: expected ${configured}, but \`issuer\` is `
+          assert.isTrue(error.message.startsWith(expected), error.message)
           const own = yield* discoveryOf(documentOf(metadataOf({ issuer: configured })), { issuer: configured })
           assert.strictEqual((yield* own.discovery.metadata).issuer, configured)
         }))
     }
 
+    const missing = `The metadata belong to another issuer: expected ${issuer}, but \`issuer\` is missing`
+    const noUri = (kind: string) => `The metadata have no \`jwks_uri\`: expected a URL, but it is ${kind}`
     const bodies: ReadonlyArray<readonly [name: string, body: string, message: string]> = [
-      ["HTML", "<!doctype html>", "The metadata are not JSON"],
-      ["nothing", "", "The metadata are not JSON"],
-      ["a list", `[${metadataOf()}]`, "The metadata are not an object"],
-      ["null", "null", "The metadata are not an object"],
-      ["text", JSON.stringify(issuer), "The metadata are not an object"],
-      ["an empty object", "{}", "The metadata belong to another issuer"],
-      ["an issuer by __proto__", `{"__proto__":${metadataOf()}}`, "The metadata belong to another issuer"],
-      ["no jwks_uri", JSON.stringify({ issuer }), "The metadata have no `jwks_uri`"],
-      ["jwks_uri null", metadataOf({ jwks_uri: null }), "The metadata have no `jwks_uri`"],
-      ["jwks_uri in a list", metadataOf({ jwks_uri: [jwksUri] }), "The metadata have no `jwks_uri`"]
+      ["HTML", "<!doctype html>", "The metadata are not JSON: expected an object, but the body is HTML or XML"],
+      ["nothing", "", "The metadata are not JSON: expected an object, but the body is empty"],
+      ["words", "not found", "The metadata are not JSON: expected an object, but the body is other text"],
+      ["a list", `[${metadataOf()}]`, "The metadata are not an object: the JSON is a list"],
+      ["null", "null", "The metadata are not an object: the JSON is null"],
+      ["text", JSON.stringify(issuer), "The metadata are not an object: the JSON is of type string"],
+      ["an empty object", "{}", missing],
+      ["an issuer by __proto__", `{"__proto__":${metadataOf()}}`, missing],
+      ["no jwks_uri", JSON.stringify({ issuer }), noUri("missing")],
+      ["jwks_uri null", metadataOf({ jwks_uri: null }), noUri("null")],
+      ["jwks_uri in a list", metadataOf({ jwks_uri: [jwksUri] }), noUri("a list")]
     ]
     for (const [name, body, message] of bodies) {
       it.effect(`with ${name} are DISCOVERY_INVALID`, () =>
@@ -267,12 +272,26 @@ describe("Discovery", () => {
         assert.deepStrictEqual([error.code, error.message], ["DISCOVERY_INVALID", "Document is not UTF-8"])
       }))
 
-    it.effect("[R21] errors contain nothing of the response", () =>
+    it.effect("[K-28 H2 E] [R21] errors name both issuers and the host, and nothing else of the response", () =>
       Effect.gen(function*() {
-        for (const members of [{ issuer: "https://secret.example" }, { jwks_uri: "http://secret.example/k?a=b" }]) {
-          const error = yield* failureOf(documentOf(metadataOf(members)))
-          assert.notInclude(inspect(error, { depth: 9 }), "secret.example")
+        const shown: ReadonlyArray<readonly [issuer: string, shown: string]> = [
+          ["https://other.example/realms/a", "https://other.example/realms/a"],
+          [
+            `${issuer}/`,
+            `${issuer}/. They differ in the slash at the end: configure the issuer as the metadata have it`
+          ],
+          ["https://secret:secret@other.example/a?secret#secret", "https://other.example/a"],
+          ["secret", "text that is not a URL"],
+          [`https://other.example/${"a".repeat(300)}`, `https://other.example/${"a".repeat(234)}`]
+        ]
+        for (const [published, part] of shown) {
+          const { message } = yield* failureOf(documentOf(metadataOf({ issuer: published, token: "secret" })))
+          const start = `The metadata belong to another issuer: expected ${issuer}, but \`issuer\` is `
+          assert.strictEqual(message, `${start}${part}`)
         }
+        const error = yield* failureOf(documentOf(metadataOf({ jwks_uri: "http://other.example/secret?secret" })))
+        assert.notInclude(inspect(error, { depth: 9 }), "secret")
+        assert.include(error.message, "to request other.example over http, name it in insecureHosts")
       }))
   })
 

@@ -290,11 +290,14 @@ describe("Egress", () => {
       }
     }))
 
-  it.effect("[R21] an error contains neither host nor URL", () =>
+  it.effect("[K-28 E] [R21] an error names the host, but no other part of the URL", () =>
     Effect.gen(function*() {
       const { get } = scripted({ allowedHosts: ["a.test"] })
-      const error = yield* Effect.flip(get({ url: "https://secret.example/token?key=abc" }))
+      const error = yield* Effect.flip(get({ url: "https://user:secret@other.example/token?key=abc#abc" }))
       assert.notMatch(JSON.stringify(error) + error.message + String(error.stack), /secret|token\?|abc/)
-      assert.deepStrictEqual(error.details, { reason: "host", hop: 0 })
+      assert.deepStrictEqual(error.details, { reason: "credentials", hop: 0 })
+      const other = yield* Effect.flip(get({ url: "https://other.example/token?key=abc#abc" }))
+      assert.notMatch(JSON.stringify(other) + other.message + String(other.stack), /secret|token\?|abc/)
+      assert.strictEqual(other.message, "The host is not allowed: other.example is not in allowedHosts")
     }))
 })

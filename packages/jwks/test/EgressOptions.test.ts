@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import * as Configuration from "@keelson/core/Configuration"
-import { ConfigProvider, Context, Effect, Layer, Schema } from "effect"
+import { ConfigProvider, Context, Effect, Layer, Redacted, Schema } from "effect"
+import { inspect } from "node:util"
 import { Egress } from "../src/Egress.ts"
 import * as EgressOptions from "../src/EgressOptions.ts"
 import * as FetchEgress from "../src/FetchEgress.ts"
@@ -17,7 +18,15 @@ const refusal = (options: unknown): KeelsonError.ConfigurationError => {
   return assert.fail(`accepted ${JSON.stringify(options)}`)
 }
 
-const defaults = { allowedHosts: [], allowLocalhost: false, allowedNetworks: [], maxBytes: 1_048_576, maxRedirects: 3 }
+const defaults = {
+  allowedHosts: [],
+  allowLocalhost: false,
+  allowedNetworks: [],
+  insecureHosts: [],
+  headers: {},
+  maxBytes: 1_048_576,
+  maxRedirects: 3
+}
 
 describe("EgressOptions", () => {
   it("[S1-19] [S1-21] [S1-23] of nothing allow https to public addresses, 1 MiB and three redirects", () => {
@@ -31,7 +40,9 @@ describe("EgressOptions", () => {
     { maxBytes: 16_777_216 },
     { maxRedirects: 0 },
     { maxRedirects: 10 },
-    { allowLocalhost: true }
+    { allowLocalhost: true },
+    { insecureHosts: ["keycloak", "10.0.0.7", "[fd00::1]", "localhost"] },
+    { userAgent: "acme/1.0 (+https://acme.example)" }
   ]
   for (const options of accepted) {
     it(`[S1-20] [S1-21] [S1-23] accept ${JSON.stringify(options)}`, () => {
@@ -159,6 +170,51 @@ describe("EgressOptions", () => {
         )
       }
     }))
+
+  it.effect("[K-28 H3] an egress on Node needs no variable, since all its options may be left out", () =>
+    Effect.gen(function*() {
+      const egress = yield* built(NodeEgress.layerConfig(["egress"]), {})
+      assert.strictEqual((yield* egress.check("https://a.test/")).host, "a.test")
+      const config = Effect.provideService(
+        Configuration.fromEnvironment(EgressOptions.EgressOptions, ["egress"]),
+        ConfigProvider.ConfigProvider,
+        ConfigProvider.fromEnvRecord({ OTHER: "1" })
+      )
+      assert.deepEqual(yield* config, defaults)
+      // `FetchEgress` needs a list of hosts.
+      const error = yield* Effect.flip(built(FetchEgress.layerConfig(["egress"]), {}))
+      assert.deepInclude(error, { code: "CONFIG_MISSING" })
+      assert.strictEqual(
+        (yield* Effect.flip(built(NodeEgress.layerConfig(["egress"]), { EGRESS_MAX: "1" }))).code,
+        "INVALID_CONFIG"
+      )
+    }))
+
+  it("[K-28 A6] hosts over http are no public addresses", () => {
+    for (const host of ["8.8.8.8", "2606:4700::1111", "[2606:4700::1111]"]) {
+      assert.include(refusal({ insecureHosts: [host] }).message, "a host name or a private address")
+    }
+  })
+
+  it("[K-28 A7] headers need the hosts that receive them, and concern no part of the message", () => {
+    const value = Redacted.make("secret")
+    assert.strictEqual(refusal({ headers: { "x-key": value } }).details["path"], "allowedHosts")
+    const { headers } = EgressOptions.make({ allowedHosts: ["a.test"], headers: { "X-Key": value } })
+    assert.deepEqual(Object.entries(headers).map(([name, header]) => [name, Redacted.value(header)]), [[
+      "X-Key",
+      "secret"
+    ]])
+    assert.notInclude(inspect(headers), "secret")
+    for (const name of ["host", "Content-Length", "transfer-encoding", "if-none-match", "cookie", "a b", "", "x:y"]) {
+      const { message } = refusal({ allowedHosts: ["a.test"], headers: { [name]: value } })
+      assert.include(message, `headers.${name} is not an option`)
+      assert.notInclude(message, "secret")
+    }
+    for (const text of ["", "a\r\nb: c", "\u0000", "\u0100"]) {
+      const { message } = refusal({ allowedHosts: ["a.test"], headers: { "x-key": Redacted.make(text) } })
+      assert.include(message, "text without line breaks")
+    }
+  })
 
   it.effect("[R17] the default layer of Node wants no options", () =>
     Effect.gen(function*() {

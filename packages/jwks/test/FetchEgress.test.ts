@@ -34,9 +34,21 @@ const stubFetch = (fetch: typeof globalThis.fetch): void => {
 }
 
 describe("FetchEgress", () => {
-  it.effect("[R17] requires allowedHosts or unverifiedAddresses", () =>
+  it.effect("[K-28 A6] takes hosts over http only with unverifiedAddresses, since it cannot check their addresses", () =>
     Effect.gen(function*() {
-      for (const options of [{}, { allowedHosts: [] }, { unverifiedAddresses: false }]) {
+      const options = { allowedHosts: ["keycloak"], insecureHosts: ["keycloak"] }
+      const error = yield* Effect.flip(fetchEgress(options))
+      assert.strictEqual(
+        error.message,
+        "Invalid configuration: insecureHosts must be empty unless unverifiedAddresses is true, or used with NodeEgress"
+      )
+      const egress = yield* fetchEgress({ ...options, unverifiedAddresses: true })
+      assert.strictEqual((yield* egress.check("http://keycloak/")).href, "http://keycloak/")
+    }))
+
+  it.effect("[K-28 J12] [R17] requires allowedHosts or unverifiedAddresses", () =>
+    Effect.gen(function*() {
+      for (const options of [{}, { allowedHosts: [] }, { unverifiedAddresses: false }, { allowLocalhost: true }]) {
         const error = yield* Effect.flip(fetchEgress(options))
         assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", "allowedHosts"])
         assert.include(error.message, "at least one host, unless unverifiedAddresses is true")

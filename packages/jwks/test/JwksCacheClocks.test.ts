@@ -65,6 +65,61 @@ describe("JwksCache clocks", () => {
       })
     ))
 
+  it.effect("[K-28 J7] [R23] [L2] a refresh is due by the wall clock too, though the clocks differ by less than a divergence", () =>
+    onSkewedClock(({ cache, provider, skew }) =>
+      Effect.gen(function*() {
+        // Due at 3,570 s. The monotonic clock has passed 3,560 s, the wall clock 3,569.999 s.
+        yield* TestClock.adjust(3_560_000)
+        skew.millis = 9_999
+        assert.strictEqual(yield* atOnce(outcome(cache, "a")), "a")
+        assert.lengthOf(provider.requests, 1)
+        skew.millis = 10_000
+        assert.strictEqual(yield* atOnce(outcome(cache, "a")), "a")
+        assert.lengthOf(provider.requests, 2)
+      })
+    ))
+
+  it.effect("[K-28 J7] [R23] the scheduler refreshes by the wall clock at its next round", () =>
+    onSkewedClock(({ provider, skew }) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust(3_560_000)
+        skew.millis = 10_000
+        // Another round of the scheduler, as for another provider: here its own, at the stale deadline or the refresh.
+        yield* TestClock.adjust(10_000)
+        assert.deepStrictEqual(provider.times.slice(1).map((time) => time - day <= 3_570_000), [true])
+      })
+    ))
+
+  it.effect("[K-28 J7] [R23] the delay after a failure ends by the wall clock too", () =>
+    onSkewedClock(({ cache, provider, skew }) =>
+      Effect.gen(function*() {
+        provider.answer = down
+        for (let n = 0; n < 6; n++) yield* Effect.exit(cache.refresh)
+        const asked = provider.requests.length
+        // The sixth failure delays the next fetch by 32 s.
+        skew.millis = 31_999
+        assert.strictEqual(yield* atOnce(outcome(cache, "a")), "a")
+        assert.lengthOf(provider.requests, asked)
+        skew.millis = 32_000
+        assert.strictEqual(yield* atOnce(outcome(cache, "a")), "a")
+        assert.lengthOf(provider.requests, asked + 1)
+      })
+    ))
+
+  it.effect("[K-28 J7] [R23] [K-02] the cooldown of unknown keys ends by the wall clock too", () =>
+    onSkewedClock(({ cache, provider, skew }) =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* outcome(cache, "b"), "JWKS_KEY_NOT_FOUND")
+        assert.lengthOf(provider.requests, 2)
+        skew.millis = 29_999
+        assert.strictEqual(yield* outcome(cache, "b"), "JWKS_KEY_NOT_FOUND")
+        assert.lengthOf(provider.requests, 2)
+        skew.millis = 30_000
+        assert.strictEqual(yield* outcome(cache, "b"), "JWKS_KEY_NOT_FOUND")
+        assert.lengthOf(provider.requests, 3)
+      })
+    ))
+
   it.effect("[S1-13] [R23] set forward within the lifetime: the lookup does not wait, and the keys are confirmed", () =>
     onSkewedClock(({ cache, provider, skew }) =>
       Effect.gen(function*() {

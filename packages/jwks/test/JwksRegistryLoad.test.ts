@@ -13,24 +13,29 @@ import {
   url
 } from "@keelson/testing/scriptedProvider"
 import { runOut, skewedClock } from "@keelson/testing/virtualTime"
-import { Clock, Duration, Effect, Exit, Layer, Metric, PartitionedSemaphore } from "effect"
+import { Clock, Duration, Effect, Exit, Layer, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import type { JwksOptions } from "../src/index.ts"
-import { FetchPermits } from "../src/internal/cache/providerState.ts"
+import { FetchPermits, Permits } from "../src/internal/cache/fetchPermits.ts"
 
-const permits = (count: number) =>
-  Layer.sync(FetchPermits, () => PartitionedSemaphore.makeUnsafe<string>({ permits: count }))
+const permits = (count: number) => Layer.sync(FetchPermits, () => new Permits(count))
 
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 type Registry = Effect.Success<ReturnType<typeof registryOf>>["registry"]
 
-/** Registers this many providers of a tenant, each of a different issuer. */
-const registerAll = (registry: Registry, tenant: string, count: number, options: Partial<JwksOptions.Options> = {}) =>
+/** Registers this many providers of a tenant, each of a different issuer, below a URL. */
+const registerAll = (
+  registry: Registry,
+  tenant: string,
+  count: number,
+  options: Partial<JwksOptions.Options> = {},
+  base = url
+) =>
   Effect.forEach(
     numbers(count),
     (n) =>
-      registry.put(ids(tenant, `p${n}`), { issuer: `${issuer}/${n}`, url: `${url}/${tenant}/${n}`, ...options }, {
+      registry.put(ids(tenant, `p${n}`), { issuer: `${issuer}/${n}`, url: `${base}/${tenant}/${n}`, ...options }, {
         ifAbsent: true
       }),
     { discard: true }
@@ -125,7 +130,10 @@ describe("JwksRegistry under load", () => {
   it.effect("[R25] makes at most 16 fetches at once, though 200 providers of several tenants are due at once", () =>
     Effect.gen(function*() {
       const { provider, registry, seen } = yield* slowRegistry(permits(16))
-      for (const tenant of ["a", "b", "c", "d"]) yield* registerAll(registry, tenant, 50)
+      // Each at another host, since one host has a share of the permits only.
+      for (const tenant of ["a", "b", "c", "d"]) {
+        yield* registerAll(registry, tenant, 50, {}, `https://${tenant}.example`)
+      }
       yield* TestClock.adjust("200 millis")
       assert.isBelow(provider.requests.length, 200)
       yield* TestClock.adjust("10 seconds")
@@ -140,9 +148,17 @@ describe("JwksRegistry under load", () => {
       assert.strictEqual(yield* FetchPermits, shared)
     }))
 
+  it.effect("[K-28 G2] [R25] one host has at most 12 of the 16 permits, though 200 fetches of it are due", () =>
+    Effect.gen(function*() {
+      const { provider, registry, seen } = yield* slowRegistry(permits(16))
+      yield* registerAll(registry, "t", 200)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual([provider.requests.length, seen.most], [200, 12])
+    }))
+
   it.effect("[R25] accepts another limit, shared by two registries", () =>
     Effect.gen(function*() {
-      const shared = PartitionedSemaphore.makeUnsafe<string>({ permits: 3 })
+      const shared = new Permits(3)
       const one = yield* slowRegistry(Layer.succeed(FetchPermits, shared))
       const two = yield* slowRegistry(Layer.succeed(FetchPermits, shared))
       yield* registerAll(one.registry, "t", 10)
@@ -164,7 +180,8 @@ describe("JwksRegistry under load", () => {
       )
       yield* registerAll(registry, "busy", 100, { maxAttempts: 1, maxFailureDelay: "1 hour", failureDelay: "1 hour" })
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(provider.underWay(), 4)
+      // One host has three quarters of the permits.
+      assert.strictEqual(provider.underWay(), 3)
       yield* registerAll(registry, "quiet", 1, { prefetch: false })
       const find = registry.keySource("quiet").find(`${issuer}/0`, header("a"))
       const { elapsed, exit } = yield* runOut(find, "10 minutes")
@@ -190,11 +207,13 @@ describe("JwksRegistry under load", () => {
       const { clock, skew } = yield* skewedClock
       yield* Effect.gen(function*() {
         const { provider, registry, seen } = yield* slowRegistry(permits(16))
-        yield* registerAll(registry, "t", 500)
+        const tenants = ["t", "u"]
+        for (const tenant of tenants) yield* registerAll(registry, tenant, 250, {}, `https://${tenant}.example`)
         yield* TestClock.adjust("10 seconds")
         skew.millis += 24 * 3_600_000
-        const { find } = registry.keySource("t")
-        const lookups = numbers(500).map((n) => find(`${issuer}/${n}`, header("a")))
+        const lookups = tenants.flatMap((tenant) =>
+          numbers(250).map((n) => registry.keySource(tenant).find(`${issuer}/${n}`, header("a")))
+        )
         const { exit } = yield* runOut(Effect.all(lookups, { concurrency: "unbounded" }), "10 seconds")
         assert.isTrue(Exit.isSuccess(exit))
         assert.deepStrictEqual([provider.requests.length, seen.most], [1000, 16])

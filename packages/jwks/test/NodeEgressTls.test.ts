@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { getCACertificates, setDefaultCACertificates } from "node:tls"
 
 const ok: Handle = (_, response) => {
   response.end("ok")
@@ -46,6 +47,19 @@ describe("NodeEgress over TLS", () => {
     }))
 
   describe("caFile", () => {
+    it.live("[K-28 J12] [R26] authorities of the file join those of the system", () =>
+      Effect.gen(function*() {
+        const origin = yield* httpsOrigin(ok)
+        // The authority of the origin is one of the system's, and the file has another.
+        const before = getCACertificates("default")
+        yield* Effect.acquireRelease(
+          Effect.sync(() => setDefaultCACertificates([...before, readFileSync(caFile, "utf8")])),
+          () => Effect.sync(() => setDefaultCACertificates(before))
+        )
+        const egress = yield* nodeEgress({ caFile: fixturePath("bystander.cert.pem") })
+        assert.strictEqual((yield* egress.get({ url: at(origin.port) })).status, 200)
+      }))
+
     it.effect("[R26] a file that is not there fails with its path", () =>
       Effect.gen(function*() {
         const path = join(yield* directory, "missing.pem")

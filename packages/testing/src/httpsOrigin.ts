@@ -134,13 +134,15 @@ export interface Setup extends NodeEgress.Options {
   readonly environment?: Record<string, string> | undefined
 }
 
-/** By default names resolve to 127.0.0.1, and there is no proxy. */
+/** By default names resolve to 127.0.0.1, and there is no proxy. With `resolve: undefined` they resolve as without tests. */
 export const nodeEgress = (
-  { environment = {}, resolve = resolved("127.0.0.1"), ...options }: Setup = {}
-): Effect.Effect<Egress["Service"], KeelsonError.ConfigurationError, Scope.Scope> =>
-  NodeEgress.layer({ caFile, allowedNetworks: own, ...options }).pipe(
+  { environment = {}, ...setup }: Setup = {}
+): Effect.Effect<Egress["Service"], KeelsonError.ConfigurationError, Scope.Scope> => {
+  const { resolve, ...options } = { resolve: resolved("127.0.0.1"), ...setup }
+  return NodeEgress.layer({ caFile, allowedNetworks: own, ...options }).pipe(
     Layer.build,
     Effect.map((context) => Context.get(context, Egress)),
     Effect.provideService(Resolver, resolve),
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
   )
+}

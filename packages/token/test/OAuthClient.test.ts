@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Configuration from "@keelson/core/Configuration"
-import { quiet } from "@keelson/testing/observe"
+import { quiet, recording } from "@keelson/testing/observe"
 import { Effect, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -81,6 +81,25 @@ describe("OAuthClient at a real authorization server", () => {
           assert.deepStrictEqual(server.paths, [])
         }).pipe(Effect.scoped, quiet))
     }
+
+    it.live("[K-28 A6] metadata and token are requested over http from insecureHosts, which is logged once", () =>
+      Effect.gen(function*() {
+        const { jwk, key } = yield* keyPair("ES256", "one")
+        const server = yield* oauthServer({ keys: [jwk] })
+        const source = OAuthClient.clientCredentials({
+          issuer: server.issuer,
+          clientId: "signer",
+          auth: ClientAuth.privateKeyJwt(key),
+          insecureHosts: ["127.0.0.1"]
+        })
+        const { lines, record } = recording()
+        const provider = yield* record(providerOver(source))
+        yield* record(provider.get)
+        yield* record(provider.refresh)
+        assert.lengthOf(server.requests, 2)
+        const said = lines.filter((line) => line.includes("over http, without TLS, from: 127.0.0.1"))
+        assert.lengthOf(said, 1)
+      }).pipe(Effect.scoped))
 
     it.live("the client's key can be rotated: the new key signs the next assertion", () =>
       Effect.gen(function*() {

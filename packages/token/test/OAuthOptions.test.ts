@@ -85,6 +85,22 @@ describe("OAuthOptions", () => {
       }
     }))
 
+  it.effect("[K-28 A6] http to a named host is accepted with insecureHosts, and errors name the option", () =>
+    Effect.gen(function*() {
+      const options = { ...base, issuer: "http://keycloak:8080/realms/a", tokenEndpoint: "http://keycloak:8080/token" }
+      yield* Configuration.decode(OAuthOptions.OAuthOptions)({ ...options, insecureHosts: ["keycloak"] })
+      for (const insecureHosts of [[], ["other"], ["8.8.8.8"]]) {
+        const error = yield* Effect.flip(Configuration.decode(OAuthOptions.OAuthOptions)({ ...options, insecureHosts }))
+        assert.strictEqual(error.code, "INVALID_CONFIG")
+      }
+      const error = yield* Effect.flip(Configuration.decode(OAuthOptions.OAuthOptions)(options))
+      assert.include(error.message, "http needs allowLocalhost for this machine, or the host in insecureHosts")
+      const publicly = yield* Effect.flip(
+        Configuration.decode(OAuthOptions.OAuthOptions)({ ...options, insecureHosts: ["8.8.8.8"] })
+      )
+      assert.include(publicly.message, "requests to public addresses need https")
+    }))
+
   it("the constructor of a source throws on a wrong option", () => {
     const make = (options: Partial<OAuthClient.Options>) => () =>
       OAuthClient.clientCredentials({ issuer: "https://idp.example", clientId: "client", auth, ...options })

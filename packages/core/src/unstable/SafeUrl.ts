@@ -9,7 +9,7 @@ import * as Host from "./Host.ts"
  * Why a URL is refused.
  *
  * - `url`: malformed.
- * - `scheme`: neither https, nor http to this machine with `allowLocalhost`.
+ * - `scheme`: neither https, nor http to this machine with `allowLocalhost`, nor http to one of `insecureHosts`.
  * - `credentials`: a user name or password in the URL.
  * - `host`: an empty label in the host.
  */
@@ -31,7 +31,12 @@ export const localHint = "http is for this machine only, with LocalDevelopment.l
 export interface Options {
   /** Whether http is allowed for this machine: `localhost`, 127.0.0.0/8 and ::1. Default false. */
   readonly allowLocalhost?: boolean | undefined
+  /** Hosts for which http is allowed, without their subdomains. Default none. */
+  readonly insecureHosts?: ReadonlyArray<string> | undefined
 }
+
+const isHttpAllowed = (host: string, { allowLocalhost, insecureHosts = [] }: Options): boolean =>
+  (allowLocalhost === true && Host.isLocal(host)) || insecureHosts.some((entry) => Host.canonical(entry) === host)
 
 /**
  * Returns the URL to request: without fragment, and without the dot at the end of its host. The first check that fails
@@ -41,9 +46,8 @@ export const check = (input: string | URL, options?: Options): Result.Result<URL
   const url = URL.parse(String(input))
   if (url === null) return Result.fail("url")
   const host = Host.withoutDot(url.hostname)
-  const isLocalHttp = url.protocol === "http:" && options?.allowLocalhost === true && host !== undefined &&
-    Host.isLocal(host)
-  if (url.protocol !== "https:" && !isLocalHttp) return Result.fail("scheme")
+  const isHttp = url.protocol === "http:" && host !== undefined && options !== undefined && isHttpAllowed(host, options)
+  if (url.protocol !== "https:" && !isHttp) return Result.fail("scheme")
   if (url.username !== "" || url.password !== "") return Result.fail("credentials")
   if (host === undefined) return Result.fail("host")
   // Setting a part parses the URL again.

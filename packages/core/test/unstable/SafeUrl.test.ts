@@ -33,6 +33,19 @@ describe("SafeUrl", () => {
       }
     })
 
+    it("[K-28 A6] allows http for named hosts, without their subdomains", () => {
+      const options = { insecureHosts: ["Keycloak.", "10.0.0.7", "::1", "bücher.test"] }
+      for (const host of ["keycloak", "KEYCLOAK.:8080", "10.0.0.7", "[::1]", "xn--bcher-kva.test"]) {
+        assert.match(verdict(`http://${host}/`, options), /^http:/, host)
+      }
+      for (const host of ["a.keycloak", "keycloak.example", "10.0.0.8", "localhost"]) {
+        assert.strictEqual(verdict(`http://${host}/`, options), "scheme", host)
+      }
+      assert.strictEqual(verdict("ftp://keycloak/", options), "scheme")
+      assert.strictEqual(verdict("http://user@keycloak/", options), "credentials")
+      assert.strictEqual(redirect("https://idp.example/", "http://keycloak/", options), "scheme")
+    })
+
     it("[S1-19] [R12] gives the first reason of scheme, credentials and host", () => {
       const reasons: ReadonlyArray<readonly [string, SafeUrl.UrlRefusal]> = [
         ["idp", "url"],

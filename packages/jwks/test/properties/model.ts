@@ -140,14 +140,23 @@ export const hasParted = (held: Held, at: Moment): boolean =>
 /** Whether the failure backoff allows a fetch. */
 export const mayRetry = (model: Model): boolean => model.retryAt === undefined || isReached(model.retryAt, model.now())
 
+/** The limit of the running attempt: 3 s, or 1 s for the first of several after a failure. */
+export const attemptLimit = ({ failures, fetch, settings }: Model): number =>
+  failures > 0 && settings.maxAttempts > 1 && fetch?.requests === 1 ? 1000 : 3000
+
 /** Whether the cooldown allows a fetch for an unknown key. */
 export const mayAsk = (model: Model): boolean =>
   mayRetry(model) && (model.unknownAt === undefined || isReached(model.unknownAt, model.now()))
 
-const lifetime = ({ date, expires, maxAge }: Said, { maxTtl, minTtl, ttl }: Settings): number => {
-  if (maxAge === undefined && expires === undefined) return ttl
-  const stated = maxAge === undefined ? Math.max(0, (expires ?? 0) - date) : 1000 * maxAge
-  return Math.min(Math.max(stated, minTtl), maxTtl)
+/** The lifetime that a response states, in milliseconds. */
+const statedLifetime = ({ date, expires, maxAge }: Said): number | undefined => {
+  if (maxAge === undefined && expires === undefined) return undefined
+  return maxAge === undefined ? Math.max(0, (expires ?? 0) - date) : 1000 * maxAge
+}
+
+const lifetime = (said: Said, { maxTtl, minTtl, ttl }: Settings): number => {
+  const stated = statedLifetime(said)
+  return stated === undefined ? ttl : Math.min(Math.max(stated, minTtl), maxTtl)
 }
 
 const idsOf = (keys: ReadonlyArray<Key>): string => JSON.stringify(keys)
@@ -160,7 +169,10 @@ const heldAfter = (model: Model, { outcome, sentAt }: Exchange): Held | undefine
   const said = outcome.is === "document" || before === undefined ? outcome.said : { ...before.said, ...outcome.said }
   const { refreshEarly, refreshJitter, staleWindow } = model.settings
   const fresh = lifetime(said, model.settings)
-  const refreshAfter = (jitter: number) => later(sentAt, Math.max(fresh - refreshEarly - jitter, fresh / 2))
+  // A lifetime that `minTtl` has raised is not refreshed early, if the keys are trusted during the refresh.
+  const isAtEnd = (statedLifetime(said) ?? Infinity) < fresh && fresh >= 60_000 && staleWindow >= 8000
+  const refreshAfter = (jitter: number) =>
+    later(sentAt, isAtEnd ? fresh : Math.max(fresh - refreshEarly - jitter, fresh / 2))
   return {
     keys,
     said,

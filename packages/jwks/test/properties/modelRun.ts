@@ -9,7 +9,18 @@ import { makeScheduler } from "../../src/internal/cache/scheduler.ts"
 import { type ImportKey, KeyImport } from "../../src/internal/keys/importKey.ts"
 import * as JwksOptions from "../../src/JwksOptions.ts"
 import type { JoseHeader } from "../../src/KeySource.ts"
-import { happened, hasParted, isReached, makeModel, mayRetry, type Model, must, passed, trusted } from "./model.ts"
+import {
+  attemptLimit,
+  happened,
+  hasParted,
+  isReached,
+  makeModel,
+  mayRetry,
+  type Model,
+  must,
+  passed,
+  trusted
+} from "./model.ts"
 import { type Case, type Command, type Op, pool, type Settings, type Wanted } from "./modelCommands.ts"
 import {
   ask,
@@ -210,7 +221,7 @@ const isAlive = ({ asked, model }: World): void => {
   must(model, held === undefined || !isOver(held.staleUntil), "L4: keys past their stale deadline are kept")
   if (fetch !== undefined) {
     const { outcome, sentAt } = fetch.last
-    must(model, outcome !== undefined || passed(sentAt, now) <= 3000, "S1-16: an attempt takes too long")
+    must(model, outcome !== undefined || passed(sentAt, now) <= attemptLimit(model), "S1-16: an attempt takes too long")
     return must(model, passed(fetch.startedAt, now) <= 8000, "S1-16: a fetch takes too long")
   }
   must(model, !settings.prefetch || model.started > 0 || now.monotonic <= 20_000_000n, "S1-11: no fetch at the start")

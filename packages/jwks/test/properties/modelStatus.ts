@@ -6,9 +6,10 @@ import { isReached, type Model, must, trusted } from "./model.ts"
 const isShare = (share: number, part: number, whole: number): boolean =>
   share >= 0 && share <= 1 && share === (whole === 0 ? 0 : part / whole)
 
-/** The health is bad during a first fetch that takes too long. */
+/** The health is bad during a first fetch that takes too long, and not yet during the first refresh of expired keys. */
 const isHealth = (model: Model, health: JwksStatus["health"]): boolean =>
-  health === healthOf(model) || (health === "bad" && model.phase === "Loading")
+  health === healthOf(model) || (health === "bad" && model.phase === "Loading") ||
+  (health === "ok" && model.phase === "Refreshing" && model.failures === 0)
 
 const healthOf = (model: Model): JwksStatus["health"] => {
   if (model.held === undefined) return model.failures > 0 ? "bad" : "ok"

@@ -4,6 +4,7 @@ import { jwk } from "@keelson/testing/scriptedProvider"
 import { DateTime, Effect, Exit, Layer } from "effect"
 import { Egress } from "../../src/index.ts"
 import {
+  attemptLimit,
   type Exchange,
   hasParted,
   isReached,
@@ -181,7 +182,7 @@ const requested = (model: Model, upstream: Upstream, headers: Readonly<Record<st
 const wasCut = (model: Model, exchange: Exchange): void => {
   const at = model.now()
   exchange.outcome = { is: "cut" }
-  const isLate = passed(exchange.sentAt, at) >= 3000 ||
+  const isLate = passed(exchange.sentAt, at) >= attemptLimit(model) ||
     (model.fetch !== undefined && passed(model.fetch.startedAt, at) >= 8000)
   must(model, model.isClosed || isLate, "L1: a request was interrupted")
 }

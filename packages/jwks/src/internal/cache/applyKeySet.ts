@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { KeySet } from "../../KeySet.ts"
 import type { FetchedKeySet } from "../http/fetchKeySet.ts"
-import { lifetime } from "../http/freshness.ts"
+import { type HeaderRecord, lifetime, statedLifetime } from "../http/freshness.ts"
 import { kept, merged } from "../http/validators.ts"
 import type { Snapshot } from "../snapshot/jwksSnapshots.ts"
 import { type CachedKeySet, succeed } from "./lifecycle.ts"
@@ -19,6 +19,27 @@ export const refreshDelay = (
     lifetimeMillis - Duration.toMillis(refreshEarly) - random * Duration.toMillis(refreshJitter),
     lifetimeMillis / 2
   )
+
+/** Lifetimes from which keys are refreshed at their end if `minTtl` has raised them, in milliseconds. */
+const longMinTtl = 60_000
+
+/**
+ * Delay from the request to the refresh, in milliseconds. A lifetime that `minTtl` has raised to a minute or more is not
+ * refreshed early if the keys are trusted during the refresh: `minTtl` then bounds the requests to a provider that forbids
+ * caching.
+ */
+export const nextRefresh = (
+  headers: HeaderRecord,
+  receivedAt: number,
+  options: JwksOptions,
+  random: number
+): number => {
+  const fresh = Duration.toMillis(lifetime(headers, receivedAt, options))
+  const stated = statedLifetime(headers, receivedAt)
+  const isRaised = stated !== undefined && Duration.toMillis(stated) < fresh
+  const isCovered = Duration.isGreaterThanOrEqualTo(options.staleWindow, options.deadline)
+  return isRaised && isCovered && fresh >= longMinTtl ? fresh : refreshDelay(fresh, options, random)
+}
 
 const countMissing = (of: KeySet, from: KeySet): number => {
   const ids = new Set(from.all.map((key) => key.id))
@@ -47,7 +68,7 @@ export const applyKeySet = (state: ProviderState, fetched: FetchedKeySet, random
     trust: previous?.keySet === keys.keySet ? previous.trust : new Trust(state, keys.keySet.generation),
     since: response.sentAt,
     offset: offset(response.sentAt),
-    refreshAt: after(response.sentAt, refreshDelay(fresh, options, random)),
+    refreshAt: after(response.sentAt, nextRefresh(headers, response.receivedAt, options, random)),
     expiresAt: after(response.sentAt, fresh),
     staleUntil: after(response.sentAt, fresh + Duration.toMillis(options.staleWindow)),
     maxStale: Infinity

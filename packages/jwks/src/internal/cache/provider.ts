@@ -15,11 +15,12 @@ import { KeyImport } from "../keys/importKey.ts"
 import { JwksSnapshots } from "../snapshot/jwksSnapshots.ts"
 import type { Saver } from "../snapshot/saver.ts"
 import { acceptSeed } from "./applyKeySet.ts"
+import { FetchPermits } from "./fetchPermits.ts"
 import { KeyLookup, patience } from "./keyLookup.ts"
 import type { CachedKeySet } from "./lifecycle.ts"
 import { registerHealth, removeSeries } from "./providerMetrics.ts"
 import { removeSnapshot, saveInBackground, withoutDefects } from "./providerSnapshots.ts"
-import { FetchPermits, type ProviderContext, ProviderState } from "./providerState.ts"
+import { type ProviderContext, ProviderState } from "./providerState.ts"
 import { healthOf, statusOf } from "./providerStatus.ts"
 import { invalidate, refresh, type RefreshResult } from "./refresh.ts"
 import { Schedule } from "./schedule.ts"
@@ -159,7 +160,7 @@ export const makeProvider = Effect.fnUntraced(function*(
   const sharedFetch = yield* makeSharedFetch(
     (request) => refresh(state, request),
     () => state.reschedule(),
-    undefined,
+    () => state.turn && state.parts.permits.await(state.turn),
     Duration.sum(options.deadline, patience)
   )
   const provider = new Provider(state, sharedFetch, saver)

@@ -2,8 +2,7 @@ import type { DeadlineExceeded } from "@keelson/core/Deadline"
 import type * as RetryPolicy from "@keelson/core/RetryPolicy"
 import { hasCome, type Instant } from "@keelson/core/unstable/Instant"
 import type * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as PartitionedSemaphore from "effect/PartitionedSemaphore"
+import type * as Context from "effect/Context"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import type { Egress } from "../../Egress.ts"
@@ -16,15 +15,10 @@ import type { KeySetLocation } from "../http/keySetLocation.ts"
 import type { ImportKey } from "../keys/importKey.ts"
 import type { Deviation } from "../keys/keyMembers.ts"
 import type { JwksSnapshots } from "../snapshot/jwksSnapshots.ts"
+import type { Permits, Turn } from "./fetchPermits.ts"
 import { type CachedKeySet, drop, initial, type State, type Step } from "./lifecycle.ts"
 import { registerLookups } from "./providerMetrics.ts"
 import type { Scheduled, Scheduler } from "./scheduler.ts"
-
-/** Limits concurrent key set fetches in a process to 16, shared fairly between tenants. */
-export const FetchPermits = Context.Reference<PartitionedSemaphore.PartitionedSemaphore<string>>(
-  "@keelson/jwks/FetchPermits",
-  { defaultValue: () => PartitionedSemaphore.makeUnsafe({ permits: 16 }) }
-)
 
 /** An event of a provider, without the ids of the provider. */
 export type EventBody = JwksEvent extends infer E ? E extends unknown ? Omit<E, keyof EventOrigin> : never : never
@@ -45,7 +39,7 @@ export interface ProviderParts {
   readonly retryPolicy: RetryPolicy.RetryPolicy<unknown, DeadlineExceeded>
   readonly egress: Egress["Service"]
   readonly importKey: ImportKey
-  readonly permits: PartitionedSemaphore.PartitionedSemaphore<string>
+  readonly permits: Permits
   readonly snapshots: JwksSnapshots["Service"] | undefined
   readonly location: KeySetLocation
 }
@@ -74,6 +68,10 @@ export class ProviderState {
   clockSkew: number | undefined
   /** When the last fetch began, before it waited for a permit. */
   begunAt: Instant | undefined
+  /** Whether it was logged that the provider forbids caching. */
+  hasToldNoCaching = false
+  /** The running fetch, as the permits see it. */
+  turn: Turn | undefined
   /** Whether the snapshot was loaded, or must not be loaded. */
   isRestored: boolean
   /** The generation of the newest parsed set, so that no two sets have the same generation. */

@@ -10,16 +10,20 @@ const degradedAfter = 2
 
 /** Computes the health from the current time, so that it is correct at once after a suspension of the machine. */
 export const healthOf = (provider: ProviderState, clock: Clock.Clock): Health => {
-  const { failures, cached } = provider.current
+  const { failures, cached, phase } = provider.current
   if (cached === undefined) return failures > 0 || isLate(provider, clock) ? "bad" : "ok"
-  if (hasCome(cached.expiresAt, clock)) return "bad"
+  // The first refresh may begin at the end of the lifetime.
+  const isRefreshing = phase === "Refreshing" && failures === 0 && !isOverdue(provider, clock)
+  if (hasCome(cached.expiresAt, clock) && !isRefreshing) return "bad"
   return failures >= degradedAfter ? "degraded" : "ok"
 }
 
-/** Whether the first fetch has taken longer than its deadline, as when it waits for a permit. */
-const isLate = ({ begunAt, current, parts }: ProviderState, clock: Clock.Clock): boolean =>
-  current.phase === "Loading" && begunAt !== undefined &&
-  hasCome(after(begunAt, Duration.toMillis(parts.options.deadline)), clock)
+/** Whether a fetch that runs has taken longer than its deadline, as when it waits for a permit. */
+const isOverdue = ({ begunAt, parts }: ProviderState, clock: Clock.Clock): boolean =>
+  begunAt !== undefined && hasCome(after(begunAt, Duration.toMillis(parts.options.deadline)), clock)
+
+const isLate = (provider: ProviderState, clock: Clock.Clock): boolean =>
+  provider.current.phase === "Loading" && isOverdue(provider, clock)
 
 /** Health as the value of a gauge. */
 export const healthLevel = { ok: 0, degraded: 1, bad: 2 } as const

@@ -1,5 +1,6 @@
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Field from "@keelson/core/unstable/Field"
 import { now, until } from "@keelson/core/unstable/Instant"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Cause from "effect/Cause"
@@ -10,9 +11,10 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type { FetchFailed } from "../http/fetchDocument.ts"
 import { type FetchedKeySet, fetchKeySet, type FetchRequest, unexpected } from "../http/fetchKeySet.ts"
-import { clockSkew } from "../http/freshness.ts"
+import { clockSkew, forbiddenBy, lifetime } from "../http/freshness.ts"
 import { UnusableKeySet } from "../keys/keySet.ts"
-import { applyKeySet } from "./applyKeySet.ts"
+import { applyKeySet, nextRefresh } from "./applyKeySet.ts"
+import type { Turn } from "./fetchPermits.ts"
 import { begin, type CachedKeySet, drop, fail } from "./lifecycle.ts"
 import { registerClockSkew } from "./providerMetrics.ts"
 import { restoreOnce } from "./providerSnapshots.ts"
@@ -61,6 +63,33 @@ const noteSkew = (state: ProviderState, { response }: FetchedKeySet): Effect.Eff
       : Effect.void
   })
 
+const minutes = (millis: number): string => `${Math.floor(millis / 6_000) / 10} minutes`
+
+/** Logs once what it costs that a provider forbids caching its keys. */
+const noteNoCaching = (state: ProviderState, { headers, since }: CachedKeySet): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const directive = forbiddenBy(headers)
+    if (directive === undefined || state.hasToldNoCaching) return Effect.void
+    state.hasToldNoCaching = true
+    const { options } = state.parts
+    const fresh = Duration.toMillis(lifetime(headers, since.wall, options))
+    const stale = Duration.toMillis(options.staleWindow)
+    const delays = [0, 1].map((random) => nextRefresh(headers, since.wall, options, random))
+    const perHour = Math.ceil(3_600_000 / Math.min(...delays))
+    return Effect.logWarning(
+      `The key set provider forbids caching (Cache-Control: ${directive}). With minTtl ${
+        Field.written(options.minTtl)
+      } and ` +
+        `staleWindow ${
+          Field.written(options.staleWindow)
+        } it is requested up to ${perHour} times an hour, and its keys ` +
+        `outlive an outage of ${
+          minutes(fresh + stale - Math.max(...delays))
+        }. JwksOptions.tolerant makes fewer requests and ` +
+        "allows longer outages"
+    )
+  })
+
 const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fetched, isRecovery }: Accepted) {
   const isConfirmed = fetched.confirmed !== undefined
   // A snapshot in the store is now older than the keys in memory, and must not be loaded.
@@ -70,6 +99,7 @@ const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fe
   if (isConfirmed) state.counts.notModified++
   state.onAccepted?.(cached)
   yield* noteSkew(state, fetched)
+  yield* noteNoCaching(state, cached)
   if (isRecovery) yield* Effect.logInfo("Key set refresh recovered")
   yield* MetricSeries.increment("jwksRefresh", { ...state.labels, status: isConfirmed ? "not_modified" : "success" })
   return isConfirmed ? "notModified" : "loaded"
@@ -107,13 +137,23 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
 })
 
 /** Fetches once and records the duration, without the wait for a permit. */
-const fetchWithPermit = Effect.fnUntraced(function*(state: ProviderState, request: FetchRequest): Effect.fn.Return<
-  RefreshResult,
-  KeelsonError.NetworkError
-> {
+const fetchWithPermit = Effect.fnUntraced(function*(
+  state: ProviderState,
+  request: FetchRequest,
+  turn: Turn
+): Effect.fn.Return<RefreshResult, KeelsonError.NetworkError> {
   const [elapsed, result] = yield* Effect.timed(Effect.result(fetchAccepted(state, request)))
+  state.parts.permits.settled(turn, Result.isSuccess(result), Duration.toMillis(elapsed))
   yield* MetricSeries.observe("jwksRefreshDuration", state.labels, elapsed)
   return yield* Result.isSuccess(result) ? onSuccess(state, result.success) : onFailure(state, result.failure)
+})
+
+/** The fetch as the permits see it. */
+const turnOf = ({ current, parts }: ProviderState, { cause }: FetchRequest): Turn => ({
+  tenant: parts.context.tenantId,
+  host: new URL(parts.location.configured).hostname,
+  staleUntil: current.cached?.staleUntil.wall,
+  isAwaited: cause === "lookup" || cause === "unknownKey" || cause === "forced"
 })
 
 const restoreOrFetch = Effect.fnUntraced(function*(state: ProviderState, request: FetchRequest): Effect.fn.Return<
@@ -124,12 +164,11 @@ const restoreOrFetch = Effect.fnUntraced(function*(state: ProviderState, request
   state.begunAt = now(clock)
   state.expire(clock)
   state.apply(begin(state.current, request.cause))
+  const turn = turnOf(state, request)
+  state.turn = turn
   // A forced refresh needs the provider's present keys.
   if (request.cause !== "forced" && (yield* restoreOnce(state))) return "restored"
-  // Fetches that a caller waits for have a separate partition, so that they do not queue behind scheduled ones.
-  const isAwaited = request.cause === "lookup" || request.cause === "unknownKey" || request.cause === "forced"
-  const partition = isAwaited ? `${state.parts.context.tenantId}:awaited` : state.parts.context.tenantId
-  return yield* state.parts.permits.withPermit(partition)(fetchWithPermit(state, request))
+  return yield* state.parts.permits.withPermit(turn, fetchWithPermit(state, request, turn))
 })
 
 /** Treats a defect as a failed fetch, so that another fetch is scheduled. */

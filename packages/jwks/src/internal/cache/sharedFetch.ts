@@ -2,7 +2,7 @@ import { CurrentDeadline } from "@keelson/core/Deadline"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as SingleFlight from "@keelson/core/SingleFlight"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -88,7 +88,10 @@ export class SharedFetch {
   }
 
   #enter(request: FetchRequest, waiter: Waiter): Effect.Effect<void> | undefined {
-    if (this.#isClosed) return void waiter.resume(closed())
+    if (this.#isClosed) {
+      waiter.resume(closed())
+      return undefined
+    }
     const running = this.#flight
     const flight = running ?? this.#open()
     flight.waiters.add(waiter)

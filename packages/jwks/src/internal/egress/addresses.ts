@@ -49,7 +49,8 @@ const checkedAddresses = (address: NetAddress.IpAddress): ReadonlyArray<NetAddre
   return match === undefined ? [address] : match[1](NetAddress.ipv6ToOctets(address))
 }
 
-const isPublic = (address: NetAddress.IpAddress): boolean =>
+/** Whether an address is reachable on the internet. */
+export const isPublic = (address: NetAddress.IpAddress): boolean =>
   !Host.isLoopbackAddress(address) && !isIn(address, special) &&
   (NetAddress.isIpv4Address(address) || isIn(address, globalUnicast))
 
@@ -58,11 +59,22 @@ export interface Reach {
   readonly networks: ReadonlyArray<IpNetwork.IpNetwork>
   /** Whether loopback addresses are allowed: the host is local, and `allowLocalhost` is set. */
   readonly loopback: boolean
+  /** Whether the request is sent without TLS to another machine: then private and loopback addresses only are allowed. */
+  readonly isPlainHttp?: boolean | undefined
+}
+
+/** Addresses for private use (RFC 1918, RFC 6598, RFC 4193), which need no TLS where the operator says so. */
+const privateUse = blocks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+
+/** Whether an address is allowed that is not in `never`. */
+const isWithinReach = (one: NetAddress.IpAddress, address: NetAddress.IpAddress, reach: Reach): boolean => {
+  const isLoopback = Host.isLoopbackAddress(address)
+  if (reach.isPlainHttp === true) {
+    return isLoopback || isIn(one, privateUse) || (!isPublic(one) && isIn(one, reach.networks))
+  }
+  return isPublic(one) || (reach.loopback && isLoopback) || isIn(one, reach.networks)
 }
 
 /** Whether connecting to an address is allowed. */
 export const isReachable = (address: NetAddress.IpAddress, reach: Reach): boolean =>
-  checkedAddresses(address).every((one) =>
-    !isIn(one, never) &&
-    (isPublic(one) || (reach.loopback && Host.isLoopbackAddress(address)) || isIn(one, reach.networks))
-  )
+  checkedAddresses(address).every((one) => !isIn(one, never) && isWithinReach(one, address, reach))

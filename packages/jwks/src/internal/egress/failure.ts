@@ -10,9 +10,9 @@ const tlsOf = (error: object): true | undefined =>
   ErrorCode.codeOf(error) === "TLS_FAILED" || ("code" in error && error.code === "UND_ERR_PRX_TLS") ? true : undefined
 
 /** Converts the cause of a failed exchange: `EGRESS_REFUSED` for a `Refusal`, `TLS_FAILED`, otherwise `NETWORK_ERROR`. */
-export const failureOf = (cause: unknown, hop: number): KeelsonError.NetworkError => {
+export const failureOf = (cause: unknown, hop: number, url?: URL): KeelsonError.NetworkError => {
   const refusal = findFirst(cause, ["cause"], refusalOf)
-  if (refusal !== undefined) return refused(refusal.reason, hop)
+  if (refusal !== undefined) return refused(refusal.reason, hop, url)
   return new KeelsonError.NetworkError({
     code: findFirst(cause, ["cause"], tlsOf) === true ? "TLS_FAILED" : "NETWORK_ERROR",
     details: { hop },

@@ -1,6 +1,7 @@
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { Egress, type EgressRequest, type EgressResponse, type Rules } from "../../Egress.ts"
@@ -58,7 +59,7 @@ const exchange = (send: Send, url: URL, headers: Exchange["headers"], limit: num
         try: () => send(url, { headers, signal: request.controller.signal }),
         catch: (cause) => {
           request.isRejected = true
-          return failureOf(cause, hop)
+          return failureOf(cause, hop, url)
         }
       })
       // Browsers hide the target of a redirect.
@@ -73,24 +74,44 @@ const exchange = (send: Send, url: URL, headers: Exchange["headers"], limit: num
     ({ controller, isRejected }) => Effect.sync(() => isRejected || controller.abort())
   )
 
-/** Makes an `Egress` from the rules of the service and a function that opens connections. */
-export const makeEgress = (service: ServiceRules, open: Open): Egress["Service"] => {
+/** The headers of the options, in plain text. */
+const headersOf = ({ headers }: ServiceRules): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), Redacted.value(value)]))
+
+/**
+ * Makes an `Egress` from the rules of the service and a function that opens connections. `more` are headers whose values
+ * change, in addition to those of the options.
+ */
+export const makeEgress = (
+  service: ServiceRules,
+  open: Open,
+  more: Effect.Effect<Readonly<Record<string, string>>, KeelsonError.NetworkError> = Effect.succeed({})
+): Egress["Service"] => {
+  const constant = headersOf(service)
+  const credentials = Effect.map(more, (changing) => ({ ...constant, ...changing }))
   const check = (url: string | URL, rules?: Rules) =>
-    Effect.suspend(() => Effect.fromResult(Result.mapError(checkUrl(url, service, rules), (reason) => refused(reason))))
+    Effect.suspend(() =>
+      Effect.fromResult(Result.mapError(checkUrl(url, service, rules), (reason) => refused(reason, 0, url)))
+    )
   const get = Effect.fn("Egress.get")(function*({ headers = {}, rules, url: input }: EgressRequest) {
     let url = yield* check(input, rules)
     if (!areSendable(headers)) return yield* refused("header")
+    const { origin } = url
+    const own = yield* credentials
+    const agent = service.userAgent === undefined ? {} : { "user-agent": service.userAgent }
     const send = yield* open(rules?.pins ?? [])
     const limit = narrowed(service.maxBytes, rules?.maxBytes)
     const maxRedirects = narrowed(service.maxRedirects, rules?.maxRedirects)
     const seen = new Set<string>()
     for (let hop = 0;; hop++) {
       seen.add(url.href)
-      const result = yield* exchange(send, url, headers, limit, hop)
+      // The service's headers are for the hosts that the operator named, not for those that a redirect leads to.
+      const sent = { ...agent, ...headers, ...(url.origin === origin ? own : undefined) }
+      const result = yield* exchange(send, url, sent, limit, hop)
       if (typeof result !== "string") return result
       if (hop >= maxRedirects) return yield* refused("redirect", hop + 1)
       const next = SafeUrl.checkRedirect(url, result, (to) => checkUrl(to, service, rules))
-      if (Result.isFailure(next)) return yield* refused(next.failure, hop + 1)
+      if (Result.isFailure(next)) return yield* refused(next.failure, hop + 1, URL.parse(result, url) ?? undefined)
       if (seen.has(next.success.href)) return yield* refused("redirect", hop + 1)
       url = next.success
     }

@@ -1,5 +1,6 @@
 import * as Host from "@keelson/core/unstable/Host"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
+import * as Effect from "effect/Effect"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import type { RefusalReason, Rules } from "../../Egress.ts"
@@ -16,6 +17,12 @@ export const serviceRules = (options: EgressOptions): ServiceRules => ({
   networks: options.allowedNetworks.map((cidr) => IpNetwork.fromStringUnsafe(cidr))
 })
 
+/** Logs the hosts that may be requested without TLS. */
+export const warnOfInsecureHosts = ({ insecureHosts }: EgressOptions): Effect.Effect<void> =>
+  insecureHosts.length === 0
+    ? Effect.void
+    : Effect.logWarning(`Key sets may be fetched over http, without TLS, from: ${insecureHosts.join(", ")}`)
+
 /** Returns the smaller limit. A rule that is not a number is ignored, so that it cannot lift the limit. */
 export const narrowed = (limit: number, rule: number | undefined): number =>
   rule !== undefined && rule < limit ? rule : limit
@@ -30,19 +37,20 @@ export const isListed = (host: string, list: ReadonlyArray<string>): boolean =>
     return allowed !== undefined && isWithin(host, allowed)
   })
 
-/** Which non-public addresses are allowed for a canonical host. */
-export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules): Reach => ({
+/** Which addresses are allowed for a canonical host, by https or by http. */
+export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules, isHttp: boolean): Reach => ({
   networks,
-  loopback: allowLocalhost && Host.isLocal(host)
+  loopback: allowLocalhost && Host.isLocal(host),
+  isPlainHttp: isHttp && !(allowLocalhost && Host.isLocal(host))
 })
 
 /** Whether a host can have allowed addresses, judged without resolving it: by its name, or by the address that it is. */
-const isAddressable = (host: string, rules: ServiceRules): boolean => {
+const isAddressable = ({ hostname: host, protocol }: URL, rules: ServiceRules): boolean => {
   const literal = Host.literal(host)
-  const reach = reachOf(host, rules)
+  const reach = reachOf(host, rules, protocol === "http:")
   if (literal !== undefined) return isReachable(literal, reach)
   // Subdomains of localhost resolve to loopback too (RFC 6761, 6.3), but are not covered by `allowLocalhost`.
-  return host === "localhost" ? reach.loopback : !host.endsWith(".localhost")
+  return host === "localhost" ? reach.loopback || reach.isPlainHttp === true : !host.endsWith(".localhost")
 }
 
 /** Returns the URL to request if the service and the rules of the request allow it. */
@@ -55,7 +63,7 @@ export const checkUrl = (
     if (!isListed(url.hostname, service.allowedHosts) || !isListed(url.hostname, rules?.allowedHosts ?? [])) {
       return Result.fail("host")
     }
-    return isAddressable(url.hostname, service) ? Result.succeed(url) : Result.fail("address")
+    return isAddressable(url, service) ? Result.succeed(url) : Result.fail("address")
   })
 
 /** The `Location` of a redirect response, unresolved; `undefined` for other responses. */

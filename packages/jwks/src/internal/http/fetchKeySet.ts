@@ -3,6 +3,7 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Retry from "@keelson/core/Retry"
 import * as RetryPolicy from "@keelson/core/RetryPolicy"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Rules } from "../../Egress.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
@@ -50,10 +51,12 @@ export const retryPolicyOf = (options: JwksOptions) =>
 
 type GaveUp = Retry.RetryExhausted<FetchFailed | Deadline.DeadlineExceeded>
 
+const timedOut = (): FetchFailed => failed(failure("TIMEOUT", "Key set request timed out"))
+
 /** Returns the failure of the last attempt: its error, or `TIMEOUT`. */
 const lastFailure = (error: FetchFailed | GaveUp): FetchFailed => {
   const last = error._tag === "FetchFailed" ? error : error.error
-  return last._tag === "FetchFailed" ? last : failed(failure("TIMEOUT", "Key set request timed out"))
+  return last._tag === "FetchFailed" ? last : timedOut()
 }
 
 /** Converts a defect of a fetch to a failure (`NETWORK_ERROR`). */
@@ -121,13 +124,34 @@ const attempt = Effect.fnUntraced(
   }
 )
 
+/**
+ * Time limit of the first attempt for a provider whose last fetch failed. A provider that still hangs then holds its
+ * connection and its permit for a shorter time; the attempts after it have the full limit.
+ */
+const firstAttempt = Duration.seconds(1)
+
+/** Limits the first of several attempts if the last fetch failed. */
+const probing = (state: ProviderState) => {
+  let isProbe = state.current.failures > 0 && state.parts.options.maxAttempts > 1
+  return <A>(self: Effect.Effect<A, FetchFailed>): Effect.Effect<A, FetchFailed> =>
+    Effect.suspend(() => {
+      if (!isProbe) return self
+      isProbe = false
+      return Effect.timeoutOrElse(self, { duration: firstAttempt, orElse: () => Effect.fail(timedOut()) })
+    })
+}
+
 /** Fetches the key set of a provider, with retries. The result is not accepted yet. */
 export const fetchKeySet = (
   state: ProviderState,
   { noCache }: FetchRequest
 ): Effect.Effect<FetchedKeySet, FetchFailed> =>
-  Effect.suspend(() => attempt(state, noCache)).pipe(
-    Effect.catchDefect((defect) => Effect.fail(unexpected(defect))),
-    Retry.retry(state.parts.retryPolicy, { retryAfter: (error: FetchFailed) => error.retryAfter }),
-    Effect.mapError(lastFailure)
-  )
+  Effect.suspend(() => {
+    const probe = probing(state)
+    return Effect.suspend(() => attempt(state, noCache)).pipe(
+      Effect.catchDefect((defect) => Effect.fail(unexpected(defect))),
+      probe,
+      Retry.retry(state.parts.retryPolicy, { retryAfter: (error: FetchFailed) => error.retryAfter }),
+      Effect.mapError(lastFailure)
+    )
+  })

@@ -37,6 +37,12 @@ const age = (headers: HeaderRecord): number => CacheControl.deltaSeconds(headers
 const variesOnAnything = (headers: HeaderRecord): boolean =>
   (headers["vary"] ?? "").split(",").some((member) => member.trim() === "*")
 
+/** The directive of `Cache-Control` that forbids a response to be used again without asking; `undefined` if there is none. */
+export const forbiddenBy = (headers: HeaderRecord): "no-store" | "no-cache" | undefined => {
+  const directives = CacheControl.parse(headers["cache-control"] ?? "")
+  return (["no-store", "no-cache"] as const).find((name) => directives.some((directive) => directive.name === name))
+}
+
 /** Converts an HTTP date to ISO 8601, the only format that all engines must parse alike. */
 const isoDate = (value: string | undefined): string | undefined => {
   const date = httpDate(value)
@@ -75,9 +81,7 @@ const remaining = (headers: Readonly<Record<string, string | undefined>>, receiv
  */
 export const statedLifetime = (headers: HeaderRecord, receivedAt: number): Duration.Duration | undefined => {
   const directives = CacheControl.parse(headers["cache-control"] ?? "")
-  if (variesOnAnything(headers) || directives.some(({ name }) => name === "no-store" || name === "no-cache")) {
-    return Duration.zero
-  }
+  if (variesOnAnything(headers) || forbiddenBy(headers) !== undefined) return Duration.zero
   const stated = (["s-maxage", "max-age"] as const).flatMap((name) => {
     const seconds = CacheControl.seconds(directives, name)
     return seconds === undefined ? [] : [`${name}=${seconds}`]

@@ -37,7 +37,14 @@ export interface Metadata {
 export const wellKnownUrl = (issuer: string, kind: Kind): Result.Result<string, KeelsonError.NetworkError> => {
   const url = Result.getOrUndefined(Result.try(() => new URL(issuer)))
   if (url === undefined || /[?#]/.test(issuer)) {
-    return Result.fail(failure("DISCOVERY_INVALID", "The issuer must be a URL without query and fragment"))
+    return Result.fail(
+      failure(
+        "DISCOVERY_INVALID",
+        `The issuer must be a URL without query and fragment, but is ${
+          url === undefined ? "not a URL" : "a URL with a query or fragment"
+        }`
+      )
+    )
   }
   const path = url.pathname.replace(/\/$/, "")
   url.pathname = kind === "oidc"
@@ -51,15 +58,52 @@ const invalid = (message: string): FetchFailed => failed(failure("DISCOVERY_INVA
 /** Upper bound of the characters of a URL in the metadata. */
 const maxUrlLength = 8192
 
+/** Names a value by its kind. */
+const kindOf = (value: unknown): string => {
+  if (value === undefined) return "missing"
+  if (value === null) return "null"
+  return Array.isArray(value) ? "a list" : `of type ${typeof value}`
+}
+
+/** Names a body that is not JSON. */
+const kindOfText = (body: string): string => {
+  const start = body.trimStart()
+  return start === "" ? "empty" : start.startsWith("<") ? "HTML or XML" : "other text"
+}
+
+/** Shows an issuer in an error: at most 256 characters of a URL without user, query and fragment. */
+const shown = (issuer: unknown): string => {
+  if (!Predicate.isString(issuer)) return kindOf(issuer)
+  const url = URL.parse(issuer)
+  if (url === null) return "text that is not a URL"
+  const isPlain = issuer.startsWith(url.origin) && !/[?#@\s]/.test(issuer)
+  return (isPlain ? issuer : `${url.origin}${url.pathname}`).slice(0, 256)
+}
+
+const anotherIssuer = (expected: string, received: unknown): FetchFailed => {
+  const isSlash = Predicate.isString(received) && received.replace(/\/$/, "") === expected.replace(/\/$/, "")
+  return invalid(
+    `The metadata belong to another issuer: expected ${shown(expected)}, but \`issuer\` is ${shown(received)}` +
+      (isSlash ? ". They differ in the slash at the end: configure the issuer as the metadata have it" : "")
+  )
+}
+
 const parse = (issuer: string, member: Endpoint, body: string): Result.Result<Metadata, FetchFailed> => {
   if (hasMoreValues(body)) return Result.fail(invalid(`The metadata have more than ${maxValues} values`))
-  return Result.try({ try: (): unknown => JSON.parse(body), catch: () => invalid("The metadata are not JSON") }).pipe(
+  return Result.try({
+    try: (): unknown => JSON.parse(body),
+    catch: () => invalid(`The metadata are not JSON: expected an object, but the body is ${kindOfText(body)}`)
+  }).pipe(
     Result.flatMap((json): Result.Result<Metadata, FetchFailed> => {
-      if (!Predicate.isObject(json)) return Result.fail(invalid("The metadata are not an object"))
+      if (!Predicate.isObject(json)) {
+        return Result.fail(invalid(`The metadata are not an object: the JSON is ${kindOf(json)}`))
+      }
       const document: Readonly<Record<string, unknown>> = { ...json }
-      if (document["issuer"] !== issuer) return Result.fail(invalid("The metadata belong to another issuer"))
+      if (document["issuer"] !== issuer) return Result.fail(anotherIssuer(issuer, document["issuer"]))
       const endpoint = document[member]
-      if (!Predicate.isString(endpoint)) return Result.fail(invalid(`The metadata have no \`${member}\``))
+      if (!Predicate.isString(endpoint)) {
+        return Result.fail(invalid(`The metadata have no \`${member}\`: expected a URL, but it is ${kindOf(endpoint)}`))
+      }
       return endpoint.length <= maxUrlLength
         ? Result.succeed({ issuer, endpoint, document })
         : Result.fail(invalid(`The metadata have a \`${member}\` of more than ${maxUrlLength} characters`))

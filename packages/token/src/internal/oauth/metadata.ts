@@ -21,12 +21,34 @@ export interface TokenEndpoint {
 }
 
 /** `reason` names the part of the URL that is not allowed. */
-export const refused = (reason: string): KeelsonError.NetworkError =>
-  new KeelsonError.NetworkError({ code: "EGRESS_REFUSED", details: { reason } })
+export const refused = (reason: string, url?: string | URL): KeelsonError.NetworkError => {
+  const host = URL.parse(String(url))?.hostname
+  return new KeelsonError.NetworkError({
+    code: "EGRESS_REFUSED",
+    ...(reason === "scheme" && host !== undefined
+      ? {
+        message: `The URL's scheme is not https: to request ${host} over http, name it in insecureHosts, or set ` +
+          "allowLocalhost if it is this machine"
+      }
+      : undefined),
+    details: { reason }
+  })
+}
+
+/** Logs the hosts that receive secrets without TLS, once for each client. */
+const warnOnce = ({ insecureHosts }: RequestOptions): Effect.Effect<void> => {
+  let isDue = insecureHosts.length > 0
+  return Effect.suspend(() => {
+    if (!isDue) return Effect.void
+    isDue = false
+    return Effect.logWarning(`Tokens may be requested over http, without TLS, from: ${insecureHosts.join(", ")}`)
+  })
+}
 
 /** Fetches metadata with the client of token requests. Allows any host, since the operator or the issuer named it. */
 const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egress.Egress["Service"] => {
-  const check = (url: string | URL) => Effect.fromResult(Result.mapError(checkEndpoint(String(url), options), refused))
+  const check = (url: string | URL) =>
+    Effect.fromResult(Result.mapError(checkEndpoint(String(url), options), (reason) => refused(reason, url)))
   return {
     check,
     get: ({ headers, url }) =>
@@ -48,7 +70,7 @@ const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions
 export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
   const { discovery: kind, issuer, tokenEndpoint } = options
   if (tokenEndpoint !== undefined || issuer === undefined) {
-    return { url: Effect.succeed(tokenEndpoint ?? ""), onGone: () => {} }
+    return { url: Effect.as(warnOnce(options), tokenEndpoint ?? ""), onGone: () => {} }
   }
   const discovery = Discovery.make({
     issuer,
@@ -60,5 +82,8 @@ export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
     minTtl: Duration.minutes(1),
     maxTtl: Duration.hours(24)
   })
-  return { url: Effect.map(discovery.metadata, ({ endpoint }) => endpoint), onGone: discovery.expire }
+  return {
+    url: Effect.andThen(warnOnce(options), Effect.map(discovery.metadata, ({ endpoint }) => endpoint)),
+    onGone: discovery.expire
+  }
 }

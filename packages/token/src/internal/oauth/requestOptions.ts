@@ -1,6 +1,7 @@
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as SafeUrl from "@keelson/core/unstable/SafeUrl"
+import * as EgressOptions from "@keelson/jwks/EgressOptions"
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -39,6 +40,12 @@ export interface Options {
   readonly tokenTypes?: ReadonlyArray<string> | undefined
   /** Whether requests may use http to a server on this machine. `LocalDevelopment` changes the default. Default false. */
   readonly allowLocalhost?: boolean | undefined
+  /**
+   * Hosts whose metadata and token endpoint may be requested over http, for a network without TLS, as between containers.
+   * Each entry is one host, without its subdomains, and not a public address. The addresses of a name are not checked: secrets
+   * are sent to it in plain text. The hosts are logged with the first request. Default none.
+   */
+  readonly insecureHosts?: ReadonlyArray<string> | undefined
 }
 
 const Fields = Schema.Struct({
@@ -55,9 +62,12 @@ const Fields = Schema.Struct({
     Schema.Array(Field.text(1, 100)).check(Schema.isMaxLength(20, { expected: "a list of at most 20 texts" })),
     []
   ),
-  allowLocalhost: Field.allowLocalhost()
+  allowLocalhost: Field.allowLocalhost(),
+  insecureHosts: Field.defaulted(Schema.Array(EgressOptions.InsecureHost), [])
 })
-type Urls = Pick<typeof Fields.Type, "allowLocalhost" | "issuer" | "tokenEndpoint">
+type Urls = Pick<typeof Fields.Type, "allowLocalhost" | "insecureHosts" | "issuer" | "tokenEndpoint">
+
+const insecure = `${SafeUrl.localHint}, or for a host in insecureHosts`
 
 export const hasUrl = Schema.makeFilter((o: Urls) =>
   o.issuer !== undefined || o.tokenEndpoint !== undefined ||
@@ -65,11 +75,11 @@ export const hasUrl = Schema.makeFilter((o: Urls) =>
 )
 export const isIssuerUrl = Schema.makeFilter((o: Urls) =>
   o.issuer === undefined || o.tokenEndpoint !== undefined || isIssuer(o.issuer, o) ||
-  { path: ["issuer"], issue: `an https URL without user, query and fragment; ${SafeUrl.localHint}` }
+  { path: ["issuer"], issue: `an https URL without user, query and fragment; ${insecure}` }
 )
 export const isEndpointUrl = Schema.makeFilter((o: Urls) =>
   o.tokenEndpoint === undefined || Result.isSuccess(checkEndpoint(o.tokenEndpoint, o)) ||
-  { path: ["tokenEndpoint"], issue: `an https URL without user and fragment; ${SafeUrl.localHint}` }
+  { path: ["tokenEndpoint"], issue: `an https URL without user and fragment; ${insecure}` }
 )
 
 /** Checked options of token requests. */

@@ -74,7 +74,7 @@ export const tokenRequest = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const url = yield* Effect.mapError(endpoint.url, unsent)
   const target = yield* Effect.fromResult(
-    Result.mapError(checkEndpoint(url, options), (reason) => unsent(refused(reason)))
+    Result.mapError(checkEndpoint(url, options), (reason) => unsent(refused(reason, url)))
   )
   // Errors name the endpoint by origin and path only.
   const endpointName = `${target.origin}${target.pathname}`
@@ -87,7 +87,7 @@ export const tokenRequest = Effect.fnUntraced(function*(
       send(grant, server, { client_id: clientId }, authenticate, parametersOf(client), {
         signal,
         [OAuth.customFetch]: fetch,
-        // `checkEndpoint` allows plain http to this machine only.
+        // `checkEndpoint` allows plain http to this machine and to `insecureHosts` only.
         [OAuth.allowInsecureRequests]: target.protocol === "http:"
       }),
     catch: libraryCode
