@@ -161,4 +161,30 @@ describe("Tokens of other issuers", () => {
       assert.deepStrictEqual(yield* reasonOf(validate({ iss: template })), { _tag: "IssuerUntrusted" })
       assert.deepStrictEqual(asked, ["good-1", "bad", "{tenantid}"])
     }))
+
+  it.effect("[K-28 B6] [R6] a tenant that the function trusts no longer, or trusts now, counts at the next call", () =>
+    Effect.gen(function*() {
+      const template = "https://login.example/{tenantid}/v2.0"
+      const trusted = new Set(["acme"])
+      const policy = ValidationPolicy.accessToken({
+        ...options,
+        issuers: [{ template, tenants: (tenant) => trusted.has(tenant) }]
+      })
+      const pair = yield* pairOf("ES256")
+      const keys = yield* Layer.build(keysOf([pair], [template]))
+      const { validate, validateWith } = yield* Effect.provide(
+        TokenValidator.make("test/Tenants", { claims: Claims.AccessToken, policy }),
+        keys
+      )
+      const token = yield* sign(pair, { ...yield* goodClaims, iss: "https://login.example/acme/v2.0" })
+      for (const _ of [1, 2]) {
+        trusted.add("acme")
+        yield* validate(token)
+        yield* validate(token)
+        trusted.delete("acme")
+        assert.deepStrictEqual(yield* reasonOf(validate(token)), { _tag: "IssuerUntrusted" })
+        assert.deepStrictEqual(yield* reasonOf(validateWith(token, { skipExpiry: true })), { _tag: "IssuerUntrusted" })
+        assert.deepStrictEqual(yield* reasonOf(validate(token)), { _tag: "IssuerUntrusted" })
+      }
+    }))
 })
