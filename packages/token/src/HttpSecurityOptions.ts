@@ -46,17 +46,17 @@ export interface Options {
 
 const matching = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
-/** The name of a cookie or parameter: RFC 9110, 5.6.2. */
-const nameText = () =>
-  matching(/^[!#$%&'*+.^_`|~\w-]{1,128}$/, "text from 1 to 128 characters, without spaces and separators")
+/** The name of a cookie, header or parameter: RFC 9110, 5.6.2. */
+const name = /^[!#$%&'*+.^_`|~\w-]{1,128}$/
+
+const nameText = () => matching(name, "text from 1 to 128 characters, without spaces and separators")
 
 const expectedHeader = "the name of a header other than Authorization and Cookie, from 1 to 128 characters"
 
 /** In lower case, as servers have the names of headers. */
 const headerName = Schema.String.check(
   Schema.makeFilter(
-    (text: string) =>
-      /^[!#$%&'*+.^_`|~\w-]{1,128}$/.test(text) && !["authorization", "cookie"].includes(text.toLowerCase()),
+    (text: string) => name.test(text) && !["authorization", "cookie"].includes(text.toLowerCase()),
     { expected: expectedHeader }
   )
 )

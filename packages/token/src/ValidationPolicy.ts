@@ -30,8 +30,8 @@ export interface IssuerTemplateOptions {
   readonly template: string
   /**
    * The trusted tenants. From 1 to 10000 tenants; or, in code, a function that returns whether it trusts a tenant, for example by
-   * a set in memory. It is called before the token is verified, with text from 1 to 256 characters without `/`, and must not
-   * throw. There is no name that stands for all tenants. Required.
+   * a set in memory. It is called at each use of a token, also before the token is verified, with text from 1 to 256 characters
+   * without `/`, and must not throw. There is no name that stands for all tenants. Required.
    */
   readonly tenants: ReadonlyArray<string> | TrustsTenant
 }

@@ -139,9 +139,9 @@ describe("Tokens of other issuers", () => {
   it.effect("[K-28 B6] [R3] tenants can be a function, which decides before any key is looked up", () =>
     Effect.gen(function*() {
       const template = "https://login.example/{tenantid}/v2.0"
-      const asked: Array<string> = []
+      const asked = new Set<string>()
       const tenants = (tenant: string) => {
-        asked.push(tenant)
+        asked.add(tenant)
         return tenant.startsWith("good-")
       }
       const issuers = [{ template, tenants }, "https://login.example/plain/v2.0"]
@@ -152,13 +152,39 @@ describe("Tokens of other issuers", () => {
       const iss = (tenant: string) => `https://login.example/${tenant}/v2.0`
       yield* validate({ iss: iss("good-1") })
       yield* validate({ iss: iss("plain") })
-      assert.deepStrictEqual(asked, ["good-1"])
+      assert.deepStrictEqual([...asked], ["good-1"])
       assert.deepStrictEqual(yield* reasonOf(validate({ iss: iss("bad") })), { _tag: "IssuerUntrusted" })
       // Text that is no tenant is not asked for.
       for (const tenant of ["", "good-1/x", "good-1?x", "good-1#x", "good 1", "good-\n", "x".repeat(257)]) {
         assert.deepStrictEqual(yield* reasonOf(validate({ iss: iss(tenant) })), { _tag: "IssuerUntrusted" })
       }
       assert.deepStrictEqual(yield* reasonOf(validate({ iss: template })), { _tag: "IssuerUntrusted" })
-      assert.deepStrictEqual(asked, ["good-1", "bad", "{tenantid}"])
+      assert.deepStrictEqual([...asked], ["good-1", "bad", "{tenantid}"])
+    }))
+
+  it.effect("[K-28 B6] [R6] a tenant that the function trusts no longer, or trusts now, counts at the next call", () =>
+    Effect.gen(function*() {
+      const template = "https://login.example/{tenantid}/v2.0"
+      const trusted = new Set(["acme"])
+      const policy = ValidationPolicy.accessToken({
+        ...options,
+        issuers: [{ template, tenants: (tenant) => trusted.has(tenant) }]
+      })
+      const pair = yield* pairOf("ES256")
+      const keys = yield* Layer.build(keysOf([pair], [template]))
+      const { validate, validateWith } = yield* Effect.provide(
+        TokenValidator.make("test/Tenants", { claims: Claims.AccessToken, policy }),
+        keys
+      )
+      const token = yield* sign(pair, { ...yield* goodClaims, iss: "https://login.example/acme/v2.0" })
+      for (const _ of [1, 2]) {
+        trusted.add("acme")
+        yield* validate(token)
+        yield* validate(token)
+        trusted.delete("acme")
+        assert.deepStrictEqual(yield* reasonOf(validate(token)), { _tag: "IssuerUntrusted" })
+        assert.deepStrictEqual(yield* reasonOf(validateWith(token, { skipExpiry: true })), { _tag: "IssuerUntrusted" })
+        assert.deepStrictEqual(yield* reasonOf(validate(token)), { _tag: "IssuerUntrusted" })
+      }
     }))
 })

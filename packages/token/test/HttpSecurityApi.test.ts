@@ -273,6 +273,10 @@ describe("HttpSecurity of an HttpApi", () => {
       assert.isTrue(Exit.isSuccess(yield* build({ queryParameter: "access_token" }, HttpSecurity.layerRedaction())))
       assert.isTrue(Exit.isFailure(yield* build({ queryParameter: "jwt" }, HttpSecurity.layerRedaction())))
       assert.isTrue(Exit.isSuccess(yield* build({ queryParameter: "jwt" }, HttpSecurity.layerRedaction("jwt"))))
+      // [K-28 B4] The same holds for a header.
+      const header = "X-Goog-IAP-JWT-Assertion"
+      assert.isTrue(Exit.isFailure(yield* build({ header }, HttpSecurity.layerRedaction())))
+      assert.isTrue(Exit.isSuccess(yield* build({ header }, HttpSecurity.layerRedaction(header))))
       assert.deepInclude(errorOf(yield* build({ realm: "" })).details, { path: "realm" })
       assert.deepInclude(errorOf(yield* build({ other: 1 })).details, { path: "other" })
     }))

@@ -63,6 +63,10 @@ describe("HttpSecurityOptions", () => {
       assert.strictEqual(pathOf({ cookie: { ...cookie, name } }), "cookie.name")
     }
     assert.strictEqual(pathOf({ queryParameter: "access_token" }), undefined)
+    for (const header of ["", "a b", "a:b", "x".repeat(129), "Authorization", "COOKIE"]) {
+      assert.strictEqual(pathOf({ header }), "header")
+    }
+    assert.strictEqual(pathOf({ header: "Cf-Access-Jwt-Assertion" }), undefined)
   })
 
   it.effect("decodes from text and from the environment", () =>

@@ -139,6 +139,30 @@ export const httpSecuritySourcesSuite = (variant: Variant): void => {
   )
 
   test(
+    "[K-28 B4] [R7] accepts a token in the named header, and keeps shared caches from storing the response",
+    Effect.gen(function*() {
+      const header = "Cf-Access-Jwt-Assertion"
+      const around = HttpSecurity.layerRedaction(header)
+      const { send } = yield* protectedServer(variant, { header }, around)
+      const token = yield* tokenWith()
+      for (const name of [header, header.toLowerCase(), header.toUpperCase()]) {
+        const { headers, status } = yield* send("POST /me", `${name}: ${token}`)
+        assert.deepStrictEqual(
+          [status, headers["cache-control"], headers["vary"]],
+          [200, "private", header.toLowerCase()]
+        )
+      }
+      assert.strictEqual((yield* send("GET /me", bearer(token))).status, 200)
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `X-${header}: ${token}`)), missing)
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `${header}: Bearer ${token}`)), malformed)
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `${header}: a.b.c`)), invalid)
+      assert.deepStrictEqual(problemOf(yield* send("GET /me", `${header}: ${token}`, bearer(token))), several)
+      const twice = yield* send("GET /me", `${header}: ${token}`, `${header}: ${token}`)
+      assert.strictEqual(twice.status, 400)
+    })
+  )
+
+  test(
     "[R7] refuses two tokens at once with 400: of two sources, or two of one",
     Effect.gen(function*() {
       const { send } = yield* protectedServer(variant, { ...inQuery, cookie }, redacted)

@@ -38,6 +38,7 @@ const registered = {
 
 /** An entry that is valid for one minute from time 0. */
 const entryOf = (value: string, more: Partial<VerifiedToken<string>> = {}): VerifiedToken<string> => ({
+  issuer: { keysOf: "https://idp.example" },
   exit: Exit.succeed(value),
   value,
   registered,

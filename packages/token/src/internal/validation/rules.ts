@@ -9,6 +9,8 @@ export interface TrustedIssuer {
    * that states its issuer may state this name.
    */
   readonly keysOf: string
+  /** Whether it is still trusted; only for a tenant that a function trusts, whose answer may change. */
+  readonly isTrusted?: () => boolean
 }
 
 /** A policy compiled for checking tokens. */
@@ -16,6 +18,8 @@ export interface Rules {
   readonly policy: ValidationPolicy
   /** Finds a trusted issuer by the value of `iss`. */
   readonly trustedIssuer: (iss: string) => TrustedIssuer | undefined
+  /** Whether a function decides on tenants, so that an issuer that is not trusted now may be trusted later. */
+  readonly asksForTenants: boolean
   readonly audiences: ReadonlySet<string>
   readonly authorizedParties: ReadonlySet<string> | undefined
   readonly algorithms: ReadonlySet<string>
@@ -54,7 +58,7 @@ const trustedIssuers = ({ issuers }: ValidationPolicy): Rules["trustedIssuer"] =
     const named = names.get(iss)
     if (named !== undefined) return named
     const keysOf = findTemplate(iss)
-    return keysOf === undefined ? undefined : { keysOf }
+    return keysOf === undefined ? undefined : { keysOf, isTrusted: () => findTemplate(iss) !== undefined }
   }
 }
 
@@ -65,6 +69,7 @@ export const compileRules = (policy: ValidationPolicy, usesSession = false): Rul
   return {
     policy,
     trustedIssuer: trustedIssuers(policy),
+    asksForTenants: policy.issuers.some((issuer) => typeof issuer !== "string" && typeof issuer.tenants === "function"),
     audiences: new Set(policy.audiences),
     authorizedParties: policy.authorizedParties === undefined ? undefined : new Set(policy.authorizedParties),
     algorithms: new Set(policy.algorithms),

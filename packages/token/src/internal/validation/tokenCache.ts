@@ -6,6 +6,7 @@ import { LRUCache } from "lru-cache"
 import type * as TokenError from "../../TokenError.ts"
 import type { TokenClaims, ValidityWindow } from "./checks.ts"
 import type { ParsedToken } from "./compactJws.ts"
+import type { TrustedIssuer } from "./rules.ts"
 import { own } from "./strictJson.ts"
 
 /** A token with a valid signature and decoded claims. Whether it may be used now is checked on every use. */
@@ -15,6 +16,7 @@ export interface VerifiedToken<A> extends TokenClaims {
   readonly value: A
   readonly alg: string
   readonly trust: KeySource.KeyTrust
+  readonly issuer: TrustedIssuer
   /** Which of the candidate keys verified it, counted from 1. */
   readonly key: { readonly place: number; readonly candidates: number }
   readonly window: ValidityWindow
@@ -58,8 +60,9 @@ const rejectedMillis = 10_000
 export class TokenCache<A> {
   readonly #verified: LRUCache<string, VerifiedToken<A>>
   readonly #rejected = new LRUCache<string, RejectedToken>({ max: maxRejected })
-  readonly #rejectedWithoutKeys = new LRUCache<string, RejectedToken>({ max: maxRejected })
-  readonly #keyNames = new LRUCache<string, KeyNames>({ max: maxRejected })
+  // Made at their first use: an LRU cache allocates for all of its entries at once.
+  #rejectedWithoutKeys: LRUCache<string, RejectedToken> | undefined
+  #keyNames: LRUCache<string, KeyNames> | undefined
 
   constructor({ maxBytes, maxEntries }: CacheLimits) {
     this.#verified = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: ({ size }) => size })
@@ -98,36 +101,39 @@ export class TokenCache<A> {
     isStillRejected: StillRejected
   ): void {
     const until = Instant.after(Instant.now(clock), rejectedMillis)
-    const rejected = trusts.length === 0 ? this.#rejectedWithoutKeys : this.#rejected
+    const rejected = trusts.length === 0
+      ? this.#rejectedWithoutKeys ??= new LRUCache({ max: maxRejected })
+      : this.#rejected
     rejected.set(hash, { reason, trusts, isStillRejected, until })
   }
 
   /** Returns what a token names its key by, if the key was not available when the token was last seen. */
   keyNames(hash: string): KeyNames | undefined {
-    return this.#keyNames.get(hash)
+    return this.#keyNames?.get(hash)
   }
   setKeyNames(hash: string, { header, issuer, members, registered: { iss } }: KeyNames): void {
     const tenant = own(members, "tid")
     // Of the claims only the tenant is read, and only if it is text.
     const tid = typeof tenant === "string" ? tenant : null
+    this.#keyNames ??= new LRUCache({ max: maxRejected })
     this.#keyNames.set(hash, { header, issuer, members: tenant === undefined ? {} : { tid }, registered: { iss } })
   }
 
   clear(): void {
     this.#verified.clear()
     this.#rejected.clear()
-    this.#rejectedWithoutKeys.clear()
-    this.#keyNames.clear()
+    this.#rejectedWithoutKeys?.clear()
+    this.#keyNames?.clear()
   }
 }
 
 const reasonIn = (
-  cache: LRUCache<string, RejectedToken>,
+  cache: LRUCache<string, RejectedToken> | undefined,
   hash: string,
   clock: Clock.Clock
 ): TokenError.Reason | undefined => {
-  const rejected = cache.get(hash)
-  if (rejected === undefined) return undefined
+  const rejected = cache?.get(hash)
+  if (cache === undefined || rejected === undefined) return undefined
   const isValid = !Instant.hasCome(rejected.until, clock) &&
     rejected.isStillRejected(clock.currentTimeMillisUnsafe()) &&
     rejected.trusts.every((trust) => trust.holds(clock))
@@ -136,11 +142,13 @@ const reasonIn = (
   return undefined
 }
 
-/** Whether a token is within its window on both clocks, and its key still trusted. */
+/** Whether a token is within its window on both clocks, and its key and its issuer still trusted. */
 export const isUsable = (
-  { endsAt, trust, window }: VerifiedToken<unknown>,
+  { endsAt, issuer, trust, window }: VerifiedToken<unknown>,
   clock: Clock.Clock
 ): boolean => {
   const wall = clock.currentTimeMillisUnsafe()
-  return wall >= window.begins && wall < window.ends && clock.monotonicTimeNanosUnsafe() < endsAt && trust.holds(clock)
+  return wall >= window.begins && wall < window.ends && clock.monotonicTimeNanosUnsafe() < endsAt &&
+    trust.holds(clock) &&
+    (issuer.isTrusted === undefined || issuer.isTrusted())
 }

@@ -13,7 +13,15 @@ import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
 import { makeHeaderParser, type ParsedToken, parseToken } from "./compactJws.ts"
 import { isKeyOf } from "./issuers.ts"
 import { encodeText } from "./platform.ts"
-import { issuerUnserved, keyNotFound, keyOfIssuer, keysChanged, keysUnavailable, signatureInvalid } from "./reasons.ts"
+import {
+  issuerUnserved,
+  issuerUntrusted,
+  keyNotFound,
+  keyOfIssuer,
+  keysChanged,
+  keysUnavailable,
+  signatureInvalid
+} from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import type { VerifySignature } from "./signature.ts"
 import { own } from "./strictJson.ts"
@@ -161,8 +169,11 @@ export class Verifier<C> {
   ): Effect.Effect<Verification<C>> {
     const parsed = parseToken(token.text, this.#config.rules, this.#parseHeader)
     if (Result.isFailure(parsed)) {
-      // The reason depends on nothing but the token and the policy.
-      if (token.hash !== undefined) this.#cache?.reject(token.hash, parsed.failure, [], clock, always)
+      const { asksForTenants } = this.#config.rules
+      // Any other reason depends on nothing but the token and the policy.
+      if (token.hash !== undefined && !(asksForTenants && parsed.failure === issuerUntrusted)) {
+        this.#cache?.reject(token.hash, parsed.failure, [], clock, always)
+      }
       return Effect.succeed(rejectedWithoutKeys(parsed.failure))
     }
     return Effect.matchEffect(candidatesOf(parsed.success), {
@@ -229,6 +240,7 @@ export class Verifier<C> {
         members,
         alg: header.alg,
         trust,
+        issuer: parsed.issuer,
         key,
         window,
         endsAt: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(remaining),
