@@ -145,6 +145,8 @@ export class SharedFetch {
   }
 }
 
+const nothing = (): void => {}
+
 const closed = (): Result => Exit.fail(new SingleFlight.Closed({}))
 
 /**
@@ -154,7 +156,7 @@ const closed = (): Result => Exit.fail(new SingleFlight.Closed({}))
 export const makeSharedFetch = Effect.fnUntraced(function*<R>(
   run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError, R>,
   onEnd: () => void,
-  onJoin: () => void = () => {},
+  onJoin: () => void = nothing,
   limit: Duration.Duration = Duration.infinity
 ): Effect.fn.Return<SharedFetch, never, R | Scope.Scope> {
   const context = yield* Effect.context<R>()
