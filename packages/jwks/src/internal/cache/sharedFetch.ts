@@ -2,7 +2,7 @@ import { CurrentDeadline } from "@keelson/core/Deadline"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as SingleFlight from "@keelson/core/SingleFlight"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -46,7 +46,17 @@ interface Parts {
 }
 
 /** The fetch of a provider, which all callers share. At most one runs at a time. */
-export class SharedFetch {
+export interface SharedFetch {
+  readonly isRunning: () => boolean
+  /** Starts a fetch unless one is running. Does not wait for it. */
+  readonly start: (request: FetchRequest) => void
+  /** Waits for the running fetch, or starts one. Interrupting a caller affects neither the fetch nor other callers. */
+  readonly join: (request: FetchRequest) => Effect.Effect<RefreshResult, FetchError>
+  /** The same, but fails with `TIMEOUT` once the caller has waited for the limit. */
+  readonly wait: (request: FetchRequest, clock: Clock.Clock) => Effect.Effect<RefreshResult, FetchError>
+}
+
+class Shared implements SharedFetch {
   readonly #parts: Parts
   #isRunning = false
   #isClosed = false
@@ -58,15 +68,12 @@ export class SharedFetch {
 
   readonly isRunning = (): boolean => this.#isRunning
 
-  /** Starts a fetch unless one is running. Does not wait for it. */
   readonly start = (request: FetchRequest): void => {
     if (this.#flight === undefined && !this.#isClosed) this.#launch(this.#open(), request)
   }
-  /** Waits for the running fetch, or starts one. Interrupting a caller affects neither the fetch nor other callers. */
   readonly join = (request: FetchRequest): Effect.Effect<RefreshResult, FetchError> =>
     Effect.callback((resume) => this.#enter(request, { resume, until: undefined }))
 
-  /** The same, but fails with `TIMEOUT` once the caller has waited for the limit. */
   readonly wait = (request: FetchRequest, clock: Clock.Clock): Effect.Effect<RefreshResult, FetchError> =>
     Effect.callback((resume) => {
       const limit = Duration.toNanosUnsafe(this.#parts.limit)
@@ -88,7 +95,10 @@ export class SharedFetch {
   }
 
   #enter(request: FetchRequest, waiter: Waiter): Effect.Effect<void> | undefined {
-    if (this.#isClosed) return void waiter.resume(closed())
+    if (this.#isClosed) {
+      waiter.resume(closed())
+      return undefined
+    }
     const running = this.#flight
     const flight = running ?? this.#open()
     flight.waiters.add(waiter)
@@ -160,7 +170,7 @@ export const makeSharedFetch = Effect.fnUntraced(function*<R>(
   limit: Duration.Duration = Duration.infinity
 ): Effect.fn.Return<SharedFetch, never, R | Scope.Scope> {
   const context = yield* Effect.context<R>()
-  const sharedFetch = new SharedFetch({
+  const sharedFetch = new Shared({
     fork: Effect.runForkWith(context),
     run: (request) => Effect.provideContext(run(request), context),
     onEnd,
