@@ -134,17 +134,13 @@ describe("flight", () => {
       let sleeps = 0
       let running = 0
       const inner = yield* Clock.Clock
-      const clock: Clock.Clock = {
-        ...inner,
-        currentTimeMillisUnsafe: () => inner.currentTimeMillisUnsafe(),
-        monotonicTimeNanosUnsafe: () => inner.monotonicTimeNanosUnsafe(),
-        sleep: (duration) =>
-          Effect.suspend(() => {
-            sleeps++
-            running++
-            return Effect.ensuring(inner.sleep(duration), Effect.sync(() => running--))
-          })
-      }
+      const sleep = (duration: Duration.Duration) =>
+        Effect.suspend(() => {
+          sleeps++
+          running++
+          return Effect.ensuring(inner.sleep(duration), Effect.sync(() => running--))
+        })
+      const clock: Clock.Clock = Object.create(inner, { sleep: { value: sleep } })
       const { gate, wait } = yield* Effect.provideService(gated, Clock.Clock, clock)
       const waiters = yield* Effect.forEach(Array.from({ length: 1000 }), () => forked(wait(lookup, clock)))
       assert.deepStrictEqual([sleeps, running], [1, 1])

@@ -46,7 +46,17 @@ interface Parts {
 }
 
 /** The fetch of a provider, which all callers share. At most one runs at a time. */
-export class SharedFetch {
+export interface SharedFetch {
+  readonly isRunning: () => boolean
+  /** Starts a fetch unless one is running. Does not wait for it. */
+  readonly start: (request: FetchRequest) => void
+  /** Waits for the running fetch, or starts one. Interrupting a caller affects neither the fetch nor other callers. */
+  readonly join: (request: FetchRequest) => Effect.Effect<RefreshResult, FetchError>
+  /** The same, but fails with `TIMEOUT` once the caller has waited for the limit. */
+  readonly wait: (request: FetchRequest, clock: Clock.Clock) => Effect.Effect<RefreshResult, FetchError>
+}
+
+class Shared implements SharedFetch {
   readonly #parts: Parts
   #isRunning = false
   #isClosed = false
@@ -58,15 +68,12 @@ export class SharedFetch {
 
   readonly isRunning = (): boolean => this.#isRunning
 
-  /** Starts a fetch unless one is running. Does not wait for it. */
   readonly start = (request: FetchRequest): void => {
     if (this.#flight === undefined && !this.#isClosed) this.#launch(this.#open(), request)
   }
-  /** Waits for the running fetch, or starts one. Interrupting a caller affects neither the fetch nor other callers. */
   readonly join = (request: FetchRequest): Effect.Effect<RefreshResult, FetchError> =>
     Effect.callback((resume) => this.#enter(request, { resume, until: undefined }))
 
-  /** The same, but fails with `TIMEOUT` once the caller has waited for the limit. */
   readonly wait = (request: FetchRequest, clock: Clock.Clock): Effect.Effect<RefreshResult, FetchError> =>
     Effect.callback((resume) => {
       const limit = Duration.toNanosUnsafe(this.#parts.limit)
@@ -148,6 +155,8 @@ export class SharedFetch {
   }
 }
 
+const nothing = (): void => {}
+
 const closed = (): Result => Exit.fail(new SingleFlight.Closed({}))
 
 /**
@@ -157,11 +166,11 @@ const closed = (): Result => Exit.fail(new SingleFlight.Closed({}))
 export const makeSharedFetch = Effect.fnUntraced(function*<R>(
   run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError, R>,
   onEnd: () => void,
-  onJoin: () => void = () => {},
+  onJoin: () => void = nothing,
   limit: Duration.Duration = Duration.infinity
 ): Effect.fn.Return<SharedFetch, never, R | Scope.Scope> {
   const context = yield* Effect.context<R>()
-  const sharedFetch = new SharedFetch({
+  const sharedFetch = new Shared({
     fork: Effect.runForkWith(context),
     run: (request) => Effect.provideContext(run(request), context),
     onEnd,

@@ -38,16 +38,28 @@ export const rulesOf = ({ allowedHosts, maxBytes, maxRedirects, pins }: JwksOpti
   pins
 })
 
-/** Makes the retry policy from the options. */
-export const retryPolicyOf = (options: JwksOptions) =>
+const makeRetryPolicy = (
+  { attemptTimeout, deadline, maxAttempts, maxRetryDelay, retryDelay, retryJitter }: JwksOptions
+) =>
   RetryPolicy.make({
-    maxAttempts: options.maxAttempts,
-    initialDelay: options.retryDelay,
-    maxDelay: options.maxRetryDelay,
-    jitter: options.retryJitter,
-    attemptTimeout: options.attemptTimeout,
-    deadline: options.deadline
+    maxAttempts,
+    initialDelay: retryDelay,
+    maxDelay: maxRetryDelay,
+    jitter: retryJitter,
+    attemptTimeout,
+    deadline
   })
+
+let last: { readonly key: string; readonly policy: ReturnType<typeof makeRetryPolicy> } | undefined
+
+/** Makes the retry policy from the options. Providers with equal options share one, as most of ten thousand do. */
+export const retryPolicyOf = (options: JwksOptions) => {
+  const { attemptTimeout, deadline, maxAttempts, maxRetryDelay, retryDelay, retryJitter } = options
+  const millis = [attemptTimeout, deadline, maxRetryDelay, retryDelay].map(Duration.toMillis)
+  const key = JSON.stringify([maxAttempts, retryJitter, ...millis])
+  if (last?.key !== key) last = { key, policy: makeRetryPolicy(options) }
+  return last.policy
+}
 
 type GaveUp = Retry.RetryExhausted<FetchFailed | Deadline.DeadlineExceeded>
 
