@@ -111,7 +111,11 @@ export const libraryCode = (error: unknown): string | undefined =>
     : undefined
 
 /** Why nothing was received. `code` is that of the OAuth library's error if it made no request. */
-const fromFailure = (failure: ExchangeFailed | undefined, code: string | undefined, endpoint: string): RequestFailed => {
+const fromFailure = (
+  failure: ExchangeFailed | undefined,
+  code: string | undefined,
+  endpoint: string
+): RequestFailed => {
   if (failure !== undefined) {
     const { code, details } = failure.error
     const error = new KeelsonError.NetworkError({ code, details: { ...details, endpoint } })
