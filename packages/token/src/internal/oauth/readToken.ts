@@ -19,11 +19,12 @@ const typeOf = (value: unknown): string => {
   if (value === null) return "null"
   if (value === "") return "an empty text"
   if (typeof value === "string") return "a text"
-  return Array.isArray(value) ? "a list" : `a${typeof value === "object" ? "n object" : ` ${typeof value}`}`
+  if (Array.isArray(value)) return "a list"
+  return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
 /** A response without a valid token. `reason` is the member at fault, or `body`. */
-export const invalidResponse = (
+const invalidResponse = (
   reason: string,
   expected: string,
   received: string,
