@@ -16,8 +16,8 @@ export default defineConfig({
       "packages/*/test/{rules,callerRules}.test.ts",
       // Real sockets, TLS and peers; `FetchEgress` has some too, which are fast, and alone in reading bodies.
       "packages/jwks/test/{NodeEgress,Real}*.test.ts",
-      "packages/token/test/TokenGuard{Api,Load,Real,Secrets}.test.ts",
-      "packages/token/test/{Interop,OAuth*,RevocationRedis,RevocableTokens,SecurityPage,Vectors}.test.ts",
+      "packages/token/test/TokenGuard{Load,Real,Secrets}.test.ts",
+      "packages/token/test/{Interop,OAuth{Client,Secrets},RevocationRedis,RevocableTokens,SecurityPage,Vectors}.test.ts",
       // Thousands of tokens each: they notice more than a run for each mutant has time for.
       "packages/token/test/corpus/**",
       "packages/token/test/properties/{acceptance,cache,differential,explain,explainHostile,laws,tokenProvider,totality}.test.ts",

@@ -256,6 +256,21 @@ describe("token responses of real servers", () => {
         }).pipe(Effect.scoped, quiet))
     }
 
+    it.effect("[K-28 C5] a store that returns a value that is not Redacted fails the acquisition, which is counted", () =>
+      Effect.gen(function*() {
+        const values: Array<any> = ["plain text", null, 7]
+        const memory = RefreshTokenStore.memory(Redacted.make("first"))
+        const load = Effect.suspend(() => values.length === 0 ? memory.load : Effect.sync(() => values.shift()))
+        const { provider, sent } = yield* refreshing(() => [200, good], { store: { ...memory, load } })
+        for (let failures = 1; failures < 4; failures++) {
+          const error = yield* Effect.flip(provider.get)
+          assert.deepStrictEqual(detailsOf(error)["reason"], "store")
+          assert.strictEqual((yield* provider.status).counts.failures, failures)
+        }
+        yield* provider.get
+        assert.deepStrictEqual(sent, ["first"])
+      }).pipe(Effect.scoped, quiet))
+
     it.effect("[K-28 C5] an empty refresh token in the store is a missing one, and is not sent", () =>
       Effect.gen(function*() {
         const { provider, sent, store } = yield* refreshing(() => [200, good])

@@ -273,6 +273,7 @@ describe("OAuthClient at a server that misbehaves", () => {
     [600, 600],
     [600.5, 600.5],
     ["600", 600],
+    ["599.5", 599.5],
     [undefined, 3600],
     [31_536_000, 86_400],
     [1e300, 86_400],

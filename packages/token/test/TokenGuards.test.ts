@@ -190,6 +190,27 @@ describe("TokenGuards", () => {
       assert.strictEqual(yield* metric("token_acquisitions_total", "server=\"a\",status=\"success\""), 1)
     }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
 
+  it.effect("[K-28 C10] the series of a removed server stay until its running calls have ended, and then leave too", () =>
+    Effect.gen(function*() {
+      const api = scripted(() => Effect.delay(Effect.sync(() => new Response(null, { status: 503 })), "1 second"))
+      const client = Layer.succeed(HttpClient.HttpClient, api.client)
+      const context = yield* Layer.build(Layer.provide(TokenGuards.layer(), client))
+      const { register, unregister } = Context.get(context, TokenGuards.TokenGuards)
+      const registry = yield* Metric.MetricRegistry
+      const guard = yield* register("a", {
+        url: "https://a.example",
+        source: makeSource().source,
+        resilience: { retry: { ...retry, maxAttempts: 1 } }
+      })
+      const calls = yield* Effect.forEach([1, 2], () => Effect.forkChild(Effect.flip(guard.get("/"))))
+      yield* TestClock.adjust("500 millis")
+      yield* unregister("a")
+      yield* TestClock.adjust("500 millis")
+      for (const call of calls) assert.deepInclude(yield* Fiber.join(call), { _tag: "RetryExhausted" })
+      assert.strictEqual(api.received.length, 2)
+      assert.deepStrictEqual([...registry.keys()], [])
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
   it.effect("[K-28 C10] series that another guard of the same name still uses stay", () =>
     Effect.gen(function*() {
       const api = scripted(statuses())

@@ -116,6 +116,16 @@ describe("TokenProvider failures", () => {
         }).pipe(Effect.scoped))
     }
 
+    it.effect("[K-28 E] a source's token that is no text of a header is refused, as a JSON without it gives", () =>
+      Effect.gen(function*() {
+        const values: ReadonlyArray<any> = [undefined, null, 7, "", "a b", "a\n"]
+        for (const value of values) {
+          const { provider } = yield* providerOf(() => Effect.succeed({ accessToken: Redacted.make(value) }))
+          const error = yield* Effect.flip(provider.get)
+          assert.deepStrictEqual([error.code, detailsOf(error)["reason"]], ["TOKEN_RESPONSE_INVALID", "access_token"])
+        }
+      }).pipe(Effect.scoped))
+
     it.effect("[S3-35] a token is validated before it is used", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(living("300 seconds"), {

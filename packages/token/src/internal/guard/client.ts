@@ -125,7 +125,7 @@ export const makeMarkedClient = (context: ClientContext): MarkedClient => {
     if (policies.isClosed()) return send
     return (target, hop) => policies.of(target).http(clientOf(send(target, hop)), ignore).execute(target.request)
   })
-  return HttpClient.transformResponse(scoped, policies.withDeadline)
+  return HttpClient.transformResponse(scoped, policies.run)
 }
 
 /** The client for callers. */

@@ -7,7 +7,8 @@ import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { GuardScopes, RequestTarget } from "./target.ts"
 
@@ -17,13 +18,51 @@ export interface RequestPolicies {
   readonly isClosed: () => boolean
   /** The policy of one request. A redirect to another origin than the guard's has no breaker: it says nothing about the API. */
   readonly of: (target: RequestTarget) => Resilience.Resilience
-  /** Sets the deadline of a call, with all its redirects. */
-  readonly withDeadline: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Runs a call, with all its redirects: sets its deadline, and keeps the metric series until it has ended. */
+  readonly run: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /** Circuits go by name. That of the acquisitions is the server's, and that of the first origin `<server>/requests`. */
 const nameOf = (server: string, origin: string, index: number): string =>
   index === 0 ? `${server}/requests` : `${server}/requests/${origin.replace(/^https:\/\//, "")}`
+
+/** Sets the deadline of an effect, which the policies of its requests obey. */
+const withDeadline = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const now = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
+    const own = now + Duration.toNanosUnsafe(deadline)
+    const outer = fiber.getRef(Deadline.CurrentDeadline)
+    return Effect.provideService(self, Deadline.CurrentDeadline, outer === undefined || own < outer ? own : outer)
+  })
+
+/** A scope for metric series, which is closed with the scope of the guard, but not before the calls that run then have ended. */
+const makeSeries = Effect.gen(function*() {
+  const scope = yield* Scope.make()
+  let calls = 0
+  let isClosed = false
+  const close = Effect.suspend(() => isClosed && calls === 0 ? Scope.close(scope, Exit.void) : Effect.void)
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      isClosed = true
+      return close
+    })
+  )
+  return {
+    scope,
+    isClosed: () => isClosed,
+    during: <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+      Effect.suspend(() => {
+        calls++
+        return Effect.ensuring(
+          call,
+          Effect.suspend(() => {
+            calls--
+            return close
+          })
+        )
+      })
+  }
+})
 
 /** The policies live in the scope. */
 export const makeRequestPolicies: (
@@ -37,9 +76,10 @@ export const makeRequestPolicies: (
   { list },
   store
 ) {
+  const series = yield* makeSeries
   const make = (name: string, options: Resilience.Options) =>
     Effect.andThen(
-      MetricSeries.removeWithServer(name),
+      Scope.provide(MetricSeries.removeWithServer(name), series.scope),
       Effect.provideService(Resilience.make(name, options), BreakerStore.BreakerStore, store)
     )
   const origins = Array.from(new Set(list.map(({ origin }) => origin)))
@@ -52,21 +92,9 @@ export const makeRequestPolicies: (
   )
   const foreign = yield* make(nameOf(server, "", 0), Struct.omit(policy, ["breaker"]))
   const { deadline } = policy
-  let isClosed = false
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      isClosed = true
-    })
-  )
   return {
-    isClosed: () => isClosed,
+    isClosed: series.isClosed,
     of: ({ isOwn, url }) => (isOwn ? byOrigin.get(url.origin) : undefined) ?? foreign,
-    withDeadline: (call) =>
-      deadline === undefined ? call : Effect.withFiber((fiber) => {
-        const now = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
-        const own = now + Duration.toNanosUnsafe(deadline)
-        const outer = fiber.getRef(Deadline.CurrentDeadline)
-        return Effect.provideService(call, Deadline.CurrentDeadline, outer === undefined || own < outer ? own : outer)
-      })
+    run: (call) => series.during(deadline === undefined ? call : withDeadline(call, deadline))
   }
 })

@@ -19,11 +19,12 @@ const typeOf = (value: unknown): string => {
   if (value === null) return "null"
   if (value === "") return "an empty text"
   if (typeof value === "string") return "a text"
-  return Array.isArray(value) ? "a list" : `a${typeof value === "object" ? "n object" : ` ${typeof value}`}`
+  if (Array.isArray(value)) return "a list"
+  return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
 /** A response without a valid token. `reason` is the member at fault, or `body`. */
-export const invalidResponse = (
+const invalidResponse = (
   reason: string,
   expected: string,
   received: string,
@@ -48,10 +49,10 @@ type Member<A> = Result.Result<{ readonly value: A; readonly deviates: boolean }
 
 const member = <A>(value: A, deviates = false): Member<A> => Result.succeed({ value, deviates })
 
-/** A non-negative number of seconds. Some servers send null, or a text of digits. */
+/** A non-negative number of seconds. Some servers send null, or the number as text. */
 const lifetimeIn = (value: unknown): Member<Duration.Duration | undefined> => {
   if (value === undefined || value === null) return member(undefined, value === null)
-  const isDigits = typeof value === "string" && /^\d{1,15}$/.test(value)
+  const isDigits = typeof value === "string" && /^\d{1,15}(?:\.\d{1,9})?$/.test(value)
   const seconds = isDigits ? Number(value) : value
   return typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0
     ? member(Duration.seconds(seconds), isDigits)

@@ -34,6 +34,13 @@ const fromStore = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, Keelson
       })
   )
 
+/** The text of a refresh token, empty without one. A store may return anything. */
+const textOf = (token: Redacted.Redacted | undefined): Effect.Effect<string, KeelsonError.AuthenticationError> =>
+  Effect.try({
+    try: () => token === undefined ? "" : Redacted.value(token),
+    catch: () => failed("store", "The refresh token store returned a value that is not Redacted")
+  })
+
 /** A client with a refresh token. */
 export interface RefreshGrant {
   readonly acquire: Effect.Effect<TokenResponse, RequestFailed["error"]>
@@ -68,7 +75,7 @@ export const makeRefreshGrant = (client: TokenClient, store: RefreshTokenStore, 
   const acquire = Effect.gen(function*() {
     yield* Effect.uninterruptible(save)
     const refreshToken = yield* fromStore(store.load)
-    const token = refreshToken === undefined ? "" : Redacted.value(refreshToken)
+    const token = yield* textOf(refreshToken)
     if (refreshToken === undefined || token === "") {
       return yield* failed("missing", "The store has no refresh token")
     }

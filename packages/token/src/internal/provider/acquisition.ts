@@ -33,7 +33,7 @@ export interface AcquisitionResult {
 }
 
 /** Visible ASCII, which a header can carry (RFC 6750, 2.1, extended to what servers issue in practice). */
-const isHeaderSafe = (token: string): boolean => /^[\u0021-\u007e]{1,16384}$/.test(token)
+const isHeaderSafe = (token: unknown): boolean => typeof token === "string" && /^[\u0021-\u007e]{1,16384}$/.test(token)
 
 /** Counts the deviations that were accepted, and logs each kind once. */
 const report = ({ deviations: logged, server }: TokenState, deviations: ReadonlyArray<Deviation>) =>
@@ -67,8 +67,7 @@ const check = <R>(
     if (!isHeaderSafe(Redacted.value(response.accessToken))) {
       return yield* new KeelsonError.AuthenticationError({
         code: "TOKEN_RESPONSE_INVALID",
-        message:
-          "The token response is invalid: access_token must be 1 to 16384 visible ASCII characters, but is a text of another form",
+        message: "The token response is invalid: access_token must be 1 to 16384 visible ASCII characters",
         details: {
           reason: "access_token",
           expected: "1 to 16384 visible ASCII characters",

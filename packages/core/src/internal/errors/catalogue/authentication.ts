@@ -53,7 +53,10 @@ export const authentication = {
     retryable: false,
     breaker: "failure",
     description: "The response of the authorization server is not a token response (RFC 6749, 5.1).",
-    troubleshooting: ["Check the URL of the token endpoint: the response may come from a proxy or a login page."]
+    troubleshooting: [
+      "Check the URL of the token endpoint: the response may come from a proxy or a login page.",
+      "The details name the member at fault (`reason`), what it must be and what type was received."
+    ]
   },
   TOKEN_REFRESH_FAILED: {
     id: "TOK-006",
