@@ -102,6 +102,17 @@ describe("composition with Effect's HttpClient", () => {
     }
   }
 
+  it.live("[K-28 D2] a wrapper above that prepares the request itself does so once, as above retryTransient", () =>
+    Effect.gen(function*() {
+      for (const wrap of [effects, retries]) {
+        const { calls, client } = busy([503, 503])
+        let ran = 0
+        const mapped = HttpClient.mapRequest(client, counting(() => void ran++))
+        yield* HttpClient.transform(wrap(mapped), (effect) => effect).get("http://billing.test/")
+        assert.deepStrictEqual([ran, calls()], [1, 3])
+      }
+    }))
+
   it.live("[K-28 D2] a request mapper runs once for each attempt, wherever it was added", () =>
     Effect.gen(function*() {
       for (const place of ["below", "above"] as const) {
