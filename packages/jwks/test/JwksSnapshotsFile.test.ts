@@ -71,7 +71,7 @@ describe("JwksSnapshots.layerFile", () => {
       assert.strictEqual(statSync(path).mode & 0o777, 0o700)
     }))
 
-  const planted: ReadonlyArray<readonly [reason: string, plant: (file: string) => void]> = [
+  const planted: ReadonlyArray<readonly [reason: "symbolicLink" | "worldWritable", plant: (file: string) => void]> = [
     ["symbolicLink", (file) => {
       renameSync(file, `${file}.elsewhere`)
       symlinkSync(`${file}.elsewhere`, file)

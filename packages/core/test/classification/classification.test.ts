@@ -30,7 +30,11 @@ const observe = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>): Effect
   })
   const given = yield* Effect.exit(Retry.retry(call, policy))
   const { _tag } = Breaker.classify(given)
-  assert.strictEqual(_tag, Breaker.classify(Exit.failCause(cause))._tag, "a retry that gave up counts as its last error")
+  assert.strictEqual(
+    _tag,
+    Breaker.classify(Exit.failCause(cause))._tag,
+    "a retry that gave up counts as its last error"
+  )
   return { code: ErrorCode.codeOf(Cause.squash(cause)), retried: calls === 2, breaker: outcomes[_tag] }
 })
 
