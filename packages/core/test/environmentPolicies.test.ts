@@ -14,7 +14,7 @@ const variables = (tree: Tree, path: string): Record<string, string> =>
     ...Object.entries(tree).map(([name, value]) => {
       const variable = `${path}_${Text.constantCase(name)}`
       if (isTree(value)) return variables(value, variable)
-      return { [variable]: Array.isArray(value) ? value.join(",") : `${String(value)}` }
+      return { [variable]: Array.isArray(value) ? value.join(",") : String(value) }
     })
   )
 

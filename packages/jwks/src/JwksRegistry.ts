@@ -49,6 +49,11 @@ export interface PutOptions {
    * callers that must not change them, such as `JwksRegistryApi`. Default false.
    */
   readonly keepOperatorOptions?: boolean | undefined
+  /**
+   * Adds only while the tenant has fewer providers than this, and fails with `JWKS_CONFLICT` otherwise. Replacing is always
+   * possible. `JwksRegistryApi` sets it to 100. Default none.
+   */
+  readonly mostOfTenant?: number | undefined
 }
 
 /** The key sets of many tenants. */

@@ -66,6 +66,35 @@ describe("JwksRegistryApi", () => {
         assert.deepStrictEqual(yield* registry.statuses(), [])
       }))
 
+    it.effect("[K-28 G10] registers at most 100 providers of a tenant: 409 for any further, 202 for a replacement", () =>
+      Effect.gen(function*() {
+        const { call, registry } = yield* controlPlane(hanging)
+        const numbers = Array.from({ length: 130 }, (_, index) => index)
+        const received = yield* Effect.forEach(
+          numbers,
+          (number) => call("PUT", `p${number}`, { body: registration }),
+          { concurrency: 10 }
+        )
+        assert.lengthOf(received.filter(({ status }) => status === 202), 100)
+        const refused = received.filter(({ status }) => status === 409)
+        assert.lengthOf(refused, 30)
+        assert.match(assertProblem(refused[0]!, 409, "JWK-007").detail, /100 providers/)
+        const all = yield* registry.statuses("t")
+        assert.lengthOf(all, 100)
+        const { providerId } = all[0]!
+        assert.strictEqual(
+          (yield* call("PUT", providerId, { body: { ...registration, ttl: "2 hours" } })).status,
+          202
+        )
+        assert.strictEqual((yield* call("PUT", "/tenants/u/providers/p", { body: registration, as: "*" })).status, 202)
+        yield* call("DELETE", providerId)
+        assert.strictEqual((yield* call("PUT", "another", { body: registration })).status, 202)
+        assert.strictEqual((yield* call("PUT", "one-more", { body: registration })).status, 409)
+        // Code of the operator is not bound by it.
+        yield* registry.put(ids("t", "one-more"), registration)
+        assert.lengthOf(yield* registry.statuses("t"), 101)
+      }))
+
     it.effect("[S1-37] refuses a body of more than 16 KiB: 400", () =>
       Effect.gen(function*() {
         const { call } = yield* controlPlane(keysOf("a"))

@@ -4,7 +4,19 @@ import { eventually } from "@keelson/testing/eventually"
 import { Clock, Effect, Fiber, FileSystem, Layer, Option, PlatformError, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as JwksSnapshots from "../src/JwksSnapshots.ts"
@@ -58,6 +70,32 @@ describe("JwksSnapshots.layerFile", () => {
       assert.strictEqual(statSync(join(path, name)).mode & 0o777, 0o600)
       assert.strictEqual(statSync(path).mode & 0o777, 0o700)
     }))
+
+  const planted: ReadonlyArray<readonly [reason: "symbolicLink" | "worldWritable", plant: (file: string) => void]> = [
+    ["symbolicLink", (file) => {
+      renameSync(file, `${file}.elsewhere`)
+      symlinkSync(`${file}.elsewhere`, file)
+    }],
+    ["worldWritable", (file) => chmodSync(file, 0o666)],
+    ["worldWritable", (file) => chmodSync(file, 0o602)]
+  ]
+  for (const [reason, plant] of planted) {
+    for (const signed of [false, true]) {
+      it.effect(`[K-28 G10] refuses a ${signed ? "signed " : ""}file that others can change, and says why: ${reason}`, () =>
+        Effect.gen(function*() {
+          yield* TestClock.setTime(now)
+          const options = { directory: yield* directory, ...(signed ? { key } : undefined) }
+          yield* over(options)(save(snapshot))
+          const [name = ""] = readdirSync(options.directory)
+          plant(join(options.directory, name))
+          const error = yield* Effect.flip(over(options)(load()))
+          assert.deepInclude(error, { _tag: "SnapshotRefused", code: "SNAPSHOT_REFUSED", reason })
+          // The next save replaces it by a file of our own.
+          yield* over(options)(save(snapshot))
+          assert.isTrue(Option.isSome(yield* over(options)(load())))
+        }))
+    }
+  }
 
   it.effect("[S1-35] a save, a load and a removal fail with a typed error if the directory cannot exist", () =>
     Effect.gen(function*() {
@@ -137,7 +175,7 @@ describe("JwksSnapshots.layerFile", () => {
       const hung = () => ({
         open: () => Effect.uninterruptible(Effect.never),
         stream: () => Stream.never,
-        stat: () => Effect.uninterruptible(Effect.never),
+        lstat: () => Effect.uninterruptible(Effect.never),
         readDirectory: () => Effect.uninterruptible(Effect.never)
       })
       const call = over({ directory: yield* directory, timeout: "20 millis" }, hung)

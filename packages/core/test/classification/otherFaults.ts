@@ -4,6 +4,7 @@ import { CircuitBreaker, RateLimiter } from "effect/persistence"
 import { SqlError } from "effect/sql"
 import { request } from "node:http"
 import { DatabaseSync } from "node:sqlite"
+import type { ErrorCode } from "../../src/index.ts"
 import { brokenOrigin } from "./brokenOrigin.ts"
 import type { Fault } from "./fault.ts"
 
@@ -197,7 +198,7 @@ const typeError = (message: string, members?: { readonly code?: string; readonly
   Effect.fail(Object.assign(new TypeError(message), members))
 
 /** As recorded with Bun 1.4.5 and Deno 2.9.6, since tests run on Node. */
-const recorded: ReadonlyArray<Omit<Fault, "area">> = [
+const observed: ReadonlyArray<readonly [string, string, ErrorCode.ErrorCode, Fault["make"]]> = [
   [
     "Bun 1.4",
     "the connection is reset, closed, or breaks off",
@@ -246,7 +247,8 @@ const recorded: ReadonlyArray<Omit<Fault, "area">> = [
   ["Deno 2.9", "a header has a line break", "REQUEST_INVALID", typeError("Invalid header value: \"a\nb\"")],
   ["Deno 2.9", "the scheme of the URL is not known", "REQUEST_INVALID", typeError("Url scheme 'ftp' not supported")],
   ["Deno 2.9", "the port is blocked", "REQUEST_INVALID", typeError("Fetch failed: Requests to port 22 are blocked")]
-].map(([where, what, code, make]) => ({ ids: "", where, what, code, make }) as Omit<Fault, "area">)
+]
+const recorded = observed.map(([where, what, code, make]) => ({ ids: "", where, what, code, make }))
 
 export const otherFaults: ReadonlyArray<Fault> = [
   ...signals,

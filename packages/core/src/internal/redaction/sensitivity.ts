@@ -16,9 +16,10 @@ const weak = /^(?:code|user_?code|key|state|nonce|c_?nonce|request_uri)$/
 const jwk = /^(?:d|p|q|dp|dq|qi|k|r|t|oth)$/
 const count = /(?:tokens|secrets|passwords|cookies|api_?keys)$/
 const strong = new RegExp(
-  "(?:token|secret|password|passwd|passphrase|passcode|assertion|credentials?|signature|jwt|id_token_hint|dpop" +
+  "(?:token|secret|password|passwd|passphrase|passcode|assertion|credentials?|signature(?:_\\d{1,4})?|jwt" +
+    "|id_token_hint|dpop|honeycomb_team|private_mac|(?:store|key)_?pass" +
     "|(?:api|private|secret|access|account|signing|encryption|shared|master|auth|session|hmac|client|app|service" +
-    "|deploy|ssh|shared_access)_?key(?:_?id)?|code_?verifier|device_?code|sess(?:ion)?_?id|saml_?response" +
+    "|deploy|ssh|shared_access|subscription|functions?|application)_?key(?:_?id)?|code_?verifier|device_?code|sess(?:ion)?_?id|saml_?response" +
     "|seed_?phrase|connection_?string|(?:^|_)(?:sid|sig|pwd|pass|otp|totp|pin|auth|session|bearer|cookies?|mnemonic))$"
 )
 

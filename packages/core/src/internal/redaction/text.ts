@@ -1,4 +1,5 @@
 import { encodedRuns } from "./encoded.ts"
+import { layouts } from "./layouts.ts"
 import { head, marked, maxLength, TRUNCATED } from "./limits.ts"
 import { pairs } from "./pairs.ts"
 import { parameters, schemes } from "./schemes.ts"
@@ -6,7 +7,20 @@ import { documents, jwt, options, pem, prefixed, random, sentences } from "./tok
 import { userinfo } from "./userinfo.ts"
 
 /** Longer forms come first, and pairs of name and value before passes that could read a name as a value. */
-const passes = [pem, userinfo, jwt, prefixed, parameters, documents, pairs, schemes, options, sentences, random]
+const passes = [
+  pem,
+  userinfo,
+  jwt,
+  prefixed,
+  layouts,
+  parameters,
+  documents,
+  pairs,
+  schemes,
+  options,
+  sentences,
+  random
+]
 
 /** A replacement can expose another secret. This is more rounds than any known text needs. */
 const rounds = 4
@@ -15,7 +29,8 @@ const rounds = 4
 const all = (text: string, layers = 3): string => {
   let before = text
   for (let round = 0; round < rounds; round++) {
-    const decoded = layers === 0 ? before : encodedRuns(before, (run) => all(run, layers - 1))
+    // Before decoding, which would let a `%40` or `%2F` of a password end it.
+    const decoded = layers === 0 ? before : encodedRuns(userinfo(before), (run) => all(run, layers - 1))
     const after = passes.reduce((current, pass) => pass(current), decoded)
     if (after === before) break
     before = after

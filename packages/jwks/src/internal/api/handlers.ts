@@ -38,6 +38,9 @@ const missing = Effect.fnUntraced(function*({ errorCount, lastFailure, nextRefre
   return new JwksUnavailable({ lastFailure, retryAfter: Duration.max(retryAfter, Duration.zero) })
 })
 
+/** The most providers of a tenant that requests may register. Each takes memory and fetches; code may register more. */
+const mostOfTenant = 100
+
 /** Minimum time between forced refreshes of a provider: 10 seconds, in nanoseconds. */
 const period = 10_000_000_000n
 
@@ -89,7 +92,7 @@ export const handlers: Layer.Layer<
     const put = Effect.fnUntraced(function*(id: Names, request: HttpServerRequest.HttpServerRequest) {
       const options = yield* readRegistration(request)
       const ifAbsent = request.headers["if-none-match"]?.trim() === "*"
-      yield* registry.put(id, options, { ifAbsent, keepOperatorOptions: true })
+      yield* registry.put(id, options, { ifAbsent, keepOperatorOptions: true, mostOfTenant })
     })
     const remove = Effect.fnUntraced(function*(id: Names) {
       // Otherwise a caller could remove the provider and register it again without the operator-only options.

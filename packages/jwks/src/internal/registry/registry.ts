@@ -97,13 +97,30 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     (id: JwksOptions.Names): Effect.Effect<A, E | JwksNotRegistered> =>
       Effect.flatMap(entryOf(id), ({ provider }) => use(provider))
 
-  const add = Effect.fnUntraced(function*(id: JwksOptions.Names, input: JwksOptions.Options) {
+  /** How many providers of a tenant are being opened. */
+  const opening = new Map<string, number>()
+  const add = Effect.fnUntraced(function*(id: JwksOptions.Names, input: JwksOptions.Options, most = Infinity) {
     const names = yield* JwksOptions.decodeNames(id)
     const options = yield* Configuration.decode(JwksOptions.JwksOptions)(input)
     if (roster.get(id) !== undefined) {
       return yield* Effect.fail(conflict("A provider is already registered under these ids"))
     }
-    yield* enter(names, yield* open(names, options))
+    const { tenantId } = names
+    const others = opening.get(tenantId) ?? 0
+    if (roster.size(tenantId) + others >= most) {
+      return yield* Effect.fail(
+        conflict(`The tenant has ${most} providers, the most that it may have here; remove one`)
+      )
+    }
+    opening.set(tenantId, others + 1)
+    yield* Effect.ensuring(
+      Effect.flatMap(open(names, options), (entry) => enter(names, entry)),
+      Effect.sync(() => {
+        const left = (opening.get(tenantId) ?? 1) - 1
+        if (left === 0) opening.delete(tenantId)
+        else opening.set(tenantId, left)
+      })
+    )
   })
   const replace = Effect.fnUntraced(function*(id: JwksOptions.Names, old: Entry, options: JwksOptions.JwksOptions) {
     if (Equal.equals(options, old.options)) return
@@ -117,7 +134,9 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     function*(id: JwksOptions.Names, input: JwksOptions.Options, conditions: PutOptions) {
       const old = conditions.ifAbsent === true ? undefined : roster.get(id)
       if (old === undefined) {
-        return conditions.ifPresent === true ? yield* new JwksNotRegistered() : yield* add(id, input)
+        return conditions.ifPresent === true
+          ? yield* new JwksNotRegistered()
+          : yield* add(id, input, conditions.mostOfTenant)
       }
       const kept = conditions.keepOperatorOptions === true ? operatorOptions(old.options) : {}
       yield* replace(id, old, yield* Configuration.decode(JwksOptions.JwksOptions)({ ...kept, ...input }))

@@ -8,6 +8,8 @@ export interface Roster<A extends { readonly issuer: string }> {
   /** Adds or replaces an entry. A replaced one has the same issuer. */
   readonly set: (id: Names, entry: A) => void
   readonly remove: (id: Names) => void
+  /** The number of a tenant's entries. */
+  readonly size: (tenantId: string) => number
   readonly wasRemoved: (id: Names) => boolean
   readonly entries: (tenantId?: string) => ReadonlyArray<readonly [id: Names, entry: A]>
 }
@@ -66,6 +68,7 @@ export const makeRoster = <A extends { readonly issuer: string }>(): Roster<A> =
         removed.delete(oldest)
       }
     },
+    size: (tenantId) => tenants.get(tenantId)?.providers.size ?? 0,
     wasRemoved: (id) => removed.has(keyOf(id)),
     entries: (tenantId) =>
       [...tenants].flatMap(([tenant, { providers }]) =>

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
+import { SnapshotRefused } from "./snapshotError.ts"
 import type { TextStore } from "./snapshotStore.ts"
 
 const encoder = new TextEncoder()
@@ -69,8 +70,20 @@ export const makeFileStore = Effect.fnUntraced(
         )
       })
 
+    // Others could choose what a link leads to, or what a file says. Windows has no such mode.
+    const isPosix = path.sep === "/"
     // Opening a pipe without a writer would block one of the few threads of the process forever.
-    const regular = (file: string) => Effect.filterOrFail(fs.stat(file), ({ type }) => type === "File", () => irregular)
+    const regular = (file: string) =>
+      Effect.flatMap(
+        fs.lstat(file),
+        ({ mode, type }): Effect.Effect<void, PlatformError.PlatformError | SnapshotRefused> => {
+          if (type === "SymbolicLink") return Effect.fail(new SnapshotRefused({ reason: "symbolicLink" }))
+          if (type !== "File") return Effect.fail(irregular)
+          return isPosix && (mode & 0o002) !== 0
+            ? Effect.fail(new SnapshotRefused({ reason: "worldWritable" }))
+            : Effect.void
+        }
+      )
 
     const isAbsent = (error: PlatformError.PlatformError) => error.reason._tag === "NotFound"
     return {
@@ -79,8 +92,11 @@ export const makeFileStore = Effect.fnUntraced(
         Effect.flatMap(pathOf(name), (file) =>
           regular(file).pipe(
             Effect.flatMap(() => Stream.mkString(Stream.decodeText(fs.stream(file, { bytesToRead: maxBytes + 4 })))),
-            Effect.catchIf(isAbsent, () => Effect.undefined),
-            Effect.mapError(reasonOf)
+            Effect.catchIf(
+              (error) => error instanceof PlatformError.PlatformError && isAbsent(error),
+              () => Effect.undefined
+            ),
+            Effect.mapError((error) => error instanceof SnapshotRefused ? error : reasonOf(error))
           )),
       write: (name, text) =>
         Effect.andThen(

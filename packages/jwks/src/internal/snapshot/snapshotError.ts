@@ -8,8 +8,18 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
  * - `foreign`: it belongs to another tenant, provider, issuer or URL.
  * - `tooLarge`: it is larger than allowed. `expired`: it is past its stale deadline.
  * - `future`: it was written or received more than one minute in the future.
+ * - `symbolicLink`: its file is a symbolic link. `worldWritable`: every user of the machine may write its file.
  */
-export type RefusedReason = "malformed" | "unsigned" | "tampered" | "foreign" | "tooLarge" | "expired" | "future"
+export type RefusedReason =
+  | "malformed"
+  | "unsigned"
+  | "tampered"
+  | "foreign"
+  | "tooLarge"
+  | "expired"
+  | "future"
+  | "symbolicLink"
+  | "worldWritable"
 
 const refused: Record<RefusedReason, string> = {
   malformed: "The stored key set is malformed",
@@ -18,7 +28,9 @@ const refused: Record<RefusedReason, string> = {
   foreign: "The stored key set belongs to another tenant, provider, issuer or URL",
   tooLarge: "The stored key set is too large",
   expired: "The stored key set is past its stale deadline",
-  future: "The stored key set is dated in the future"
+  future: "The stored key set is dated in the future",
+  symbolicLink: "The file of the stored key set is a symbolic link; remove it",
+  worldWritable: "Every user may write the file of the stored key set; remove it, or take that right away"
 }
 
 /** The options of `SnapshotRefused`. */

@@ -5,14 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Identity, Snapshot } from "./jwksSnapshots.ts"
 import type { Signer } from "./signature.ts"
-import { SnapshotUnavailable, type StoreKind, type UnavailableOptions } from "./snapshotError.ts"
+import { type SnapshotRefused, SnapshotUnavailable, type StoreKind, type UnavailableOptions } from "./snapshotError.ts"
 import { decodeSnapshot, encodeSnapshot, maxStoredBytes } from "./storedText.ts"
 
-/** Stores texts by name. The error of a call becomes the `reason` of `SnapshotUnavailable`. */
+/** Stores texts by name. A text as the error of a call becomes the `reason` of `SnapshotUnavailable`. */
 export interface TextStore {
   readonly kind: StoreKind
   /** Returns the text, or `undefined`. May truncate a text longer than `maxBytes`, but not to `maxBytes` or less. */
-  readonly read: (name: string, maxBytes: number) => Effect.Effect<string | undefined, string>
+  readonly read: (name: string, maxBytes: number) => Effect.Effect<string | undefined, string | SnapshotRefused>
   /** Replaces the text atomically. The store may expire it after `timeToLive`. */
   readonly write: (name: string, text: string, timeToLive: Duration.Duration) => Effect.Effect<void, string>
   readonly remove: (name: string) => Effect.Effect<void, string>
@@ -36,6 +36,13 @@ export const makeSnapshots = (store: TextStore, signer: Signer | undefined, time
       Option.match({ onNone: () => Effect.fail(unavailable("timeout")), onSome: Effect.succeed })
     )
   }
+  /** The stored text, or why the store itself refuses it. */
+  const read = (name: string, maxBytes: number) =>
+    Effect.catch(
+      store.read(name, maxBytes),
+      (error): Effect.Effect<SnapshotRefused, string> =>
+        typeof error === "string" ? Effect.fail(error) : Effect.succeed(error)
+    )
 
   const save = Effect.fn("JwksSnapshots.save")(function*(snapshot: Omit<Snapshot, "persistedAt">) {
     const persistedAt = yield* Clock.currentTimeMillis
@@ -46,8 +53,9 @@ export const makeSnapshots = (store: TextStore, signer: Signer | undefined, time
 
   const load = Effect.fn("JwksSnapshots.load")(
     function*(identity: Identity, { maxBytes }: { readonly maxBytes: number }) {
-      const text = yield* call("load", store.read(nameOf(identity), maxStoredBytes(maxBytes)))
+      const text = yield* call("load", read(nameOf(identity), maxStoredBytes(maxBytes)))
       if (text === undefined) return Option.none<Snapshot>()
+      if (typeof text !== "string") return yield* text
       const now = yield* Clock.currentTimeMillis
       return Option.some(yield* decodeSnapshot(text, signer, { identity, maxBytes, now }))
     }
