@@ -79,17 +79,6 @@ describe("JwksCache clocks", () => {
       })
     ))
 
-  it.effect("[K-28 J7] [R23] the scheduler refreshes by the wall clock at its next round", () =>
-    onSkewedClock(({ provider, skew }) =>
-      Effect.gen(function*() {
-        yield* TestClock.adjust(3_560_000)
-        skew.millis = 10_000
-        // Another round of the scheduler, as for another provider: here its own, at the stale deadline or the refresh.
-        yield* TestClock.adjust(10_000)
-        assert.deepStrictEqual(provider.times.slice(1).map((time) => time - day <= 3_570_000), [true])
-      })
-    ))
-
   it.effect("[K-28 J7] [R23] the delay after a failure ends by the wall clock too", () =>
     onSkewedClock(({ cache, provider, skew }) =>
       Effect.gen(function*() {

@@ -92,7 +92,7 @@ export const network = {
     troubleshooting: [
       "`reason` in the details names the rule: `url`, `scheme`, `credentials`, `host`, `address`, `redirect`, `header` or `pin`. For requests of a guard it can also be `origin`: the URL is outside the guard's origins.",
       "To allow a host, add it to `allowedHosts`; to allow a private address, add its network to `allowedNetworks`.",
-      "If `reason` is `scheme`, use https; for a server on this machine provide `LocalDevelopment.layer`, or set `allowLocalhost`."
+      "If `reason` is `scheme`, use https; for a server on this machine provide `LocalDevelopment.layer` or set `allowLocalhost`; for a host without TLS use `insecureHosts`."
     ]
   },
   RESPONSE_TOO_LARGE: {
