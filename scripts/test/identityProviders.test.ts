@@ -407,7 +407,7 @@ describe("the cookbook of identity providers", () => {
 
   it.effect("[K-28 F] Ory: refuses an empty audience, unless the client is the audience", () =>
     Effect.gen(function*() {
-      const [found] = cases.filter(({ name }) => name === "Ory")
+      const found = cases.find(({ name }) => name === "Ory")
       const sample: Sample = {
         typ: "JWT",
         claims: { iss: "https://my-project.projects.oryapis.com", aud: [], client_id: "web", sub: "web", scp: ["read"] }
@@ -443,7 +443,7 @@ describe("the cookbook of identity providers", () => {
 
   it.effect("[K-28 F] AWS Application Load Balancer: refuses x-amzn-oidc-data, whose parts are padded", () =>
     Effect.gen(function*() {
-      const [found] = cases.filter(({ name }) => name === "AWS Application Load Balancer")
+      const found = cases.find(({ name }) => name === "AWS Application Load Balancer")
       if (found === undefined) throw new Error("no policy")
       const padded = (text: string) => Buffer.from(text).toString("base64").replaceAll("+", "-").replaceAll("/", "_")
       const header = {
