@@ -62,5 +62,6 @@ const main = (options: SurvivalOptions) =>
   )
 
 const options = Result.try({ try: () => parseOptions(process.argv.slice(2)), catch: (cause) => cause })
-if (Result.isSuccess(options)) NodeRuntime.runMain(main(options.success))
-else refuse(options.failure instanceof Error ? options.failure.message : "")
+if (Result.isFailure(options)) refuse(options.failure instanceof Error ? options.failure.message : "")
+else if (options.success.help) console.log(usage)
+else NodeRuntime.runMain(main(options.success))

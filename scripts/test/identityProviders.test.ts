@@ -1,15 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { JwksOptions } from "@keelson/jwks"
+import { JwksOptions, StaticKeys } from "@keelson/jwks"
 import { keysOf, pairOf, seconds, sign } from "@keelson/testing/tokens"
 import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
-import { Effect, Layer, Schema } from "effect"
+import * as Explain from "@keelson/token/Explain"
+import { Effect, Layer, Redacted, Schema } from "effect"
+import { SignJWT } from "jose"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parse } from "yaml"
 
 const guide = readFileSync(join(import.meta.dirname, "../../docs/guides/identity-providers.md"), "utf8")
 
-class Tokens extends TokenValidator.Service<Tokens>()("test/Providers", { claims: Claims.Jwt }) {}
+/** Without `aud`, which some tokens do not have. */
+const AnyClaims = Schema.Struct({ ...Claims.Jwt.fields, aud: Schema.optionalKey(Claims.Audience) })
+class Tokens extends TokenValidator.Service<Tokens>()("test/Providers", { claims: AnyClaims }) {}
 
 interface Sample {
   readonly typ?: string
@@ -123,6 +127,188 @@ const samples: Readonly<Record<string, ReadonlyArray<Sample>>> = {
       jti: "4a576b35-ff09-41c5-af2c-ca62dd89b76a"
     }
   }],
+  "Azure AD B2C": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://contoso.b2clogin.com/775527ff-9a37-4307-8b3d-cc311f58d925/v2.0/",
+      aud: "90c0fe63-bcf2-44d5-8fb7-b8bbc0b29dc6",
+      azp: "d1e2f3a4-0000-4000-8000-000000000001",
+      sub: "884408e1-2918-4cz0-b12d-3aa027d7563b",
+      tfp: "B2C_1_signin",
+      scp: "read",
+      ver: "1.0"
+    }
+  }],
+  "Active Directory Federation Services": [{
+    typ: "JWT",
+    claims: {
+      iss: "http://adfs.example/adfs/services/trust",
+      aud: "microsoft:identityserver:https://api.example",
+      appid: "8e4d4b3a-77f4-4c9e-8f5b-0f0b3f3a5e10",
+      apptype: "Confidential",
+      auth_time: "2026-11-30T10:00:00.000Z",
+      scp: "openid",
+      ver: "1.0"
+    }
+  }],
+  "Clerk": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://clerk.example.com",
+      aud: "https://api.example.com",
+      azp: "https://example.com",
+      sub: "user_123",
+      sid: "sess_123",
+      fva: [7, -1],
+      sts: "active",
+      v: 2
+    }
+  }],
+  "WorkOS": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://api.workos.com/user_management/client_01HXYZ",
+      aud: "https://api.example.com",
+      sub: "user_01HBEQKA6K4QJAS93VPE39W1JT",
+      act: { sub: "admin@foocorp.com" },
+      org_id: "org_01HRDMC6CM357W30QMHMQ96Q0S",
+      role: "member",
+      roles: ["member"],
+      permissions: ["posts:read", "posts:write"],
+      entitlements: ["audit-logs"],
+      sid: "session_01HQSXZGF8FHF7A9ZZFCW4387R",
+      jti: "01HQSXZXPPFPKMDD32RKTFY6PV"
+    }
+  }],
+  "Supabase": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://abcdefghij.supabase.co/auth/v1",
+      aud: "authenticated",
+      sub: "123e4567-e89b-12d3-a456-426614174000",
+      role: "authenticated",
+      aal: "aal1",
+      session_id: "123e4567-e89b-12d3-a456-426614174001",
+      email: "user@example.com",
+      phone: "",
+      is_anonymous: false,
+      amr: [{ method: "password", timestamp: 1_640_991_600 }],
+      app_metadata: { provider: "email" },
+      user_metadata: {}
+    }
+  }],
+  "SPIFFE": [{
+    typ: "JOSE",
+    claims: {
+      iss: "https://oidc-discovery.example.org",
+      aud: ["spiffe://example.org/api"],
+      sub: "spiffe://example.org/ns/default/sa/web"
+    }
+  }],
+  "PingFederate": [{
+    claims: {
+      iss: "https://pingfederate.example:9031",
+      aud: "https://api.example",
+      client_id: "web",
+      scope: "openid read",
+      Username: "joe"
+    }
+  }],
+  "PingAM and ForgeRock": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://am.example:8443/am/oauth2/realms/root/realms/alpha",
+      aud: "my-client",
+      sub: "(usr!demo)",
+      subname: "demo",
+      cts: "OAUTH2_STATELESS_GRANT",
+      auth_level: 0,
+      tokenName: "access_token",
+      token_type: "Bearer",
+      realm: "/alpha",
+      scope: ["read", "write"],
+      grant_type: "authorization_code",
+      auth_time: 1_700_000_000,
+      expires_in: 3599,
+      jti: "9Yq5mdsfDI9cPNlCbE-EkGXdTXw"
+    }
+  }],
+  "Apple": [{
+    claims: {
+      iss: "https://appleid.apple.com",
+      aud: "com.example.app",
+      sub: "000544.5e201aec537347aeb79d23cbc345170a.1321",
+      c_hash: "Cz5ccJ5JC5cQmXw9pM6UjQ",
+      email: "abc@privaterelay.appleid.com",
+      email_verified: "true",
+      is_private_email: "true",
+      auth_time: 1_700_000_000,
+      nonce_supported: true
+    }
+  }],
+  "LINE": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://access.line.me",
+      aud: "1234567890",
+      sub: "U1234567890abcdef1234567890abcdef",
+      amr: ["linesso"],
+      name: "Taro Line",
+      picture: "https://sample_line.me/aBcdefg123456"
+    }
+  }],
+  "GitLab CI": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://gitlab.com",
+      aud: "https://deploy.example",
+      sub: "project_path:my-group/my-project:ref_type:branch:ref:main",
+      namespace_id: "72",
+      project_id: "22",
+      project_path: "my-group/my-project",
+      ref: "main",
+      ref_type: "branch",
+      ref_protected: "true",
+      pipeline_source: "push",
+      jti: "235b3a54-b797-45c7-ae9a-f72d7bc6ef5b"
+    }
+  }],
+  "Cloudflare Access": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://my-team.cloudflareaccess.com",
+      aud: ["4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2"],
+      email: "user@example.com",
+      type: "app",
+      identity_nonce: "6ei69kawdKzMIAPF",
+      sub: "7335d417-61da-459d-899c-0a01c76a2f94",
+      country: "US"
+    }
+  }],
+  "Google Cloud IAP": [{
+    typ: "JWT",
+    claims: {
+      iss: "https://cloud.google.com/iap",
+      aud: "/projects/1234567890/global/backendServices/9876543210",
+      sub: "accounts.google.com:118133858486581853996",
+      email: "user@example.com",
+      hd: "example.com",
+      google: { access_levels: ["accessPolicies/1/accessLevels/recent"] }
+    }
+  }],
+  "AWS Application Load Balancer": [{
+    claims: {
+      iss: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Example",
+      client_id: "1example23456789",
+      sub: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+      "cognito:groups": ["staff"],
+      scope: "openid",
+      token_use: "access",
+      version: 2,
+      username: "ada",
+      jti: "b2d1b4a6-0000-4000-8000-000000000000"
+    }
+  }],
   "Kubernetes service accounts": [{
     claims: {
       iss: "https://cluster.example",
@@ -191,12 +377,13 @@ describe("the cookbook of identity providers", () => {
   })
 
   for (const { index, name, policy } of cases) {
-    it.effect(`${name} ${index + 1}: takes a token of the documented shape, and none of others`, () =>
+    it.effect(`[K-28 F] ${name} ${index + 1}: takes a token of the documented shape, and none of others`, () =>
       Effect.gen(function*() {
         const sample = samples[name]?.[index] ?? { claims: {} }
+        const audience = policy.audienceClaim ?? "aud"
         assert.strictEqual(yield* judge(policy, sample), "accepted")
-        assert.strictEqual(yield* judge(policy, sample, { aud: "another" }), "TOKEN_AUDIENCE_MISMATCH")
-        assert.strictEqual(yield* judge(policy, sample, { aud: undefined }), "TOKEN_CLAIM_MISSING")
+        assert.strictEqual(yield* judge(policy, sample, { [audience]: "another" }), "TOKEN_AUDIENCE_MISMATCH")
+        assert.strictEqual(yield* judge(policy, sample, { [audience]: undefined }), "TOKEN_CLAIM_MISSING")
         const other = { iss: "https://attacker.example" }
         assert.strictEqual(yield* judge(policy, sample, other), "TOKEN_ISSUER_UNTRUSTED")
         for (const claim of policy.requiredClaims ?? []) {
@@ -216,6 +403,95 @@ describe("the cookbook of identity providers", () => {
 
   it("Amazon Cognito: says how access tokens, which have no audience, are taken", () => {
     assert.match(guide, /\*\*Access tokens have no `aud`\*\*[\s\S]*?`audienceClaim: "client_id"`/)
+  })
+
+  it.effect("[K-28 F] Ory: refuses an empty audience, unless the client is the audience", () =>
+    Effect.gen(function*() {
+      const found = cases.find(({ name }) => name === "Ory")
+      const sample: Sample = {
+        typ: "JWT",
+        claims: { iss: "https://my-project.projects.oryapis.com", aud: [], client_id: "web", sub: "web", scp: ["read"] }
+      }
+      if (found === undefined) throw new Error("no policy")
+      assert.strictEqual(yield* judge(found.policy, sample), "TOKEN_AUDIENCE_MISMATCH")
+      const byClient: ValidationPolicy.Options = { ...found.policy, audiences: ["web"], audienceClaim: "client_id" }
+      assert.strictEqual(yield* judge(byClient, sample), "accepted")
+    }))
+
+  it.effect("[K-28 F] LINE: takes tokens of web login, signed with the channel secret and without kid", () =>
+    Effect.gen(function*() {
+      const secret = "0123456789abcdef0123456789abcdef"
+      const now = yield* seconds
+      const claims = { ...samples["LINE"]?.[0]?.claims, iat: now, exp: now + 3600 }
+      const token = yield* Effect.promise(() =>
+        new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(new TextEncoder().encode(secret))
+      )
+      const policy = ValidationPolicy.idToken({
+        issuers: ["https://access.line.me"],
+        audiences: ["1234567890"],
+        algorithms: ["HS256"],
+        nonce: "optional"
+      })
+      const keys = StaticKeys.layer({
+        issuers: ["https://access.line.me"],
+        keys: [{ algorithm: "HS256", secret: Redacted.make(secret) }]
+      })
+      const live = Tokens.layer(policy).pipe(Layer.provide(keys))
+      const { registered } = yield* Tokens.use((tokens) => tokens.validate(token)).pipe(Effect.provide(live))
+      assert.deepStrictEqual(registered.aud, ["1234567890"])
+    }))
+
+  it.effect("[K-28 F] AWS Application Load Balancer: refuses x-amzn-oidc-data, whose parts are padded", () =>
+    Effect.gen(function*() {
+      const found = cases.find(({ name }) => name === "AWS Application Load Balancer")
+      if (found === undefined) throw new Error("no policy")
+      const padded = (text: string) => Buffer.from(text).toString("base64").replaceAll("+", "-").replaceAll("/", "_")
+      const header = {
+        typ: "JWT",
+        kid: "k",
+        alg: "ES256",
+        iss: "https://idp.example",
+        client: "c",
+        signer: "arn:a",
+        exp: 1
+      }
+      const token = [padded(JSON.stringify(header)), padded(JSON.stringify({ sub: "ab" })), padded("x".repeat(64))]
+        .join(".")
+      const pair = yield* pairOf("RS256")
+      const live = Tokens.layer(found.policy).pipe(Layer.provide(keysOf([pair], found.policy.issuers.map(nameOf))))
+      const error = yield* Effect.flip(Tokens.use((tokens) => tokens.validate(token))).pipe(Effect.provide(live))
+      assert.include(["TOKEN_INVALID", "TOKEN_ALGORITHM_UNSUPPORTED"], error.code)
+      assert.include(token, "=")
+    }))
+
+  it.effect("[K-28 F] Explain leads the reader of a rejected token to the section of the provider", () =>
+    Effect.gen(function*() {
+      const pair = yield* pairOf("RS256")
+      /** Providers whose issuer may be any host, and the load balancer, whose tokens are those of Cognito. */
+      const unknown = new Set([
+        "Kubernetes service accounts",
+        "PingFederate",
+        "SPIFFE",
+        "AWS Application Load Balancer"
+      ])
+      for (const { name, policy } of cases) {
+        const live = Tokens.layer(policy).pipe(Layer.provide(keysOf([pair], policy.issuers.map(nameOf))))
+        const explanation = yield* Explain.explain(Tokens, "not.a.token").pipe(Effect.provide(live))
+        const anchor = explanation.guide?.replace("https://keelson.dev/docs/guides/identity-providers", "")
+        if (unknown.has(name)) continue
+        assert.include(guide, `[${name}](${anchor})`, name)
+        assert.include(Explain.render(explanation), explanation.guide ?? name)
+      }
+      const other = ValidationPolicy.jwt({ issuers: ["https://idp.example"], audiences: ["a"], algorithms: ["RS256"] })
+      const live = Tokens.layer(other).pipe(Layer.provide(keysOf([pair], ["https://idp.example"])))
+      const explanation = yield* Explain.explain(Tokens, "not.a.token").pipe(Effect.provide(live))
+      assert.notProperty(explanation, "guide")
+    }))
+
+  it("[K-28 F] has a section for each provider, and an index of all", () => {
+    const names = sections.map(([name]) => name)
+    for (const name of names) assert.include(guide, `[${name}](#`)
+    assert.isAtLeast(Object.keys(samples).length, 24)
   })
 
   it("every section says what was read", () => {

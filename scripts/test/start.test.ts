@@ -118,19 +118,29 @@ describe("start", { timeout: 600_000 }, () => {
     assert.deepInclude(parseOptions(["--phase=flood", "--seed", "7"]), { phase: "flood", seed: 7, json: false })
   })
 
-  it("ends with 2, and says how it is used, where an option or the configuration is wrong", async () => {
+  it("[K-28 H7] prints its options for --help, and ends with 0", async () => {
+    const { code, err, out } = await run("start.ts", "--help")
+    assert.deepStrictEqual([code, err], [0, ""])
+    for (const option of ["phase", "seconds", "seed", "config", "json", "serve", "help"]) {
+      assert.include(out, `--${option}`)
+    }
+  })
+
+  it("[K-28 H7] ends with 2, and names the file and the cause, where an option or the configuration is wrong", async () => {
     const far = (text: string) => text.replace("staleWindow: 1 minute", "staleWindow: 25 hours")
-    const [option, bound, unset] = await Promise.all([
+    const [option, absent, bound, unset] = await Promise.all([
       run("start.ts", "--seconds", "0"),
+      run("start.ts", "--config", "no/such.yaml"),
       withConfig(far, (file) => run("start.ts", "--config", file)),
       withConfig(staleFromEnvironment, (file) => run("start.ts", "--config", file))
     ])
-    for (const { code, err, out } of [option, bound, unset]) {
+    for (const { code, err, out } of [option, absent, bound, unset]) {
       assert.deepStrictEqual([code, out], [2, ""])
       assert.match(err, /\nnpx -y pnpm@12 start /)
     }
     assert.match(option.err, /^--seconds must be a number from 1 to 3600\n/)
-    assert.match(bound.err, /^Invalid configuration: api.jwks.staleWindow must be .*24 hours/)
+    assert.match(absent.err, /^The configuration file no\/such\.yaml cannot be read: ENOENT\n/)
+    assert.match(bound.err, /^\S+survival\.yaml: Invalid configuration: api.jwks.staleWindow must be .*24 hours/)
     assert.include(unset.err, "STALE_WINDOW")
   })
 
@@ -171,6 +181,8 @@ describe("start", { timeout: 600_000 }, () => {
     for (const { name, says } of script) assert.include(page, `${name}: ${says}`)
     assert.include(page, `${length} seconds`)
     assert.include(readFileSync(join(root, "examples/src/start.ts"), "utf8"), `a script of ${length} seconds`)
-    for (const option of ["phase", "seconds", "seed", "config", "json", "serve"]) assert.include(page, `\`--${option}`)
+    for (const option of ["phase", "seconds", "seed", "config", "json", "serve", "help"]) {
+      assert.include(page, `\`--${option}`)
+    }
   })
 })

@@ -15,6 +15,8 @@ export interface SurvivalOptions {
   readonly json: boolean
   /** Whether to keep running afterwards, with a page of metrics. */
   readonly serve: boolean
+  /** Whether to print the options only. */
+  readonly help: boolean
 }
 
 const names = script.map(({ name }) => name)
@@ -25,7 +27,8 @@ export const usage = `npx -y pnpm@12 start [options]
   --seed 1         reproduces the random parts
   --config FILE    options of the API and the client; default examples/survival.yaml
   --json           prints the report as JSON
-  --serve          keeps running afterwards, with a page of metrics`
+  --serve          keeps running afterwards, with a page of metrics
+  --help           prints this text`
 
 const number = (name: string, text: string, least: number, most: number): number => {
   const value = Number(text)
@@ -51,7 +54,8 @@ export const parseOptions = (args: ReadonlyArray<string>): SurvivalOptions => {
       seed: { type: "string", default: "1" },
       config: { type: "string" },
       json: { type: "boolean", default: false },
-      serve: { type: "boolean", default: false }
+      serve: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false }
     }
   })
   return {
@@ -60,6 +64,7 @@ export const parseOptions = (args: ReadonlyArray<string>): SurvivalOptions => {
     seed: number("seed", values.seed, 0, Number.MAX_SAFE_INTEGER),
     config: values.config,
     json: values.json,
-    serve: values.serve
+    serve: values.serve,
+    help: values.help
   }
 }

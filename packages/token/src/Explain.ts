@@ -96,6 +96,8 @@ export interface Explanation {
   /** The reason with which the validator rejects the token: that of the first failed check. */
   readonly reason: TokenError.Reason | undefined
   readonly checks: ReadonlyArray<Check>
+  /** For a rejected token: the documentation of the policy's identity provider, if that is a known one. */
+  readonly guide?: string
 }
 
 /** Options of `explain`, in addition to those of the call to explain. */

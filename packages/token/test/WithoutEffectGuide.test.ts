@@ -1,11 +1,13 @@
 /** Runs the programs of docs/guides/without-effect.md as they are, except for the issuer's URL and the port. */
+import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { audience } from "@keelson/testing/tokens"
-import { Effect, type Scope } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { fastify } from "fastify"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { Agent, get } from "node:http"
+import { Agent, createServer as createHttpServer, get } from "node:http"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { type Issuer, makeIssuer, request } from "./nodeAuthServers.ts"
@@ -153,6 +155,48 @@ describe("[K-46] the guide for applications without Effect", () => {
     respond()
     assert.strictEqual(await response, "keep-alive")
     // Without the two lines, this waits for an hour.
+    await closed
+    agent.destroy()
+  })
+
+  it("[K-46] closing Effect's server waits for no idle connection, with the layer of the page on operations", async () => {
+    const server = createHttpServer({ keepAliveTimeout: 3_600_000 })
+    const [running, respond] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const route = HttpRouter.add(
+      "GET",
+      "/",
+      Effect.promise(() => {
+        running.resolve()
+        return respond.promise
+      }).pipe(Effect.as(HttpServerResponse.text("done")))
+    )
+    const closeConnections = Layer.effectDiscard(Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        server.keepAliveTimeout = 1
+        server.keepAliveTimeoutBuffer = 0
+      })
+    ))
+    const live = closeConnections.pipe(
+      Layer.provide(HttpRouter.serve(route, { disableLogger: true, disableListenLog: true })),
+      Layer.provide(
+        NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: "1 hour" })
+      )
+    )
+    const scope = Scope.makeUnsafe()
+    await Effect.runPromise(Layer.buildWithScope(live, scope))
+    const address = server.address()
+    const agent = new Agent({ keepAlive: true })
+    const status = new Promise<number | undefined>((resolve, reject) => {
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      get({ agent, port, host: "127.0.0.1" }, (message) => {
+        message.resume().once("end", () => resolve(message.statusCode))
+      }).once("error", reject)
+    })
+    await running.promise
+    const closed = Effect.runPromise(Scope.close(scope, Exit.void))
+    respond.resolve()
+    assert.strictEqual(await status, 200)
+    // Without the layer, this waits for an hour.
     await closed
     agent.destroy()
   })

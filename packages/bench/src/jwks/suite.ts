@@ -1,6 +1,7 @@
 /** The measured groups of key sets. */
 import { Effect, type Scope } from "effect"
 import { type Figures, type Finding, merge } from "../figures.ts"
+import { step } from "../progress.ts"
 import { cold } from "./cold.ts"
 import { simulatedDay } from "./dayFindings.ts"
 import { load } from "./load.ts"
@@ -12,6 +13,12 @@ const only = <E>(findings: Effect.Effect<ReadonlyArray<Finding>, E>): Effect.Eff
 
 /** Runs in sequence, memory first, while the heap is small. Fails with a description of the problem. */
 export const keySets: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
-  Effect.all([only(memory), warm, cold, only(load), only(simulatedDay)]),
+  Effect.all([
+    step("jwks: memory", only(memory)),
+    step("jwks: warm lookups", warm),
+    step("jwks: cold lookups", cold),
+    step("jwks: load", only(load)),
+    step("jwks: simulated day", only(simulatedDay))
+  ]),
   merge
 )

@@ -1,6 +1,7 @@
 /** The measured groups of token validation. */
 import { Effect, type Scope } from "effect"
 import { type Figures, type Finding, merge } from "../figures.ts"
+import { step } from "../progress.ts"
 import { coldStart } from "./coldStart.ts"
 import { memory } from "./memory.ts"
 import { refusals } from "./refusals.ts"
@@ -16,14 +17,14 @@ const started = Effect.map(coldStart, (comparisons): Figures => ({ comparisons, 
 /** Runs in sequence, memory first, while the heap is small. Fails with a description of the problem. */
 export const validation: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
   Effect.all([
-    only(memory),
-    verified,
-    only(onMainThread),
-    cachedTokens,
-    only(rejections),
-    only(refusals),
-    only(shares),
-    started
+    step("validation: memory", only(memory)),
+    step("validation: new tokens", verified),
+    step("validation: main thread", only(onMainThread)),
+    step("validation: cached tokens", cachedTokens),
+    step("validation: rejections", only(rejections)),
+    step("validation: refusals", only(refusals)),
+    step("validation: requests", only(shares)),
+    step("validation: cold start", started)
   ]),
   merge
 )

@@ -42,6 +42,7 @@ import {
 import { tokenText, type ValidatorConfig } from "../validation/validator.ts"
 import { findKeys, findVerifyingKey } from "../validation/verification.ts"
 import { Findings } from "./findings.ts"
+import { providerGuide } from "./providerGuide.ts"
 
 type Config = ValidatorConfig<unknown>
 
@@ -203,5 +204,7 @@ export const examine = Effect.fnUntraced(function*(
   findings.check("trust", ["signature"], trust, (trust) => trust.holds(clock) ? undefined : keysChanged)
   yield* examineCall(config, claims, alg, options, findings)
   yield* examineRevocation(config, claims, findings)
-  return findings.explanation
+  const { explanation } = findings
+  const guide = explanation.accepted ? undefined : providerGuide(config.rules.policy)
+  return guide === undefined ? explanation : { ...explanation, guide }
 })

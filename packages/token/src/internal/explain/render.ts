@@ -65,13 +65,14 @@ const renderCheck = (check: Check): string => {
 const label = { pass: "pass", fail: "FAIL", notReached: "-" } as const
 
 /** Lines of text: the result, and one line for each check. */
-export const renderText = ({ accepted, checks, reason }: Explanation): string => {
+export const renderText = ({ accepted, checks, guide, reason }: Explanation): string => {
   const width = Math.max(...checks.map(({ name }) => name.length))
   const result = accepted || reason === undefined ? "accepted" : `rejected: ${new TokenError(reason).code}`
   const isSigned = checks.some(({ name, status }) => name === "signature" && status === "pass")
   return [
     result,
     ...(isSigned ? [] : ["The signature was not verified: anybody could have written this token."]),
-    ...checks.map((check) => `${label[check.status].padEnd(4)}  ${check.name.padEnd(width)}  ${renderCheck(check)}`)
+    ...checks.map((check) => `${label[check.status].padEnd(4)}  ${check.name.padEnd(width)}  ${renderCheck(check)}`),
+    ...(guide === undefined ? [] : [`What tokens of this provider look like: ${guide}`])
   ].join("\n")
 }
