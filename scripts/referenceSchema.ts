@@ -27,11 +27,11 @@ export interface Options extends Decodable {
   readonly fields: { readonly [name: string]: Decodable }
 }
 
-/** A default as text. An empty list counts as no default. */
+/** A default as text. An empty list or object counts as no default. */
 const shown = (value: unknown): string | undefined => {
   if (Duration.isDuration(value)) return written(value)
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(shown).join(", ")
-  return String(value)
+  return typeof value === "object" && value !== null && Object.keys(value).length === 0 ? undefined : String(value)
 }
 
 const expectedOf = (ast: SchemaAST.AST): string | undefined => {

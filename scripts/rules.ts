@@ -14,7 +14,7 @@ const isEffectBreaker = (path: string): boolean =>
 /** Replaces comments with spaces, so that rules ignore them. Keeps strings, regular expressions and line numbers. */
 export const withoutComments = (source: string): string =>
   source.replaceAll(
-    /(?<=[(=,:]\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
+    /(?<=[(=,:>?!{;]\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
     (token) => /^\/[/*]/.test(token) ? token.replaceAll(/[^\n]/g, " ") : token
   )
 

@@ -87,7 +87,7 @@ export interface Options {
    * `content-length`, are refused. Values have 1 to 8192 characters. Not from environment variables. Default none.
    */
   readonly headers?: { readonly [name: string]: Redacted.Redacted | undefined } | undefined
-  /** The `User-Agent`. From 1 to 256 characters. Default that of the platform. */
+  /** The `User-Agent`. Without it the platform sends its own. From 1 to 256 characters. Default none. */
   readonly userAgent?: string | undefined
   /** Upper bound of a response body after decompression, in bytes. From 1 to 16777216. Default 1048576. */
   readonly maxBytes?: number | undefined

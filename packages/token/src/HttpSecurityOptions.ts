@@ -30,7 +30,7 @@ export interface Options {
   /**
    * A header other than `Authorization` that may contain the token, without a scheme, such as `Cf-Access-Jwt-Assertion`
    * (Cloudflare Access) or `X-Goog-IAP-JWT-Assertion` (Google). Only for proxies that remove the header from the requests of
-   * clients. `HttpSecurity.layerRedaction` must list the header. A name from 1 to 128 characters, without spaces and separators.
+   * clients. `HttpSecurity.layerRedaction` must list the header. Without spaces and separators. From 1 to 128 characters.
    * Default none.
    */
   readonly header?: string | undefined

@@ -86,8 +86,8 @@ export interface PresetOptions {
   readonly audienceClaim?: string | undefined
   /**
    * The accepted authorized parties: a token must have one of these in `azp`, for example the ids of the clients that may request
-   * tokens for this one. If left out, `azp` is not checked (OpenID Connect Core 1.0 errata 2, 3.1.3.7). From 1 to 64 parties.
-   * Default none.
+   * tokens for this one. If left out, `azp` is not checked (OpenID Connect Core 1.0 errata 2, 3.1.3.7). From 1 to 64
+   * authorized parties. Default none.
    */
   readonly authorizedParties?: ReadonlyArray<string> | undefined
   /** The accepted signature algorithms. From 1 to 14 algorithms. Required. */

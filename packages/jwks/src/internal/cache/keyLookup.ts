@@ -45,19 +45,14 @@ export const patience = Duration.seconds(1)
 /** Divergence of the clocks, in milliseconds, above which the machine was suspended or its wall clock was set. */
 const divergenceLimit = 30_000
 
-type NotFound = Exit.Exit<never, JwksKeyNotFound>
+const notFound = (reason: NotFoundReason): Exit.Exit<never, JwksKeyNotFound> =>
+  Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason })))
 
 /** Made once: a flood of hostile tokens creates no errors. */
-const failures: Readonly<Record<NotFoundReason, NotFound>> = {
-  unknown: Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason: "unknown" }))),
-  mismatched: Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason: "mismatched" }))),
-  ambiguous: Exit.fail(SharedError.make(() => new JwksKeyNotFound({ reason: "ambiguous" })))
-}
+const failures = { unknown: notFound("unknown"), mismatched: notFound("mismatched"), ambiguous: notFound("ambiguous") }
 
 /** The precision of `retryAfter`. */
 const stepMillis = 100
-
-const notFound = (reason: NotFoundReason): NotFound => failures[reason]
 
 /** Finds keys of one provider: in memory, or else by waiting for a fetch. */
 export class KeyLookup {
@@ -178,14 +173,14 @@ export class KeyLookup {
     return Effect.clockWith((clock) => this.#searchAt(header, progress, clock))
   }
   #searchAt(header: JoseHeader, progress: Progress, clock: Clock.Clock): Candidates {
-    if (header.kid !== undefined && header.kid.length > maxKidLength) return notFound("unknown")
+    if (header.kid !== undefined && header.kid.length > maxKidLength) return failures.unknown
     const cached = this.#unexpired(clock)
     if (cached === undefined) return this.#load((next) => this.#search(header, next), progress, clock)
     const remembered = this.#remembered(cached, header)
     if (remembered !== undefined) return remembered
     const selection = select(cached.keySet, header, ImportedKey.identityOf)
     if (selection._tag === "Found") return this.#importThen(cached, header, selection.keys, progress)
-    return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : notFound(selection.reason)
+    return selection.reason === "unknown" ? this.#unknown(header, progress, clock) : failures[selection.reason]
   }
   #searchSet(progress: Progress): Effect.Effect<KeySet, JwksUnavailable> {
     return Effect.clockWith((clock) => {
@@ -219,12 +214,12 @@ export class KeyLookup {
    */
   #unknown(header: JoseHeader, progress: Progress, clock: Clock.Clock): Candidates {
     const { current } = this.#state
-    if (progress.started > 0) return notFound("unknown")
+    if (progress.started > 0) return failures.unknown
     const isRunning = this.#sharedFetch.isRunning()
     const isLimited = [current.unknownAt, current.retryAt].some((at) => at !== undefined && !hasCome(at, clock))
     if (isRunning ? progress.joined > 1 : isLimited) {
       this.#countFlood(current.unknownAt)
-      return current.failures > 0 ? this.#unavailable(clock) : notFound("unknown")
+      return current.failures > 0 ? this.#unavailable(clock) : failures.unknown
     }
     if (!isRunning) {
       const unknownAt = after(now(clock), Duration.toMillis(this.#state.parts.options.negativeCacheTtl))
@@ -290,8 +285,8 @@ export class KeyLookup {
       // The trust in the keys may have ended during the import.
       if (!cached.trust.holds(clock)) return this.#search(header, progress)
       return usable.length === 0
-        ? notFound("mismatched")
-        : this.#memoize(cached, header, usable) ?? notFound("mismatched")
+        ? failures.mismatched
+        : this.#memoize(cached, header, usable) ?? failures.mismatched
     })
   }
 }
