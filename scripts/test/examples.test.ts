@@ -133,7 +133,10 @@ describe("examples", { timeout: 600_000 }, () => {
         both(`401, ${realm}, error="invalid_token", error_description="The access token is not accepted"`),
         both(`403, ${realm}, error="insufficient_scope", error_description="${lacking}", scope="reports:write"`),
         ["200 x 200"],
-        ["ConfigurationError: Invalid configuration: issuer must be an https URL without user, query and fragment"],
+        [
+          "ConfigurationError: Invalid configuration: issuer must be an https URL without user, query and fragment; " +
+          "http is for this machine only, with LocalDevelopment.layer or allowLocalhost, or for a host in insecureHosts"
+        ],
         good,
         ["none"]
       ])

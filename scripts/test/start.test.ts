@@ -140,7 +140,10 @@ describe("start", { timeout: 600_000 }, () => {
     }
     assert.match(option.err, /^--seconds must be a number from 1 to 3600\n/)
     assert.match(absent.err, /^The configuration file no\/such\.yaml cannot be read: ENOENT\n/)
-    assert.match(bound.err, /^\S+survival\.yaml: Invalid configuration: api.jwks.staleWindow must be .*24 hours/)
+    assert.match(
+      bound.err,
+      /^\S+survival\.yaml: Invalid configuration: api\.jwks\.staleWindow \(line \d+\) must be .*24 hours/
+    )
     assert.include(unset.err, "STALE_WINDOW")
   })
 

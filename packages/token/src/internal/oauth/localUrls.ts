@@ -7,17 +7,17 @@ import * as Result from "effect/Result"
 import type { TokenEndpoint } from "./metadata.ts"
 import type { Options } from "./requestOptions.ts"
 
-const isLocalHttp = (url: string | undefined): boolean =>
-  url !== undefined && Result.isFailure(SafeUrl.check(url)) &&
+const isLocalHttp = (url: string | undefined, insecureHosts: ReadonlyArray<string> | undefined): boolean =>
+  url !== undefined && Result.isFailure(SafeUrl.check(url, { insecureHosts })) &&
   Result.isSuccess(SafeUrl.check(url, { allowLocalhost: true }))
 
 /** The option with an http URL of this machine, which `allowLocalhost` neither allows nor forbids. */
 export const undecidedUrl = (
-  { allowLocalhost, issuer, tokenEndpoint }: Options
+  { allowLocalhost, insecureHosts, issuer, tokenEndpoint }: Options
 ): "issuer" | "tokenEndpoint" | undefined => {
   if (allowLocalhost !== undefined) return undefined
-  if (isLocalHttp(tokenEndpoint)) return "tokenEndpoint"
-  return tokenEndpoint === undefined && isLocalHttp(issuer) ? "issuer" : undefined
+  if (isLocalHttp(tokenEndpoint, insecureHosts)) return "tokenEndpoint"
+  return tokenEndpoint === undefined && isLocalHttp(issuer, insecureHosts) ? "issuer" : undefined
 }
 
 /** Fails unless `LocalDevelopment` is on. Sources are made outside of effects, so this is checked when they are used. */
