@@ -1,4 +1,5 @@
 /** The options that users write: every member of every options parameter of what the public modules export. */
+import { dirname, posix } from "node:path"
 import ts from "typescript-api"
 import { documentationOf, exportsOf, type Module, ownersOf, ownModule, type Workspace } from "./program.ts"
 
@@ -176,7 +177,9 @@ export const pairsIn = ({ checker, program }: Workspace): ReadonlyArray<Pair> =>
     if (ts.isCallExpression(node) && /\bdecoders$/.test(node.expression.getText())) {
       const [options, schema] = node.typeArguments ?? []
       if (options !== undefined && schema !== undefined && ts.isTypeQueryNode(schema)) {
-        found.push({ module, schema: schema.exprName.getText(), type: checker.getTypeFromTypeNode(options) })
+        const [name = "", of] = schema.exprName.getText().split(".").toReversed()
+        const home = of === undefined ? module : posix.join(dirname(module), of)
+        found.push({ module: home, schema: name, type: checker.getTypeFromTypeNode(options) })
       }
     }
     ts.forEachChild(node, visit(module))

@@ -9,6 +9,7 @@
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as SingleFlight from "@keelson/core/SingleFlight"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -84,6 +85,8 @@ export class JwksCache extends Context.Service<JwksCache, {
   readonly keySource: KeySource["Service"]
 }>()("@keelson/jwks/JwksCache") {}
 
+const { decode: decodeNames } = Decoders.decoders<JwksOptions.NamesOptions, typeof JwksOptions.Names>(JwksOptions.Names)
+
 const makeFrom = Effect.fnUntraced(function*(
   options: JwksOptions.JwksOptions,
   names: JwksOptions.Names
@@ -144,7 +147,7 @@ export const make = Effect.fnUntraced(function*(
 > {
   return yield* makeFrom(
     yield* Configuration.decode(JwksOptions.JwksOptions)(options),
-    yield* JwksOptions.decodeNames(names)
+    yield* decodeNames(names)
   )
 })
 
@@ -165,7 +168,7 @@ export const layerConfig = (
     Effect.gen(function*() {
       return yield* makeFrom(
         yield* Configuration.fromEnvironment(JwksOptions.JwksOptions, path),
-        yield* JwksOptions.decodeNames(names)
+        yield* decodeNames(names)
       )
     })
   )

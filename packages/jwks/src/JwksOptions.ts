@@ -1,21 +1,18 @@
 /**
  * The options of a key set cache: checked data from code, a file or the environment.
  */
-import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as RetryPresets from "@keelson/core/unstable/RetryPresets"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as EgressOptions from "./EgressOptions.ts"
+import { Host, Pin } from "./internal/egress/hostSchemas.ts"
 
 /** Makes the schema of an id from its pattern and the description for errors. */
 const id = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
 /** The id of a tenant. Providers of one tenant are never visible to another. */
-export const TenantId = id(/^[A-Za-z0-9-]{1,64}$/, "1 to 64 of A-Z, a-z, 0-9 and -")
-export type TenantId = typeof TenantId.Type
+const TenantId = id(/^[A-Za-z0-9-]{1,64}$/, "1 to 64 of A-Z, a-z, 0-9 and -")
 
 /** The id of a provider, unique within its tenant. */
 export const ProviderId = id(/^[A-Za-z0-9_-]{1,64}$/, "1 to 64 of A-Z, a-z, 0-9, _ and -")
@@ -35,12 +32,6 @@ export const Names = Schema.Struct({
   providerId: Field.defaulted(ProviderId, "default")
 })
 export type Names = typeof Names.Type
-
-const nameDecoders = Decoders.decoders<NamesOptions, typeof Names>(Names)
-
-/** Checks ids. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the id. */
-export const decodeNames: (input: unknown) => Effect.Effect<Names, KeelsonError.ConfigurationError> =
-  nameDecoders.decode
 
 /** The options of one provider. All but `issuer` may be left out. */
 export interface Options {
@@ -126,8 +117,8 @@ const AllOptions = Schema.Struct({
   issuer: Field.text(1, 2048),
   url: Schema.optionalKey(Field.text(1, 2048)),
   discovery: Field.defaulted(Schema.Literals(["oidc", "oauth2"]), "oidc"),
-  allowedHosts: Schema.optionalKey(Schema.Array(EgressOptions.Host)),
-  pins: Schema.optionalKey(Schema.Array(EgressOptions.Pin)),
+  allowedHosts: Schema.optionalKey(Schema.Array(Host)),
+  pins: Schema.optionalKey(Schema.Array(Pin)),
   maxBytes: Field.defaulted(Field.int(1, 16_777_216), 1_048_576),
   maxRedirects: Field.defaulted(Field.int(0, 10), 3),
   ttl: Field.defaulted(Field.duration("1 minute", "24 hours"), Duration.hours(1)),

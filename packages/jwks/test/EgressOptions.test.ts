@@ -6,6 +6,7 @@ import { inspect } from "node:util"
 import { Egress } from "../src/Egress.ts"
 import * as EgressOptions from "../src/EgressOptions.ts"
 import * as FetchEgress from "../src/FetchEgress.ts"
+import { Pin } from "../src/internal/egress/hostSchemas.ts"
 import * as NodeEgress from "../src/NodeEgress.ts"
 
 const refusal = (options: unknown): KeelsonError.ConfigurationError => {
@@ -93,7 +94,7 @@ describe("EgressOptions", () => {
   })
 
   it("[S1-22] a pin is the canonical base64 of 32 bytes", () => {
-    const isPin = Schema.is(EgressOptions.Pin)
+    const isPin = Schema.is(Pin)
     const pin = Buffer.alloc(32, 0xfe).toString("base64")
     assert.isTrue(isPin(pin))
     const url = Buffer.alloc(32, 0xfe).toString("base64url")

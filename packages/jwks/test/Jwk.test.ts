@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
+import { defaultAlgorithm, duplicateId, entryId } from "../src/internal/keys/keyIds.ts"
 import * as Jwk from "../src/Jwk.ts"
 import * as Keys from "./fixtures/keys/generated.ts"
 import { rsaOf } from "./publicKeys.ts"
@@ -354,8 +355,8 @@ describe("Jwk", () => {
           Buffer.concat([Buffer.alloc(zeros), Buffer.from(String(text), "base64url")]).toString("base64url")
         const padded = parsed({ ...rsa, n: lead(rsa["n"]), e: lead(rsa["e"]) })
         assert.deepStrictEqual(padded, plain)
-        assert.strictEqual(Jwk.duplicateId(padded), Jwk.duplicateId(plain))
-        assert.strictEqual(Jwk.entryId(padded), Jwk.entryId(plain))
+        assert.strictEqual(duplicateId(padded), duplicateId(plain))
+        assert.strictEqual(entryId(padded), entryId(plain))
       }
     })
   })
@@ -364,8 +365,8 @@ describe("Jwk", () => {
     it("[K-28 A1] [S1-25] differs with kid, alg, use and material; of an RSA key the modulus counts", () => {
       const named = { kid: "b", alg: "RS512", use: "sig" }
       assert.strictEqual(
-        Jwk.duplicateId(parsed({ ...rsa, ...named, e: "Aw" })),
-        Jwk.duplicateId(parsed({ ...rsa, ...named }))
+        duplicateId(parsed({ ...rsa, ...named, e: "Aw" })),
+        duplicateId(parsed({ ...rsa, ...named }))
       )
       const x = bytes(32)
       const ids = [
@@ -381,7 +382,7 @@ describe("Jwk", () => {
         parsed({ kty: "EC", crv: "P-256", x: bytes(32, 8), y: x }),
         parsed({ kty: "OKP", crv: "Ed25519", x }),
         parsed({ kty: "OKP", crv: "Ed25519", x, kid: "alias" })
-      ].map(Jwk.duplicateId)
+      ].map(duplicateId)
       assert.strictEqual(new Set(ids).size, ids.length)
     })
   })
@@ -403,23 +404,23 @@ describe("Jwk", () => {
         p256,
         ed25519
       ]
-      assert.strictEqual(new Set(entries.map((entry) => Jwk.entryId(parsed(entry)))).size, entries.length)
+      assert.strictEqual(new Set(entries.map((entry) => entryId(parsed(entry)))).size, entries.length)
     })
 
     it("is the same if only members differ that are not kept", () => {
       assert.strictEqual(
-        Jwk.entryId(parsed({ ...rsa, x5t: "x", key_ops: ["verify"], nbf: 1 })),
-        Jwk.entryId(parsed(rsa))
+        entryId(parsed({ ...rsa, x5t: "x", key_ops: ["verify"], nbf: 1 })),
+        entryId(parsed(rsa))
       )
     })
   })
 
   describe("defaultAlgorithm", () => {
     it("is that of the key, else the first of its kind", () => {
-      assert.strictEqual(Jwk.defaultAlgorithm(parsed({ ...rsa, alg: "PS384" })), "PS384")
-      assert.strictEqual(Jwk.defaultAlgorithm(parsed({ ...ed25519, alg: "Ed25519" })), "Ed25519")
+      assert.strictEqual(defaultAlgorithm(parsed({ ...rsa, alg: "PS384" })), "PS384")
+      assert.strictEqual(defaultAlgorithm(parsed({ ...ed25519, alg: "Ed25519" })), "Ed25519")
       assert.deepStrictEqual(
-        [rsa, p256, p384, p521, ed25519].map((members) => Jwk.defaultAlgorithm(parsed(members))),
+        [rsa, p256, p384, p521, ed25519].map((members) => defaultAlgorithm(parsed(members))),
         ["RS256", "ES256", "ES384", "ES512", "EdDSA"]
       )
     })

@@ -18,9 +18,10 @@ import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
 import { fatalErrors as knownFatalErrors } from "./internal/oauth/requestFailed.ts"
 import * as RequestOptions from "./internal/oauth/requestOptions.ts"
 import { type TokenClient, tokenRequest } from "./internal/oauth/tokenRequest.ts"
+import { isTransient } from "./internal/provider/isTransient.ts"
 import type * as OAuthOptions from "./OAuthOptions.ts"
 import type { RefreshTokenStore } from "./RefreshTokenStore.ts"
-import { fromEffect, type Grant, isTransient, type TokenSource } from "./TokenSource.ts"
+import { fromEffect, type Grant, type TokenSource } from "./TokenSource.ts"
 
 /** Options of `clientCredentials`. */
 export interface Options extends RequestOptions.Options {

@@ -6,6 +6,7 @@
  */
 import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -16,6 +17,13 @@ import { makeMemoryRevocation } from "./internal/revocation/memoryRevocation.ts"
 import { makeRedisRevocation } from "./internal/revocation/redisRevocation.ts"
 import type { RevocationUnavailable } from "./internal/revocation/revocationUnavailable.ts"
 import * as RevocationOptions from "./RevocationOptions.ts"
+
+const memory = Decoders.decoders<RevocationOptions.MemoryOptions, typeof RevocationOptions.Memory>(
+  RevocationOptions.Memory
+)
+const redisDecoders = Decoders.decoders<RevocationOptions.RedisOptions, typeof RevocationOptions.Redis>(
+  RevocationOptions.Redis
+)
 
 export { RevocationUnavailable } from "./internal/revocation/revocationUnavailable.ts"
 
@@ -76,13 +84,13 @@ export class Revocation extends Context.Service<Revocation, {
 export const layerMemory = (
   options: RevocationOptions.MemoryOptions = {}
 ): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
-  Layer.effect(Revocation, Effect.flatMap(RevocationOptions.memory.decode(options), makeMemoryRevocation))
+  Layer.effect(Revocation, Effect.flatMap(memory.decode(options), makeMemoryRevocation))
 
 /** The same, with options from the environment below a path; see `Configuration.fromEnvironment`. */
 export const layerMemoryConfig = (
   path: Configuration.Path
 ): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
-  Layer.effect(Revocation, Effect.flatMap(RevocationOptions.memory.config(path), makeMemoryRevocation))
+  Layer.effect(Revocation, Effect.flatMap(memory.config(path), makeMemoryRevocation))
 
 /** Options of `layerRedis`. */
 export interface RedisOptions<E> extends RevocationOptions.RedisOptions {
@@ -105,7 +113,7 @@ export const layerRedis = <E>(
 ): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
   Layer.effect(
     Revocation,
-    Effect.flatMap(RevocationOptions.redis.decode(options), (checked) => makeRedisRevocation(checked, redis))
+    Effect.flatMap(redisDecoders.decode(options), (checked) => makeRedisRevocation(checked, redis))
   )
 
 /** The same, with options from the environment below a path; see `Configuration.fromEnvironment`. */
@@ -115,5 +123,5 @@ export const layerRedisConfig = <E>(
 ): Layer.Layer<Revocation, KeelsonError.ConfigurationError> =>
   Layer.effect(
     Revocation,
-    Effect.flatMap(RevocationOptions.redis.config(path), (checked) => makeRedisRevocation(checked, redis))
+    Effect.flatMap(redisDecoders.config(path), (checked) => makeRedisRevocation(checked, redis))
   )

@@ -1,7 +1,6 @@
 /**
  * Options of the lists of revoked tokens.
  */
-import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
@@ -70,14 +69,3 @@ export const Redis = Schema.Struct({
   onStoreFailure: Field.defaulted(Schema.Literals(["refuse", "local"]), "refuse")
 })
 export type Redis = typeof Redis.Type
-
-/** Decoders of the options of a list in memory; see `Decoders.decoders`. */
-export const memory: Decoders.Decoders<MemoryOptions, Memory> = Decoders.decoders<
-  MemoryOptions,
-  typeof Memory
->(Memory)
-
-/** Decoders of the options of a list in Redis; see `Decoders.decoders`. */
-export const redis: Decoders.Decoders<RedisOptions, Redis> = Decoders.decoders<RedisOptions, typeof Redis>(
-  Redis
-)

@@ -1,11 +1,10 @@
 /**
  * Where a provider's tokens come from: an authorization server (`OAuthClient`), or any effect.
  */
-import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
+import { isTransient } from "./internal/provider/isTransient.ts"
 
 /** A harmless deviation of a token response from RFC 6749, 5.1, that was accepted. A provider logs and counts it. */
 export interface Deviation {
@@ -50,29 +49,9 @@ export interface TokenSource<out R = never> {
 /** What a provider accepts as its source; an effect stands for `fromEffect` of it. */
 export type Input<R = never> = TokenSource<R> | Effect.Effect<TokenResponse, unknown, R>
 
-const statuses: ReadonlySet<unknown> = new Set([502, 503, 504])
-
-const statusOf = (error: unknown): unknown => {
-  if (Predicate.hasProperty(error, "details") && Predicate.hasProperty(error.details, "status")) {
-    return error.details.status
-  }
-  return Predicate.hasProperty(error, "response") && Predicate.hasProperty(error.response, "status")
-    ? error.response.status
-    : undefined
-}
-
 /**
- * Whether a retry of a token request may succeed: the request timed out, its connection failed, or the response had status
- * 429, 502, 503 or 504. False for any other error.
- */
-export const isTransient = (error: unknown): boolean => {
-  const code = ErrorCode.codeOf(error)
-  if (code === "UPSTREAM_UNAVAILABLE") return statuses.has(statusOf(error))
-  return code === "TIMEOUT" || code === "NETWORK_ERROR" || code === "RATE_LIMITED"
-}
-
-/**
- * A source that runs an effect for each token. `isRetryable` defaults to `isTransient`.
+ * A source that runs an effect for each token. `isRetryable` says whether a retry may succeed. By default:
+ * after a timeout, a failed connection, and the statuses 429, 502, 503 and 504.
  *
  * **Example** (Tokens from another library)
  *

@@ -4,6 +4,7 @@ import { Effect, Fiber, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { TokenProvider, TokenSource } from "../src/index.ts"
+import { isTransient } from "../src/internal/provider/isTransient.ts"
 import { detailsOf, failure } from "./tokenSupport.ts"
 
 /** A source over an `HttpClient` that responds with these statuses in turn. */
@@ -41,7 +42,7 @@ describe("TokenSource", () => {
       ["nothing", undefined, false]
     ]
     for (const [what, error, expected] of cases) {
-      it(`[R15] ${what}: ${expected}`, () => assert.strictEqual(TokenSource.isTransient(error), expected))
+      it(`[R15] ${what}: ${expected}`, () => assert.strictEqual(isTransient(error), expected))
     }
   })
 

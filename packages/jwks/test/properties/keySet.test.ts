@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
 import { Effect, Result } from "effect"
 import fc from "fast-check"
+import { entryId } from "../../src/internal/keys/keyIds.ts"
 import * as KeySet from "../../src/internal/keys/keySet.ts"
 import * as Jwk from "../../src/Jwk.ts"
 import { offCurve, okpOf, recording, rsaOf } from "../publicKeys.ts"
@@ -74,7 +75,7 @@ describe("KeySet", () => {
           if (Result.isFailure(result)) return assert.strictEqual(result.failure.code, "JWKS_INVALID")
           const { keySet, skipped } = result.success
           const entries = entriesOf(text)
-          const alone = entries.map(Jwk.parse).flatMap((one) => Result.isSuccess(one) ? [Jwk.entryId(one.success)] : [])
+          const alone = entries.map(Jwk.parse).flatMap((one) => Result.isSuccess(one) ? [entryId(one.success)] : [])
           for (const { id } of keySet.all) assert.include(alone, id)
           assert.strictEqual(keySet.all.length + skipped.length, entries.length)
           assert.strictEqual(new Set(skipped.map(({ index }) => index)).size, skipped.length)

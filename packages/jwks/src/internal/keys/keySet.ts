@@ -3,10 +3,11 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Jwk from "../../Jwk.ts"
+import type * as Jwk from "../../Jwk.ts"
 import { ImportedKey } from "./importedKey.ts"
 import type { ImportKey } from "./importKey.ts"
 import { hasMoreValues, maxValues } from "./jsonSize.ts"
+import { defaultAlgorithm, duplicateId, entryId } from "./keyIds.ts"
 import { KeyIndex } from "./keyIndex.ts"
 import type { Deviation } from "./keyMembers.ts"
 import { parseKey } from "./parseKey.ts"
@@ -106,7 +107,7 @@ const read = (entries: ReadonlyArray<unknown>): Document => {
       continue
     }
     const { jwk } = parsed.success
-    const id = Jwk.duplicateId(jwk)
+    const id = duplicateId(jwk)
     if (seen.has(id)) skipped.push({ index, reason: "duplicate" })
     else keys.push({ index, jwk })
     seen.add(id)
@@ -120,10 +121,10 @@ const imported = (
   previous: ReadonlyMap<string, ImportedKey>,
   importKey: ImportKey
 ): Effect.Effect<ImportedKey, unknown> => {
-  const id = Jwk.entryId(jwk)
+  const id = entryId(jwk)
   const known = previous.get(id)
   if (known !== undefined) return Effect.succeed(known)
-  const alg = Jwk.defaultAlgorithm(jwk)
+  const alg = defaultAlgorithm(jwk)
   return Effect.map(importKey(jwk, alg), (cryptoKey) => {
     const key = new ImportedKey(jwk, id)
     ImportedKey.importsOf(key).set(alg, cryptoKey)

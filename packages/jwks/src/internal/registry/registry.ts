@@ -39,8 +39,10 @@ interface Entry {
 const conflict = (message: string) => new KeelsonError.ConfigurationError({ code: "JWKS_CONFLICT", message })
 
 /** Whether the ids are valid; invalid ids are not written to spans. */
+const decodeNames = Configuration.decode(JwksOptions.Names)
+
 const areIds = ({ providerId, tenantId }: JwksOptions.Names): boolean =>
-  Schema.is(JwksOptions.TenantId)(tenantId) && Schema.is(JwksOptions.ProviderId)(providerId)
+  Schema.is(JwksOptions.Names)({ tenantId, providerId })
 
 const operatorOptions = (options: JwksOptions.JwksOptions) => Struct.pick(options, operatorFields)
 const operatorDefaults = operatorOptions(JwksOptions.make({ issuer: "any" }))
@@ -100,7 +102,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
   /** How many providers of a tenant are being opened. */
   const opening = new Map<string, number>()
   const add = Effect.fnUntraced(function*(id: JwksOptions.Names, input: JwksOptions.Options, most = Infinity) {
-    const names = yield* JwksOptions.decodeNames(id)
+    const names = yield* decodeNames(id)
     const options = yield* Configuration.decode(JwksOptions.JwksOptions)(input)
     if (roster.get(id) !== undefined) {
       return yield* Effect.fail(conflict("A provider is already registered under these ids"))
