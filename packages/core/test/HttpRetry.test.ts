@@ -10,7 +10,7 @@ import {
   HttpClient,
   HttpClientError,
   HttpClientRequest,
-  type HttpClientResponse
+  HttpClientResponse
 } from "effect/http"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -186,6 +186,25 @@ describe("HttpRetry", () => {
           assert.deepStrictEqual(origin.received.map(({ headers }) => headers["idempotency-key"]), ["k1", "k1", "k1"])
         }).pipe(Effect.provide(FetchHttpClient.layer))
     )
+
+    it.effect("repeats a POST with the Idempotency-Key of its first attempt, although a mapper makes a new one for each", () =>
+      Effect.gen(function*() {
+        const received: Array<string | undefined> = []
+        let made = 0
+        const client = HttpClient.make((request) =>
+          Effect.sync(() => {
+            received.push(request.headers["idempotency-key"])
+            const status = received.length % 3 === 0 ? 200 : 503
+            return HttpClientResponse.fromWeb(request, new Response(null, { status }))
+          })
+        ).pipe(
+          HttpClient.mapRequest((request) => HttpClientRequest.setHeader(request, "Idempotency-Key", `k${++made}`)),
+          HttpRetry.retry(at(3))
+        )
+        yield* client.post("https://billing.example/invoices")
+        yield* client.post("https://billing.example/invoices")
+        assert.deepStrictEqual(received, ["k1", "k1", "k1", "k4", "k4", "k4"])
+      }))
 
     it.live.each(["PUT", "DELETE", "HEAD", "OPTIONS"] as const)("repeats a %s", (method) =>
       Effect.gen(function*() {
