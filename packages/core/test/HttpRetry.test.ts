@@ -206,6 +206,31 @@ describe("HttpRetry", () => {
         assert.deepStrictEqual(received, ["k1", "k1", "k1", "k4", "k4", "k4"])
       }))
 
+    it.effect.each([200, 503] as const)(
+      "does not repeat a POST of a client that sends a request of its own (%s)",
+      (status) =>
+        Effect.gen(function*() {
+          let received = 0
+          const own = HttpClientRequest.post("https://billing.example/invoices")
+          const sending = Effect.suspend(() => {
+            received++
+            const response = HttpClientResponse.fromWeb(own, new Response(null, { status }))
+            return status === 503
+              ? Effect.succeed(response)
+              : Effect.fail(
+                new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request: own }) })
+              )
+          })
+          const client = HttpRetry.retry(
+            HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(() => sending, Effect.succeed),
+            at(3)
+          )
+          const exit = yield* Effect.exit(client.execute(own))
+          assert.strictEqual(exhausted(exit).stoppedBy, "unsafeMethod")
+          assert.strictEqual(received, 1)
+        })
+    )
+
     it.live.each(["PUT", "DELETE", "HEAD", "OPTIONS"] as const)("repeats a %s", (method) =>
       Effect.gen(function*() {
         const origin = yield* httpOrigin(503)

@@ -88,7 +88,9 @@ const prepareHttp = <E, R>(
   let sent: HttpClientRequest.HttpClientRequest | undefined
   /** The key of the first attempt. A key that is new in each attempt would not keep the server from repeating the call. */
   let key: string | undefined
+  let isAsked = false
   const prepared = Effect.suspend(() => {
+    isAsked = true
     sent = undefined
     return Effect.map(request, (made) => {
       const own = made.headers["idempotency-key"]
@@ -97,6 +99,10 @@ const prepareHttp = <E, R>(
       return sent
     })
   })
+  /** A client may send a request of its own instead of running the one that was prepared. */
+  const note = (other: HttpClientRequest.HttpClientRequest): void => {
+    if (!isAsked) sent = other
+  }
   const attempt: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> = Effect.flatMap(
     self.postprocess(prepared),
     (response) =>
@@ -123,6 +129,7 @@ const prepareHttp = <E, R>(
     onRetry: options?.onRetry,
     refuse,
     while(error) {
+      if (HttpClientError.isHttpClientError(error)) note(error.request)
       const response = statusOf(error)
       if (response !== undefined) return policy.statuses.includes(response.status)
       return evidenceOf(error)?.retryable ?? false

@@ -103,9 +103,9 @@ export const unmark = (error: MarkedError): GuardError => {
   return last instanceof NoToken ? last.error : new Retry.RetryExhausted({ error: last, attempts, stoppedBy })
 }
 
-/** A client for a request that is made already. */
+/** A client for a request that is made already. It runs the request, by which a retry sees what is sent. */
 const clientOf = <E>(send: Effect.Effect<Response, E>): HttpClient.HttpClient.With<E> =>
-  HttpClient.makeWith<never, never, E, never>(() => send, Effect.succeed)
+  HttpClient.makeWith<never, never, E, never>((request) => Effect.andThen(request, send), Effect.succeed)
 
 /**
  * A client that applies the policy of its origin to each request: the method of a request that a redirect led to decides whether
