@@ -17,7 +17,8 @@ export { discard, type HttpOptions as Options } from "./internal/retry/httpAttem
  * `Retry-After` is the minimum of the next delay, up to the policy's ceiling.
  *
  * It repeats only idempotent methods (RFC 9110, 9.2.2), any method with an `Idempotency-Key`, and no body that is a stream.
- * What prepares the request (`mapRequest`, `tapRequest`) runs again for each attempt, as with Effect's own `retryTransient`.
+ * What prepares the request (`mapRequest`, `tapRequest`) runs again for each attempt, as with Effect's own `retryTransient`; the
+ * `Idempotency-Key` stays that of the first attempt.
  * Responses that are not returned are cancelled. An attempt ends with the head of its response: the policy's times do not
  * bound reading the body.
  *

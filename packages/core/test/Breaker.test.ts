@@ -38,6 +38,18 @@ const metric = (name: string) =>
 
 describe("Breaker", () => {
   test(
+    "the error that rejected callers share is frozen",
+    Effect.gen(function*() {
+      const breaker = yield* make({ failureThreshold: 1 })
+      yield* failing(breaker)
+      const [one, other] = [yield* failing(breaker), yield* failing(breaker)]
+      assert.instanceOf(one, Breaker.CircuitOpen)
+      assert.strictEqual(one, other)
+      assert.isTrue(Object.isFrozen(one))
+    })
+  )
+
+  test(
     "[S3-09] is closed at first, with a threshold of 5 and 60 seconds by default",
     Effect.gen(function*() {
       const breaker = yield* make()

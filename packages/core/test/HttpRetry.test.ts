@@ -10,7 +10,7 @@ import {
   HttpClient,
   HttpClientError,
   HttpClientRequest,
-  type HttpClientResponse
+  HttpClientResponse
 } from "effect/http"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -185,6 +185,50 @@ describe("HttpRetry", () => {
           assert.strictEqual(statusOf(yield* send(request, at(3))), 200)
           assert.deepStrictEqual(origin.received.map(({ headers }) => headers["idempotency-key"]), ["k1", "k1", "k1"])
         }).pipe(Effect.provide(FetchHttpClient.layer))
+    )
+
+    it.effect("repeats a POST with the Idempotency-Key of its first attempt, although a mapper makes a new one for each", () =>
+      Effect.gen(function*() {
+        const received: Array<string | undefined> = []
+        let made = 0
+        const client = HttpClient.make((request) =>
+          Effect.sync(() => {
+            received.push(request.headers["idempotency-key"])
+            const status = received.length % 3 === 0 ? 200 : 503
+            return HttpClientResponse.fromWeb(request, new Response(null, { status }))
+          })
+        ).pipe(
+          HttpClient.mapRequest((request) => HttpClientRequest.setHeader(request, "Idempotency-Key", `k${++made}`)),
+          HttpRetry.retry(at(3))
+        )
+        yield* client.post("https://billing.example/invoices")
+        yield* client.post("https://billing.example/invoices")
+        assert.deepStrictEqual(received, ["k1", "k1", "k1", "k4", "k4", "k4"])
+      }))
+
+    it.effect.each([200, 503] as const)(
+      "does not repeat a POST of a client that sends a request of its own (%s)",
+      (status) =>
+        Effect.gen(function*() {
+          let received = 0
+          const own = HttpClientRequest.post("https://billing.example/invoices")
+          const sending = Effect.suspend(() => {
+            received++
+            const response = HttpClientResponse.fromWeb(own, new Response(null, { status }))
+            return status === 503
+              ? Effect.succeed(response)
+              : Effect.fail(
+                new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request: own }) })
+              )
+          })
+          const client = HttpRetry.retry(
+            HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(() => sending, Effect.succeed),
+            at(3)
+          )
+          const exit = yield* Effect.exit(client.execute(own))
+          assert.strictEqual(exhausted(exit).stoppedBy, "unsafeMethod")
+          assert.strictEqual(received, 1)
+        })
     )
 
     it.live.each(["PUT", "DELETE", "HEAD", "OPTIONS"] as const)("repeats a %s", (method) =>

@@ -162,6 +162,17 @@ describe("Tokens of other issuers", () => {
       assert.deepStrictEqual([...asked], ["good-1", "bad", "{tenantid}"])
     }))
 
+  it.effect("[K-28 B6] [R3] a function of the tenant that returns a promise trusts nobody", () =>
+    Effect.gen(function*() {
+      const template = "https://login.example/{tenantid}/v2.0"
+      const tenants = () => Promise.resolve(true)
+      // @ts-expect-error -- JavaScript has no types
+      const policy = ValidationPolicy.accessToken({ ...options, issuers: [{ template, tenants }] })
+      const validate = yield* scene(Claims.AccessToken, policy, { issuers: [template] })
+      const reason = yield* reasonOf(validate({ iss: "https://login.example/any/v2.0" }))
+      assert.deepStrictEqual(reason, { _tag: "IssuerUntrusted" })
+    }))
+
   it.effect("[K-28 B6] [R6] a tenant that the function trusts no longer, or trusts now, counts at the next call", () =>
     Effect.gen(function*() {
       const template = "https://login.example/{tenantid}/v2.0"

@@ -194,6 +194,70 @@ describe("[K-46] authentication without Effect", () => {
       expectTypeOf<Http.IncomingMessage>().toExtend<Parameters<typeof api.authenticate>[0]>()
     }))
 
+  it.live("[K-46] a requirement that is no scope and no function is refused when the route is defined", () =>
+    Effect.gen(function*() {
+      const api = yield* openAuth(yield* makeIssuer)
+      const adapters: ReadonlyArray<(...all: ReadonlyArray<never>) => unknown> = [
+        api.express.protect,
+        api.fastify.protect,
+        api.hono.protect
+      ]
+      for (const protect of adapters) {
+        for (const given of [["reports:read"], undefined, null, { scope: "reports:read" }]) {
+          // @ts-expect-error -- JavaScript has no types
+          assert.throws(() => protect(given), KeelsonError.ConfigurationError, /requirements\.0 must be a scope/)
+        }
+      }
+    }))
+
+  it.live("[K-46] a condition that returns anything but true, as a promise, admits nobody", () =>
+    Effect.gen(function*() {
+      const issuer = yield* makeIssuer
+      const api = yield* openAuth(issuer)
+      const token = yield* issuer.token()
+      const web = new Request("https://api.example/", { headers: { authorization: `Bearer ${token}` } })
+      const admits = (holds: () => unknown) =>
+        Effect.promise(async () => {
+          let isAdmitted = false
+          // @ts-expect-error -- JavaScript has no types
+          const protect = api.hono.protect(holds)
+          await protect(
+            {
+              req: { raw: web },
+              res: new Response(),
+              body: (data, status, headers) => new Response(data, { status, headers }),
+              header: () => {}
+            },
+            async () => {
+              isAdmitted = true
+            }
+          )
+          return isAdmitted
+        })
+      assert.isTrue(yield* admits(() => true))
+      for (const other of [Promise.resolve(false), Promise.resolve(true), "yes", 1, false, undefined]) {
+        assert.isFalse(yield* admits(() => other))
+      }
+    }))
+
+  it.live("[K-46] [R7] the token may be in a header of its own, but not beside Authorization", () =>
+    Effect.gen(function*() {
+      const issuer = yield* makeIssuer
+      const api = yield* openAuth(issuer, { header: "Cf-Access-Jwt-Assertion" })
+      const token = yield* issuer.token()
+      const ask = (...headers: ReadonlyArray<string>) =>
+        Effect.promise(() =>
+          api.authenticate({ method: "GET", url: "/", rawHeaders: headers }).then(
+            ({ subject }) => subject,
+            (error: unknown) => problemOf(error)?.status
+          )
+        )
+      assert.strictEqual(yield* ask("CF-Access-JWT-Assertion", token), "user-1")
+      assert.strictEqual(yield* ask("cf-access-jwt-assertion", token, "Authorization", `Bearer ${token}`), 400)
+      assert.strictEqual(yield* ask("cf-access-jwt-assertion", token, "CF-Access-JWT-Assertion", token), 400)
+      assert.strictEqual(yield* ask("cf-access-jwt-assertion", "", "CF-Access-JWT-Assertion", token), 400)
+    }))
+
   const refusals: ReadonlyArray<readonly [what: string, options: object, code: string, message: RegExp]> = [
     ["no issuer", { issuer: undefined, audience }, "INVALID_CONFIG", /\bissuer\b/],
     ["no audience", { issuer: otherIssuer, audience: undefined }, "INVALID_CONFIG", /\baudience\b/],

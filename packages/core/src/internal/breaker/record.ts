@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
 import type { Rejection } from "../../BreakerStore.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
-import { withoutStack } from "../errors/withoutStack.ts"
+import * as SharedError from "../../unstable/SharedError.ts"
 import { CircuitOpen } from "./circuitOpen.ts"
 import type { Outcome, Transition } from "./effectBreaker.ts"
 import type { Snapshot, State } from "./snapshot.ts"
@@ -17,7 +17,7 @@ export const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } 
 const changes = [["CLOSED", "OPEN"], ["OPEN", "HALF_OPEN"], ["HALF_OPEN", "OPEN"], ["HALF_OPEN", "CLOSED"]] as const
 
 const rejected = (server: string, { retryAfterMillis, state }: Rejection): CircuitOpen =>
-  withoutStack(() => new CircuitOpen({ server, state, retryAfter: Duration.millis(retryAfterMillis) }))
+  SharedError.make(() => new CircuitOpen({ server, state, retryAfter: Duration.millis(retryAfterMillis) }))
 
 /** Counts of a circuit in this process, in plain fields that are read when metrics are read. */
 export const makeRecord = Effect.fnUntraced(function*(

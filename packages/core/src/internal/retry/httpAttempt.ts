@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import * as RetryAfter from "../../RetryAfter.ts"
@@ -86,10 +86,23 @@ const prepareHttp = <E, R>(
   type Failure = E | HttpClientError.HttpClientError
   /** The request of the current attempt; `undefined` until it is prepared. */
   let sent: HttpClientRequest.HttpClientRequest | undefined
+  /** The key of the first attempt. A key that is new in each attempt would not keep the server from repeating the call. */
+  let key: string | undefined
+  let isAsked = false
   const prepared = Effect.suspend(() => {
+    isAsked = true
     sent = undefined
-    return Effect.map(request, (made) => sent = made)
+    return Effect.map(request, (made) => {
+      const own = made.headers["idempotency-key"]
+      key ??= own
+      sent = key === undefined || own === key ? made : HttpClientRequest.setHeader(made, "idempotency-key", key)
+      return sent
+    })
   })
+  /** A client may send a request of its own instead of running the one that was prepared. */
+  const note = (other: HttpClientRequest.HttpClientRequest): void => {
+    if (!isAsked) sent = other
+  }
   const attempt: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> = Effect.flatMap(
     self.postprocess(prepared),
     (response) =>
@@ -116,6 +129,7 @@ const prepareHttp = <E, R>(
     onRetry: options?.onRetry,
     refuse,
     while(error) {
+      if (HttpClientError.isHttpClientError(error)) note(error.request)
       const response = statusOf(error)
       if (response !== undefined) return policy.statuses.includes(response.status)
       return evidenceOf(error)?.retryable ?? false

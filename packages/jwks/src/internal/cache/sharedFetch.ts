@@ -1,6 +1,7 @@
 import { CurrentDeadline } from "@keelson/core/Deadline"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as SingleFlight from "@keelson/core/SingleFlight"
+import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -18,7 +19,9 @@ type Result = Exit.Exit<RefreshResult, FetchError>
 
 /** Made once: a thousand callers may have waited in vain. */
 const waitedTooLong: Result = Exit.fail(
-  new KeelsonError.NetworkError({ code: "TIMEOUT", message: "The fetch of the key set took too long" })
+  SharedError.make(() =>
+    new KeelsonError.NetworkError({ code: "TIMEOUT", message: "The fetch of the key set took too long" })
+  )
 )
 
 /** A caller that waits. */

@@ -31,7 +31,7 @@ export interface ExpressAdapter<C> {
    * Admits callers with a valid token that meets all requirements; responds to others with problem details. Put it before
    * middleware that reads the body.
    *
-   * Throws `ConfigurationError` (`INVALID_CONFIG`) for text that is not a scope.
+   * Throws `ConfigurationError` (`INVALID_CONFIG`) for anything but a scope or a function.
    */
   readonly protect: (...requirements: ReadonlyArray<Requirement<C>>) => ExpressHandler
   /** Responds with the metrics in the Prometheus text format. */

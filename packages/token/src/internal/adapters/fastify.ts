@@ -25,7 +25,7 @@ export interface FastifyAdapter<C> {
    * A hook that admits callers with a valid token that meets all requirements, and responds to others with problem details. Use
    * it as `onRequest`, which runs before the body is read.
    *
-   * Throws `ConfigurationError` (`INVALID_CONFIG`) for text that is not a scope.
+   * Throws `ConfigurationError` (`INVALID_CONFIG`) for anything but a scope or a function.
    */
   readonly protect: (...requirements: ReadonlyArray<Requirement<C>>) => FastifyHandler
   /** Responds with the metrics in the Prometheus text format. */

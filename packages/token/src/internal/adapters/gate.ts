@@ -1,4 +1,5 @@
 /** Admits or refuses the requests of a framework. */
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import type { BearerAuthentication, Request, ResponseHeaders } from "../../BearerAuthentication.ts"
 import { type HttpSecurityError, Unavailable } from "../../HttpSecurityError.ts"
@@ -12,11 +13,19 @@ export type Requirement<C> = string | ((caller: Principal<C>) => boolean)
 /** Checked requirements of one route. */
 export interface Requirements<C> {
   readonly scopes: ReadonlyArray<string>
-  readonly conditions: ReadonlyArray<(caller: Principal<C>) => boolean>
+  /** Without types, a condition may return anything. Only `true` holds: a promise would hold for every caller. */
+  readonly conditions: ReadonlyArray<(caller: Principal<C>) => unknown>
 }
 
-/** Checks requirements when a route is defined. Throws `ConfigurationError` (`INVALID_CONFIG`) for text that is not a scope. */
+const isRequirement = (one: unknown): boolean => typeof one === "string" || typeof one === "function"
+
+/**
+ * Checks requirements when a route is defined. Throws `ConfigurationError` (`INVALID_CONFIG`) for text that is not a scope, and
+ * for what is neither text nor a function, as a list: it would require nothing.
+ */
 export const requirementsOf = <C>(all: ReadonlyArray<Requirement<C>>): Requirements<C> => {
+  const unknown = all.findIndex((one) => !isRequirement(one))
+  if (unknown >= 0) throw InvalidConfig.option(`requirements.${unknown}`, "a scope, or a function of the caller")
   const [first, ...rest] = all.filter((one) => typeof one === "string")
   return {
     scopes: first === undefined ? [] : checkScopes([first, ...rest]),
@@ -42,7 +51,7 @@ const checkCaller = <C>(
   if (first !== undefined && ![first, ...rest].every((scope) => caller.hasScope(scope))) {
     return caller.denyScopes(first, ...rest)
   }
-  return conditions.every((holds) => holds(caller))
+  return conditions.every((holds) => holds(caller) === true)
     ? Effect.succeed(caller)
     : caller.deny
 }
@@ -79,7 +88,12 @@ export class Gate<C> {
     const caller = known === undefined ? this.#authentication.authenticate(request) : Effect.succeed(known)
     const outcome = await this.#decide(Effect.flatMap(caller, (caller) => checkCaller(caller, requirements)))
     const cacheHeaders: Admission["cacheHeaders"] = (headers) => this.#authentication.cacheHeaders(request, headers)
-    if ("error" in outcome) return { refusal: problemOf(outcome.error), cacheHeaders }
+    if ("error" in outcome) {
+      const refusal = problemOf(outcome.error)
+      // An error without a response must not admit the request.
+      if (refusal === undefined) throw outcome.error
+      return { refusal, cacheHeaders }
+    }
     for (const identity of identities) this.#callers.set(identity, outcome.caller)
     return { refusal: undefined, cacheHeaders }
   }

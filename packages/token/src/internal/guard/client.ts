@@ -103,7 +103,7 @@ export const unmark = (error: MarkedError): GuardError => {
   return last instanceof NoToken ? last.error : new Retry.RetryExhausted({ error: last, attempts, stoppedBy })
 }
 
-/** A client for a request that is made already. It runs the request's effect, from which a policy knows the method. */
+/** A client for a request that is made already. It runs the request, by which a retry sees what is sent. */
 const clientOf = <E>(send: Effect.Effect<Response, E>): HttpClient.HttpClient.With<E> =>
   HttpClient.makeWith<never, never, E, never>((request) => Effect.andThen(request, send), Effect.succeed)
 

@@ -28,13 +28,16 @@ export const templateFinder = (issuers: ReadonlyArray<string | IssuerTemplate>):
   const open = issuers.flatMap((issuer) => {
     if (typeof issuer === "string" || typeof issuer.tenants !== "function") return []
     const [before = "", after = ""] = partsOf(issuer.template) ?? []
-    return [{ template: issuer.template, before, after, trusts: issuer.tenants }]
+    // Without types, it may return anything. Only `true` trusts: a promise would trust every tenant.
+    const trusts: (tenant: string) => unknown = issuer.tenants
+    return [{ template: issuer.template, before, after, trusts }]
   })
   return (issuer) =>
     open.find(({ after, before, trusts }) => {
       if (!issuer.startsWith(before) || !issuer.endsWith(after)) return false
       const tenant = issuer.slice(before.length, issuer.length - after.length)
-      return before.length + tenant.length + after.length === issuer.length && isTenant.test(tenant) && trusts(tenant)
+      return before.length + tenant.length + after.length === issuer.length && isTenant.test(tenant) &&
+        trusts(tenant) === true
     })?.template
 }
 
