@@ -27,6 +27,7 @@ import { Gate } from "./internal/adapters/gate.ts"
 import { type HonoAdapter, makeHono, requestOf, type WebRequest } from "./internal/adapters/hono.ts"
 import { layerLogger, type LineLogger } from "./internal/adapters/logger.ts"
 import { metrics } from "./internal/adapters/metrics.ts"
+import { layerRedaction } from "./internal/http/redaction.ts"
 import type { ClaimsSchema } from "./internal/validation/claims.ts"
 import * as Principal from "./Principal.ts"
 import * as TokenValidator from "./TokenValidator.ts"
@@ -167,6 +168,8 @@ const layerOf = <S extends ClaimsSchema>(
     return Layer.effect(service, BearerAuthentication.make(settings)).pipe(
       Layer.provide(Tokens.layer(ValidatorOptions.policyOf(options))),
       Layer.provide(keySourceOf(options, { egress, keys }, own.name)),
+      // The application's own server, which has no spans of Effect, sees the header.
+      Layer.provide(layerRedaction(...rest.header === undefined ? [] : [rest.header])),
       Layer.provideMerge(own.localDevelopment ? LocalDevelopment.layer : Layer.empty),
       Layer.provideMerge(logger === undefined ? Layer.empty : layerLogger(logger))
     )

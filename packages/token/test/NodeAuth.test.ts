@@ -251,6 +251,15 @@ describe("[K-46] authentication without Effect", () => {
       assert.notInclude(written, token.split(".")[1] ?? "")
     }))
 
+  it.live("[K-46] [K-28 F] takes the token from the header of a proxy", () =>
+    Effect.gen(function*() {
+      const issuer = yield* makeIssuer
+      const api = yield* openAuth(issuer, { header: "Cf-Access-Jwt-Assertion" })
+      const rawHeaders = ["cf-access-jwt-assertion", yield* issuer.token()]
+      const caller = yield* Effect.promise(() => api.authenticate({ method: "GET", url: "/", rawHeaders }))
+      assert.strictEqual(caller.subject, "user-1")
+    }))
+
   it.live("[K-46] takes static keys, several audiences, and claims with a schema", () =>
     Effect.gen(function*() {
       const { publicJwk } = yield* pairOf("ES256")
