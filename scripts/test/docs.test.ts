@@ -58,7 +58,7 @@ describe("Documentation", () => {
   })
 
   it("[R22] no snippet of a README or guide uses an insecure option; examples that do reach servers of their own", () => {
-    const insecure = /allowLocalhost|[lL]ocalDevelopment|unverifiedAddresses|skipExpiry/
+    const insecure = /allowLocalhost|[lL]ocalDevelopment|insecureHosts|unverifiedAddresses|skipExpiry/
     const guides = pages.filter((page) => /^README|\/README|getting-started|guides\//.test(page.replaceAll("\\", "/")))
     assert.isAtLeast(guides.length, 17)
     const snippets = (page: string) => (read(page).match(/^```[\s\S]*?^```/gm) ?? []).join("\n")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { JwksOptions, StaticKeys } from "@keelson/jwks"
 import { keysOf, pairOf, seconds, sign } from "@keelson/testing/tokens"
-import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
+import { BearerAuthentication, Claims, HttpSecurity, Principal, TokenValidator, ValidationPolicy } from "@keelson/token"
 import * as Explain from "@keelson/token/Explain"
 import { Effect, Layer, Redacted, Schema } from "effect"
 import { SignJWT } from "jose"
@@ -14,6 +14,7 @@ const guide = readFileSync(join(import.meta.dirname, "../../docs/guides/identity
 /** Without `aud`, which some tokens do not have. */
 const AnyClaims = Schema.Struct({ ...Claims.Jwt.fields, aud: Schema.optionalKey(Claims.Audience) })
 class Tokens extends TokenValidator.Service<Tokens>()("test/Providers", { claims: AnyClaims }) {}
+class Caller extends Principal.Service<Caller, typeof AnyClaims.Type>()("test/ProvidersCaller") {}
 
 interface Sample {
   readonly typ?: string
@@ -40,6 +41,16 @@ const auth0 = {
   sub: "auth0|123456",
   aud: ["https://example.com/health-api", "https://my-domain.auth0.com/userinfo"],
   scope: "openid profile read:patients read:admin"
+}
+
+const clerk = {
+  iss: "https://clerk.example.com",
+  azp: "https://example.com",
+  sub: "user_123",
+  sid: "sess_123",
+  fva: [7, -1],
+  sts: "active",
+  v: 2
 }
 
 /** A token of each policy of the guide, of the shape that the provider's documents show. */
@@ -151,24 +162,15 @@ const samples: Readonly<Record<string, ReadonlyArray<Sample>>> = {
       ver: "1.0"
     }
   }],
-  "Clerk": [{
-    typ: "JWT",
-    claims: {
-      iss: "https://clerk.example.com",
-      aud: "https://api.example.com",
-      azp: "https://example.com",
-      sub: "user_123",
-      sid: "sess_123",
-      fva: [7, -1],
-      sts: "active",
-      v: 2
-    }
-  }],
+  "Clerk": [
+    { typ: "JWT", claims: clerk },
+    { typ: "JWT", claims: { ...clerk, aud: "https://api.example.com" } }
+  ],
   "WorkOS": [{
     typ: "JWT",
     claims: {
       iss: "https://api.workos.com/user_management/client_01HXYZ",
-      aud: "https://api.example.com",
+      client_id: "client_01HXYZ",
       sub: "user_01HBEQKA6K4QJAS93VPE39W1JT",
       act: { sub: "admin@foocorp.com" },
       org_id: "org_01HRDMC6CM357W30QMHMQ96Q0S",
@@ -311,7 +313,7 @@ const samples: Readonly<Record<string, ReadonlyArray<Sample>>> = {
   }],
   "Kubernetes service accounts": [{
     claims: {
-      iss: "https://cluster.example",
+      iss: "https://kubernetes.default.svc.cluster.local",
       aud: ["https://api.example"],
       sub: "system:serviceaccount:default:myaccount",
       "kubernetes.io": { namespace: "default", serviceaccount: { name: "myaccount", uid: "a709ef71" } }
@@ -339,8 +341,8 @@ const sourcesIn = (section: string): ReadonlyArray<JwksOptions.JwksOptions> =>
 const nameOf = (issuer: string | ValidationPolicy.IssuerTemplate) =>
   typeof issuer === "string" ? issuer : issuer.template
 
-/** Whether a token of a sample, changed, is accepted by a policy; the code of its refusal otherwise. */
-const judge = (
+/** A token of a sample, changed, with the validator of a policy. */
+const signedFor = (
   policy: ValidationPolicy.Options,
   { claims, typ }: Sample,
   changes: Readonly<Record<string, unknown>> = {}
@@ -350,7 +352,13 @@ const judge = (
     const pair = yield* pairOf(alg)
     const now = yield* seconds
     const token = yield* sign(pair, { iat: now, exp: now + 3600, ...claims, ...changes }, { typ })
-    const live = Tokens.layer(policy).pipe(Layer.provide(keysOf([pair], policy.issuers.map(nameOf))))
+    return { token, live: Tokens.layer(policy).pipe(Layer.provide(keysOf([pair], policy.issuers.map(nameOf)))) }
+  })
+
+/** Whether a token of a sample, changed, is accepted by a policy; the code of its refusal otherwise. */
+const judge = (policy: ValidationPolicy.Options, sample: Sample, changes?: Readonly<Record<string, unknown>>) =>
+  Effect.gen(function*() {
+    const { live, token } = yield* signedFor(policy, sample, changes)
     return yield* Effect.flatMap(Tokens, (tokens) => tokens.validate(token)).pipe(
       Effect.match({ onFailure: ({ code }): string => code, onSuccess: () => "accepted" }),
       Effect.provide(live)
@@ -386,6 +394,10 @@ describe("the cookbook of identity providers", () => {
         assert.strictEqual(yield* judge(policy, sample, { [audience]: undefined }), "TOKEN_CLAIM_MISSING")
         const other = { iss: "https://attacker.example" }
         assert.strictEqual(yield* judge(policy, sample, other), "TOKEN_ISSUER_UNTRUSTED")
+        if (policy.authorizedParties !== undefined) {
+          assert.strictEqual(yield* judge(policy, sample, { azp: "another" }), "VALIDATION_FAILED")
+          assert.strictEqual(yield* judge(policy, sample, { azp: undefined }), "TOKEN_CLAIM_MISSING")
+        }
         for (const claim of policy.requiredClaims ?? []) {
           assert.strictEqual(yield* judge(policy, sample, { [claim]: undefined }), "TOKEN_CLAIM_MISSING")
         }
@@ -460,20 +472,54 @@ describe("the cookbook of identity providers", () => {
       const pair = yield* pairOf("RS256")
       const live = Tokens.layer(found.policy).pipe(Layer.provide(keysOf([pair], found.policy.issuers.map(nameOf))))
       const error = yield* Effect.flip(Tokens.use((tokens) => tokens.validate(token))).pipe(Effect.provide(live))
-      assert.include(["TOKEN_INVALID", "TOKEN_ALGORITHM_UNSUPPORTED"], error.code)
+      assert.strictEqual(error.code, "TOKEN_INVALID")
       assert.include(token, "=")
+      const source = "x-amzn-oidc-data"
+      const refused = yield* Effect.gen(function*() {
+        const api = yield* BearerAuthentication.make({ validator: Tokens, principal: Caller, header: source })
+        return yield* Effect.flip(api.authenticate({ headers: [[source, token]] }))
+      }).pipe(Effect.provide([live, HttpSecurity.layerRedaction(source)]))
+      assert.strictEqual(refused.status, 400)
     }))
+
+  it.effect("[K-28 F] proxies that authenticate: an API takes the token from the header that the guide names", () =>
+    Effect.gen(function*() {
+      const found = sections.flatMap(([name, text]) => {
+        const [, header] = /HttpSecurity\.middleware\(\{.*\bheader: "([^"]+)" \}\)/.exec(text) ?? []
+        return header === undefined ? [] : [{ name, text, header }]
+      })
+      assert.deepStrictEqual(found.map(({ name }) => name), [
+        "Google Cloud IAP",
+        "AWS Application Load Balancer",
+        "Cloudflare Access"
+      ])
+      for (const { header, name, text } of found) {
+        assert.include(text, `HttpSecurity.layerRedaction("${header}")`, name)
+        const [policy] = policiesIn(text)
+        const [sample] = samples[name] ?? []
+        if (policy === undefined || sample === undefined) throw new Error(name)
+        const { live, token } = yield* signedFor(policy, sample)
+        yield* Effect.gen(function*() {
+          const { authenticate } = yield* BearerAuthentication.make({ validator: Tokens, principal: Caller, header })
+          const admitted = yield* authenticate({ headers: [[header.toLowerCase(), token]] })
+          assert.strictEqual(admitted.subject, sample.claims["sub"], name)
+          const elsewhere = yield* Effect.flip(authenticate({ headers: [["x-other", token]] }))
+          assert.strictEqual(elsewhere.code, "TOKEN_MISSING", name)
+        }).pipe(Effect.provide([live, HttpSecurity.layerRedaction(header)]))
+      }
+    }))
+
+  it("[K-28 F] Kubernetes: the egress that has a token is limited to the host of the keys", () => {
+    const text = sections.find(([name]) => name === "Kubernetes service accounts")?.[1] ?? ""
+    assert.match(text, /allowedHosts: \["kubernetes\.default\.svc"\][\s\S]*bearerTokenFile: /)
+    assert.match(text, /url: "https:\/\/kubernetes\.default\.svc\//)
+  })
 
   it.effect("[K-28 F] Explain leads the reader of a rejected token to the section of the provider", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("RS256")
       /** Providers whose issuer may be any host, and the load balancer, whose tokens are those of Cognito. */
-      const unknown = new Set([
-        "Kubernetes service accounts",
-        "PingFederate",
-        "SPIFFE",
-        "AWS Application Load Balancer"
-      ])
+      const unknown = new Set(["PingFederate", "SPIFFE", "AWS Application Load Balancer"])
       for (const { name, policy } of cases) {
         const live = Tokens.layer(policy).pipe(Layer.provide(keysOf([pair], policy.issuers.map(nameOf))))
         const explanation = yield* Explain.explain(Tokens, "not.a.token").pipe(Effect.provide(live))

@@ -1,5 +1,6 @@
 /** Whole calls through `Resilience`: which failures count against a service, and which say nothing about it. */
 import { assert, describe, it } from "@effect/vitest"
+import { attempt } from "@keelson/testing/attempt"
 import { runOut } from "@keelson/testing/virtualTime"
 import { Cause, Effect, Exit, Schema } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
@@ -87,12 +88,9 @@ describe("Resilience, by what a failure is evidence of", () => {
       const { breaker, execute } = yield* guarded()
       const call = (signal: () => AbortSignal) => {
         let calls = 0
-        const self = Effect.tryPromise({
-          try: () => {
-            calls++
-            return fetch(`${origin}/hang`, { signal: signal() })
-          },
-          catch: (error) => error
+        const self = attempt(() => {
+          calls++
+          return fetch(`${origin}/hang`, { signal: signal() })
         })
         return Effect.map(Effect.flip(execute(self)), (error) => [ErrorCode.codeOf(error), calls])
       }

@@ -1,4 +1,5 @@
 /** What can happen besides HTTP: signals, Effect's own errors, a database, and what other runtimes were seen to do. */
+import { attempt } from "@keelson/testing/attempt"
 import { Cause, Config, ConfigProvider, Effect, PlatformError, Schema } from "effect"
 import { CircuitBreaker, RateLimiter } from "effect/persistence"
 import { SqlError } from "effect/sql"
@@ -8,8 +9,11 @@ import type { ErrorCode } from "../../src/index.ts"
 import { brokenOrigin } from "./brokenOrigin.ts"
 import type { Fault } from "./fault.ts"
 
+/** A call that fails with any value, as those of other libraries do. */
+const failure = (error: unknown) => Effect.fail(error)
+
 const rejected = (call: (origin: string) => Promise<unknown>) =>
-  Effect.flatMap(brokenOrigin, (origin) => Effect.tryPromise({ try: () => call(origin), catch: (error) => error }))
+  Effect.flatMap(brokenOrigin, (origin) => attempt(() => call(origin)))
 
 const overNodeHttp = (signal: (abort: () => void) => AbortSignal) => (origin: string) =>
   new Promise((_, reject) => {
@@ -115,7 +119,7 @@ const effects: ReadonlyArray<Omit<Fault, "area" | "where">> = [
       yield* limiter.consume(window)
     }).pipe(Effect.provide(RateLimiter.layerStoreMemory))
   },
-  { ids: "", what: "any other failure", code: undefined, make: Effect.fail(new Error("down")) },
+  { ids: "", what: "any other failure", code: undefined, make: failure(new Error("down")) },
   {
     ids: "",
     what: "an absent value (`NoSuchElementError`)",
@@ -195,7 +199,7 @@ const databases: ReadonlyArray<Omit<Fault, "area" | "where">> = [
 ]
 
 const typeError = (message: string, members?: { readonly code?: string; readonly cause?: unknown }) =>
-  Effect.fail(Object.assign(new TypeError(message), members))
+  failure(Object.assign(new TypeError(message), members))
 
 /** As recorded with Bun 1.4.5 and Deno 2.9.6, since tests run on Node. */
 const observed: ReadonlyArray<readonly [string, string, ErrorCode.ErrorCode, Fault["make"]]> = [
