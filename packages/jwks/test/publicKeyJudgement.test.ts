@@ -46,11 +46,17 @@ const probes: ReadonlyArray<Probe> = [
   ["an RSA crv of null", { ...rsa, crv: null }, true],
   ["an EC crv of null", { ...ec, crv: null }, false],
   ["an empty kid", { ...rsa, kid: "" }, true],
-  ["a kid of null", { ...rsa, kid: null }, false],
+  ["a kid of null", { ...rsa, kid: null }, true],
   ["a kid of 257 characters", { ...rsa, kid: "k".repeat(257) }, false],
   ["an issuer that is no text", { ...rsa, issuer: 1 }, false],
-  ["an alg of null", { ...rsa, alg: null }, false],
-  ["a use of null", { ...rsa, use: null }, false],
+  ["an alg of null", { ...rsa, alg: null }, true],
+  ["a use of null", { ...rsa, use: null }, true],
+  ["an issuer of null", { ...rsa, issuer: null }, true],
+  ["key_ops of null", { ...rsa, key_ops: null }, true],
+  ["a d of null", { ...rsa, d: null }, true],
+  ["a d beside a k of null", { ...rsa, d: "AQ", k: null }, false],
+  ["an n of null", { ...rsa, n: null }, false],
+  ["a kty of null", { ...rsa, kty: null }, false],
   ["the use enc", { ...rsa, use: "enc" }, false],
   ["key_ops with a duplicate", { ...rsa, key_ops: ["verify", "verify"] }, false],
   ["key_ops with a number", { ...rsa, key_ops: ["verify", 1] }, false],
@@ -128,6 +134,18 @@ describe("an accepted deviation", () => {
       assert.strictEqual(noted.length, 2)
       assert.isTrue(noted.every((line) => line.includes("\"provider\":\"default\"")))
       for (const secret of [jwk("a").x, "\"a\""]) assert.isFalse(noted.some((line) => line.includes(secret)))
+    }).pipe(Effect.scoped))
+
+  it.effect("[K-28 A3] a member that is null is said, once for each document", () =>
+    Effect.gen(function*() {
+      const { lines, record } = recording()
+      const document = JSON.stringify({ keys: [jwk("a", { use: null, alg: null }), jwk("b", { d: null })] })
+      yield* record(Effect.gen(function*() {
+        const { cache } = yield* cacheOf(documentOf(document), { prefetch: false })
+        assert.deepStrictEqual([yield* outcome(cache, "a"), yield* outcome(cache, "b")], ["a", "b"])
+        assert.strictEqual(yield* metric("jwks_deviations_total", labels("null")), 1)
+      }))
+      assert.strictEqual(lines.filter((line) => line.includes("a member is null")).length, 1)
     }).pipe(Effect.scoped))
 
   it.effect("[K-28 A3] leaves no series behind when its provider is gone", () =>

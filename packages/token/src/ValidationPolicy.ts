@@ -41,6 +41,12 @@ export type TrustsTenant = (tenant: string) => boolean
 
 const onlyInCode = SchemaGetter.forbidden<never, unknown>(() => "A function of the tenant can only be given in code")
 
+/** What the URLs of Entra ID accept in place of a tenant. No token has one of these in its issuer. */
+const entraAliases: ReadonlySet<string> = new Set(["common", "organizations", "consumers"])
+
+const isEntra = (template: string): boolean =>
+  /^https:\/\/login\.(?:partner\.)?microsoftonline\.(?:com|us|cn)\//.test(template)
+
 /** A checked issuer template. */
 export const IssuerTemplate = Schema.Struct({
   template: Field.text(1, 2048).check(
@@ -64,7 +70,14 @@ export const IssuerTemplate = Schema.Struct({
       toCodec: () => Schema.link<TrustsTenant>()(Schema.Never, { decode: onlyInCode, encode: onlyInCode })
     })
   ])
-})
+}).check(
+  Schema.makeFilter(({ template, tenants }) => {
+    const index = Array.isArray(tenants) && isEntra(template)
+      ? tenants.findIndex((tenant) => entraAliases.has(tenant.toLowerCase()))
+      : -1
+    return index === -1 || { path: ["tenants", index], issue: "the id of a tenant, which tokens have in their issuer" }
+  })
+)
 export type IssuerTemplate = typeof IssuerTemplate.Type
 
 /** Options of a policy, without its profile. */

@@ -109,7 +109,14 @@ describe("ClientAuth", () => {
       ],
       ["escaped PKCS #1", pem("RSA PRIVATE KEY").replaceAll("\n", "\\n"), "PKCS #1", "replace each \\n"],
       ["a public key", pem("PUBLIC KEY"), "a public key", "the private key"],
-      ["a certificate", pem("CERTIFICATE"), "a certificate", "the private key"]
+      ["a certificate", pem("CERTIFICATE"), "a certificate", "the private key"],
+      [
+        "a PEM in base64",
+        Buffer.from(pem("PRIVATE KEY")).toString("base64").replaceAll(/(.{40})/g, "$1\n"),
+        "a PEM in base64",
+        "decode it"
+      ],
+      ["a PEM in quotes", `"${pem("PRIVATE KEY")}"`, "a PEM in quotes", "remove them"]
     ]
     for (const [what, text, form, advice] of texts) {
       it.live(`[K-28 E] KEY_INVALID for ${what} says what the text is and what to do`, () =>

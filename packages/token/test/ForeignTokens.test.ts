@@ -136,6 +136,21 @@ describe("Tokens of other issuers", () => {
     }
   })
 
+  it("[K-28 B6] [R3] an alias of many tenants of Entra ID is refused when the policy is made", () => {
+    const policyFor = (template: string, tenant: string) =>
+      ValidationPolicy.make({ ...options, issuers: [{ template, tenants: ["acme", tenant] }] })
+    for (const host of ["login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"]) {
+      for (const tenant of ["common", "organizations", "Consumers"]) {
+        assert.throws(
+          () => policyFor(`https://${host}/{tenantid}/v2.0`, tenant),
+          ConfigurationError,
+          /issuers.0.tenants.1 must be the id of a tenant, which tokens have in their issuer/
+        )
+      }
+    }
+    assert.strictEqual(policyFor("https://login.example/{tenantid}/v2.0", "common").issuers.length, 1)
+  })
+
   it.effect("[K-28 B6] [R3] tenants can be a function, which decides before any key is looked up", () =>
     Effect.gen(function*() {
       const template = "https://login.example/{tenantid}/v2.0"

@@ -82,6 +82,7 @@ describe("token responses of real servers", () => {
       ["a token_type of BearerToken (Apigee)", { token_type: "BearerToken" }, 200, ["token_type"]],
       ["status 201", {}, 201, ["status"]],
       ["expires_in null", { expires_in: null }, 200, ["expires_in"]],
+      ["an empty expires_in (ADFS, go-autorest#599)", { expires_in: "" }, 200, ["expires_in"]],
       ["expires_in as text", { expires_in: "600" }, 200, ["expires_in"]],
       ["refresh_token null", { refresh_token: null }, 200, ["refresh_token"]],
       ["an empty refresh_token", { refresh_token: "" }, 200, ["refresh_token"]],

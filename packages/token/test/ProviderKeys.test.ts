@@ -104,6 +104,14 @@ describe("keys as providers publish them", () => {
       for (const pair of [rsa, ec]) yield* tokens.validate(yield* sign(pair, yield* goodClaims))
     }))
 
+  it.live("[K-28 A3] verifies tokens of keys whose optional members are null (pyjwt#857, Abblix/Oidc.Server#263)", () =>
+    Effect.gen(function*() {
+      const pair = yield* pairOf("RS256")
+      const nothing = { kid: null, alg: null, use: null, key_ops: null, issuer: null, d: null, x5c: null }
+      const tokens = yield* validatorOver({ ...unnamed(pair), ...nothing })
+      yield* tokens.validate(yield* sign(pair, yield* goodClaims, { kid: undefined }))
+    }))
+
   it.live("[K-28 A3] [R1] a token in padded base64 is refused, whatever its key's form", () =>
     Effect.gen(function*() {
       const pair = yield* pairOf("RS256")

@@ -182,7 +182,7 @@ export const definitions = {
     unit: "documents",
     labels: ["tenant", "provider", "kind"],
     description:
-      "Accepted key sets and static keys that deviate from RFC 7518 (padding, alphabet, whitespace, unusedBits, length)."
+      "Accepted key sets and static keys that deviate from RFC 7518 (padding, alphabet, whitespace, unusedBits, length, null)."
   },
   jwksHealth: {
     name: "jwks_cache_health",

@@ -7,7 +7,8 @@ const descriptions: Record<Deviation, string> = {
   alphabet: "a member is standard base64, not base64url",
   whitespace: "a member contains white space",
   unusedBits: "a member has unused bits set",
-  length: "a number has leading zeros, or a coordinate is too short"
+  length: "a number has leading zeros, or a coordinate is too short",
+  null: "a member is null, which counts as left out"
 }
 
 /** The labels of whoever published the keys. */

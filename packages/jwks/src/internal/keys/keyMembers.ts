@@ -8,11 +8,12 @@ import { base64url } from "jose"
  * - `padding`, `alphabet`, `whitespace`: a member is not base64url, but base64 with padding, with `+` or `/`, or with
  *   white space in it;
  * - `unusedBits`: bits are set in the last character that belong to no byte;
- * - `length`: a number has leading zeros, or a coordinate fewer bytes than its curve.
+ * - `length`: a number has leading zeros, or a coordinate fewer bytes than its curve;
+ * - `null`: an optional member is null, which counts as left out.
  *
  * None of them changes the key. The members of a token are never read so.
  */
-export type Deviation = "padding" | "alphabet" | "whitespace" | "unusedBits" | "length"
+export type Deviation = "padding" | "alphabet" | "whitespace" | "unusedBits" | "length" | "null"
 
 /** Receives the deviations of a key. */
 export type Note = (deviation: Deviation) => void
@@ -23,6 +24,14 @@ const maxCharacters = 8192
 /** Reads an own member of an object: `undefined` for an inherited one. */
 export const own = (members: object, name: string): unknown =>
   Object.hasOwn(members, name) ? Reflect.get(members, name) : undefined
+
+/** Reads an optional own member of an object. Some serializers write `null` for a member that they have no value for. */
+export const optional = (members: object, name: string, note: Note): unknown => {
+  const value = own(members, name)
+  if (value !== null) return value
+  note("null")
+  return undefined
+}
 
 /** Decodes base64 or base64url to bytes. `undefined` for any other text. */
 export const bytesOf = (text: string, note: Note): Uint8Array | undefined => {

@@ -2,7 +2,17 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { base64url } from "jose"
 import type { Jwk, Material, SkipReason } from "../../Jwk.ts"
-import { bytesOf, coordinateOf, type Deviation, isExponent, isModulus, type Note, numberOf, own } from "./keyMembers.ts"
+import {
+  bytesOf,
+  coordinateOf,
+  type Deviation,
+  isExponent,
+  isModulus,
+  type Note,
+  numberOf,
+  optional,
+  own
+} from "./keyMembers.ts"
 import { isBound, maxKidLength } from "./keySelection.ts"
 
 /** A parsed key, and how it deviates from its canonical form. */
@@ -64,7 +74,9 @@ const material: ReadMaterial = (members, note) => {
   if (kty === "oct") return Result.fail("symmetric")
   const read = kinds.get(kty)
   if (read === undefined) return Result.fail(Predicate.isString(kty) ? "type" : "malformed")
-  return secretMembers.some((name) => own(members, name) !== undefined) ? Result.fail("private") : read(members, note)
+  return secretMembers.some((name) => optional(members, name, note) !== undefined)
+    ? Result.fail("private")
+    : read(members, note)
 }
 
 /** Upper bound of the characters of an issuer, as in the options of a provider. */
@@ -89,15 +101,16 @@ const areOperations = (operations: unknown): boolean =>
  */
 export const parseKey = (members: unknown): Result.Result<ParsedKey, SkipReason> => {
   if (!Predicate.isObject(members)) return Result.fail("malformed")
-  const [kid, alg, use] = [own(members, "kid"), own(members, "alg"), own(members, "use")]
-  const issuer = own(members, "issuer")
+  const deviations = new Set<Deviation>()
+  const note: Note = (deviation) => void deviations.add(deviation)
+  const read = (name: string) => optional(members, name, note)
+  const [kid, alg, use, issuer] = [read("kid"), read("alg"), read("use"), read("issuer")]
   if (!isText(kid) || !isText(alg) || !isText(use) || !isText(issuer)) return Result.fail("malformed")
   if (issuer !== undefined && issuer.length > maxIssuerLength) return Result.fail("malformed")
   if (use !== undefined && use !== "sig") return Result.fail("use")
-  if (!areOperations(own(members, "key_ops"))) return Result.fail("operations")
+  if (!areOperations(read("key_ops"))) return Result.fail("operations")
   if (kid !== undefined && kid.length > maxKidLength) return Result.fail("keyId")
-  const deviations = new Set<Deviation>()
-  return Result.flatMap(material(members, (deviation) => void deviations.add(deviation)), (found) => {
+  return Result.flatMap(material(members, note), (found) => {
     const { crv, kty } = { crv: undefined, ...found }
     if (alg !== undefined && !isBound(alg, { kty, crv })) return Result.fail("algorithm")
     return Result.succeed({

@@ -79,7 +79,7 @@ const expectedFor = (algorithm: PublicAlgorithm, jwk: Members, reason: SkipReaso
   if (reason === "use" || reason === "operations" || reason === "algorithm") {
     return `a key whose alg, use and key_ops are for verifying ${algorithm}`
   }
-  const isSymmetric = reason === "private" && own(jwk, "k") !== undefined
+  const isSymmetric = reason === "private" && Predicate.isNotNullish(own(jwk, "k"))
   return expectations[isSymmetric ? "symmetric" : reason] ?? kindFor(algorithm)
 }
 

@@ -13,7 +13,9 @@ const forms: ReadonlyArray<readonly [label: RegExp, form: string, advice: string
   [/BEGIN EC PRIVATE KEY|BEGIN EC PARAMETERS/, "SEC 1", openssl],
   [/BEGIN OPENSSH PRIVATE KEY/, "an OpenSSH key", openssh],
   [/BEGIN (?:RSA )?PUBLIC KEY/, "a public key", "give the private key that belongs to it"],
-  [/BEGIN CERTIFICATE/, "a certificate", "give the private key that belongs to it"]
+  [/BEGIN CERTIFICATE/, "a certificate", "give the private key that belongs to it"],
+  [/^LS0tLS1CRUdJTi/, "a PEM in base64", "decode it, for example with `base64 -d`"],
+  [/^["'][^]*BEGIN PRIVATE KEY/, "a PEM in quotes", "remove them"]
 ]
 
 /** A PEM whose line breaks were written as a backslash and an `n`, as in JSON or an environment variable. */

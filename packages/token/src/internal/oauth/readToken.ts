@@ -49,9 +49,9 @@ type Member<A> = Result.Result<{ readonly value: A; readonly deviates: boolean }
 
 const member = <A>(value: A, deviates = false): Member<A> => Result.succeed({ value, deviates })
 
-/** A non-negative number of seconds. Some servers send null, or the number as text. */
+/** A non-negative number of seconds. Some servers send null or an empty text for none, or the number as text. */
 const lifetimeIn = (value: unknown): Member<Duration.Duration | undefined> => {
-  if (value === undefined || value === null) return member(undefined, value === null)
+  if (value === undefined || value === null || value === "") return member(undefined, value !== undefined)
   const isDigits = typeof value === "string" && /^\d{1,15}(?:\.\d{1,9})?$/.test(value)
   const seconds = isDigits ? Number(value) : value
   return typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0
