@@ -10,15 +10,10 @@ import * as Struct from "effect/Struct"
 import { ownCode, reasons } from "./internal/errors/carriedCode.ts"
 import { catalogue } from "./internal/errors/catalogue.ts"
 import { foreignCode } from "./internal/errors/foreignCode.ts"
+import type { Category, Severity } from "./internal/errors/labels.ts"
 import { findFirst } from "./unstable/CauseChain.ts"
 
-/** The area of an error. A fixed set, safe as a metric label. */
-export const Category = Schema.Literals(["CONFIGURATION", "AUTHENTICATION", "NETWORK", "AUTHORIZATION", "INTERNAL"])
-export type Category = typeof Category.Type
-
-/** The severity of an error; one occurrence may have another than its code. */
-export const Severity = Schema.Literals(["INFO", "WARNING", "ERROR", "CRITICAL"])
-export type Severity = typeof Severity.Type
+export type { Category, Severity } from "./internal/errors/labels.ts"
 
 /** What a circuit breaker records for a call that ended with the code. */
 export type BreakerOutcome = "failure" | "success" | "ignored"

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
 import { carriedCode } from "./internal/errors/carriedCode.ts"
 import { details } from "./internal/errors/details.ts"
+import { Category, Severity } from "./internal/errors/labels.ts"
 import * as Redaction from "./Redaction.ts"
 
 /** The facts of an error for programs: redacted JSON. */
@@ -16,8 +17,8 @@ export type Details = { readonly [name: string]: Schema.Json }
 export const Problem = Schema.Struct({
   /** The id, as in `TOK-002`. */
   error_code: Schema.String,
-  category: ErrorCode.Category,
-  severity: ErrorCode.Severity,
+  category: Category,
+  severity: Severity,
   message: Schema.String,
   details: Schema.Record(Schema.String, Schema.Json),
   troubleshooting: Schema.Array(Schema.String),
@@ -36,8 +37,8 @@ export const Body = Schema.Struct({
   instance: Schema.optionalKey(Schema.String),
   /** The id of the catalogue, as in `JWK-005`. */
   code: Schema.String,
-  category: ErrorCode.Category,
-  severity: ErrorCode.Severity,
+  category: Category,
+  severity: Severity,
   details: Schema.Record(Schema.String, Schema.Json)
 }).annotate({ identifier: "Problem", description: "Problem details, RFC 9457" })
 export type Body = typeof Body.Type
@@ -55,7 +56,7 @@ const codedOf = (error: unknown): Error | undefined =>
   error instanceof Error && carriedCode(error) !== undefined ? error : undefined
 
 const severityOf = (error: object, code: ErrorCode.ErrorCode): ErrorCode.Severity =>
-  "severity" in error && Schema.is(ErrorCode.Severity)(error.severity)
+  "severity" in error && Schema.is(Severity)(error.severity)
     ? error.severity
     : ErrorCode.codeInfo[code].severity
 

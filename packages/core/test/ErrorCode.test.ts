@@ -2,12 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Schema } from "effect"
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import * as ErrorCode from "../src/ErrorCode.ts"
+import { Category, Severity } from "../src/internal/errors/labels.ts"
 
 type Row = readonly [
   id: string,
   status: number,
-  severity: ErrorCode.Severity,
-  category: ErrorCode.Category,
+  severity: Severity,
+  category: Category,
   row?: string
 ]
 
@@ -90,9 +91,9 @@ describe("ErrorCode", () => {
 
     it("[S3-01] has exactly five categories and four severities", () => {
       const categories = ["CONFIGURATION", "AUTHENTICATION", "NETWORK", "AUTHORIZATION", "INTERNAL"]
-      assert.deepStrictEqual<ReadonlyArray<string>>(ErrorCode.Category.literals, categories)
+      assert.deepStrictEqual<ReadonlyArray<string>>(Category.literals, categories)
       const severities = ["INFO", "WARNING", "ERROR", "CRITICAL"]
-      assert.deepStrictEqual<ReadonlyArray<string>>(ErrorCode.Severity.literals, severities)
+      assert.deepStrictEqual<ReadonlyArray<string>>(Severity.literals, severities)
       const used = new Set<string>(ErrorCode.ErrorCode.literals.map((name) => ErrorCode.codeInfo[name].category))
       assert.sameMembers([...used], categories)
     })

@@ -3,6 +3,7 @@ import { forAll } from "@keelson/testing/properties"
 import { Effect, Schema } from "effect"
 import fc from "fast-check"
 import * as ErrorCode from "../src/ErrorCode.ts"
+import { Severity } from "../src/internal/errors/labels.ts"
 import * as KeelsonError from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
 
@@ -12,12 +13,12 @@ const classes = {
   NETWORK: KeelsonError.NetworkError,
   AUTHORIZATION: KeelsonError.AuthorizationError,
   INTERNAL: KeelsonError.InternalError
-} as const satisfies Record<ErrorCode.Category, unknown>
+} as const satisfies Record<Category, unknown>
 
 const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
 describe("KeelsonError", () => {
-  for (const [category, Class] of Object.entries<typeof Error | (typeof classes)[ErrorCode.Category]>(classes)) {
+  for (const [category, Class] of Object.entries<typeof Error | (typeof classes)[Category]>(classes)) {
     it(`[S3-05] ${Class.name} is the class of ${category}`, () => {
       const codes = ErrorCode.ErrorCode.literals.filter((code) => ErrorCode.codeInfo[code].category === category)
       assert.isAbove(codes.length, 0)
@@ -137,7 +138,7 @@ describe("KeelsonError", () => {
     const errors = fc.record({
       code: fc.constantFrom(...ErrorCode.ErrorCode.literals),
       message: fc.option(text, { nil: undefined }),
-      severity: fc.option(fc.constantFrom(...ErrorCode.Severity.literals), { nil: undefined }),
+      severity: fc.option(fc.constantFrom(...Severity.literals), { nil: undefined }),
       details: fc.option(fc.dictionary(text, fc.oneof(text, json), { maxKeys: 8 }), { nil: undefined })
     })
 

@@ -8,11 +8,11 @@ import { SkipReason } from "./Jwk.ts"
  * - `degraded`: at least two consecutive fetches failed, and the keys are still fresh.
  * - `bad`: the keys are stale and their first refresh is not running within its deadline, or no keys are available although a lookup requested them.
  */
-export const Health = Schema.Literals(["ok", "degraded", "bad"])
+const Health = Schema.Literals(["ok", "degraded", "bad"])
 export type Health = typeof Health.Type
 
 /** Counts since the provider started. `hits` + `misses` = `requests`, whatever the outcome. */
-export const Counts = Schema.Struct({
+const Counts = Schema.Struct({
   requests: Schema.Number,
   /** Lookups answered immediately from memory. */
   hits: Schema.Number,

@@ -176,12 +176,7 @@ describe("EgressOptions", () => {
     Effect.gen(function*() {
       const egress = yield* built(NodeEgress.layerConfig(["egress"]), {})
       assert.strictEqual((yield* egress.check("https://a.test/")).host, "a.test")
-      const config = Effect.provideService(
-        Configuration.fromEnvironment(EgressOptions.EgressOptions, ["egress"]),
-        ConfigProvider.ConfigProvider,
-        ConfigProvider.fromEnvRecord({ OTHER: "1" })
-      )
-      assert.deepEqual(yield* config, defaults)
+      yield* built(NodeEgress.layerConfig(["egress"]), { OTHER: "1" })
       // `FetchEgress` needs a list of hosts.
       const error = yield* Effect.flip(built(FetchEgress.layerConfig(["egress"]), {}))
       assert.deepInclude(error, { code: "CONFIG_MISSING" })

@@ -94,7 +94,7 @@ describe("OAuthOptions", () => {
         assert.strictEqual(error.code, "INVALID_CONFIG")
       }
       const error = yield* Effect.flip(Configuration.decode(OAuthOptions.OAuthOptions)(options))
-      assert.include(error.message, "http needs allowLocalhost for this machine, or the host in insecureHosts")
+      assert.include(error.message, "LocalDevelopment.layer or allowLocalhost, or for a host in insecureHosts")
       const publicly = yield* Effect.flip(
         Configuration.decode(OAuthOptions.OAuthOptions)({ ...options, insecureHosts: ["8.8.8.8"] })
       )

@@ -1,0 +1,54 @@
+/** The checks, in order. An explanation omits those that neither the policy nor the call requires. */
+export const checkNames = [
+  /** Three segments, within the size limit. */
+  "form",
+  /** A valid JOSE header without critical extensions. */
+  "header",
+  /** `alg` is one of the policy's. */
+  "algorithm",
+  /** `typ` is an expected one. */
+  "type",
+  /** The signature is canonical base64url. */
+  "signatureEncoding",
+  /** The payload is a JSON object, within the limits. */
+  "payload",
+  /** The registered claims have valid types, and `iss`, `aud` and `exp` are present. */
+  "registeredClaims",
+  /** `iss` is trusted. */
+  "issuer",
+  /** The issuer has keys that match the header. */
+  "key",
+  /** One of them verifies the signature. */
+  "signature",
+  /** The audience claim contains one of the policy's audiences. */
+  "audience",
+  /** `exp` is in the future; omitted with `skipExpiry`. */
+  "expiry",
+  /** `nbf` is in the past. */
+  "notBefore",
+  /** `iat` is in the past. */
+  "issuedAt",
+  /** `iat` is not longer ago than the policy's `maxAge`. */
+  "age",
+  /** The claims that profile and policy require are present. */
+  "requiredClaims",
+  /** `azp` is one of the policy's; only with `authorizedParties`. */
+  "authorizedParty",
+  /** The claims match the validator's schema. */
+  "schema",
+  /** The key is still trusted after all these checks. */
+  "trust",
+  /** The audience in the call's options. */
+  "callAudience",
+  /** The issuer in the call's options. */
+  "callIssuer",
+  /** The required claims in the call's options. */
+  "callClaims",
+  /** The nonce in the call's options, or a missing one that the policy requires. */
+  "nonce",
+  /** `at_hash` matches the access token in the call's options. */
+  "accessTokenHash",
+  /** The token is not revoked. */
+  "revocation"
+] as const
+export type CheckName = (typeof checkNames)[number]
