@@ -147,7 +147,7 @@ const takersIn = (
 export const takersOf = (types: Workspace, modules: ReadonlyArray<Module>): ReadonlyArray<Taker> => {
   const all = modules.flatMap((module) =>
     exportsOf(types, module)
-      .filter(({ symbol }) => (symbol.flags & ts.SymbolFlags.Value) !== 0)
+      .filter(({ isValue }) => isValue)
       .flatMap(({ name, symbol }) => takersIn(types, module, `m.${name}`, types.checker.getTypeOfSymbol(symbol), 3))
   )
   const merged = new Map<string, Taker>()

@@ -85,19 +85,33 @@ export const ownModule = (file: string): string | undefined => {
 export const ownersOf = (symbol: ts.Symbol | undefined): ReadonlyArray<string> =>
   (symbol?.declarations ?? []).flatMap((node) => ownModule(node.getSourceFile().fileName) ?? [])
 
+/** An export of a module. */
+interface Export {
+  readonly name: string
+  readonly symbol: ts.Symbol
+  /** Whether it exists at run time. A class that is exported as a type does not. */
+  readonly isValue: boolean
+}
+
 /** What a module exports: each name with the symbol behind it. */
 export const exportsOf = (
   { checker, program }: Workspace,
   { file }: Module
-): ReadonlyArray<{ readonly name: string; readonly symbol: ts.Symbol }> => {
+): ReadonlyArray<Export> => {
   const source = program.getSourceFile(file)
   const module = source === undefined ? undefined : checker.getSymbolAtLocation(source)
   if (module === undefined) throw new Error(`${basename(file)} is not a module`)
-  return checker.getExportsOfModule(module).map((symbol) => ({
-    name: symbol.name,
-    symbol: symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
-  }))
+  return checker.getExportsOfModule(module).map((exported) => {
+    const isAlias = (exported.flags & ts.SymbolFlags.Alias) !== 0
+    const symbol = isAlias ? checker.getAliasedSymbol(exported) : exported
+    const isValue = (symbol.flags & ts.SymbolFlags.Value) !== 0 && !exported.declarations?.some(isTypeOnly)
+    return { name: exported.name, symbol, isValue }
+  })
 }
+
+/** Whether a declaration is `export { type A }`, or part of `export type { A }`. */
+const isTypeOnly = (node: ts.Node): boolean =>
+  ts.isExportSpecifier(node) && (node.isTypeOnly || node.parent.parent.isTypeOnly)
 
 /** The documentation of a symbol on one line, as an editor shows it on hover. */
 export const documentationOf = ({ checker }: Workspace, symbol: ts.Symbol): string =>

@@ -51,7 +51,7 @@ export const surfaceOf = (types: Workspace, module: Module): Surface => {
     source?.statements.filter((node) =>
       !nodes.has(node) && !ts.isImportDeclaration(node) && !ts.isExportDeclaration(node)
     ) ?? []
-  const values = exported.filter(({ symbol }) => (symbol.flags & ts.SymbolFlags.Value) !== 0).length
+  const values = exported.filter(({ isValue }) => isValue).length
   return { module, values, types: exported.length - values, declarations: [...nodes, ...used].map(printed) }
 }
 

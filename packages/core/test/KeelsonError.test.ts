@@ -3,7 +3,7 @@ import { forAll } from "@keelson/testing/properties"
 import { Effect, Schema } from "effect"
 import fc from "fast-check"
 import * as ErrorCode from "../src/ErrorCode.ts"
-import { Severity } from "../src/internal/errors/labels.ts"
+import { type Category, Severity } from "../src/internal/errors/labels.ts"
 import * as KeelsonError from "../src/KeelsonError.ts"
 import * as Problem from "../src/Problem.ts"
 
