@@ -67,8 +67,9 @@ const replaced = Effect.fnUntraced(function*(text: string, base: number): Effect
 })
 
 /**
- * Replaces each `${NAME}` in a text by the variable's value. `$${` is a literal `${`. `${NAME:-default}` is the default if the
- * variable is not set; the default may contain further references, which are read only then.
+ * Replaces each `${NAME}` in a text by the variable's value. `$${` is a literal `${`. `${NAME:-default}`, also written
+ * `${NAME-default}`, is the default if the variable is not set; the default may contain further references, which are read
+ * only then.
  *
  * A value is inserted unchanged, and a `${` in it is not replaced. An empty variable counts as not set. Fails with
  * `ConfigurationError`: `CONFIG_VARIABLE_MISSING` with `var_name`; `INVALID_CONFIG` for a `${` that is not closed or has no

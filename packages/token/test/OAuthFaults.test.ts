@@ -280,7 +280,7 @@ describe("OAuthClient at a server that misbehaves", () => {
     [-1, "TOKEN_RESPONSE_INVALID"],
     ["600s", "TOKEN_RESPONSE_INVALID"],
     ["soon", "TOKEN_RESPONSE_INVALID"],
-    ["", "TOKEN_RESPONSE_INVALID"],
+    ["", 3600],
     ["-600", "TOKEN_RESPONSE_INVALID"],
     ["1e3", "TOKEN_RESPONSE_INVALID"],
     [null, 3600],
