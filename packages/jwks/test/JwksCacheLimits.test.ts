@@ -20,6 +20,20 @@ describe("JwksCache limits", () => {
       assert.deepInclude((yield* cache.status).metrics, { hits: 0, misses: 51, floodLimited: 49 })
     }).pipe(Effect.scoped))
 
+  it.effect("[K-30] lookups of unknown keys, and lookups in an outage, fail with one error that is made once", () =>
+    Effect.gen(function*() {
+      const { cache, provider } = yield* cacheOf(keysOf("a"), { ...plain, staleWindow: Duration.zero })
+      yield* cache.keySet
+      const failures = yield* Effect.forEach(kids, (kid) => Effect.flip(cache.find(header(kid))))
+      assert.strictEqual(new Set(failures).size, 1)
+      assert.isTrue(Object.isFrozen(failures[0]))
+      provider.answer = down
+      yield* TestClock.adjust("2 hours")
+      const outages = yield* Effect.forEach(kids, (kid) => Effect.flip(cache.find(header(kid))))
+      assert.strictEqual(outages[0]?.code, "JWKS_UNAVAILABLE")
+      assert.strictEqual(new Set(outages.slice(1)).size, 1)
+    }).pipe(Effect.scoped))
+
   it.effect("[K-02] [S1-10] 50 unknown keys at the same time make one fetch", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a"), plain)
