@@ -174,7 +174,7 @@ export interface Pair {
 export const pairsIn = ({ checker, program }: Workspace): ReadonlyArray<Pair> => {
   const found: Array<Pair> = []
   const visit = (module: string) => (node: ts.Node): void => {
-    if (ts.isCallExpression(node) && /\bdecoders$/.test(node.expression.getText())) {
+    if (ts.isCallExpression(node) && /\b(?:decoders|maker)$/.test(node.expression.getText())) {
       const [options, schema] = node.typeArguments ?? []
       if (options !== undefined && schema !== undefined && ts.isTypeQueryNode(schema)) {
         const [name = "", of] = schema.exprName.getText().split(".").toReversed()

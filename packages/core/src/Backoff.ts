@@ -58,7 +58,7 @@ export const Backoff = Schema.Struct({
 }).check(isCapAboveBase)
 export type Backoff = typeof Backoff.Type
 
-const decoders = Decoders.decoders<Options, typeof Backoff>(Backoff)
+const fromCode = Decoders.maker<Options, typeof Backoff>(Backoff)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -73,7 +73,7 @@ const decoders = Decoders.decoders<Options, typeof Backoff>(Backoff)
  * const delays = [0, 1, 2].map((attempt) => Duration.toMillis(Backoff.delay(backoff, attempt, 0.5))) // => [100, 200, 300]
  * ```
  */
-export const make: (options?: Options) => Backoff = decoders.make
+export const make: (options?: Options) => Backoff = fromCode
 
 /**
  * The delay after an attempt, drawn by `random`, which is uniform on [0, 1). Attempts count from 0; a negative one is read as 0.

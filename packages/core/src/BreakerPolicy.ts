@@ -51,7 +51,7 @@ export const BreakerPolicy = Schema.Struct({
 }).check(isMinimumInWindow)
 export type BreakerPolicy = typeof BreakerPolicy.Type
 
-const decoders = Decoders.decoders<Options, typeof BreakerPolicy>(BreakerPolicy)
+const fromCode = Decoders.maker<Options, typeof BreakerPolicy>(BreakerPolicy)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -65,4 +65,4 @@ const decoders = Decoders.decoders<Options, typeof BreakerPolicy>(BreakerPolicy)
  * policy.enabled // => true
  * ```
  */
-export const make: (options?: Options) => BreakerPolicy = decoders.make
+export const make: (options?: Options) => BreakerPolicy = fromCode

@@ -28,7 +28,7 @@ export const ResiliencePolicy = Schema.Struct({
 }).check(isDeadlineAboveAttempt)
 export type ResiliencePolicy = typeof ResiliencePolicy.Type
 
-const decoders = Decoders.decoders<Options, typeof ResiliencePolicy>(ResiliencePolicy)
+const fromCode = Decoders.maker<Options, typeof ResiliencePolicy>(ResiliencePolicy)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -42,4 +42,4 @@ const decoders = Decoders.decoders<Options, typeof ResiliencePolicy>(ResilienceP
  * policy.breaker?.failureThreshold // => 5
  * ```
  */
-export const make: (options?: Options) => ResiliencePolicy = decoders.make
+export const make: (options?: Options) => ResiliencePolicy = fromCode

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Configuration from "./Configuration.ts"
 import { fromPolicy } from "./internal/retry/budget.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import * as Decoders from "./unstable/Decoders.ts"
@@ -34,7 +35,7 @@ export const Policy = Schema.Struct({
 })
 export type Policy = typeof Policy.Type
 
-const decoders = Decoders.decoders<Options, typeof Policy>(Policy)
+const fromCode = Decoders.maker<Options, typeof Policy>(Policy)
 
 /** A reserved retry; `refund` returns it. */
 export type Reservation = number
@@ -72,11 +73,11 @@ export const RetryBudget = Context.Service<RetryBudget>("@keelson/core/RetryBudg
  * reads.budget === writes.budget // => true
  * ```
  */
-export const make = (options: Options = {}): RetryBudget => fromPolicy(decoders.make(options))
+export const make = (options: Options = {}): RetryBudget => fromPolicy(fromCode(options))
 
 /** A shared budget as a layer. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
 export const layer = (options: Options = {}): Layer.Layer<RetryBudget, ConfigurationError> =>
-  Layer.effect(RetryBudget, Effect.map(decoders.decode(options), fromPolicy))
+  Layer.effect(RetryBudget, Effect.map(Configuration.decode(Policy)(options), fromPolicy))
 
 /** The number of retries that a budget allows now. */
 export const available = (budget: RetryBudget): Effect.Effect<number> =>

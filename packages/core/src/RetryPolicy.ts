@@ -65,7 +65,7 @@ export const Data = Schema.Struct({
 }).check(isCapAboveBase, isDeadlineAboveAttempt)
 export type Data = typeof Data.Type
 
-const decoders = Decoders.decoders<DataOptions, typeof Data>(Data)
+const fromCode = Decoders.maker<DataOptions, typeof Data>(Data)
 
 /**
  * A policy as `Retry` and `HttpRetry` take it. `E` are the errors that its `schedule` accepts. `Cut` is
@@ -111,7 +111,7 @@ export const make: {
   <E>(options: Options<E>): RetryPolicy<E, DeadlineExceeded>
 } = <E>({ budget, schedule, ...options }: Options<E> = {}): RetryPolicy<E> => {
   const shared = budget !== undefined && isRetryBudget(budget)
-  const { "~Cut": _, ...policy } = policyOf.fromData(decoders.make(shared ? options : { ...options, budget }))
+  const { "~Cut": _, ...policy } = policyOf.fromData(fromCode(shared ? options : { ...options, budget }))
   return { ...policy, ...(shared ? { budget } : undefined), schedule }
 }
 

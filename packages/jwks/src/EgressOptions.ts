@@ -99,7 +99,7 @@ export const EgressOptions = Schema.Struct({
 }).check(areHeadersLimited)
 export type EgressOptions = typeof EgressOptions.Type
 
-const decoders = Decoders.decoders<Options, typeof EgressOptions>(EgressOptions)
+const fromCode = Decoders.maker<Options, typeof EgressOptions>(EgressOptions)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -113,4 +113,4 @@ const decoders = Decoders.decoders<Options, typeof EgressOptions>(EgressOptions)
  * options.maxRedirects // => 3
  * ```
  */
-export const make: (options?: Options) => EgressOptions = decoders.make
+export const make: (options?: Options) => EgressOptions = fromCode

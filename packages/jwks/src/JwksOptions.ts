@@ -167,7 +167,7 @@ export const JwksOptions = AllOptions.check(
 )
 export type JwksOptions = typeof JwksOptions.Type
 
-const decoders = Decoders.decoders<Options, typeof JwksOptions>(JwksOptions)
+const fromCode = Decoders.maker<Options, typeof JwksOptions>(JwksOptions)
 
 /**
  * For a provider that forbids caching its key set (`no-store`, `no-cache`), as Keycloak before 23 and the defaults of Spring
@@ -187,4 +187,4 @@ const decoders = Decoders.decoders<Options, typeof JwksOptions>(JwksOptions)
 export const tolerant = { minTtl: "5 minutes", staleWindow: "15 minutes" } as const
 
 /** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make: (options: Options) => JwksOptions = decoders.make
+export const make: (options: Options) => JwksOptions = fromCode

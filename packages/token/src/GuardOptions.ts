@@ -60,7 +60,7 @@ export const GuardOptions = Schema.Struct({
 }).check(areScopes)
 export type GuardOptions = typeof GuardOptions.Type
 
-const decoders = Decoders.decoders<Options, typeof GuardOptions>(GuardOptions)
+const fromCode = Decoders.maker<Options, typeof GuardOptions>(GuardOptions)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -75,4 +75,4 @@ const decoders = Decoders.decoders<Options, typeof GuardOptions>(GuardOptions)
  * options.maxRedirects // => 3
  * ```
  */
-export const make: (options: Options) => GuardOptions = decoders.make
+export const make: (options: Options) => GuardOptions = fromCode

@@ -96,7 +96,7 @@ export const HttpSecurityOptions = Schema.Struct({
 })
 export type HttpSecurityOptions = typeof HttpSecurityOptions.Type
 
-const decoders = Decoders.decoders<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)
+const fromCode = Decoders.maker<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -110,4 +110,4 @@ const decoders = Decoders.decoders<Options, typeof HttpSecurityOptions>(HttpSecu
  * options.cookie // => undefined
  * ```
  */
-export const make: (options?: Options) => HttpSecurityOptions = decoders.make
+export const make: (options?: Options) => HttpSecurityOptions = fromCode

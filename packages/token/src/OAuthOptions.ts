@@ -55,7 +55,7 @@ const hasKey = Schema.makeFilter((o: Auth) =>
 export const OAuthOptions = Fields.check(hasUrl, isIssuerUrl, isEndpointUrl, hasSecret, hasKey)
 export type OAuthOptions = typeof OAuthOptions.Type
 
-const decoders = Decoders.decoders<Options, typeof OAuthOptions>(OAuthOptions)
+const fromCode = Decoders.maker<Options, typeof OAuthOptions>(OAuthOptions)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -77,4 +77,4 @@ const decoders = Decoders.decoders<Options, typeof OAuthOptions>(OAuthOptions)
  * options.discovery // => "oidc"
  * ```
  */
-export const make: (options: Options) => OAuthOptions = decoders.make
+export const make: (options: Options) => OAuthOptions = fromCode

@@ -113,7 +113,7 @@ export const RefreshPolicy = Fields.check(
 )
 export type RefreshPolicy = typeof RefreshPolicy.Type
 
-const decoders = Decoders.decoders<Options, typeof RefreshPolicy>(RefreshPolicy)
+const fromCode = Decoders.maker<Options, typeof RefreshPolicy>(RefreshPolicy)
 
 /**
  * Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
@@ -132,7 +132,7 @@ const decoders = Decoders.decoders<Options, typeof RefreshPolicy>(RefreshPolicy)
  * Duration.toSeconds(usableFor) // => 290
  * ```
  */
-export const make: (options?: Options) => RefreshPolicy = decoders.make
+export const make: (options?: Options) => RefreshPolicy = fromCode
 
 /**
  * The policy for `SelfSignedJwt`: lifetimes from 30 seconds to 1 hour, refreshed 30 seconds before the token expires.

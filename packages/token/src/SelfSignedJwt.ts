@@ -50,7 +50,7 @@ export const SelfSignedJwtOptions = Schema.Struct({
   lifetime: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
 })
 
-const decoders = Decoders.decoders<ClaimOptions, typeof SelfSignedJwtOptions>(SelfSignedJwtOptions)
+const fromCode = Decoders.maker<ClaimOptions, typeof SelfSignedJwtOptions>(SelfSignedJwtOptions)
 
 const bounds = { minimum: Duration.seconds(30), maximum: Duration.hours(1) }
 
@@ -95,7 +95,7 @@ const invalidKey = () =>
  * ```
  */
 export const make = ({ claims = {}, keys, ...input }: Options): TokenSource => {
-  const { alg, audience, issuer, lifetime, subject } = decoders.make(input)
+  const { alg, audience, issuer, lifetime, subject } = fromCode(input)
   const nextIssuedAt = increasingSeconds()
   const sign = ({ key, kid }: ClientKey, iat: number, lifetime: Duration.Duration): Promise<string> => {
     const jwt = new SignJWT({

@@ -29,7 +29,7 @@ export const ServerOptions = Schema.Struct({
 }).check(areServerScopes)
 export type ServerOptions = typeof ServerOptions.Type
 
-const decoders = Decoders.decoders<Options, typeof ServerOptions>(ServerOptions)
+const fromCode = Decoders.maker<Options, typeof ServerOptions>(ServerOptions)
 
 /**
  * Checks options given in code. Throws a `ConfigurationError` (`INVALID_CONFIG`) that names the invalid option and its bound.
@@ -48,4 +48,4 @@ const decoders = Decoders.decoders<Options, typeof ServerOptions>(ServerOptions)
  * options.client.authMethod // => "client_secret_basic"
  * ```
  */
-export const make: (options: Options) => ServerOptions = decoders.make
+export const make: (options: Options) => ServerOptions = fromCode

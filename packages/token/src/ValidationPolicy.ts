@@ -216,7 +216,7 @@ export const idToken = (options: PresetOptions): Options => ({ ...options, profi
  */
 export const jwt = (options: PresetOptions): Options => ({ ...options, profile: "jwt" })
 
-const decoders = Decoders.decoders<Options, typeof ValidationPolicy>(ValidationPolicy)
+const fromCode = Decoders.maker<Options, typeof ValidationPolicy>(ValidationPolicy)
 
 /** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const make: (options: Options) => ValidationPolicy = decoders.make
+export const make: (options: Options) => ValidationPolicy = fromCode

@@ -65,6 +65,16 @@ export interface Decoders<Options, A> {
 }
 
 /**
+ * `decoders` for options in code alone. A bundle then contains no reader of files and of the environment.
+ */
+export const maker = <Options, S extends Decodable>(
+  schema: S & Mismatch<Options, S>
+): Decoders<Options, S["Type"]>["make"] => {
+  const make = decodeUnsafe<S>(schema)
+  return (options?: Options) => make(options ?? {})
+}
+
+/**
  * The decoders of one schema: `make` for code, `decode` for plain objects, `decodeText` for JSON and YAML, `config` for
  * the environment.
  *
@@ -74,9 +84,8 @@ export interface Decoders<Options, A> {
 export const decoders = <Options, S extends Decodable>(
   schema: S & Mismatch<Options, S>
 ): Decoders<Options, S["Type"]> => {
-  const make = decodeUnsafe<S>(schema)
   return {
-    make: (options?: Options) => make(options ?? {}),
+    make: maker<Options, S>(schema),
     decode: Configuration.decode<S>(schema),
     decodeText: (input) => Configuration.decodeText<S>(schema, input),
     config: (path) => Configuration.fromEnvironment<S>(schema, path)

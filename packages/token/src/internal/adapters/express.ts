@@ -25,7 +25,7 @@ export type ExpressHandler = (
   next: (error?: unknown) => void
 ) => Promise<void>
 
-/** Middleware for Express 5, Express 4 and other frameworks with the same form, such as Connect. */
+/** Middleware for Express 5. */
 export interface ExpressAdapter<C> {
   /**
    * Admits callers with a valid token that meets all requirements; responds to others with problem details. Put it before

@@ -19,7 +19,7 @@ export interface FastifyReply {
 /** A handler or a hook of Fastify. */
 export type FastifyHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
 
-/** Hooks and handlers for Fastify 5 and 4. */
+/** Hooks and handlers for Fastify 5. */
 export interface FastifyAdapter<C> {
   /**
    * A hook that admits callers with a valid token that meets all requirements, and responds to others with problem details. Use

@@ -87,5 +87,6 @@ export const RequestOptions = Fields.check(hasUrl, isIssuerUrl, isEndpointUrl)
 export type RequestOptions = typeof RequestOptions.Type
 
 /** Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
-export const makeRequestOptions: (options: Options) => RequestOptions =
-  Decoders.decoders<Options, typeof RequestOptions>(RequestOptions).make
+export const makeRequestOptions: (options: Options) => RequestOptions = Decoders.maker<Options, typeof RequestOptions>(
+  RequestOptions
+)
