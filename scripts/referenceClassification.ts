@@ -46,7 +46,7 @@ const legend = [
 const rules = [
   "An error of another library is judged by the first of these that applies: a code of the catalogue that it carries, its",
   "own `isRetryable`, and the code that its shape gives it. An error about which nothing is known is retried, and counts as",
-  "a failure. An `AbortController` that aborts with a reason of its own fails the call with that reason: only the names",
+  "a failure. An `AbortController` that aborts with a custom reason fails the call with that reason: only the names",
   "`AbortError` and `TimeoutError` are recognized."
 ].join("\n")
 

@@ -207,7 +207,7 @@ describe("HttpRetry", () => {
       }))
 
     it.effect.each([200, 503] as const)(
-      "does not repeat a POST of a client that sends a request of its own (%s)",
+      "does not repeat a POST of a client that sends another request than the prepared one (%s)",
       (status) =>
         Effect.gen(function*() {
           let received = 0

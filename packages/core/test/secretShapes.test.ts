@@ -7,7 +7,7 @@ import { shapes } from "./secretShapes.ts"
  */
 const outOfReach: ReadonlyArray<readonly [name: string, text: string, secret: string]> = [
   ["the values of an INSERT", "INSERT INTO users (name, password) VALUES ('a', 'Tr0ub4dor')", "Tr0ub4dor"],
-  ["a password on a line of its own", "hunter2", "hunter2"],
+  ["a password alone on a line", "hunter2", "hunter2"],
   ["a password among arguments", "argv: [ 'login', 'admin', 'hunter2' ]", "hunter2"],
   ["a password of words in a sentence", "I typed correct horse battery staple", "correct horse"],
   ["hexadecimal without a name", "got 9f86d081884c7d659a2feaa0c55ad015", "9f86d081"],

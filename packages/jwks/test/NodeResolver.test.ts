@@ -21,7 +21,7 @@ interface Names {
 
 const addressOf = (address: string): LookupAddress => ({ address, family: address.includes(":") ? 6 : 4 })
 
-/** A resolver over a real name server, with files of its own. It records what it asked the system for. */
+/** A resolver over a real name server, with separate configuration files. It records its requests to the system. */
 const resolver = Effect.fnUntraced(function*({ hosts = "", resolvConf = "", system = [], zones = {} }: Names) {
   const server = yield* dnsServer((name) => zones[name] ?? "nxdomain")
   const folder = yield* Effect.acquireRelease(

@@ -2,7 +2,7 @@
  * A separate process, whose libuv threads nothing else uses: 16 fetches ask a name server that does not answer for their zone.
  * Prints what the application's own lookups and the fetches of a healthy provider do meanwhile.
  *
- * With `namespace` it runs in a network namespace with a `resolv.conf` of its own, and uses the system's configuration.
+ * With `namespace` it runs in a network namespace with a separate `resolv.conf`, and uses the system's configuration.
  */
 import { dnsServer } from "@keelson/testing/dnsServer"
 import { eventually } from "@keelson/testing/eventually"

@@ -102,7 +102,7 @@ describe("flight", () => {
       assert.deepStrictEqual(made.runs, [lookup, forced])
     }))
 
-  it.effect("[L1] a caller with a limit waits as long as it says, whenever it came, and the fetch goes on", () =>
+  it.effect("[L1] a caller waits until its own limit, whenever it joined, and the fetch continues", () =>
     Effect.gen(function*() {
       const { gate, isRunning, join, made, wait } = yield* gated
       const clock = yield* Clock.Clock

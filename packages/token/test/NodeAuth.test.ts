@@ -240,7 +240,7 @@ describe("[K-46] authentication without Effect", () => {
       }
     }))
 
-  it.live("[K-46] [R7] the token may be in a header of its own, but not beside Authorization", () =>
+  it.live("[K-46] [R7] the token may be in a named header, but not beside Authorization", () =>
     Effect.gen(function*() {
       const issuer = yield* makeIssuer
       const api = yield* openAuth(issuer, { header: "Cf-Access-Jwt-Assertion" })

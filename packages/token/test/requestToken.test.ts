@@ -73,7 +73,7 @@ describe("The token of a request", () => {
     assert.deepInclude(find("GET", `/who?access_token=${token}#?access_token=x`, [], inQuery), { text: token })
   })
 
-  it("[K-28 B4] [R7] a named header is a source of its own: off by default, without a scheme, and never beside another one", () => {
+  it("[K-28 B4] [R7] a named header is a separate source: off by default, without a scheme, and never beside another source", () => {
     const header = "cf-access-jwt-assertion"
     const own = ["Cf-Access-Jwt-Assertion", token] as const
     assert.deepStrictEqual(find("POST", "/me", [own], {}), { _tag: "None" })

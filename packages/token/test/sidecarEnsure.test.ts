@@ -46,7 +46,7 @@ describe("forced refreshes of the sidecar", () => {
       assert.strictEqual(server.times.length, 2)
     }).pipe(Effect.scoped))
 
-  it.effect("[K-28 J10] [R13] each token has a limit of its own, and the first acquisition is no forced refresh", () =>
+  it.effect("[K-28 J10] [R13] each token has a separate limit, and the first acquisition is not a forced refresh", () =>
     Effect.gen(function*() {
       const one = yield* providerOf(living("1 hour"))
       const other = yield* providerOf(living("1 hour"))

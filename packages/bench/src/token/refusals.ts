@@ -178,7 +178,7 @@ const loopOf = (name: string, send: Send, { isAccepted, tokens }: Stage): Loop =
   }
 }
 
-/** A validator whose key set is at a URL, in a context of its own. */
+/** A validator with a key set at a URL, in a separate context. */
 const contextOf = (signer: Signer, url: string) => {
   const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: [signer.alg] })
   const keys = Layer.provide(

@@ -99,7 +99,7 @@ const prepareHttp = <E, R>(
       return sent
     })
   })
-  /** A client may send a request of its own instead of running the one that was prepared. */
+  /** A client may send another request instead of the prepared one. */
   const note = (other: HttpClientRequest.HttpClientRequest): void => {
     if (!isAsked) sent = other
   }

@@ -52,7 +52,7 @@ const ask = (name: string, family: 4 | 6, servers: Sources["servers"]) => {
   return { answer, cancel: () => resolver.cancel() }
 }
 
-/** The addresses of a name, IPv4 first; or the failure that tells most. */
+/** The addresses of a name, IPv4 first; or the most specific failure. */
 const query = async (name: string, servers: Sources["servers"], running: Running): Promise<Answer> => {
   const queries = [ask(name, 4, servers), ask(name, 6, servers)] as const
   running.cancel = () => queries.forEach(({ cancel }) => cancel())

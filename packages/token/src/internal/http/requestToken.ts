@@ -72,7 +72,7 @@ const fromHeader = ({ headers, source }: RequestHead): RequestToken => {
   return value === "" ? none : fromCredentials(value)
 }
 
-/** The token in a header of its own, without a scheme. */
+/** The token in the named header, without a scheme. */
 const fromNamedHeader = ({ headers, source }: RequestHead, name: string): RequestToken => {
   const text = headers[name]
   if (text === undefined || text === "") return none

@@ -1,13 +1,6 @@
-/** The algorithms that a client's key may sign with. */
-export const signingAlgorithms = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "Ed25519"
-] as const
+import { type PublicAlgorithm, publicAlgorithms } from "@keelson/jwks/Algorithm"
+
+/** The algorithms that a client's key may sign with. `EdDSA` is left out: it is the older name of `Ed25519` (RFC 9864). */
+export const signingAlgorithms = publicAlgorithms.filter((name): name is Exclude<PublicAlgorithm, "EdDSA"> =>
+  name !== "EdDSA"
+)
