@@ -5,9 +5,10 @@ import { JwksError } from "@keelson/jwks"
 import { errorOf } from "@keelson/testing/exits"
 import { metric, recording } from "@keelson/testing/observe"
 import { audience, goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/testing/tokens"
-import { Context, Duration, Effect, Layer, References } from "effect"
+import { Context, Duration, Effect, Layer, type LogLevel, References } from "effect"
 import { TestClock } from "effect/testing"
 import { BearerAuthentication, type HttpSecurityOptions } from "../src/index.ts"
+import { Rejector } from "../src/internal/http/rejector.ts"
 import { Caller, keysDown, Tokens, tokensOf } from "./protectedServer.ts"
 
 const cookie = { name: "__Host-token", origins: ["https://app.example"] }
@@ -73,6 +74,26 @@ describe("Rejections of requests", () => {
       const error = yield* errorFor("x")
       const yielded: Effect.Effect<never, unknown> = error
       assert.strictEqual(yield* Effect.flip(yielded), error)
+    })))
+
+  it.effect("[K-28 G3] [K-30] nothing is explained, logged or put into a span where nobody reads it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const cause = errorOf(yield* Effect.exit((yield* scene()).validate("x")))
+      let explained = 0
+      const rejector = new Rejector({ realm: "api" }, {
+        count: () => {},
+        explain: () => ({ asked: String(++explained) })
+      })
+      const { lines, record } = recording()
+      const rejectedAt = (level: LogLevel.LogLevel) =>
+        record(
+          Effect.provideService(Effect.exit(rejector.tokenRejected(cause, "x")), References.MinimumLogLevel, level)
+        )
+      yield* rejectedAt("Info")
+      assert.deepStrictEqual<unknown>([explained, lines], [0, []])
+      yield* rejectedAt("Debug")
+      assert.strictEqual(explained, 1)
+      assert.lengthOf(lines, 1)
     })))
 
   it.effect("[K-28 G3] errors of two APIs are never the same", () =>

@@ -1,9 +1,10 @@
 /** Keys as real providers publish them, and tokens that these keys signed. */
 import { assert, describe, it } from "@effect/vitest"
-import { KeySource, StaticKeys } from "@keelson/jwks"
+import { JwksError, KeySource, StaticKeys } from "@keelson/jwks"
+import { errorOf } from "@keelson/testing/exits"
 import { documentOf, makeProvider, url } from "@keelson/testing/scriptedProvider"
 import { audience, goodClaims, issuer, type Pair, pairOf, reasonOf, sign, validatorOf } from "@keelson/testing/tokens"
-import { Effect, Layer } from "effect"
+import { Effect, Exit, Layer } from "effect"
 import { ValidationPolicy } from "../src/index.ts"
 
 const policy = (issuers: ValidationPolicy.Options["issuers"] = [issuer]) =>
@@ -144,6 +145,32 @@ describe("keys as providers publish them", () => {
           const isListed = keyIssuer === entra
           const reason = isListed ? undefined : { _tag: "KeyNotFound", reason: "mismatched", keyIssuer }
           if (!isListed) assert.deepStrictEqual<unknown>(yield* reasonOf(tokens.validate(foreign)), reason)
+        }
+      }))
+
+    it.live("[K-28 A4] [R3] rejects a token of another tenant also where it came before the keys did", () =>
+      Effect.gen(function*() {
+        const pair = yield* pairOf("RS256")
+        const keys = yield* StaticKeys.make({
+          issuers: [entra],
+          keys: [{ algorithm: "RS256", jwk: { ...pair.publicJwk, issuer: template } }]
+        })
+        for (
+          const [claims, expected] of [[{ tid: "another" }, "KeyNotFound"], [{ tid: 1 }, "KeyNotFound"], [
+            {},
+            undefined
+          ]] as const
+        ) {
+          let isDown = true
+          const source = Layer.succeed(KeySource.KeySource, {
+            find: (...args) => isDown ? Effect.fail(new JwksError.JwksUnavailable()) : keys.find(...args)
+          })
+          const tokens = yield* validatorOf(policy([entra]), source)
+          const token = yield* sign(pair, { ...yield* goodClaims, iss: entra, ...claims })
+          assert.strictEqual((yield* reasonOf(tokens.validate(token)))._tag, "KeysUnavailable")
+          isDown = false
+          const exit = yield* Effect.exit(tokens.validate(token))
+          assert.strictEqual(Exit.isFailure(exit) ? errorOf(exit).reason._tag : undefined, expected)
         }
       }))
 
