@@ -1,10 +1,10 @@
 /** Commands on a provider, and the invariants that must hold after each. */
 import { assert } from "@effect/vitest"
 import * as Instant from "@keelson/core/unstable/Instant"
-import { type Clock, Duration, Effect, type Exit, Fiber, Redacted, Scope } from "effect"
+import { type Clock, Duration, Effect, type Exit, Fiber, Redacted, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import type { AcquiredToken, TokenProvider } from "../../src/index.ts"
+import { type AcquiredToken, RefreshPolicy, type TokenProvider, type TokenSource } from "../../src/index.ts"
 import { type Answer, down, failure, hanging, living, providerOf, type Server, slow } from "../tokenSupport.ts"
 
 /** The server's response from now on. */
@@ -26,6 +26,9 @@ export type Command =
   | { readonly _tag: "jump"; readonly seconds: number }
   | { readonly _tag: "interrupt"; readonly caller: number }
   | { readonly _tag: "server"; readonly mode: Mode }
+
+/** That of `providerOf`. */
+const policy = RefreshPolicy.make({ jitter: 0 })
 
 const lifetime = fc.constantFrom(60, 90, 300, 1000, 3600)
 const mode: fc.Arbitrary<Mode> = fc.oneof(
@@ -112,11 +115,23 @@ class World {
   serve(mode: Mode): void {
     this.#failsAtOnce = mode._tag === "down" || mode._tag === "busy"
     const answer = answerOf(mode)
-    this.server.answer = (number) => Effect.onExit(answer(number), (exit) => Effect.sync(() => this.#answered(exit)))
+    this.server.answer = (number) =>
+      Effect.suspend(() => {
+        const requestedAt = Instant.now(this.clock)
+        return Effect.onExit(answer(number), (exit) => Effect.sync(() => this.#answered(exit, requestedAt)))
+      })
   }
-  #answered(exit: Exit.Exit<unknown, unknown>): void {
-    if (exit._tag === "Success") this.failures = 0
-    else if (++this.failures === 3) this.escalations++
+  #answered(exit: Exit.Exit<TokenSource.TokenResponse, unknown>, requestedAt: Instant.Instant): void {
+    if (exit._tag === "Success") {
+      const { usableFor } = Result.getOrThrow(RefreshPolicy.plan(policy, exit.value.expiresIn, 0))
+      if (!Instant.hasCome(Instant.after(requestedAt, Duration.toMillis(usableFor)), this.clock)) {
+        this.failures = 0
+        return
+      }
+      // The clock was set during the request: the token is requested again, and that response counts.
+      if (Instant.offset(Instant.now(this.clock)) - Instant.offset(requestedAt) > 30_000) return
+    }
+    if (++this.failures === 3) this.escalations++
   }
   /** Checks a caller's token when the caller gets it. */
   #got(token: AcquiredToken.AcquiredToken | undefined): void {
