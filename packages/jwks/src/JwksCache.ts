@@ -29,7 +29,7 @@ import type { JwksEvent } from "./JwksEvent.ts"
 import * as JwksOptions from "./JwksOptions.ts"
 import type { Health, JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
-import type { Candidate, JoseHeader, KeySource } from "./KeySource.ts"
+import type { Candidate, JoseHeader, KeySource } from "./unstable/KeySourceTag.ts"
 
 export type { RefreshResult } from "./internal/cache/refresh.ts"
 

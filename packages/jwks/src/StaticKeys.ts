@@ -19,7 +19,7 @@ import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
 import { type Encoding, encodings } from "./internal/static/secretKey.ts"
 import { type StaticKey, staticLookup } from "./internal/static/staticLookup.ts"
 import { JwksNotRegistered } from "./JwksError.ts"
-import { KeySource } from "./KeySource.ts"
+import { KeySource } from "./unstable/KeySourceTag.ts"
 
 const text = (maximum: number) => {
   const expected = `1 to ${maximum} characters`

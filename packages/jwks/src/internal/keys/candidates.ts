@@ -1,4 +1,4 @@
-import type { Candidate, KeyTrust } from "../../KeySource.ts"
+import type { Candidate, KeyTrust } from "../../unstable/KeySourceTag.ts"
 import { ImportedKey } from "./importedKey.ts"
 
 /** The algorithm, material and issuer of each imported WebCrypto key, since the key is not extractable. */

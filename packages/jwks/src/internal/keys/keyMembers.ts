@@ -1,6 +1,6 @@
 /** Reads the members of a public key. */
 import * as Result from "effect/Result"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 
 /**
  * How an accepted public key deviates from RFC 7518, 2 and 6:

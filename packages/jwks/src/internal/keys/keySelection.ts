@@ -1,5 +1,5 @@
 import type { NotFoundReason } from "../../JwksError.ts"
-import type { JoseHeader } from "../../KeySource.ts"
+import type { JoseHeader } from "../../unstable/KeySourceTag.ts"
 
 /** The members of a key that selection reads. */
 export interface Selectable {

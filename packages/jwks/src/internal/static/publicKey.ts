@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { importJWK, importSPKI, importX509 } from "jose"
+import { importJWK, importSPKI, importX509 } from "jose/key/import"
 import type { PublicAlgorithm } from "../../Algorithm.ts"
 import type { SkipReason } from "../../Jwk.ts"
 import { type Deviation, isExponent, own } from "../keys/keyMembers.ts"

@@ -2,7 +2,7 @@ import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Effect from "effect/Effect"
 import { algorithms } from "../../Algorithm.ts"
 import { JwksKeyNotFound, type NotFoundReason } from "../../JwksError.ts"
-import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
+import type { Candidate, JoseHeader, KeyTrust } from "../../unstable/KeySourceTag.ts"
 import { select, type Selectable, type Selection } from "../keys/keySelection.ts"
 
 /** An imported key. Its type and curve are read from the `CryptoKey`, so that they always match the key. */

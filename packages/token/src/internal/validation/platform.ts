@@ -1,6 +1,6 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 
 /** A built-in module of the platform, obtained without an import, so that this file loads on every platform. */
 export const builtin = (name: string): unknown =>

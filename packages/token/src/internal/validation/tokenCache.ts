@@ -1,5 +1,5 @@
 import * as Instant from "@keelson/core/unstable/Instant"
-import type * as KeySource from "@keelson/jwks/KeySource"
+import type * as KeySource from "@keelson/jwks/unstable/KeySourceTag"
 import type * as Clock from "effect/Clock"
 import type * as Exit from "effect/Exit"
 import { LRUCache } from "lru-cache"

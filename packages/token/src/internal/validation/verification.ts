@@ -1,7 +1,7 @@
 /**
  * Verification of tokens that are not in the cache: keys, signature, and the checks of their claims.
  */
-import * as KeySource from "@keelson/jwks/KeySource"
+import * as KeySource from "@keelson/jwks/unstable/KeySourceTag"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
