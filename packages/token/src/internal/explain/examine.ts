@@ -107,7 +107,7 @@ const examineSignature = Effect.fnUntraced(function*(
   }
   findings.add("key", undefined)
   const candidates = lookup.success
-  const key = candidates[yield* Effect.promise(() => findVerifyingKey(config, parsed, candidates))]
+  const key = candidates[yield* Effect.promise(async () => await findVerifyingKey(config, parsed, candidates))]
   findings.add("signature", key === undefined ? signatureInvalid : undefined)
   return key?.trust
 })
