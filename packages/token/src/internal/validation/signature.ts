@@ -1,8 +1,10 @@
 import type * as Jwk from "@keelson/jwks/Jwk"
+import type { Candidate } from "@keelson/jwks/unstable/KeySourceTag"
 import * as Context from "effect/Context"
 import * as Predicate from "effect/Predicate"
+import type { ParsedToken } from "./compactJws.ts"
 import { makeVerifyWithNode, type VerifyWithNode } from "./nodeSignature.ts"
-import { builtin, isNode } from "./platform.ts"
+import { builtin, encodeText, isNode } from "./platform.ts"
 
 /**
  * Returns whether `signature` is a valid signature of the bytes in `signed`, at once or later. Returns false if `key` was not
@@ -98,3 +100,25 @@ export const nodeCrypto: VerifySignature | undefined = withNode === undefined ? 
 export const SignatureVerifier = Context.Reference<VerifySignature>("@keelson/token/internal/SignatureVerifier", {
   defaultValue: () => isNode && nodeCrypto !== undefined ? nodeCrypto : webCrypto
 })
+
+/**
+ * Tries keys in order, and returns the index of the first that verifies the signature; -1 where none does. The result is no
+ * promise if no signature was checked on another thread.
+ */
+export const findVerifyingKey = (
+  verifySignature: VerifySignature,
+  { header: { alg }, segments, signature }: ParsedToken,
+  candidates: ReadonlyArray<Candidate>
+): number | Promise<number> => {
+  const signed = encodeText(segments.signed)
+  const tryFrom = (first: number): number | Promise<number> => {
+    for (let index = first; index < candidates.length; index++) {
+      const { jwk, key } = candidates[index]!
+      const isValid = verifySignature(alg, key, signature, signed, jwk)
+      if (typeof isValid !== "boolean") return isValid.then((late) => late ? index : tryFrom(index + 1))
+      if (isValid) return index
+    }
+    return -1
+  }
+  return tryFrom(0)
+}

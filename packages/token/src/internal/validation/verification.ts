@@ -12,7 +12,6 @@ import type { Validated } from "../../TokenValidator.ts"
 import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
 import { makeHeaderParser, type ParsedToken, parseToken } from "./compactJws.ts"
 import { isKeyOf } from "./issuers.ts"
-import { encodeText } from "./platform.ts"
 import {
   issuerUnserved,
   issuerUntrusted,
@@ -23,7 +22,7 @@ import {
   signatureInvalid
 } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
-import type { VerifySignature } from "./signature.ts"
+import { findVerifyingKey, type VerifySignature } from "./signature.ts"
 import { own } from "./strictJson.ts"
 import { isUsable, type KeyNames, type StillRejected, type TokenCache, type VerifiedToken } from "./tokenCache.ts"
 
@@ -67,28 +66,6 @@ export const findKeys = <C>(
         : Effect.succeed(fitting)
     }
   })
-
-/**
- * Tries keys in order, and returns the index of the first that verifies the signature; -1 where none does. The result is no
- * promise if no signature was checked on another thread.
- */
-export const findVerifyingKey = <C>(
-  { verifySignature }: VerifierConfig<C>,
-  { header: { alg }, segments, signature }: ParsedToken,
-  candidates: ReadonlyArray<KeySource.Candidate>
-): number | Promise<number> => {
-  const signed = encodeText(segments.signed)
-  const tryFrom = (first: number): number | Promise<number> => {
-    for (let index = first; index < candidates.length; index++) {
-      const { jwk, key } = candidates[index]!
-      const isValid = verifySignature(alg, key, signature, signed, jwk)
-      if (typeof isValid !== "boolean") return isValid.then((late) => late ? index : tryFrom(index + 1))
-      if (isValid) return index
-    }
-    return -1
-  }
-  return tryFrom(0)
-}
 
 /** Measured: the bytes of an entry without its claims, and of each of its scopes. */
 const entryBytes = 512
@@ -223,7 +200,7 @@ export class Verifier<C> {
     clock: Clock.Clock
   ): Verification<C> | Promise<Verification<C>> {
     const started: Started = { token, parsed, candidates, clock, epoch: this.#epoch }
-    const index = findVerifyingKey(this.#config, parsed, candidates)
+    const index = findVerifyingKey(this.#config.verifySignature, parsed, candidates)
     return typeof index === "number" ? this.#settle(started, index) : this.#settleLater(started, index)
   }
 
