@@ -5,6 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type { Material } from "../Jwk.ts"
 import type { JwksKeyNotFound, JwksNotRegistered, JwksUnavailable } from "../JwksError.ts"
 
 /** The members of a JOSE header that select a key (RFC 7515, 4.1). A key source reads no other header member. */
@@ -40,6 +41,11 @@ export interface Candidate {
   readonly alg: string
   /** Not extractable. Symmetric only if the algorithm is symmetric. */
   readonly key: CryptoKey
+  /**
+   * The public members of the same key (RFC 7518, 6). A verifier that does not use WebCrypto makes its own form of them.
+   * Default none: signatures of this key are verified with WebCrypto.
+   */
+  readonly jwk?: Material | undefined
   /** The `issuer` member of the key, which some multi-tenant providers publish. */
   readonly issuer: string | undefined
   readonly trust: KeyTrust

@@ -15,7 +15,7 @@ export const candidatesOf = (
     const key = ImportedKey.importsOf(source).get(alg)
     if (key === undefined) return undefined
     imported.set(key, `${alg} ${ImportedKey.identityOf(source)}`)
-    candidates.push(Object.freeze({ kid: source.kid, alg, key, issuer: source.issuer, trust }))
+    candidates.push(Object.freeze({ kid: source.kid, alg, key, jwk: source.material, issuer: source.issuer, trust }))
   }
   return Object.freeze(candidates)
 }

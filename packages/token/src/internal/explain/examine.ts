@@ -39,8 +39,9 @@ import {
   revoked,
   signatureInvalid
 } from "../validation/reasons.ts"
+import { findVerifyingKey } from "../validation/signature.ts"
 import { tokenText, type ValidatorConfig } from "../validation/validator.ts"
-import { findKeys, findVerifyingKey } from "../validation/verification.ts"
+import { findKeys } from "../validation/verification.ts"
 import { Findings } from "./findings.ts"
 import { providerGuide } from "./providerGuide.ts"
 
@@ -107,7 +108,9 @@ const examineSignature = Effect.fnUntraced(function*(
   }
   findings.add("key", undefined)
   const candidates = lookup.success
-  const key = candidates[yield* Effect.promise(() => findVerifyingKey(config, parsed, candidates))]
+  const key = candidates[
+    yield* Effect.promise(async () => await findVerifyingKey(config.verifySignature, parsed, candidates))
+  ]
   findings.add("signature", key === undefined ? signatureInvalid : undefined)
   return key?.trust
 })

@@ -6,6 +6,17 @@ import * as base64url from "jose/base64url"
 export const builtin = (name: string): unknown =>
   Result.getOrUndefined(Result.try((): unknown => globalThis.process?.getBuiltinModule?.(name)))
 
+/** Whether this is Node itself: other platforms have parts of its modules, and say that they are something else. */
+export const isNodeOf = (navigator: unknown, host: unknown): boolean =>
+  Predicate.hasProperty(navigator, "userAgent") && Predicate.isString(navigator.userAgent)
+    ? navigator.userAgent.startsWith("Node.js/")
+    // Node 20 has no navigator, which all others have.
+    : Predicate.hasProperty(host, "release") && Predicate.hasProperty(host.release, "name") &&
+      host.release.name === "node"
+
+/** Whether this platform is Node. */
+export const isNode: boolean = isNodeOf(globalThis.navigator, globalThis.process)
+
 /** Returns the SHA-256 of a text in base64url, synchronously. */
 export type HashText = (text: string) => string
 
