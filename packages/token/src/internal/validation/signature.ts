@@ -69,7 +69,7 @@ const verifyWithWebCrypto: VerifySignature = async (alg, key, signature, signed)
   }
 }
 
-/** How signatures are verified. Tests in virtual time replace it with an implementation that uses no threads. */
+/** Verifies signatures. Tests in virtual time replace this with a synchronous implementation. */
 export const SignatureVerifier = Context.Reference<VerifySignature>("@keelson/token/internal/SignatureVerifier", {
   defaultValue: () => verifyWithWebCrypto
 })

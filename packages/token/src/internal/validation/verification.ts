@@ -133,7 +133,7 @@ export class Verifier<C> {
     })
   }
 
-  /** Empties the cache, and detaches verifications in flight from it. */
+  /** Empties the cache. The results of running verifications are not cached. */
   invalidate(): void {
     this.#epoch++
     this.#inFlight.clear()
@@ -208,7 +208,7 @@ export class Verifier<C> {
       const result = key === undefined
         ? Result.fail(signatureInvalid)
         : this.#checkClaims(parsed, key.trust, { place: index + 1, candidates: candidates.length }, clock, skipExpiry)
-      // Nothing is cached that was invalidated meanwhile.
+      // A result is not cached if `invalidate` was called meanwhile.
       if (hash !== undefined && epoch === this.#epoch) this.#store(hash, { result, trusts }, parsed, clock)
       return { result, trusts }
     } finally {
