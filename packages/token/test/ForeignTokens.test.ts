@@ -131,7 +131,7 @@ describe("Tokens of other issuers", () => {
       assert.throws(
         () => ValidationPolicy.make({ ...options, issuers: [{ template, tenants: ["acme", tenant] }] }),
         ConfigurationError,
-        /issuers.0.tenants.1 must be a tenant: no name stands for all of them, but tenants can be a function/
+        /issuers.0.tenants.1 must be a tenant: there is no wildcard for all tenants, but tenants can be a function/
       )
     }
   })

@@ -97,7 +97,8 @@ export const register = <Name extends MetricName<"counter" | "gauge">>(
 
 /**
  * Removes the series of a server that were incremented or observed (`errors_total`, `retry_attempts_total` and those of its
- * tokens) when the scope closes, unless another scope holds the same server. Servers that come and go would accumulate series.
+ * tokens) when the scope closes, unless another scope holds the same server. Otherwise the series of removed
+ * servers would accumulate.
  */
 export const removeWithServer: (server: string) => Effect.Effect<void, never, Scope.Scope> = holdServer
 

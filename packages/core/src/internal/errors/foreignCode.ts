@@ -13,7 +13,7 @@ export const statusCode = (status: number): ErrorCode | undefined => {
 
 const causes = ["cause"] as const
 
-/** Whether an error is that of `AbortSignal.timeout`, whose `name` alone says so. */
+/** Whether an error comes from `AbortSignal.timeout`. Only its `name` shows this. */
 const isSignalTimeout = (error: object): true | undefined =>
   "name" in error && error.name === "TimeoutError" ? true : undefined
 
@@ -26,7 +26,7 @@ const ofOne = (error: object): ErrorCode | undefined => {
   return code
 }
 
-/** The first code in a chain of causes. Node's `node:http` aborts with an `AbortError` also for a signal's timeout. */
+/** The first code in a chain of causes. `node:http` reports the timeout of a signal as an `AbortError` too. */
 const ofCause = (error: unknown): ErrorCode | undefined => {
   const code = findFirst(error, causes, ofOne) ?? findFirst(error, causes, fetchCode)
   return code === "CANCELLED" && findFirst(error, causes, isSignalTimeout) === true ? "TIMEOUT" : code
@@ -44,7 +44,7 @@ const ofHttpClient = (reason: unknown): ErrorCode | undefined => {
       return ofCause(reason["cause"]) ?? (isUnsupported(reason) ? "REQUEST_INVALID" : "NETWORK_ERROR")
     case "StatusCodeError":
       return Predicate.hasProperty(response, "status") ? statusCode(Number(response.status)) : "INTERNAL_ERROR"
-    // A body that breaks off after its head fails as one that cannot be decoded.
+    // Effect reports an incomplete body as one that cannot be decoded.
     case "DecodeError":
       return ofCause(reason["cause"]) ?? "UPSTREAM_REJECTED"
     case "EmptyBodyError":
@@ -64,7 +64,7 @@ const ofReason = (reason: unknown): ErrorCode | undefined => {
   return reason._tag === "RateLimitExceeded" ? "RATE_LIMITED" : undefined
 }
 
-/** The code of an error of Effect or Node. It goes by their shape, so that no module of theirs is imported. */
+/** The code of an error of Effect or Node, by its tag, name or system code, so that none of their modules is imported. */
 export const foreignCode = (error: object): ErrorCode | undefined => {
   const tag = "_tag" in error ? error._tag : undefined
   if (tag === "TimeoutError") return "TIMEOUT"

@@ -24,7 +24,7 @@ export const definitions = {
     kind: "histogram",
     unit: "seconds",
     labels: ["server"],
-    description: "Duration of a token acquisition."
+    description: "Duration of a token acquisition, with all its attempts."
   },
   tokenEscalations: {
     name: "token_refresh_escalations_total",
@@ -82,7 +82,7 @@ export const definitions = {
     kind: "counter",
     unit: "transitions",
     labels: ["server", "from", "to"],
-    description: "State changes of a circuit by this process."
+    description: "State changes of a circuit that this process made."
   },
   circuitBreakerStoreFallbacks: {
     name: "circuit_breaker_store_fallbacks_total",
@@ -117,7 +117,7 @@ export const definitions = {
     kind: "counter",
     unit: "lookups",
     labels: ["tenant", "provider"],
-    description: "Key lookups answered at once from memory."
+    description: "Key lookups answered immediately from memory."
   },
   jwksMisses: {
     name: "jwks_cache_misses_total",
@@ -282,7 +282,7 @@ export const definitions = {
 
 type Definitions = typeof definitions
 
-/** The names in code of the metrics of a kind. */
+/** The names that code uses for the metrics of one kind. */
 export type MetricName<Kind extends Definition["kind"] = Definition["kind"]> = {
   readonly [Name in keyof Definitions]: Definitions[Name]["kind"] extends Kind ? Name : never
 }[keyof Definitions]

@@ -10,16 +10,16 @@ type AnyMetric = Metric.Counter<number> | Metric.Gauge<number>
 type Registry = Context.Service.Shape<typeof Metric.MetricRegistry>
 
 /**
- * The sources of one series in one registry, which has one reader for each series. It uses few objects, since there may be
- * ten thousand series.
+ * One series of one registry, and the sources whose values it combines: a registry reads a series through one function. It
+ * uses few objects, since there may be ten thousand series.
  */
 class Series {
   readonly definition: Definition
   readonly all: Map<string, Series>
   readonly key: string
-  /** One source, as most series have, or several. */
+  /** The only source, which is the usual case, or a set of several. */
   sources: Source | Set<Source> | undefined
-  /** The counts of removed sources. */
+  /** The sum of the counts of removed sources. */
   retired = 0
   registration: Metric.Registration | undefined
 
@@ -46,7 +46,7 @@ class Series {
   }
 }
 
-/** One registration: the same function may be registered twice. */
+/** One call of `addSource`. The same function may be added twice, so the function does not identify the source. */
 class Source {
   readonly read: Read
   readonly series: Series
@@ -69,7 +69,7 @@ class Source {
   }
 }
 
-/** The series of each registry. Weak, so that the registry of a test can be collected. */
+/** The series of each registry. Weak, so that a test's registry can be garbage-collected. */
 const bySeries = new WeakMap<Registry, Map<string, Series>>()
 
 /** The key of a series, which does not depend on the order of its labels. */

@@ -19,7 +19,10 @@ const limited = (all: ReadonlyArray<Candidate>): Candidates => {
     : Effect.succeed(candidates)
 }
 
-/** Merges the results of all endpoints of one issuer: a key of any endpoint counts; it is unknown only if all have keys. */
+/**
+ * Merges the results of all endpoints of one issuer. A key of any endpoint is a candidate. A key counts as unknown only if the
+ * keys of all endpoints are available.
+ */
 const merge = (results: ReadonlyArray<Result.Result<ReadonlyArray<Candidate>, FindError>>): Candidates => {
   const candidates = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
   const failures = results.flatMap((result) => Result.isFailure(result) ? [result.failure] : [])

@@ -30,7 +30,7 @@ export type Hit = Exit.Exit<ReadonlyArray<Candidate>>
 interface Progress {
   /** Running fetches that the lookup joined, which may have begun before a key rotation; for an unknown key at most two. */
   readonly joined: number
-  /** Fetches that the lookup started: one, or two if the first one's keys expired at once because the clock was set. */
+  /** Fetches that the lookup started: one, or two if the keys of the first one expired immediately because the clock was set. */
   readonly started: number
 }
 
@@ -51,7 +51,7 @@ const notFound = (reason: NotFoundReason): Exit.Exit<never, JwksKeyNotFound> =>
 /** Made once: a flood of hostile tokens creates no errors. */
 const failures = { unknown: notFound("unknown"), mismatched: notFound("mismatched"), ambiguous: notFound("ambiguous") }
 
-/** The precision of `retryAfter`. */
+/** The precision of `retryAfter`, in milliseconds. */
 const stepMillis = 100
 
 /** Finds keys of one provider: in memory, or else by waiting for a fetch. */
@@ -148,7 +148,7 @@ export class KeyLookup {
     if (retryAt !== undefined && !hasCome(retryAt, clock)) return
     this.#sharedFetch.start({ cause: hasCome(cached.refreshAt, clock) ? "due" : "clock", noCache: false })
   }
-  /** A failure that memory alone decides, as most of those in a flood or an outage, has no span. */
+  /** A failure without a fetch, as most in a flood or an outage, has no span. */
   #countMiss<A, E extends FindError>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.withFiber((fiber) => {
       this.#state.noteLookup()

@@ -64,13 +64,13 @@ export class ProviderState {
   deviations: Set<Deviation> | undefined
   /** The skipped keys of the last document, if it had no usable key. */
   refused: ReadonlyArray<Skipped> | undefined
-  /** By how many seconds the provider's clock is ahead of ours. */
+  /** By how many seconds the provider's clock is ahead of the local clock. */
   clockSkew: number | undefined
   /** When the last fetch began, before it waited for a permit. */
   begunAt: Instant | undefined
   /** Whether it was logged that the provider forbids caching. */
   hasToldNoCaching = false
-  /** The running fetch, as the permits see it. */
+  /** The running fetch, for its permit. */
   turn: Turn | undefined
   /** Whether the snapshot was loaded, or must not be loaded. */
   isRestored: boolean

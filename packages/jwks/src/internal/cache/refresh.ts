@@ -65,7 +65,7 @@ const noteSkew = (state: ProviderState, { response }: FetchedKeySet): Effect.Eff
 
 const minutes = (millis: number): string => `${Math.floor(millis / 6_000) / 10} minutes`
 
-/** Logs once what it costs that a provider forbids caching its keys. */
+/** Logs once that a provider forbids caching, with the resulting requests per hour and the outage that its keys survive. */
 const noteNoCaching = (state: ProviderState, { headers, since }: CachedKeySet): Effect.Effect<void> =>
   Effect.suspend(() => {
     const directive = forbiddenBy(headers)
@@ -148,7 +148,7 @@ const fetchWithPermit = Effect.fnUntraced(function*(
   return yield* Result.isSuccess(result) ? onSuccess(state, result.success) : onFailure(state, result.failure)
 })
 
-/** The fetch as the permits see it. */
+/** The properties of the fetch that determine when it gets a permit. */
 const turnOf = ({ current, parts }: ProviderState, { cause }: FetchRequest): Turn => ({
   tenant: parts.context.tenantId,
   host: new URL(parts.location.configured).hostname,

@@ -17,10 +17,10 @@ export type FetchError = KeelsonError.NetworkError | SingleFlight.Closed
 
 type Result = Exit.Exit<RefreshResult, FetchError>
 
-/** Made once: a thousand callers may have waited in vain. */
+/** Made once: a thousand callers may time out together. */
 const waitedTooLong: Result = Exit.fail(
   SharedError.make(() =>
-    new KeelsonError.NetworkError({ code: "TIMEOUT", message: "The fetch of the key set took too long" })
+    new KeelsonError.NetworkError({ code: "TIMEOUT", message: "Waiting for the key set timed out" })
   )
 )
 
@@ -33,7 +33,7 @@ interface Waiter {
 
 /** One run of a fetch. */
 interface Flight {
-  /** In the order in which they came, which is that of their limits. */
+  /** In order of arrival, which is also the order of their limits. */
   readonly waiters: Set<Waiter>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** The timer of all waiters, which sleeps until the limit of the first. */
@@ -55,7 +55,7 @@ export interface SharedFetch {
   readonly start: (request: FetchRequest) => void
   /** Waits for the running fetch, or starts one. Interrupting a caller affects neither the fetch nor other callers. */
   readonly join: (request: FetchRequest) => Effect.Effect<RefreshResult, FetchError>
-  /** The same, but fails with `TIMEOUT` once the caller has waited for the limit. */
+  /** `join` that fails with `TIMEOUT` once the caller has waited for the limit. */
   readonly wait: (request: FetchRequest, clock: Clock.Clock) => Effect.Effect<RefreshResult, FetchError>
 }
 
@@ -83,7 +83,7 @@ class Shared implements SharedFetch {
       return this.#enter(request, { resume, until: clock.monotonicTimeNanosUnsafe() + limit })
     })
 
-  /** Fails the callers at once, also later ones, and stops a running fetch. */
+  /** Fails current and later callers immediately, and stops a running fetch. */
   get close(): Effect.Effect<void> {
     return Effect.withFiber((closing) => {
       this.#isClosed = true

@@ -44,7 +44,7 @@ export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules
   isPlainHttp: isHttp && !(allowLocalhost && Host.isLocal(host))
 })
 
-/** Whether a host can have allowed addresses, judged without resolving it: by its name, or by the address that it is. */
+/** Whether a host can have an allowed address. Does not resolve names: checks the name, or the address if the host is one. */
 const isAddressable = ({ hostname: host, protocol }: URL, rules: ServiceRules): boolean => {
   const literal = Host.literal(host)
   const reach = reachOf(host, rules, protocol === "http:")

@@ -10,7 +10,7 @@ export class ImportedKey implements Jwk {
   readonly use: string | undefined
   readonly issuer: string | undefined
   readonly material: Material
-  /** Not a public member: who receives a set must not change what verifies tokens. */
+  /** Private, so that code that receives a key set cannot replace the keys that verify tokens. */
   readonly #imports = new Map<string, CryptoKey | undefined>()
 
   constructor({ alg, crv, issuer, kid, kty, material, use }: Jwk, id: string) {
@@ -25,7 +25,7 @@ export class ImportedKey implements Jwk {
     Object.freeze(this)
   }
 
-  /** Identifies the key itself, whatever its name: one key may be published more than once. */
+  /** Identifies the key by its material and issuer, not by its `kid`: one key may be published under several `kid`s. */
   static readonly identityOf = ({ issuer, material }: ImportedKey): string => JSON.stringify([issuer ?? null, material])
 
   /** The imported WebCrypto keys by algorithm. `undefined` if the platform failed to import the key for the algorithm. */

@@ -105,7 +105,7 @@ const expectedFor = (algorithm: PublicAlgorithm, jwk: Members, reason: SkipReaso
 }
 
 /**
- * Imports the key of a JWK for one algorithm. The JWK is judged as an entry of a key set is. Fails with a description of
+ * Imports the key of a JWK for one algorithm. The JWK is checked like an entry of a key set. Fails with a description of
  * the expected key.
  *
  * @see RFC 7517, 4 and RFC 7518, 6

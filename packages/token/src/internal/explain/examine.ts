@@ -177,7 +177,7 @@ const examineCall = Effect.fnUntraced(function*(
   }
 })
 
-/** Whether the token is revoked. A list is only asked about tokens with a valid signature: anybody can write the others. */
+/** Whether the token is revoked. The list is read only for tokens with a valid signature, since anyone can forge others. */
 const examineRevocation = Effect.fnUntraced(function*(
   { revocation }: Config,
   claims: TokenClaims | undefined,

@@ -23,7 +23,7 @@ const typeOf = (value: unknown): string => {
   return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
-/** A response without a valid token. `reason` is the member at fault, or `body`. */
+/** A response without a valid token. `reason` is the invalid member, or `body`. */
 const invalidResponse = (
   reason: string,
   expected: string,

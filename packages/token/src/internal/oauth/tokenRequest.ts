@@ -23,7 +23,7 @@ export interface TokenClient {
   readonly auth: ClientAuth
   readonly endpoint: TokenEndpoint
   readonly parameters: Readonly<Record<string, string>>
-  /** The OAuth errors that say that the grant is no longer valid. */
+  /** The OAuth errors that mean that the grant is no longer valid. */
   readonly fatal: ReadonlySet<string>
 }
 

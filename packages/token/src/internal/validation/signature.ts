@@ -96,7 +96,7 @@ const withNode = makeVerifyWithNode(builtin("node:crypto"))
 /** Verifies with node:crypto; `undefined` on a platform without it. */
 export const nodeCrypto: VerifySignature | undefined = withNode === undefined ? undefined : verifierWith(withNode)
 
-/** How signatures are verified. Tests in virtual time replace it with an implementation that uses no threads. */
+/** Verifies signatures. Tests in virtual time replace this with a synchronous implementation. */
 export const SignatureVerifier = Context.Reference<VerifySignature>("@keelson/token/internal/SignatureVerifier", {
   defaultValue: () => isNode && nodeCrypto !== undefined ? nodeCrypto : webCrypto
 })

@@ -20,7 +20,7 @@ export interface VerifiedToken<A> extends TokenClaims {
   /** Which of the candidate keys verified it, counted from 1. */
   readonly key: { readonly place: number; readonly candidates: number }
   readonly window: ValidityWindow
-  /** The monotonic nanosecond at which it ends: setting the wall clock back does not prolong a token's life. */
+  /** The monotonic nanosecond at which it ends: setting the wall clock back does not extend its lifetime. */
   readonly endsAt: bigint
   /** Estimated bytes in memory. */
   readonly size: number

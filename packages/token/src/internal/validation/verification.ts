@@ -128,7 +128,7 @@ export class Verifier<C> {
     })
   }
 
-  /** Empties the cache, and detaches verifications in flight from it. */
+  /** Empties the cache. The results of running verifications are not cached. */
   invalidate(): void {
     this.#epoch++
     this.#inFlight.clear()
