@@ -18,6 +18,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     errors: [],
     metrics: [],
     redaction: [],
+    resilience: ["errors", "retry"],
     retry: ["errors"]
   },
   jwks: {

@@ -7,30 +7,21 @@
  * attempt timeout or at the deadline (the policy's, or one around the call by `Deadline.within`), whichever is sooner. So a
  * service that hangs opens the circuit.
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as Scope from "effect/Scope"
-import * as Breaker from "./Breaker.ts"
+import type * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
-import * as Configuration from "./Configuration.ts"
-import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
-import { isRetryBudget } from "./internal/retry/budget.ts"
-import { sooner } from "./internal/retry/deadline.ts"
-import { type HttpOptions, wrapHttp } from "./internal/retry/httpAttempt.ts"
-import { limitAttempt } from "./internal/retry/limitAttempt.ts"
-import { retryPolicyOf } from "./internal/retry/policyOf.ts"
+import type { DeadlineExceeded } from "./Deadline.ts"
+import { anew, check, makeResilience } from "./internal/resilience/pipeline.ts"
+import type { HttpOptions } from "./internal/retry/httpAttempt.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
-import { type LoopOptions, retryLoop } from "./internal/retry/retryLoop.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
-import * as ResiliencePolicy from "./ResiliencePolicy.ts"
+import type * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
-import * as MetricSeries from "./unstable/MetricSeries.ts"
 
 /** The errors of a call made by `execute`. */
 export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
@@ -45,14 +36,6 @@ export interface RetryPolicyOptions extends Omit<ResiliencePolicy.RetryOptions, 
 export interface Options extends Omit<ResiliencePolicy.Options, "retry"> {
   /** Retries; `{}` for the defaults of a retry policy. Without it there is one attempt. Default none. */
   readonly retry?: RetryPolicyOptions | undefined
-}
-
-/** The options that a schema checks, and the budget that another policy has too. */
-const separate = (options: Options): { readonly data: unknown; readonly shared?: RetryBudget.RetryBudget } => {
-  const budget = options.retry?.budget
-  return budget !== undefined && isRetryBudget(budget)
-    ? { data: { ...options, retry: { ...options.retry, budget: undefined } }, shared: budget }
-    : { data: options }
 }
 
 /** The options of `execute`. Every one may be left out. */
@@ -125,59 +108,5 @@ export const make = Effect.fnUntraced(function*(
   name: string,
   options: Options
 ): Effect.fn.Return<Resilience, ConfigurationError, BreakerStore | Scope.Scope> {
-  const { data, shared } = separate(options)
-  const policy = yield* Configuration.decode(ResiliencePolicy.ResiliencePolicy)(data)
-  const { deadline } = policy
-  const own = retryPolicyOf(policy)
-  const retry = own === undefined || shared === undefined ? own : { ...own, budget: shared }
-  const breaker = policy.breaker?.enabled === true ? yield* Breaker.make(name, policy.breaker) : undefined
-  const limits = {
-    detach: policy.detach,
-    ...(policy.attemptTimeout === undefined ? undefined : { attemptTimeout: policy.attemptTimeout }),
-    ...(deadline === undefined ? undefined : { deadline })
-  }
-  // Made once, since most calls have no options.
-  const plain = { server: name, obeysOuter: true }
-  const counted = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
-    const error = Cause.findErrorOption(cause)
-    const failed = Effect.failCause(cause)
-    return error._tag === "None" ? failed : Effect.andThen(MetricSeries.countError(error.value, name), failed)
-  }
-  const attempts = <A, E, R>(self: Effect.Effect<A, E, R>, options: LoopOptions<E, never>) =>
-    retry !== undefined
-      ? retryLoop(self, retry, options)
-      : Effect.flatMap(CurrentDeadline, (until) => limitAttempt(self, limits, until, ignore))
-
-  const run = <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    loop: LoopOptions<E, never>,
-    options: Pick<CallOptions<A, E>, "classify" | "ignore"> | undefined
-  ): Effect.Effect<A, Failure<E>, R> => {
-    const inner: Effect.Effect<A, Failure<E>, R> = attempts(self, loop)
-    const guarded = breaker === undefined ? inner : breaker.execute(inner, options)
-    return Effect.catchCause(deadline === undefined ? guarded : until(guarded, deadline), counted)
-  }
-
-  return {
-    name,
-    policy,
-    breaker,
-    execute: (self, options) => run(self, options === undefined ? plain : { ...options, ...plain }, options),
-    http: (self, options) =>
-      wrapHttp(
-        self,
-        retry ?? { statuses: [] },
-        { ...options, server: name },
-        ({ attempt, loop }) => run(attempt, { ...loop, obeysOuter: true }, options)
-      )
-  }
+  return yield* makeResilience(name, yield* check(options), anew)
 })
-
-const ignore = (): void => {}
-
-/** Sets the current deadline for an effect, which interrupts nothing itself. */
-const until = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const own = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(deadline)
-    return Effect.provideService(self, CurrentDeadline, sooner(fiber.getRef(CurrentDeadline), own))
-  })
