@@ -11,11 +11,14 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
 import { anew, check, makeResilience } from "./internal/resilience/pipeline.ts"
+import { makeReloadable } from "./internal/resilience/reload.ts"
 import type { HttpOptions } from "./internal/retry/httpAttempt.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
@@ -110,3 +113,66 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Resilience, ConfigurationError, BreakerStore | Scope.Scope> {
   return yield* makeResilience(name, yield* check(options), anew)
 })
+
+/** What became of the policies that `reloadable` received. */
+export interface ReloadStatus<out E> {
+  /** Policies that took effect, the first one included. */
+  readonly applied: number
+  /** Policies that were invalid, or could not be read. */
+  readonly rejected: number
+  /** Why the newest policy is not in effect; `undefined` if it is. */
+  readonly rejection: E | undefined
+  /** Replaced policies with calls that have not ended. */
+  readonly draining: number
+  /** Parts of replaced policies (breakers, budgets and so on) that were closed after their last call. */
+  readonly disposed: number
+  /** Whether further policies may come: `failed` if the stream failed, whose error is the `rejection`. */
+  readonly source: "open" | "ended" | "failed"
+}
+
+/** A `Resilience` whose policy can change. `policy` and `breaker` are those of the next call. */
+export interface Reloadable<out E> extends Resilience {
+  readonly status: Effect.Effect<ReloadStatus<E>>
+}
+
+/**
+ * Makes a `Resilience` whose policy is replaced, while calls run, by each new one of a stream. The first policy of the stream
+ * is awaited, so put the current one first.
+ *
+ * A new policy holds for new calls; a call that runs ends under the policy that it began with. Circuits stay as they are.
+ * Other parts keep their state (budget, bulkhead, limit) if their options are equal; else the old part is closed after its
+ * last call. An invalid policy, or a `Result` that failed, changes nothing: the last valid policy stays, a warning is logged,
+ * and `status` and `policy_reloads_total` say so. If the stream ends or fails, its last policy stays.
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`, or `CONFIG_MISSING` for a stream without policies), or with the error of
+ * the stream, if there is no first policy. Emits `policy_reloads_total`, `policies_draining` and
+ * `policy_parts_disposed_total` while its scope is open.
+ *
+ * **Example** (A policy that operators change)
+ *
+ * ```ts import.meta.vitest
+ * import * as BreakerStore from "@keelson/core/BreakerStore"
+ * import * as Resilience from "@keelson/core/Resilience"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * const policies = Stream.make<Array<Resilience.Options>>({ deadline: "2 seconds" }, { deadline: "-1 second" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const billing = yield* Resilience.reloadable("billing", policies)
+ *   yield* Effect.yieldNow
+ *   return yield* billing.status
+ * }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory))
+ *
+ * const status = await Effect.runPromise(program)
+ * const facts = [status.applied, status.rejected, status.rejection?.code] // => [1, 1, "INVALID_CONFIG"]
+ * ```
+ */
+export const reloadable: <E = never, E2 = never, R = never>(
+  name: string,
+  policies: Stream.Stream<Options | Result.Result<Options, E>, E2, R>
+) => Effect.Effect<
+  Reloadable<E | E2 | ConfigurationError>,
+  E | E2 | ConfigurationError,
+  BreakerStore | Scope.Scope | R
+> = makeReloadable
