@@ -18,7 +18,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     errors: [],
     metrics: [],
     redaction: [],
-    resilience: ["errors", "retry"],
+    resilience: ["breaker", "errors", "retry"],
     retry: ["errors"]
   },
   jwks: {

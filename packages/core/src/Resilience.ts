@@ -168,11 +168,17 @@ export interface Reloadable<out E> extends Resilience {
  * const facts = [status.applied, status.rejected, status.rejection?.code] // => [1, 1, "INVALID_CONFIG"]
  * ```
  */
-export const reloadable: <E = never, E2 = never, R = never>(
-  name: string,
-  policies: Stream.Stream<Options | Result.Result<Options, E>, E2, R>
-) => Effect.Effect<
-  Reloadable<E | E2 | ConfigurationError>,
-  E | E2 | ConfigurationError,
-  BreakerStore | Scope.Scope | R
-> = makeReloadable
+export const reloadable: {
+  <E2, R>(
+    name: string,
+    policies: Stream.Stream<Options, E2, R>
+  ): Effect.Effect<Reloadable<E2 | ConfigurationError>, E2 | ConfigurationError, BreakerStore | Scope.Scope | R>
+  <E, E2, R>(
+    name: string,
+    policies: Stream.Stream<Options | Result.Result<Options, E>, E2, R>
+  ): Effect.Effect<
+    Reloadable<E | E2 | ConfigurationError>,
+    E | E2 | ConfigurationError,
+    BreakerStore | Scope.Scope | R
+  >
+} = makeReloadable

@@ -3,7 +3,7 @@ import { errorOf } from "@keelson/testing/exits"
 import { type Cause, Deferred, Effect, Exit, Fiber, Logger, Metric, Queue, Result, Scope, Stream } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { BreakerStore, type KeelsonError, Metrics, Resilience } from "../src/index.ts"
+import { BreakerStore, KeelsonError, Metrics, Resilience } from "../src/index.ts"
 
 type Update = Resilience.Options | Result.Result<Resilience.Options, "unreadable">
 
@@ -73,8 +73,9 @@ describe("Resilience.reloadable", () => {
         yield* update({ retry: { maxAttempts: 0 } })
         const status = yield* resilience.status
         assert.deepInclude(status, { applied: 1, rejected: 1, source: "open" })
+        assert.instanceOf(status.rejection, KeelsonError.ConfigurationError)
         assert.include(
-          (status.rejection as KeelsonError.ConfigurationError).message,
+          status.rejection.message,
           "retry.maxAttempts must be a whole number from 1 to 100"
         )
         assert.strictEqual(resilience.policy.retry?.maxAttempts, 2)
@@ -95,7 +96,7 @@ describe("Resilience.reloadable", () => {
     Effect.gen(function*() {
       const { resilience, update } = yield* reloadable({ breaker: {}, deadline: "1 second" })
       const { breaker } = resilience
-      yield* update({ deadline: "never" } as unknown as Resilience.Options)
+      yield* update({ deadline: "-1 second" })
       yield* update({ deadline: "1000 millis", breaker: {} })
       assert.strictEqual(resilience.breaker, breaker)
       assert.deepInclude(yield* resilience.status, { applied: 1, rejected: 1, rejection: undefined })
@@ -197,16 +198,14 @@ describe("Resilience.reloadable", () => {
       yield* TestClock.adjust("1 millis")
       assert.deepInclude(yield* resilience.status, { source: "failed", rejection: "gone", rejected: 1 })
       assert.strictEqual(yield* resilience.execute(Effect.succeed(1)), 1)
-      const ended = yield* Resilience.reloadable("other", Stream.make({ deadline: "1 second" } as Resilience.Options))
+      const ended = yield* Resilience.reloadable("other", Stream.make<[Resilience.Options]>({ deadline: "1 second" }))
       yield* TestClock.adjust("1 millis")
       assert.deepInclude(yield* ended.status, { source: "ended", rejection: undefined })
     })
   )
 
   describe("without a first policy", () => {
-    const make = <E, E2>(
-      policies: Stream.Stream<Update, E> | Stream.Stream<Result.Result<Resilience.Options, E2>, E>
-    ) => Effect.flip(Resilience.reloadable("billing", policies as Stream.Stream<Update, E>))
+    const make = <E>(policies: Stream.Stream<Update, E>) => Effect.flip(Resilience.reloadable("billing", policies))
 
     test(
       "[K-21] fails with what is wrong: bad options, an unreadable source, a failed or an empty stream",
@@ -222,7 +221,7 @@ describe("Resilience.reloadable", () => {
     test(
       "[K-21] dies as the stream does, and does not hang",
       Effect.gen(function*() {
-        const exit = yield* Effect.exit(Resilience.reloadable("billing", Stream.die("broken") as Stream.Stream<Update>))
+        const exit = yield* Effect.exit(Resilience.reloadable("billing", Stream.die("broken")))
         assert.isTrue(Exit.hasDies(exit))
       })
     )

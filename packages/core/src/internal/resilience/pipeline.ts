@@ -27,8 +27,8 @@ export interface Checked {
 }
 
 /** The options that a schema checks, and the budget that another policy has too. */
-export const separate = <O extends Pick<Options, "retry">>(
-  options: O
+export const separate = (
+  options: Pick<Options, "retry">
 ): { readonly data: unknown; readonly shared: RetryBudget | undefined } => {
   const budget = options.retry?.budget
   return budget !== undefined && budgets.isRetryBudget(budget)

@@ -76,25 +76,31 @@ export const wrapHttp = <E, R, E2, R2>(
     self.preprocess
   )
 
+/** What the attempts of one call share. */
+export interface HttpCall {
+  /** The `Idempotency-Key` of the first attempt. A new key in each attempt would not keep the server from repeating the call. */
+  key: string | undefined
+}
+
 /** A request as an attempt that fails for a retryable status, with the options of the retry loop for it. */
-const prepareHttp = <E, R>(
+export const prepareHttp = <E, R>(
   self: HttpClient.HttpClient.With<E, R>,
   request: Effect.Effect<HttpClientRequest.HttpClientRequest, E, R>,
   policy: { readonly statuses: ReadonlyArray<number> },
-  options: HttpOptions | undefined
+  options: HttpOptions | undefined,
+  call: HttpCall = { key: undefined }
 ): HttpAttempt<E, R> => {
   type Failure = E | HttpClientError.HttpClientError
   /** The request of the current attempt; `undefined` until it is prepared. */
   let sent: HttpClientRequest.HttpClientRequest | undefined
-  /** The key of the first attempt. A key that is new in each attempt would not keep the server from repeating the call. */
-  let key: string | undefined
   let isAsked = false
   const prepared = Effect.suspend(() => {
     isAsked = true
     sent = undefined
     return Effect.map(request, (made) => {
       const own = made.headers["idempotency-key"]
-      key ??= own
+      call.key ??= own
+      const { key } = call
       sent = key === undefined || own === key ? made : HttpClientRequest.setHeader(made, "idempotency-key", key)
       return sent
     })

@@ -130,5 +130,18 @@ export const network = {
     troubleshooting: [
       "If the signal is a timeout, use `AbortSignal.timeout` or `attemptTimeout`: both are recorded as `TIMEOUT`."
     ]
+  },
+  ENDPOINTS_UNAVAILABLE: {
+    id: "NET-017",
+    category: "NETWORK",
+    severity: "ERROR",
+    status: 503,
+    retryable: false,
+    breaker: "ignored",
+    description: "No endpoint of the service admits calls: the circuits of all are open, or their limits are reached.",
+    troubleshooting: [
+      "`rejections` in the details has the code of each endpoint; its own troubleshooting steps apply.",
+      "If all circuits are open, check what the endpoints share: the network, DNS, credentials, or a release."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>

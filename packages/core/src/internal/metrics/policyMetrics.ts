@@ -1,0 +1,40 @@
+import type { Definition } from "./definitions.ts"
+
+/** The metrics of reloadable policies and of endpoints. */
+export const policyMetrics = {
+  policyReloads: {
+    name: "policy_reloads_total",
+    kind: "counter",
+    unit: "policies",
+    labels: ["server", "status"],
+    description: "Policies received by a reloadable Resilience, by result (applied, unchanged, rejected)."
+  },
+  policiesDraining: {
+    name: "policies_draining",
+    kind: "gauge",
+    unit: "policies",
+    labels: ["server"],
+    description: "Replaced policies with calls that have not ended."
+  },
+  policyPartsDisposed: {
+    name: "policy_parts_disposed_total",
+    kind: "counter",
+    unit: "parts",
+    labels: ["server"],
+    description: "Parts of replaced policies that were closed after their last call."
+  },
+  endpointCalls: {
+    name: "endpoint_calls_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server", "endpoint"],
+    description: "Calls sent to an endpoint. Its retries are not counted."
+  },
+  endpointFailovers: {
+    name: "endpoint_failovers_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server", "endpoint"],
+    description: "Calls that went on to another endpoint, because this one failed or rejected them."
+  }
+} as const satisfies Record<string, Definition>
