@@ -16,6 +16,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     breaker: ["errors", "retry"],
     configuration: [],
     errors: [],
+    limit: ["errors"],
     metrics: [],
     redaction: [],
     resilience: ["breaker", "errors", "retry"],

@@ -1,10 +1,12 @@
 /**
  * Retries, circuit breakers, budgets and deadlines for Effect, with one catalogue of errors and one of metrics.
  */
+export * as AdaptiveLimit from "./AdaptiveLimit.ts"
 export * as Backoff from "./Backoff.ts"
 export * as Breaker from "./Breaker.ts"
 export * as BreakerPolicy from "./BreakerPolicy.ts"
 export * as BreakerStore from "./BreakerStore.ts"
+export * as Bulkhead from "./Bulkhead.ts"
 export * as Configuration from "./Configuration.ts"
 export * as Deadline from "./Deadline.ts"
 export * as Endpoints from "./Endpoints.ts"
@@ -14,6 +16,7 @@ export * as HttpMetrics from "./HttpMetrics.ts"
 export * as HttpRetry from "./HttpRetry.ts"
 export * as Jitter from "./Jitter.ts"
 export * as KeelsonError from "./KeelsonError.ts"
+export * as LoadShedding from "./LoadShedding.ts"
 export * as LocalDevelopment from "./LocalDevelopment.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Problem from "./Problem.ts"

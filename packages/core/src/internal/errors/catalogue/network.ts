@@ -131,6 +131,36 @@ export const network = {
       "If the signal is a timeout, use `AbortSignal.timeout` or `attemptTimeout`: both are recorded as `TIMEOUT`."
     ]
   },
+  BULKHEAD_FULL: {
+    id: "NET-013",
+    category: "NETWORK",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description:
+      "The bulkhead rejects the call: as many calls as allowed are in flight, and no place became free in time.",
+    troubleshooting: [
+      "`reason` in the details is `queue` (the queue is full), `wait` (the call waited for `maxWait`), `deadline` (the deadline of the call came first) or `keys` (too many keys are in use).",
+      "Check the response times of the called service: calls in flight are calls per second times response time.",
+      "If the service can take more, raise `maxConcurrent`; for short bursts, raise `maxQueued`."
+    ]
+  },
+  LIMIT_EXCEEDED: {
+    id: "NET-014",
+    category: "NETWORK",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description:
+      "The adaptive limit rejects the call: the service has as many calls in flight as it answers without delay.",
+    troubleshooting: [
+      "`reason` in the details is `queue` (the queue is full), `wait` (the call waited for `maxWait`), `deadline` (the deadline of the call came first) or `displaced` (a call of a higher priority took its place).",
+      "Compare `keelson_adaptive_limit` with the load. A low limit means that latency rose above its baseline, or that calls timed out: check the service and what it depends on.",
+      "Send less, or repeat the call after `Retry-After`."
+    ]
+  },
   ENDPOINTS_UNAVAILABLE: {
     id: "NET-017",
     category: "NETWORK",
