@@ -12,10 +12,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
-import { BreakerStore, type Caller, type CircuitState, type Transition } from "./BreakerStore.ts"
+import { type Answer, BreakerStore, type Caller, type CircuitState, type Transition } from "./BreakerStore.ts"
 import * as Configuration from "./Configuration.ts"
 import type { CircuitOpen } from "./internal/breaker/circuitOpen.ts"
-import { executeCall } from "./internal/breaker/executeCall.ts"
+import { answered, executeCall } from "./internal/breaker/executeCall.ts"
 import { classify, ignored, type Outcome } from "./internal/breaker/outcome.ts"
 import { CircuitRecord, kindOf, showMetrics } from "./internal/breaker/record.ts"
 import type { Snapshot, State } from "./internal/breaker/snapshot.ts"
@@ -133,17 +133,14 @@ class NamedBreaker implements Breaker {
   }
 }
 
-/** What a store answers, as an effect. A store that fails here is a defect: the stores of this package never do. */
-const answered = <A>(ask: (caller: Caller) => A | Effect.Effect<A, Error>): Effect.Effect<A> =>
-  Effect.withFiber((fiber) => {
-    const answer = ask(fiber)
-    return Effect.isEffect(answer) ? Effect.orDie(answer) : Effect.succeed(answer)
-  })
+/** Asks a store. A store that fails here is a defect: the stores of this package never do. */
+const asked = <A>(ask: (caller: Caller) => Answer<A>): Effect.Effect<A> =>
+  Effect.withFiber((fiber) => Effect.orDie(answered(ask(fiber))))
 
 const stateOf = (record: CircuitRecord): Effect.Effect<CircuitState> => {
   const { kind: { policy, store }, name } = record
   return Effect.tap(
-    answered((caller) => store.state(name, policy, caller)),
+    asked((caller) => store.state(name, policy, caller)),
     ({ state }) => Effect.sync(() => record.state = state)
   )
 }
@@ -151,10 +148,10 @@ const stateOf = (record: CircuitRecord): Effect.Effect<CircuitState> => {
 /** A change by hand: it counts as a transition if the circuit had another state. */
 const change = (
   record: CircuitRecord,
-  ask: (caller: Caller) => Transition | undefined | Effect.Effect<Transition | undefined, Error>,
+  ask: (caller: Caller) => Answer<Transition | undefined>,
   after: () => void
 ): Effect.Effect<void> =>
-  Effect.flatMap(answered(ask), (transition) => {
+  Effect.flatMap(asked(ask), (transition) => {
     const publish = record.moved(transition === undefined ? undefined : [transition])
     after()
     return publish === undefined ? Effect.void : Effect.asVoid(publish)

@@ -73,7 +73,7 @@ export interface CircuitState {
 export type Caller = Pick<Fiber.Fiber<unknown, unknown>, "getRef">
 
 /** What a store answers: the value itself, if it is in this process, or an effect. */
-type Answer<A> = A | Effect.Effect<A, Error>
+export type Answer<A> = A | Effect.Effect<A, Error>
 
 /**
  * Keeps circuits. Stores implement the state machine, and each operation is atomic over all processes that share the store.

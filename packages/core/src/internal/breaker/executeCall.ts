@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Admission, Caller, Rejection } from "../../BreakerStore.ts"
+import type { Admission, Answer, Caller, Rejection } from "../../BreakerStore.ts"
 import type { CircuitOpen } from "./circuitOpen.ts"
 import { nowOf } from "./circuit.ts"
 import { ignored, type Outcome } from "./effectBreaker.ts"
@@ -14,12 +14,9 @@ const checkedProbe = 100
 
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
-/** A call that runs: what its outcome is recorded with. */
-interface Running {
-  readonly generation: number
-  readonly startedAt: number
-  readonly resets: number
-}
+/** What a store answers, as an effect. */
+export const answered = <A>(answer: Answer<A>): Effect.Effect<A, Error> =>
+  Effect.isEffect(answer) ? answer : Effect.succeed(answer)
 
 /**
  * Runs a call between a store's `admit` and `record`.
@@ -39,33 +36,38 @@ export const executeCall = <A, E, R>(
     const answer = store.answer?.(record.name, policy, fiber)
     if (answer === undefined) return guarded(record, fiber, self, classify)
     if (typeof answer !== "number") return Effect.fail(record.reject(answer))
-    const running = start(record, answer, fiber)
+    const { resets } = record
+    const startedAt = policy.slowCallDuration === undefined ? 0 : nowOf(fiber)
     return Effect.matchCauseEffect(self, {
-      onSuccess: (value) => settle(record, running, fiber, Exit.succeed(value), classify),
-      onFailure: (cause) => settle(record, running, fiber, Exit.failCause(cause), classify)
+      onSuccess: (value) => settle(record, answer, resets, startedAt, fiber, Exit.succeed(value), classify),
+      onFailure: (cause) => settle(record, answer, resets, startedAt, fiber, Exit.failCause(cause), classify)
     })
   })
 
-const start = (record: CircuitRecord, generation: number, caller: Caller): Running => ({
-  generation,
-  startedAt: record.kind.policy.slowCallDuration === undefined ? 0 : nowOf(caller),
-  resets: record.resets
-})
-
-/** Records an outcome, and ends as the call did. */
+/** Records an outcome, and ends as the call did. A `classify` that throws is a defect of the call, and says nothing else. */
 const settle = <A, E>(
   record: CircuitRecord,
-  { generation, resets, startedAt }: Running,
+  generation: number,
+  resets: number,
+  startedAt: number,
   caller: Caller,
   exit: Exit.Exit<A, E>,
   classify: Classify<A, E>
 ): Effect.Effect<A, E> => {
-  const { defect, outcome } = judge(exit, classify)
   const { policy, store } = record.kind
+  let outcome = ignored
+  let end = exit
+  if (exit._tag === "Success" || !Cause.hasInterruptsOnly(exit.cause)) {
+    try {
+      outcome = classify(exit)
+    } catch (thrown) {
+      const defect = Cause.die(thrown)
+      end = Exit.failCause(exit._tag === "Failure" ? Cause.combine(exit.cause, defect) : defect)
+    }
+  }
   const isSlow = policy.slowCallDuration !== undefined &&
     nowOf(caller) - startedAt >= Duration.toMillis(policy.slowCallDuration)
   record.note(outcome._tag, isSlow, resets)
-  const end: Effect.Effect<A, E> = defect === undefined ? exit : Effect.failCause(defect)
   const answer = store.record({
     key: record.name,
     policy,
@@ -74,11 +76,11 @@ const settle = <A, E>(
     isSlow,
     retryAfter: outcome._tag === "Failure" ? outcome.retryAfter : undefined
   }, caller)
-  if (!Effect.isEffect(answer)) {
+  if (Array.isArray(answer)) {
     const publish = record.moved(answer)
     return publish === undefined ? end : Effect.andThen(publish, end)
   }
-  return Effect.matchCauseEffect(answer, {
+  return Effect.matchCauseEffect(answered(answer), {
     onSuccess: (transitions) => Effect.andThen(record.moved(transitions) ?? Effect.void, end),
     onFailure: () => Effect.andThen(Effect.logDebug("Could not record the outcome of a call in the breaker store"), end)
   })
@@ -96,10 +98,11 @@ const guarded = <A, E, R>(
     const run = (answer: Admission | Rejection): Effect.Effect<A, E | CircuitOpen, R> => {
       if (answer._tag === "Rejected") return reject(record, answer)
       const publish = admitted(record, answer, () => nowOf(caller))
-      const running = start(record, answer.generation, caller)
-      const { release } = answer
+      const { resets } = record
+      const startedAt = policy.slowCallDuration === undefined ? 0 : nowOf(caller)
+      const { generation, release } = answer
       const call = Effect.flatMap(Effect.exit(restore(self)), (exit) => {
-        const settled = settle(record, running, caller, exit, classify)
+        const settled = settle(record, generation, resets, startedAt, caller, exit, classify)
         return release === undefined ? settled : Effect.onExit(settled, () => release)
       })
       return publish === undefined ? call : Effect.andThen(publish, call)
@@ -132,18 +135,4 @@ const reject = (record: CircuitRecord, rejection: Rejection): Effect.Effect<neve
   if (isSane) return Effect.andThen(publish, Effect.fail(record.reject(rejection)))
   const held = state === "OPEN" ? { ...rejection, retryAfterMillis: longest } : rejection
   return Effect.andThen(store.hold(record.name, Duration.millis(longest)), Effect.fail(record.reject(held)))
-}
-
-/** The outcome to record. If `classify` throws, the outcome is ignored and the call dies with what was thrown. */
-const judge = <A, E>(
-  exit: Exit.Exit<A, E>,
-  classify: Classify<A, E>
-): { readonly outcome: Outcome; readonly defect?: Cause.Cause<E> } => {
-  if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return { outcome: ignored }
-  try {
-    return { outcome: classify(exit) }
-  } catch (thrown) {
-    const defect = Cause.die(thrown)
-    return { outcome: ignored, defect: Exit.isFailure(exit) ? Cause.combine(exit.cause, defect) : defect }
-  }
 }

@@ -33,13 +33,13 @@ export interface Snapshot {
   /** The policy's `openDuration`; `timeout_seconds` when encoded. */
   readonly openDuration: Duration.Duration
   /** With `slowCallDuration`: slow calls in this process. */
-  readonly slowCount?: number | undefined
+  readonly slowCount?: number
   /** With `ratio` and `timeWindow`, while the circuit is closed: the calls in the window of the store. */
-  readonly window?: { readonly calls: number; readonly failures: number; readonly slow: number } | undefined
+  readonly window?: { readonly calls: number; readonly failures: number; readonly slow: number }
   /** With `openMultiplier`: how often the circuit opened without having been closed for as long as it was open. */
-  readonly openings?: number | undefined
+  readonly openings?: number
   /** With more than one of `probes`, while the circuit is half-open: the probes that succeeded and failed. */
-  readonly probes?: { readonly passed: number; readonly failed: number } | undefined
+  readonly probes?: { readonly passed: number; readonly failed: number }
 }
 
 export const Snapshot = Schema.Struct({

@@ -45,13 +45,15 @@ class CountWindow implements WindowCounts {
 /** Into how many buckets a time window is divided: it moves on by one. */
 export const buckets = 10
 
+const none: Array<number> = []
+
 /** The calls of the last `buckets` buckets, the current one included. */
 class TimeWindow implements WindowCounts {
   calls = 0
   failures = 0
   slow = 0
   /** Four numbers for each bucket that has calls, oldest first: its number, its calls, its failures and its slow calls. */
-  readonly #counts: Array<number> = []
+  #counts: Array<number> = none
   readonly width: number
 
   constructor(width: number) {
@@ -59,9 +61,11 @@ class TimeWindow implements WindowCounts {
   }
   add(isFailed: boolean, isSlow: boolean, now: number): void {
     this.forget(now)
-    const counts = this.#counts
     const bucket = Math.floor(now / this.width)
-    if (counts.length === 0 || counts[counts.length - 4] !== bucket) counts.push(bucket, 0, 0, 0)
+    // An array that grows has room for 16 more: a literal takes as much as it holds.
+    if (this.#counts.length === 0) this.#counts = [bucket, 0, 0, 0]
+    const counts = this.#counts
+    if (counts[counts.length - 4] !== bucket) counts.push(bucket, 0, 0, 0)
     const at = counts.length - 3
     counts[at]!++
     this.calls++

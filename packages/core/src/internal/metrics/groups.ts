@@ -136,7 +136,7 @@ export const makeGroup = <M extends Member>(
   series: ReadonlyArray<MemberSeries<M>>
 ): (member: M) => Effect.Effect<void, never, Scope.Scope> => {
   const groups = new WeakMap<Registry, Map<string, Group<M>>>()
-  const byScope = new WeakMap<Scope.Scope, Array<readonly [group: Group<M>, member: M]>>()
+  const byScope = new WeakMap<Scope.Scope, Map<Group<M>, Array<M>>>()
 
   const groupOf = (context: Context.Context<never>): Group<M> => {
     const registry = Context.get(context, Metric.MetricRegistry)
@@ -157,18 +157,18 @@ export const makeGroup = <M extends Member>(
       const scope = Context.get(context, Scope.Scope)
       const group = groupOf(context)
       group.add(member)
-      const members = byScope.get(scope)
-      if (members !== undefined) {
-        members.push([group, member])
-        return Effect.void
-      }
-      const joined: Array<readonly [group: Group<M>, member: M]> = [[group, member]]
-      byScope.set(scope, joined)
+      const known = byScope.get(scope)
+      const all = known ?? new Map<Group<M>, Array<M>>()
+      const members = all.get(group)
+      if (members === undefined) all.set(group, [member])
+      else members.push(member)
+      if (known !== undefined) return Effect.void
+      byScope.set(scope, all)
       // One finalizer for all members of the scope.
       const leave = Effect.suspend(() => {
         byScope.delete(scope)
-        for (const [left, one] of joined) left.remove(one)
-        return Effect.forEach(joined, ([, one]) => one.leave, { discard: true })
+        for (const [left, ones] of all) for (const one of ones) left.remove(one)
+        return Effect.forEach(Array.from(all.values()).flat(), (one) => one.leave, { discard: true })
       })
       return Scope.addFinalizer(scope, leave)
     })
