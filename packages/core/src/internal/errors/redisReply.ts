@@ -11,7 +11,7 @@ export const redisReply = (error: unknown): string | undefined => {
   return (wrapped.exec(message) ?? plain.exec(message))?.[1]
 }
 
-/** Answers about the call: it is wrong, a key holds another type, or the user may not make it. */
+/** Answers about the call: it is wrong, a key holds another type or is on another node, or the user may not make it. */
 const refusals: ReadonlySet<string> = new Set([
   "ERR",
   "WRONGTYPE",
@@ -19,6 +19,7 @@ const refusals: ReadonlySet<string> = new Set([
   "NOSCRIPT",
   "EXECABORT",
   "CROSSSLOT",
+  "MOVED",
   "INVALIDOBJ"
 ])
 

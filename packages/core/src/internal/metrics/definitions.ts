@@ -62,7 +62,7 @@ export const definitions = {
     kind: "gauge",
     unit: "state",
     labels: ["server"],
-    description: "State of a circuit: 0 closed, 1 open, 2 half-open.",
+    description: "State of a circuit: 0 closed, 1 open, 2 half-open, 3 isolated.",
     combine: "max"
   },
   circuitBreakerRejections: {
@@ -85,6 +85,20 @@ export const definitions = {
     unit: "transitions",
     labels: ["server", "from", "to"],
     description: "State changes of a circuit by this process."
+  },
+  circuitBreakerSlowCalls: {
+    name: "circuit_breaker_slow_calls_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Calls that took `slowCallDuration` or longer, failed ones included."
+  },
+  circuitBreakerProbes: {
+    name: "circuit_breaker_probes_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Probes: calls of this process that a half-open circuit admitted."
   },
   circuitBreakerStoreFallbacks: {
     name: "circuit_breaker_store_fallbacks_total",
