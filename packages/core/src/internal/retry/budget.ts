@@ -28,7 +28,8 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
     }
     if (slice > current) current = slice
   }
-  const available = (now: bigint): number => {
+  /** What is left, in retries of cost 1. */
+  const balance = (now: bigint): number => {
     advance(now)
     const oldest = (current + 1) % size
     let deposited = 0
@@ -37,7 +38,7 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
       if (slot !== oldest) deposited += deposits[slot]!
       withdrawn += withdrawals[slot]!
     }
-    return Math.max(0, Math.floor(floor + deposited * policy.ratio - withdrawn))
+    return floor + deposited * policy.ratio - withdrawn
   }
   return {
     policy,
@@ -45,14 +46,14 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
       advance(now)
       deposits[current % size]!++
     },
-    reserve(now) {
-      if (available(now) < 1) return undefined
-      withdrawals[current % size]!++
+    reserve(now, cost = 1) {
+      if (balance(now) < cost) return undefined
+      withdrawals[current % size]! += cost
       return current
     },
-    refund(reservation) {
-      if (current - reservation < size) withdrawals[reservation % size]!--
+    refund(reservation, cost = 1) {
+      if (current - reservation < size) withdrawals[reservation % size]! -= cost
     },
-    available
+    available: (now) => Math.max(0, Math.floor(balance(now)))
   }
 }
