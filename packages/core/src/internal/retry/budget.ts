@@ -7,6 +7,11 @@ export const isRetryBudget = (u: RetryBudget | Options): u is RetryBudget => "re
 /** The number of slices that the window is counted in. */
 const slices = 10
 
+/** Costs are counted in whole parts, since sums of fractions are not exact. */
+const parts = 1_000_000
+
+const inParts = (cost: number): number => Math.round(cost * parts)
+
 /** Makes a budget of a checked policy. */
 export const fromPolicy = (policy: Policy): RetryBudget => {
   const width = Duration.toNanosUnsafe(policy.window) / BigInt(slices)
@@ -38,7 +43,7 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
       if (slot !== oldest) deposited += deposits[slot]!
       withdrawn += withdrawals[slot]!
     }
-    return floor + deposited * policy.ratio - withdrawn
+    return floor + deposited * policy.ratio - withdrawn / parts
   }
   return {
     policy,
@@ -48,11 +53,11 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
     },
     reserve(now, cost = 1) {
       if (balance(now) < cost) return undefined
-      withdrawals[current % size]! += cost
+      withdrawals[current % size]! += inParts(cost)
       return current
     },
     refund(reservation, cost = 1) {
-      if (current - reservation < size) withdrawals[reservation % size]! -= cost
+      if (current - reservation < size) withdrawals[reservation % size]! -= inParts(cost)
     },
     available: (now) => Math.max(0, Math.floor(balance(now)))
   }

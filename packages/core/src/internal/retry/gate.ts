@@ -104,7 +104,7 @@ export const makeGate = Effect.fnUntraced(function*(
 
   return {
     isClosed,
-    delay: (now, random) => Duration.nanos(delay(now, random)),
+    delay: (now, random) => Duration.millis(Number(delay(now, random)) / 1e6),
     pass: (until) => Effect.withFiber((fiber) => wait(until, fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe())),
     pause(duration, now) {
       const asked = Duration.isFinite(duration) ? Duration.toNanosUnsafe(duration) : ceiling

@@ -1,5 +1,6 @@
 import * as HttpClientError from "effect/http/HttpClientError"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Option from "effect/Option"
 import { findFirst } from "../../unstable/CauseChain.ts"
 import { fetchCode } from "../errors/systemCode.ts"
 import { hints } from "./hints.ts"
@@ -31,7 +32,7 @@ export const whenAsked = (failure: unknown, usual: boolean): boolean => {
 export const notProcessed: AllowUnsafe = (request, failure, mayRedirect) => {
   if (!HttpClientError.isHttpClientError(failure) || !isSame(request, failure.request)) return false
   const response = responseOf(failure)
-  if (response !== undefined) return response.status === 429 && !wasRedirected(response)
+  if (response !== undefined) return response.status === 429 && response.url === hrefOf(request)
   const { reason } = failure
   if (reason._tag !== "TransportError") return false
   const isFetch = findFirst(reason.cause, ["cause"], fetchCode) !== undefined
@@ -42,10 +43,12 @@ export const notProcessed: AllowUnsafe = (request, failure, mayRedirect) => {
 const isSame = (a: HttpClientRequest.HttpClientRequest, b: HttpClientRequest.HttpClientRequest): boolean =>
   a.method === b.method && a.url === b.url
 
-/** A `Response` of `fetch` says whether it is that of another request. */
-const wasRedirected = (response: object): boolean => {
-  const source: unknown = Reflect.get(response, "source")
-  return typeof source === "object" && source !== null && Reflect.get(source, "redirected") === true
+/** The URL that a response has unless a redirect was followed. */
+const hrefOf = (request: HttpClientRequest.HttpClientRequest): string | undefined => {
+  const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
+  if (url === undefined) return undefined
+  url.hash = ""
+  return url.href
 }
 
 interface Target {
@@ -56,8 +59,9 @@ interface Target {
 const ports: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 }
 
 const targetOf = (request: HttpClientRequest.HttpClientRequest): Target | undefined => {
-  if (!URL.canParse(request.url)) return undefined
-  const { hostname, port, protocol } = new URL(request.url)
+  const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
+  if (url === undefined) return undefined
+  const { hostname, port, protocol } = url
   return { host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? ports[protocol] ?? 0 : Number(port) }
 }
 
