@@ -5,9 +5,12 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { Cause, Clock, Duration, Effect, Exit, Option, type Scope } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { readFileSync } from "node:fs"
-import { createSecureServer } from "node:http2"
+import { constants, createSecureServer, type ServerHttp2Session } from "node:http2"
 import { createServer, type Socket } from "node:net"
+import { join } from "node:path"
 import { BreakerStore, HttpRetry, Resilience, Retry, RetryPolicy } from "../src/index.ts"
+
+const fixture = (name: string) => readFileSync(join(import.meta.dirname, "../../testing/src/fixtures", name))
 
 const policy = RetryPolicy.make({ maxAttempts: 3, initialDelay: "0 millis", jitter: "none" })
 
@@ -239,6 +242,15 @@ describe("HttpRetry: options", () => {
         assert.deepStrictEqual((yield* following(judged(url))).answers, [false])
       }).pipe(Effect.provide(NodeHttpClient.layerUndici)))
 
+    it.live("[K-32 D10] notProcessed is sure of a stream that a server of HTTP/2 refused, and not of one that it cancelled", () =>
+      Effect.gen(function*() {
+        const url = yield* http2Server
+        assert.deepStrictEqual((yield* judged(`${url}/refused`)).answers, [true])
+        assert.deepStrictEqual((yield* judged(`${url}/cancelled`)).answers, [false])
+      }).pipe(
+        Effect.provide(NodeHttpClient.layerUndiciOptions({ allowH2: true, connect: { rejectUnauthorized: false } }))
+      ))
+
     it.live("[K-32 D10] notProcessed takes the word of fetch for a refused connection where it follows no redirects", () =>
       Effect.gen(function*() {
         const cause = Object.assign(new TypeError("fetch failed"), {
@@ -266,6 +278,29 @@ describe("HttpRetry: options", () => {
           assert.deepStrictEqual((yield* judged(url)).answers, [false])
         }).pipe(Effect.provide(layer))
     )
+
+    /** Resets each stream with the error code that the path names. */
+    const http2Server: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+      Effect.callback<{ readonly url: string; readonly close: () => void }>((resume) => {
+        const server = createSecureServer({ key: fixture("selfSigned.key.pem"), cert: fixture("selfSigned.cert.pem") })
+        const sessions = new Set<ServerHttp2Session>()
+        server.on("session", (session) => sessions.add(session))
+        server.on("stream", (stream, headers) => {
+          stream.on("error", () => {})
+          stream.close(headers[":path"] === "/refused" ? constants.NGHTTP2_REFUSED_STREAM : constants.NGHTTP2_CANCEL)
+        })
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          const port = typeof address === "object" && address !== null ? address.port : 0
+          const close = () => {
+            for (const session of sessions) session.destroy()
+            server.close()
+          }
+          resume(Effect.succeed({ url: `https://127.0.0.1:${port}`, close }))
+        })
+      }),
+      ({ close }) => Effect.sync(close)
+    ).pipe(Effect.map(({ url }) => url))
 
     /** Reads the request and closes the connection without a response. */
     const closingServer: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(

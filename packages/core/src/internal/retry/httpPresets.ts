@@ -67,7 +67,10 @@ const targetOf = (request: HttpClientRequest.HttpClientRequest): Target | undefi
 
 /** Resolving a name, and connecting. Nothing was sent before. */
 const unconnected = /^(?:connect|getaddrinfo|query[A-Z]\w*)$/
-const refusedStream = /\bNGHTTP2_REFUSED_STREAM\b/
+/** RFC 9113, 8.7. Node says it in the message only, undici also as a number. */
+const isRefusedStream = (error: object): boolean =>
+  Reflect.get(error, "http2ErrorCode") === 7 ||
+  /\bNGHTTP2_REFUSED_STREAM\b/.test(String(Reflect.get(error, "message")))
 /** The client refused to begin a stream. */
 const notBegun = /^ERR_HTTP2_(?:GOAWAY_SESSION|OUT_OF_STREAMS)$/
 /** Of undici and of Bun, which do not name a system call. */
@@ -87,7 +90,7 @@ const saysUnsent = (error: object, code: string, target: Target | "any" | undefi
   if (target === "any") {
     return (typeof syscall === "string" && unconnected.test(syscall)) || notConnected.test(code) ||
       notBegun.test(code) ||
-      (code === "ERR_HTTP2_STREAM_ERROR" && refusedStream.test(String(Reflect.get(error, "message"))))
+      (code === "ERR_HTTP2_STREAM_ERROR" && isRefusedStream(error))
   }
   if (target === undefined || typeof syscall !== "string" || !unconnected.test(syscall)) return false
   return syscall === "connect"
