@@ -3,7 +3,12 @@
  */
 import * as Schema from "effect/Schema"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
-import { isCapAboveBase, isDeadlineAboveAttempt, timeFields } from "./internal/retry/policyChecks.ts"
+import {
+  isCapAboveBase,
+  isClassCapAboveBase,
+  isDeadlineAboveAttempt,
+  timeFields
+} from "./internal/retry/policyChecks.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as Decoders from "./unstable/Decoders.ts"
 
@@ -23,7 +28,7 @@ const { attemptTimeout: _, deadline: __, detach: ___, ...retryFields } = RetryPo
 /** Checked options. */
 export const ResiliencePolicy = Schema.Struct({
   ...timeFields,
-  retry: Schema.optionalKey(Schema.Struct(retryFields).check(isCapAboveBase)),
+  retry: Schema.optionalKey(Schema.Struct(retryFields).check(isCapAboveBase, isClassCapAboveBase)),
   breaker: Schema.optionalKey(BreakerPolicy.BreakerPolicy)
 }).check(isDeadlineAboveAttempt)
 export type ResiliencePolicy = typeof ResiliencePolicy.Type

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import { backoffFor } from "./internal/retry/failureClass.ts"
 import { type RetryPolicy, toSchedule } from "./RetryPolicy.ts"
 
 /** The interval from which the delay after one attempt is drawn. */
@@ -56,9 +57,19 @@ const delaysWith = <E>(policy: RetryPolicy<E, unknown>, error: E | undefined, ra
     constant(random)
   )
 
+/** The policy as it is for failures of each class. */
+const byClass = <E>(policy: RetryPolicy<E, unknown>): ReadonlyArray<RetryPolicy<E, unknown>> => [
+  policy,
+  ...[policy.throttled, policy.timedOut].filter((own) => own !== undefined).map((own) => ({
+    ...policy,
+    ...backoffFor(policy, own)
+  }))
+]
+
 /**
- * The delays of a policy with their intervals, and the longest duration of a call. `Retry-After` is not included. A
- * policy's `schedule` is stepped with `error`, once with the least and once with the greatest randomness.
+ * The delays of a policy with their intervals, and the longest duration of a call. The intervals cover every class of
+ * failures. `Retry-After` is not included. A policy's `schedule` is stepped with `error`, once with the least and once with
+ * the greatest randomness.
  *
  * **Example** (The worst case of a preset)
  *
@@ -76,12 +87,12 @@ export const describe = Effect.fnUntraced(function*<E>(
   policy: RetryPolicy<E, unknown>,
   error?: E
 ): Effect.fn.Return<Description> {
-  const least = yield* delaysWith(policy, error, 0)
-  const most = yield* delaysWith(policy, error, 1 - Number.EPSILON)
-  const delays = most.map((max, index) => ({
+  const least = yield* Effect.forEach(byClass(policy), (one) => delaysWith(one, error, 0))
+  const most = yield* Effect.forEach(byClass(policy), (one) => delaysWith(one, error, 1 - Number.EPSILON))
+  const delays = (most[0] ?? []).map((_, index) => ({
     attempt: index + 1,
-    min: least[index] ?? Duration.zero,
-    max
+    min: least.map((delays) => delays[index] ?? Duration.zero).reduce(Duration.min),
+    max: most.map((delays) => delays[index] ?? Duration.zero).reduce(Duration.max)
   }))
   const longestDelays = delays.reduce((sum, { max }) => Duration.sum(sum, max), Duration.zero)
   const attempts = policy.attemptTimeout === undefined

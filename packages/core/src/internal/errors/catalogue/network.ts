@@ -119,6 +119,19 @@ export const network = {
       "The client may be closed already, as while the process ends."
     ]
   },
+  THROTTLED: {
+    id: "NET-016",
+    category: "NETWORK",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description: "The called service asked its callers to wait, and the call may not wait so long. It was not made.",
+    troubleshooting: [
+      "Lower the request rate, or ask for a higher limit.",
+      "To wait longer, raise `maxWait` of the throttle, or the deadline of the call."
+    ]
+  },
   CANCELLED: {
     id: "NET-011",
     category: "NETWORK",
