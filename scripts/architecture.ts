@@ -16,6 +16,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     breaker: ["errors", "retry"],
     configuration: [],
     errors: [],
+    hedge: ["errors", "retry"],
     metrics: [],
     redaction: [],
     retry: ["errors"]

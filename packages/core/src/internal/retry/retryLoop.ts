@@ -14,6 +14,7 @@ import { withoutStack } from "../errors/withoutStack.ts"
 import { left, sooner } from "./deadline.ts"
 import { delayAfter } from "./delayAfter.ts"
 import { type Delays, makeDelays } from "./delays.ts"
+import { beginsCall, CurrentExecution, type SharedAttempts, sharedAttempts } from "./execution.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { limitAttempt } from "./limitAttempt.ts"
 import { type Attempt, RetryExhausted, type StoppedBy } from "./retryExhausted.ts"
@@ -52,12 +53,16 @@ const run = <A, E, R, R2>(
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
     const began = clock.monotonicTimeNanosUnsafe()
-    policy.budget?.deposit(began)
+    const execution = fiber.getRef(CurrentExecution)
+    const shared = execution === undefined ? undefined : sharedAttempts(execution, options?.server)
+    if (shared !== undefined && policy.enabled) shared.most = policy.maxAttempts
+    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) policy.budget.deposit(began)
     const outer = fiber.getRef(CurrentDeadline)
     const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
       (options?.obeysOuter === true && outer !== undefined)
     if (!cuts) {
-      return onFailure(self, (error) => new Call(self, policy, options, fiber, clock, began, outer).failed(error))
+      return onFailure(self, (error) =>
+        new Call(self, policy, options, fiber, clock, began, outer, shared).failed(error))
     }
     const until = policy.deadline === undefined
       ? outer
@@ -69,7 +74,7 @@ const run = <A, E, R, R2>(
       until,
       (late) => call.late = late
     )
-    const call = new Call<A, E, R, R2>(attempt, policy, options, fiber, clock, began, until)
+    const call = new Call<A, E, R, R2>(attempt, policy, options, fiber, clock, began, until, shared)
     return onFailure(call.attempt, call.failed)
   })
 
@@ -100,6 +105,8 @@ class Call<A, E, R, R2> {
   readonly #began: bigint
   /** The deadline in monotonic nanoseconds. */
   readonly #until: bigint | undefined
+  /** The attempts of the call with those of its hedges; `undefined` if it is not hedged. */
+  readonly #shared: SharedAttempts | undefined
   readonly #attempts: Array<Attempt> = []
   #startedAt: bigint
   #delays: Delays | undefined
@@ -113,7 +120,8 @@ class Call<A, E, R, R2> {
     fiber: Fiber.Fiber<unknown, unknown>,
     clock: Clock.Clock,
     began: bigint,
-    until: bigint | undefined
+    until: bigint | undefined,
+    shared: SharedAttempts | undefined
   ) {
     this.attempt = attempt
     this.#policy = policy
@@ -122,6 +130,7 @@ class Call<A, E, R, R2> {
     this.#clock = clock
     this.#began = began
     this.#until = until
+    this.#shared = shared
     this.#startedAt = began
     this.late = undefined
   }
@@ -138,7 +147,8 @@ class Call<A, E, R, R2> {
     const now = this.#clock.monotonicTimeNanosUnsafe()
     const number = this.#attempts.length + 1
     if (this.late?.limit === "call") return this.#giveUp(error, now, "deadline")
-    if (!enabled || number >= maxAttempts) return this.#giveUp(error, now, "attempts")
+    const made = Math.max(number, this.#shared?.made ?? 0)
+    if (!enabled || made >= maxAttempts) return this.#giveUp(error, now, "attempts")
     const refused = this.#options?.refuse?.()
     if (refused !== undefined) return this.#giveUp(error, now, refused)
     this.#delays ??= makeDelays(this.#policy)
@@ -182,6 +192,8 @@ class Call<A, E, R, R2> {
   ): Next<A, E, R | R2> {
     const options = this.#options
     const number = this.#attempts.push(this.#record(error, now, delay))
+    // Counted before the delay, so that no hedge is made meanwhile in place of this attempt.
+    if (this.#shared !== undefined) this.#shared.made++
     const sleep = Duration.isZero(delay) ? Effect.void : this.#clock.sleep(delay)
     const wait = options === undefined
       ? sleep
