@@ -67,13 +67,13 @@ export const wrapEndpoints = <E, R, E2>(
   const ordered = inOrder(Array.from(bases.values()))
   return HttpClient.makeWith<E, R, E2, R>(
     (request) =>
-      Effect.suspend(() => {
+      Effect.withFiber((fiber) => {
         const call: HttpCall = { key: undefined }
         return run({
           to: ({ id }) => {
             const base = bases.get(id)!
             const at = Effect.flatMap(request, (made) => moved(made, base, ordered))
-            const { attempt, loop } = prepareHttp<Failure, R>(client, at, policy, options, call)
+            const { attempt, loop } = prepareHttp<Failure, R>(client, at, policy, options, fiber, undefined, call)
             return { attempt, loop: { ...loop, obeysOuter: true } }
           },
           classify: options.classify ?? classify,

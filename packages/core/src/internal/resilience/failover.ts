@@ -17,7 +17,7 @@ import { CircuitOpen } from "../breaker/circuitOpen.ts"
 import { classify as byCatalogue } from "../breaker/outcome.ts"
 import { evidenceOf } from "../errors/evidence.ts"
 import { withoutStack } from "../errors/withoutStack.ts"
-import type { RetryExhausted } from "../retry/retryExhausted.ts"
+import { RetryExhausted } from "../retry/retryExhausted.ts"
 import type { LoopOptions } from "../retry/retryLoop.ts"
 import { EndpointsUnavailable } from "./endpointsUnavailable.ts"
 import type { Inner } from "./pipeline.ts"
@@ -63,6 +63,13 @@ export interface Group {
   readonly targets: ReadonlyArray<Target>
   readonly isWeighted: boolean
   readonly budget: RetryBudget | undefined
+}
+
+/** What a call failed with; for a retry that gave up, its last failure. A value that counts as a failure has none. */
+const failureOf = <E>(exit: Exit.Exit<unknown, Sent<E>>): E | DeadlineExceeded => {
+  const error = errorIn(exit)
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the only errors of a call
+  return (error instanceof RetryExhausted ? error.error : error) as E | DeadlineExceeded
 }
 
 const errorIn = (exit: Exit.Exit<unknown, unknown>): unknown =>
@@ -194,7 +201,7 @@ class Call<A, E, R> {
     loop: LoopOptions<E, never>,
     exit: Exit.Exit<A, Sent<E>>
   ): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> {
-    if (!this.#hasNext || !this.#goesOn(target, exit) || loop.refuse?.() !== undefined) return exit
+    if (!this.#hasNext || !this.#goesOn(target, exit) || loop.refuse?.(failureOf(exit)) !== undefined) return exit
     const now = this.#fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
     return Effect.flatMap(CurrentDeadline, (until): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> => {
       if (until !== undefined && until <= now) return exit

@@ -14,6 +14,7 @@ import { withoutStack } from "../errors/withoutStack.ts"
 import { left, sooner } from "./deadline.ts"
 import { delayAfter } from "./delayAfter.ts"
 import { type Delays, makeDelays } from "./delays.ts"
+import { beginsCall, CurrentExecution, type SharedAttempts, sharedAttempts } from "./execution.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
 import { classOf, policyFor } from "./failureClass.ts"
 import type { Gate } from "./gate.ts"
@@ -56,7 +57,10 @@ const run = <A, E, R, R2, G>(
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
     const began = clock.monotonicTimeNanosUnsafe()
-    policy.budget?.deposit(began)
+    const execution = fiber.getRef(CurrentExecution)
+    const shared = execution === undefined ? undefined : sharedAttempts(execution, options?.server)
+    if (shared !== undefined && policy.enabled) shared.most = policy.maxAttempts
+    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) policy.budget.deposit(began)
     const outer = fiber.getRef(CurrentDeadline)
     const gate = options?.gate
     const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
@@ -64,7 +68,7 @@ const run = <A, E, R, R2, G>(
     if (!cuts) {
       const first = onFailure(
         self,
-        (error) => new Call(self, policy, options, fiber, clock, began, outer).failed(error)
+        (error) => new Call(self, policy, options, fiber, clock, began, outer, shared).failed(error)
       )
       return gate?.isClosed(began) === true ? Effect.andThen(gate.pass(outer), first) : first
     }
@@ -78,7 +82,7 @@ const run = <A, E, R, R2, G>(
       until,
       (late) => call.late = late
     )
-    const call = new Call<A, E, R, R2, G>(attempt, policy, options, fiber, clock, began, until)
+    const call = new Call<A, E, R, R2, G>(attempt, policy, options, fiber, clock, began, until, shared)
     const first = onFailure(call.attempt, call.failed)
     return gate?.isClosed(began) === true ? Effect.andThen(gate.pass(until), first) : first
   })
@@ -110,6 +114,8 @@ class Call<A, E, R, R2, G> {
   readonly #began: bigint
   /** The deadline in monotonic nanoseconds. */
   readonly #until: bigint | undefined
+  /** The attempts of the call with those of its hedges; `undefined` if it is not hedged. */
+  readonly #shared: SharedAttempts | undefined
   readonly #attempts: Array<Attempt> = []
   #startedAt: bigint
   #delays: Delays | undefined
@@ -123,7 +129,8 @@ class Call<A, E, R, R2, G> {
     fiber: Fiber.Fiber<unknown, unknown>,
     clock: Clock.Clock,
     began: bigint,
-    until: bigint | undefined
+    until: bigint | undefined,
+    shared: SharedAttempts | undefined
   ) {
     this.attempt = attempt
     this.#policy = policy
@@ -132,6 +139,7 @@ class Call<A, E, R, R2, G> {
     this.#clock = clock
     this.#began = began
     this.#until = until
+    this.#shared = shared
     this.#startedAt = began
     this.late = undefined
   }
@@ -149,7 +157,8 @@ class Call<A, E, R, R2, G> {
     const now = this.#clock.monotonicTimeNanosUnsafe()
     const number = this.#attempts.length + 1
     if (this.late?.limit === "call") return this.#giveUp(error, now, "deadline")
-    if (!enabled || number >= maxAttempts) return this.#giveUp(error, now, "attempts")
+    const made = Math.max(number, this.#shared?.made ?? 0)
+    if (!enabled || made >= maxAttempts) return this.#giveUp(error, now, "attempts")
     const refused = this.#options?.refuse?.(error)
     if (refused !== undefined) return this.#giveUp(error, now, refused)
     this.#delays ??= makeDelays(this.#policy)
@@ -221,6 +230,8 @@ class Call<A, E, R, R2, G> {
   ): Next<A, E, R | R2> {
     const options = this.#options
     const number = this.#attempts.push(this.#record(error, now, delay))
+    // Counted before the delay, so that no hedge is made meanwhile in place of this attempt.
+    if (this.#shared !== undefined) this.#shared.made++
     const sleep = Duration.isZero(delay) ? Effect.void : this.#clock.sleep(delay)
     const wait = options === undefined
       ? sleep
