@@ -108,8 +108,7 @@ class NamedBreaker implements Breaker {
   }
   get execute(): Breaker["execute"] {
     const record = this.#record
-    return (self, options) =>
-      record.kind.policy.enabled ? executeCall(record, self, classifier(options)) : self
+    return (self, options) => record.kind.policy.enabled ? executeCall(record, self, classifier(options)) : self
   }
   get state(): Effect.Effect<State> {
     return Effect.map(stateOf(this.#record), ({ state }) => state)

@@ -1,7 +1,7 @@
 /**
  * One service behind several endpoints: a circuit for each endpoint, and failover from one to the next.
  *
- * `deadline > failover > breaker > retry > attempt`
+ * `deadline > hedge > failover > throttle > breaker > bulkhead > limit > retry > attempt`
  *
  * A call goes to the first endpoint whose circuit admits it, in the order of the list or by weight. If that endpoint fails, the
  * call goes on to the next one, at most once to each. When the circuit of an endpoint opens, calls skip it; its probe brings
@@ -14,22 +14,26 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { AdaptiveLimit } from "./AdaptiveLimit.ts"
 import * as Breaker from "./Breaker.ts"
 import * as BreakerPolicy from "./BreakerPolicy.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
+import type { Bulkhead } from "./Bulkhead.ts"
 import * as Configuration from "./Configuration.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
-import { EndpointList, listed } from "./internal/resilience/endpointList.ts"
+import { EndpointList, listed, type ListedEndpoint } from "./internal/resilience/endpointList.ts"
 import { wrapEndpoints } from "./internal/resilience/endpointsHttp.ts"
 import type { EndpointsUnavailable } from "./internal/resilience/endpointsUnavailable.ts"
-import { type Group, type Request, startCall, type Target } from "./internal/resilience/failover.ts"
-import { anew, makeInner, makeOuter, makeParts, makeRetry, separate } from "./internal/resilience/pipeline.ts"
-import type { HttpOptions } from "./internal/retry/httpAttempt.ts"
+import { callEndpoints, type Group, type Request, type Target } from "./internal/resilience/failover.ts"
+import { anew, checker, makeHedge, makeParts, makeRetry } from "./internal/resilience/parts.ts"
+import { afterPause, makeInner, makeOuter } from "./internal/resilience/pipeline.ts"
 import { isDeadlineAboveAttempt } from "./internal/retry/policyChecks.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import type * as Resilience from "./Resilience.ts"
 import * as ResiliencePolicy from "./ResiliencePolicy.ts"
+import type { RetryPolicy } from "./RetryPolicy.ts"
+import type { Throttled } from "./Throttle.ts"
 import type * as Decoders from "./unstable/Decoders.ts"
 import * as Field from "./unstable/Field.ts"
 import * as MetricSeries from "./unstable/MetricSeries.ts"
@@ -58,7 +62,7 @@ export interface DataOptions extends ResiliencePolicy.Options {
 }
 
 /** The options that code may give. A breaker is there by default; any other part that is left out is not there. */
-export interface Options extends Omit<DataOptions, "retry">, Pick<Resilience.Options, "retry"> {}
+export interface Options extends Omit<DataOptions, "hedge" | "retry">, Pick<Resilience.Options, "hedge" | "retry"> {}
 
 const fields = Schema.Struct({
   ...ResiliencePolicy.ResiliencePolicy.fields,
@@ -71,6 +75,8 @@ const fields = Schema.Struct({
 export const Policy: typeof fields & Decoders.Mismatch<DataOptions, typeof fields> = fields
 export type Policy = typeof Policy.Type
 
+const check = checker(Configuration.decode(Policy))
+
 /** One endpoint. */
 export interface Endpoint {
   readonly id: string
@@ -78,13 +84,22 @@ export interface Endpoint {
   readonly weight: number
   /** Its circuit, whose name is that of the service, a slash and the id; `undefined` if the breaker is disabled. */
   readonly breaker: Breaker.Breaker | undefined
+  /** Its bulkhead, if the policy has one. */
+  readonly bulkhead: Bulkhead | undefined
+  /** Its adaptive limit, if the policy has one. */
+  readonly limit: AdaptiveLimit | undefined
 }
 
 /** The errors of a call. */
-export type Failure<E> = E | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded> | EndpointsUnavailable
+export type Failure<E> =
+  | E
+  | DeadlineExceeded
+  | RetryExhausted<E | DeadlineExceeded>
+  | Throttled
+  | EndpointsUnavailable
 
 /** How a call ended at one endpoint. */
-export type EndpointExit<A, E> = Exit.Exit<A, E | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>>
+export type EndpointExit<A, E> = Exit.Exit<A, E | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded> | Throttled>
 
 interface Deciding<A, E> {
   /** What the circuit of the endpoint records for a call. Default `Breaker.classify`. */
@@ -97,13 +112,11 @@ interface Deciding<A, E> {
 }
 
 /** The options of `execute`. Every one may be left out. */
-export interface CallOptions<A, E>
-  extends Deciding<A, E>, Pick<Resilience.CallOptions<A, E>, "onRetry" | "retryAfter" | "while">
-{}
+export interface CallOptions<A, E> extends Deciding<A, E>, Omit<Resilience.CallOptions<A, E>, "classify" | "ignore"> {}
 
 /** The options of `http`. Every one may be left out. */
 export interface HttpCallOptions<E>
-  extends Omit<HttpOptions, "server">, Deciding<HttpClientResponse.HttpClientResponse, E>
+  extends Deciding<HttpClientResponse.HttpClientResponse, E>, Omit<Resilience.HttpCallOptions<E>, "classify" | "ignore">
 {}
 
 /** What `make` returns. */
@@ -163,30 +176,30 @@ export const make = Effect.fnUntraced(function*(
   name: string,
   options: Options
 ): Effect.fn.Return<Endpoints, ConfigurationError, BreakerStore | Scope.Scope> {
-  const { data, shared } = separate(options)
-  const policy = yield* Configuration.decode(Policy)(data)
-  const retry = yield* makeRetry({ policy, shared }, anew)
+  const checked = yield* check(options)
+  const { policy } = checked
+  const retry = yield* makeRetry(checked, anew)
+  const hedge = yield* makeHedge(name, checked, anew)
   const entries = policy.endpoints.map(listed)
-  const targets: ReadonlyArray<Target> = yield* Effect.forEach(
-    entries,
-    ({ id, url, weight }) =>
-      Effect.map(makeParts(`${name}/${id}`, policy, retry, anew), (parts): Target => ({
-        endpoint: { id, url, weight, breaker: parts.breaker },
-        inner: makeInner(policy, parts),
-        calls: 0,
-        failovers: 0
-      }))
-  )
+  const targets = yield* Effect.forEach(entries, (entry) => makeTarget(name, policy, retry, entry))
   for (const target of targets) {
     const labels = { server: name, endpoint: target.endpoint.id }
     yield* MetricSeries.register("endpointCalls", labels, () => target.calls)
     yield* MetricSeries.register("endpointFailovers", labels, () => target.failovers)
   }
-  const group: Group = { name, targets, isWeighted: policy.selection === "weight", budget: retry?.budget }
-  const outer = makeOuter(name, policy)
+  const group: Group = {
+    name,
+    targets,
+    isWeighted: policy.selection === "weight",
+    hasGates: policy.throttle !== undefined,
+    budget: retry?.budget,
+    hedge
+  }
+  const outer = makeOuter(name, policy, undefined)
   const run = <A, E, R>(request: Request<A, E, R>): Effect.Effect<A, Failure<E>, R> =>
-    outer(startCall(group, request, (hedge) => hedge(0)))
+    outer(callEndpoints(group, request))
   const plain = { server: name, obeysOuter: true }
+  const gates = new Map(targets.map(({ endpoint, gate }) => [endpoint.id, gate]))
   return {
     name,
     policy,
@@ -197,9 +210,31 @@ export const make = Effect.fnUntraced(function*(
         to: (endpoint) => ({ attempt: Effect.suspend(() => call(endpoint)), loop }),
         classify: options?.classify ?? Breaker.classify,
         failover: options?.failover,
-        discard: undefined
+        failureOf: undefined,
+        discard: undefined,
+        hedge: options?.hedge === false ? undefined : {},
+        limits: options
       })
     },
-    http: (self, options) => wrapEndpoints(self, entries, retry ?? { statuses: [] }, { ...options, server: name }, run)
+    http: (self, options) =>
+      wrapEndpoints(self, entries, retry ?? { statuses: [] }, { ...options, server: name }, gates, run)
+  }
+})
+
+/** Makes the parts of one endpoint. */
+const makeTarget = Effect.fnUntraced(function*(
+  name: string,
+  policy: Policy,
+  retry: RetryPolicy<unknown, DeadlineExceeded> | undefined,
+  { id, url, weight }: ListedEndpoint
+): Effect.fn.Return<Target, ConfigurationError, BreakerStore | Scope.Scope> {
+  const { gate, ...parts } = yield* makeParts(`${name}/${id}`, policy, retry, anew)
+  const inner = makeInner(policy, { ...parts, gate })
+  return {
+    endpoint: { id, url, weight, breaker: parts.breaker, bulkhead: parts.bulkhead, limit: parts.limit },
+    inner: gate === undefined ? inner : (self, loop, options) => afterPause(inner(self, loop, options), gate),
+    gate,
+    calls: 0,
+    failovers: 0
   }
 })

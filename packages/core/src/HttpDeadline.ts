@@ -66,7 +66,9 @@ const header = Field.defaulted(
 )
 
 const origin = Schema.String.check(
-  Schema.makeFilter((text: string) => URL.parse(text)?.origin === text, { expected: "an origin, as in https://api.example" })
+  Schema.makeFilter((text: string) => URL.parse(text)?.origin === text, {
+    expected: "an origin, as in https://api.example"
+  })
 )
 
 const Client = Schema.Struct({

@@ -1,23 +1,28 @@
 /**
- * Deadline, circuit breaker, retries and attempt timeout for calls to one service, in the order that works:
+ * Everything around calls to one service, in the order that works:
  *
- * `deadline > breaker > retry > attempt`
+ * `deadline > throttle > hedge > breaker > bulkhead > limit > retry > attempt`
  *
- * The breaker sees one outcome per call, for any number of attempts. Attempts are interrupted inside the breaker, after the
- * attempt timeout or at the deadline (the policy's, or one around the call by `Deadline.within`), whichever is sooner. So a
- * service that hangs opens the circuit.
+ * The breaker sees one outcome for each execution, for any number of attempts; a call that the bulkhead or the limit rejects is
+ * no evidence for it. Attempts are interrupted inside the breaker, after the attempt timeout or at the deadline (the policy's,
+ * or one around the call by `Deadline.within`), whichever is sooner. So a service that hangs opens the circuit.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { AdaptiveLimit, LimitExceeded, Priority } from "./AdaptiveLimit.ts"
 import type * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
+import type { Bulkhead, BulkheadFull } from "./Bulkhead.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
-import { anew, check, makeResilience } from "./internal/resilience/pipeline.ts"
+import type * as Hedge from "./Hedge.ts"
+import { anew, check } from "./internal/resilience/parts.ts"
+import { makeResilience } from "./internal/resilience/pipeline.ts"
 import { makeReloadable } from "./internal/resilience/reload.ts"
 import type { HttpOptions } from "./internal/retry/httpAttempt.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
@@ -25,9 +30,17 @@ import type { ConfigurationError } from "./KeelsonError.ts"
 import type * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
+import type { Throttle, Throttled } from "./Throttle.ts"
 
 /** The errors of a call made by `execute`. */
-export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
+export type Failure<E> =
+  | E
+  | Breaker.CircuitOpen
+  | BulkheadFull
+  | LimitExceeded
+  | Throttled
+  | DeadlineExceeded
+  | RetryExhausted<E | DeadlineExceeded>
 
 /** The retries of a policy given in code. */
 export interface RetryPolicyOptions extends Omit<ResiliencePolicy.RetryOptions, "budget"> {
@@ -35,14 +48,31 @@ export interface RetryPolicyOptions extends Omit<ResiliencePolicy.RetryOptions, 
   readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
 }
 
-/** The options of a policy given in code. A part that is left out is not there: no retry, no breaker, no deadline. */
-export interface Options extends Omit<ResiliencePolicy.Options, "retry"> {
+/** The options of a policy given in code. A part that is left out is not there. */
+export interface Options extends Omit<ResiliencePolicy.Options, "hedge" | "retry"> {
   /** Retries; `{}` for the defaults of a retry policy. Without it there is one attempt. Default none. */
   readonly retry?: RetryPolicyOptions | undefined
+  /**
+   * A second execution beside a call that takes long; `{}` for the defaults of a hedge policy. Without it there is none.
+   * Default none.
+   */
+  readonly hedge?: Hedge.Options | undefined
+}
+
+/** What bulkhead and limit need to know of a call. */
+interface LimitOptions {
+  /** What the call counts for in the bulkhead, as a tenant. Calls without a key count together. Default none. */
+  readonly bulkheadKey?: string | undefined
+  /** The priority of the call in the queue of the limit. Default normal. */
+  readonly priority?: Priority | undefined
 }
 
 /** The options of `execute`. Every one may be left out. */
-export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "retryAfter" | "while"> {
+export interface CallOptions<A, E>
+  extends LimitOptions, Pick<RetryOptions<E>, "failureClass" | "onRetry" | "retryAfter" | "while">
+{
+  /** Whether the call may be hedged: made twice at the same time. Default true, if the policy has hedges. */
+  readonly hedge?: boolean | undefined
   /** What the breaker records for a call. Default: decided by the catalogue code of the error. */
   readonly classify?: Breaker.CallOptions<A, Failure<E>>["classify"]
   /** Which errors the breaker does not count. Default none. */
@@ -50,7 +80,12 @@ export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "re
 }
 
 /** The options of `http`: those of `HttpRetry`, and those of the breaker. Every one may be left out. */
-export interface HttpCallOptions<E> extends Omit<HttpOptions, "server"> {
+export interface HttpCallOptions<E> extends LimitOptions, Omit<HttpOptions, "server"> {
+  /**
+   * Which requests with an unsafe method may be hedged. The server may carry out both, at the same time and in any order.
+   * Default none: only safe methods are (RFC 9110, 9.2.1).
+   */
+  readonly hedgeUnsafe?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
   /** What the breaker records for a call. Default: decided by status and catalogue code. */
   readonly classify?: CallOptions<HttpClientResponse.HttpClientResponse, E>["classify"]
   /** Which errors the breaker does not count. Default none. */
@@ -64,9 +99,17 @@ export interface Resilience {
   readonly policy: ResiliencePolicy.ResiliencePolicy
   /** The breaker, if the policy has one. */
   readonly breaker: Breaker.Breaker | undefined
+  /** The bulkhead, if the policy has one. */
+  readonly bulkhead: Bulkhead | undefined
+  /** The adaptive limit, if the policy has one. */
+  readonly limit: AdaptiveLimit | undefined
+  /** The hedge, if the policy has one. */
+  readonly hedge: Hedge.Hedge | undefined
+  /** The throttle, if the policy has one. */
+  readonly throttle: Throttle | undefined
   /**
-   * Runs a call under the policy. Failures are counted in `errors_total`. It repeats any effect, also a request with an
-   * unsafe method: use `http` for requests.
+   * Runs a call under the policy. Failures are counted in `errors_total`. It repeats and hedges any effect, also a request
+   * with an unsafe method: use `http` for requests.
    */
   readonly execute: <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -83,7 +126,7 @@ export interface Resilience {
  * Makes everything for calls to one service, from one policy. Nothing is built for a part that is left out.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range. Emits `retry_attempts_total`,
- * `errors_total` and the breaker's metrics.
+ * `errors_total` and the metrics of the parts.
  *
  * **Example** (A deadline, a breaker and retries around a call)
  *

@@ -7,7 +7,6 @@
  * within their deadline and `maxWait`, or are rejected at once. After it they are released over a tenth of its length: if one
  * of the first is throttled again, the others go on waiting.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -16,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Configuration from "./Configuration.ts"
 import { makeGate } from "./internal/retry/gate.ts"
 import type { Throttled } from "./internal/retry/throttled.ts"
-import { throttledCall, throttledHttp } from "./internal/retry/throttledCall.ts"
+import { throttleOf } from "./internal/retry/throttleOf.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
 import * as Field from "./unstable/Field.ts"
@@ -105,15 +104,5 @@ export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<Throttle, ConfigurationError, Scope.Scope> {
   const policy = yield* Configuration.decode(Policy)(options)
-  const gate = yield* makeGate(name, policy)
-  return {
-    name,
-    policy,
-    execute: (self, options) => throttledCall(self, gate, options),
-    http: (self) => throttledHttp(self, gate),
-    remaining: Effect.map(Clock.monotonicTimeNanos, (now) => gate.delay(now, 0)),
-    pause: (duration) =>
-      Effect.map(Clock.monotonicTimeNanos, (now) => gate.pause(Duration.fromInputUnsafe(duration), now)),
-    resume: Effect.sync(gate.open)
-  }
+  return throttleOf(name, policy, yield* makeGate(name, policy))
 })

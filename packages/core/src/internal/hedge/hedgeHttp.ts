@@ -15,13 +15,13 @@ type Response = HttpClientResponse.HttpClientResponse
 const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"])
 
 /** Whether the status says that the service is well, so that another execution would give no better answer. */
-const isGood = ({ status }: Response): boolean => {
+export const isGood = ({ status }: Response): boolean => {
   const code = statusCode(status)
   return code === undefined || codeInfo[code].breaker === "success"
 }
 
 /** The response that an unused outcome holds: the answer, or that of an error. */
-const responseOf = (exit: Exit.Exit<Response, unknown>): Response | undefined => {
+export const heldResponse = (exit: Exit.Exit<Response, unknown>): Response | undefined => {
   if (exit._tag === "Success") return exit.value
   for (const reason of exit.cause.reasons) {
     if (reason._tag !== "Fail") continue
@@ -31,8 +31,8 @@ const responseOf = (exit: Exit.Exit<Response, unknown>): Response | undefined =>
   return undefined
 }
 
-const release = (exit: Exit.Exit<Response, unknown>): Effect.Effect<void> => {
-  const response = responseOf(exit)
+export const release = (exit: Exit.Exit<Response, unknown>): Effect.Effect<void> => {
+  const response = heldResponse(exit)
   return response === undefined ? Effect.void : discard(response)
 }
 
@@ -61,7 +61,9 @@ export const hedgeHttp = <E, R>(
         const noted = (made: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
           const own = made.headers["idempotency-key"]
           key ??= own
-          const same = key === undefined || own === key ? made : HttpClientRequest.setHeader(made, "idempotency-key", key)
+          const same = key === undefined || own === key
+            ? made
+            : HttpClientRequest.setHeader(made, "idempotency-key", key)
           sent ??= same
           return same
         }
@@ -70,7 +72,7 @@ export const hedgeHttp = <E, R>(
           const client = hedge === 0 ? self : clientOf(hedge) ?? self
           return client.postprocess(Effect.map(Effect.flatMap(request, client.preprocess), noted))
         }, {
-          when: () => sent !== undefined && mayRepeat(sent, options),
+          when: () => sent !== undefined && mayHedge(sent, options),
           accept: isGood,
           discard: release
         })
@@ -79,7 +81,8 @@ export const hedgeHttp = <E, R>(
   )
 }
 
-const mayRepeat = (
+/** Whether a request may be sent to two places at the same time. */
+export const mayHedge = (
   request: HttpClientRequest.HttpClientRequest,
   options: Pick<HttpOptions<never, never>, "allowUnsafe"> | undefined
 ): boolean => isReplayable(request) && (safeMethods.has(request.method) || options?.allowUnsafe?.(request) === true)

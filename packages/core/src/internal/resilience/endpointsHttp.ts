@@ -1,6 +1,4 @@
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -8,8 +6,9 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { EndpointExit, HttpCallOptions } from "../../Endpoints.ts"
 import * as InvalidConfig from "../../unstable/InvalidConfig.ts"
 import { classify } from "../breaker/outcome.ts"
-import { discard, type HttpCall, prepareHttp } from "../retry/httpAttempt.ts"
-import { RetryExhausted } from "../retry/retryExhausted.ts"
+import { isGood, mayHedge, release } from "../hedge/hedgeHttp.ts"
+import type { Gate } from "../retry/gate.ts"
+import { type HttpCall, prepareHttp, statusError } from "../retry/httpAttempt.ts"
 import { type BaseUrl, inOrder, rebase } from "./baseUrl.ts"
 import type { ListedEndpoint } from "./endpointList.ts"
 import type { Request } from "./failover.ts"
@@ -39,25 +38,13 @@ const moved = (
     : Effect.succeed(HttpClientRequest.updateUrl(request, () => url))
 }
 
-/** The response that an exit holds, also as the last error of a retry. */
-const responseOf = (exit: Exit.Exit<Response, unknown>): Response | undefined => {
-  if (Exit.isSuccess(exit)) return exit.value
-  const error = Cause.squash(exit.cause)
-  const last: unknown = error instanceof RetryExhausted ? error.error : error
-  return HttpClientError.isHttpClientError(last) ? last.response : undefined
-}
-
-const release = (exit: Exit.Exit<Response, unknown>): Effect.Effect<void> => {
-  const response = responseOf(exit)
-  return response === undefined ? Effect.void : discard(response)
-}
-
 /** A client each of whose requests is a call for `run`, at the base URL of the endpoint that has it. */
 export const wrapEndpoints = <E, R, E2>(
   self: HttpClient.HttpClient.With<E, R>,
   entries: ReadonlyArray<ListedEndpoint>,
   policy: { readonly statuses: ReadonlyArray<number> },
   options: HttpCallOptions<E | HttpClientError.HttpClientError> & { readonly server: string },
+  gates: ReadonlyMap<string, Gate<unknown> | undefined>,
   run: (request: Request<Response, E | HttpClientError.HttpClientError, R>) => Effect.Effect<Response, E2, R>
 ): HttpClient.HttpClient.With<E2, R> => {
   type Failure = E | HttpClientError.HttpClientError
@@ -69,16 +56,28 @@ export const wrapEndpoints = <E, R, E2>(
     (request) =>
       Effect.withFiber((fiber) => {
         const call: HttpCall = { key: undefined }
+        /** The last request that was prepared; `undefined` until then. */
+        let sent: HttpClientRequest.HttpClientRequest | undefined
         return run({
           to: ({ id }) => {
             const base = bases.get(id)!
-            const at = Effect.flatMap(request, (made) => moved(made, base, ordered))
-            const { attempt, loop } = prepareHttp<Failure, R>(client, at, policy, options, fiber, undefined, call)
+            const at = Effect.flatMap(request, (made) => {
+              sent = made
+              return moved(made, base, ordered)
+            })
+            const { attempt, loop } = prepareHttp<Failure, R>(client, at, policy, options, fiber, gates.get(id), call)
             return { attempt, loop: { ...loop, obeysOuter: true } }
           },
           classify: options.classify ?? classify,
           failover: options.failover,
-          discard: (exit: EndpointExit<Response, Failure>) => release(exit)
+          failureOf: statusError,
+          discard: (exit: EndpointExit<Response, Failure>) => release(exit),
+          hedge: {
+            when: () => sent !== undefined && mayHedge(sent, { allowUnsafe: options.hedgeUnsafe }),
+            accept: isGood,
+            discard: release
+          },
+          limits: options
         })
       }),
     self.preprocess

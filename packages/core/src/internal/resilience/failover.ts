@@ -11,21 +11,28 @@ import type { Outcome } from "../../Breaker.ts"
 import { CurrentDeadline, type DeadlineExceeded } from "../../Deadline.ts"
 import type { Endpoint } from "../../Endpoints.ts"
 import { codeInfo, statusCode } from "../../ErrorCode.ts"
+import type { CallOptions as HedgeOptions, Hedge } from "../../Hedge.ts"
 import type { RetryBudget } from "../../RetryBudget.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { CircuitOpen } from "../breaker/circuitOpen.ts"
 import { classify as byCatalogue } from "../breaker/outcome.ts"
 import { evidenceOf } from "../errors/evidence.ts"
 import { withoutStack } from "../errors/withoutStack.ts"
+import { BulkheadFull } from "../limit/bulkheadFull.ts"
+import { LimitExceeded } from "../limit/limitExceeded.ts"
+import type { Gate } from "../retry/gate.ts"
 import { RetryExhausted } from "../retry/retryExhausted.ts"
 import type { LoopOptions } from "../retry/retryLoop.ts"
+import { Throttled } from "../retry/throttled.ts"
 import { EndpointsUnavailable } from "./endpointsUnavailable.ts"
-import type { Inner } from "./pipeline.ts"
+import type { Inner, Telling } from "./pipeline.ts"
 
 /** An endpoint with its own parts and counts. */
 export interface Target {
   readonly endpoint: Endpoint
   readonly inner: Inner
+  /** Closed while the endpoint asks its callers to wait. */
+  readonly gate: Gate<Throttled> | undefined
   /** Calls sent to it. */
   calls: number
   /** Calls that went on to another endpoint. */
@@ -33,12 +40,14 @@ export interface Target {
 }
 
 /** The error of a part that rejected a call before anything was sent. */
-type Rejection = CircuitOpen
+type Rejection = CircuitOpen | BulkheadFull | LimitExceeded | Throttled
 
-const isRejection = (error: unknown): error is Rejection => error instanceof CircuitOpen
+const isRejection = (error: unknown): error is Rejection =>
+  error instanceof CircuitOpen || error instanceof BulkheadFull || error instanceof LimitExceeded ||
+  error instanceof Throttled
 
 /** What a call to an endpoint can fail with. */
-type Sent<E> = E | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
+type Sent<E> = E | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded> | Throttled
 
 /** A call to one endpoint, and what may become of it. */
 export interface Attempt<A, E, R> {
@@ -53,8 +62,14 @@ export interface Request<A, E, R> {
   readonly classify: (exit: Exit.Exit<A, Sent<E>>, endpoint: Endpoint) => Outcome
   /** Whether a failed call goes on to another endpoint. Default: `isElsewhere`. */
   readonly failover: ((exit: Exit.Exit<A, Sent<E>>, endpoint: Endpoint) => boolean) | undefined
+  /** The failure that a value stands for, as a response with a status does. */
+  readonly failureOf: ((value: A) => E) | undefined
   /** Releases a response that is not returned. */
   readonly discard: ((exit: Exit.Exit<A, Sent<E>>) => Effect.Effect<void>) | undefined
+  /** How the call is hedged; `undefined` if it is not. */
+  readonly hedge: HedgeOptions<A, Sent<E> | EndpointsUnavailable> | undefined
+  /** What bulkhead and limit are told of the call. */
+  readonly limits: Pick<Telling<A, E>, "bulkheadKey" | "priority"> | undefined
 }
 
 /** What the calls for one name have in common. */
@@ -62,14 +77,15 @@ export interface Group {
   readonly name: string
   readonly targets: ReadonlyArray<Target>
   readonly isWeighted: boolean
+  readonly hasGates: boolean
   readonly budget: RetryBudget | undefined
+  readonly hedge: Hedge | undefined
 }
 
-/** What a call failed with; for a retry that gave up, its last failure. A value that counts as a failure has none. */
-const failureOf = <E>(exit: Exit.Exit<unknown, Sent<E>>): E | DeadlineExceeded => {
+/** The error of a failed call; for a retry that gave up, its last one. */
+const lastError = (exit: Exit.Exit<unknown, unknown>): unknown => {
   const error = errorIn(exit)
-  // oxlint-disable-next-line no-unsafe-type-assertion -- the only errors of a call
-  return (error instanceof RetryExhausted ? error.error : error) as E | DeadlineExceeded
+  return error instanceof RetryExhausted ? error.error : error
 }
 
 const errorIn = (exit: Exit.Exit<unknown, unknown>): unknown =>
@@ -135,17 +151,27 @@ class Call<A, E, R> {
     this.#group = group
     this.#request = request
     this.#fiber = fiber
-    this.#left = group.isWeighted ? [...group.targets] : undefined
+    this.#left = group.isWeighted || group.hasGates ? [...group.targets] : undefined
   }
 
   get #hasNext(): boolean {
     return this.#left === undefined ? this.#next < this.#group.targets.length : this.#left.length > 0
   }
 
+  /** The next endpoint: one that asks its callers to wait only if all do. */
   #take(): Target | undefined {
     if (this.#left === undefined) return this.#group.targets[this.#next++]
-    const index = draw(this.#left, this.#fiber.getRef(Random.Random).nextDoubleUnsafe())
-    return this.#left.splice(index, 1)[0]
+    const open = this.#group.hasGates ? this.#left.filter((target) => !this.#isPaused(target)) : this.#left
+    const targets = open.length === 0 ? this.#left : open
+    const target = this.#group.isWeighted
+      ? targets[draw(targets, this.#fiber.getRef(Random.Random).nextDoubleUnsafe())]
+      : targets[0]
+    if (target !== undefined) this.#left.splice(this.#left.indexOf(target), 1)
+    return target
+  }
+
+  #isPaused({ gate }: Target): boolean {
+    return gate?.isClosed(this.#fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()) === true
   }
 
   /** Starts the call, or one of its hedges, which count from 1. More hedges than endpoints begin again at the first. */
@@ -159,7 +185,7 @@ class Call<A, E, R> {
     before: Ended<A, Sent<E>> | undefined
   ): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> {
     if (target === undefined) return this.#giveUp(before)
-    const { classify, to } = this.#request
+    const { classify, limits, to } = this.#request
     const { endpoint } = target
     const { attempt, loop } = to(endpoint)
     let isSent = false
@@ -170,6 +196,8 @@ class Call<A, E, R> {
       return before === undefined ? attempt : Effect.andThen(before.replaced, attempt)
     })
     const call = target.inner(self, loop, {
+      bulkheadKey: limits?.bulkheadKey,
+      priority: limits?.priority,
       // oxlint-disable-next-line no-unsafe-type-assertion -- a rejection after the call was sent is the call's own error
       classify: (exit) => isSent ? classify(exit as Exit.Exit<A, Sent<E>>, endpoint) : byCatalogue(exit)
     })
@@ -201,7 +229,7 @@ class Call<A, E, R> {
     loop: LoopOptions<E, never>,
     exit: Exit.Exit<A, Sent<E>>
   ): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> {
-    if (!this.#hasNext || !this.#goesOn(target, exit) || loop.refuse?.(failureOf(exit)) !== undefined) return exit
+    if (!this.#hasNext || !this.#goesOn(target, exit) || this.#isRefused(loop, exit)) return exit
     const now = this.#fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
     return Effect.flatMap(CurrentDeadline, (until): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> => {
       if (until !== undefined && until <= now) return exit
@@ -214,6 +242,14 @@ class Call<A, E, R> {
       const refund = (): void => reservation === undefined ? undefined : budget?.refund(reservation)
       return this.#run(this.#take(), new Ended(exit, this.#request.discard?.(exit) ?? Effect.void, refund))
     })
+  }
+
+  /** Whether the call must not be repeated. */
+  #isRefused(loop: LoopOptions<E, never>, exit: Exit.Exit<A, Sent<E>>): boolean {
+    if (loop.refuse === undefined) return false
+    // oxlint-disable-next-line no-unsafe-type-assertion -- the last error of an attempt
+    const failure = Exit.isSuccess(exit) ? this.#request.failureOf?.(exit.value) : lastError(exit) as E
+    return failure !== undefined && loop.refuse(failure) !== undefined
   }
 
   #goesOn({ endpoint }: Target, exit: Exit.Exit<A, Sent<E>>): boolean {
@@ -245,20 +281,20 @@ const unavailable = (
     new EndpointsUnavailable({
       server,
       rejections: rejections.map(({ endpoint, error }) => ({ endpoint, code: error.code })),
-      retryAfter: rejections.map(({ error }) => error.retryAfter).reduce(
-        (one, other) => Duration.min(one, other),
-        Duration.infinity
+      retryAfter: rejections.map(({ error }) => "retryAfter" in error ? error.retryAfter : Duration.zero).reduce(
+        (one, other) => Duration.min(one, other)
       )
     })
   )
 
-/** Starts a call for the endpoints of a group. The result makes the call itself (0) and its hedges (from 1). */
-export const startCall = <A, E, R, A2, E2, R2>(
+/** Makes a call to the endpoints of a group, with its hedges. */
+export const callEndpoints = <A, E, R>(
   group: Group,
-  request: Request<A, E, R>,
-  run: (hedge: (number: number) => Effect.Effect<A, Sent<E> | EndpointsUnavailable, R>) => Effect.Effect<A2, E2, R2>
-): Effect.Effect<A2, E2, R2> =>
+  request: Request<A, E, R>
+): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> =>
   Effect.withFiber((fiber) => {
     const call = new Call(group, request, fiber)
-    return run((hedge) => call.start(hedge))
+    return group.hedge === undefined || request.hedge === undefined
+      ? call.start(0)
+      : group.hedge.execute((hedge) => call.start(hedge), request.hedge)
   })

@@ -5,7 +5,8 @@ import * as Scope from "effect/Scope"
 import type { BreakerStore } from "../../BreakerStore.ts"
 import type { ConfigurationError } from "../../KeelsonError.ts"
 import type { Resilience } from "../../Resilience.ts"
-import { type Checked, type Keep, makeResilience } from "./pipeline.ts"
+import type { Checked, Keep } from "./parts.ts"
+import { makeResilience } from "./pipeline.ts"
 
 /** A part, the options that it was made of, and the scope that disposes of it. */
 class Part {
@@ -44,8 +45,10 @@ export class Generation {
     return part !== undefined && Equal.equals(part.options, options) ? part : undefined
   }
 
-  isOf({ policy, shared }: Checked): boolean {
-    return shared === this.checked.shared && Equal.equals(policy, this.checked.policy)
+  isOf({ hedgeBudget, policy, retryBudget }: Checked): boolean {
+    const { checked } = this
+    return retryBudget === checked.retryBudget && hedgeBudget === checked.hedgeBudget &&
+      Equal.equals(policy, checked.policy)
   }
 
   /** Disposes of the parts that no other policy in use has. Returns how many. */

@@ -11,7 +11,7 @@ import * as Redaction from "../../Redaction.ts"
 import type { Options, Reloadable, ReloadStatus } from "../../Resilience.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { type Generation, makeGeneration } from "./generation.ts"
-import { check } from "./pipeline.ts"
+import { check } from "./parts.ts"
 
 /** The counts of reloads, in plain fields that are read when metrics are read. */
 class Reloads<E> {
@@ -149,6 +149,18 @@ export const makeReloadable = Effect.fnUntraced(function*<E, E2, R>(
     },
     get breaker() {
       return loaded.current.resilience.breaker
+    },
+    get bulkhead() {
+      return loaded.current.resilience.bulkhead
+    },
+    get limit() {
+      return loaded.current.resilience.limit
+    },
+    get hedge() {
+      return loaded.current.resilience.hedge
+    },
+    get throttle() {
+      return loaded.current.resilience.throttle
     },
     status: Effect.sync(() => loaded.status),
     execute: (self, options) => loaded.run(({ resilience }) => resilience.execute(self, options)),

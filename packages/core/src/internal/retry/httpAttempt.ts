@@ -115,7 +115,8 @@ export interface HttpCall {
   key: string | undefined
 }
 
-const statusError = (response: HttpClientResponse.HttpClientResponse): HttpClientError.HttpClientError =>
+/** The error of a response that counts as a failure. */
+export const statusError = (response: HttpClientResponse.HttpClientResponse): HttpClientError.HttpClientError =>
   new HttpClientError.HttpClientError({
     reason: new HttpClientError.StatusCodeError({
       request: response.request,

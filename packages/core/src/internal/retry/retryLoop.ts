@@ -60,7 +60,9 @@ const run = <A, E, R, R2, G>(
     const execution = fiber.getRef(CurrentExecution)
     const shared = execution === undefined ? undefined : sharedAttempts(execution, options?.server)
     if (shared !== undefined && policy.enabled) shared.most = policy.maxAttempts
-    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) policy.budget.deposit(began)
+    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) {
+      policy.budget.deposit(began)
+    }
     const outer = fiber.getRef(CurrentDeadline)
     const gate = options?.gate
     const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
