@@ -142,7 +142,7 @@ describe.skipIf(skipReason !== undefined)(
   () => {
     const steps = fc.tuple(
       rules({ bucket: 1, probeLimit: 1.5, maxOpen: 6, open: [0, 0.5, 1.5] }),
-      fc.array(step(11), { maxLength: 30 })
+      fc.array(step(11), { minLength: 10, maxLength: 40 })
     )
     it("[K-18] [B2] [D7] two processes that share a circuit see what the model says", async (context) => {
       const scope = Scope.makeUnsafe()
@@ -154,9 +154,11 @@ describe.skipIf(skipReason !== undefined)(
       })
       const provided = setUp.pipe(Scope.provide(scope), Effect.provide(Metrics.layerIsolated))
       const { redis, stores } = await Effect.runPromise(provided)
-      await forAllEffect(context, 150, steps, ([rules, all]) => run(stores, redis, rules, all)).finally(() =>
-        Effect.runPromise(Scope.close(scope, Exit.void))
-      )
+      try {
+        await forAllEffect(context, 500, steps, ([rules, all]) => run(stores, redis, rules, all))
+      } finally {
+        await Effect.runPromise(Scope.close(scope, Exit.void))
+      }
     })
   }
 )

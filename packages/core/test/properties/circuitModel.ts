@@ -215,7 +215,10 @@ export const step = (longest: number): fc.Arbitrary<Step> =>
     },
     {
       weight: 4,
-      arbitrary: fc.record({ _tag: fc.constant("wait" as const), units: fc.integer({ min: 1, max: longest }) })
+      arbitrary: fc.record({
+        _tag: fc.constant("wait" as const),
+        units: fc.oneof(fc.integer({ min: 1, max: longest }), fc.constantFrom(1, 2, 9, 10))
+      })
     },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constantFrom("reset" as const, "isolate" as const) }) }
   )
