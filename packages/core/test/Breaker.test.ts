@@ -388,7 +388,7 @@ describe("Breaker", () => {
 
   it.effect("a store that fails closes nobody out, and takes no value away", () =>
     Effect.gen(function*() {
-      const down = Effect.fail(new Error("down"))
+      const down = Effect.fail(KeelsonError.make({ code: "UPSTREAM_UNAVAILABLE" }))
       const admits = { admit: () => Effect.succeed({ _tag: "Admitted" as const, generation: 1, isProbe: false }) }
       const store = {
         admit: () => down,

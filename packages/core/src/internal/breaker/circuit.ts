@@ -120,6 +120,7 @@ export class Circuit {
     const transition = this.state === state ? undefined : this.#move(state)
     this.generation = this.#nextGeneration()
     this.#openings = undefined
+    this.#forget()
     return transition
   }
 

@@ -23,7 +23,7 @@ class CountWindow implements WindowCounts {
 
   constructor(size: number) {
     this.size = size
-    this.#words = new Array<number>(Math.ceil(size / perWord)).fill(0)
+    this.#words = Array.from({ length: Math.ceil(size / perWord) }, () => 0)
   }
   add(isFailed: boolean, isSlow: boolean): void {
     const word = Math.trunc(this.#next / perWord)
