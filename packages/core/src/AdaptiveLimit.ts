@@ -29,9 +29,9 @@ export interface Options {
   readonly initialLimit?: number | undefined
   /** How far mean latency may rise above its baseline before the limit shrinks, as a factor. From 1.1 to 10. Default 1.5. */
   readonly tolerance?: number | undefined
-  /** How long calls are measured before the limit changes, at least. From 10 millis to 1 minute. Default 250 millis. */
+  /** How long calls are measured before the limit changes, at least. From 10 millis to 1 minute. Default 500 millis. */
   readonly window?: Field.DurationInput | undefined
-  /** How many calls are measured before the limit changes, at least. From 5 to 10000. Default 30. */
+  /** How many calls are measured before the limit changes, at least. From 5 to 10000. Default 50. */
   readonly minSamples?: number | undefined
   /** How many calls over the limit may wait. From 0 to 100000. Default 0. */
   readonly maxQueued?: number | undefined
@@ -56,8 +56,8 @@ export const Policy = Schema.Struct({
   maxLimit: Field.defaulted(Field.int(1, 100_000), 1000),
   initialLimit: Field.defaulted(Field.int(1, 100_000), 20),
   tolerance: Field.defaulted(Field.number(1.1, 10), 1.5),
-  window: Field.defaulted(Field.duration("10 millis", "1 minute"), Duration.millis(250)),
-  minSamples: Field.defaulted(Field.int(5, 10_000), 30),
+  window: Field.defaulted(Field.duration("10 millis", "1 minute"), Duration.millis(500)),
+  minSamples: Field.defaulted(Field.int(5, 10_000), 50),
   maxQueued: Field.defaulted(Field.int(0, 100_000), 0),
   maxWait: Field.defaulted(Field.duration("1 millis", "10 minutes"), Duration.seconds(1)),
   retryAfter: Field.defaulted(Field.duration("0 millis", "1 hour"), Duration.seconds(1))

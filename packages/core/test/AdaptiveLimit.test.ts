@@ -184,8 +184,8 @@ describe("AdaptiveLimit", () => {
         maxLimit: 1000,
         initialLimit: 20,
         tolerance: 1.5,
-        window: Duration.millis(250),
-        minSamples: 30,
+        window: Duration.millis(500),
+        minSamples: 50,
         maxQueued: 0,
         maxWait: Duration.seconds(1),
         retryAfter: Duration.seconds(1)

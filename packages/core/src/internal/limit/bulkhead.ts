@@ -91,7 +91,10 @@ export const makeBulkhead = Effect.fnUntraced(function*(
       entry = keys.enter(key)
       return entry === undefined ? rejections.reject("keys") : inGate(self, entry.gate)
     })
-    return Effect.onExitPrimitive(entered, () => entry === undefined ? undefined : void keys.leave(key, entry))
+    return Effect.onExitPrimitive(entered, () => {
+      if (entry !== undefined) keys.leave(key, entry)
+      return undefined
+    })
   }
 
   return {

@@ -1,3 +1,5 @@
+import { LatencyWindow, type Measurement } from "./latencyWindow.ts"
+
 /** What the end of a call says: `success` has a latency, `dropped` ran out of time or was refused, `ignored` says nothing. */
 export type Sample = "success" | "dropped" | "ignored"
 
@@ -13,10 +15,10 @@ export interface GradientOptions {
   readonly minSamples: number
 }
 
-/** Latency and calls in flight of a window, against which the next one is compared. */
-interface Reference {
-  readonly latency: number
-  readonly inFlight: number
+/** A test: the limit shrank, to see whether latency follows. */
+interface Test {
+  /** The window against which the next one is compared; `undefined` until latency has settled after it rose. */
+  readonly before: Measurement | undefined
   /** The limit to return to. */
   readonly limit: number
   /** Whether latency was above tolerance, or this is a periodic test of the baseline. */
@@ -29,11 +31,15 @@ const shrinkingDrops = 0.1
 const holdingDrops = 0.05
 /** The most that one window takes away. */
 const maxStep = 0.5
-/** What a periodic test of the baseline leaves of the limit, for one window. */
+/** What a periodic test of the baseline leaves of the limit. */
 const testStep = 0.7
 /** How many windows at the limit lie between two tests of the baseline: more as long as the baseline proves right. */
 const testsFrom = 4
 const testsTo = 32
+/** A test that is not clear goes on until it has this multiple of the samples. */
+const longestTest = 4
+/** From this elasticity on, latency follows the calls in flight: 1 where they queue, and 0 where they do not. */
+const queueing = 0.5
 /** How much of a lower latency the baseline takes over from one window. */
 const falling = 0.1
 /** Below this share of the baseline, a latency becomes the baseline at once: the service is faster than it was. */
@@ -51,27 +57,22 @@ const clamp = (value: number, low: number, high: number): number => Math.min(hig
  * A latency above tolerance has two possible causes, and one window cannot tell them apart: calls queue in the service, or
  * the service became slower. So the limit shrinks, and the next window decides. Where calls queue, latency falls with the
  * calls in flight (Little's law), and the smaller limit stays. Otherwise fewer calls do not help: the latency becomes the new
- * baseline and the limit returns. The same test runs now and then at the limit, as a small step of one window: it corrects
- * a baseline that was measured under load, and never takes the limit to its minimum.
+ * baseline and the limit returns. The same test runs now and then at the limit, as a step to 0.7 of it: it corrects a
+ * baseline that was measured under load, and never takes the limit to its minimum.
  */
 export class Gradient {
   limit: number
   /** Milliseconds; `undefined` before the first window. */
   baseline: number | undefined
   readonly #options: GradientOptions
-  #decreased = -Infinity
-  #reference: Reference | undefined
-  /** Until latency rises or calls are dropped for the first time, the limit grows faster. */
-  #isWarmUp = true
+  /** When the limit last shrank. */
+  #shrank = -Infinity
+  #test: Test | undefined
   #testEvery = testsFrom
   #untilTest = testsFrom
-  // The current window.
-  #opens = -Infinity
-  #count = 0
-  #drops = 0
-  #latency = 0
-  #flights = 0
-  #peak = 0
+  /** Until latency rises or calls are dropped for the first time, the limit grows faster. */
+  #isWarmUp = true
+  #window = new LatencyWindow(-Infinity)
 
   constructor(options: GradientOptions) {
     this.#options = options
@@ -80,88 +81,95 @@ export class Gradient {
 
   /** A call begins; `inFlight` includes it. */
   start(inFlight: number): void {
-    if (inFlight > this.#peak) this.#peak = inFlight
+    this.#window.start(inFlight)
   }
 
   /** A call that began at `at` ended; `inFlight` includes it. Returns whether the limit changed. */
   end(at: number, now: number, inFlight: number, sample: Sample): boolean {
     if (sample === "ignored") return false
+    const window = this.#window
+    if (window.opens === -Infinity) window.opens = now
     if (sample === "dropped") {
       // The calls of one overload shrink the limit once.
-      if (at >= this.#decreased) this.#drops++
-    } else if (now >= this.#opens) {
+      if (at >= this.#shrank) window.drops++
+    } else if (now >= window.opens) {
       const latency = Math.max(now - at, 0.001)
-      this.#count++
-      this.#flights += inFlight
-      this.#latency += this.baseline === undefined ? latency : Math.min(latency, outlier * this.baseline)
+      window.add(this.baseline === undefined ? latency : Math.min(latency, outlier * this.baseline), inFlight)
     }
-    if (this.#opens === -Infinity) this.#opens = now
-    const { minSamples, window } = this.#options
-    if (this.#count + this.#drops < minSamples || now - this.#opens < window) return false
-    return this.#close(now)
+    const { minSamples, window: least } = this.#options
+    return window.count + window.drops >= minSamples && now - window.opens >= least && this.#close(window, now)
   }
 
-  #close(now: number): boolean {
+  #close(window: LatencyWindow, now: number): boolean {
+    const { dropShare } = window
     const before = Math.floor(this.limit)
-    const latency = this.#count === 0 ? 0 : this.#latency / this.#count
-    this.#decide()
+    let latency = 0
+    if (dropShare >= shrinkingDrops) this.#shrinkBy(dropShare)
+    else {
+      const found = window.measurement
+      ;({ latency } = found)
+      this.baseline ??= latency
+      if (this.#test !== undefined && !this.#isClear(this.#test, found, window.count)) return false
+      if (this.#test === undefined || !this.#settle(this.#test, this.baseline, found)) {
+        this.#judge(this.baseline, found, dropShare < holdingDrops)
+      }
+    }
     this.limit = clamp(this.limit, this.#options.minLimit, this.#options.maxLimit)
     const after = Math.floor(this.limit)
-    if (after < before) this.#decreased = now
-    // Until the calls of the old limit have ended, what ends is too slow, or too fast: the slow ones are still running.
-    this.#opens = after === before ? now : now + settling * latency
-    this.#count = 0
-    this.#drops = 0
-    this.#latency = 0
-    this.#flights = 0
-    this.#peak = 0
+    if (after < before) this.#shrank = now
+    // Until the calls of the old limit have ended, the calls that end are not typical: the slow ones of the new limit still run.
+    this.#window = new LatencyWindow(after === before ? now : now + settling * latency)
     return after !== before
   }
 
-  #decide(): void {
-    const drops = this.#drops / (this.#count + this.#drops)
-    if (drops >= shrinkingDrops) {
-      this.#isWarmUp = false
-      this.#reference = undefined
-      this.limit *= Math.max(maxStep, 1 - drops)
-      return
-    }
-    const latency = this.#latency / this.#count
-    const inFlight = this.#flights / this.#count
-    this.baseline ??= latency
-    if (this.#reference === undefined || !this.#compare(this.#reference, this.baseline, latency, inFlight)) {
-      this.#judge(this.baseline, latency, inFlight, drops < holdingDrops)
-    }
+  #shrinkBy(dropShare: number): void {
+    this.#isWarmUp = false
+    this.#test = undefined
+    this.limit *= Math.max(maxStep, 1 - dropShare)
   }
 
-  /** Compares a window with the one before the limit shrank. Returns whether that decides about the limit. */
-  #compare(reference: Reference, baseline: number, latency: number, inFlight: number): boolean {
-    const fewer = reference.inFlight / inFlight
+  /** Whether a test has enough samples: its elasticity is a standard error away from the threshold. */
+  #isClear({ before }: Test, found: Measurement, count: number): boolean {
+    if (before === undefined || count >= longestTest * this.#options.minSamples) return true
+    const fewer = Math.log(before.inFlight / found.inFlight)
+    const error = Math.hypot(before.error, found.error) / fewer
+    const elasticity = Math.log(before.latency / found.latency) / fewer
+    return fewer < 0.1 || Math.abs(elasticity - queueing) > error
+  }
+
+  /** Ends or continues a test. Returns false if the window is to be judged as any other. */
+  #settle(test: Test, baseline: number, found: Measurement): boolean {
+    const { before, isCongested, limit } = test
     const tolerated = this.#options.tolerance * baseline
-    if (reference.isCongested && latency <= tolerated) {
-      this.#reference = undefined
+    if (isCongested && found.latency <= tolerated) {
+      this.#test = undefined
       return false
     }
-    if (fewer < 1.2) {
-      this.#reference = undefined
-      if (!reference.isCongested) this.limit = reference.limit
-      return !reference.isCongested
-    }
-    const elasticity = Math.log(reference.latency / latency) / Math.log(fewer)
-    if (elasticity < 0.3) {
-      this.#setBaseline(reference.isCongested ? latency : (latency + reference.latency) / 2)
-      this.#reference = undefined
-      this.limit = reference.limit
+    if (before === undefined) {
+      this.#test = { ...test, before: found }
+      this.limit *= clamp(tolerated / found.latency, maxStep, testStep)
       return true
     }
-    if (reference.isCongested) {
-      this.limit *= clamp(tolerated / latency, maxStep, 1)
-      if (this.limit <= this.#options.minLimit) this.#reference = undefined
-      return true
+    const fewer = Math.log(before.inFlight / found.inFlight)
+    if (fewer < 0.1) {
+      // The calls in flight are not fewer: there is nothing to compare.
+      this.#test = undefined
+      if (!isCongested) this.limit = limit
+      return !isCongested
     }
-    this.#reference = undefined
-    if (latency < baseline) this.#setBaseline(latency)
-    this.limit = reference.limit * clamp(this.#options.tolerance * this.baseline! / reference.latency, maxStep, 1)
+    if (Math.log(before.latency / found.latency) < queueing * fewer) {
+      this.#test = undefined
+      this.#setBaseline(isCongested ? found.latency : (found.latency + before.latency) / 2)
+      this.limit = limit
+    } else if (isCongested) {
+      if (this.limit <= this.#options.minLimit) this.#test = undefined
+      this.limit *= clamp(tolerated / found.latency, maxStep, 1)
+    } else {
+      this.#test = undefined
+      const lower = Math.min(baseline, found.latency)
+      this.#setBaseline(lower)
+      this.limit = limit * clamp(this.#options.tolerance * lower / before.latency, maxStep, 1)
+    }
     return true
   }
 
@@ -173,31 +181,27 @@ export class Gradient {
     this.baseline = latency
   }
 
-  /** A lower latency moves the baseline. A higher one does not: it may be queueing. */
-  #track(baseline: number, latency: number): void {
+  #judge(baseline: number, found: Measurement, mayGrow: boolean): void {
+    const { minLimit, tolerance } = this.#options
+    const { error, latency, peak } = found
+    // A lower latency moves the baseline. A higher one does not: it may be queueing.
     if (latency < faster * baseline) this.baseline = latency
     else if (latency < baseline) this.baseline = baseline + falling * (latency - baseline)
-  }
-
-  #judge(baseline: number, latency: number, inFlight: number, mayGrow: boolean): void {
-    const { minLimit, tolerance } = this.#options
-    this.#track(baseline, latency)
     const gradient = tolerance * this.baseline! / latency
-    const isUsed = this.#peak >= Math.floor(this.limit)
-    if (gradient < 1) {
+    const isUsed = peak >= Math.floor(this.limit)
+    if (gradient < 1 - error) {
       this.#isWarmUp = false
-      if (this.limit <= minLimit) {
-        // There is no lower limit to measure at.
-        this.baseline = baseline + 0.3 * (latency - baseline)
-        return
+      // At the minimum there is no lower limit to measure at.
+      if (this.limit <= minLimit) this.baseline = baseline + 0.3 * (latency - baseline)
+      else {
+        this.#test = { before: undefined, limit: this.limit, isCongested: true }
+        this.limit = Math.min(this.limit, peak) * Math.max(maxStep, gradient)
       }
-      this.#reference = { latency, inFlight, limit: this.limit, isCongested: true }
-      this.limit = Math.min(this.limit, this.#peak) * Math.max(maxStep, gradient)
     } else if (isUsed && --this.#untilTest <= 0 && this.limit > minLimit) {
       this.#untilTest = this.#testEvery
-      this.#reference = { latency, inFlight, limit: this.limit, isCongested: false }
+      this.#test = { before: found, limit: this.limit, isCongested: false }
       this.limit *= testStep
-    } else if (isUsed && mayGrow) {
+    } else if (isUsed && mayGrow && gradient >= 1) {
       this.limit += this.#isWarmUp ? this.limit / 2 : Math.max(1, Math.sqrt(this.limit))
     }
   }
