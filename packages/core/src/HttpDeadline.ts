@@ -66,7 +66,9 @@ const header = Field.defaulted(
 )
 
 const origin = Schema.String.check(
-  Schema.makeFilter((text: string) => URL.parse(text)?.origin === text, { expected: "an origin, as in https://api.example" })
+  Schema.makeFilter((text: string) => URL.parse(text)?.origin === text, {
+    expected: "an origin, as in https://api.example"
+  })
 )
 
 const Client = Schema.Struct({
@@ -163,7 +165,7 @@ export const middleware = (options?: ServerOptions) => {
         const late = new LateResponse(after)
         return Effect.catch(
           interruptAfter(Effect.provideService(self, CurrentDeadline, until), after, () => late, detach),
-          (error) => error === late ? Effect.succeed(late.response) : Effect.fail(error as E)
+          (error) => error instanceof LateResponse ? Effect.succeed(error.response) : Effect.fail(error)
         )
       }))
 }

@@ -87,8 +87,12 @@ describe("Hedge", () => {
     it.effect("[K-20] a failure waits for the executions that still run", () =>
       Effect.gen(function*() {
         const hedge = yield* Hedge.make("search", { delay: "100 millis" })
-        const first = yield* runOut(hedge.execute(scripted<unknown>(failing("110 millis", 1), after("1 second", "b")).call))
-        const second = yield* runOut(hedge.execute(scripted<unknown>(after("1 second", "a"), failing("10 millis", 2)).call))
+        const first = yield* runOut(
+          hedge.execute(scripted<unknown>(failing("110 millis", 1), after("1 second", "b")).call)
+        )
+        const second = yield* runOut(
+          hedge.execute(scripted<unknown>(after("1 second", "a"), failing("10 millis", 2)).call)
+        )
         assert.deepStrictEqual([first.exit, second.exit], [Exit.succeed("b"), Exit.succeed("a")])
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
@@ -97,7 +101,11 @@ describe("Hedge", () => {
         const hedge = yield* Hedge.make("search", { delay: "100 millis", maxHedges: 2, budget: { ratio: 10 } })
         const { call } = scripted(failing("1 second", busy), failing("1 milli", open), failing("1 milli", open))
         assert.strictEqual(errorOf((yield* runOut(hedge.execute(call))).exit), busy)
-        const { call: other } = scripted(failing("1 second", "one"), failing("10 millis", "two"), failing("1 second", open))
+        const { call: other } = scripted<unknown>(
+          failing("1 second", "one"),
+          failing("10 millis", "two"),
+          failing("1 second", open)
+        )
         assert.strictEqual(errorOf((yield* runOut(hedge.execute(other))).exit), "two")
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
@@ -190,8 +198,10 @@ describe("Hedge", () => {
         const scope = yield* Scope.make()
         const hedge = yield* Hedge.make("search", { delay: "100 millis" }).pipe(Scope.provide(scope))
         let isReleased = false
-        const stuck = Effect.onInterrupt(Effect.never, () =>
-          Effect.andThen(Effect.sleep("1 minute"), Effect.sync(() => isReleased = true)))
+        const stuck = Effect.onInterrupt(
+          Effect.never,
+          () => Effect.andThen(Effect.sleep("1 minute"), Effect.sync(() => isReleased = true))
+        )
         const call = hedge.execute((hedge) => hedge === 0 ? stuck : Effect.succeed("hedge"))
         // The caller has no scope.
         const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
@@ -209,8 +219,10 @@ describe("Hedge", () => {
 
   describe("scopes", () => {
     const acquiring = (log: Array<string>, hedge: number) =>
-      Effect.acquireRelease(Effect.sync(() => log.push(`acquire ${hedge}`)), () =>
-        Effect.sync(() => log.push(`release ${hedge}`)))
+      Effect.acquireRelease(
+        Effect.sync(() => log.push(`acquire ${hedge}`)),
+        () => Effect.sync(() => log.push(`release ${hedge}`))
+      )
 
     it.effect("[K-20][H1] what a loser acquired in the caller's scope is released, what the winner acquired stays", () =>
       Effect.gen(function*() {
@@ -231,7 +243,10 @@ describe("Hedge", () => {
         const hedge = yield* Hedge.make("search", { delay: "100 millis" })
         const scope = yield* Scope.make()
         yield* Scope.provide(hedge.execute(Effect.succeed(1)), scope)
-        yield* runOut(Scope.provide(hedge.execute((hedge) => hedge === 0 ? Effect.never : Effect.succeed(1)), scope), "1 second")
+        yield* runOut(
+          Scope.provide(hedge.execute((hedge) => hedge === 0 ? Effect.never : Effect.succeed(1)), scope),
+          "1 second"
+        )
         const background = Effect.andThen(Effect.forkScoped(Effect.sleep("1 second")), Effect.succeed(1))
         yield* runOut(Scope.provide(hedge.execute(background), scope), "10 seconds")
         assert.strictEqual(scope.state._tag, "Empty")
@@ -286,10 +301,13 @@ describe("Hedge", () => {
             const resilience = yield* Resilience.make("search", {
               retry: { maxAttempts, initialDelay: "10 millis", jitter: "none" }
             })
-            yield* runOut(hedge.execute(resilience.execute(Effect.suspend(() => {
-              attempts++
-              return work
-            }))), "10 seconds")
+            yield* runOut(
+              hedge.execute(resilience.execute(Effect.suspend(() => {
+                attempts++
+                return work
+              }))),
+              "10 seconds"
+            )
             return attempts
           })
         const slowFailure = Effect.andThen(Effect.sleep("150 millis"), Effect.fail(busy))
@@ -326,9 +344,10 @@ describe("Hedge", () => {
       Effect.gen(function*() {
         const hedge = yield* Hedge.make("search", { delay: "100 millis" })
         const breaker = yield* Breaker.make("search", { failureThreshold: 1 })
-        const { exit } = yield* runOut(hedge.execute((hedge) =>
-          breaker.execute(hedge === 0 ? Effect.never : Effect.succeed("hedge"))
-        ), "1 second")
+        const { exit } = yield* runOut(
+          hedge.execute((hedge) => breaker.execute(hedge === 0 ? Effect.never : Effect.succeed("hedge"))),
+          "1 second"
+        )
         assert.deepStrictEqual([exit, yield* breaker.state], [Exit.succeed("hedge"), "CLOSED"])
       }).pipe(Effect.scoped, Effect.provide(layer)))
   })
@@ -363,7 +382,12 @@ describe("Hedge", () => {
 
     it.effect("[K-20] a call that its hedge answered counts with at least the delay, so that the quantile does not fall", () =>
       Effect.gen(function*() {
-        const hedge = yield* Hedge.make("search", { quantile: 0.9, minimumCalls: 10, windowSize: 20, budget: { ratio: 10 } })
+        const hedge = yield* Hedge.make("search", {
+          quantile: 0.9,
+          minimumCalls: 10,
+          windowSize: 20,
+          budget: { ratio: 10 }
+        })
         yield* seen(hedge, Array.from({ length: 20 }, () => 10))
         const before = (yield* hedge.snapshot).delay!
         for (let call = 0; call < 100; call++) {

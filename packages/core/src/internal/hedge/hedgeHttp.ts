@@ -61,7 +61,9 @@ export const hedgeHttp = <E, R>(
         const noted = (made: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest => {
           const own = made.headers["idempotency-key"]
           key ??= own
-          const same = key === undefined || own === key ? made : HttpClientRequest.setHeader(made, "idempotency-key", key)
+          const same = key === undefined || own === key
+            ? made
+            : HttpClientRequest.setHeader(made, "idempotency-key", key)
           sent ??= same
           return same
         }

@@ -56,13 +56,17 @@ const run = <A, E, R, R2>(
     const execution = fiber.getRef(CurrentExecution)
     const shared = execution === undefined ? undefined : sharedAttempts(execution, options?.server)
     if (shared !== undefined && policy.enabled) shared.most = policy.maxAttempts
-    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) policy.budget.deposit(began)
+    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) {
+      policy.budget.deposit(began)
+    }
     const outer = fiber.getRef(CurrentDeadline)
     const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
       (options?.obeysOuter === true && outer !== undefined)
     if (!cuts) {
-      return onFailure(self, (error) =>
-        new Call(self, policy, options, fiber, clock, began, outer, shared).failed(error))
+      return onFailure(
+        self,
+        (error) => new Call(self, policy, options, fiber, clock, began, outer, shared).failed(error)
+      )
     }
     const until = policy.deadline === undefined
       ? outer
