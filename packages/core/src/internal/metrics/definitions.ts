@@ -1,3 +1,5 @@
+import { hedgeDefinitions } from "./hedgeDefinitions.ts"
+
 /** The definition of a metric. */
 export interface Definition {
   /** Without the prefix. */
@@ -105,27 +107,7 @@ export const definitions = {
     labels: ["server"],
     description: "Calls that were not retried because the retry budget was spent."
   },
-  hedges: {
-    name: "hedges_total",
-    kind: "counter",
-    unit: "executions",
-    labels: ["server"],
-    description: "Hedges: executions of a call beside one that took too long."
-  },
-  hedgeWins: {
-    name: "hedge_wins_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that a hedge answered before the execution it was made beside."
-  },
-  hedgeBudgetSpent: {
-    name: "hedge_budget_spent_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that were not hedged because the budget was spent."
-  },
+  ...hedgeDefinitions,
   jwksRequests: {
     name: "jwks_cache_requests_total",
     kind: "counter",
