@@ -26,8 +26,8 @@ import * as MetricSeries from "./unstable/MetricSeries.ts"
 /** The options of a hedge given in code. Every one may be left out. */
 export interface Options extends Omit<HedgePolicy.Options, "budget"> {
   /**
-   * A budget shared with other policies, such as that of the retries, or the options of one for this hedge. Default a ratio
-   * of 0.05, and 1 hedge per second at least.
+   * A budget shared with other policies, such as that of the retries, or the options of one for this hedge. Without it the
+   * share is 0.05, and at least 1 hedge per second. Default none.
    */
   readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
 }
@@ -95,6 +95,9 @@ export interface Hedge {
   readonly snapshot: Effect.Effect<Snapshot>
 }
 
+/** A twentieth of the calls, which is what the default quantile selects. */
+const defaultBudget: RetryBudget.Policy = { ratio: 0.05, minPerSecond: 1, window: Duration.seconds(10) }
+
 /**
  * Makes a hedge for calls to one service.
  *
@@ -130,7 +133,7 @@ export const make = Effect.fnUntraced(function*(
   const data = shared === undefined && given !== undefined ? { ...options, budget: given } : options
   const policy = yield* Configuration.decode(HedgePolicy.HedgePolicy)(data)
   const { delay: fixed, enabled, maxHedges, minDelay, minimumCalls } = policy
-  const budget = shared ?? fromPolicy(policy.budget)
+  const budget = shared ?? fromPolicy(policy.budget ?? defaultBudget)
   const latencies = fixed === undefined ? new Latencies(policy.windowSize, policy.quantile) : undefined
   const counts = { calls: 0, hedges: 0, wins: 0, budgetSpent: 0 }
   const owner: Owner = {

@@ -32,7 +32,7 @@ export interface Options {
   readonly minDelay?: Field.DurationInput | undefined
   /** Upper bound of the hedges of one call. From 1 to 10. Default 1. */
   readonly maxHedges?: number | undefined
-  /** Bounds hedges to a share of calls. Default a ratio of 0.05, and 1 hedge per second at least. */
+  /** Bounds hedges to a share of calls. Without it the share is 0.05, and at least 1 hedge per second. Default none. */
   readonly budget?: RetryBudget.Options | undefined
 }
 
@@ -51,7 +51,7 @@ export const HedgePolicy = Schema.Struct({
   windowSize: Field.defaulted(Field.int(10, 100_000), 500),
   minDelay: Field.defaulted(Field.duration("0 millis", "10 minutes"), Duration.millis(1)),
   maxHedges: Field.defaulted(Field.int(1, 10), 1),
-  budget: Field.defaulted(RetryBudget.Policy, { ratio: 0.05, minPerSecond: 1, window: Duration.seconds(10) })
+  budget: Schema.optionalKey(RetryBudget.Policy)
 }).check(isMinimumInWindow)
 export type HedgePolicy = typeof HedgePolicy.Type
 

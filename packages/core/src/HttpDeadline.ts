@@ -165,7 +165,7 @@ export const middleware = (options?: ServerOptions) => {
         const late = new LateResponse(after)
         return Effect.catch(
           interruptAfter(Effect.provideService(self, CurrentDeadline, until), after, () => late, detach),
-          (error) => error === late ? Effect.succeed(late.response) : Effect.fail(error as E)
+          (error) => error instanceof LateResponse ? Effect.succeed(error.response) : Effect.fail(error)
         )
       }))
 }

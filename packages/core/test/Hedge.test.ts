@@ -101,7 +101,7 @@ describe("Hedge", () => {
         const hedge = yield* Hedge.make("search", { delay: "100 millis", maxHedges: 2, budget: { ratio: 10 } })
         const { call } = scripted(failing("1 second", busy), failing("1 milli", open), failing("1 milli", open))
         assert.strictEqual(errorOf((yield* runOut(hedge.execute(call))).exit), busy)
-        const { call: other } = scripted(
+        const { call: other } = scripted<unknown>(
           failing("1 second", "one"),
           failing("10 millis", "two"),
           failing("1 second", open)

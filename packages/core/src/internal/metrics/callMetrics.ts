@@ -1,4 +1,5 @@
 import type { Definition } from "./definitions.ts"
+import { hedgeDefinitions } from "./hedgeDefinitions.ts"
 
 /** The metrics of the parts around a call: limits, retries, hedges, throttles, endpoints and reloads. */
 export const callMetrics = {
@@ -73,27 +74,7 @@ export const callMetrics = {
     labels: ["server"],
     description: "Calls that were not retried because the retry budget was spent."
   },
-  hedges: {
-    name: "hedges_total",
-    kind: "counter",
-    unit: "executions",
-    labels: ["server"],
-    description: "Hedges: executions of a call beside one that took too long."
-  },
-  hedgeWins: {
-    name: "hedge_wins_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that a hedge answered before the execution it was made beside."
-  },
-  hedgeBudgetSpent: {
-    name: "hedge_budget_spent_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that were not hedged because the budget was spent."
-  },
+  ...hedgeDefinitions,
   throttlePauses: {
     name: "throttle_pauses_total",
     kind: "counter",
