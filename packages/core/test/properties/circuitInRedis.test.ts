@@ -8,7 +8,7 @@ import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { setTimeout } from "node:timers/promises"
 import { Breaker, BreakerStore, Metrics } from "../../src/index.ts"
-import { type Admission, Model, type Outcome, policyOf, rules, type Rules, step, type Step } from "./circuitModel.ts"
+import { type Admission, Model, type Outcome, policyOf, type Rules, rules, type Step, step } from "./circuitModel.ts"
 
 /** One unit of the model: the server's clock cannot be moved, so a unit is far longer than a case takes. */
 const unit = Duration.toMillis("6 minutes")

@@ -142,7 +142,10 @@ export const makeGroup = <M extends Member>(
   const groupOf = (context: Context.Context<never>): Group<M> => {
     const registry = Context.get(context, Metric.MetricRegistry)
     const attributes = Context.get(context, Metric.CurrentMetricAttributes)
-    const key = JSON.stringify([Context.get(context, Prefix), Object.entries(attributes).toSorted(([a], [b]) => a < b ? -1 : 1)])
+    const key = JSON.stringify([
+      Context.get(context, Prefix),
+      Object.entries(attributes).toSorted(([a], [b]) => a < b ? -1 : 1)
+    ])
     const all = groups.get(registry) ?? new Map<string, Group<M>>()
     groups.set(registry, all)
     const known = all.get(key)
