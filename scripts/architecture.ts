@@ -16,8 +16,11 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     breaker: ["errors", "retry"],
     configuration: [],
     errors: [],
+    hedge: ["errors", "retry"],
+    limit: ["errors"],
     metrics: [],
     redaction: [],
+    resilience: ["breaker", "errors", "hedge", "limit", "retry"],
     retry: ["errors"]
   },
   jwks: {

@@ -16,25 +16,24 @@ export interface Transition {
 }
 
 type Store = BreakerStore.BreakerStore["Service"]
-type RecordedTransition = Effect.Success<ReturnType<Store["record"]>>
-
-const states = { Closed: "CLOSED", Open: "OPEN", HalfOpen: "HALF_OPEN" } as const
-
 export const recordTransitions = (
   clock: RunClock,
   transitions: Array<Transition>
 ): Layer.Layer<BreakerStore.BreakerStore> => {
-  const record = (transition: RecordedTransition) =>
-    Effect.sync(() => {
-      if (transition === undefined) return
-      const circuit = transition.key.endsWith("/requests") ? "requests" : "tokens"
-      const at = Math.round(clock.now())
-      transitions.push({ circuit, at, from: states[transition.from], to: states[transition.to] })
-    })
+  const note = (key: string, moves: ReadonlyArray<Breaker.Transition> | undefined) => {
+    const circuit = key.endsWith("/requests") ? "requests" : "tokens"
+    for (const { from, to } of moves ?? []) transitions.push({ circuit, at: Math.round(clock.now()), from, to })
+  }
+  /** Notes what an answer of the store contains, whether it is there already or comes later. */
+  const noted = <A>(answer: A | Effect.Effect<A, Error>, read: (value: A) => void): typeof answer => {
+    if (Effect.isEffect(answer)) return Effect.tap(answer, (value) => Effect.sync(() => read(value)))
+    read(answer)
+    return answer
+  }
   const decorate = (store: Store): Store => ({
     ...store,
-    admit: (key) => Effect.tap(store.admit(key), ({ transition }) => record(transition)),
-    record: (request) => Effect.tap(store.record(request), record)
+    admit: (key, ...call) => noted(store.admit(key, ...call), ({ transitions: moves }) => note(key, moves)),
+    record: (request, caller) => noted(store.record(request, caller), (moves) => note(request.key, moves))
   })
   return Layer.effect(BreakerStore.BreakerStore, Effect.map(BreakerStore.BreakerStore, decorate)).pipe(
     Layer.provide(BreakerStore.layerMemory)

@@ -15,7 +15,7 @@ import {
 import type { Figures, Measure } from "./figures.ts"
 import { each, measure, spread, type Times } from "./measure.ts"
 import { bareEffect, bareFunction, retries } from "./retries.ts"
-import { wraps } from "./wraps.ts"
+import { allParts, wraps } from "./wraps.ts"
 
 interface Group {
   readonly name: string
@@ -50,6 +50,14 @@ export const groups: ReadonlyArray<Group> = [
     workloads: [instant, asynchronous],
     measure: "time",
     targets: { cockatiel: 0.6 }
+  },
+  {
+    name: "all parts on: bulkhead, limit and hedge too",
+    contestants: allParts,
+    checks: [passesThrough, recovers, givesUp, interruptsHung],
+    workloads: [instant, asynchronous],
+    measure: "time",
+    targets: { cockatiel: 0.8 }
   },
   {
     name: "3 failing attempts without delay",

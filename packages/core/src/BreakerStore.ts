@@ -1,53 +1,101 @@
 /**
  * Stores for the circuits of `Breaker`: in this process, or in Redis and shared by several processes.
  */
-import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
-import * as Scope from "effect/Scope"
-import type {
-  Admission,
-  BreakerError,
-  CircuitState,
-  Store,
-  StoreRequest,
-  Transition
-} from "./internal/breaker/effectBreaker.ts"
-import { makeMonotonicStore } from "./internal/breaker/monotonicStore.ts"
-import { makeShared, type SharedStore, type StoreTimes, storeTimes } from "./internal/breaker/sharedStore.ts"
+import type { BreakerPolicy } from "./BreakerPolicy.ts"
+import { makeMemoryStore } from "./internal/breaker/memoryStore.ts"
+import { makeRedisStore } from "./internal/breaker/redisStore.ts"
+import type { StoreTimes } from "./internal/breaker/sharedStore.ts"
+import type { State } from "./internal/breaker/snapshot.ts"
+import type { WindowCounts } from "./internal/breaker/window.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
-import * as MetricSeries from "./unstable/MetricSeries.ts"
 
-/** An admitted call. `release` frees what the store holds for it, such as the lease of a probe. */
-export interface HeldAdmission extends Admission {
+/** A change of a circuit's state. */
+export interface Transition {
+  readonly from: State
+  readonly to: State
+}
+
+/** A call that a circuit admits. */
+export interface Admission {
+  readonly _tag: "Admitted"
+  /** Goes back to the store with the outcome of the call. */
+  readonly generation: number
+  readonly isProbe: boolean
+  /** The changes that the call caused. Default none. */
+  readonly transitions?: ReadonlyArray<Transition> | undefined
+  /** Frees what the store holds for the call, such as the lease of a probe. Default nothing. */
   readonly release?: Effect.Effect<void> | undefined
 }
 
-/** Why a circuit rejects a call, and how long until it may admit one again: zero while a probe runs. */
+/** A call that a circuit rejects. */
 export interface Rejection {
-  readonly state: "OPEN" | "HALF_OPEN"
-  /** Milliseconds. */
+  readonly _tag: "Rejected"
+  readonly state: "OPEN" | "HALF_OPEN" | "ISOLATED"
+  /** Milliseconds until the circuit may admit a call; zero while a probe runs. */
   readonly retryAfterMillis: number
+  /** The changes that the call caused. Default none. */
+  readonly transitions?: ReadonlyArray<Transition> | undefined
 }
 
-/** Keeps circuits. Both stores wrap Effect's own, which implement the state machine. */
+/** The outcome of an admitted call. */
+export interface StoreRequest {
+  /** The name of the circuit. */
+  readonly key: string
+  readonly policy: BreakerPolicy
+  /** That of the admission. */
+  readonly generation: number
+  readonly outcome: "Success" | "Failure" | "Ignored"
+  /** Whether the call took `slowCallDuration` or longer. Default false. */
+  readonly isSlow?: boolean | undefined
+  /** How long the circuit stays open at least, if this outcome opens it. Default none. */
+  readonly retryAfter?: Duration.Duration | undefined
+}
+
+/** A circuit as the store has it. */
+export interface CircuitState {
+  readonly state: State
+  /** How often it opened without having been closed for as long as it was open. */
+  readonly openings: number
+  /** The probes of the half-open period that succeeded and failed. */
+  readonly passedProbes: number
+  readonly failedProbes: number
+  /** The calls in the window. `undefined` for the strategy `consecutive`. */
+  readonly window?: WindowCounts | undefined
+}
+
+/** The fiber that makes a call. Stores read the clock and random numbers from it. */
+export type Caller = Pick<Fiber.Fiber<unknown, unknown>, "getRef">
+
+/** What a store answers: the value itself, if it is in this process, or an effect. */
+export type Answer<A> = A | Effect.Effect<A, Error>
+
+/**
+ * Keeps circuits. Stores implement the state machine, and each operation is atomic over all processes that share the store.
+ * An operation that fails neither rejects a call nor changes its result.
+ */
 export class BreakerStore extends Context.Service<BreakerStore, {
   /**
-   * Rejects a call from what the store knows in this process, before it is asked to admit the call. Default none: `admit`
-   * alone rejects.
+   * Answers from memory where the answer changes nothing: the generation of an ordinary admission, or a rejection.
+   * `undefined` if `admit` must decide. Default: `admit` decides about every call.
    */
-  readonly rejection?: ((key: string, clock: Clock.Clock) => Rejection | undefined) | undefined
-  /** Admits a call. Fails if the circuit is open, or half-open while its probe runs. */
-  readonly admit: (key: string) => Effect.Effect<HeldAdmission, BreakerError>
-  /** Records the outcome of an admitted call. */
-  readonly record: (request: StoreRequest) => Effect.Effect<Transition | undefined, BreakerError>
-  readonly state: (key: string) => Effect.Effect<CircuitState, BreakerError>
+  readonly answer?:
+    | ((key: string, policy: BreakerPolicy, caller: Caller) => number | Rejection | undefined)
+    | undefined
+  /** Admits or rejects a call. It runs where it cannot be interrupted, and an admission is always recorded. */
+  readonly admit: (key: string, policy: BreakerPolicy, caller: Caller) => Answer<Admission | Rejection>
+  /** Records the outcome of an admitted call, and returns the changes that it caused. */
+  readonly record: (request: StoreRequest, caller: Caller) => Answer<ReadonlyArray<Transition>>
+  readonly state: (key: string, policy: BreakerPolicy, caller: Caller) => Answer<CircuitState>
   /** Closes a circuit and clears what was recorded. A shared store that is down keeps its circuit. */
-  readonly reset: (key: string) => Effect.Effect<void>
+  readonly reset: (key: string, caller: Caller) => Answer<Transition | undefined>
+  /** Rejects every call of a circuit until it is reset. */
+  readonly isolate: (key: string, caller: Caller) => Answer<Transition | undefined>
   /**
    * Lets an open circuit stay open for at most a duration from now. A breaker calls it if a circuit is open for longer than
    * its policy allows, as after somebody wrote into a shared store. Default none.
@@ -55,34 +103,14 @@ export class BreakerStore extends Context.Service<BreakerStore, {
   readonly hold?: ((key: string, longest: Duration.Duration) => Effect.Effect<void>) | undefined
 }>()("@keelson/core/BreakerStore") {}
 
-type Unscoped = Omit<BreakerStore["Service"], "reset">
-
-/** Changes the key in the store at each reset, so that outcomes of calls admitted before it are recorded under an unused key. */
-const resettable = (store: Unscoped): BreakerStore["Service"] => {
-  const epochs = new Map<string, number>()
-  const inner = (key: string) => {
-    const epoch = epochs.get(key)
-    // A separator that no name contains: a circuit may be called `a#1`.
-    return epoch === undefined ? key : `${key}\u0000${epoch}`
-  }
-  const rekey = <A extends { readonly key: string } | undefined>(key: string, value: A): A =>
-    value === undefined || value.key === key ? value : { ...value, key }
-  return {
-    rejection: (key, clock) => store.rejection?.(inner(key), clock),
-    admit: (key) =>
-      epochs.has(key)
-        ? Effect.map(store.admit(inner(key)), (admission) => ({
-          ...admission,
-          transition: rekey(key, admission.transition)
-        }))
-        : store.admit(key),
-    record: (request) =>
-      epochs.has(request.key)
-        ? Effect.map(store.record({ ...request, key: inner(request.key) }), (moved) => rekey(request.key, moved))
-        : store.record(request),
-    state: (key) => Effect.suspend(() => Effect.map(store.state(inner(key)), (state) => rekey(key, state))),
-    reset: (key) => Effect.sync(() => epochs.set(key, (epochs.get(key) ?? 0) + 1))
-  }
+/** A store whose answers are values. */
+export interface LocalStore {
+  readonly answer: (key: string, policy: BreakerPolicy, caller: Caller) => number | Rejection | undefined
+  readonly admit: (key: string, policy: BreakerPolicy, caller: Caller) => Admission | Rejection
+  readonly record: (request: StoreRequest, caller: Caller) => ReadonlyArray<Transition>
+  readonly state: (key: string, policy: BreakerPolicy, caller: Caller) => CircuitState
+  readonly reset: (key: string, caller: Caller) => Transition | undefined
+  readonly isolate: (key: string, caller: Caller) => Transition | undefined
 }
 
 /**
@@ -105,10 +133,7 @@ const resettable = (store: Unscoped): BreakerStore["Service"] => {
  * const state = await Effect.runPromise(program) // => "OPEN"
  * ```
  */
-export const layerMemory: Layer.Layer<BreakerStore> = Layer.effect(
-  BreakerStore,
-  Effect.map(makeMonotonicStore, resettable)
-)
+export const layerMemory: Layer.Layer<BreakerStore> = Layer.sync(BreakerStore, makeMemoryStore)
 
 /** The options of a store in Redis. */
 export interface RedisOptions<E> extends StoreTimes {
@@ -123,54 +148,10 @@ export interface RedisOptions<E> extends StoreTimes {
  *
  * While Redis is down, circuits are kept in this process, which is logged and counted in
  * `circuit_breaker_store_fallbacks_total`. No call waits for the store longer than `timeout`. A Redis that hangs when the
- * scope closes delays it by at most a second; its socket stays open until the process exits.
+ * scope closes delays it by at most a second; its socket stays open until the process exits. A Redis Cluster needs a
+ * connection that follows its redirections, and one warning says so where the connection does not.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range.
  */
 export const layerRedis = <E>(options: RedisOptions<E>): Layer.Layer<BreakerStore, ConfigurationError> =>
-  Layer.effect(BreakerStore, makeRedis(options))
-
-const makeRedis = Effect.fnUntraced(function*<E>(
-  { prefix = "keelson:breaker:", redis, ...options }: RedisOptions<E>
-): Effect.fn.Return<BreakerStore["Service"], ConfigurationError, Scope.Scope> {
-  const times = yield* storeTimes.decode(options)
-  const local = resettable(yield* makeMonotonicStore)
-  const shared = yield* makeShared({ redis, prefix, ...times })
-  return yield* withFallback(shared, local)
-})
-
-/** Generations distinguish the stores: those of the local store are negative, which Redis never issues. */
-const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: BreakerStore["Service"]) {
-  let fallbacks = 0
-  yield* MetricSeries.register("circuitBreakerStoreFallbacks", {}, () => fallbacks)
-  const admitLocal = (key: string) => {
-    fallbacks++
-    return Effect.map(local.admit(key), (admission) => ({ ...admission, generation: -1 - admission.generation }))
-  }
-  return BreakerStore.of({
-    admit: (key) =>
-      Effect.flatMap(Scope.make(), (scope) => {
-        const release = Scope.close(scope, Exit.void)
-        const admit = ({ store }: { readonly store: Store }) => Scope.provide(store.admit(key), scope)
-        return shared.attempt({ operation: "admit a call of", key }, admit).pipe(
-          Effect.onError(() => release),
-          Effect.flatMap((admission) =>
-            admission === undefined
-              ? Effect.andThen(release, admitLocal(key))
-              : Effect.succeed({ ...admission, release })
-          )
-        )
-      }),
-    record: (request) =>
-      request.generation < 0
-        ? local.record({ ...request, generation: -1 - request.generation })
-        : shared.attempt({ operation: "record a call of", key: request.key }, ({ store }) => store.record(request)),
-    state: (key) =>
-      Effect.flatMap(
-        shared.attempt({ operation: "read", key }, ({ store }) => store.state(key)),
-        (state) => state === undefined ? local.state(key) : Effect.succeed(state)
-      ),
-    reset: (key) => Effect.andThen(Effect.ignore(shared.remove(key)), local.reset(key)),
-    hold: (key, longest) => Effect.ignore(shared.hold(key, longest))
-  })
-})
+  Layer.effect(BreakerStore, makeRedisStore(options))

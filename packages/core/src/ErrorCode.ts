@@ -7,6 +7,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
+import { watch } from "./internal/errors/cancellation.ts"
 import { ownCode, reasons } from "./internal/errors/carriedCode.ts"
 import { catalogue } from "./internal/errors/catalogue.ts"
 import { foreignCode } from "./internal/errors/foreignCode.ts"
@@ -80,6 +81,35 @@ export const codeOf = (error: unknown): ErrorCode | undefined =>
   Result.getOrUndefined(Result.try(() => findFirst(error, reasons, codeOfOne)))
 
 const codeOfOne = (error: object): ErrorCode | undefined => ownCode(error) ?? foreignCode(error)
+
+/**
+ * Makes the reason of a caller's signal a cancellation: its code is `CANCELLED` once the signal is aborted, so that it is
+ * neither retried nor counted by a breaker. Returns the signal.
+ *
+ * `fetch` fails with the reason itself, which may be any value. A reason that is no object is not recognized, and that of
+ * `AbortSignal.timeout` stays a `TIMEOUT`.
+ *
+ * **Example** (A call that its caller cancels)
+ *
+ * ```ts import.meta.vitest
+ * import * as ErrorCode from "@keelson/core/ErrorCode"
+ * import * as Effect from "effect/Effect"
+ *
+ * class Navigated extends Error {}
+ *
+ * const controller = new AbortController()
+ * const signal = ErrorCode.cancelledBy(controller.signal)
+ * controller.abort(new Navigated())
+ *
+ * const call = Effect.tryPromise(() => fetch("https://billing.example/", { signal }))
+ * const error = await Effect.runPromise(Effect.flip(call))
+ * ErrorCode.codeOf(error) // => "CANCELLED"
+ * ```
+ */
+export const cancelledBy = (signal: AbortSignal): AbortSignal => {
+  watch(signal)
+  return signal
+}
 
 /** The code of an HTTP status; `undefined` below 400. */
 export { statusCode } from "./internal/errors/foreignCode.ts"

@@ -10,11 +10,13 @@ import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-export { discard, type HttpOptions as Options } from "./internal/retry/httpAttempt.ts"
+export { type AllowUnsafe, discard, type HttpOptions as Options } from "./internal/retry/httpAttempt.ts"
+export { notProcessed, whenAsked } from "./internal/retry/httpPresets.ts"
 
 /**
  * A client that repeats a request after a transport failure, a timeout, or a response with one of the policy's `statuses`.
- * `Retry-After` is the minimum of the next delay, up to the policy's ceiling.
+ * What a response asks for (`RetryAfter.hints`) is the minimum of the next delay, up to the policy's ceiling; one with
+ * `x-should-retry: false` is not repeated.
  *
  * It repeats only idempotent methods (RFC 9110, 9.2.2), any method with an `Idempotency-Key`, and no body that is a stream.
  * What prepares the request (`mapRequest`, `tapRequest`) runs again for each attempt, as with Effect's own `retryTransient`; the

@@ -1,39 +1,46 @@
 /**
- * Deadline, circuit breaker, retries and attempt timeout for calls to one service, in the order that works:
+ * Everything around calls to one service, in the order that works:
  *
- * `deadline > breaker > retry > attempt`
+ * `deadline > throttle > hedge > breaker > bulkhead > limit > retry > attempt`
  *
- * The breaker sees one outcome per call, for any number of attempts. Attempts are interrupted inside the breaker, after the
- * attempt timeout or at the deadline (the policy's, or one around the call by `Deadline.within`), whichever is sooner. So a
- * service that hangs opens the circuit.
+ * The breaker sees one outcome for each execution, for any number of attempts; a call that the bulkhead or the limit rejects is
+ * no evidence for it. Attempts are interrupted inside the breaker, after the attempt timeout or at the deadline (the policy's,
+ * or one around the call by `Deadline.within`), whichever is sooner. So a service that hangs opens the circuit.
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Breaker from "./Breaker.ts"
+import type * as Stream from "effect/Stream"
+import type { AdaptiveLimit, LimitExceeded, Priority } from "./AdaptiveLimit.ts"
+import type * as Breaker from "./Breaker.ts"
 import type { BreakerStore } from "./BreakerStore.ts"
-import * as Configuration from "./Configuration.ts"
-import { CurrentDeadline, type DeadlineExceeded } from "./Deadline.ts"
-import { isRetryBudget } from "./internal/retry/budget.ts"
-import { sooner } from "./internal/retry/deadline.ts"
-import { type HttpOptions, wrapHttp } from "./internal/retry/httpAttempt.ts"
-import { limitAttempt } from "./internal/retry/limitAttempt.ts"
-import { retryPolicyOf } from "./internal/retry/policyOf.ts"
+import type { Bulkhead, BulkheadFull } from "./Bulkhead.ts"
+import type { DeadlineExceeded } from "./Deadline.ts"
+import type * as Hedge from "./Hedge.ts"
+import { anew, check } from "./internal/resilience/parts.ts"
+import { makeResilience } from "./internal/resilience/pipeline.ts"
+import { makeReloadable } from "./internal/resilience/reload.ts"
+import type { HttpOptions } from "./internal/retry/httpAttempt.ts"
 import type { RetryExhausted } from "./internal/retry/retryExhausted.ts"
-import { type LoopOptions, retryLoop } from "./internal/retry/retryLoop.ts"
 import type { ConfigurationError } from "./KeelsonError.ts"
-import * as ResiliencePolicy from "./ResiliencePolicy.ts"
+import type * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import type { Options as RetryOptions } from "./Retry.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
-import * as MetricSeries from "./unstable/MetricSeries.ts"
+import type { Throttle, Throttled } from "./Throttle.ts"
 
 /** The errors of a call made by `execute`. */
-export type Failure<E> = E | Breaker.CircuitOpen | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded>
+export type Failure<E> =
+  | E
+  | Breaker.CircuitOpen
+  | BulkheadFull
+  | LimitExceeded
+  | Throttled
+  | DeadlineExceeded
+  | RetryExhausted<E | DeadlineExceeded>
 
 /** The retries of a policy given in code. */
 export interface RetryPolicyOptions extends Omit<ResiliencePolicy.RetryOptions, "budget"> {
@@ -41,22 +48,31 @@ export interface RetryPolicyOptions extends Omit<ResiliencePolicy.RetryOptions, 
   readonly budget?: RetryBudget.RetryBudget | RetryBudget.Options | undefined
 }
 
-/** The options of a policy given in code. A part that is left out is not there: no retry, no breaker, no deadline. */
-export interface Options extends Omit<ResiliencePolicy.Options, "retry"> {
+/** The options of a policy given in code. A part that is left out is not there. */
+export interface Options extends Omit<ResiliencePolicy.Options, "hedge" | "retry"> {
   /** Retries; `{}` for the defaults of a retry policy. Without it there is one attempt. Default none. */
   readonly retry?: RetryPolicyOptions | undefined
+  /**
+   * A second execution beside a call that takes long; `{}` for the defaults of a hedge policy. Without it there is none.
+   * Default none.
+   */
+  readonly hedge?: Hedge.Options | undefined
 }
 
-/** The options that a schema checks, and the budget that another policy has too. */
-const separate = (options: Options): { readonly data: unknown; readonly shared?: RetryBudget.RetryBudget } => {
-  const budget = options.retry?.budget
-  return budget !== undefined && isRetryBudget(budget)
-    ? { data: { ...options, retry: { ...options.retry, budget: undefined } }, shared: budget }
-    : { data: options }
+/** What bulkhead and limit need to know of a call. */
+interface LimitOptions {
+  /** What the call counts for in the bulkhead, as a tenant. Calls without a key count together. Default none. */
+  readonly bulkheadKey?: string | undefined
+  /** The priority of the call in the queue of the limit. Default normal. */
+  readonly priority?: Priority | undefined
 }
 
 /** The options of `execute`. Every one may be left out. */
-export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "retryAfter" | "while"> {
+export interface CallOptions<A, E>
+  extends LimitOptions, Pick<RetryOptions<E>, "failureClass" | "onRetry" | "retryAfter" | "while">
+{
+  /** Whether the call may be hedged: made twice at the same time. Default true, if the policy has hedges. */
+  readonly hedge?: boolean | undefined
   /** What the breaker records for a call. Default: decided by the catalogue code of the error. */
   readonly classify?: Breaker.CallOptions<A, Failure<E>>["classify"]
   /** Which errors the breaker does not count. Default none. */
@@ -64,7 +80,12 @@ export interface CallOptions<A, E> extends Pick<RetryOptions<E>, "onRetry" | "re
 }
 
 /** The options of `http`: those of `HttpRetry`, and those of the breaker. Every one may be left out. */
-export interface HttpCallOptions<E> extends Omit<HttpOptions, "server"> {
+export interface HttpCallOptions<E> extends LimitOptions, Omit<HttpOptions, "server"> {
+  /**
+   * Which requests with an unsafe method may be hedged. The server may carry out both, at the same time and in any order.
+   * Default none: only safe methods are (RFC 9110, 9.2.1).
+   */
+  readonly hedgeUnsafe?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
   /** What the breaker records for a call. Default: decided by status and catalogue code. */
   readonly classify?: CallOptions<HttpClientResponse.HttpClientResponse, E>["classify"]
   /** Which errors the breaker does not count. Default none. */
@@ -78,9 +99,17 @@ export interface Resilience {
   readonly policy: ResiliencePolicy.ResiliencePolicy
   /** The breaker, if the policy has one. */
   readonly breaker: Breaker.Breaker | undefined
+  /** The bulkhead, if the policy has one. */
+  readonly bulkhead: Bulkhead | undefined
+  /** The adaptive limit, if the policy has one. */
+  readonly limit: AdaptiveLimit | undefined
+  /** The hedge, if the policy has one. */
+  readonly hedge: Hedge.Hedge | undefined
+  /** The throttle, if the policy has one. */
+  readonly throttle: Throttle | undefined
   /**
-   * Runs a call under the policy. Failures are counted in `errors_total`. It repeats any effect, also a request with an
-   * unsafe method: use `http` for requests.
+   * Runs a call under the policy. Failures are counted in `errors_total`. It repeats and hedges any effect, also a request
+   * with an unsafe method: use `http` for requests.
    */
   readonly execute: <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -97,7 +126,7 @@ export interface Resilience {
  * Makes everything for calls to one service, from one policy. Nothing is built for a part that is left out.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range. Emits `retry_attempts_total`,
- * `errors_total` and the breaker's metrics.
+ * `errors_total` and the metrics of the parts.
  *
  * **Example** (A deadline, a breaker and retries around a call)
  *
@@ -125,59 +154,74 @@ export const make = Effect.fnUntraced(function*(
   name: string,
   options: Options
 ): Effect.fn.Return<Resilience, ConfigurationError, BreakerStore | Scope.Scope> {
-  const { data, shared } = separate(options)
-  const policy = yield* Configuration.decode(ResiliencePolicy.ResiliencePolicy)(data)
-  const { deadline } = policy
-  const own = retryPolicyOf(policy)
-  const retry = own === undefined || shared === undefined ? own : { ...own, budget: shared }
-  const breaker = policy.breaker?.enabled === true ? yield* Breaker.make(name, policy.breaker) : undefined
-  const limits = {
-    detach: policy.detach,
-    ...(policy.attemptTimeout === undefined ? undefined : { attemptTimeout: policy.attemptTimeout }),
-    ...(deadline === undefined ? undefined : { deadline })
-  }
-  // Made once, since most calls have no options.
-  const plain = { server: name, obeysOuter: true }
-  const counted = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
-    const error = Cause.findErrorOption(cause)
-    const failed = Effect.failCause(cause)
-    return error._tag === "None" ? failed : Effect.andThen(MetricSeries.countError(error.value, name), failed)
-  }
-  const attempts = <A, E, R>(self: Effect.Effect<A, E, R>, options: LoopOptions<E, never>) =>
-    retry !== undefined
-      ? retryLoop(self, retry, options)
-      : Effect.flatMap(CurrentDeadline, (until) => limitAttempt(self, limits, until, ignore))
-
-  const run = <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    loop: LoopOptions<E, never>,
-    options: Pick<CallOptions<A, E>, "classify" | "ignore"> | undefined
-  ): Effect.Effect<A, Failure<E>, R> => {
-    const inner: Effect.Effect<A, Failure<E>, R> = attempts(self, loop)
-    const guarded = breaker === undefined ? inner : breaker.execute(inner, options)
-    return Effect.catchCause(deadline === undefined ? guarded : until(guarded, deadline), counted)
-  }
-
-  return {
-    name,
-    policy,
-    breaker,
-    execute: (self, options) => run(self, options === undefined ? plain : { ...options, ...plain }, options),
-    http: (self, options) =>
-      wrapHttp(
-        self,
-        retry ?? { statuses: [] },
-        { ...options, server: name },
-        ({ attempt, loop }) => run(attempt, { ...loop, obeysOuter: true }, options)
-      )
-  }
+  return yield* makeResilience(name, yield* check(options), anew)
 })
 
-const ignore = (): void => {}
+/** What became of the policies that `reloadable` received. */
+export interface ReloadStatus<out E> {
+  /** Policies that took effect, the first one included. */
+  readonly applied: number
+  /** Policies that were invalid, or could not be read. */
+  readonly rejected: number
+  /** Why the newest policy is not in effect; `undefined` if it is. */
+  readonly rejection: E | undefined
+  /** Replaced policies with calls that have not ended. */
+  readonly draining: number
+  /** Parts of replaced policies (breakers, budgets and so on) that were closed after their last call. */
+  readonly disposed: number
+  /** Whether further policies may come: `failed` if the stream failed, whose error is the `rejection`. */
+  readonly source: "open" | "ended" | "failed"
+}
 
-/** Sets the current deadline for an effect, which interrupts nothing itself. */
-const until = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const own = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(deadline)
-    return Effect.provideService(self, CurrentDeadline, sooner(fiber.getRef(CurrentDeadline), own))
-  })
+/** A `Resilience` whose policy can change. `policy` and `breaker` are those of the next call. */
+export interface Reloadable<out E> extends Resilience {
+  readonly status: Effect.Effect<ReloadStatus<E>>
+}
+
+/**
+ * Makes a `Resilience` whose policy is replaced, while calls run, by each new one of a stream. The first policy of the stream
+ * is awaited, so put the current one first.
+ *
+ * A new policy holds for new calls; a call that runs ends under the policy that it began with. Circuits stay as they are.
+ * Other parts keep their state (budget, bulkhead, limit) if their options are equal; else the old part is closed after its
+ * last call. An invalid policy, or a `Result` that failed, changes nothing: the last valid policy stays, a warning is logged,
+ * and `status` and `policy_reloads_total` say so. If the stream ends or fails, its last policy stays.
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`, or `CONFIG_MISSING` for a stream without policies), or with the error of
+ * the stream, if there is no first policy. Emits `policy_reloads_total`, `policies_draining` and
+ * `policy_parts_disposed_total` while its scope is open.
+ *
+ * **Example** (A policy that operators change)
+ *
+ * ```ts import.meta.vitest
+ * import * as BreakerStore from "@keelson/core/BreakerStore"
+ * import * as Resilience from "@keelson/core/Resilience"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * const policies = Stream.make<Array<Resilience.Options>>({ deadline: "2 seconds" }, { deadline: "-1 second" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const billing = yield* Resilience.reloadable("billing", policies)
+ *   yield* Effect.yieldNow
+ *   return yield* billing.status
+ * }).pipe(Effect.scoped, Effect.provide(BreakerStore.layerMemory))
+ *
+ * const status = await Effect.runPromise(program)
+ * const facts = [status.applied, status.rejected, status.rejection?.code] // => [1, 1, "INVALID_CONFIG"]
+ * ```
+ */
+export const reloadable: {
+  <E2, R>(
+    name: string,
+    policies: Stream.Stream<Options, E2, R>
+  ): Effect.Effect<Reloadable<E2 | ConfigurationError>, E2 | ConfigurationError, BreakerStore | Scope.Scope | R>
+  <E, E2, R>(
+    name: string,
+    policies: Stream.Stream<Options | Result.Result<Options, E>, E2, R>
+  ): Effect.Effect<
+    Reloadable<E | E2 | ConfigurationError>,
+    E | E2 | ConfigurationError,
+    BreakerStore | Scope.Scope | R
+  >
+} = makeReloadable

@@ -9,10 +9,12 @@ import * as Function from "effect/Function"
 import type * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { DeadlineExceeded } from "./Deadline.ts"
+import type { FailureClass } from "./internal/retry/failureClass.ts"
 import { RetryExhausted } from "./internal/retry/retryExhausted.ts"
 import { retryLoop } from "./internal/retry/retryLoop.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
+export type { FailureClass } from "./internal/retry/failureClass.ts"
 export { type Attempt, type AttemptError, RetryExhausted, type StoppedBy } from "./internal/retry/retryExhausted.ts"
 
 /** What `onRetry` receives before the delay of each retry. */
@@ -38,6 +40,11 @@ export interface Options<E, E2 extends E = E, R = never> {
    * The minimum delay that an error asks for, as `Retry-After` does. `now` is the wall clock in milliseconds. Default none.
    */
   readonly retryAfter?: ((error: E, now: number) => Duration.Duration | undefined) | undefined
+  /**
+   * The class of an error, by which the policy may have another delay and cost (`throttled`, `timedOut`). Default: by the
+   * catalogue code of the error.
+   */
+  readonly failureClass?: ((error: E) => FailureClass) | undefined
   /** The label `server` under which retries are counted in `retry_attempts_total`. Default none: not counted. */
   readonly server?: string | undefined
 }

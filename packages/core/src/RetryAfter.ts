@@ -10,11 +10,11 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Function from "effect/Function"
-import * as Headers from "effect/http/Headers"
+import type * as Headers from "effect/http/Headers"
 import * as Random from "effect/Random"
-import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { delayAfter } from "./internal/retry/delayAfter.ts"
+import { parse } from "./internal/retry/parseRetryAfter.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 
 /** The options of `floor`. Every one may be left out. */
@@ -26,16 +26,33 @@ export interface Options {
 }
 
 /**
- * Reads a header's value: seconds, or an HTTP date relative to `now` (wall-clock milliseconds). Returns `undefined` if it is
- * empty, negative, invalid or in the past.
+ * Reads the value of `Retry-After`: seconds, of which a fraction is rounded up to a whole second, or an HTTP date relative to
+ * `now` (wall-clock milliseconds). Returns `undefined` if it is empty, negative, invalid or in the past.
  */
-export const parse = (value: string | undefined, now: number): Duration.Duration | undefined => {
-  if (value === undefined) return undefined
-  const parsed = Headers.parseRetryAfter(value)
-  if (Result.isFailure(parsed)) return undefined
-  const delay = Headers.retryAfterDelay(parsed.success, now)
-  return parsed.success._tag === "DateTime" && Duration.isZero(delay) ? undefined : delay
-}
+export { parse } from "./internal/retry/parseRetryAfter.ts"
+
+/**
+ * Reads what a response says about repeating its request, at `now` (wall-clock milliseconds): the first valid one of
+ * `retry-after-ms`, `x-ms-retry-after-ms`, `x-amz-retry-after`, `Retry-After`, `RateLimit` with `RateLimit-Policy`,
+ * `x-ratelimit-reset-after`, `x-ratelimit-reset` and their forms without `x-`; and `x-should-retry`.
+ *
+ * Fields that report a limit count only if nothing of it remains. A reset is in seconds from now or since 1970, decided by its
+ * size; the server's `Date` is the time that it is compared with.
+ *
+ * **Example** (A limit that is spent)
+ *
+ * ```ts import.meta.vitest
+ * import * as RetryAfter from "@keelson/core/RetryAfter"
+ * import * as Duration from "effect/Duration"
+ *
+ * const headers = { ratelimit: `"minute";r=0;t=12, "day";r=800;t=7200` }
+ * const { delay } = RetryAfter.hints({ status: 429, headers }, 0)
+ * delay // => Duration.seconds(12)
+ * ```
+ *
+ * @see draft-ietf-httpapi-ratelimit-headers-10, RFC 9110 10.2.3
+ */
+export { type Hints, hints } from "./internal/retry/hints.ts"
 
 /** Reads the `retry-after` of a response's headers, at the current time. */
 export const fromHeaders = (headers: Headers.Headers): Effect.Effect<Duration.Duration | undefined> =>

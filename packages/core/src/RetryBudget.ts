@@ -3,7 +3,8 @@
  * fraction to its load instead of multiplying it.
  *
  * Each call deposits and each retry withdraws, within a sliding window on the monotonic clock; a minimum rate lets a client
- * with few calls retry. A retry is reserved before its delay, so that a thousand waiting retries cannot exceed the budget.
+ * with few calls retry. A retry is reserved before its delay, so that a thousand waiting retries cannot exceed the budget. A
+ * policy may give retries of one class a cost of their own (`throttled`, `timedOut`); any other retry costs 1.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -45,10 +46,10 @@ export interface RetryBudget {
   readonly policy: Policy
   /** Counts a call that begins. */
   readonly deposit: (now: bigint) => void
-  /** Reserves one retry; `undefined` if the budget is spent. */
-  readonly reserve: (now: bigint) => Reservation | undefined
-  /** Returns a reservation whose retry was interrupted during its delay. */
-  readonly refund: (reservation: Reservation) => void
+  /** Reserves one retry, at a cost of 1 if none is given; `undefined` if the budget does not cover the cost. */
+  readonly reserve: (now: bigint, cost?: number) => Reservation | undefined
+  /** Returns a reservation whose retry was interrupted during its delay. The cost is the one that it was made for. */
+  readonly refund: (reservation: Reservation, cost?: number) => void
   /** The number of retries that are allowed now. */
   readonly available: (now: bigint) => number
 }

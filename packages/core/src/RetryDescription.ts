@@ -1,11 +1,14 @@
 /**
- * Describes what a retry policy will do: its delays and the longest duration of a call.
+ * Describes what a policy will do before anything runs: the delays of its retries, and the longest duration of a call.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import { backoffFor } from "./internal/retry/failureClass.ts"
+import { retryPolicyOf } from "./internal/retry/policyOf.ts"
+import type { ResiliencePolicy } from "./ResiliencePolicy.ts"
 import { type RetryPolicy, toSchedule } from "./RetryPolicy.ts"
 
 /** The interval from which the delay after one attempt is drawn. */
@@ -56,9 +59,19 @@ const delaysWith = <E>(policy: RetryPolicy<E, unknown>, error: E | undefined, ra
     constant(random)
   )
 
+/** The policy as it is for failures of each class. */
+const byClass = <E>(policy: RetryPolicy<E, unknown>): ReadonlyArray<RetryPolicy<E, unknown>> => [
+  policy,
+  ...[policy.throttled, policy.timedOut].filter((own) => own !== undefined).map((own) => ({
+    ...policy,
+    ...backoffFor(policy, own)
+  }))
+]
+
 /**
- * The delays of a policy with their intervals, and the longest duration of a call. `Retry-After` is not included. A
- * policy's `schedule` is stepped with `error`, once with the least and once with the greatest randomness.
+ * The delays of a policy with their intervals, and the longest duration of a call. The intervals cover every class of
+ * failures. `Retry-After` is not included. A policy's `schedule` is stepped with `error`, once with the least and once with
+ * the greatest randomness.
  *
  * **Example** (The worst case of a preset)
  *
@@ -76,12 +89,12 @@ export const describe = Effect.fnUntraced(function*<E>(
   policy: RetryPolicy<E, unknown>,
   error?: E
 ): Effect.fn.Return<Description> {
-  const least = yield* delaysWith(policy, error, 0)
-  const most = yield* delaysWith(policy, error, 1 - Number.EPSILON)
-  const delays = most.map((max, index) => ({
+  const least = yield* Effect.forEach(byClass(policy), (one) => delaysWith(one, error, 0))
+  const most = yield* Effect.forEach(byClass(policy), (one) => delaysWith(one, error, 1 - Number.EPSILON))
+  const delays = (most[0] ?? []).map((_, index) => ({
     attempt: index + 1,
-    min: least[index] ?? Duration.zero,
-    max
+    min: least.map((delays) => delays[index] ?? Duration.zero).reduce(Duration.min),
+    max: most.map((delays) => delays[index] ?? Duration.zero).reduce(Duration.max)
   }))
   const longestDelays = delays.reduce((sum, { max }) => Duration.sum(sum, max), Duration.zero)
   const attempts = policy.attemptTimeout === undefined
@@ -111,4 +124,101 @@ export const format = (description: Description): string => {
       ? `${Duration.format(description.worstCase)} in all`
       : "attempts are not bounded in time")
   ].join("\n")
+}
+
+/** The bounds of a whole policy. A duration is infinite if nothing bounds it. */
+export interface PolicyDescription {
+  /** The retries; `undefined` without them. */
+  readonly retry: Description | undefined
+  /** Upper bound of the attempts of a call, its hedges included. */
+  readonly maxAttempts: number
+  /** Upper bound of the executions of a call: the first one and its hedges. */
+  readonly maxExecutions: number
+  /** The longest wait for the end of a pause, before a call begins; zero without a throttle. */
+  readonly longestPause: Duration.Duration
+  /** The longest wait for a place in bulkhead and limit; zero without a queue. */
+  readonly longestQueue: Duration.Duration
+  /** How long a circuit that opens rejects calls; `undefined` without a breaker. */
+  readonly open: { readonly min: Duration.Duration; readonly max: Duration.Duration } | undefined
+  /** The longest duration of a call, without finalizers. */
+  readonly worstCase: Duration.Duration
+}
+
+const queueOf = (part: { readonly maxQueued: number; readonly maxWait: Duration.Duration } | undefined) =>
+  part === undefined || part.maxQueued === 0 ? Duration.zero : part.maxWait
+
+const openOf = ({ breaker }: ResiliencePolicy): PolicyDescription["open"] => {
+  if (breaker?.enabled !== true) return undefined
+  const { maxOpenDuration, openDuration, openJitter } = breaker
+  return { min: openDuration, max: Duration.times(Duration.max(openDuration, maxOpenDuration), 1 + openJitter) }
+}
+
+/** The time until the last hedge of a call begins. It is not known if it follows the latencies seen. */
+const hedgesOf = ({ hedge }: ResiliencePolicy): { readonly count: number; readonly begin: Duration.Duration } =>
+  hedge?.enabled !== true
+    ? { count: 0, begin: Duration.zero }
+    : {
+      count: hedge.maxHedges,
+      begin: hedge.delay === undefined ? Duration.infinity : Duration.times(hedge.delay, hedge.maxHedges)
+    }
+
+/**
+ * The bounds of a whole policy: attempts with hedges, waits in queues, open circuits, and the longest duration of a call.
+ *
+ * What a server asks for (`Retry-After`) is included as far as a throttle and the breaker wait for it, and not in the delays of
+ * retries.
+ *
+ * **Example** (The worst case of a policy with a queue)
+ *
+ * ```ts import.meta.vitest
+ * import * as ResiliencePolicy from "@keelson/core/ResiliencePolicy"
+ * import * as RetryDescription from "@keelson/core/RetryDescription"
+ * import * as Duration from "effect/Duration"
+ * import * as Effect from "effect/Effect"
+ *
+ * const policy = ResiliencePolicy.make({
+ *   attemptTimeout: "2 seconds",
+ *   bulkhead: { maxQueued: 10, maxWait: "500 millis" },
+ *   hedge: { delay: "300 millis" }
+ * })
+ * const description = await Effect.runPromise(RetryDescription.describePolicy(policy))
+ * const bounds = [description.maxAttempts, Duration.toMillis(description.worstCase)] // => [2, 2800]
+ * ```
+ */
+export const describePolicy = Effect.fnUntraced(function*(
+  policy: ResiliencePolicy
+): Effect.fn.Return<PolicyDescription> {
+  const { attemptTimeout, bulkhead, deadline, limit, throttle } = policy
+  const retries = retryPolicyOf(policy)
+  const retry = retries === undefined ? undefined : yield* describe(retries)
+  const hedges = hedgesOf(policy)
+  const longestPause = throttle?.maxWait ?? Duration.zero
+  const longestQueue = Duration.sum(queueOf(bulkhead), queueOf(limit))
+  const attempts = retry === undefined ? attemptTimeout ?? Duration.infinity : retry.worstCase
+  const inAll = [longestPause, hedges.begin, longestQueue, attempts].reduce((sum, one) => Duration.sum(sum, one))
+  return {
+    retry,
+    // A hedge takes one of the attempts of the retries, and none is made beyond them.
+    maxAttempts: retry?.maxAttempts ?? 1 + hedges.count,
+    maxExecutions: retry === undefined ? 1 + hedges.count : Math.min(1 + hedges.count, retry.maxAttempts),
+    longestPause,
+    longestQueue,
+    open: openOf(policy),
+    worstCase: Duration.min(deadline ?? Duration.infinity, inAll)
+  }
+})
+
+/** The description of a policy as text. */
+export const formatPolicy = (description: PolicyDescription): string => {
+  const { longestPause, longestQueue, maxAttempts, maxExecutions, open, retry, worstCase } = description
+  const lines: ReadonlyArray<string | false> = [
+    retry !== undefined && format(retry).split("\n").slice(0, -1).join("\n"),
+    `at most ${maxAttempts} attempts${maxExecutions > 1 ? ` in ${maxExecutions} executions` : ""}`,
+    !Duration.isZero(longestPause) && `at most ${Duration.format(longestPause)} behind a pause`,
+    !Duration.isZero(longestQueue) && `at most ${Duration.format(longestQueue)} in queues`,
+    open !== undefined &&
+    `an open circuit rejects calls for ${Duration.format(open.min)} to ${Duration.format(open.max)}`,
+    Duration.isFinite(worstCase) ? `at most ${Duration.format(worstCase)} in all` : "a call is not bounded in time"
+  ]
+  return lines.filter((line) => line !== false).join("\n")
 }

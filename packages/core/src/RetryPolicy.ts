@@ -9,7 +9,12 @@ import * as Schema from "effect/Schema"
 import * as Backoff from "./Backoff.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
 import { isRetryBudget } from "./internal/retry/budget.ts"
-import { isCapAboveBase, isDeadlineAboveAttempt, timeFields } from "./internal/retry/policyChecks.ts"
+import {
+  isCapAboveBase,
+  isClassCapAboveBase,
+  isDeadlineAboveAttempt,
+  timeFields
+} from "./internal/retry/policyChecks.ts"
 import * as policyOf from "./internal/retry/policyOf.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as Decoders from "./unstable/Decoders.ts"
@@ -31,6 +36,24 @@ export interface TimeOptions {
   readonly detach?: boolean | undefined
 }
 
+/** How retries after failures of one class differ from other retries. Every one may be left out. */
+export interface ClassOptions {
+  /** Replaces `initialDelay` of the policy. From 0 millis to 24 hours. Default none. */
+  readonly initialDelay?: Field.DurationInput | undefined
+  /** Replaces `maxDelay` of the policy. From 0 millis to 24 hours. Default none. */
+  readonly maxDelay?: Field.DurationInput | undefined
+  /** What a retry takes from the budget; a retry after any other failure takes 1. From 0 to 100. Default 1. */
+  readonly cost?: number | undefined
+}
+
+/** Checked options of a class. */
+export const ClassPolicy = Schema.Struct({
+  initialDelay: Schema.optionalKey(Field.duration("0 millis", "24 hours")),
+  maxDelay: Schema.optionalKey(Field.duration("0 millis", "24 hours")),
+  cost: Field.defaulted(Field.number(0, 100), 1)
+})
+export type ClassPolicy = typeof ClassPolicy.Type
+
 /** What is retried, how often, and after which delays. */
 export interface RetryOptions extends Backoff.Options {
   /** Whether to retry at all; with false there is one attempt. Default true. */
@@ -47,6 +70,13 @@ export interface RetryOptions extends Backoff.Options {
   readonly retryAfterBeyond?: "stop" | "clamp" | undefined
   /** Bounds retries to a share of calls. Without it they are not bounded. Default none. */
   readonly budget?: RetryBudget.Options | undefined
+  /**
+   * For failures with which the service asks for fewer calls: a 429, a response that says how long to wait, or an error with
+   * a code such as `RATE_LIMITED`. Default none.
+   */
+  readonly throttled?: ClassOptions | undefined
+  /** For attempts that timed out here or at the service: errors with the code `TIMEOUT`. Default none. */
+  readonly timedOut?: ClassOptions | undefined
 }
 
 /** The options that a file or the environment may give. Every one may be left out. */
@@ -61,8 +91,10 @@ export const Data = Schema.Struct({
   retryAfterCeiling: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.seconds(60)),
   retryAfterBeyond: Field.defaulted(Schema.Literals(["stop", "clamp"]), "stop"),
   budget: Schema.optionalKey(RetryBudget.Policy),
+  throttled: Schema.optionalKey(ClassPolicy),
+  timedOut: Schema.optionalKey(ClassPolicy),
   ...timeFields
-}).check(isCapAboveBase, isDeadlineAboveAttempt)
+}).check(isCapAboveBase, isClassCapAboveBase, isDeadlineAboveAttempt)
 export type Data = typeof Data.Type
 
 const fromCode = Decoders.maker<DataOptions, typeof Data>(Data)

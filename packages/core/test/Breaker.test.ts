@@ -17,7 +17,6 @@ import {
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Breaker, type BreakerPolicy, BreakerStore, KeelsonError, Metrics, Retry, RetryPolicy } from "../src/index.ts"
-import { BreakerError, StoreError } from "../src/internal/breaker/effectBreaker.ts"
 
 const boom = KeelsonError.make({ code: "UPSTREAM_UNAVAILABLE" })
 const rejected = KeelsonError.make({ code: "UPSTREAM_REJECTED" })
@@ -389,11 +388,15 @@ describe("Breaker", () => {
 
   it.effect("a store that fails closes nobody out, and takes no value away", () =>
     Effect.gen(function*() {
-      const down = Effect.fail(new BreakerError({ reason: new StoreError({ message: "down" }) }))
-      const admits = {
-        admit: () => Effect.succeed({ generation: 1, probe: false, consecutiveOpenings: 0, transition: undefined })
+      const down = Effect.fail(KeelsonError.make({ code: "UPSTREAM_UNAVAILABLE" }))
+      const admits = { admit: () => Effect.succeed({ _tag: "Admitted" as const, generation: 1, isProbe: false }) }
+      const store = {
+        admit: () => down,
+        record: () => down,
+        state: () => down,
+        reset: () => undefined,
+        isolate: () => undefined
       }
-      const store = { admit: () => down, record: () => down, state: () => down, reset: () => Effect.void }
       const calls = Effect.gen(function*() {
         const breaker = yield* make({ failureThreshold: 1 })
         return [yield* breaker.execute(Effect.succeed(1)), yield* failing(breaker), yield* failing(breaker)]

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Schema } from "effect"
 import * as BreakerPolicy from "../src/BreakerPolicy.ts"
 import * as Configuration from "../src/Configuration.ts"
-import { toTripPolicy } from "../src/internal/breaker/executeCall.ts"
 import { ConfigurationError } from "../src/KeelsonError.ts"
 
 const duration = Schema.decodeUnknownSync(Schema.DurationFromString)
@@ -25,9 +24,14 @@ describe("BreakerPolicy", () => {
       failureThreshold: 5,
       failureRatio: 0.5,
       windowSize: 100,
+      windowDuration: Duration.minutes(1),
       minimumCalls: 20,
       openDuration: Duration.minutes(1),
-      maxOpenDuration: Duration.hours(1)
+      maxOpenDuration: Duration.hours(1),
+      openMultiplier: 1,
+      openJitter: 0,
+      probes: 1,
+      probeTimeout: Duration.minutes(1)
     })
   })
 
@@ -42,13 +46,23 @@ describe("BreakerPolicy", () => {
     { openDuration: "0 millis" },
     { openDuration: "24 hours" },
     { maxOpenDuration: "0 millis" },
-    { maxOpenDuration: Duration.hours(24) }
+    { maxOpenDuration: Duration.hours(24) },
+    { strategy: "timeWindow", windowDuration: "1 second" },
+    { strategy: "timeWindow", windowDuration: "1 hour", minimumCalls: 10_000 },
+    { strategy: "ratio", slowCallDuration: "1 millis", slowCallRatio: 0.01 },
+    { strategy: "timeWindow", slowCallDuration: "1 hour", slowCallRatio: 1 },
+    { openMultiplier: 1, openJitter: 0 },
+    { openMultiplier: 10, openJitter: 1 },
+    { probes: 100, probeSuccesses: 100 },
+    { probes: 3, probeSuccesses: 1 },
+    { probeTimeout: "1 millis" },
+    { probeTimeout: "1 hour" }
   ]
   for (const options of accepted) {
     it(`[S3-23] accepts ${JSON.stringify(options)}`, () => {
       const made: Record<string, unknown> = { ...BreakerPolicy.make(options) }
       for (const [name, value] of Object.entries(options)) {
-        const isText = typeof value === "string" && name.endsWith("Duration")
+        const isText = typeof value === "string" && /Duration$|Timeout$/.test(name)
         assert.deepEqual(made[name], isText ? duration(value) : value)
       }
     })
@@ -63,7 +77,15 @@ describe("BreakerPolicy", () => {
     ["minimumCalls", [0, 10_001, 1.5, -Infinity, "20"], count],
     ["failureRatio", [0, 0.009, 1.001, NaN, Infinity, "0.5"], ratio],
     ["openDuration", ["-1 millis", "86400001 millis", 60, "60", NaN, "Infinity"], day],
-    ["maxOpenDuration", ["-1 nanos", "25 hours", 3600], day]
+    ["maxOpenDuration", ["-1 nanos", "25 hours", 3600], day],
+    ["windowDuration", ["999 millis", "61 minutes", 60], "a duration with its unit, from 1 second to 1 hour"],
+    ["slowCallDuration", ["0 millis", "61 minutes", 5], "a duration with its unit, from 1 milli to 1 hour"],
+    ["slowCallRatio", [0, 1.01, NaN, "1"], ratio],
+    ["openMultiplier", [0.99, 10.01, NaN, "2"], "a number from 1 to 10"],
+    ["openJitter", [-0.01, 1.01, NaN, "0.5"], "a number from 0 to 1"],
+    ["probes", [0, 101, 1.5, "3"], "a whole number from 1 to 100"],
+    ["probeSuccesses", [0, 101, 1.5, "3"], "a whole number from 1 to 100"],
+    ["probeTimeout", ["0 millis", "61 minutes", 60], "a duration with its unit, from 1 milli to 1 hour"]
   ]
   for (const [option, values, bound] of refused) {
     for (const value of values) {
@@ -90,9 +112,29 @@ describe("BreakerPolicy", () => {
     assert.strictEqual(BreakerPolicy.make({ windowSize: 10 }).windowSize, 10)
   })
 
+  it("[K-18] refuses options that do nothing under the policy, and more successes than probes", () => {
+    const message = (options: unknown) => refusal(options).message.replace("Invalid configuration: ", "")
+    assert.strictEqual(
+      message({ slowCallDuration: "1 second" }),
+      "slowCallDuration must be absent with the strategy consecutive, which does not count slow calls"
+    )
+    assert.strictEqual(
+      message({ strategy: "ratio", slowCallRatio: 0.5 }),
+      "slowCallRatio must be absent without slowCallDuration"
+    )
+    assert.strictEqual(
+      message({ probes: 2, probeSuccesses: 3 }),
+      "probeSuccesses must be at most probes, which is 2"
+    )
+    assert.strictEqual(message({ probeSuccesses: 2 }), "probeSuccesses must be at most probes, which is 1")
+  })
+
   it("[S3-23] refuses unknown options and strategies, and a switch that is no boolean", () => {
     assert.strictEqual(refusal({ threshold: 5 }).message, "Invalid configuration: threshold is not an option")
-    assert.include(refusal({ strategy: "some" }).message, "strategy must be \"consecutive\" | \"ratio\"")
+    assert.include(
+      refusal({ strategy: "some" }).message,
+      "strategy must be \"consecutive\" | \"ratio\" | \"timeWindow\""
+    )
     assert.include(refusal({ enabled: "true" }).message, "enabled must be boolean")
   })
 
@@ -119,11 +161,4 @@ describe("BreakerPolicy", () => {
       const error = yield* Effect.flip(Configuration.decode(BreakerPolicy.BreakerPolicy)({ failureThreshold: 0 }))
       assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", "failureThreshold"])
     }))
-
-  it("is a count or a rate in the terms of Effect's breaker", () => {
-    const counted = BreakerPolicy.make({ failureThreshold: 7 })
-    assert.deepEqual(toTripPolicy(counted), { _tag: "Consecutive", failures: 7 })
-    const rated = BreakerPolicy.make({ strategy: "ratio", failureRatio: 0.25, windowSize: 40, minimumCalls: 8 })
-    assert.deepEqual(toTripPolicy(rated), { _tag: "Rate", threshold: 0.25, minimumCalls: 8, size: 40 })
-  })
 })

@@ -3,6 +3,7 @@ import { forAllEffect } from "@keelson/testing/properties"
 import { Duration, Effect, Exit, Random, Schedule } from "effect"
 import fc from "fast-check"
 import * as Jitter from "../src/Jitter.ts"
+import * as ResiliencePolicy from "../src/ResiliencePolicy.ts"
 import * as RetryAfter from "../src/RetryAfter.ts"
 import * as RetryDescription from "../src/RetryDescription.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
@@ -153,4 +154,77 @@ describe("RetryDescription", () => {
         "1              12m 34s 567ms 12m 34s 567ms"
       ])
     }))
+
+  describe("of a whole policy", () => {
+    const bounds = (options: ResiliencePolicy.Options) =>
+      Effect.map(
+        RetryDescription.describePolicy(ResiliencePolicy.make(options)),
+        ({ maxAttempts, maxExecutions, worstCase }) => [maxAttempts, maxExecutions, Duration.toMillis(worstCase)]
+      )
+    const retry = { maxAttempts: 3, initialDelay: "1 second", jitter: "none", strategy: "fixed" } as const
+
+    it.effect("[K-22] adds pause, hedges, queues and attempts, up to the deadline", () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* bounds({}), [1, 1, Infinity])
+        assert.deepStrictEqual(yield* bounds({ attemptTimeout: "1 second" }), [1, 1, 1000])
+        const whole = {
+          attemptTimeout: "1 second",
+          retry,
+          bulkhead: { maxQueued: 1, maxWait: "100 millis" },
+          limit: { maxQueued: 1, maxWait: "10 millis" },
+          throttle: { maxWait: "20 seconds" }
+        } as const
+        assert.deepStrictEqual(yield* bounds(whole), [3, 1, 20_000 + 110 + 5000])
+        const hedge = { delay: "200 millis", maxHedges: 2 } as const
+        assert.deepStrictEqual(yield* bounds({ ...whole, hedge }), [3, 3, 20_000 + 400 + 110 + 5000])
+        assert.deepStrictEqual(yield* bounds({ ...whole, hedge, deadline: "4 seconds" }), [3, 3, 4000])
+      }))
+
+    it.effect("[K-22] a hedge whose delay follows latency has no bound but the deadline", () =>
+      Effect.gen(function*() {
+        const hedge = { maxHedges: 2 }
+        assert.deepStrictEqual(yield* bounds({ attemptTimeout: "1 second", hedge }), [3, 3, Infinity])
+        assert.deepStrictEqual(yield* bounds({ deadline: "3 seconds", hedge }), [3, 3, 3000])
+        assert.deepStrictEqual(yield* bounds({ retry: { ...retry, maxAttempts: 2 }, hedge }), [2, 2, Infinity])
+        assert.deepStrictEqual(
+          yield* bounds({ attemptTimeout: "1 second", hedge: { enabled: false } }),
+          [1, 1, 1000]
+        )
+      }))
+
+    it.effect("[K-22] a queue without places adds nothing", () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(
+          yield* bounds({ attemptTimeout: "1 second", bulkhead: { maxQueued: 0 }, limit: { maxQueued: 0 } }),
+          [1, 1, 1000]
+        )
+      }))
+
+    it.effect("[K-22] formatPolicy prints the bounds of each part that is there", () =>
+      Effect.gen(function*() {
+        const lines = (options: ResiliencePolicy.Options) =>
+          Effect.map(
+            RetryDescription.describePolicy(ResiliencePolicy.make(options)),
+            (description) => RetryDescription.formatPolicy(description).split("\n")
+          )
+        assert.deepStrictEqual(yield* lines({}), ["at most 1 attempts", "a call is not bounded in time"])
+        const all = yield* lines({
+          deadline: "5 seconds",
+          retry: { ...retry, maxAttempts: 2 },
+          hedge: {},
+          breaker: { openDuration: "30 seconds", maxOpenDuration: "1 minute", openJitter: 0.5 },
+          bulkhead: { maxQueued: 5 },
+          throttle: {}
+        })
+        assert.deepStrictEqual(all, [
+          "after attempt  least    most",
+          "1              1s       1s",
+          "at most 2 attempts in 2 executions",
+          "at most 1m behind a pause",
+          "at most 1s in queues",
+          "an open circuit rejects calls for 30s to 1m 30s",
+          "at most 5s in all"
+        ])
+      }))
+  })
 })

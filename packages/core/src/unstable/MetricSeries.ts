@@ -15,6 +15,7 @@ import { holdServer } from "../internal/metrics/servers.ts"
 import { addSource } from "../internal/metrics/sources.ts"
 
 export { type Definition, definitions, type Labels, type MetricName } from "../internal/metrics/definitions.ts"
+export { makeGroup, type Member, type MemberSeries } from "../internal/metrics/groups.ts"
 
 const boundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 

@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import { isRefusal } from "../internal/errors/redisReply.ts"
+import { isRefusal, redisReply } from "../internal/errors/redisReply.ts"
 import { isTelling } from "../internal/retry/unanswered.ts"
 import { waitAtMost } from "./Bounded.ts"
 
@@ -23,6 +23,8 @@ export type Sender = Pick<Redis.Redis["Service"], "send">
 export interface Connection extends Pick<Redis.Redis["Service"], "send" | "eval"> {
   /** The current session, another object after each reconnect; `undefined` while there is no connection. */
   readonly session: () => object | undefined
+  /** Logs a warning, unless one was logged since Redis last answered. Every outage has one warning, whoever notices it. */
+  readonly warnOnce: (message: string) => Effect.Effect<void>
 }
 
 /** Failed calls in a row after which the connection is replaced: its client may have closed for good. */
@@ -41,6 +43,31 @@ const connectLimit = Duration.seconds(10)
 
 /** How long closing a connection may delay the end of the scope: closing waits for replies that may never arrive. */
 const closeLimit = Duration.seconds(1)
+
+/** Keys that three or more nodes of a cluster do not all have themselves. */
+const spread = Array.from({ length: 16 }, (_, index) => `keelson:${index}`)
+
+/**
+ * Warns of a cluster whose redirections the client does not follow: it reaches the keys of one node only. A client for clusters
+ * follows them, and a cluster of one node has none.
+ */
+const checkCluster = Effect.fnUntraced(function*({ send }: Sender) {
+  const info = yield* send("INFO", "cluster")
+  if (!String(info).includes("cluster_enabled:1")) return
+  const moved = yield* Effect.findFirst(
+    spread,
+    (key) =>
+      Effect.match(send("EXISTS", key), {
+        onFailure: (error) => redisReply(error) === "MOVED",
+        onSuccess: () => false
+      })
+  )
+  if (moved._tag === "Some") {
+    yield* Effect.logWarning(
+      "Redis is a cluster, and this client does not follow its redirections (MOVED): keys of other nodes are not shared. Use a client for clusters"
+    )
+  }
+})
 
 interface Session {
   readonly redis: Redis.Redis["Service"]
@@ -64,7 +91,7 @@ const isRefused = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean => {
  * Calls wait for the first attempt to connect, since a process reads what others stored when it starts. After that they
  * fail immediately while there is no connection. Calls have no time limit: put `Bounded.waitAtMost` around them.
  *
- * - `warning`: the log line of each failure to connect.
+ * - `warning`: the log line of a failure to connect, one for each outage.
  */
 export const connectInBackground = Effect.fnUntraced(
   function*<E>(
@@ -74,6 +101,20 @@ export const connectInBackground = Effect.fnUntraced(
     const tried = Latch.makeUnsafe()
     const clock = yield* Clock.Clock
     let current: Session | undefined
+    let isOut = false
+    let isClusterChecked = false
+    const warnOnce = (message: string): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (isOut) return Effect.void
+        isOut = true
+        return Effect.logWarning(message)
+      })
+
+    const clusterCheck = (redis: Sender): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (isClusterChecked) return Effect.void
+        return Effect.ignore(Effect.tap(checkCluster(redis), () => Effect.sync(() => isClusterChecked = true)))
+      })
 
     const run = Effect.gen(function*() {
       const scope = yield* Scope.make()
@@ -84,7 +125,7 @@ export const connectInBackground = Effect.fnUntraced(
       const keptUntil = clock.monotonicTimeNanosUnsafe() + keptFor
       current = { redis, broken: yield* Deferred.make<void>(), keptUntil, failures: 0 }
       tried.openUnsafe()
-      yield* Deferred.await(current.broken)
+      yield* Effect.raceFirst(Deferred.await(current.broken), Effect.andThen(clusterCheck(redis), Effect.never))
       // Before the connection closes, which may take as long as the limit.
       current = undefined
     }).pipe(
@@ -95,7 +136,7 @@ export const connectInBackground = Effect.fnUntraced(
       })),
       // A layer that dies, as for a malformed URL, is logged and retried like one that fails: the defect is reported nowhere else.
       Effect.catchDefect(Effect.fail),
-      Effect.tapError(() => Effect.logWarning(warning))
+      Effect.tapError(() => warnOnce(warning))
     )
     // Interrupting an attempt to connect closes its connection, which a hanging Redis never confirms.
     yield* Effect.acquireRelease(
@@ -106,7 +147,9 @@ export const connectInBackground = Effect.fnUntraced(
     const note = (session: Session, exit: Exit.Exit<unknown, Redis.RedisError>): Effect.Effect<unknown> => {
       // A caller that interrupts its calls often enough would otherwise disconnect all others.
       if (!isTelling(exit)) return Effect.void
-      session.failures = Exit.isSuccess(exit) || isRefused(exit) ? 0 : session.failures + 1
+      const isAnswered = Exit.isSuccess(exit) || isRefused(exit)
+      if (isAnswered) isOut = false
+      session.failures = isAnswered ? 0 : session.failures + 1
       return session.failures < brokenAfter || clock.monotonicTimeNanosUnsafe() < session.keptUntil
         ? Effect.void
         : Deferred.succeed(session.broken, undefined)
@@ -124,6 +167,7 @@ export const connectInBackground = Effect.fnUntraced(
 
     return {
       session: () => current,
+      warnOnce,
       send: (command, ...args) => use((redis) => redis.send(command, ...args)),
       eval: (script) => (...params) => use((redis) => redis.eval(script)(...params))
     }

@@ -88,7 +88,10 @@ class Model {
 }
 
 const run = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
-  const breaker = yield* Breaker.make("model", { failureThreshold: threshold, openDuration: `${openSeconds} seconds` })
+  // Longer than all waits together: this model has no limit for a probe.
+  const probeTimeout = "1 hour"
+  const openDuration = `${openSeconds} seconds` as const
+  const breaker = yield* Breaker.make("model", { failureThreshold: threshold, openDuration, probeTimeout })
   const model = new Model()
   const open: Array<Call> = []
   const begin = Effect.fnUntraced(function*() {

@@ -3,7 +3,7 @@ import { makeRedisServer, skipReason } from "@keelson/testing/redisServer"
 import { Effect, Layer } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { Breaker, BreakerStore } from "../../src/index.ts"
+import { Breaker, BreakerPolicy, BreakerStore } from "../../src/index.ts"
 
 describe("A Redis layer that dies", () => {
   it.effect("is built again, like one that fails", () =>
@@ -35,7 +35,11 @@ describe("A Redis layer that dies", () => {
         BreakerStore.BreakerStore,
         yield* Layer.build(BreakerStore.layerRedis({ redis, timeout: "10 seconds" }))
       )
-      const isShared = Effect.map(store.admit("a"), ({ generation }) => generation >= 0)
+      const admit = Effect.withFiber((fiber) => {
+        const answer = store.admit("a", BreakerPolicy.make(), fiber)
+        return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
+      })
+      const isShared = Effect.map(admit, (answer) => answer._tag === "Admitted" && answer.generation >= 0)
       while (!(yield* isShared)) yield* Effect.sleep("20 millis")
       assert.strictEqual(seen.builds, 2)
     }))

@@ -5,16 +5,19 @@ import { code } from "../../ErrorCode.ts"
 import { errorBody } from "../errors/errorBody.ts"
 
 /**
- * A circuit breaker rejected a call without making it (`CIRCUIT_OPEN`): the circuit is open, or half-open while its one
- * probe runs.
+ * A circuit breaker rejected a call without making it (`CIRCUIT_OPEN`): the circuit is open, half-open while a probe runs, or
+ * isolated.
  */
 export class CircuitOpen extends errorBody(
   Schema.TaggedError<CircuitOpen>("@keelson/core/CircuitOpen")("CircuitOpen", {
     code: code("CIRCUIT_OPEN"),
     /** The breaker's name. */
     server: Schema.String,
-    state: Schema.Literals(["OPEN", "HALF_OPEN"]),
-    /** How long until a call may be admitted again; zero while a probe runs. */
+    state: Schema.Literals(["OPEN", "HALF_OPEN", "ISOLATED"]),
+    /**
+     * How long until a call may be admitted again; zero while a probe runs. An isolated circuit waits for a reset: this is the
+     * policy's `openDuration`.
+     */
     retryAfter: Schema.Duration
   })
 ) {

@@ -1,132 +1,138 @@
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as PubSub from "effect/PubSub"
-import type { BreakerPolicy } from "../../BreakerPolicy.ts"
-import type { BreakerStore, HeldAdmission, Rejection } from "../../BreakerStore.ts"
+import type { Admission, Answer, Caller, Rejection } from "../../BreakerStore.ts"
+import { nowOf } from "./circuit.ts"
 import type { CircuitOpen } from "./circuitOpen.ts"
-import { type BreakerError, consecutive, ignored, type Outcome, rate, type Transition } from "./effectBreaker.ts"
-import type { Recorder } from "./record.ts"
-
-/** A policy in the form that Effect's stores take. */
-export const toTripPolicy = (policy: BreakerPolicy) =>
-  policy.strategy === "consecutive"
-    ? consecutive(policy.failureThreshold)
-    : rate({ threshold: policy.failureRatio, size: policy.windowSize, minimumCalls: policy.minimumCalls })
+import { ignored, type Outcome } from "./effectBreaker.ts"
+import { longestMillis } from "./openFor.ts"
+import { admitted, type CircuitRecord } from "./record.ts"
 
 /** After how many rejections in a row for a probe its lease is checked. */
 const checkedProbe = 100
 
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
 
+/** What a store answers, as an effect. */
+export const answered = <A>(answer: Answer<A>): Effect.Effect<A, Error> =>
+  Effect.isEffect(answer) ? answer : Effect.succeed(answer)
+
 /**
- * Runs a call between a store's `admit` and `record`, as Effect's breaker does. It creates no scope, generator or schedule
- * for a call, which take most of the time of a successful call through Effect's breaker.
+ * Runs a call between a store's `admit` and `record`.
  *
- * An interrupted call is recorded as ignored, so that another probe is admitted.
+ * A call through a closed circuit in memory takes the short way: nothing but two continuations around the call, since an
+ * interrupted call has nothing to record there. A call that is a probe, or whose store is elsewhere, is admitted and recorded
+ * where it cannot be interrupted, so that every admission is recorded.
  */
-export const makeExecuteCall = (
-  name: string,
-  policy: BreakerPolicy,
-  store: BreakerStore["Service"],
-  recorder: Recorder,
-  transitions: PubSub.PubSub<Transition>
-) => {
-  const tripPolicy = toTripPolicy(policy)
-
-  const publish = (transition: Transition): Effect.Effect<void> => {
-    recorder.moved(transition)
-    return Effect.asVoid(PubSub.publish(transitions, transition))
-  }
-
-  const openFor = (outcome: Outcome): Duration.Duration =>
-    outcome._tag === "Failure" && outcome.retryAfter !== undefined
-      ? Duration.max(policy.openDuration, Duration.min(outcome.retryAfter, policy.maxOpenDuration))
-      : policy.openDuration
-
-  const settle = <A, E>(
-    { generation, release }: HeldAdmission,
-    exit: Exit.Exit<A, E>,
-    classify: Classify<A, E>,
-    resets: number
-  ): Effect.Effect<A, E> => {
-    const { defect, outcome } = judge(exit, classify)
-    recorder.note(outcome, resets)
-    const end: Effect.Effect<A, E> = defect === undefined ? exit : Effect.failCause(defect)
-    const done = release === undefined ? end : Effect.andThen(release, end)
-    return Effect.matchCauseEffect(
-      store.record({ key: name, generation, outcome: outcome._tag, tripPolicy, openFor: openFor(outcome) }),
-      {
-        onSuccess: (transition) => transition === undefined ? done : Effect.andThen(publish(transition), done),
-        onFailure: () =>
-          Effect.andThen(Effect.logDebug("Could not record the outcome of a call in the breaker store"), done)
-      }
-    )
-  }
-
-  const longest = Duration.max(policy.openDuration, policy.maxOpenDuration)
-  const longestMillis = Duration.toMillis(longest)
-  /** Rejections in a row by a probe that runs elsewhere. */
-  let probing = 0
-
-  /**
-   * Fails with a rejection by a store that other processes write. If it makes no sense for the policy, the circuit is held to
-   * the policy; the lease of a probe cannot be seen from here, and is checked now and then.
-   */
-  const reject = (rejection: Rejection): Effect.Effect<never, CircuitOpen> => {
-    const { retryAfterMillis, state } = rejection
-    probing = state === "OPEN" ? 0 : probing + 1
-    const isSane = state === "OPEN"
-      ? retryAfterMillis > 0 && retryAfterMillis <= longestMillis
-      : probing % checkedProbe !== 0
-    if (isSane || store.hold === undefined) return Effect.fail(recorder.reject(rejection))
-    const held = state === "OPEN" ? { state, retryAfterMillis: longestMillis } : rejection
-    return Effect.andThen(store.hold(name, longest), Effect.fail(recorder.reject(held)))
-  }
-
-  const guarded = <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    classify: Classify<A, E>
-  ): Effect.Effect<A, E | CircuitOpen, R> =>
-    Effect.uninterruptibleMask((restore) => {
-      return Effect.matchEffect(store.admit(name), {
-        // A failing store rejects no calls. The stores of this package never fail.
-        onFailure: ({ reason }): Effect.Effect<A, E | CircuitOpen, R> =>
-          reason._tag === "CircuitBreakerStoreError"
-            ? restore(self)
-            : reject(rejectionOf(reason)),
-        onSuccess: (admission) => {
-          const { resets } = recorder.totals
-          const run = Effect.flatMap(Effect.exit(restore(self)), (exit) => settle(admission, exit, classify, resets))
-          return admission.transition === undefined ? run : Effect.andThen(publish(admission.transition), run)
-        }
-      })
+export const executeCall = <A, E, R>(
+  record: CircuitRecord,
+  self: Effect.Effect<A, E, R>,
+  classify: Classify<A, E>
+): Effect.Effect<A, E | CircuitOpen, R> =>
+  Effect.withFiber((fiber): Effect.Effect<A, E | CircuitOpen, R> => {
+    record.calls++
+    const { policy, store } = record.kind
+    const answer = store.answer?.(record.name, policy, fiber)
+    if (answer === undefined) return guarded(record, fiber, self, classify)
+    if (typeof answer !== "number") return Effect.fail(record.reject(answer))
+    const { resets } = record
+    const startedAt = policy.slowCallDuration === undefined ? 0 : nowOf(fiber)
+    return Effect.matchCauseEffect(self, {
+      onSuccess: (value) => settle(record, answer, resets, startedAt, fiber, Exit.succeed(value), classify),
+      onFailure: (cause) => settle(record, answer, resets, startedAt, fiber, Exit.failCause(cause), classify)
     })
-  return <A, E, R>(self: Effect.Effect<A, E, R>, classify: Classify<A, E>): Effect.Effect<A, E | CircuitOpen, R> =>
-    Effect.withFiber((fiber): Effect.Effect<A, E | CircuitOpen, R> => {
-      recorder.totals.calls++
-      const rejection = store.rejection?.(name, fiber.getRef(Clock.Clock))
-      return rejection === undefined ? guarded(self, classify) : Effect.fail(recorder.reject(rejection))
-    })
-}
+  })
 
-const rejectionOf = (reason: Exclude<BreakerError["reason"], { _tag: "CircuitBreakerStoreError" }>): Rejection =>
-  reason._tag === "CircuitOpen"
-    ? { state: "OPEN", retryAfterMillis: Duration.toMillis(reason.retryAfter) }
-    : { state: "HALF_OPEN", retryAfterMillis: 0 }
-
-/** The outcome to record. If `classify` throws, the outcome is ignored and the call dies with what was thrown. */
-const judge = <A, E>(
+/** Records an outcome, and ends as the call did. A `classify` that throws is a defect of the call, and says nothing else. */
+const settle = <A, E>(
+  record: CircuitRecord,
+  generation: number,
+  resets: number,
+  startedAt: number,
+  caller: Caller,
   exit: Exit.Exit<A, E>,
   classify: Classify<A, E>
-): { readonly outcome: Outcome; readonly defect?: Cause.Cause<E> } => {
-  if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return { outcome: ignored }
-  try {
-    return { outcome: classify(exit) }
-  } catch (thrown) {
-    const defect = Cause.die(thrown)
-    return { outcome: ignored, defect: Exit.isFailure(exit) ? Cause.combine(exit.cause, defect) : defect }
+): Effect.Effect<A, E> => {
+  const { policy, store } = record.kind
+  let outcome = ignored
+  let end = exit
+  if (exit._tag === "Success" || !Cause.hasInterruptsOnly(exit.cause)) {
+    try {
+      outcome = classify(exit)
+    } catch (thrown) {
+      const defect = Cause.die(thrown)
+      end = Exit.failCause(exit._tag === "Failure" ? Cause.combine(exit.cause, defect) : defect)
+    }
   }
+  const isSlow = policy.slowCallDuration !== undefined &&
+    nowOf(caller) - startedAt >= Duration.toMillis(policy.slowCallDuration)
+  record.note(outcome._tag, isSlow, resets)
+  const answer = store.record({
+    key: record.name,
+    policy,
+    generation,
+    outcome: outcome._tag,
+    isSlow,
+    retryAfter: outcome._tag === "Failure" ? outcome.retryAfter : undefined
+  }, caller)
+  if (Array.isArray(answer)) {
+    const publish = record.moved(answer)
+    return publish === undefined ? end : Effect.andThen(publish, end)
+  }
+  return Effect.matchCauseEffect(answered(answer), {
+    onSuccess: (transitions) => Effect.andThen(record.moved(transitions) ?? Effect.void, end),
+    onFailure: () => Effect.andThen(Effect.logDebug("Could not record the outcome of a call in the breaker store"), end)
+  })
+}
+
+/** Runs a call that must be recorded, whatever happens to its fiber. */
+const guarded = <A, E, R>(
+  record: CircuitRecord,
+  caller: Caller,
+  self: Effect.Effect<A, E, R>,
+  classify: Classify<A, E>
+): Effect.Effect<A, E | CircuitOpen, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const { policy, store } = record.kind
+    const run = (answer: Admission | Rejection): Effect.Effect<A, E | CircuitOpen, R> => {
+      if (answer._tag === "Rejected") return reject(record, answer)
+      const publish = admitted(record, answer, () => nowOf(caller))
+      const { resets } = record
+      const startedAt = policy.slowCallDuration === undefined ? 0 : nowOf(caller)
+      const { generation, release } = answer
+      const call = Effect.flatMap(Effect.exit(restore(self)), (exit) => {
+        const settled = settle(record, generation, resets, startedAt, caller, exit, classify)
+        return release === undefined ? settled : Effect.onExit(settled, () => release)
+      })
+      return publish === undefined ? call : Effect.andThen(publish, call)
+    }
+    const answer = store.admit(record.name, policy, caller)
+    if (!Effect.isEffect(answer)) return run(answer)
+    return Effect.matchEffect(answer, {
+      // A failing store rejects no calls. The stores of this package never fail.
+      onFailure: (): Effect.Effect<A, E | CircuitOpen, R> => restore(self),
+      onSuccess: run
+    })
+  })
+
+/**
+ * Fails with a rejection by a store that other processes write. If it makes no sense for the policy, the circuit is held to the
+ * policy; the lease of a probe cannot be seen from here, and is checked now and then.
+ */
+const reject = (record: CircuitRecord, rejection: Rejection): Effect.Effect<never, CircuitOpen> => {
+  const { policy, store } = record.kind
+  const { retryAfterMillis, state } = rejection
+  const publish = record.moved(rejection.transitions) ?? Effect.void
+  if (state === "ISOLATED" || store.hold === undefined) {
+    return Effect.andThen(publish, Effect.fail(record.reject(rejection)))
+  }
+  // The longest that rounding up to whole milliseconds leaves.
+  const longest = Math.ceil(longestMillis(policy))
+  const isSane = state === "OPEN"
+    ? retryAfterMillis > 0 && retryAfterMillis <= longest
+    : (record.rejections + 1) % checkedProbe !== 0
+  if (isSane) return Effect.andThen(publish, Effect.fail(record.reject(rejection)))
+  const held = state === "OPEN" ? { ...rejection, retryAfterMillis: longest } : rejection
+  return Effect.andThen(store.hold(record.name, Duration.millis(longest)), Effect.fail(record.reject(held)))
 }

@@ -1,6 +1,9 @@
 import * as Predicate from "effect/Predicate"
 import type { ErrorCode } from "../../ErrorCode.ts"
 import { findFirst } from "../../unstable/CauseChain.ts"
+import { codeOfMembers } from "./aggregate.ts"
+import { isCancellation } from "./cancellation.ts"
+import { ownCode } from "./carriedCode.ts"
 import { fetchCode, systemCode } from "./systemCode.ts"
 
 /** The code of an HTTP status; `undefined` below 400. */
@@ -17,18 +20,24 @@ const causes = ["cause"] as const
 const isSignalTimeout = (error: object): true | undefined =>
   "name" in error && error.name === "TimeoutError" ? true : undefined
 
-const ofOne = (error: object): ErrorCode | undefined => {
+/** How deep an `AggregateError` may contain others. */
+const maxNesting = 3
+
+const ofOne = (nesting: number) => (error: object): ErrorCode | undefined => {
   if (isSignalTimeout(error)) return "TIMEOUT"
+  if (isCancellation(error)) return "CANCELLED"
   // undici's error of a response that is not HTTP, which has a code only for some faults.
   if ("name" in error && error.name === "HTTPParserError" && !("code" in error && error.code)) return "NETWORK_ERROR"
   const code = "code" in error && typeof error.code === "string" ? systemCode(error.code) : undefined
   if (code === undefined && "name" in error && error.name === "AbortError") return "CANCELLED"
-  return code
+  if (code !== undefined || nesting === maxNesting) return code
+  // Node gives the failures of several addresses the code of the first, other libraries give theirs none.
+  return codeOfMembers(error, (member) => ownCode(member) ?? foreign(member, nesting + 1))
 }
 
 /** The first code in a chain of causes. `node:http` reports the timeout of a signal as an `AbortError` too. */
-const ofCause = (error: unknown): ErrorCode | undefined => {
-  const code = findFirst(error, causes, ofOne) ?? findFirst(error, causes, fetchCode)
+const ofCause = (error: unknown, nesting: number): ErrorCode | undefined => {
+  const code = findFirst(error, causes, ofOne(nesting)) ?? findFirst(error, causes, fetchCode)
   return code === "CANCELLED" && findFirst(error, causes, isSignalTimeout) === true ? "TIMEOUT" : code
 }
 
@@ -36,17 +45,17 @@ const ofCause = (error: unknown): ErrorCode | undefined => {
 const isUnsupported = (reason: object): boolean =>
   "description" in reason && reason.description === "fetch cannot send an HTTP upgrade request"
 
-const ofHttpClient = (reason: unknown): ErrorCode | undefined => {
+const ofHttpClient = (reason: unknown, nesting: number): ErrorCode | undefined => {
   if (!Predicate.isObject(reason)) return undefined
   const response = reason["response"]
   switch (reason["_tag"]) {
     case "TransportError":
-      return ofCause(reason["cause"]) ?? (isUnsupported(reason) ? "REQUEST_INVALID" : "NETWORK_ERROR")
+      return ofCause(reason["cause"], nesting) ?? (isUnsupported(reason) ? "REQUEST_INVALID" : "NETWORK_ERROR")
     case "StatusCodeError":
       return Predicate.hasProperty(response, "status") ? statusCode(Number(response.status)) : "INTERNAL_ERROR"
     // Effect reports an incomplete body as one that cannot be decoded.
     case "DecodeError":
-      return ofCause(reason["cause"]) ?? "UPSTREAM_REJECTED"
+      return ofCause(reason["cause"], nesting) ?? "UPSTREAM_REJECTED"
     case "EmptyBodyError":
       return "UPSTREAM_REJECTED"
     case "EncodeError":
@@ -65,11 +74,14 @@ const ofReason = (reason: unknown): ErrorCode | undefined => {
 }
 
 /** The code of an error of Effect or Node, by its tag, name or system code, so that none of their modules is imported. */
-export const foreignCode = (error: object): ErrorCode | undefined => {
+export const foreignCode = (error: object): ErrorCode | undefined => foreign(error, 0)
+
+const foreign = (error: object, nesting: number): ErrorCode | undefined => {
   const tag = "_tag" in error ? error._tag : undefined
   if (tag === "TimeoutError") return "TIMEOUT"
   if (tag === "HttpBodyError") return "REQUEST_INVALID"
-  if (tag === "HttpClientError" && "reason" in error) return ofHttpClient(error.reason)
+  if (tag === "HttpClientError" && "reason" in error) return ofHttpClient(error.reason, nesting)
   if ((tag === "CircuitBreakerError" || tag === "RateLimiterError") && "reason" in error) return ofReason(error.reason)
-  return error instanceof Error ? ofCause(error) : undefined
+  if (error instanceof Error) return ofCause(error, nesting)
+  return isCancellation(error) ? "CANCELLED" : undefined
 }

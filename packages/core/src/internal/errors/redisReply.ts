@@ -11,7 +11,7 @@ export const redisReply = (error: unknown): string | undefined => {
   return (wrapped.exec(message) ?? plain.exec(message))?.[1]
 }
 
-/** Error replies that concern the call only: its syntax, the type of a key, or the user's permissions. */
+/** Error replies that concern the call only: its syntax, a key of another type or on another node, or the user's permissions. */
 const refusals: ReadonlySet<string> = new Set([
   "ERR",
   "WRONGTYPE",
@@ -19,6 +19,7 @@ const refusals: ReadonlySet<string> = new Set([
   "NOSCRIPT",
   "EXECABORT",
   "CROSSSLOT",
+  "MOVED",
   "INVALIDOBJ"
 ])
 

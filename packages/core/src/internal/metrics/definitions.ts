@@ -1,3 +1,5 @@
+import { callMetrics } from "./callMetrics.ts"
+
 /** The definition of a metric. */
 export interface Definition {
   /** Without the prefix. */
@@ -60,7 +62,7 @@ export const definitions = {
     kind: "gauge",
     unit: "state",
     labels: ["server"],
-    description: "State of a circuit: 0 closed, 1 open, 2 half-open.",
+    description: "State of a circuit: 0 closed, 1 open, 2 half-open, 3 isolated.",
     combine: "max"
   },
   circuitBreakerRejections: {
@@ -84,6 +86,20 @@ export const definitions = {
     labels: ["server", "from", "to"],
     description: "State changes of a circuit that this process made."
   },
+  circuitBreakerSlowCalls: {
+    name: "circuit_breaker_slow_calls_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Calls that took `slowCallDuration` or longer, failed ones included."
+  },
+  circuitBreakerProbes: {
+    name: "circuit_breaker_probes_total",
+    kind: "counter",
+    unit: "calls",
+    labels: ["server"],
+    description: "Probes: calls of this process that a half-open circuit admitted."
+  },
   circuitBreakerStoreFallbacks: {
     name: "circuit_breaker_store_fallbacks_total",
     kind: "counter",
@@ -91,20 +107,7 @@ export const definitions = {
     labels: [],
     description: "Calls admitted by the in-process store, because the shared store was unavailable."
   },
-  retryAttempts: {
-    name: "retry_attempts_total",
-    kind: "counter",
-    unit: "attempts",
-    labels: ["server"],
-    description: "Retries: attempts after the first attempt of a call."
-  },
-  retryBudgetSpent: {
-    name: "retry_budget_spent_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that were not retried because the retry budget was spent."
-  },
+  ...callMetrics,
   jwksRequests: {
     name: "jwks_cache_requests_total",
     kind: "counter",

@@ -7,6 +7,11 @@ export const isRetryBudget = (u: RetryBudget | Options): u is RetryBudget => "re
 /** The number of slices that the window is counted in. */
 const slices = 10
 
+/** Costs are counted in whole parts, since sums of fractions are not exact. */
+const parts = 1_000_000
+
+const inParts = (cost: number): number => Math.round(cost * parts)
+
 /** Makes a budget of a checked policy. */
 export const fromPolicy = (policy: Policy): RetryBudget => {
   const width = Duration.toNanosUnsafe(policy.window) / BigInt(slices)
@@ -28,7 +33,8 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
     }
     if (slice > current) current = slice
   }
-  const available = (now: bigint): number => {
+  /** What is left, in retries of cost 1. */
+  const balance = (now: bigint): number => {
     advance(now)
     const oldest = (current + 1) % size
     let deposited = 0
@@ -37,7 +43,7 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
       if (slot !== oldest) deposited += deposits[slot]!
       withdrawn += withdrawals[slot]!
     }
-    return Math.max(0, Math.floor(floor + deposited * policy.ratio - withdrawn))
+    return floor + deposited * policy.ratio - withdrawn / parts
   }
   return {
     policy,
@@ -45,14 +51,14 @@ export const fromPolicy = (policy: Policy): RetryBudget => {
       advance(now)
       deposits[current % size]!++
     },
-    reserve(now) {
-      if (available(now) < 1) return undefined
-      withdrawals[current % size]!++
+    reserve(now, cost = 1) {
+      if (balance(now) < cost) return undefined
+      withdrawals[current % size]! += inParts(cost)
       return current
     },
-    refund(reservation) {
-      if (current - reservation < size) withdrawals[reservation % size]!--
+    refund(reservation, cost = 1) {
+      if (current - reservation < size) withdrawals[reservation % size]! -= inParts(cost)
     },
-    available
+    available: (now) => Math.max(0, Math.floor(balance(now)))
   }
 }

@@ -8,6 +8,9 @@ import * as Fiber from "effect/Fiber"
  * Interrupts an effect after a duration and fails with the error of `onLate`, once the effect's finalizers have run. With
  * `detach` it fails at once, and the finalizers run in the background.
  *
+ * A timer that fires does not mean that there is no answer: while this process was busy, the answer may have arrived and not
+ * been read. So what is there is read first, and an answer wins over the timer.
+ *
  * It forks one fiber for the effect, and a second one for the timer only if the effect does not end at once. That is half
  * the cost of `Effect.timeoutOrElse`.
  */
@@ -33,17 +36,26 @@ export const interruptAfter = <A, E, R, E2>(
         timer.interruptUnsafe()
         resume(exit)
       })
+      let grace: Fiber.Fiber<unknown> | undefined
       timer.addObserver((exit) => {
         if (exit._tag === "Failure" || fiber.pollUnsafe() !== undefined) return
-        isLate = true
-        resume(Effect.andThen(stop(fiber, detach), Effect.suspend(() => Effect.fail(onLate()))))
+        grace = run(turns)
+        grace.addObserver((exit) => {
+          if (exit._tag === "Failure" || fiber.pollUnsafe() !== undefined) return
+          isLate = true
+          resume(Effect.andThen(stop(fiber, detach), Effect.suspend(() => Effect.fail(onLate()))))
+        })
       })
       return Effect.suspend(() => {
         timer.interruptUnsafe()
+        grace?.interruptUnsafe()
         return Fiber.interrupt(fiber)
       })
     })
   )
+
+/** Two turns of the event loop, in which sockets are read and what arrived is passed on. */
+const turns: Effect.Effect<void> = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
 
 /** Uninterruptible, so that a caller that is interrupted meanwhile waits for the finalizers too. */
 const stop = (fiber: Fiber.Fiber<unknown, unknown>, detach: boolean): Effect.Effect<void> =>

@@ -16,6 +16,29 @@ export const isCapAboveBase = Schema.makeFilter(
     { path: ["maxDelay"], issue: `at least initialDelay, which is ${Field.written(o.initialDelay)}` }
 )
 
+interface Bounds {
+  readonly initialDelay?: Duration.Duration
+  readonly maxDelay?: Duration.Duration
+}
+
+/** The delays of each class, with what it takes from the policy, are in order too. */
+export const isClassCapAboveBase = Schema.makeFilter(
+  (o: Bounds & { readonly throttled?: Bounds; readonly timedOut?: Bounds }) => {
+    for (const name of ["throttled", "timedOut"] as const) {
+      const own = o[name]
+      const base = own?.initialDelay ?? o.initialDelay
+      const cap = own?.maxDelay ?? o.maxDelay
+      if (own === undefined || base === undefined || cap === undefined || Duration.isGreaterThanOrEqualTo(cap, base)) {
+        continue
+      }
+      return own.initialDelay === undefined
+        ? { path: [name, "maxDelay"], issue: `at least initialDelay, which is ${Field.written(base)}` }
+        : { path: [name, "initialDelay"], issue: `at most maxDelay, which is ${Field.written(cap)}` }
+    }
+    return true
+  }
+)
+
 /** `attemptTimeout` is not above `deadline`. */
 export const isDeadlineAboveAttempt = Schema.makeFilter(
   (o: { readonly attemptTimeout?: Duration.Duration; readonly deadline?: Duration.Duration }) =>

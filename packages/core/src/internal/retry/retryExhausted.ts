@@ -11,6 +11,7 @@ import { nameOf } from "./failedAttempt.ts"
  *
  * - `attempts`: `maxAttempts` is reached; `deadline`: no time is left; `budget`: the retry budget is spent
  * - `retryAfterTooLong`: the server asked for a longer delay than `retryAfterCeiling`
+ * - `throttled`: the service asked all its callers to wait, for longer than this call may wait
  * - `unsafeMethod`: repeating the request could repeat its effect; `bodyNotReplayable`: its body is a stream
  * - `schedule`: the policy's schedule ended
  */
@@ -19,6 +20,7 @@ export type StoppedBy =
   | "deadline"
   | "budget"
   | "retryAfterTooLong"
+  | "throttled"
   | "unsafeMethod"
   | "bodyNotReplayable"
   | "schedule"

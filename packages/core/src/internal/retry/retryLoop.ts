@@ -7,21 +7,26 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import { CurrentDeadline, type DeadlineExceeded } from "../../Deadline.ts"
 import type { Options, RetryEvent } from "../../Retry.ts"
-import type { RetryPolicy } from "../../RetryPolicy.ts"
+import type { ClassPolicy, RetryPolicy } from "../../RetryPolicy.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { evidenceOf } from "../errors/evidence.ts"
 import { withoutStack } from "../errors/withoutStack.ts"
 import { left, sooner } from "./deadline.ts"
 import { delayAfter } from "./delayAfter.ts"
 import { type Delays, makeDelays } from "./delays.ts"
+import { beginsCall, CurrentExecution, type SharedAttempts, sharedAttempts } from "./execution.ts"
 import { FailedAttempt } from "./failedAttempt.ts"
+import { classOf, policyFor } from "./failureClass.ts"
+import type { Gate } from "./gate.ts"
 import { limitAttempt } from "./limitAttempt.ts"
 import { type Attempt, RetryExhausted, type StoppedBy } from "./retryExhausted.ts"
 
 /** The options of `Retry` with those that `HttpRetry` and `Resilience` add. */
-export interface LoopOptions<E, R> extends Options<E, E, R> {
-  /** Why the call must not be repeated, also after an attempt timeout. */
-  readonly refuse?: (() => StoppedBy | undefined) | undefined
+export interface LoopOptions<E, R, G = never> extends Options<E, E, R> {
+  /** Why the call must not be repeated after a failure, also after an attempt timeout. */
+  readonly refuse?: ((failure: E | DeadlineExceeded) => StoppedBy | undefined) | undefined
+  /** Holds attempts back while the service has asked its callers to wait. */
+  readonly gate?: Gate<G> | undefined
   /** Whether attempts are also interrupted at a deadline around the call. So inside a breaker, which counts them. */
   readonly obeysOuter?: boolean | undefined
   /** Releases what a failed attempt still holds, once another attempt is certain. */
@@ -36,28 +41,38 @@ type Policy = RetryPolicy<never, unknown>
  * If the policy has a deadline or an attempt timeout, each attempt is interrupted here and not outside, so that a breaker
  * around the loop counts it as a failure. `Cut` is then `DeadlineExceeded`, else `never`.
  */
-export const retryLoop = <A, E, R, Cut = never, R2 = never>(
+export const retryLoop = <A, E, R, Cut = never, R2 = never, G = never>(
   self: Effect.Effect<A, E, R>,
   policy: RetryPolicy<E | Cut, Cut>,
-  options?: LoopOptions<E, R2>
-): Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2> =>
+  options?: LoopOptions<E, R2, G>
+): Effect.Effect<A, E | G | RetryExhausted<E | Cut>, R | R2> =>
   // oxlint-disable-next-line no-unsafe-type-assertion -- the type of the policy says whether it interrupts attempts
-  run(self, policy, options) as Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2>
+  run(self, policy, options) as Effect.Effect<A, E | G | RetryExhausted<E | Cut>, R | R2>
 
-const run = <A, E, R, R2>(
+const run = <A, E, R, R2, G>(
   self: Effect.Effect<A, E, R>,
   policy: Policy,
-  options: LoopOptions<E, R2> | undefined
-): Effect.Effect<A, E | RetryExhausted<E | DeadlineExceeded>, R | R2> =>
+  options: LoopOptions<E, R2, G> | undefined
+): Effect.Effect<A, E | G | RetryExhausted<E | DeadlineExceeded>, R | R2> =>
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
     const began = clock.monotonicTimeNanosUnsafe()
-    policy.budget?.deposit(began)
+    const execution = fiber.getRef(CurrentExecution)
+    const shared = execution === undefined ? undefined : sharedAttempts(execution, options?.server)
+    if (shared !== undefined && policy.enabled) shared.most = policy.maxAttempts
+    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) {
+      policy.budget.deposit(began)
+    }
     const outer = fiber.getRef(CurrentDeadline)
+    const gate = options?.gate
     const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
       (options?.obeysOuter === true && outer !== undefined)
     if (!cuts) {
-      return onFailure(self, (error) => new Call(self, policy, options, fiber, clock, began, outer).failed(error))
+      const first = onFailure(
+        self,
+        (error) => new Call(self, policy, options, fiber, clock, began, outer, shared).failed(error)
+      )
+      return gate?.isClosed(began) === true ? Effect.andThen(gate.pass(outer), first) : first
     }
     const until = policy.deadline === undefined
       ? outer
@@ -69,8 +84,9 @@ const run = <A, E, R, R2>(
       until,
       (late) => call.late = late
     )
-    const call = new Call<A, E, R, R2>(attempt, policy, options, fiber, clock, began, until)
-    return onFailure(call.attempt, call.failed)
+    const call = new Call<A, E, R, R2, G>(attempt, policy, options, fiber, clock, began, until, shared)
+    const first = onFailure(call.attempt, call.failed)
+    return gate?.isClosed(began) === true ? Effect.andThen(gate.pass(until), first) : first
   })
 
 /** `Effect.catch` with one closure instead of three, since every successful call passes here. */
@@ -91,15 +107,17 @@ const isRetryable = (error: unknown): boolean => evidenceOf(error)?.retryable ??
 type Next<A, E, R> = Effect.Effect<A, E | RetryExhausted<E | DeadlineExceeded>, R>
 
 /** The state of one call that has failed at least once, or may be interrupted. */
-class Call<A, E, R, R2> {
+class Call<A, E, R, R2, G> {
   readonly attempt: Effect.Effect<A, E | DeadlineExceeded, R>
   readonly #policy: Policy
-  readonly #options: LoopOptions<E, R2> | undefined
+  readonly #options: LoopOptions<E, R2, G> | undefined
   readonly #fiber: Fiber.Fiber<unknown, unknown>
   readonly #clock: Clock.Clock
   readonly #began: bigint
   /** The deadline in monotonic nanoseconds. */
   readonly #until: bigint | undefined
+  /** The attempts of the call with those of its hedges; `undefined` if it is not hedged. */
+  readonly #shared: SharedAttempts | undefined
   readonly #attempts: Array<Attempt> = []
   #startedAt: bigint
   #delays: Delays | undefined
@@ -109,11 +127,12 @@ class Call<A, E, R, R2> {
   constructor(
     attempt: Effect.Effect<A, E | DeadlineExceeded, R>,
     policy: Policy,
-    options: LoopOptions<E, R2> | undefined,
+    options: LoopOptions<E, R2, G> | undefined,
     fiber: Fiber.Fiber<unknown, unknown>,
     clock: Clock.Clock,
     began: bigint,
-    until: bigint | undefined
+    until: bigint | undefined,
+    shared: SharedAttempts | undefined
   ) {
     this.attempt = attempt
     this.#policy = policy
@@ -122,6 +141,7 @@ class Call<A, E, R, R2> {
     this.#clock = clock
     this.#began = began
     this.#until = until
+    this.#shared = shared
     this.#startedAt = began
     this.late = undefined
   }
@@ -134,19 +154,42 @@ class Call<A, E, R, R2> {
   /** What follows a failed attempt: its error, the end of the retries, or a delay and the next attempt. */
   readonly failed = (error: E | DeadlineExceeded): Next<A, E, R | R2> => {
     const { enabled, maxAttempts, schedule } = this.#policy
+    if (this.#options?.gate !== undefined && this.#isOwn(error)) this.#note(this.#options.gate, error)
     if (this.#isOwn(error) && !(this.#options?.while ?? isRetryable)(error)) return Effect.fail(error)
     const now = this.#clock.monotonicTimeNanosUnsafe()
     const number = this.#attempts.length + 1
     if (this.late?.limit === "call") return this.#giveUp(error, now, "deadline")
-    if (!enabled || number >= maxAttempts) return this.#giveUp(error, now, "attempts")
-    const refused = this.#options?.refuse?.()
+    const made = Math.max(number, this.#shared?.made ?? 0)
+    if (!enabled || made >= maxAttempts) return this.#giveUp(error, now, "attempts")
+    const refused = this.#options?.refuse?.(error)
     if (refused !== undefined) return this.#giveUp(error, now, refused)
     this.#delays ??= makeDelays(this.#policy)
-    if (schedule === undefined) return this.#planned(error, now, this.#delays.backoff(number - 1, this.#random()))
+    const own = this.#ownPolicy(error)
+    if (schedule === undefined) {
+      return this.#planned(error, now, this.#delays.backoff(number - 1, this.#random(), own), own)
+    }
     return Effect.flatMap(
       this.#delays.step(now, error),
-      (delay) => delay === undefined ? this.#giveUp(error, now, "schedule") : this.#planned(error, now, delay)
+      (delay) => delay === undefined ? this.#giveUp(error, now, "schedule") : this.#planned(error, now, delay, own)
     )
+  }
+
+  /** What the policy says about the class of an error. Errors are classified only for policies that ask for it. */
+  #ownPolicy(error: E | DeadlineExceeded): ClassPolicy | undefined {
+    const { throttled, timedOut } = this.#policy
+    if (throttled === undefined && timedOut === undefined) return undefined
+    return policyFor(this.#policy, this.#isOwn(error) ? (this.#options?.failureClass ?? classOf)(error) : "timedOut")
+  }
+
+  #asked(error: E): Duration.Duration | undefined {
+    return this.#options?.retryAfter?.(error, this.#clock.currentTimeMillisUnsafe())
+  }
+
+  /** Holds all callers back if the service asked for it, also if this call is not retried. */
+  #note(gate: Gate<G>, error: E): void {
+    if ((this.#options?.failureClass ?? classOf)(error) !== "throttled") return
+    const asked = this.#asked(error)
+    if (asked !== undefined) gate.pause(asked, this.#clock.monotonicTimeNanosUnsafe())
   }
 
   #random(): number {
@@ -154,24 +197,31 @@ class Call<A, E, R, R2> {
   }
 
   /** Waits for the delay that was planned, or for what the error asks for, unless there is no time or budget for it. */
-  #planned(error: E | DeadlineExceeded, now: bigint, planned: Duration.Duration): Next<A, E, R | R2> {
+  #planned(
+    error: E | DeadlineExceeded,
+    now: bigint,
+    planned: Duration.Duration,
+    own: ClassPolicy | undefined
+  ): Next<A, E, R | R2> {
     const { budget, retryAfterBeyond, retryAfterCeiling } = this.#policy
-    const asked = this.#isOwn(error)
-      ? this.#options?.retryAfter?.(error, this.#clock.currentTimeMillisUnsafe())
-      : undefined
-    const delay = asked === undefined ? planned : delayAfter(planned, asked, this.#random(), {
+    const asked = this.#isOwn(error) ? this.#asked(error) : undefined
+    const least = asked === undefined ? planned : delayAfter(planned, asked, this.#random(), {
       ceiling: retryAfterCeiling,
       beyond: retryAfterBeyond
     })
+    const gate = this.#options?.gate
+    const delay = least === undefined || gate?.isClosed(now) !== true
+      ? least
+      : Duration.max(least, gate.delay(now, this.#random()))
     if (delay === undefined) return this.#giveUp(error, now, "retryAfterTooLong")
     if (this.#until !== undefined && Duration.isGreaterThanOrEqualTo(delay, left(this.#until, now))) {
       return this.#giveUp(error, now, "deadline")
     }
     if (budget === undefined) return this.#again(error, now, delay, undefined)
-    const reservation = budget.reserve(now)
+    const reservation = budget.reserve(now, own?.cost)
     return reservation === undefined
       ? this.#giveUp(error, now, "budget")
-      : this.#again(error, now, delay, () => budget.refund(reservation))
+      : this.#again(error, now, delay, () => budget.refund(reservation, own?.cost))
   }
 
   #again(
@@ -182,11 +232,15 @@ class Call<A, E, R, R2> {
   ): Next<A, E, R | R2> {
     const options = this.#options
     const number = this.#attempts.push(this.#record(error, now, delay))
+    // Counted before the delay, so that no hedge is made meanwhile in place of this attempt.
+    if (this.#shared !== undefined) this.#shared.made++
     const sleep = Duration.isZero(delay) ? Effect.void : this.#clock.sleep(delay)
     const wait = options === undefined
       ? sleep
       : Effect.andThen(announce(options, { attempt: number, error, delay }, this.#isOwn(error)), sleep)
-    return Effect.flatMap(refund === undefined ? wait : Effect.onError(wait, () => Effect.sync(refund)), this.#next)
+    const gate = options?.gate
+    const next = gate === undefined ? this.#next : () => this.#nextThroughGate(gate, error)
+    return Effect.flatMap(refund === undefined ? wait : Effect.onError(wait, () => Effect.sync(refund)), next)
   }
 
   readonly #next = (): Next<A, E, R | R2> => {
@@ -194,8 +248,22 @@ class Call<A, E, R, R2> {
     return onFailure(this.attempt, this.failed)
   }
 
+  /** The next attempt, once the service takes calls again. A call that may not wait so long ends with its last error. */
+  readonly #nextThroughGate = (gate: Gate<G>, error: E | DeadlineExceeded): Next<A, E, R | R2> => {
+    const now = this.#clock.monotonicTimeNanosUnsafe()
+    if (!gate.isClosed(now)) return this.#next()
+    return Effect.matchEffect(gate.pass(this.#until), {
+      onSuccess: this.#next,
+      onFailure: () => this.#stop(error, "throttled")
+    })
+  }
+
   #giveUp(error: E | DeadlineExceeded, now: bigint, stoppedBy: StoppedBy): Next<A, E, R | R2> {
     this.#attempts.push(this.#record(error, now, Duration.zero))
+    return this.#stop(error, stoppedBy)
+  }
+
+  #stop(error: E | DeadlineExceeded, stoppedBy: StoppedBy): Next<A, E, R | R2> {
     const failed = Effect.fail(
       withoutStack(() => new RetryExhausted({ error, stoppedBy, attempts: this.#attempts }))
     )
@@ -210,8 +278,8 @@ class Call<A, E, R, R2> {
   }
 }
 
-const announce = Effect.fnUntraced(function*<E, R>(
-  options: LoopOptions<E, R>,
+const announce = Effect.fnUntraced(function*<E, R, G>(
+  options: LoopOptions<E, R, G>,
   event: RetryEvent<E>,
   isOwn: boolean
 ): Effect.fn.Return<void, never, R> {

@@ -145,6 +145,8 @@ export const acquire = Effect.fnUntraced(function*<R>(
   })
   yield* eventLog.publish(attemptId, { _tag: "RefreshStarted", cause })
   const result = yield* Effect.result(resilience.execute(attempt, {
+    // A refresh token may be used once only.
+    hedge: false,
     while: ({ isRetryable }) => isRetryable,
     retryAfter: ({ retryAfter }) => retryAfter,
     onRetry: ({ attempt, delay, error }) =>

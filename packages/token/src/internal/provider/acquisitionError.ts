@@ -1,7 +1,7 @@
 import * as Breaker from "@keelson/core/Breaker"
-import type * as Deadline from "@keelson/core/Deadline"
 import * as ErrorCode from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
+import type * as Resilience from "@keelson/core/Resilience"
 import * as Retry from "@keelson/core/Retry"
 import * as RetryAfter from "@keelson/core/RetryAfter"
 import * as Data from "effect/Data"
@@ -94,11 +94,18 @@ export const retryAfterOf = (error: unknown, now: number): Duration.Duration | u
 }
 
 /** The errors of `Resilience.execute` when it runs the attempts of an acquisition. */
-export type CallError =
-  | AttemptFailed
-  | Breaker.CircuitOpen
-  | Deadline.DeadlineExceeded
-  | Retry.RetryExhausted<AttemptFailed | Deadline.DeadlineExceeded>
+export type CallError = Resilience.Failure<AttemptFailed>
+
+/** The codes of calls that were rejected before a request was sent. */
+const rejections: ReadonlySet<ErrorCode.ErrorCode> = new Set([
+  "CIRCUIT_OPEN",
+  "BULKHEAD_FULL",
+  "LIMIT_EXCEEDED",
+  "THROTTLED"
+])
+
+/** Whether a call was rejected before a request was sent. */
+export const isRejection = ({ code }: { readonly code: ErrorCode.ErrorCode }): boolean => rejections.has(code)
 
 /** A failed acquisition: its error, and how long to wait before the next one. */
 export interface CallFailure {
@@ -112,5 +119,10 @@ export const toCallFailure = (failure: CallError, extraDetails: Readonly<Record<
   if (last instanceof Breaker.CircuitOpen) return { error: last, retryAfter: last.retryAfter }
   return last instanceof AttemptFailed
     ? { error: toAcquisitionError(last.error, extraDetails), retryAfter: last.retryAfter }
-    : { error: toAcquisitionError(last, extraDetails), retryAfter: undefined }
+    : {
+      error: toAcquisitionError(last, extraDetails),
+      retryAfter: Predicate.hasProperty(last, "retryAfter") && Duration.isDuration(last.retryAfter)
+        ? last.retryAfter
+        : undefined
+    }
 }

@@ -1,4 +1,3 @@
-import * as Breaker from "@keelson/core/Breaker"
 import * as SingleFlight from "@keelson/core/SingleFlight"
 import * as Instant from "@keelson/core/unstable/Instant"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
@@ -13,7 +12,7 @@ import type { AcquiredToken } from "../../AcquiredToken.ts"
 import type { AcquisitionCause } from "../../TokenEvent.ts"
 import { type TokenProviderError, TokenRefreshFailed } from "../../TokenProviderError.ts"
 import { acquire, type AcquisitionResult, type ProviderContext } from "./acquisition.ts"
-import type { CallFailure } from "./acquisitionError.ts"
+import { type CallFailure, isRejection } from "./acquisitionError.ts"
 import type { CachedToken } from "./cachedToken.ts"
 
 /** The single acquisition that a provider runs at a time, shared by all callers. */
@@ -60,7 +59,7 @@ const onSuccess = Effect.fnUntraced(function*<R>(
   yield* eventLog.publish(attemptId, completed(true, acquired, elapsed))
 })
 
-/** Records the failure. A rejection by the breaker sent no request, so it does not count towards an escalation. */
+/** Records the failure. A rejection, as by the breaker, sent no request, so it does not count towards an escalation. */
 const onFailure = Effect.fnUntraced(function*<R>(
   { eventLog, state }: ProviderContext<R>,
   attemptId: string,
@@ -68,12 +67,12 @@ const onFailure = Effect.fnUntraced(function*<R>(
   { error, retryAfter }: CallFailure,
   elapsed: Duration.Duration
 ): Effect.fn.Return<TokenProviderError> {
-  const isRejection = error instanceof Breaker.CircuitOpen
+  const isRejected = isRejection(error)
   const errorKind = error.code
-  const isEscalation = state.recordFailure(error, isRejection, retryAfter, Instant.now(yield* Clock.Clock))
+  const isEscalation = state.recordFailure(error, isRejected, retryAfter, Instant.now(yield* Clock.Clock))
   const consecutiveFailures = state.failures.count
   state.counts.failures++
-  const reported: TokenProviderError = isRejection || !state.isEscalated ? error : new TokenRefreshFailed({
+  const reported: TokenProviderError = isRejected || !state.isEscalated ? error : new TokenRefreshFailed({
     server: state.server,
     consecutiveFailures,
     lastFailure: errorKind,
@@ -81,7 +80,7 @@ const onFailure = Effect.fnUntraced(function*<R>(
   })
   state.failures.error = reported
   if (isEscalation) state.counts.escalations++
-  if (!isRejection) yield* countAcquisition(state.server, "failure", elapsed)
+  if (!isRejected) yield* countAcquisition(state.server, "failure", elapsed)
   yield* eventLog.publish(attemptId, {
     _tag: "RefreshFailed",
     attempts: acquired.attempts,

@@ -119,6 +119,19 @@ export const network = {
       "The HTTP client may already be closed, for example while the process shuts down."
     ]
   },
+  THROTTLED: {
+    id: "NET-016",
+    category: "NETWORK",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description: "The called service asked its callers to wait, and the call may not wait so long. It was not made.",
+    troubleshooting: [
+      "Lower the request rate, or ask for a higher limit.",
+      "To wait longer, raise `maxWait` of the throttle, or the deadline of the call."
+    ]
+  },
   CANCELLED: {
     id: "NET-011",
     category: "NETWORK",
@@ -129,6 +142,49 @@ export const network = {
     description: "The caller cancelled the call by its `AbortSignal`.",
     troubleshooting: [
       "If the signal is a timeout, use `AbortSignal.timeout` or `attemptTimeout`: both are recorded as `TIMEOUT`."
+    ]
+  },
+  BULKHEAD_FULL: {
+    id: "NET-013",
+    category: "NETWORK",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description:
+      "The bulkhead rejects the call: as many calls as allowed are in flight, and no place became free in time.",
+    troubleshooting: [
+      "`reason` in the details is `queue` (the queue is full), `wait` (the call waited for `maxWait`), `deadline` (the deadline of the call came first) or `keys` (too many keys are in use).",
+      "Check the response times of the called service: calls in flight are calls per second times response time.",
+      "If the service can take more, raise `maxConcurrent`; for short bursts, raise `maxQueued`."
+    ]
+  },
+  LIMIT_EXCEEDED: {
+    id: "NET-014",
+    category: "NETWORK",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description:
+      "The adaptive limit rejects the call: the service has as many calls in flight as it answers without delay.",
+    troubleshooting: [
+      "`reason` in the details is `queue` (the queue is full), `wait` (the call waited for `maxWait`), `deadline` (the deadline of the call came first) or `displaced` (a call of a higher priority took its place).",
+      "Compare `keelson_adaptive_limit` with the load. A low limit means that latency rose above its baseline, or that calls timed out: check the service and what it depends on.",
+      "Send less, or repeat the call after `Retry-After`."
+    ]
+  },
+  ENDPOINTS_UNAVAILABLE: {
+    id: "NET-017",
+    category: "NETWORK",
+    severity: "ERROR",
+    status: 503,
+    retryable: false,
+    breaker: "ignored",
+    description: "No endpoint of the service admits calls: the circuits of all are open, or their limits are reached.",
+    troubleshooting: [
+      "`rejections` in the details has the code of each endpoint; its own troubleshooting steps apply.",
+      "If all circuits are open, check what the endpoints share: the network, DNS, credentials, or a release."
     ]
   }
 } as const satisfies Record<string, CodeInfo>

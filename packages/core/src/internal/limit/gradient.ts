@@ -1,0 +1,208 @@
+import { LatencyWindow, type Measurement } from "./latencyWindow.ts"
+
+/** What the end of a call says: `success` has a latency, `dropped` ran out of time or was refused, `ignored` says nothing. */
+export type Sample = "success" | "dropped" | "ignored"
+
+/** The checked options of the rule. */
+export interface GradientOptions {
+  readonly minLimit: number
+  readonly maxLimit: number
+  readonly initialLimit: number
+  /** How far latency may rise above the baseline before the limit shrinks, as a factor. */
+  readonly tolerance: number
+  /** Milliseconds. */
+  readonly window: number
+  readonly minSamples: number
+}
+
+/** A test: the limit shrank, to see whether latency follows. */
+interface Test {
+  /** The window against which the next one is compared; `undefined` until latency has settled after it rose. */
+  readonly before: Measurement | undefined
+  /** The limit to return to. */
+  readonly limit: number
+  /** Whether latency was above tolerance, or this is a periodic test of the baseline. */
+  readonly isCongested: boolean
+}
+
+/** From this share of dropped calls on, a window shrinks the limit. */
+const shrinkingDrops = 0.1
+/** From this share on it does not grow. */
+const holdingDrops = 0.05
+/** The most that one window takes away. */
+const maxStep = 0.5
+/** What a periodic test of the baseline leaves of the limit. */
+const testStep = 0.7
+/** How many windows at the limit lie between two tests of the baseline: more as long as the baseline proves right. */
+const testsFrom = 4
+const testsTo = 32
+/** A test that is not clear goes on until it has this multiple of the samples. */
+const longestTest = 4
+/** From this elasticity on, latency follows the calls in flight: 1 where they queue, and 0 where they do not. */
+const queueing = 0.5
+/** How much of a lower latency the baseline takes over from one window. */
+const falling = 0.1
+/** Below this share of the baseline, a latency becomes the baseline at once: the service is faster than it was. */
+const faster = 0.7
+/** How many mean latencies after a change of the limit the next window opens. */
+const settling = 2
+/** A latency counts as at most this multiple of the baseline, so that one slow call does not decide. */
+const outlier = 10
+
+const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
+
+/**
+ * The rule of the adaptive limit. Once per window it compares mean latency with its baseline, the latency without queueing.
+ *
+ * A latency above tolerance has two possible causes, and one window cannot tell them apart: calls queue in the service, or
+ * the service became slower. So the limit shrinks, and the next window decides. Where calls queue, latency falls with the
+ * calls in flight (Little's law), and the smaller limit stays. Otherwise fewer calls do not help: the latency becomes the new
+ * baseline and the limit returns. The same test runs now and then at the limit, as a step to 0.7 of it: it corrects a
+ * baseline that was measured under load, and never takes the limit to its minimum.
+ */
+export class Gradient {
+  limit: number
+  /** Milliseconds; `undefined` before the first window. */
+  baseline: number | undefined
+  readonly #options: GradientOptions
+  /** When the limit last shrank. */
+  #shrank = -Infinity
+  #test: Test | undefined
+  #testEvery = testsFrom
+  #untilTest = testsFrom
+  /** Until latency rises or calls are dropped for the first time, the limit grows faster. */
+  #isWarmUp = true
+  #window = new LatencyWindow(-Infinity)
+
+  constructor(options: GradientOptions) {
+    this.#options = options
+    this.limit = options.initialLimit
+  }
+
+  /** A call begins; `inFlight` includes it. */
+  start(inFlight: number): void {
+    this.#window.start(inFlight)
+  }
+
+  /** A call that began at `at` ended; `inFlight` includes it. Returns whether the limit changed. */
+  end(at: number, now: number, inFlight: number, sample: Sample): boolean {
+    if (sample === "ignored") return false
+    const window = this.#window
+    if (window.opens === -Infinity) window.opens = now
+    if (sample === "dropped") {
+      // The calls of one overload shrink the limit once.
+      if (at >= this.#shrank) window.drops++
+    } else if (now >= window.opens) {
+      const latency = Math.max(now - at, 0.001)
+      window.add(this.baseline === undefined ? latency : Math.min(latency, outlier * this.baseline), inFlight)
+    }
+    const { minSamples, window: least } = this.#options
+    return window.count + window.drops >= minSamples && now - window.opens >= least && this.#close(window, now)
+  }
+
+  #close(window: LatencyWindow, now: number): boolean {
+    const { dropShare } = window
+    const before = Math.floor(this.limit)
+    let latency = 0
+    if (dropShare >= shrinkingDrops) this.#shrinkBy(dropShare)
+    else {
+      const found = window.measurement
+      ;({ latency } = found)
+      this.baseline ??= latency
+      if (this.#test !== undefined && !this.#isClear(this.#test, found, window.count)) return false
+      if (this.#test === undefined || !this.#settle(this.#test, this.baseline, found)) {
+        this.#judge(this.baseline, found, dropShare < holdingDrops)
+      }
+    }
+    this.limit = clamp(this.limit, this.#options.minLimit, this.#options.maxLimit)
+    const after = Math.floor(this.limit)
+    if (after < before) this.#shrank = now
+    // Until the calls of the old limit have ended, the calls that end are not typical: the slow ones of the new limit still run.
+    this.#window = new LatencyWindow(after === before ? now : now + settling * latency)
+    return after !== before
+  }
+
+  #shrinkBy(dropShare: number): void {
+    this.#isWarmUp = false
+    this.#test = undefined
+    this.limit *= Math.max(maxStep, 1 - dropShare)
+  }
+
+  /** Whether a test has enough samples: its elasticity is a standard error away from the threshold. */
+  #isClear({ before }: Test, found: Measurement, count: number): boolean {
+    if (before === undefined || count >= longestTest * this.#options.minSamples) return true
+    const fewer = Math.log(before.inFlight / found.inFlight)
+    const error = Math.hypot(before.error, found.error) / fewer
+    const elasticity = Math.log(before.latency / found.latency) / fewer
+    return fewer < 0.1 || Math.abs(elasticity - queueing) > error
+  }
+
+  /** Ends or continues a test. Returns false if the window is to be judged as any other. */
+  #settle(test: Test, baseline: number, found: Measurement): boolean {
+    const { before, isCongested, limit } = test
+    const tolerated = this.#options.tolerance * baseline
+    if (isCongested && found.latency <= tolerated) {
+      this.#test = undefined
+      return false
+    }
+    if (before === undefined) {
+      this.#test = { ...test, before: found }
+      this.limit *= clamp(tolerated / found.latency, maxStep, testStep)
+      return true
+    }
+    const fewer = Math.log(before.inFlight / found.inFlight)
+    if (fewer < 0.1) {
+      // The calls in flight are not fewer: there is nothing to compare.
+      this.#test = undefined
+      if (!isCongested) this.limit = limit
+      return !isCongested
+    }
+    if (Math.log(before.latency / found.latency) < queueing * fewer) {
+      this.#test = undefined
+      this.#setBaseline(isCongested ? found.latency : (found.latency + before.latency) / 2)
+      this.limit = limit
+    } else if (isCongested) {
+      if (this.limit <= this.#options.minLimit) this.#test = undefined
+      this.limit *= clamp(tolerated / found.latency, maxStep, 1)
+    } else {
+      this.#test = undefined
+      const lower = Math.min(baseline, found.latency)
+      this.#setBaseline(lower)
+      this.limit = limit * clamp(this.#options.tolerance * lower / before.latency, maxStep, 1)
+    }
+    return true
+  }
+
+  /** A baseline that a test changes much is tested again soon. */
+  #setBaseline(latency: number): void {
+    const change = latency / this.baseline!
+    this.#testEvery = change > 1.25 || change < 0.8 ? testsFrom : Math.min(testsTo, this.#testEvery * 2)
+    this.#untilTest = this.#testEvery
+    this.baseline = latency
+  }
+
+  #judge(baseline: number, found: Measurement, mayGrow: boolean): void {
+    const { minLimit, tolerance } = this.#options
+    const { error, latency, peak } = found
+    // A lower latency moves the baseline. A higher one does not: it may be queueing.
+    if (latency < faster * baseline) this.baseline = latency
+    else if (latency < baseline) this.baseline = baseline + falling * (latency - baseline)
+    const gradient = tolerance * this.baseline! / latency
+    const isUsed = peak >= Math.floor(this.limit)
+    if (gradient < 1 - error) {
+      this.#isWarmUp = false
+      // At the minimum there is no lower limit to measure at.
+      if (this.limit <= minLimit) this.baseline = baseline + 0.3 * (latency - baseline)
+      else {
+        this.#test = { before: undefined, limit: this.limit, isCongested: true }
+        this.limit = Math.min(this.limit, peak) * Math.max(maxStep, gradient)
+      }
+    } else if (isUsed && --this.#untilTest <= 0 && this.limit > minLimit) {
+      this.#untilTest = this.#testEvery
+      this.#test = { before: found, limit: this.limit, isCongested: false }
+      this.limit *= testStep
+    } else if (isUsed && mayGrow && gradient >= 1) {
+      this.limit += this.#isWarmUp ? this.limit / 2 : Math.max(1, Math.sqrt(this.limit))
+    }
+  }
+}
