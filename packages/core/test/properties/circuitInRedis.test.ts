@@ -8,7 +8,7 @@ import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { setTimeout } from "node:timers/promises"
 import { Breaker, BreakerStore, Metrics } from "../../src/index.ts"
-import { type Admission, Model, type Outcome, policyOf, rules, type Rules, step, type Step } from "./circuitModel.ts"
+import { type Admission, Model, type Outcome, policyOf, type Rules, rules, type Step, step } from "./circuitModel.ts"
 
 /** One unit of the model: the server's clock cannot be moved, so a unit is far longer than a case takes. */
 const unit = Duration.toMillis("6 minutes")
@@ -144,7 +144,9 @@ describe.skipIf(skipReason !== undefined)(
       rules({ bucket: 1, probeLimit: 1.5, maxOpen: 6, open: [0, 0.5, 1.5] }),
       fc.array(step(11), { minLength: 10, maxLength: 40 })
     )
-    it("[K-18] [B2] [D7] two processes that share a circuit see what the model says", async (context) => {
+    const withStores = async (
+      body: (execute: (rules: Rules, steps: ReadonlyArray<Step>) => ReturnType<typeof run>) => Promise<void>
+    ): Promise<void> => {
       const scope = Scope.makeUnsafe()
       const setUp = Effect.gen(function*() {
         const server = yield* redisServer
@@ -152,13 +154,44 @@ describe.skipIf(skipReason !== undefined)(
         const redis = Context.get(yield* Layer.build(server.redis), Redis.Redis)
         return { stores, redis }
       })
-      const provided = setUp.pipe(Scope.provide(scope), Effect.provide(Metrics.layerIsolated))
-      const { redis, stores } = await Effect.runPromise(provided)
       try {
-        await forAllEffect(context, 500, steps, ([rules, all]) => run(stores, redis, rules, all))
+        const provided = setUp.pipe(Scope.provide(scope), Effect.provide(Metrics.layerIsolated))
+        const { redis, stores } = await Effect.runPromise(provided)
+        await body((rules, all) => run(stores, redis, rules, all))
       } finally {
         await Effect.runPromise(Scope.close(scope, Exit.void))
       }
-    })
+    }
+
+    it("[K-18] [B2] [D7] two processes that share a circuit see what the model says", (context) =>
+      withStores((execute) => forAllEffect(context, 500, steps, ([rules, all]) => execute(rules, all))))
+
+    const one: Rules = {
+      strategy: "consecutive",
+      failureThreshold: 1,
+      failureRatio: 1,
+      windowSize: 1,
+      minimumCalls: 1,
+      slowAfter: undefined,
+      slowRatio: 1,
+      open: 0.5,
+      maxOpen: 6,
+      multiplier: 1,
+      probes: 1,
+      successes: 1,
+      probeLimit: 1.5,
+      bucket: 1
+    }
+    it("[D7] a success after the limit of the probe leaves the circuit open", (context) =>
+      withStores((execute) =>
+        forAllEffect(context, 1, fc.constant(one), (rules) =>
+          execute(rules, [
+            { _tag: "call", how: "fail" },
+            { _tag: "wait", units: 1 },
+            { _tag: "start" },
+            { _tag: "wait", units: 2 },
+            { _tag: "end", index: 0, how: "ok" }
+          ]))
+      ))
   }
 )
