@@ -2,9 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
 import { type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
-import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { setTimeout } from "node:timers/promises"
 import { Breaker, BreakerStore, Metrics } from "../../src/index.ts"
@@ -51,6 +50,16 @@ const fallbacks = Effect.map(Metric.snapshot, (all) => {
   return found?.type === "Counter" ? Number(found.state.count) : 0
 })
 
+/** Real time, in which sockets and time limits work, and from which slow calls are measured as if time had passed. */
+const shiftedClock = (live: Clock.Clock) => {
+  let shift = 0n
+  const clock: Clock.Clock = Object.create(live, {
+    monotonicTimeNanosUnsafe: { value: () => live.monotonicTimeNanosUnsafe() + shift }
+  })
+  return { clock, adjust: (millis: number) => void (shift += BigInt(millis) * 1_000_000n) }
+}
+type ShiftedClock = ReturnType<typeof shiftedClock>
+
 /** A store that is connected. */
 const connected = Effect.fnUntraced(function*(server: RedisServer) {
   const layer = BreakerStore.layerRedis({ redis: server.redis, timeout: "10 seconds", retryInterval: "0 millis" })
@@ -70,6 +79,7 @@ let cases = 0
 const run = Effect.fnUntraced(function*(
   stores: ReadonlyArray<BreakerStore.BreakerStore["Service"]>,
   redis: Redis.Redis["Service"],
+  time: ShiftedClock,
   rules: Rules,
   steps: ReadonlyArray<Step>
 ) {
@@ -121,7 +131,7 @@ const run = Effect.fnUntraced(function*(
     } else {
       units = step.units
       model.now += units
-      yield* TestClock.adjust(units * unit)
+      time.adjust(units * unit)
     }
     yield* pass(redis, key, units)
     const { openings, probes, state, window } = yield* next().snapshot
@@ -145,19 +155,21 @@ describe.skipIf(skipReason !== undefined)(
       fc.array(step(11), { minLength: 10, maxLength: 40 })
     )
     const withStores = async (
-      body: (execute: (rules: Rules, steps: ReadonlyArray<Step>) => ReturnType<typeof run>) => Promise<void>
+      body: (
+        execute: (rules: Rules, steps: ReadonlyArray<Step>) => Effect.Effect<void, unknown, Scope.Scope>
+      ) => Promise<void>
     ): Promise<void> => {
       const scope = Scope.makeUnsafe()
       const setUp = Effect.gen(function*() {
         const server = yield* redisServer
         const stores = [yield* connected(server), yield* connected(server)]
         const redis = Context.get(yield* Layer.build(server.redis), Redis.Redis)
-        return { stores, redis }
+        return { stores, redis, time: shiftedClock(yield* Clock.Clock) }
       })
       try {
         const provided = setUp.pipe(Scope.provide(scope), Effect.provide(Metrics.layerIsolated))
-        const { redis, stores } = await Effect.runPromise(provided)
-        await body((rules, all) => run(stores, redis, rules, all))
+        const { redis, stores, time } = await Effect.runPromise(provided)
+        await body((rules, all) => Effect.provideService(run(stores, redis, time, rules, all), Clock.Clock, time.clock))
       } finally {
         await Effect.runPromise(Scope.close(scope, Exit.void))
       }
