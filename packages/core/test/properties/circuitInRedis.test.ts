@@ -2,15 +2,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
 import { type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
-import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import fc from "fast-check"
 import { setTimeout } from "node:timers/promises"
 import { Breaker, BreakerStore, Metrics } from "../../src/index.ts"
 import { type Admission, Model, type Outcome, policyOf, type Rules, rules, type Step, step } from "./circuitModel.ts"
 
-/** One unit of the model: the server's clock cannot be moved, so a unit is far longer than a case takes. */
-const unit = Duration.toMillis("6 minutes")
+/** Lengths of a unit of the model: the server's clock cannot be moved, so a unit is far longer than a case takes. */
+const lengths = [6, 5.5, 5, 4.5, 4, 3.5, 3].map((minutes) => minutes * 60_000)
+
+/** The length for which the server is furthest from the end of a bucket of the time window, and how far into it that is. */
+const unitAt = (millis: number): { readonly unit: number; readonly phase: number } => {
+  const all = lengths.map((unit) => ({ unit, phase: millis % unit / unit }))
+  return all.reduce((best, next) => next.phase < best.phase ? next : best)
+}
 
 interface Call {
   readonly gate: Deferred.Deferred<void, string>
@@ -19,7 +25,7 @@ interface Call {
 }
 
 /** Moves what is stored into the past, and keeps the lease of a running probe, which its process renews in real time. */
-const pass = (redis: Redis.Redis["Service"], key: string, units: number) =>
+const pass = (redis: Redis.Redis["Service"], key: string, units: number, unit: number) =>
   redis.send(
     "EVAL",
     `
@@ -84,9 +90,7 @@ const run = Effect.fnUntraced(function*(
   steps: ReadonlyArray<Step>
 ) {
   const [seconds = "0", micros = "0"] = yield* redis.send<ReadonlyArray<string>>("TIME")
-  const phase = (Number(seconds) * 1000 + Number(micros) / 1000) % unit / unit
-  // Too near to the end of a bucket of the time window for a case.
-  if (phase > 0.75) return
+  const { phase, unit } = unitAt(Number(seconds) * 1000 + Number(micros) / 1000)
   const key = `case-${++cases}`
   const breakers = yield* Effect.forEach(
     stores,
@@ -133,7 +137,7 @@ const run = Effect.fnUntraced(function*(
       model.now += units
       time.adjust(units * unit)
     }
-    yield* pass(redis, key, units)
+    yield* pass(redis, key, units, unit)
     const { openings, probes, state, window } = yield* next().snapshot
     assert.strictEqual(state, model.shown)
     if (rules.strategy !== "consecutive" && state === "CLOSED") assert.deepStrictEqual(window, model.window)
