@@ -199,7 +199,8 @@ export type Step =
   | { readonly _tag: "start" }
   | { readonly _tag: "end"; readonly index: number; readonly how: Outcome | "interrupt" }
   | { readonly _tag: "wait"; readonly units: number }
-  | { readonly _tag: "reset" | "isolate" }
+  | { readonly _tag: "reset" }
+  | { readonly _tag: "isolate" }
 
 const how = fc.constantFrom("ok" as const, "ok" as const, "fail" as const, "fail" as const, "ignored" as const)
 
