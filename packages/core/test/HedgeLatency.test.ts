@@ -7,14 +7,14 @@ import { Hedge, Metrics } from "../src/index.ts"
 const calls = 4000
 const slow = 500
 
-/** Answers in 5 to 15 ms, evenly spread, and every 98th execution in half a second. */
+/** Answers in 5 to 15 ms, evenly spread, and every 97th execution in half a second. */
 const service = () => {
   let executions = 0
   const execute = Effect.suspend(() => {
     const number = ++executions
     // A multiplicative hash, so that neighbours differ.
     const spread = (number * 2_654_435_761 % 4_294_967_296) / 4_294_967_296
-    return Effect.sleep(number % 98 === 0 ? slow : 5 + 10 * spread)
+    return Effect.sleep(number % 97 === 0 ? slow : 5 + 10 * spread)
   })
   return { execute, executions: () => executions }
 }
