@@ -3,6 +3,7 @@ import { BreakerStore } from "@keelson/core"
 import { Effect, Layer } from "effect"
 import { CircuitBreaker } from "effect/persistence"
 import { merge } from "./figures.ts"
+import { hedges } from "./hedges.ts"
 import { keySets } from "./jwks/suite.ts"
 import type { BenchOptions, PartName } from "./options.ts"
 import { step } from "./progress.ts"
@@ -18,7 +19,7 @@ const policies = Effect.gen(function*() {
     groups.flatMap((group) => group.workloads.map((workload) => ({ group, workload }))),
     ({ group, workload }) => step(`policies: ${group.name}, ${workload.name}`, run(group, workload))
   )
-  return merge(results)
+  return merge([...results, yield* step("policies: hedge", hedges)])
 })
 
 const parts = { policies, jwks: keySets, validation, tokens }
