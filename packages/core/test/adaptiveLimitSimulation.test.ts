@@ -96,7 +96,7 @@ describe("AdaptiveLimit", () => {
     }
     const [hung, back] = simulate(load, adaptive({ minLimit: 7, initialLimit: 100 }))
     assert.deepStrictEqual([hung!.least, hung!.last], [7, 7])
-    assert.isAbove(back!.last, 20)
+    assert.isAbove(back!.last, 10)
     const [peer] = simulate(load, gradient2({ initial: 100, min: 7, max: 1000 }))
     assert.isAbove(peer!.last, 100)
   })

@@ -24,6 +24,8 @@ interface Test {
   readonly latency: number
   /** The window against which the next one is compared; `undefined` until latency has settled after it rose. */
   readonly before: Measurement | undefined
+  /** Whether a periodic test has shrunk the limit twice, which is the most. */
+  readonly isSecondStep: boolean
 }
 
 /** From this share of dropped calls on, a window shrinks the limit. */
@@ -34,10 +36,12 @@ const holdingDrops = 0.05
 const maxStep = 0.5
 /** What a step of a periodic test leaves of the limit: deep enough for latency to come down to the baseline. */
 const testStep = (tolerance: number): number => clamp(0.9 / tolerance, maxStep, 0.8)
+/** What the step leaves that is compared with a raised latency. */
+const settledStep = 0.7
 /** The range around the baseline in which a lower latency confirms it. */
 const confirmed = [0.95, 1.1] as const
 /** How many windows at the limit lie between two tests of the baseline: more as long as the baseline proves right. */
-const testsFrom = 4
+const testsFrom = 8
 const testsTo = 64
 /** A test that is not clear goes on until it has this multiple of the samples. */
 const longestTest = 4
@@ -63,8 +67,8 @@ const isConfirmed = (baseline: number, latency: number): boolean =>
  * A latency above tolerance has two possible causes, and one window cannot tell them apart: calls queue in the service, or
  * the service became slower. So the limit shrinks, and the next window decides. Where calls queue, latency falls with the
  * calls in flight (Little's law), and the smaller limit stays. Otherwise fewer calls do not help: the latency becomes the new
- * baseline and the limit returns. The same test runs now and then at the limit, in steps to about 0.6 of it and only as long
- * as latency follows: it corrects a baseline that was measured under load, and lets a service without a queue keep its calls.
+ * baseline and the limit returns. The same test runs now and then at the limit, in at most two
+ * steps to about 0.6 and only as long as latency follows: it corrects a baseline that was measured under load.
  */
 export class Gradient {
   limit: number
@@ -75,7 +79,7 @@ export class Gradient {
   #shrank = -Infinity
   #test: Test | undefined
   #testEvery = testsFrom
-  #untilTest = testsFrom
+  #untilTest = 4
   /** Until latency rises or calls are dropped for the first time, the limit grows faster. */
   #isWarmUp = true
   #window = new LatencyWindow(-Infinity)
@@ -153,7 +157,7 @@ export class Gradient {
     }
     if (before === undefined) {
       this.#test = { ...test, before: found }
-      this.limit *= clamp(tolerated / found.latency, maxStep, 0.7)
+      this.limit *= settledStep
       return true
     }
     const fewer = Math.log(before.inFlight / found.inFlight)
@@ -168,10 +172,13 @@ export class Gradient {
     } else if (isCongested) {
       if (this.limit <= this.#options.minLimit) this.#test = undefined
       this.limit *= clamp(tolerated / found.latency, maxStep, 1)
-    } else if (this.limit <= this.#options.minLimit || isConfirmed(baseline, found.latency)) {
+    } else if (isConfirmed(baseline, found.latency)) this.#endTest(test, Math.min(baseline, found.latency))
+    else if (test.isSecondStep || this.limit <= this.#options.minLimit) {
       this.#endTest(test, Math.min(baseline, found.latency))
+      // Calls queue at this limit too. The next test begins there.
+      this.#untilTest = 1
     } else {
-      this.#test = { ...test, before: found }
+      this.#test = { ...test, before: found, isSecondStep: true }
       this.limit *= testStep(this.#options.tolerance)
     }
     return true
@@ -205,12 +212,12 @@ export class Gradient {
       // At the minimum there is no lower limit to measure at.
       if (this.limit <= minLimit) this.baseline = baseline + 0.3 * (latency - baseline)
       else {
-        this.#test = { isCongested: true, limit: this.limit, latency, before: undefined }
+        this.#test = { isCongested: true, limit: this.limit, latency, before: undefined, isSecondStep: false }
         this.limit = Math.min(this.limit, peak) * Math.max(maxStep, gradient)
       }
     } else if (isUsed && --this.#untilTest <= 0 && this.limit > minLimit) {
       this.#untilTest = this.#testEvery
-      this.#test = { isCongested: false, limit: this.limit, latency, before: found }
+      this.#test = { isCongested: false, limit: this.limit, latency, before: found, isSecondStep: false }
       this.limit *= testStep(tolerance)
     } else if (isUsed && mayGrow && gradient >= 1) {
       this.limit += this.#isWarmUp ? this.limit / 2 : Math.max(1, Math.sqrt(this.limit))
