@@ -18,7 +18,8 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     errors: [],
     metrics: [],
     redaction: [],
-    retry: ["errors"]
+    retry: ["errors"],
+    simulation: []
   },
   jwks: {
     api: ["registry"],
