@@ -16,6 +16,7 @@ import type { ConfigurationError } from "../../KeelsonError.ts"
 import * as Resilience from "../../Resilience.ts"
 import { defaults, FleetOptions } from "../../testing/FleetOptions.ts"
 import type { Client, Options, Process, Report } from "../../testing/Simulate.ts"
+import { withoutStack } from "../errors/withoutStack.ts"
 import { makeHttp, request } from "./clients.ts"
 import { Fleet } from "./fleet.ts"
 import { add, Ledger } from "./ledger.ts"
@@ -45,14 +46,24 @@ const contextOf = (outer: Context.Context<never>, time: VirtualTime): Context.Co
     Context.add(References.TracerEnabled, false)
   )
 
-/** Runs the timers that are due by `end`. The real event loop gets a turn now and then. */
+/** Fires timers until none is due by `end`, or the simulation is over, which returns true. Returns false after `slice` timers. */
+const fire = (time: VirtualTime, end: number, isOver: () => boolean): boolean => {
+  for (let fired = 0; fired < slice; fired++) {
+    if (isOver() || !time.step(end)) return true
+  }
+  return false
+}
+
+/**
+ * Runs the timers that are due by `end`. The real event loop gets a turn now and then. Errors have no stacks: the code that
+ * runs is our own, and a fleet in an outage makes a million of them.
+ */
 const advance = (time: VirtualTime, end: number, isOver: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    for (let fired = 0; fired < slice; fired++) {
-      if (isOver() || !time.step(end)) return Effect.void
-    }
-    return Effect.flatMap(Effect.yieldNow, () => advance(time, end, isOver))
-  })
+  Effect.suspend(() =>
+    withoutStack(() => fire(time, end, isOver))
+      ? Effect.void
+      : Effect.flatMap(Effect.yieldNow, () => advance(time, end, isOver))
+  )
 
 /**
  * `advance` for clients that may use promises: time moves only after a turn of the real event loop in which nothing became
