@@ -19,7 +19,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     metrics: [],
     redaction: [],
     retry: ["errors"],
-    simulation: []
+    simulation: ["errors"]
   },
   jwks: {
     api: ["registry"],

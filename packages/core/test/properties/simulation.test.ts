@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Simulate } from "@keelson/core/testing"
+import { forAll, forAllEffect } from "@keelson/testing/properties"
 import { Effect } from "effect"
-import * as fc from "fast-check"
+import fc from "fast-check"
 import { TimerQueue } from "../../src/internal/simulation/timerQueue.ts"
 
 /** The queue as a list that is searched. */
@@ -65,16 +66,15 @@ class Fire implements fc.Command<Model, Real> {
   toString = () => "fire"
 }
 
-const commands = (size: fc.SizeForArbitrary, maxLength: number) =>
-  fc.commands(
-    [
-      fc.nat(20).map((at) => new Add(at)),
-      fc.nat(20).map((at) => new Add(at)),
-      fc.nat().map((pick) => new Cancel(pick)),
-      fc.constant(new Fire())
-    ],
-    { size, maxLength }
-  )
+const commands = fc.commands(
+  [
+    fc.nat(20).map((at) => new Add(at)),
+    fc.nat(20).map((at) => new Add(at)),
+    fc.nat().map((pick) => new Cancel(pick)),
+    fc.constant(new Fire())
+  ],
+  { maxCommands: 200, size: "max" }
+)
 
 const setup = (): { model: Model; real: Real } => ({
   model: { waiting: [] },
@@ -125,8 +125,8 @@ const options: fc.Arbitrary<Simulate.Options> = fc.record({
 })
 
 describe("simulation", () => {
-  it("timers fire by time, then in the order in which they were added, and never after they were cancelled", () => {
-    fc.assert(fc.property(commands("max", 300), (run) => fc.modelRun(setup, run)), { numRuns: 300, endOnFailure: true })
+  it("timers fire by time, then in the order in which they were added, and never after they were cancelled", (context) => {
+    forAll(context, 300, commands, (run) => fc.modelRun(setup, run))
   })
 
   it("cancelled timers take no more memory than waiting ones", () => {
@@ -142,11 +142,12 @@ describe("simulation", () => {
     assert.deepStrictEqual(fired, fired.toSorted((a, b) => a - b))
   })
 
-  it("[S1] a simulation with the same seed is the same to the byte, and its counts add up", () =>
-    fc.assert(
-      fc.asyncProperty(options, async (one) => {
-        const [report, again] = await Effect.runPromise(Effect.all([Simulate.fleet(one), Simulate.fleet(one)]))
-        assert.strictEqual(JSON.stringify(report), JSON.stringify(again))
+  it("[S1] a simulation with the same seed is the same to the byte, and its counts add up", (context) =>
+    forAllEffect(context, 100, options, (one) =>
+      Effect.gen(function*() {
+        const report = yield* Simulate.fleet(one)
+        const again = yield* Simulate.fleet(one)
+        assert.isTrue(JSON.stringify(report) === JSON.stringify(again))
         const { after, before, during, timeline, total } = report
         for (const field of ["calls", "good", "failed", "unfinished", "requests", "wasted"] as const) {
           assert.strictEqual(before[field] + during[field] + after[field], total[field], field)
@@ -161,7 +162,5 @@ describe("simulation", () => {
         assert.isAtMost(total.good, total.requests)
         assert.isAtMost(total.requests, total.calls * 5)
         assert.strictEqual(report.metastable, report.recoveryMillis === null)
-      }),
-      { numRuns: 100 }
-    ))
+      })))
 })
