@@ -25,7 +25,10 @@ const next = ({ waiting }: Model) =>
   )
 
 class Add implements fc.Command<Model, Real> {
-  constructor(readonly at: number) {}
+  readonly at: number
+  constructor(at: number) {
+    this.at = at
+  }
   check = () => true
   run(model: Model, { fired, queue, timers }: Real) {
     const id = ids++
@@ -37,7 +40,10 @@ class Add implements fc.Command<Model, Real> {
 }
 
 class Cancel implements fc.Command<Model, Real> {
-  constructor(readonly pick: number) {}
+  readonly pick: number
+  constructor(pick: number) {
+    this.pick = pick
+  }
   check = ({ waiting }: Readonly<Model>) => waiting.length > 0
   run(model: Model, { queue, timers }: Real) {
     const [gone] = model.waiting.splice(this.pick % model.waiting.length, 1)

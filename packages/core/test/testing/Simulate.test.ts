@@ -103,7 +103,10 @@ describe("Simulate", () => {
 
     it.effect("[S1] another policy meets the same calls", () =>
       Effect.gen(function*() {
-        const [one, other] = yield* Effect.all([runSmall({ policy: { attemptTimeout } }), runSmall({ policy: { retry } })])
+        const [one, other] = yield* Effect.all([
+          runSmall({ policy: { attemptTimeout } }),
+          runSmall({ policy: { retry } })
+        ])
         const calls = ({ timeline }: Simulate.Report) => timeline.map((moment) => moment.calls)
         assert.deepStrictEqual(calls(one), calls(other))
       }))
@@ -112,9 +115,12 @@ describe("Simulate", () => {
       Effect.gen(function*() {
         const policy = { attemptTimeout, retry } as const
         const alone = yield* runSmall({ policy })
-        const together = yield* Effect.all([runSmall({ policy }), runSmall({ policy, seed: 2 }), runSmall({ policy })], {
-          concurrency: "unbounded"
-        })
+        const together = yield* Effect.all(
+          [runSmall({ policy }), runSmall({ policy, seed: 2 }), runSmall({ policy })],
+          {
+            concurrency: "unbounded"
+          }
+        )
         assert.deepStrictEqual(together[0], alone)
         assert.deepStrictEqual(together[2], alone)
       }))

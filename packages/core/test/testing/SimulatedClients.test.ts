@@ -136,8 +136,10 @@ describe("Simulate", () => {
             duration: "1 hour",
             client: ({ request }) =>
               Effect.as(Effect.addFinalizer(() => Effect.sync(() => events.push("closed"))), {
-                call: Effect.onInterrupt(Effect.andThen(request, Effect.never), () =>
-                  Effect.sync(() => events.push("interrupted")))
+                call: Effect.onInterrupt(
+                  Effect.andThen(request, Effect.never),
+                  () => Effect.sync(() => events.push("interrupted"))
+                )
               })
           }),
           { startImmediately: true }
@@ -216,7 +218,10 @@ describe("Simulate", () => {
         }).pipe(
           Deadline.within("1 second"),
           Effect.provideService(Metric.MetricRegistry, registry),
-          Effect.provideService(Logger.CurrentLoggers, new Set([Logger.make(({ message }) => void logs.push(message))])),
+          Effect.provideService(
+            Logger.CurrentLoggers,
+            new Set([Logger.make(({ message }) => void logs.push(message))])
+          ),
           Effect.provideService(Tracer.Tracer, tracer)
         )
         assert.strictEqual(yield* Clock.currentTimeMillis, before)

@@ -51,11 +51,14 @@ export const makeHttp = (
   }
   return HttpClient.makeWith<HttpClientError.HttpClientError, never, HttpClientError.HttpClientError, never>(
     (prepared) =>
-      Effect.flatMap(prepared, (sent) =>
-        Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((resume) => {
-          const giveUp = send((answer) => resume(answerTo(sent, answer)))
-          return Effect.sync(giveUp)
-        })),
+      Effect.flatMap(
+        prepared,
+        (sent) =>
+          Effect.callback<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((resume) => {
+            const giveUp = send((answer) => resume(answerTo(sent, answer)))
+            return Effect.sync(giveUp)
+          })
+      ),
     Effect.succeed
   )
 }

@@ -6,9 +6,11 @@ import * as Random from "effect/Random"
  * as another policy, does not change the numbers of the others.
  */
 export const randomOf = (seed: number, name: string): Random.Random =>
-  Effect.runSync(Effect.withFiber((fiber) => Effect.succeed(fiber.getRef(Random.Random))).pipe(
-    Random.withSeed(`${seed} ${name}`)
-  ))
+  Effect.runSync(
+    Effect.withFiber((fiber) => Effect.succeed(fiber.getRef(Random.Random))).pipe(
+      Random.withSeed(`${seed} ${name}`)
+    )
+  )
 
 /** A number from an exponential distribution with the mean 1. */
 export const exponential = (random: { readonly nextDoubleUnsafe: () => number }): number =>

@@ -87,10 +87,13 @@ type MakeClient<E> = (process: Process) => Effect.Effect<Client, E, Scope.Scope 
 
 /** The client of a process that calls the server under a policy. */
 const ofPolicy = (policy: Options["policy"]): MakeClient<ConfigurationError> => ({ http, index }) =>
-  Effect.map(Resilience.make("server", (typeof policy === "function" ? policy(index) : policy) ?? {}), (resilience): Client => ({
-    call: Effect.flatMap(resilience.http(http).execute(request), HttpClientResponse.filterStatusOk),
-    breaker: resilience.breaker
-  }))
+  Effect.map(
+    Resilience.make("server", (typeof policy === "function" ? policy(index) : policy) ?? {}),
+    (resilience): Client => ({
+      call: Effect.flatMap(resilience.http(http).execute(request), HttpClientResponse.filterStatusOk),
+      breaker: resilience.breaker
+    })
+  )
 
 export const runFleet = Effect.fnUntraced(function*<E = never, R = never>(
   options: Options<E, R>

@@ -111,12 +111,13 @@ export class VirtualTime {
   #note(): void {
     if (++this.#tasksAtNow > stuckAfter) {
       throw new Error(
-        `The simulation does not advance: more than ${stuckAfter} tasks ran at ${Duration.format(Duration.millis(this.now / 1e6))}. ` +
+        `The simulation does not advance: more than ${stuckAfter} tasks ran at ${
+          Duration.format(Duration.millis(this.now / 1e6))
+        }. ` +
           "A call or a policy repeats something without any delay"
       )
     }
   }
-
 
   #schedule(task: () => void, priority: number): void {
     const buckets = this.#buckets
