@@ -71,7 +71,9 @@ describe("Simulate", () => {
                 yield* request
                 const before = yield* Clock.currentTimeMillis
                 yield* Effect.promise(async () => {
-                  for (let i = 0; i < 10; i++) await Promise.resolve()
+                  await Promise.resolve()
+                  await Promise.resolve()
+                  await Promise.all([Promise.resolve(), Promise.resolve()])
                 })
                 yield* count("elapsed", (yield* Clock.currentTimeMillis) - before)
                 yield* Effect.sleep("10 millis")
