@@ -50,6 +50,18 @@ describe("Simulate", () => {
         assert.isAbove(report.after.goodShare, 0.98)
       }))
 
+    it.effect("[K-36] the minimum of a budget adds up over processes that make few calls", () =>
+      Effect.gen(function*() {
+        const options = (minPerSecond: number) => ({
+          processes: 80,
+          load: { perSecond: 1 },
+          policy: { attemptTimeout, retry: { ...retry, budget: { ratio: 0.1, minPerSecond } } }
+        })
+        const [none, one] = yield* Effect.all([run(options(0)), run(options(1))])
+        assert.approximately(none.during.requestsPerCall, 1.1, 0.03)
+        assert.approximately(one.during.requestsPerCall, 2.1, 0.1)
+      }))
+
     it.effect("[K-36] breakers take the load off the server: less than one request for each call", () =>
       Effect.gen(function*() {
         const breaker = { failureThreshold: 5, openDuration: "5 seconds" } as const

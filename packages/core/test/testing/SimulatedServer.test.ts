@@ -30,6 +30,18 @@ describe("the simulated server", () => {
       assert.approximately(total.p99Millis / 4605, 1, 0.1)
     }))
 
+  it.effect("[K-36] is the M/M/1 queue of the textbooks: times in it are exponential with the free capacity as rate", () =>
+    Effect.gen(function*() {
+      const { total } = yield* run({
+        duration: "20 minutes",
+        load: { perSecond: 8 },
+        server: { concurrency: 1, queue: 1_000_000, serviceTime: "10 millis", latency: "0 millis" }
+      })
+      // 100 per second less 80: a median of ln 2 / 20 seconds.
+      assert.approximately(total.p50Millis / (Math.LN2 * 50), 1, 0.1)
+      assert.approximately(total.p99Millis / (Math.log(100) * 50), 1, 0.15)
+    }))
+
   it.effect("works slowly on a share of the requests", () =>
     Effect.gen(function*() {
       const server = { serviceTime: "10 millis", variation: "fixed", slowShare: 0.05, slowTime: "3 seconds" } as const
