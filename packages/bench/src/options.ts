@@ -16,7 +16,7 @@ export interface BenchOptions {
 }
 
 /** Programs beside the parts: each runs alone. */
-export const programNames = ["soak", "dns"] as const
+const programNames = ["soak", "dns"] as const
 export type ProgramName = (typeof programNames)[number]
 
 const defaultMinutes: Readonly<Record<ProgramName, number>> = { soak: 30, dns: 1 }

@@ -52,11 +52,13 @@ interface Place {
 
 const placeOf = ({ labels, services: { context } }: ProviderState): Place => ({ context, labels })
 
-export const countFetch = (state: ProviderState, status: FetchStatus): void =>
-  state.fetchCounts.count(placeOf(state), status)
+export const countFetch = (state: ProviderState, status: FetchStatus): void => {
+  if (!state.isClosed) state.fetchCounts.count(placeOf(state), status)
+}
 
-export const observeFetch = (state: ProviderState, elapsed: Duration.Duration): void =>
-  state.fetchCounts.observe(placeOf(state), elapsed)
+export const observeFetch = (state: ProviderState, elapsed: Duration.Duration): void => {
+  if (!state.isClosed) state.fetchCounts.observe(placeOf(state), elapsed)
+}
 
 /** The counts of lookups, which are attached at the first lookup. */
 const lookups = ["jwksRequests", "jwksHits", "jwksMisses", "jwksStale", "jwksFloodLimited"] as const
