@@ -8,9 +8,9 @@ import { isTransient } from "./internal/provider/isTransient.ts"
 
 /** A harmless deviation of a token response from RFC 6749, 5.1, that was accepted. A provider logs and counts it. */
 export interface Deviation {
-  /** What deviates: the status or a member of the response. Required. */
-  readonly member: "status" | "token_type" | "expires_in" | "scope" | "refresh_token"
-  /** What was received: the status, or the type of the member, never its value. Required. */
+  /** What deviates: the status, the form of the body, or a member of the response. Required. */
+  readonly member: "status" | "body" | "token_type" | "expires_in" | "scope" | "refresh_token"
+  /** What was received: the status, the form of the body, or the type of the member, never its value. Required. */
   readonly received: string
 }
 

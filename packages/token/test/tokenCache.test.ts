@@ -4,7 +4,13 @@ import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import { audienceMismatch, signatureInvalid } from "../src/internal/validation/reasons.ts"
-import { type CacheLimits, isUsable, TokenCache, type VerifiedToken } from "../src/internal/validation/tokenCache.ts"
+import {
+  type CacheLimits,
+  isUsable,
+  type KeyNames,
+  TokenCache,
+  type VerifiedToken
+} from "../src/internal/validation/tokenCache.ts"
 
 const minute = 60_000
 
@@ -171,6 +177,22 @@ describe("bounds", () => {
       cache.set("full", entryOf("full", { size: 1000 }))
       assert.strictEqual(cache.get("full", clock)?.value, "full")
     }))
+
+  it("[R6] [K-05] the names of a token are kept up to a length, so that hostile ones take little memory", () => {
+    const cache = new TokenCache<string>({ maxEntries: 10, maxBytes: 65_536 })
+    const namesOf = (kid: string, tid: string | undefined): KeyNames => ({
+      header: { alg: "ES256", kid, typ: "at+jwt" },
+      issuer: entryOf("a").issuer,
+      members: tid === undefined ? {} : { tid },
+      registered
+    })
+    cache.setKeyNames("short", namesOf("k".repeat(256), "t".repeat(256)))
+    assert.strictEqual(cache.keyNames("short")?.header.kid, "k".repeat(256))
+    cache.setKeyNames("long kid", namesOf("k".repeat(513), undefined))
+    assert.isUndefined(cache.keyNames("long kid"))
+    cache.setKeyNames("long tenant", namesOf("k", "t".repeat(16_000)))
+    assert.isUndefined(cache.keyNames("long tenant"))
+  })
 
   it.effect("clear deletes entries and rejections", () =>
     Effect.gen(function*() {

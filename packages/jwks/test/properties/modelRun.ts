@@ -4,7 +4,7 @@ import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, type Fiber, Layer, Logger, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { findIn } from "../../src/internal/cache/keyLookup.ts"
-import { makeProvider, type Provider } from "../../src/internal/cache/provider.ts"
+import { makeProvider, type Provider, providerServices } from "../../src/internal/cache/provider.ts"
 import { makeScheduler } from "../../src/internal/cache/scheduler.ts"
 import { type ImportKey, KeyImport } from "../../src/internal/keys/importKey.ts"
 import * as JwksOptions from "../../src/JwksOptions.ts"
@@ -264,12 +264,11 @@ const startCase = Effect.fnUntraced(function*({ importing, settings }: Case, ske
   const calls: Array<Call> = []
   const build = Effect.gen(function*() {
     const scheduler = yield* makeScheduler
-    const made = yield* makeProvider(optionsOf(settings), {
-      tenantId: "t",
-      providerId: "p",
-      scheduler,
-      publish: (event) => handleEvent(model, event)
-    })
+    const services = yield* providerServices({ scheduler, publish: (event) => handleEvent(model, event) })
+    const made = yield* Effect.acquireRelease(
+      makeProvider(optionsOf(settings), { tenantId: "t", providerId: "p" }, services),
+      (one) => one.close
+    )
     made.start(yield* Clock.Clock)
     return made
   })

@@ -41,7 +41,7 @@ export const definitions = {
     unit: "responses",
     labels: ["server", "kind"],
     description:
-      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, token_type, expires_in, scope, refresh_token)."
+      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, body, token_type, expires_in, scope, refresh_token)."
   },
   cacheHits: {
     name: "cache_hits_total",

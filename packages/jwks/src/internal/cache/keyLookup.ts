@@ -65,11 +65,11 @@ export class KeyLookup {
     readonly lastFailure: ErrorCode.ErrorCode
     readonly exit: Exit.Exit<never, JwksUnavailable>
   } | undefined
-  readonly #failureCounters = new Map<string, Effect.Effect<void>>()
+  #failureCounters: Map<string, Effect.Effect<void>> | undefined
   readonly #state: ProviderState
-  readonly #sharedFetch: SharedFetch
+  readonly #sharedFetch: SharedFetch<ProviderState>
 
-  constructor(state: ProviderState, sharedFetch: SharedFetch) {
+  constructor(state: ProviderState, sharedFetch: SharedFetch<ProviderState>) {
     this.#state = state
     this.#sharedFetch = sharedFetch
   }
@@ -161,10 +161,13 @@ export class KeyLookup {
     })
   }
   #countFailure(error: FindError): Effect.Effect<void> {
+    // The series of a closed provider are removed.
+    if (this.#state.isClosed) return Effect.void
     const reason = error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
-    const existing = this.#failureCounters.get(reason)
+    const existing = this.#failureCounters?.get(reason)
     if (existing !== undefined) return existing
     const counter = MetricSeries.incrementer("jwksLookupFailures", { ...this.#state.labels, reason })
+    this.#failureCounters ??= new Map()
     this.#failureCounters.set(reason, counter)
     return counter
   }
@@ -222,7 +225,7 @@ export class KeyLookup {
       return current.failures > 0 ? this.#unavailable(clock) : failures.unknown
     }
     if (!isRunning) {
-      const unknownAt = after(now(clock), Duration.toMillis(this.#state.parts.options.negativeCacheTtl))
+      const unknownAt = after(now(clock), Duration.toMillis(this.#state.options.negativeCacheTtl))
       this.#state.apply({ state: { ...current, unknownAt }, transitions: [] })
     }
     const request: FetchRequest = { cause: "unknownKey", noCache: true }
@@ -277,7 +280,7 @@ export class KeyLookup {
     const { importsOf } = ImportedKey
     const imports = Effect.forEach(keys.filter((key) => !importsOf(key).has(header.alg)), (key) =>
       Effect.map(
-        Effect.option(this.#state.parts.importKey(key, header.alg)),
+        Effect.option(this.#state.services.importKey(key, header.alg)),
         (imported) => importsOf(key).set(header.alg, Option.getOrUndefined(imported))
       ))
     return Effect.flatMap(Effect.andThen(imports, Clock.Clock), (clock) => {

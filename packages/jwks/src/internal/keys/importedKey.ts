@@ -12,6 +12,8 @@ export class ImportedKey implements Jwk {
   readonly material: Material
   /** Private, so that code that receives a key set cannot replace the keys that verify tokens. */
   readonly #imports = new Map<string, CryptoKey | undefined>()
+  /** Made when keys are first compared, which few sets need. */
+  #identity: string | undefined
 
   constructor({ alg, crv, issuer, kid, kty, material, use }: Jwk, id: string) {
     this.id = id
@@ -26,7 +28,8 @@ export class ImportedKey implements Jwk {
   }
 
   /** Identifies the key by its material and issuer, not by its `kid`: one key may be published under several `kid`s. */
-  static readonly identityOf = ({ issuer, material }: ImportedKey): string => JSON.stringify([issuer ?? null, material])
+  static readonly identityOf = (key: ImportedKey): string =>
+    key.#identity ??= JSON.stringify([key.issuer ?? null, key.material])
 
   /** The imported WebCrypto keys by algorithm. `undefined` if the platform failed to import the key for the algorithm. */
   static readonly importsOf = (key: ImportedKey): Map<string, CryptoKey | undefined> => key.#imports

@@ -146,7 +146,7 @@ export interface AnswerContext {
  * status.
  */
 export const readAnswer = (
-  { failure, json, response }: ExchangeRecord,
+  { answer: { deviation, json }, failure, response }: ExchangeRecord,
   { code, endpoint, fatal, now, tokenTypes }: AnswerContext
 ): Result.Result<GrantedTokens, RequestFailed> => {
   if (response === undefined) return Result.fail(fromFailure(failure, code, endpoint))
@@ -158,7 +158,7 @@ export const readAnswer = (
     return Result.fail(fromResponse(response, error, now, endpoint, fatal))
   }
   const tokens = isSuccess(status) && Predicate.isObject(json)
-    ? readTokens({ ...json }, { status, endpoint, tokenTypes })
+    ? readTokens({ ...json }, { status, endpoint, tokenTypes, deviation })
     : Result.fail(invalidBody(json, { status, endpoint }))
   return Result.mapError(tokens, (error) => new RequestFailed({ error, delivery: "unknown" }))
 }

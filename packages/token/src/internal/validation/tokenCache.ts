@@ -48,6 +48,8 @@ export interface CacheLimits {
 }
 
 const maxRejected = 1000
+/** Upper bound of the characters of the names of a token that are kept: a hostile token may have 16 KiB of them. */
+const maxNamesLength = 512
 const rejectedMillis = 10_000
 
 /**
@@ -115,6 +117,8 @@ export class TokenCache<A> {
     const tenant = own(members, "tid")
     // Of the claims only the tenant is read, and only if it is text.
     const tid = typeof tenant === "string" ? tenant : null
+    // The algorithm, the type and the issuer are values of the policy.
+    if ((header.kid?.length ?? 0) + (tid?.length ?? 0) > maxNamesLength) return
     this.#keyNames ??= new LRUCache({ max: maxRejected })
     this.#keyNames.set(hash, { header, issuer, members: tenant === undefined ? {} : { tid }, registered: { iss } })
   }
