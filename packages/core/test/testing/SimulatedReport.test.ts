@@ -68,6 +68,15 @@ describe("the report of a simulation", () => {
       assert.include(Simulate.render(report), "stayed down after the cause was gone (metastable)")
     }))
 
+  it.effect("the timeline has the open circuits as they are at the end of each entry", () =>
+    Effect.gen(function*() {
+      const { timeline } = yield* run({
+        outage: { begin: "20 seconds", end: "30 seconds", mode: "refuse" },
+        policy: { breaker: { failureThreshold: 1, openDuration: "10 minutes" } }
+      })
+      assert.deepStrictEqual(timeline.slice(18, 22).map(({ openCircuits }) => openCircuits), [0, 0, 4, 4])
+    }))
+
   it.effect("calls that run at the end are unfinished, or too late by then", () =>
     Effect.gen(function*() {
       const { timeline, total } = yield* run({
