@@ -75,6 +75,7 @@ describe("Simulate", () => {
                   await Promise.resolve()
                   await Promise.all([Promise.resolve(), Promise.resolve()])
                 })
+                yield* Effect.yieldNow
                 yield* count("elapsed", (yield* Clock.currentTimeMillis) - before)
                 yield* Effect.sleep("10 millis")
               })

@@ -40,21 +40,25 @@ const peakPerCall = (entries: ReadonlyArray<Entry>): number =>
   }))
 
 interface Shape {
+  /** The length of an entry, and of the simulation, in nanoseconds. */
   readonly width: number
+  readonly duration: number
   readonly entries: ReadonlyArray<Entry>
 }
 
-const phaseOf = ({ entries, width }: Shape, begin: number, end: number): Phase => {
+const phaseOf = ({ duration, entries, width }: Shape, begin: number, end: number): Phase => {
   const own = entries.slice(begin, end)
-  const seconds = own.length * width / 1e9
+  // The last entry is shorter if the duration is not a multiple of the resolution.
+  const [beginsAt, endsAt] = [Math.min(begin * width, duration), Math.min(end * width, duration)]
+  const seconds = (endsAt - beginsAt) / 1e9
   const calls = sum(own, "calls")
   const good = sum(own, "good")
   const unfinished = sum(own, "unfinished")
   const requests = sum(own, "requests")
   const latencies = latenciesOf(own)
   return {
-    beginMillis: begin * width / 1e6,
-    endMillis: end * width / 1e6,
+    beginMillis: beginsAt / 1e6,
+    endMillis: endsAt / 1e6,
     calls,
     good,
     failed: calls - good - unfinished,
@@ -116,7 +120,7 @@ const recoveredAt = ({ entries }: Shape, end: number, healthy: number): number |
 /** The report of a simulation. */
 export const reportOf = (options: FleetOptions, entries: ReadonlyArray<Entry>): Report => {
   const width = Duration.toMillis(options.resolution) * 1e6
-  const shape: Shape = { width, entries }
+  const shape: Shape = { width, duration: Duration.toMillis(options.duration) * 1e6, entries }
   const cause = causeOf(options)
   const indexOf = (nanos: number, round: (value: number) => number) => Math.min(round(nanos / width), entries.length)
   const begin = cause === undefined ? entries.length : indexOf(cause[0], Math.floor)
