@@ -191,6 +191,19 @@ describe("JwksCache snapshots", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("[R23] [S1-36] a snapshot that a machine with a later clock wrote lives no longer than its lifetime from now on", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("30 minutes")
+      const store = stored({ receivedAt: 1.5 * hour, expiresAt: 2.5 * hour, staleUntil: 2.5 * hour + 60_000 })
+      const { cache } = yield* cacheOf(down, plain, store)
+      assert.strictEqual(yield* outcome(cache, "stored"), "stored")
+      assert.strictEqual((yield* cache.status).expiresAt?.epochMilliseconds, 1.5 * hour)
+      yield* TestClock.adjust(hour + 59_999)
+      assert.strictEqual(yield* outcome(cache, "stored"), "stored")
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* outcome(cache, "stored"), "JWKS_UNAVAILABLE")
+    }).pipe(Effect.scoped))
+
   it.effect("[S1-36] already expired content is served as stale, within its window only", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust(hour + 30_000)

@@ -235,7 +235,7 @@ describe("TokenValidator", () => {
   })
 
   describe("validateWith", () => {
-    it.effect("[S0-23] an audience, issuer or claim of the call narrows the policy, each by itself", () =>
+    it.effect("[S0-23] [R6] an audience, issuer or claim of the call narrows the policy, each by itself, for a cached token too", () =>
       Effect.gen(function*() {
         const { signed, tokens } = yield* scene({ audiences: ["api", "admin"], issuers: [issuer, "https://b.example"] })
         const token = yield* signed()
