@@ -15,7 +15,7 @@ import {
   statusOf,
   url
 } from "@keelson/testing/scriptedProvider"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Latch, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { JwksOptions } from "../src/index.ts"
 import { JwksSnapshots } from "../src/index.ts"
@@ -241,6 +241,20 @@ describe("JwksCache snapshots", () => {
       const store = stored({ receivedAt: 0, expiresAt: hour, staleUntil: hour })
       const { cache } = yield* cacheOf(keysOf("new"), { ...plain, prefetch: false }, store)
       yield* cache.invalidate
+      assert.strictEqual(yield* outcome(cache, "stored"), "JWKS_KEY_NOT_FOUND")
+      assert.strictEqual(yield* outcome(cache, "new"), "new")
+    }).pipe(Effect.scoped))
+
+  it.effect("[L5] [S0-20] a snapshot that was being loaded during an invalidation is not used", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe()
+      const times = { receivedAt: 0, expiresAt: hour, staleUntil: hour + 60_000 }
+      const store = scripted({ load: () => Effect.as(gate.await, Option.some(snapshot(times))) })
+      const { cache } = yield* cacheOf(keysOf("new"), plain, store)
+      yield* TestClock.adjust(0)
+      yield* cache.invalidate
+      gate.openUnsafe()
+      yield* TestClock.adjust(0)
       assert.strictEqual(yield* outcome(cache, "stored"), "JWKS_KEY_NOT_FOUND")
       assert.strictEqual(yield* outcome(cache, "new"), "new")
     }).pipe(Effect.scoped))

@@ -67,6 +67,31 @@ describe("a provider that replaces another", () => {
       assert.isUndefined(yield* registry.cached(names))
     }).pipe(Effect.scoped, quiet))
 
+  it.effect("[L5] the replaced provider does not write its pending snapshot any more", () =>
+    Effect.gen(function*() {
+      const saved: Array<string> = []
+      const failing = Layer.succeed(JwksSnapshots.JwksSnapshots, {
+        save: (snapshot) =>
+          Effect.suspend(() => {
+            saved.push(snapshot.url)
+            return Effect.fail(
+              new JwksSnapshots.SnapshotUnavailable({ store: "memory", operation: "save", reason: "no" })
+            )
+          }),
+        remove: () => Effect.void,
+        load: () => Effect.succeedNone
+      })
+      const { provider, registry } = yield* registryOf(keysOf("old"), failing)
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
+      yield* registry.refresh(names)
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(saved, [url])
+      provider.answer = down
+      yield* registry.put(names, { ...options, prefetch: false, url: "https://idp.example/other" }, { ifPresent: true })
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(saved, [url])
+    }).pipe(Effect.scoped, quiet))
+
   it.effect("[L4] [S1-36] does not extend the lifetime of restored keys, although their Age header is not stored", () =>
     Effect.gen(function*() {
       const { registry } = yield* registryOf(down, behind(jwks("a")))
