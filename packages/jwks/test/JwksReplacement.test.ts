@@ -49,13 +49,15 @@ describe("a provider that replaces another", () => {
       assert.deepStrictEqual(held?.keySet.all.map(({ kid }) => kid), ["new"])
     }).pipe(Effect.scoped, quiet))
 
-  it.effect.each([
-    ["from another URL", { url: "https://idp.example/other" }],
-    ["with other hosts", { allowedHosts: ["idp.example"] }],
-    ["with pins", { pins: [Buffer.alloc(32).toString("base64")] }],
-    ["with a smaller size", { maxBytes: 1000 }],
-    ["with fewer redirects", { maxRedirects: 0 }]
-  ])("[L5] takes over no keys that might not be fetched %s", ([, changes]) =>
+  it.effect.each(
+    [
+      ["from another URL", { url: "https://idp.example/other" }],
+      ["with other hosts", { allowedHosts: ["idp.example"] }],
+      ["with pins", { pins: [Buffer.alloc(32).toString("base64")] }],
+      ["with a smaller size", { maxBytes: 1000 }],
+      ["with fewer redirects", { maxRedirects: 0 }]
+    ] as const
+  )("[L5] takes over no keys that might not be fetched %s", ([, changes]) =>
     Effect.gen(function*() {
       const { provider, registry } = yield* registryOf(keysOf("old"))
       yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
