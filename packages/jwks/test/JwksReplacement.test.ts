@@ -49,6 +49,51 @@ describe("a provider that replaces another", () => {
       assert.deepStrictEqual(held?.keySet.all.map(({ kid }) => kid), ["new"])
     }).pipe(Effect.scoped, quiet))
 
+  it.effect.each(
+    [
+      ["from another URL", { url: "https://idp.example/other" }],
+      ["with other hosts", { allowedHosts: ["idp.example"] }],
+      ["with pins", { pins: [Buffer.alloc(32).toString("base64")] }],
+      ["with a smaller size", { maxBytes: 1000 }],
+      ["with fewer redirects", { maxRedirects: 0 }]
+    ] as const
+  )("[L5] takes over no keys that might not be fetched %s", ([, changes]) =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("old"))
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
+      yield* registry.refresh(names)
+      provider.answer = down
+      yield* registry.put(names, { ...options, prefetch: false, ttl: "2 hours" }, { ifPresent: true })
+      assert.isDefined(yield* registry.cached(names))
+      yield* registry.put(names, { ...options, prefetch: false, ...changes }, { ifPresent: true })
+      assert.isUndefined(yield* registry.cached(names))
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L5] the replaced provider does not write its pending snapshot any more", () =>
+    Effect.gen(function*() {
+      const saved: Array<string> = []
+      const failing = Layer.succeed(JwksSnapshots.JwksSnapshots, {
+        save: (snapshot) =>
+          Effect.suspend(() => {
+            saved.push(snapshot.url)
+            return Effect.fail(
+              new JwksSnapshots.SnapshotUnavailable({ store: "memory", operation: "save", reason: "no" })
+            )
+          }),
+        remove: () => Effect.void,
+        load: () => Effect.succeedNone
+      })
+      const { provider, registry } = yield* registryOf(keysOf("old"), failing)
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
+      yield* registry.refresh(names)
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(saved, [url])
+      provider.answer = down
+      yield* registry.put(names, { ...options, prefetch: false, url: "https://idp.example/other" }, { ifPresent: true })
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(saved, [url])
+    }).pipe(Effect.scoped, quiet))
+
   it.effect("[L4] [S1-36] does not extend the lifetime of restored keys, although their Age header is not stored", () =>
     Effect.gen(function*() {
       const { registry } = yield* registryOf(down, behind(jwks("a")))

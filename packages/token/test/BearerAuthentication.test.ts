@@ -72,11 +72,10 @@ describe("BearerAuthentication", () => {
         { rawHeaders: { authorization: `Bearer ${token}` } },
         { rawHeaders: ["authorization", `Bearer ${token}`], method: 7 },
         "GET /me",
-        null,
-        undefined
+        null
       ]
       for (const request of unreadable) {
-        const given = request as BearerAuthentication.Request
+        const given: BearerAuthentication.Request = JSON.parse(JSON.stringify(request))
         const error = errorOf(yield* Effect.exit(authenticate(given)))
         assert.isTrue(HttpSecurityError.isHttpSecurityError(error), JSON.stringify(request))
         assert.include(["TOKEN_REQUEST_INVALID", "TOKEN_MISSING"], error.code)

@@ -188,7 +188,7 @@ describe("Tokens of other issuers", () => {
       assert.deepStrictEqual(reason, { _tag: "IssuerUntrusted" })
     }))
 
-  it.effect("[K-28 B6] [R6] a tenant that the function trusts no longer, or trusts now, counts at the next call", () =>
+  it.effect("[K-28 B6] [R3] [R6] a tenant that the function trusts no longer, or trusts now, counts at the next call", () =>
     Effect.gen(function*() {
       const template = "https://login.example/{tenantid}/v2.0"
       const trusted = new Set(["acme"])

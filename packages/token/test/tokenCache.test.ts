@@ -194,7 +194,7 @@ describe("bounds", () => {
     assert.isUndefined(cache.keyNames("long tenant"))
   })
 
-  it.effect("clear deletes entries and rejections", () =>
+  it.effect("[R6] clear deletes entries and rejections", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
@@ -278,5 +278,18 @@ describe("rejections", () => {
       assert.isUndefined(cache.rejection("r1", clock))
       for (const name of ["r0", "r2", "r999", "one more"]) assert.isDefined(cache.rejection(name, clock), name)
       assert.isDefined(cache.get("entry", clock))
+    }))
+
+  it.effect("[R6] a flood of tokens without keys evicts no other rejection, nor the other way round", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const cache = cacheOf()
+      const { trust } = trustOf()
+      cache.reject("with keys", signatureInvalid, [trust], clock, always)
+      for (let index = 0; index < 1000; index++) cache.reject(`r${index}`, audienceMismatch, [], clock, always)
+      assert.strictEqual(cache.rejection("with keys", clock), signatureInvalid)
+      for (let index = 0; index < 1000; index++) cache.reject(`k${index}`, signatureInvalid, [trust], clock, always)
+      assert.isUndefined(cache.rejection("with keys", clock))
+      assert.strictEqual(cache.rejection("r0", clock), audienceMismatch)
     }))
 })
