@@ -2,16 +2,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
 import { type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
-import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { setTimeout } from "node:timers/promises"
 import { Breaker, BreakerStore, Metrics } from "../../src/index.ts"
 import { type Admission, Model, type Outcome, policyOf, type Rules, rules, type Step, step } from "./circuitModel.ts"
 
-/** One unit of the model: the server's clock cannot be moved, so a unit is far longer than a case takes. */
-const unit = Duration.toMillis("6 minutes")
+/** Lengths of a unit of the model: the server's clock cannot be moved, so a unit is far longer than a case takes. */
+const lengths = [6, 5.5, 5, 4.5, 4, 3.5, 3].map((minutes) => minutes * 60_000)
+
+/** The length for which the server is furthest from the end of a bucket of the time window, and how far into it that is. */
+const unitAt = (millis: number): { readonly unit: number; readonly phase: number } => {
+  const all = lengths.map((unit) => ({ unit, phase: millis % unit / unit }))
+  return all.reduce((best, next) => next.phase < best.phase ? next : best)
+}
 
 interface Call {
   readonly gate: Deferred.Deferred<void, string>
@@ -20,7 +25,7 @@ interface Call {
 }
 
 /** Moves what is stored into the past, and keeps the lease of a running probe, which its process renews in real time. */
-const pass = (redis: Redis.Redis["Service"], key: string, units: number) =>
+const pass = (redis: Redis.Redis["Service"], key: string, units: number, unit: number) =>
   redis.send(
     "EVAL",
     `
@@ -51,6 +56,16 @@ const fallbacks = Effect.map(Metric.snapshot, (all) => {
   return found?.type === "Counter" ? Number(found.state.count) : 0
 })
 
+/** Real time, in which sockets and time limits work, and from which slow calls are measured as if time had passed. */
+const shiftedClock = (live: Clock.Clock) => {
+  let shift = 0n
+  const clock: Clock.Clock = Object.create(live, {
+    monotonicTimeNanosUnsafe: { value: () => live.monotonicTimeNanosUnsafe() + shift }
+  })
+  return { clock, adjust: (millis: number) => void (shift += BigInt(millis) * 1_000_000n) }
+}
+type ShiftedClock = ReturnType<typeof shiftedClock>
+
 /** A store that is connected. */
 const connected = Effect.fnUntraced(function*(server: RedisServer) {
   const layer = BreakerStore.layerRedis({ redis: server.redis, timeout: "10 seconds", retryInterval: "0 millis" })
@@ -70,13 +85,12 @@ let cases = 0
 const run = Effect.fnUntraced(function*(
   stores: ReadonlyArray<BreakerStore.BreakerStore["Service"]>,
   redis: Redis.Redis["Service"],
+  time: ShiftedClock,
   rules: Rules,
   steps: ReadonlyArray<Step>
 ) {
   const [seconds = "0", micros = "0"] = yield* redis.send<ReadonlyArray<string>>("TIME")
-  const phase = (Number(seconds) * 1000 + Number(micros) / 1000) % unit / unit
-  // Too near to the end of a bucket of the time window for a case.
-  if (phase > 0.75) return
+  const { phase, unit } = unitAt(Number(seconds) * 1000 + Number(micros) / 1000)
   const key = `case-${++cases}`
   const breakers = yield* Effect.forEach(
     stores,
@@ -121,9 +135,9 @@ const run = Effect.fnUntraced(function*(
     } else {
       units = step.units
       model.now += units
-      yield* TestClock.adjust(units * unit)
+      time.adjust(units * unit)
     }
-    yield* pass(redis, key, units)
+    yield* pass(redis, key, units, unit)
     const { openings, probes, state, window } = yield* next().snapshot
     assert.strictEqual(state, model.shown)
     if (rules.strategy !== "consecutive" && state === "CLOSED") assert.deepStrictEqual(window, model.window)
@@ -144,21 +158,56 @@ describe.skipIf(skipReason !== undefined)(
       rules({ bucket: 1, probeLimit: 1.5, maxOpen: 6, open: [0, 0.5, 1.5] }),
       fc.array(step(11), { minLength: 10, maxLength: 40 })
     )
-    it("[K-18] [B2] [D7] two processes that share a circuit see what the model says", async (context) => {
+    const withStores = async (
+      body: (
+        execute: (rules: Rules, steps: ReadonlyArray<Step>) => Effect.Effect<void, unknown, Scope.Scope>
+      ) => Promise<void>
+    ): Promise<void> => {
       const scope = Scope.makeUnsafe()
       const setUp = Effect.gen(function*() {
         const server = yield* redisServer
         const stores = [yield* connected(server), yield* connected(server)]
         const redis = Context.get(yield* Layer.build(server.redis), Redis.Redis)
-        return { stores, redis }
+        return { stores, redis, time: shiftedClock(yield* Clock.Clock) }
       })
-      const provided = setUp.pipe(Scope.provide(scope), Effect.provide(Metrics.layerIsolated))
-      const { redis, stores } = await Effect.runPromise(provided)
       try {
-        await forAllEffect(context, 500, steps, ([rules, all]) => run(stores, redis, rules, all))
+        const provided = setUp.pipe(Scope.provide(scope), Effect.provide(Metrics.layerIsolated))
+        const { redis, stores, time } = await Effect.runPromise(provided)
+        await body((rules, all) => Effect.provideService(run(stores, redis, time, rules, all), Clock.Clock, time.clock))
       } finally {
         await Effect.runPromise(Scope.close(scope, Exit.void))
       }
-    })
+    }
+
+    it("[K-18] [B2] [D7] two processes that share a circuit see what the model says", (context) =>
+      withStores((execute) => forAllEffect(context, 500, steps, ([rules, all]) => execute(rules, all))))
+
+    const one: Rules = {
+      strategy: "consecutive",
+      failureThreshold: 1,
+      failureRatio: 1,
+      windowSize: 1,
+      minimumCalls: 1,
+      slowAfter: undefined,
+      slowRatio: 1,
+      open: 0.5,
+      maxOpen: 6,
+      multiplier: 1,
+      probes: 1,
+      successes: 1,
+      probeLimit: 1.5,
+      bucket: 1
+    }
+    it("[D7] a success after the limit of the probe leaves the circuit open", (context) =>
+      withStores((execute) =>
+        forAllEffect(context, 1, fc.constant(one), (rules) =>
+          execute(rules, [
+            { _tag: "call", how: "fail" },
+            { _tag: "wait", units: 1 },
+            { _tag: "start" },
+            { _tag: "wait", units: 2 },
+            { _tag: "end", index: 0, how: "ok" }
+          ]))
+      ))
   }
 )

@@ -168,9 +168,7 @@ export const policyOf = (rules: Rules, unit: number): BreakerPolicy.Options => {
 }
 
 /** Rules of circuits that open and close often. */
-export const rules = (
-  times: Pick<Rules, "bucket" | "probeLimit" | "maxOpen"> & { readonly open: ReadonlyArray<number> }
-) =>
+export const rules = (times: Pick<Rules, "bucket" | "probeLimit" | "maxOpen"> & { readonly open: ReadonlyArray<number> }) =>
   fc.record({
     strategy: fc.constantFrom("consecutive" as const, "ratio" as const, "timeWindow" as const),
     failureThreshold: fc.integer({ min: 1, max: 3 }),
@@ -199,7 +197,8 @@ export type Step =
   | { readonly _tag: "start" }
   | { readonly _tag: "end"; readonly index: number; readonly how: Outcome | "interrupt" }
   | { readonly _tag: "wait"; readonly units: number }
-  | { readonly _tag: "reset" | "isolate" }
+  | { readonly _tag: "reset" }
+  | { readonly _tag: "isolate" }
 
 const how = fc.constantFrom("ok" as const, "ok" as const, "fail" as const, "fail" as const, "ignored" as const)
 
