@@ -41,7 +41,8 @@ export const groups: ReadonlyArray<Group> = [
     contestants: breakers,
     checks: [passesThrough, opens(1)],
     workloads: [instant, asynchronous],
-    measure: "time"
+    measure: "time",
+    targets: { cockatiel: 4 }
   },
   {
     name: "deadline > breaker > retry > timeout",

@@ -8,6 +8,7 @@ import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { setTimeout } from "node:timers/promises"
 import { Breaker, BreakerStore, Metrics } from "../src/index.ts"
+import { redisReply } from "../src/internal/errors/redisReply.ts"
 import { connectInBackground } from "../src/unstable/RedisConnection.ts"
 
 const fallbacks = Effect.map(Metric.snapshot, (all) => {
@@ -151,6 +152,40 @@ describe.skipIf(skipReason !== undefined)("BreakerStore in Redis, with foreign d
       )
     }))
 
+  it.live("[D8] an outage has one warning, which names the answer, for any number of new connections; the next has another", () =>
+    Effect.gen(function*() {
+      const server = yield* redisServer
+      const { layer, lines } = logged()
+      let connections = 0
+      const counted = Layer.effectDiscard(Effect.sync(() => connections++)).pipe(Layer.provideMerge(server.redis))
+      const body = Effect.gen(function*() {
+        yield* connected
+        const redis = yield* Redis.Redis
+        const breaker = yield* Breaker.make("billing")
+        const warnings = () => lines.filter((line) => line.includes("Breaker store"))
+        const callUntil = Effect.fnUntraced(function*(isDone: Effect.Effect<boolean>) {
+          while (!(yield* isDone)) {
+            yield* Effect.ignore(breaker.execute(Effect.void))
+            yield* Effect.promise(() => setTimeout(5))
+          }
+        })
+        const expected = "Breaker store timed out or failed (READONLY); using in-process circuits"
+        yield* redis.send("REPLICAOF", "127.0.0.1", "1")
+        yield* callUntil(Effect.sync(() => connections >= 4))
+        assert.deepStrictEqual(warnings(), [expected])
+        yield* redis.send("REPLICAOF", "NO", "ONE")
+        let before = -1
+        yield* callUntil(Effect.map(fallbacks, (now) => now === before || (before = now, false)))
+        yield* redis.send("REPLICAOF", "127.0.0.1", "1")
+        yield* callUntil(Effect.sync(() => warnings().length > 1))
+        assert.deepStrictEqual(warnings(), [expected, expected])
+      })
+      yield* body.pipe(
+        Effect.provide(Layer.mergeAll(storeOf(server, { redis: counted }), server.redis)),
+        Effect.provide([layer, Metrics.layerIsolated])
+      )
+    }))
+
   it.live("ends a call to a Redis that hangs at the store's limit, also where node-redis has a longer one", () =>
     Effect.gen(function*() {
       const server = yield* redisServer
@@ -200,6 +235,38 @@ describe("connectInBackground and Redis up to 6.2", () => {
       assert.strictEqual(yield* answering("ERR Error running script (call to f_9aa3): @user_script:5: attempt"), 1)
       assert.strictEqual(yield* answering("WRONGTYPE Operation against a key of another type"), 1)
       assert.strictEqual(yield* answering("NOPERM this user has no permissions to run the 'evalsha' command"), 1)
+    }))
+
+  it.effect("[D8] warns once while Redis cannot be connected to", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = logged()
+      const redis = Layer.effect(Redis.Redis, Effect.fail(new Redis.RedisError({ cause: new Error("ECONNREFUSED") })))
+      const tries = Effect.andThen(connectInBackground(redis, "not connected"), TestClock.adjust("1 hour"))
+      yield* Effect.provide(tries, layer)
+      assert.deepStrictEqual(lines, ["not connected"])
+    }))
+
+  it.effect("[D8] reads the answer in the words of every version", () =>
+    Effect.sync(() => {
+      const readings = [
+        // Redis 7 and Valkey.
+        ["READONLY You can't write against a read only replica. script: 5cbd2e, on @user_script:20.", "READONLY"],
+        [
+          "WRONGTYPE Operation against a key holding the wrong kind of value script: 5cbd2e, on @user_script:9.",
+          "WRONGTYPE"
+        ],
+        ["MOVED 3999 127.0.0.1:6381", "MOVED"],
+        // Redis 2.6 to 6.2, and KeyDB.
+        [`${within}-READONLY You can't write against a read only slave.`, "READONLY"],
+        [`${within}WRONGTYPE Operation against a key holding the wrong kind of value`, "WRONGTYPE"],
+        ["ERR Error running script (call to f_9aa3): @user_script:9: WRONGTYPE Operation against a key", "WRONGTYPE"],
+        ["ERR Error running script (call to f_9aa3): @user_script:9: attempt to index a nil value", "ERR"],
+        ["ERR unknown command `EVALSHA`", "ERR"],
+        ["Socket closed unexpectedly", undefined]
+      ] as const
+      for (const [message, reply] of readings) {
+        assert.strictEqual(redisReply({ cause: new Error(message) }), reply)
+      }
     }))
 
   it.effect("gives up a connection attempt that hangs, and tries again", () =>

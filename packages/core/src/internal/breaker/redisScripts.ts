@@ -32,7 +32,7 @@ const opening = (policy: BreakerPolicy, jitter: number): ReadonlyArray<number> =
 const prelude = `
 local key = KEYS[1]
 local idle, lease = ${idleMillis}, ${leaseMillis}
-local function int(n) return string.format("%.0f", math.min(n, 1125899906842624)) end
+local function int(n) return string.format("%.0f", n) end
 local time = redis.call("TIME")
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
@@ -91,7 +91,7 @@ if isLate() then
 end
 if c.state == "Open" then
   if now < num("openUntil") then
-    return { "open", int(num("openUntil") - now), 0, table.concat(moves, ",") }
+    return { "open", int(math.min(num("openUntil") - now, 2 ^ 50)), 0, table.concat(moves, ",") }
   end
   move("HalfOpen")
   set("passed", 0, "failed", 0)

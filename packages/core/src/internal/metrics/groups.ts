@@ -80,7 +80,9 @@ class Group<M extends Member> {
             ? Array.from(members, (member) => series.read(member, context))
             : [series.read(members, context)]
           const retired = this.#retired.get(name)?.[index] ?? 0
-          return definition.combine === "max" ? Math.max(...values) : values.reduce((sum, value) => sum + value, retired)
+          return definition.combine === "max"
+            ? Math.max(...values)
+            : values.reduce((sum, value) => sum + value, retired)
         }
         if (series.isSparse === true && total(this.#context) === 0) continue
         const isCounter = definition.kind === "counter"
@@ -90,8 +92,7 @@ class Group<M extends Member> {
           description: definition.description,
           attributes: { ...this.#attributes, server: name, ...series.labels },
           hooks: {
-            get: (context) =>
-              isCounter ? { count: total(context), incremental: true } : { value: total(context) },
+            get: (context) => isCounter ? { count: total(context), incremental: true } : { value: total(context) },
             update: nothing,
             modify: nothing
           }
@@ -141,7 +142,10 @@ export const makeGroup = <M extends Member>(
   const groupOf = (context: Context.Context<never>): Group<M> => {
     const registry = Context.get(context, Metric.MetricRegistry)
     const attributes = Context.get(context, Metric.CurrentMetricAttributes)
-    const key = JSON.stringify([Context.get(context, Prefix), Object.entries(attributes).toSorted(([a], [b]) => a < b ? -1 : 1)])
+    const key = JSON.stringify([
+      Context.get(context, Prefix),
+      Object.entries(attributes).toSorted(([a], [b]) => a < b ? -1 : 1)
+    ])
     const all = groups.get(registry) ?? new Map<string, Group<M>>()
     groups.set(registry, all)
     const known = all.get(key)
