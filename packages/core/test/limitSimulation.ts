@@ -1,3 +1,5 @@
+import { Gradient, type GradientOptions } from "../src/internal/limit/gradient.ts"
+
 /** A server with workers and a queue, calls that arrive at random, and a limit in front of them; on virtual time. */
 
 /** A seeded generator of numbers from 0 to 1. */
@@ -212,6 +214,27 @@ export const gradient2 = (
       sum = 0
       peak = 0
       fastest = Infinity
+    }
+  }
+}
+
+/** The rule of `AdaptiveLimit`. */
+export const adaptive = (options: Partial<GradientOptions> = {}): Limiter & { readonly rule: Gradient } => {
+  const rule = new Gradient({
+    minLimit: 5,
+    maxLimit: 1000,
+    initialLimit: 20,
+    tolerance: 1.5,
+    window: 500,
+    minSamples: 50,
+    ...options
+  })
+  return {
+    rule,
+    limit: () => Math.floor(rule.limit),
+    start: (at, inFlight) => {
+      rule.start(inFlight)
+      return (now, left, isDropped) => void rule.end(at, now, left, isDropped ? "dropped" : "success")
     }
   }
 }

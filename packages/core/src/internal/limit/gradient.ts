@@ -17,12 +17,15 @@ export interface GradientOptions {
 
 /** A test: the limit shrank, to see whether latency follows. */
 interface Test {
-  /** The window against which the next one is compared; `undefined` until latency has settled after it rose. */
-  readonly before: Measurement | undefined
-  /** The limit to return to. */
-  readonly limit: number
   /** Whether latency was above tolerance, or this is a periodic test of the baseline. */
   readonly isCongested: boolean
+  /** The limit before the test, and the latency at it. */
+  readonly limit: number
+  readonly latency: number
+  /** The window against which the next one is compared; `undefined` until latency has settled after it rose. */
+  readonly before: Measurement | undefined
+  /** Whether a periodic test has shrunk the limit twice, which is the most. */
+  readonly isSecondStep: boolean
 }
 
 /** From this share of dropped calls on, a window shrinks the limit. */
@@ -31,11 +34,15 @@ const shrinkingDrops = 0.1
 const holdingDrops = 0.05
 /** The most that one window takes away. */
 const maxStep = 0.5
-/** What a periodic test of the baseline leaves of the limit. */
-const testStep = 0.7
+/** What a step of a periodic test leaves of the limit: deep enough for latency to come down to the baseline. */
+const testStep = (tolerance: number): number => clamp(0.9 / tolerance, maxStep, 0.8)
+/** What the step leaves that is compared with a raised latency. */
+const settledStep = 0.7
+/** The range around the baseline in which a lower latency confirms it. */
+const confirmed = [0.95, 1.1] as const
 /** How many windows at the limit lie between two tests of the baseline: more as long as the baseline proves right. */
-const testsFrom = 4
-const testsTo = 32
+const testsFrom = 8
+const testsTo = 64
 /** A test that is not clear goes on until it has this multiple of the samples. */
 const longestTest = 4
 /** From this elasticity on, latency follows the calls in flight: 1 where they queue, and 0 where they do not. */
@@ -51,14 +58,17 @@ const outlier = 10
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
 
+const isConfirmed = (baseline: number, latency: number): boolean =>
+  latency >= confirmed[0] * baseline && latency <= confirmed[1] * baseline
+
 /**
  * The rule of the adaptive limit. Once per window it compares mean latency with its baseline, the latency without queueing.
  *
  * A latency above tolerance has two possible causes, and one window cannot tell them apart: calls queue in the service, or
  * the service became slower. So the limit shrinks, and the next window decides. Where calls queue, latency falls with the
  * calls in flight (Little's law), and the smaller limit stays. Otherwise fewer calls do not help: the latency becomes the new
- * baseline and the limit returns. The same test runs now and then at the limit, as a step to 0.7 of it: it corrects a
- * baseline that was measured under load, and never takes the limit to its minimum.
+ * baseline and the limit returns. The same test runs now and then at the limit, in at most two
+ * steps to about 0.6 and only as long as latency follows: it corrects a baseline that was measured under load.
  */
 export class Gradient {
   limit: number
@@ -69,7 +79,7 @@ export class Gradient {
   #shrank = -Infinity
   #test: Test | undefined
   #testEvery = testsFrom
-  #untilTest = testsFrom
+  #untilTest = 4
   /** Until latency rises or calls are dropped for the first time, the limit grows faster. */
   #isWarmUp = true
   #window = new LatencyWindow(-Infinity)
@@ -147,7 +157,7 @@ export class Gradient {
     }
     if (before === undefined) {
       this.#test = { ...test, before: found }
-      this.limit *= clamp(tolerated / found.latency, maxStep, testStep)
+      this.limit *= settledStep
       return true
     }
     const fewer = Math.log(before.inFlight / found.inFlight)
@@ -158,19 +168,27 @@ export class Gradient {
       return !isCongested
     }
     if (Math.log(before.latency / found.latency) < queueing * fewer) {
-      this.#test = undefined
-      this.#setBaseline(isCongested ? found.latency : (found.latency + before.latency) / 2)
-      this.limit = limit
+      this.#endTest(test, isCongested ? found.latency : (found.latency + before.latency) / 2)
     } else if (isCongested) {
       if (this.limit <= this.#options.minLimit) this.#test = undefined
       this.limit *= clamp(tolerated / found.latency, maxStep, 1)
+    } else if (isConfirmed(baseline, found.latency)) this.#endTest(test, Math.min(baseline, found.latency))
+    else if (test.isSecondStep || this.limit <= this.#options.minLimit) {
+      this.#endTest(test, Math.min(baseline, found.latency))
+      // Calls queue at this limit too. The next test begins there.
+      this.#untilTest = 1
     } else {
-      this.#test = undefined
-      const lower = Math.min(baseline, found.latency)
-      this.#setBaseline(lower)
-      this.limit = limit * clamp(this.#options.tolerance * lower / before.latency, maxStep, 1)
+      this.#test = { ...test, before: found, isSecondStep: true }
+      this.limit *= testStep(this.#options.tolerance)
     }
     return true
+  }
+
+  /** Sets the baseline, and the limit at which latency is as tolerated: where calls queue, they are proportional. */
+  #endTest({ latency, limit }: Test, baseline: number): void {
+    this.#test = undefined
+    this.#setBaseline(baseline)
+    this.limit = limit * Math.min(1, this.#options.tolerance * baseline / latency)
   }
 
   /** A baseline that a test changes much is tested again soon. */
@@ -194,13 +212,13 @@ export class Gradient {
       // At the minimum there is no lower limit to measure at.
       if (this.limit <= minLimit) this.baseline = baseline + 0.3 * (latency - baseline)
       else {
-        this.#test = { before: undefined, limit: this.limit, isCongested: true }
+        this.#test = { isCongested: true, limit: this.limit, latency, before: undefined, isSecondStep: false }
         this.limit = Math.min(this.limit, peak) * Math.max(maxStep, gradient)
       }
     } else if (isUsed && --this.#untilTest <= 0 && this.limit > minLimit) {
       this.#untilTest = this.#testEvery
-      this.#test = { before: found, limit: this.limit, isCongested: false }
-      this.limit *= testStep
+      this.#test = { isCongested: false, limit: this.limit, latency, before: found, isSecondStep: false }
+      this.limit *= testStep(tolerance)
     } else if (isUsed && mayGrow && gradient >= 1) {
       this.limit += this.#isWarmUp ? this.limit / 2 : Math.max(1, Math.sqrt(this.limit))
     }
