@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect"
 import { CircuitBreaker } from "effect/persistence"
 import { idleCircuits } from "./circuits.ts"
 import { merge } from "./figures.ts"
+import { hedges } from "./hedges.ts"
 import { keySets } from "./jwks/suite.ts"
 import type { BenchOptions, PartName } from "./options.ts"
 import { step } from "./progress.ts"
@@ -19,8 +20,9 @@ const policies = Effect.gen(function*() {
     groups.flatMap((group) => group.workloads.map((workload) => ({ group, workload }))),
     ({ group, workload }) => step(`policies: ${group.name}, ${workload.name}`, run(group, workload))
   )
+  const hedged = yield* step("policies: hedge", hedges)
   const findings = yield* step("policies: idle circuits", idleCircuits)
-  return merge([...results, { comparisons: [], nanoseconds: [], findings }])
+  return merge([...results, hedged, { comparisons: [], nanoseconds: [], findings }])
 })
 
 const parts = { policies, jwks: keySets, validation, tokens }

@@ -175,8 +175,9 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const execute: Hedge["execute"] = (self, options) => {
-    const execution = Effect.isEffect(self) ? () => self : self
-    if (!enabled) return Effect.suspend(() => execution(0))
+    const isEffect = Effect.isEffect(self)
+    if (!enabled) return isEffect ? self : Effect.suspend(() => self(0))
+    const execution = isEffect ? () => self : self
     return Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const began = clock.monotonicTimeNanosUnsafe()

@@ -7,6 +7,7 @@ import { Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
 import { FetchHttpClient, HttpBody, HttpClient, type HttpClientError, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { BreakerStore, Hedge, Metrics, Resilience } from "../src/index.ts"
+import { holdResponses } from "../src/internal/hedge/holdResponses.ts"
 
 const services = Layer.merge(BreakerStore.layerMemory, Metrics.layerIsolated)
 /** What `fetch` requires for a body that is a stream. */
@@ -135,6 +136,33 @@ describe("Hedge.http", () => {
       )
       yield* client.post(origin.url)
       assert.deepStrictEqual(origin.received.map(({ headers }) => headers["idempotency-key"]), ["k0", "k0"])
+    }).pipe(Effect.scoped, fetch))
+
+  it.effect("[K-20][H1] a response is cancelled that arrived below a part which had not finished with it", () =>
+    Effect.gen(function*() {
+      const origin = yield* httpOrigin({ status: 200, endless: true }, { status: 200, body: "found" })
+      const hedge = yield* Hedge.make("search", { delay: "100 millis" })
+      let executions = 0
+      // As a breaker does whose store takes a second to record the first outcome.
+      const recording = HttpClient.transformResponse(
+        holdResponses(yield* HttpClient.HttpClient),
+        (send) =>
+          Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(
+              restore(send),
+              (response) => Effect.as(Effect.sleep(executions++ === 0 ? 1000 : 0), response)
+            )
+          )
+      )
+      const fiber = yield* Effect.forkChild(hedge.http(recording).get(origin.url), { startImmediately: true })
+      yield* eventually(() => executions === 1)
+      yield* TestClock.adjust("100 millis")
+      yield* eventually(() => executions === 2)
+      yield* TestClock.adjust("0 millis")
+      assert.strictEqual(yield* (yield* Fiber.join(fiber)).text, "found")
+      assert.strictEqual(origin.aborted(), 0)
+      yield* TestClock.adjust("1 second")
+      yield* eventually(() => origin.aborted() === 1)
     }).pipe(Effect.scoped, fetch))
 
   it.effect("[K-20] a request that a mapper still prepares is not hedged", () =>

@@ -10,7 +10,7 @@ import * as Scope from "effect/Scope"
 import type { CallOptions } from "../../Hedge.ts"
 import type { RetryBudget } from "../../RetryBudget.ts"
 import { evidenceOf } from "../errors/evidence.ts"
-import { CurrentExecution, type SharedAttempts } from "../retry/execution.ts"
+import { CurrentExecution, type Execution as Current, type SharedAttempts } from "../retry/execution.ts"
 import { ExecutionScope } from "./executionScope.ts"
 
 /** What all calls of a hedge have in common. */
@@ -38,6 +38,7 @@ export interface Call<A, E, R> {
 
 interface Execution<A, E> {
   readonly number: number
+  readonly current: Current
   readonly scope: ExecutionScope | undefined
   readonly fiber: Fiber.Fiber<A, E>
 }
@@ -108,10 +109,11 @@ class Race<A, E, R> {
     const { budget, name: server } = this.#owner
     this.#attempts.made++
     const scope = this.#parent === undefined ? undefined : new ExecutionScope(this.#parent)
-    const own = Context.add(this.#context, CurrentExecution, { server, number, budget, attempts: this.#attempts })
+    const current: Current = { server, number, budget, attempts: this.#attempts }
+    const own = Context.add(this.#context, CurrentExecution, current)
     const context = scope === undefined ? own : Context.add(own, Scope.Scope, scope.scope)
     const effect = Effect.suspend(() => this.#call.execution(number))
-    const execution = { number, scope, fiber: Effect.runForkWith(context)(effect) }
+    const execution = { number, current, scope, fiber: Effect.runForkWith(context)(effect) }
     this.#running.add(execution)
     // Starting this execution may have ended another one, and with it the call.
     if (this.#isSettled) this.#release(execution)
@@ -120,7 +122,7 @@ class Race<A, E, R> {
 
   #arm(): void {
     if (this.#isSettled || this.#launched > this.#owner.maxHedges) return
-    const timer = Effect.runForkWith(this.#context)(this.#call.clock.sleep(this.#call.delay))
+    const timer = Effect.runForkWith(this.#context)(Effect.andThen(this.#call.clock.sleep(this.#call.delay), turns))
     this.#timer = timer
     timer.addObserver((exit) => {
       if (Exit.isSuccess(exit) && !this.#isSettled) this.#hedge()
@@ -214,13 +216,15 @@ class Race<A, E, R> {
   }
 
   /** Releases what an execution holds whose outcome is not used. */
-  #released({ scope }: Execution<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<void> {
+  #released({ current, scope }: Execution<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<void> {
+    const isInterrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
     const discard = this.#call.options?.discard
-    const isEmpty = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-    const discarded = discard === undefined || isEmpty
-      ? Effect.void
-      : Effect.ignoreCause(Effect.suspend(() => discard(exit)))
-    return scope === undefined ? discarded : Effect.andThen(discarded, Scope.close(scope.scope, exit))
+    const discarded = isInterrupted
+      ? current.release
+      : discard && Effect.ignoreCause(Effect.suspend(() => discard(exit)))
+    if (scope === undefined) return discarded ?? Effect.void
+    const closed = Scope.close(scope.scope, exit)
+    return discarded === undefined ? closed : Effect.andThen(discarded, closed)
   }
 
   /** Runs a release in the background. The caller's scope waits for it, or that of the hedge. */
@@ -229,6 +233,12 @@ class Race<A, E, R> {
     if (fiber.pollUnsafe() === undefined) Fiber.runIn(fiber, this.#parent ?? this.#owner.scope)
   }
 }
+
+/**
+ * Two turns of the event loop, in which sockets are read. After the process was busy, timers run before the answers that have
+ * arrived meanwhile, and every call that waits would be hedged.
+ */
+const turns: Effect.Effect<void> = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
 
 /** The ranks of outcomes. The higher one is used; at the same rank the earlier one. */
 const interrupted = 0

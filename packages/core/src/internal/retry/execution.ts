@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type { RetryBudget } from "../../RetryBudget.ts"
 
 /** The attempts of one call together: those of its hedges too. */
@@ -17,6 +18,8 @@ export interface Execution {
   readonly attempts: SharedAttempts
   /** The budget in which the call was counted. */
   readonly budget: RetryBudget
+  /** Releases the last response that the execution received, which an interruption may take from it. */
+  release?: Effect.Effect<void>
 }
 
 /** The execution of a hedged call that the current fiber belongs to. */
