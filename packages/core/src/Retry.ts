@@ -51,7 +51,7 @@ export interface Options<E, E2 extends E = E, R = never> {
 
 type Erased = (self: unknown, policy: unknown, options?: unknown) => Effect.Effect<unknown, unknown, unknown>
 
-// oxlint-disable-next-line no-unsafe-type-assertion -- the overloads of `retry` say which arguments belong together
+// oxlint-disable-next-line no-unsafe-type-assertion -- `retry` has the types
 const loop = retryLoop as Erased
 
 /** `Function.dual` without a list of arguments, since every successful call passes here. */
@@ -102,6 +102,7 @@ export const retry: {
     policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options?: Options<E, E, R2>
   ): Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2>
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the overloads say which arguments belong together
 } = eitherWay as never
 
 /** The options of `outcome`. Every one may be left out. */

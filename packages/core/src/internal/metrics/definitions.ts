@@ -1,3 +1,5 @@
+import { throttleDefinitions } from "./throttleDefinitions.ts"
+
 /** The definition of a metric. */
 export interface Definition {
   /** Without the prefix. */
@@ -105,35 +107,7 @@ export const definitions = {
     labels: ["server"],
     description: "Calls that were not retried because the retry budget was spent."
   },
-  throttlePauses: {
-    name: "throttle_pauses_total",
-    kind: "counter",
-    unit: "pauses",
-    labels: ["server"],
-    description: "Pauses in the calls to a service, each after a response that asked to wait."
-  },
-  throttleHeld: {
-    name: "throttle_held_calls_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that waited for the end of a pause."
-  },
-  throttleRejections: {
-    name: "throttle_rejections_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that were rejected without being made, because a pause was longer than they may wait."
-  },
-  throttlePause: {
-    name: "throttle_pause_seconds",
-    kind: "gauge",
-    unit: "seconds",
-    labels: ["server"],
-    description: "How long calls to a service are still held back.",
-    combine: "max"
-  },
+  ...throttleDefinitions,
   jwksRequests: {
     name: "jwks_cache_requests_total",
     kind: "counter",
