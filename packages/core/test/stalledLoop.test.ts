@@ -34,8 +34,10 @@ const threadedServer = Effect.acquireRelease(
   Effect.callback<{ readonly worker: Worker; readonly counts: Int32Array; readonly url: string }>((resume) => {
     const memory = new SharedArrayBuffer(8)
     const worker = new Worker(server, { eval: true, workerData: memory })
-    worker.once("message", (port) =>
-      resume(Effect.succeed({ worker, counts: new Int32Array(memory), url: `http://127.0.0.1:${port}/` })))
+    worker.once(
+      "message",
+      (port) => resume(Effect.succeed({ worker, counts: new Int32Array(memory), url: `http://127.0.0.1:${port}/` }))
+    )
   }),
   ({ worker }) => Effect.promise(() => worker.terminate())
 )
@@ -71,6 +73,7 @@ const stalled = (seconds: number): Effect.Effect<Outcome, unknown, HttpClient.Ht
       }
       const block = (): void => {
         blockedAt = performance.now()
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
         worker.postMessage("respond")
         const due = began + seconds * 1000 + 50
         for (let count = 0; count < requests; count = Atomics.load(counts, 1)) Atomics.wait(counts, 1, count, 10)
@@ -95,13 +98,19 @@ const arranged = (seconds: number): Effect.Effect<Outcome, unknown, HttpClient.H
   )
 
 describe("a stall of this process", () => {
-  it.live.each([
-    ["fetch", FetchHttpClient.layer],
-    ["undici", NodeHttpClient.layerUndici],
-    ["node:http", NodeHttpClient.layerNodeHttp]
-  ] as const)("[K-28 D11] loses no call that was answered meanwhile, and opens no circuit: %s", ([, layer]) =>
-    Effect.gen(function*() {
-      const { answered, state } = yield* arranged(0.5)
-      assert.deepStrictEqual([answered, state], [requests, "CLOSED"])
-    }).pipe(Effect.provide(layer)), 60_000)
+  it.live.each(
+    [
+      ["fetch", FetchHttpClient.layer],
+      ["undici", NodeHttpClient.layerUndici],
+      ["node:http", NodeHttpClient.layerNodeHttp]
+    ] as const
+  )(
+    "[K-28 D11] loses no call that was answered meanwhile, and opens no circuit: %s",
+    ([, layer]) =>
+      Effect.gen(function*() {
+        const { answered, state } = yield* arranged(0.5)
+        assert.deepStrictEqual([answered, state], [requests, "CLOSED"])
+      }).pipe(Effect.provide(layer)),
+    60_000
+  )
 })

@@ -1,5 +1,6 @@
 import type { Definition } from "./definitions.ts"
 import { hedgeDefinitions } from "./hedgeDefinitions.ts"
+import { throttleDefinitions } from "./throttleDefinitions.ts"
 
 /** The metrics of the parts around a call: limits, retries, hedges, throttles, endpoints and reloads. */
 export const callMetrics = {
@@ -75,35 +76,7 @@ export const callMetrics = {
     description: "Calls that were not retried because the retry budget was spent."
   },
   ...hedgeDefinitions,
-  throttlePauses: {
-    name: "throttle_pauses_total",
-    kind: "counter",
-    unit: "pauses",
-    labels: ["server"],
-    description: "Pauses in the calls to a service, each after a response that asked to wait."
-  },
-  throttleHeld: {
-    name: "throttle_held_calls_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that waited for the end of a pause."
-  },
-  throttleRejections: {
-    name: "throttle_rejections_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that were rejected without being made, because a pause was longer than they may wait."
-  },
-  throttlePause: {
-    name: "throttle_pause_seconds",
-    kind: "gauge",
-    unit: "seconds",
-    labels: ["server"],
-    description: "How long calls to a service are still held back.",
-    combine: "max"
-  },
+  ...throttleDefinitions,
   policyReloads: {
     name: "policy_reloads_total",
     kind: "counter",
