@@ -1,21 +1,20 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import type { BreakerPolicy } from "../../BreakerPolicy.ts"
 import type {
   Admission,
   BreakerStore,
   Caller,
   CircuitState,
-  LocalStore,
   RedisOptions,
   Rejection,
   Transition
 } from "../../BreakerStore.ts"
-import type { BreakerPolicy } from "../../BreakerPolicy.ts"
 import type { ConfigurationError } from "../../KeelsonError.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { isolated, randomOf } from "./circuit.ts"
-import { makeMemoryStore } from "./memoryStore.ts"
+import { type LocalStore, makeMemoryStore } from "./memoryStore.ts"
 import { jitterOf } from "./openFor.ts"
 import { leaseMillis, scripts } from "./redisScripts.ts"
 import { makeShared, type SharedStore, storeTimes } from "./sharedStore.ts"
@@ -58,7 +57,11 @@ const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: Loc
 
   /** Renews the lease of a probe until it is released, or is gone. */
   const renewed = (key: string, generation: number): Effect.Effect<Effect.Effect<void>> => {
-    const renew = shared.attempt("renew the probe of", key, ({ eval: run }, name) => run(scripts.renew)(name, generation))
+    const renew = shared.attempt(
+      "renew the probe of",
+      key,
+      ({ eval: run }, name) => run(scripts.renew)(name, generation)
+    )
     const loop = Effect.sleep(leaseMillis / 3).pipe(
       Effect.andThen(renew),
       Effect.catchCause(() => Effect.succeed(undefined)),
@@ -107,8 +110,7 @@ const withFallback = Effect.fnUntraced(function*(shared: SharedStore, local: Loc
           shared.attempt(
             "record a call of",
             request.key,
-            ({ eval: run }, name) =>
-              run(scripts.record)(name, request, jitterOf(request.policy, randomOf(caller)))
+            ({ eval: run }, name) => run(scripts.record)(name, request, jitterOf(request.policy, randomOf(caller)))
           ),
           (moves) => transitionsOf(moves ?? "")
         ),
