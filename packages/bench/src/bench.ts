@@ -2,6 +2,7 @@
 import { BreakerStore } from "@keelson/core"
 import { Effect, Layer } from "effect"
 import { CircuitBreaker } from "effect/persistence"
+import { idleCircuits } from "./circuits.ts"
 import { merge } from "./figures.ts"
 import { hedges } from "./hedges.ts"
 import { keySets } from "./jwks/suite.ts"
@@ -20,7 +21,9 @@ const policies = Effect.gen(function*() {
     groups.flatMap((group) => group.workloads.map((workload) => ({ group, workload }))),
     ({ group, workload }) => step(`policies: ${group.name}, ${workload.name}`, run(group, workload))
   )
-  return merge([...results, yield* step("policies: hedge", hedges)])
+  const hedged = yield* step("policies: hedge", hedges)
+  const findings = yield* step("policies: idle circuits", idleCircuits)
+  return merge([...results, hedged, { comparisons: [], nanoseconds: [], findings }])
 })
 
 const parts = { policies, jwks: keySets, validation, tokens, simulation: simulations }

@@ -3,7 +3,7 @@ import { Hedge } from "@keelson/core"
 import { Effect, type Scope } from "effect"
 import { FetchHttpClient, HttpClient, type HttpClientResponse } from "effect/http"
 import * as Http from "node:http"
-import type { Figures } from "./figures.ts"
+import type { Figures, Finding } from "./figures.ts"
 import { spread } from "./measure.ts"
 
 const requests = 3_000
@@ -63,24 +63,21 @@ export const hedges: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.gen(f
     shares.push((yield* p99(own)) / plain)
     sent += received() - before
   }
-  return {
-    comparisons: [],
-    nanoseconds: [],
-    findings: [
-      {
-        group,
-        what: "P99 of a hedged request as a share of that of an unhedged one",
-        value: 100 * spread(shares).median,
-        unit: "%",
-        aim: { is: "at most", value: 50 }
-      },
-      {
-        group,
-        what: "requests more than calls",
-        value: 100 * sent / (rounds * requests) - 100,
-        unit: "%",
-        aim: { is: "at most", value: 5 }
-      }
-    ]
-  }
+  const findings: ReadonlyArray<Finding> = [
+    {
+      group,
+      what: "P99 of a hedged request as a share of that of an unhedged one",
+      value: 100 * spread(shares).median,
+      unit: "%",
+      aim: { is: "at most", value: 50 }
+    },
+    {
+      group,
+      what: "requests more than calls",
+      value: 100 * sent / (rounds * requests) - 100,
+      unit: "%",
+      aim: { is: "at most", value: 5 }
+    }
+  ]
+  return { comparisons: [], nanoseconds: [], findings }
 }).pipe(Effect.provide(FetchHttpClient.layer))

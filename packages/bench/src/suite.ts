@@ -1,6 +1,7 @@
 /** The measured groups of policies, and their targets. */
 import { Effect } from "effect"
 import { breakers, opened } from "./breakers.ts"
+import { bulkheads } from "./bulkheads.ts"
 import { type Check, givesUp, interruptsHung, opens, passesThrough, problemsOf, recovers, rejects } from "./checks.ts"
 import {
   asynchronous,
@@ -40,6 +41,14 @@ export const groups: ReadonlyArray<Group> = [
     name: "breaker",
     contestants: breakers,
     checks: [passesThrough, opens(1)],
+    workloads: [instant, asynchronous],
+    measure: "time",
+    targets: { cockatiel: 4 }
+  },
+  {
+    name: "bulkhead",
+    contestants: bulkheads,
+    checks: [passesThrough],
     workloads: [instant, asynchronous],
     measure: "time"
   },

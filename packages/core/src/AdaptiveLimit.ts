@@ -35,7 +35,7 @@ export interface Options {
   readonly minSamples?: number | undefined
   /** How many calls over the limit may wait. From 0 to 100000. Default 0. */
   readonly maxQueued?: number | undefined
-  /** How long a call may wait. A deadline that is sooner ends the wait. From 1 millis to 10 minutes. Default 1 second. */
+  /** How long a call may wait. A deadline that is sooner ends the wait. From 1 milli to 10 minutes. Default 1 second. */
   readonly maxWait?: Field.DurationInput | undefined
   /** When a rejected call should be tried again: the `Retry-After` of a response. From 0 millis to 1 hour. Default 1 second. */
   readonly retryAfter?: Field.DurationInput | undefined

@@ -103,16 +103,6 @@ export class BreakerStore extends Context.Service<BreakerStore, {
   readonly hold?: ((key: string, longest: Duration.Duration) => Effect.Effect<void>) | undefined
 }>()("@keelson/core/BreakerStore") {}
 
-/** A store whose answers are values. */
-export interface LocalStore {
-  readonly answer: (key: string, policy: BreakerPolicy, caller: Caller) => number | Rejection | undefined
-  readonly admit: (key: string, policy: BreakerPolicy, caller: Caller) => Admission | Rejection
-  readonly record: (request: StoreRequest, caller: Caller) => ReadonlyArray<Transition>
-  readonly state: (key: string, policy: BreakerPolicy, caller: Caller) => CircuitState
-  readonly reset: (key: string, caller: Caller) => Transition | undefined
-  readonly isolate: (key: string, caller: Caller) => Transition | undefined
-}
-
 /**
  * Circuits in this process, on the monotonic clock. A circuit that is idle for an hour is forgotten.
  *

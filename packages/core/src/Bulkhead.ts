@@ -22,7 +22,7 @@ export interface Options {
   readonly maxConcurrent?: number | undefined
   /** How many calls may wait for a place, for each key if calls have one. From 0 to 100000. Default 0. */
   readonly maxQueued?: number | undefined
-  /** How long a call may wait for a place. A deadline that is sooner ends the wait. From 1 millis to 10 minutes. Default 1 second. */
+  /** How long a call may wait for a place. A deadline that is sooner ends the wait. From 1 milli to 10 minutes. Default 1 second. */
   readonly maxWait?: Field.DurationInput | undefined
   /** How many keys may have calls in flight at once. A key without calls is forgotten. From 1 to 100000. Default 1000. */
   readonly maxKeys?: number | undefined

@@ -49,6 +49,15 @@ export interface Options<E, E2 extends E = E, R = never> {
   readonly server?: string | undefined
 }
 
+type Erased = (self: unknown, policy: unknown, options?: unknown) => Effect.Effect<unknown, unknown, unknown>
+
+// oxlint-disable-next-line no-unsafe-type-assertion -- `retry` has the types
+const loop = retryLoop as Erased
+
+/** `Function.dual` without a list of arguments, since every successful call passes here. */
+const eitherWay = (first: unknown, second: unknown, third?: unknown): unknown =>
+  Effect.isEffect(first) ? loop(first, second, third) : (self: unknown) => loop(self, first, second)
+
 /**
  * Runs an effect, and runs it again after a failure, until it succeeds or the policy stops.
  *
@@ -93,7 +102,8 @@ export const retry: {
     policy: RetryPolicy<NoInfer<E | Cut>, Cut>,
     options?: Options<E, E, R2>
   ): Effect.Effect<A, E | RetryExhausted<E | Cut>, R | R2>
-} = Function.dual((args) => Effect.isEffect(args[0]), retryLoop)
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the overloads say which arguments belong together
+} = eitherWay as never
 
 /** The options of `outcome`. Every one may be left out. */
 export interface OutcomeOptions<E, R = never> extends Options<E, E, R> {

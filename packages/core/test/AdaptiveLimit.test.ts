@@ -4,6 +4,7 @@ import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/h
 import { TestClock } from "effect/testing"
 import { AdaptiveLimit, Breaker, Deadline, ErrorCode, KeelsonError, Metrics } from "../src/index.ts"
 import { classify } from "../src/internal/limit/sample.ts"
+import * as Decoders from "../src/unstable/Decoders.ts"
 
 /** Starts a call that holds its place until its gate opens. */
 const hold = Effect.fnUntraced(function*(
@@ -178,6 +179,8 @@ describe("AdaptiveLimit", () => {
         const error = yield* Effect.flip(AdaptiveLimit.make("billing", options))
         assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", path])
       }
+      // Does not compile unless the interface and the schema have the same options.
+      Decoders.maker<AdaptiveLimit.Options, typeof AdaptiveLimit.Policy>(AdaptiveLimit.Policy)
       const { policy } = yield* AdaptiveLimit.make("billing")
       assert.deepEqual(policy, {
         minLimit: 5,

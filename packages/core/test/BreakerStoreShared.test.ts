@@ -1,5 +1,6 @@
 /** Circuits that several processes share, each process a store with a connection of its own. */
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
 import { type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
 import { Context, Deferred, Effect, Fiber, Layer, Logger, Metric, type Scope } from "effect"
 import { setTimeout } from "node:timers/promises"
@@ -83,7 +84,7 @@ describe.skipIf(skipReason !== undefined)("Processes that share a circuit in Red
               : []
           )
       )
-      while (probes < 20) yield* Effect.promise(() => setTimeout(5))
+      yield* eventually(() => probes >= 20)
       yield* Fiber.interruptAll(callers)
       assert.strictEqual(most, 1)
       const [state = "{}"] = yield* count

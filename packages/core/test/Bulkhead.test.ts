@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import { Breaker, Bulkhead, Deadline, ErrorCode, Metrics } from "../src/index.ts"
+import * as Decoders from "../src/unstable/Decoders.ts"
 
 /** Starts a call that holds its place until its gate opens. */
 const hold = Effect.fnUntraced(function*(bulkhead: Bulkhead.Bulkhead, options?: Bulkhead.CallOptions) {
@@ -263,6 +264,8 @@ describe("Bulkhead", () => {
         const error = yield* Effect.flip(Bulkhead.make("billing", options))
         assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", path])
       }
+      // Does not compile unless the interface and the schema have the same options.
+      Decoders.maker<Bulkhead.Options, typeof Bulkhead.Policy>(Bulkhead.Policy)
       const { policy } = yield* Bulkhead.make("billing")
       assert.deepEqual(policy, { maxConcurrent: 25, maxQueued: 0, maxWait: Duration.seconds(1), maxKeys: 1000 })
     }))

@@ -4,7 +4,7 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { Deferred, Duration, Effect, Exit, Fiber, Metric, Random, type Scope } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Breaker, BreakerStore, Endpoints, Metrics, RetryBudget } from "../src/index.ts"
+import { Breaker, BreakerStore, Endpoints, HttpRetry, Metrics, RetryBudget } from "../src/index.ts"
 
 type Health = "ok" | "down" | "hung"
 
@@ -268,6 +268,136 @@ describe("Endpoints", () => {
       assert.deepStrictEqual(errors.map(({ attributes }) => attributes?.["server"]), ["billing"])
     })
   )
+
+  describe("with the other parts", () => {
+    const hedge = { delay: "100 millis", budget: { ratio: 1 } } as const
+
+    test(
+      "[K-34] a hedge goes to another endpoint, and the slow one is interrupted",
+      Effect.gen(function*() {
+        const { endpoints, health, run, trace } = yield* scripted({ hedge })
+        health["a"] = "hung"
+        const { elapsed, exit } = yield* runOut(run)
+        assert.deepStrictEqual([exit, Duration.toMillis(elapsed), trace()], [Exit.succeed("b"), 100, "ab"])
+        assert.strictEqual(yield* endpoints.endpoints[0]!.breaker!.state, "CLOSED")
+      })
+    )
+
+    test(
+      "[K-34] a hedge and a failover never send a call to the same endpoint twice",
+      Effect.gen(function*() {
+        const { health, run, trace } = yield* scripted({ hedge: { ...hedge, maxHedges: 2 } })
+        health["a"] = "hung"
+        health["b"] = "down"
+        const { elapsed, exit } = yield* runOut(run)
+        assert.deepStrictEqual([exit, Duration.toMillis(elapsed), trace()], [Exit.succeed("c"), 100, "abc"])
+      })
+    )
+
+    test(
+      "[K-34] a hedge that finds no endpoint leaves the call to the executions that run",
+      Effect.gen(function*() {
+        const { endpoints, trace } = yield* scripted({ endpoints: ["a", "b"], hedge, breaker: { failureThreshold: 1 } })
+        yield* Effect.exit(endpoints.endpoints[1]!.breaker!.execute(Effect.fail("down")))
+        const slow = endpoints.execute(({ id }) => Effect.delay(Effect.succeed(id), "1 second"))
+        assert.deepStrictEqual((yield* runOut(slow)).exit, Exit.succeed("a"))
+        assert.strictEqual(trace(), "")
+      })
+    )
+
+    test(
+      "[K-34] an endpoint without a free place passes the call on, and that is no failure",
+      Effect.gen(function*() {
+        const { endpoints, health, run, trace } = yield* scripted({
+          endpoints: ["a", "b"],
+          bulkhead: { maxConcurrent: 1 },
+          breaker: { failureThreshold: 1 }
+        })
+        health["a"] = health["b"] = "hung"
+        const fibers = yield* Effect.all([
+          Effect.forkChild(run, { startImmediately: true }),
+          Effect.forkChild(run, { startImmediately: true })
+        ])
+        assert.strictEqual(trace(), "ab")
+        const error = yield* Effect.flip(run)
+        assert.instanceOf(error, Endpoints.EndpointsUnavailable)
+        assert.deepStrictEqual(error.rejections.map(({ code }) => code), ["BULKHEAD_FULL", "BULKHEAD_FULL"])
+        assert.strictEqual(yield* endpoints.endpoints[0]!.breaker!.state, "CLOSED")
+        yield* Effect.forEach(fibers, (fiber) => Fiber.interrupt(fiber))
+      })
+    )
+
+    test(
+      "[K-34] calls skip an endpoint that asks its callers to wait, unless all do",
+      Effect.gen(function*() {
+        const throttled: Record<string, boolean> = { a: true, b: false }
+        const sent: Array<string> = []
+        const http = HttpClient.make((request, url) =>
+          Effect.sync(() => {
+            const host = url.hostname
+            sent.push(host)
+            return HttpClientResponse.fromWeb(
+              request,
+              throttled[host] === true
+                ? new Response(null, { status: 429, headers: { "retry-after": "5" } })
+                : new Response(null, { status: 200 })
+            )
+          })
+        )
+        const billing = yield* Endpoints.make("billing", { endpoints: ["https://a", "https://b"], throttle: {} })
+        const get = billing.http(http).get("/")
+        assert.strictEqual((yield* get).status, 200)
+        assert.deepStrictEqual(sent.splice(0), ["a", "b"])
+        assert.strictEqual((yield* get).status, 200)
+        assert.deepStrictEqual(sent.splice(0), ["b"])
+        throttled["b"] = true
+        assert.strictEqual((yield* get).status, 429)
+        assert.deepStrictEqual(sent.splice(0), ["b"])
+        throttled["a"] = throttled["b"] = false
+        const { elapsed, exit } = yield* runOut(get)
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.deepStrictEqual(sent, ["a"])
+        assert.isAtLeast(Duration.toMillis(elapsed), 4000)
+      })
+    )
+
+    test(
+      "[K-34] http hedges safe methods only, at another endpoint",
+      Effect.gen(function*() {
+        const sent: Array<string> = []
+        const http = HttpClient.make((request, url) =>
+          Effect.suspend(() => {
+            sent.push(`${request.method} ${url.hostname}`)
+            return url.hostname === "a"
+              ? Effect.never
+              : Effect.succeed(HttpClientResponse.fromWeb(request, new Response(null)))
+          })
+        )
+        const billing = (yield* Endpoints.make("billing", { endpoints: ["https://a", "https://b"], hedge })).http(http)
+        assert.isTrue(Exit.isSuccess((yield* runOut(billing.get("/"))).exit))
+        assert.deepStrictEqual(sent.splice(0), ["GET a", "GET b"])
+        const post = yield* Effect.forkChild(billing.post("/"), { startImmediately: true })
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(sent, ["POST a"])
+        yield* Fiber.interrupt(post)
+      })
+    )
+
+    test(
+      "[K-34] an unsafe request whose response says that it was not processed may be sent elsewhere",
+      Effect.gen(function*() {
+        const http = HttpClient.make((request, url) =>
+          Effect.succeed(
+            HttpClientResponse.fromWeb(request, new Response(null, { status: url.hostname === "a" ? 429 : 201 }))
+          )
+        )
+        const billing = yield* Endpoints.make("billing", { endpoints: ["https://a", "https://b"] })
+        assert.strictEqual((yield* billing.http(http).post("/")).status, 429)
+        const asked = billing.http(http, { allowUnsafe: HttpRetry.notProcessed })
+        assert.strictEqual((yield* asked.post("/")).status, 201)
+      })
+    )
+  })
 
   describe("by weight", () => {
     test(

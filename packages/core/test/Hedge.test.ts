@@ -62,6 +62,20 @@ describe("Hedge", () => {
         assert.deepStrictEqual([exit, log], [Exit.succeed("first"), ["start 0", "start 1", "interrupt 1"]])
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
+    it.live("[K-20][D11] an answer that is there wins over a delay that passed while the process was busy", () =>
+      Effect.gen(function*() {
+        const hedge = yield* Hedge.make("search", { delay: "5 millis" })
+        // Read in the second turn of the event loop from now, as from a socket: after the timers that are due then.
+        const call = Effect.callback<void>((resume) => {
+          setImmediate(() => setImmediate(() => resume(Effect.void)))
+        })
+        const busy = Effect.sync(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20))
+        const fiber = yield* Effect.forkChild(hedge.execute(call), { startImmediately: true })
+        yield* busy
+        yield* Fiber.join(fiber)
+        assert.strictEqual((yield* hedge.snapshot).hedges, 0)
+      }).pipe(Effect.scoped, Effect.provide(layer)))
+
     it.effect("[K-20] makes at most maxHedges, one per delay", () =>
       Effect.gen(function*() {
         const hedge = yield* Hedge.make("search", { delay: "1 second", maxHedges: 3, budget: { ratio: 10 } })

@@ -73,6 +73,7 @@ const stalled = (seconds: number): Effect.Effect<Outcome, unknown, HttpClient.Ht
       }
       const block = (): void => {
         blockedAt = performance.now()
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
         worker.postMessage("respond")
         const due = began + seconds * 1000 + 50
         for (let count = 0; count < requests; count = Atomics.load(counts, 1)) Atomics.wait(counts, 1, count, 10)

@@ -36,26 +36,22 @@ const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
 }
 
 const start = (directory: string, port: number, bus: number): ChildProcess =>
-  spawn("redis-server", [
-    ...["--port", String(port), "--bind", host, "--cluster-enabled", "yes", "--cluster-port", String(bus)],
-    ...[
-      "--cluster-config-file",
-      join(directory, `${port}.conf`),
-      "--dir",
-      directory,
-      "--save",
-      "",
-      "--appendonly",
-      "no"
-    ]
-  ], { stdio: "ignore" })
+  spawn(
+    "redis-server",
+    [
+      `--port ${port} --bind ${host} --cluster-enabled yes --cluster-port ${bus}`.split(" "),
+      ["--cluster-config-file", join(directory, `${port}.conf`), "--dir", directory],
+      ["--save", "", "--appendonly", "no"]
+    ].flat(),
+    { stdio: "ignore" }
+  )
 
 const connection = (port: number) => NodeRedis.layer({ url: `redis://${host}:${port}` })
 
 /** Runs a command on one server, again until it succeeds. */
 const command = (port: number, name: string, ...args: ReadonlyArray<string>) =>
   Effect.scoped(
-    Effect.flatMap(Redis.Redis, (redis) => redis.send<unknown>(name, ...args)).pipe(Effect.provide(connection(port)))
+    Effect.flatMap(Redis.Redis, (redis) => redis.send(name, ...args)).pipe(Effect.provide(connection(port)))
   )
 
 const patiently = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A> =>

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { attempt } from "@keelson/testing/attempt"
 import { httpOrigin } from "@keelson/testing/httpOrigin"
 import { Effect, Exit } from "effect"
-import { connect } from "node:net"
+import { connect, type LookupFunction } from "node:net"
 import { Breaker, ErrorCode, KeelsonError, Retry, RetryPolicy } from "../../src/index.ts"
 
 const coded = (code: string) => Object.assign(new Error(code), { code })
@@ -41,9 +41,9 @@ describe("an AggregateError", () => {
   it.live("[K-28 D11] of Node, for a name with two addresses that refuse, has a code either way", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Effect.callback<void, unknown>((resume) => {
-        const lookup = (_: string, __: object, done: (error: null, found: Array<object>) => void) =>
+        const lookup: LookupFunction = (_name, _options, done) =>
           done(null, [{ address: "127.0.0.1", family: 4 }, { address: "127.0.0.2", family: 4 }])
-        const socket = connect({ host: "two.test", port: 2, lookup: lookup as never, autoSelectFamily: true })
+        const socket = connect({ host: "two.test", port: 2, lookup, autoSelectFamily: true })
         socket.on("error", (error) => resume(Effect.fail(error)))
       }))
       assert.instanceOf(error, AggregateError)

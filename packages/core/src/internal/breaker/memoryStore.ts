@@ -1,6 +1,16 @@
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
-import type { Caller, LocalStore } from "../../BreakerStore.ts"
+import type { Admission, Caller, CircuitState, Rejection, StoreRequest, Transition } from "../../BreakerStore.ts"
 import { Circuit, idleMillis, nowOf } from "./circuit.ts"
+
+/** A store whose answers are values. */
+export interface LocalStore {
+  readonly answer: (key: string, policy: BreakerPolicy, caller: Caller) => number | Rejection | undefined
+  readonly admit: (key: string, policy: BreakerPolicy, caller: Caller) => Admission | Rejection
+  readonly record: (request: StoreRequest, caller: Caller) => ReadonlyArray<Transition>
+  readonly state: (key: string, policy: BreakerPolicy, caller: Caller) => CircuitState
+  readonly reset: (key: string, caller: Caller) => Transition | undefined
+  readonly isolate: (key: string, caller: Caller) => Transition | undefined
+}
 
 /** Circuits in this process, on the monotonic clock: a wall clock that is set changes nothing. */
 export const makeMemoryStore = (): LocalStore => {

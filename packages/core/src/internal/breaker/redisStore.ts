@@ -7,7 +7,6 @@ import type {
   BreakerStore,
   Caller,
   CircuitState,
-  LocalStore,
   RedisOptions,
   Rejection,
   Transition
@@ -15,7 +14,7 @@ import type {
 import type { ConfigurationError } from "../../KeelsonError.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import { isolated, randomOf } from "./circuit.ts"
-import { makeMemoryStore } from "./memoryStore.ts"
+import { type LocalStore, makeMemoryStore } from "./memoryStore.ts"
 import { jitterOf } from "./openFor.ts"
 import { leaseMillis, scripts } from "./redisScripts.ts"
 import { makeShared, type SharedStore, storeTimes } from "./sharedStore.ts"

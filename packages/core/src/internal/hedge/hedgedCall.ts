@@ -122,7 +122,7 @@ class Race<A, E, R> {
 
   #arm(): void {
     if (this.#isSettled || this.#launched > this.#owner.maxHedges) return
-    const timer = Effect.runForkWith(this.#context)(this.#call.clock.sleep(this.#call.delay))
+    const timer = Effect.runForkWith(this.#context)(Effect.andThen(this.#call.clock.sleep(this.#call.delay), turns))
     this.#timer = timer
     timer.addObserver((exit) => {
       if (Exit.isSuccess(exit) && !this.#isSettled) this.#hedge()
@@ -233,6 +233,12 @@ class Race<A, E, R> {
     if (fiber.pollUnsafe() === undefined) Fiber.runIn(fiber, this.#parent ?? this.#owner.scope)
   }
 }
+
+/**
+ * Two turns of the event loop, in which sockets are read. After the process was busy, timers run before the answers that have
+ * arrived meanwhile, and every call that waits would be hedged.
+ */
+const turns: Effect.Effect<void> = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
 
 /** The ranks of outcomes. The higher one is used; at the same rank the earlier one. */
 const interrupted = 0

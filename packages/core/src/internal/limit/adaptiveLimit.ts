@@ -10,7 +10,7 @@ import * as SharedError from "../../unstable/SharedError.ts"
 import { Gate } from "./gate.ts"
 import { Gradient } from "./gradient.ts"
 import { LimitExceeded } from "./limitExceeded.ts"
-import { enter, Place, type WaitReason } from "./place.ts"
+import { enter, type WaitReason } from "./place.ts"
 import { classify } from "./sample.ts"
 
 const priorities = ["critical", "high", "normal", "low"] as const satisfies ReadonlyArray<Priority>
@@ -51,8 +51,8 @@ export const makeAdaptiveLimit = Effect.fnUntraced(function*(
   const gate = new Gate(policy.initialLimit, policy.maxQueued, priorities.length)
   const rule = new Gradient({ ...policy, window: Duration.toMillis(policy.window) })
   const rejections = makeRejections(name, policy, gate)
-  const rejects = priorities.map((_, index) => rejections.reject(index))
   const maxWaitNanos = Duration.toMillis(policy.maxWait) * 1e6
+  const entrances = priorities.map((_, index) => ({ gate, maxWaitNanos, reject: rejections.reject(index) }))
   yield* MetricSeries.register("adaptiveLimit", { server: name }, () => gate.limit)
   yield* MetricSeries.register("adaptiveLimitInFlight", { server: name }, () => gate.inFlight)
   yield* MetricSeries.register("adaptiveLimitQueued", { server: name }, () => gate.queued)
@@ -77,22 +77,18 @@ export const makeAdaptiveLimit = Effect.fnUntraced(function*(
     options: CallOptions<A, E> | undefined
   ): Effect.Effect<A, E | LimitExceeded, R> => {
     const priority = classOf(options?.priority)
-    const place = new Place(gate, priority)
-    let clock: Clock.Clock | undefined
-    let began = 0
+    const judge: (exit: Exit.Exit<A, E>) => Sample = options?.classify ?? classify
     const measured = Effect.withFiber((fiber) => {
-      clock = fiber.getRef(Clock.Clock)
-      began = millisOf(clock)
+      const clock = fiber.getRef(Clock.Clock)
+      const began = millisOf(clock)
       rule.start(gate.inFlight)
       return Effect.onExitPrimitive(self, (exit) => {
-        const now = millisOf(clock!)
-        const sample = sampleOf(exit, now - began, options?.classify ?? classify)
-        if (rule.end(began, now, gate.inFlight, sample)) gate.resize(Math.floor(rule.limit))
+        const now = millisOf(clock)
+        if (rule.end(began, now, gate.inFlight, sampleOf(exit, now - began, judge))) gate.resize(Math.floor(rule.limit))
         return undefined
       })
     })
-    const entered = enter(measured, place, maxWaitNanos, rejects[priority]!)
-    return Effect.onExitPrimitive(entered, () => void place.leave())
+    return enter(measured, entrances[priority]!, priority)
   }
 
   return {

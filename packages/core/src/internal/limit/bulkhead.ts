@@ -6,7 +6,7 @@ import * as MetricSeries from "../../unstable/MetricSeries.ts"
 import * as SharedError from "../../unstable/SharedError.ts"
 import { BulkheadFull } from "./bulkheadFull.ts"
 import { Gate } from "./gate.ts"
-import { enter, Place, type WaitReason } from "./place.ts"
+import { enter, type WaitReason } from "./place.ts"
 
 type Reason = BulkheadFull["reason"]
 const reasons = ["queue", "wait", "deadline", "keys"] as const satisfies ReadonlyArray<Reason>
@@ -79,17 +79,14 @@ export const makeBulkhead = Effect.fnUntraced(function*(
 
   const onRejected = (reason: WaitReason) => rejections.reject(reason === "displaced" ? "queue" : reason)
 
-  /** Runs a call in a gate. Its place is taken under `onExit`, which an interruption cannot pass by. */
-  const inGate = <A, E, R>(self: Effect.Effect<A, E, R>, gate: Gate): Effect.Effect<A, E | BulkheadFull, R> => {
-    const place = new Place(gate, 0)
-    return Effect.onExitPrimitive(enter(self, place, maxWaitNanos, onRejected), () => void place.leave())
-  }
+  const entranceOf = (gate: Gate) => ({ gate, maxWaitNanos, reject: onRejected })
+  const entrance = entranceOf(shared)
 
   const keyed = <A, E, R>(self: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E | BulkheadFull, R> => {
     let entry: Keyed | undefined
     const entered = Effect.suspend(() => {
       entry = keys.enter(key)
-      return entry === undefined ? rejections.reject("keys") : inGate(self, entry.gate)
+      return entry === undefined ? rejections.reject("keys") : enter(self, entranceOf(entry.gate), 0)
     })
     return Effect.onExitPrimitive(entered, () => {
       if (entry !== undefined) keys.leave(key, entry)
@@ -101,7 +98,7 @@ export const makeBulkhead = Effect.fnUntraced(function*(
     name,
     policy,
     execute: (self, options) =>
-      Effect.suspend(() => options?.key === undefined ? inGate(self, shared) : keyed(self, options.key)),
+      Effect.suspend(() => options?.key === undefined ? enter(self, entrance, 0) : keyed(self, options.key)),
     snapshot: Effect.sync(() => ({
       inFlight: total("inFlight"),
       queued: total("queued"),

@@ -17,36 +17,33 @@ const untilDeadline = (fiber: AnyFiber): number => {
 }
 
 /**
- * The place of one run of a call: in the queue, or among the calls that hold a permit. `leave` runs however the call ends, so
- * that an interruption between a permit's hand-over and the next step of the fiber loses nothing.
+ * The place of a call that has to wait: in the queue, or among the calls that hold a permit. `leave` runs however the call
+ * ends, so that an interruption between a permit's hand-over and the next step of the fiber loses nothing.
  */
-export class Place implements Waiter {
-  readonly gate: Gate
+class Place implements Waiter {
   readonly priority: number
+  readonly #gate: Gate
   previous: Waiter | undefined
   next: Waiter | undefined
-  isHeld = false
+  #isHeld = false
   #isQueued = false
   #fiber: AnyFiber | undefined
   #timer: AnyFiber | undefined
   #resume: ((effect: Effect.Effect<void, WaitReason>) => void) | undefined
 
   constructor(gate: Gate, priority: number) {
-    this.gate = gate
+    this.#gate = gate
     this.priority = priority
-  }
-
-  tryHold(): boolean {
-    return this.isHeld = this.gate.tryAcquire()
   }
 
   /** Waits in the queue for a permit, for at most `maxWaitNanos` and at most until the current deadline. */
   wait(fiber: AnyFiber, maxWaitNanos: number): Effect.Effect<void, WaitReason> {
     return Effect.callback<void, WaitReason>((resume) => {
-      if (this.tryHold()) return resume(Effect.void)
+      this.#isHeld = this.#gate.tryAcquire()
+      if (this.#isHeld) return resume(Effect.void)
       const remaining = untilDeadline(fiber)
       if (remaining <= 0) return resume(Effect.fail("deadline"))
-      if (!this.gate.enqueue(this)) return resume(Effect.fail("queue"))
+      if (!this.#gate.enqueue(this)) return resume(Effect.fail("queue"))
       this.#isQueued = true
       this.#fiber = fiber
       this.#resume = resume
@@ -54,17 +51,14 @@ export class Place implements Waiter {
     })
   }
 
-  /** Gives back what the call has: its permit, or its place in the queue. Returns whether it held a permit. */
-  leave(): boolean {
-    const { isHeld } = this
-    this.isHeld = false
+  /** Gives back what the call has: its permit, or its place in the queue. */
+  leave(): void {
     if (this.#isQueued) this.#leaveQueue()
-    if (isHeld) this.gate.release()
-    return isHeld
+    if (this.#isHeld) this.#gate.release()
   }
 
   admit(): void {
-    this.isHeld = true
+    this.#isHeld = true
     this.#isQueued = false
     this.#wake(Effect.void)
   }
@@ -76,7 +70,7 @@ export class Place implements Waiter {
 
   #leaveQueue(): void {
     this.#isQueued = false
-    this.gate.remove(this)
+    this.#gate.remove(this)
     this.#timer?.interruptUnsafe()
   }
 
@@ -93,24 +87,43 @@ export class Place implements Waiter {
     timer.addObserver((exit) => {
       if (exit._tag === "Failure" || !this.#isQueued) return
       this.#isQueued = false
-      this.gate.remove(this)
+      this.#gate.remove(this)
       this.#resume!(Effect.fail(reason))
     })
   }
 }
 
+/** How calls pass a gate. */
+export interface Entrance<E2> {
+  readonly gate: Gate
+  readonly maxWaitNanos: number
+  /** The failure of a call that gets no permit. */
+  readonly reject: (reason: WaitReason) => Effect.Effect<never, E2>
+}
+
 /**
- * Runs an effect once its place holds a permit. `reject` makes the failure of one that gets none. The caller runs this under
- * `onExit` with `leave`, which an interruption cannot pass by.
+ * Runs an effect once it holds a permit.
+ *
+ * The permit is taken inside `onExit`. The runtime may yield between any two steps of a fiber: a permit that is taken before
+ * the finalizer is there could be lost to an interruption. The result runs once; make it anew for each run.
  */
 export const enter = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
-  place: Place,
-  maxWaitNanos: number,
-  reject: (reason: WaitReason) => Effect.Effect<never, E2>
-): Effect.Effect<A, E | E2, R> =>
-  Effect.withFiber((fiber): Effect.Effect<A, E | E2, R> => {
-    if (place.tryHold()) return self
-    if (place.gate.maxQueued === 0) return reject("queue")
+  { gate, maxWaitNanos, reject }: Entrance<E2>,
+  priority: number
+): Effect.Effect<A, E | E2, R> => {
+  let isHeld = false
+  let place: Place | undefined
+  const entered = Effect.withFiber((fiber): Effect.Effect<A, E | E2, R> => {
+    isHeld = gate.tryAcquire()
+    if (isHeld) return self
+    if (gate.maxQueued === 0) return reject("queue")
+    place = new Place(gate, priority)
     return Effect.matchEffect(place.wait(fiber, maxWaitNanos), { onFailure: reject, onSuccess: () => self })
   })
+  return Effect.onExitPrimitive(entered, () => {
+    if (isHeld) gate.release()
+    else place?.leave()
+    return undefined
+  })
+}

@@ -1,65 +1,11 @@
 import type { Definition } from "./definitions.ts"
 import { hedgeDefinitions } from "./hedgeDefinitions.ts"
+import { limits } from "./limits.ts"
+import { throttleDefinitions } from "./throttleDefinitions.ts"
 
 /** The metrics of the parts around a call: limits, retries, hedges, throttles, endpoints and reloads. */
 export const callMetrics = {
-  bulkheadInFlight: {
-    name: "bulkhead_in_flight",
-    kind: "gauge",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that hold a place of a bulkhead."
-  },
-  bulkheadQueued: {
-    name: "bulkhead_queued",
-    kind: "gauge",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that wait for a place of a bulkhead."
-  },
-  bulkheadRejections: {
-    name: "bulkhead_rejections_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server", "reason"],
-    description: "Calls that a bulkhead rejected without making them, by reason (queue, wait, deadline, keys)."
-  },
-  adaptiveLimit: {
-    name: "adaptive_limit",
-    kind: "gauge",
-    unit: "calls",
-    labels: ["server"],
-    description: "How many calls an adaptive limit allows in flight."
-  },
-  adaptiveLimitInFlight: {
-    name: "adaptive_limit_in_flight",
-    kind: "gauge",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls in flight under an adaptive limit."
-  },
-  adaptiveLimitQueued: {
-    name: "adaptive_limit_queued",
-    kind: "gauge",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that wait for a place of an adaptive limit."
-  },
-  adaptiveLimitBaseline: {
-    name: "adaptive_limit_baseline_seconds",
-    kind: "gauge",
-    unit: "seconds",
-    labels: ["server"],
-    description: "Mean latency without queueing, as an adaptive limit measured it; 0 before the first measurement.",
-    combine: "max"
-  },
-  adaptiveLimitRejections: {
-    name: "adaptive_limit_rejections_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server", "priority"],
-    description: "Calls that an adaptive limit rejected without making them, by priority (critical, high, normal, low)."
-  },
+  ...limits,
   retryAttempts: {
     name: "retry_attempts_total",
     kind: "counter",
@@ -75,35 +21,7 @@ export const callMetrics = {
     description: "Calls that were not retried because the retry budget was spent."
   },
   ...hedgeDefinitions,
-  throttlePauses: {
-    name: "throttle_pauses_total",
-    kind: "counter",
-    unit: "pauses",
-    labels: ["server"],
-    description: "Pauses in the calls to a service, each after a response that asked to wait."
-  },
-  throttleHeld: {
-    name: "throttle_held_calls_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that waited for the end of a pause."
-  },
-  throttleRejections: {
-    name: "throttle_rejections_total",
-    kind: "counter",
-    unit: "calls",
-    labels: ["server"],
-    description: "Calls that were rejected without being made, because a pause was longer than they may wait."
-  },
-  throttlePause: {
-    name: "throttle_pause_seconds",
-    kind: "gauge",
-    unit: "seconds",
-    labels: ["server"],
-    description: "How long calls to a service are still held back.",
-    combine: "max"
-  },
+  ...throttleDefinitions,
   policyReloads: {
     name: "policy_reloads_total",
     kind: "counter",

@@ -24,6 +24,7 @@ import type { Gate } from "../retry/gate.ts"
 import { RetryExhausted } from "../retry/retryExhausted.ts"
 import type { LoopOptions } from "../retry/retryLoop.ts"
 import { Throttled } from "../retry/throttled.ts"
+import { Ended } from "./ended.ts"
 import { EndpointsUnavailable } from "./endpointsUnavailable.ts"
 import type { Inner, Telling } from "./pipeline.ts"
 
@@ -104,39 +105,6 @@ const isElsewhere = <A, E>(exit: Exit.Exit<A, E>, outcome: Outcome): boolean => 
   return code !== undefined && codeInfo[code].retryable
 }
 
-/** How a call ended at one endpoint, while another one may do better. */
-class Ended<A, E> {
-  readonly exit: Exit.Exit<A, E>
-  readonly #discard: Effect.Effect<void>
-  readonly #refund: () => void
-  /** Whether neither another endpoint has the call nor the caller has the result. */
-  #isOpen = true
-
-  constructor(exit: Exit.Exit<A, E>, discard: Effect.Effect<void>, refund: () => void) {
-    this.exit = exit
-    this.#discard = discard
-    this.#refund = refund
-  }
-  /** Another endpoint has the call: the result is not needed. */
-  get replaced(): Effect.Effect<void> {
-    this.#isOpen = false
-    return this.#discard
-  }
-  /** No other endpoint took the call: this is its result. */
-  get final(): Exit.Exit<A, E> {
-    this.#isOpen = false
-    this.#refund()
-    return this.exit
-  }
-  /** The caller is gone. */
-  get abandoned(): Effect.Effect<void> {
-    if (!this.#isOpen) return Effect.void
-    this.#isOpen = false
-    this.#refund()
-    return this.#discard
-  }
-}
-
 /** One call, which each endpoint gets at most once. Its hedges share it, so that each goes to another endpoint. */
 class Call<A, E, R> {
   readonly #group: Group
@@ -156,6 +124,13 @@ class Call<A, E, R> {
 
   get #hasNext(): boolean {
     return this.#left === undefined ? this.#next < this.#group.targets.length : this.#left.length > 0
+  }
+
+  /** Whether there is a next endpoint that does not ask its callers to wait: a call that was sent once does not wait again. */
+  get #hasOpen(): boolean {
+    return this.#left !== undefined && this.#group.hasGates
+      ? this.#left.some((target) => !this.#isPaused(target))
+      : this.#hasNext
   }
 
   /** The next endpoint: one that asks its callers to wait only if all do. */
@@ -229,7 +204,7 @@ class Call<A, E, R> {
     loop: LoopOptions<E, never>,
     exit: Exit.Exit<A, Sent<E>>
   ): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> {
-    if (!this.#hasNext || !this.#goesOn(target, exit) || this.#isRefused(loop, exit)) return exit
+    if (!this.#hasOpen || !this.#goesOn(target, exit) || this.#isRefused(loop, exit)) return exit
     const now = this.#fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
     return Effect.flatMap(CurrentDeadline, (until): Effect.Effect<A, Sent<E> | EndpointsUnavailable, R> => {
       if (until !== undefined && until <= now) return exit

@@ -30,7 +30,7 @@ export const policyFor = (classes: Classes, kind: FailureClass): ClassPolicy | u
   kind === "transient" ? undefined : classes[kind]
 
 /** The backoff of a policy with the delays of a class. */
-export const backoffFor = <B extends Backoff>(backoff: B, own: ClassPolicy | undefined): Backoff => {
+export const backoffFor = (backoff: Backoff, own: ClassPolicy | undefined): Backoff => {
   if (own?.initialDelay === undefined && own?.maxDelay === undefined) return backoff
   const maxDelay = own.maxDelay ?? backoff.maxDelay
   return {

@@ -1,25 +1,17 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
-import * as Random from "effect/Random"
-import * as Result from "effect/Result"
 import { CurrentDeadline, type DeadlineExceeded } from "../../Deadline.ts"
-import type { Options, RetryEvent } from "../../Retry.ts"
-import type { ClassPolicy, RetryPolicy } from "../../RetryPolicy.ts"
-import * as MetricSeries from "../../unstable/MetricSeries.ts"
-import { evidenceOf } from "../errors/evidence.ts"
-import { withoutStack } from "../errors/withoutStack.ts"
-import { left, sooner } from "./deadline.ts"
-import { delayAfter } from "./delayAfter.ts"
-import { type Delays, makeDelays } from "./delays.ts"
-import { beginsCall, CurrentExecution, type SharedAttempts, sharedAttempts } from "./execution.ts"
-import { FailedAttempt } from "./failedAttempt.ts"
-import { classOf, policyFor } from "./failureClass.ts"
+import type { Options } from "../../Retry.ts"
+import type { RetryPolicy } from "../../RetryPolicy.ts"
+import { sooner } from "./deadline.ts"
+import { beginsCall, CurrentExecution, type Execution, sharedAttempts } from "./execution.ts"
+import { Call, type Next } from "./failedCall.ts"
 import type { Gate } from "./gate.ts"
 import { limitAttempt } from "./limitAttempt.ts"
-import { type Attempt, RetryExhausted, type StoppedBy } from "./retryExhausted.ts"
+import type { RetryExhausted, StoppedBy } from "./retryExhausted.ts"
 
 /** The options of `Retry` with those that `HttpRetry` and `Resilience` add. */
 export interface LoopOptions<E, R, G = never> extends Options<E, E, R> {
@@ -46,247 +38,89 @@ export const retryLoop = <A, E, R, Cut = never, R2 = never, G = never>(
   policy: RetryPolicy<E | Cut, Cut>,
   options?: LoopOptions<E, R2, G>
 ): Effect.Effect<A, E | G | RetryExhausted<E | Cut>, R | R2> =>
-  // oxlint-disable-next-line no-unsafe-type-assertion -- the type of the policy says whether it interrupts attempts
-  run(self, policy, options) as Effect.Effect<A, E | G | RetryExhausted<E | Cut>, R | R2>
+  // oxlint-disable-next-line no-unsafe-type-assertion -- an effect by its prototype; the policy says whether it interrupts
+  new Retried(self, policy, options) as unknown as Effect.Effect<A, E | G | RetryExhausted<E | Cut>, R | R2>
 
-const run = <A, E, R, R2, G>(
-  self: Effect.Effect<A, E, R>,
-  policy: Policy,
-  options: LoopOptions<E, R2, G> | undefined
-): Effect.Effect<A, E | G | RetryExhausted<E | DeadlineExceeded>, R | R2> =>
-  Effect.withFiber((fiber) => {
-    const clock = fiber.getRef(Clock.Clock)
-    const began = clock.monotonicTimeNanosUnsafe()
-    const execution = fiber.getRef(CurrentExecution)
-    const shared = execution === undefined ? undefined : sharedAttempts(execution, options?.server)
-    if (shared !== undefined && policy.enabled) shared.most = policy.maxAttempts
-    if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) {
-      policy.budget.deposit(began)
-    }
-    const outer = fiber.getRef(CurrentDeadline)
-    const gate = options?.gate
-    const cuts = policy.attemptTimeout !== undefined || policy.deadline !== undefined ||
-      (options?.obeysOuter === true && outer !== undefined)
-    if (!cuts) {
-      const first = onFailure(
-        self,
-        (error) => new Call(self, policy, options, fiber, clock, began, outer, shared).failed(error)
-      )
-      return gate?.isClosed(began) === true ? Effect.andThen(gate.pass(outer), first) : first
-    }
-    const until = policy.deadline === undefined
-      ? outer
-      : sooner(outer, began + Duration.toNanosUnsafe(policy.deadline))
-    const seen = until === outer ? self : Effect.provideService(self, CurrentDeadline, until)
-    const attempt: Effect.Effect<A, E | DeadlineExceeded, R> = limitAttempt(
-      seen,
-      policy,
-      until,
-      (late) => call.late = late
-    )
-    const call = new Call<A, E, R, R2, G>(attempt, policy, options, fiber, clock, began, until, shared)
-    const first = onFailure(call.attempt, call.failed)
-    return gate?.isClosed(began) === true ? Effect.andThen(gate.pass(until), first) : first
-  })
-
-/** `Effect.catch` with one closure instead of three, since every successful call passes here. */
-const onFailure = <A, E, R, A2, E2, R2>(
-  self: Effect.Effect<A, E, R>,
-  handle: (error: E) => Effect.Effect<A2, E2, R2>
-): Effect.Effect<A | A2, E2, R | R2> =>
-  Effect.catchCause(self, (cause): Effect.Effect<A2, E2, R2> => {
-    const error = Cause.findError(cause)
-    if (Result.isFailure(error)) return Effect.failCause(error.failure)
-    const defect = Cause.findDie(cause)
-    return Result.isSuccess(defect) ? Effect.failCause(Cause.fromReasons([defect.success])) : handle(error.success)
-  })
-
-/** Decides by what is known of the error. Any other error is retried, as in `Effect.retry`. */
-const isRetryable = (error: unknown): boolean => evidenceOf(error)?.retryable ?? true
-
-type Next<A, E, R> = Effect.Effect<A, E | RetryExhausted<E | DeadlineExceeded>, R>
-
-/** The state of one call that has failed at least once, or may be interrupted. */
-class Call<A, E, R, R2, G> {
-  readonly attempt: Effect.Effect<A, E | DeadlineExceeded, R>
-  readonly #policy: Policy
-  readonly #options: LoopOptions<E, R2, G> | undefined
-  readonly #fiber: Fiber.Fiber<unknown, unknown>
-  readonly #clock: Clock.Clock
-  readonly #began: bigint
-  /** The deadline in monotonic nanoseconds. */
-  readonly #until: bigint | undefined
-  /** The attempts of the call with those of its hedges; `undefined` if it is not hedged. */
-  readonly #shared: SharedAttempts | undefined
-  readonly #attempts: Array<Attempt> = []
-  #startedAt: bigint
-  #delays: Delays | undefined
-  /** The error of the current attempt if it was interrupted for lack of time. */
-  late: DeadlineExceeded | undefined
-
-  constructor(
-    attempt: Effect.Effect<A, E | DeadlineExceeded, R>,
-    policy: Policy,
-    options: LoopOptions<E, R2, G> | undefined,
-    fiber: Fiber.Fiber<unknown, unknown>,
-    clock: Clock.Clock,
-    began: bigint,
-    until: bigint | undefined,
-    shared: SharedAttempts | undefined
-  ) {
-    this.attempt = attempt
-    this.#policy = policy
-    this.#options = options
-    this.#fiber = fiber
-    this.#clock = clock
-    this.#began = began
-    this.#until = until
-    this.#shared = shared
-    this.#startedAt = began
-    this.late = undefined
-  }
-
-  /** Whether an error is the effect's own, and not that of an interrupted attempt. */
-  #isOwn(error: E | DeadlineExceeded): error is E {
-    return error !== this.late
-  }
-
-  /** What follows a failed attempt: its error, the end of the retries, or a delay and the next attempt. */
-  readonly failed = (error: E | DeadlineExceeded): Next<A, E, R | R2> => {
-    const { enabled, maxAttempts, schedule } = this.#policy
-    if (this.#options?.gate !== undefined && this.#isOwn(error)) this.#note(this.#options.gate, error)
-    if (this.#isOwn(error) && !(this.#options?.while ?? isRetryable)(error)) return Effect.fail(error)
-    const now = this.#clock.monotonicTimeNanosUnsafe()
-    const number = this.#attempts.length + 1
-    if (this.late?.limit === "call") return this.#giveUp(error, now, "deadline")
-    const made = Math.max(number, this.#shared?.made ?? 0)
-    if (!enabled || made >= maxAttempts) return this.#giveUp(error, now, "attempts")
-    const refused = this.#options?.refuse?.(error)
-    if (refused !== undefined) return this.#giveUp(error, now, refused)
-    this.#delays ??= makeDelays(this.#policy)
-    const own = this.#ownPolicy(error)
-    if (schedule === undefined) {
-      return this.#planned(error, now, this.#delays.backoff(number - 1, this.#random(), own), own)
-    }
-    return Effect.flatMap(
-      this.#delays.step(now, error),
-      (delay) => delay === undefined ? this.#giveUp(error, now, "schedule") : this.#planned(error, now, delay, own)
-    )
-  }
-
-  /** What the policy says about the class of an error. Errors are classified only for policies that ask for it. */
-  #ownPolicy(error: E | DeadlineExceeded): ClassPolicy | undefined {
-    const { throttled, timedOut } = this.#policy
-    if (throttled === undefined && timedOut === undefined) return undefined
-    return policyFor(this.#policy, this.#isOwn(error) ? (this.#options?.failureClass ?? classOf)(error) : "timedOut")
-  }
-
-  #asked(error: E): Duration.Duration | undefined {
-    return this.#options?.retryAfter?.(error, this.#clock.currentTimeMillisUnsafe())
-  }
-
-  /** Holds all callers back if the service asked for it, also if this call is not retried. */
-  #note(gate: Gate<G>, error: E): void {
-    if ((this.#options?.failureClass ?? classOf)(error) !== "throttled") return
-    const asked = this.#asked(error)
-    if (asked !== undefined) gate.pause(asked, this.#clock.monotonicTimeNanosUnsafe())
-  }
-
-  #random(): number {
-    return this.#fiber.getRef(Random.Random).nextDoubleUnsafe()
-  }
-
-  /** Waits for the delay that was planned, or for what the error asks for, unless there is no time or budget for it. */
-  #planned(
-    error: E | DeadlineExceeded,
-    now: bigint,
-    planned: Duration.Duration,
-    own: ClassPolicy | undefined
-  ): Next<A, E, R | R2> {
-    const { budget, retryAfterBeyond, retryAfterCeiling } = this.#policy
-    const asked = this.#isOwn(error) ? this.#asked(error) : undefined
-    const least = asked === undefined ? planned : delayAfter(planned, asked, this.#random(), {
-      ceiling: retryAfterCeiling,
-      beyond: retryAfterBeyond
-    })
-    const gate = this.#options?.gate
-    const delay = least === undefined || gate?.isClosed(now) !== true
-      ? least
-      : Duration.max(least, gate.delay(now, this.#random()))
-    if (delay === undefined) return this.#giveUp(error, now, "retryAfterTooLong")
-    if (this.#until !== undefined && Duration.isGreaterThanOrEqualTo(delay, left(this.#until, now))) {
-      return this.#giveUp(error, now, "deadline")
-    }
-    if (budget === undefined) return this.#again(error, now, delay, undefined)
-    const reservation = budget.reserve(now, own?.cost)
-    return reservation === undefined
-      ? this.#giveUp(error, now, "budget")
-      : this.#again(error, now, delay, () => budget.refund(reservation, own?.cost))
-  }
-
-  #again(
-    error: E | DeadlineExceeded,
-    now: bigint,
-    delay: Duration.Duration,
-    refund: (() => void) | undefined
-  ): Next<A, E, R | R2> {
-    const options = this.#options
-    const number = this.#attempts.push(this.#record(error, now, delay))
-    // Counted before the delay, so that no hedge is made meanwhile in place of this attempt.
-    if (this.#shared !== undefined) this.#shared.made++
-    const sleep = Duration.isZero(delay) ? Effect.void : this.#clock.sleep(delay)
-    const wait = options === undefined
-      ? sleep
-      : Effect.andThen(announce(options, { attempt: number, error, delay }, this.#isOwn(error)), sleep)
-    const gate = options?.gate
-    const next = gate === undefined ? this.#next : () => this.#nextThroughGate(gate, error)
-    return Effect.flatMap(refund === undefined ? wait : Effect.onError(wait, () => Effect.sync(refund)), next)
-  }
-
-  readonly #next = (): Next<A, E, R | R2> => {
-    this.#startedAt = this.#clock.monotonicTimeNanosUnsafe()
-    return onFailure(this.attempt, this.failed)
-  }
-
-  /** The next attempt, once the service takes calls again. A call that may not wait so long ends with its last error. */
-  readonly #nextThroughGate = (gate: Gate<G>, error: E | DeadlineExceeded): Next<A, E, R | R2> => {
-    const now = this.#clock.monotonicTimeNanosUnsafe()
-    if (!gate.isClosed(now)) return this.#next()
-    return Effect.matchEffect(gate.pass(this.#until), {
-      onSuccess: this.#next,
-      onFailure: () => this.#stop(error, "throttled")
-    })
-  }
-
-  #giveUp(error: E | DeadlineExceeded, now: bigint, stoppedBy: StoppedBy): Next<A, E, R | R2> {
-    this.#attempts.push(this.#record(error, now, Duration.zero))
-    return this.#stop(error, stoppedBy)
-  }
-
-  #stop(error: E | DeadlineExceeded, stoppedBy: StoppedBy): Next<A, E, R | R2> {
-    const failed = Effect.fail(
-      withoutStack(() => new RetryExhausted({ error, stoppedBy, attempts: this.#attempts }))
-    )
-    return stoppedBy === "budget" && this.#options?.server !== undefined
-      ? Effect.andThen(MetricSeries.increment("retryBudgetSpent", { server: this.#options.server }), failed)
-      : failed
-  }
-
-  #record(error: E | DeadlineExceeded, now: bigint, delay: Duration.Duration): Attempt {
-    const start = this.#startedAt
-    return new FailedAttempt(this.#attempts.length + 1, start - this.#began, now - start, delay, error)
+/** A retried effect: one object, where `Effect.withFiber` would take one and two closures. */
+export class Retried<A, E, R, R2, G> {
+  readonly self: Effect.Effect<A, E, R>
+  readonly policy: Policy
+  readonly options: LoopOptions<E, R2, G> | undefined
+  constructor(self: Effect.Effect<A, E, R>, policy: Policy, options: LoopOptions<E, R2, G> | undefined) {
+    this.self = self
+    this.policy = policy
+    this.options = options
   }
 }
 
-const announce = Effect.fnUntraced(function*<E, R, G>(
-  options: LoopOptions<E, R, G>,
-  event: RetryEvent<E>,
-  isOwn: boolean
-): Effect.fn.Return<void, never, R> {
-  const { error } = event
-  // oxlint-disable-next-line no-unsafe-type-assertion -- the error of the effect, and not that of an interrupted attempt
-  if (options.discard !== undefined && isOwn) yield* options.discard(error as E)
-  if (options.server !== undefined) yield* MetricSeries.increment("retryAttempts", { server: options.server })
-  const result = options.onRetry?.(event)
-  if (Effect.isEffect(result)) yield* result
-})
+Object.setPrototypeOf(
+  Retried.prototype,
+  Effectable.Prototype<Effect.Effect<unknown, unknown, unknown> & Retried<unknown, unknown, unknown, unknown, unknown>>(
+    {
+      label: "Retry",
+      evaluate(fiber) {
+        return begin(this, fiber)
+      }
+    }
+  )
+)
+
+const begin = <A, E, R, R2, G>(
+  call: Retried<A, E, R, R2, G>,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<A, E | G | RetryExhausted<E | DeadlineExceeded>, R | R2> => {
+  const { options, policy } = call
+  const began = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
+  const execution = fiber.getRef(CurrentExecution)
+  if (execution !== undefined && policy.enabled) boundAttempts(execution, options?.server, policy.maxAttempts)
+  if (policy.budget !== undefined && beginsCall(execution, policy.budget, options?.server)) policy.budget.deposit(began)
+  const first = policy.attemptTimeout === undefined && policy.deadline === undefined && options?.obeysOuter !== true
+    ? uncut(call, fiber, began)
+    : cut(call, fiber, began)
+  return options?.gate?.isClosed(began) === true
+    ? Effect.andThen(options.gate.pass(untilOf(policy, fiber, began)), first)
+    : first
+}
+
+/** Hedges of the call are attempts too: all together are at most those of its retries. */
+const boundAttempts = (execution: Execution, server: string | undefined, most: number): void => {
+  const shared = sharedAttempts(execution, server)
+  if (shared !== undefined) shared.most = most
+}
+
+/** Makes one closure and nothing else, since every call that succeeds passes here. */
+const uncut = <A, E, R, R2, G>(
+  call: Retried<A, E, R, R2, G>,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  began: bigint
+): Next<A, E, R | R2> =>
+  Effect.catchCause(
+    call.self,
+    (cause) => new Call(call, call.self, fiber, began, fiber.getRef(CurrentDeadline)).caught(cause)
+  )
+
+/** The same for attempts that are interrupted after a time. */
+const cut = <A, E, R, R2, G>(
+  call: Retried<A, E, R, R2, G>,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  began: bigint
+): Next<A, E, R | R2> => {
+  const { policy, self } = call
+  const until = untilOf(policy, fiber, began)
+  if (until === undefined && policy.attemptTimeout === undefined) return uncut(call, fiber, began)
+  const seen = until === fiber.getRef(CurrentDeadline) ? self : Effect.provideService(self, CurrentDeadline, until)
+  const attempt: Effect.Effect<A, E | DeadlineExceeded, R> = limitAttempt(
+    seen,
+    policy,
+    until,
+    (late) => state.late = late
+  )
+  const state = new Call(call, attempt, fiber, began, until)
+  return Effect.catchCause(attempt, state.caught)
+}
+
+/** The sooner of the policy's deadline and the one around the call. */
+const untilOf = (policy: Policy, fiber: Fiber.Fiber<unknown, unknown>, began: bigint): bigint | undefined => {
+  const outer = fiber.getRef(CurrentDeadline)
+  return policy.deadline === undefined ? outer : sooner(outer, began + Duration.toNanosUnsafe(policy.deadline))
+}
