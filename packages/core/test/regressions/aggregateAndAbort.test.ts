@@ -82,6 +82,7 @@ describe("the reason of a caller's signal", () => {
     assert.strictEqual(ErrorCode.codeOf(timeout), "TIMEOUT")
     ErrorCode.cancelledBy(AbortSignal.abort("text"))
     assert.isUndefined(ErrorCode.codeOf("text"))
-    assert.strictEqual(Breaker.classify(Exit.fail(new Navigated()))._tag, "Failure")
+    const unmarked: unknown = new Navigated()
+    assert.strictEqual(Breaker.classify(Exit.fail(unmarked))._tag, "Failure")
   })
 })
