@@ -1,7 +1,14 @@
 /** Every option of a policy, set in the environment: none is lost on the way, and none is fixed where it is used. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, String as Text } from "effect"
-import { BreakerPolicy, Configuration, ResiliencePolicy, RetryDescription, RetryPolicy } from "../src/index.ts"
+import {
+  BreakerPolicy,
+  Configuration,
+  Endpoints,
+  ResiliencePolicy,
+  RetryDescription,
+  RetryPolicy
+} from "../src/index.ts"
 
 type Tree = Readonly<Record<string, unknown>>
 
@@ -43,7 +50,9 @@ const retry = {
   statuses: [500, 503],
   retryAfterCeiling: "2 minutes",
   retryAfterBeyond: "clamp",
-  budget
+  budget,
+  throttled: { initialDelay: "4 seconds", maxDelay: "40 seconds", cost: 2 },
+  timedOut: { initialDelay: "2 seconds", maxDelay: "20 seconds", cost: 5 }
 } as const
 const breaker = {
   enabled: false,
@@ -56,6 +65,11 @@ const breaker = {
   maxOpenDuration: "3 hours"
 } as const
 
+const bulkhead = { maxConcurrent: 9, maxQueued: 8, maxWait: "2 seconds", maxKeys: 7 } as const
+const limit = { minLimit: 2, maxLimit: 90, initialLimit: 30, tolerance: 2, maxQueued: 4, maxWait: "3 seconds" } as const
+const hedge = { delay: "30 millis", maxHedges: 2, budget } as const
+const throttle = { ceiling: "2 minutes", maxWait: "3 minutes", spread: 0.3 } as const
+
 const policies = [
   [
     "BreakerPolicy",
@@ -67,9 +81,20 @@ const policies = [
   [
     "ResiliencePolicy",
     Configuration.fromEnvironment(ResiliencePolicy.ResiliencePolicy, ["keelson"]),
-    ResiliencePolicy.make({ ...times, retry, breaker }),
+    ResiliencePolicy.make({ ...times, retry, breaker, bulkhead, limit, hedge, throttle }),
     ResiliencePolicy.make(),
-    { ...times, retry, breaker }
+    { ...times, retry, breaker, bulkhead, limit, hedge, throttle }
+  ],
+  [
+    "Endpoints.Policy",
+    Configuration.fromEnvironment(Endpoints.Policy, ["keelson"]),
+    {
+      ...ResiliencePolicy.make({ breaker }),
+      endpoints: ["https://eu.test", "https://us.test/api"],
+      selection: "weight"
+    },
+    { selection: "order" },
+    { breaker, endpoints: ["https://eu.test", "https://us.test/api"], selection: "weight" }
   ]
 ] as const
 
