@@ -33,10 +33,13 @@ export interface Options {
   readonly minimumCalls?: number | undefined
   /**
    * For `ratio` and `timeWindow`: how long a call takes that counts as slow, whether it succeeds or fails. A slow probe counts
-   * as a failed one. From 1 milli to 1 hour. Default none: calls are not timed.
+   * as a failed one. Without it calls are not timed. From 1 milli to 1 hour. Default none.
    */
   readonly slowCallDuration?: Field.DurationInput | undefined
-  /** With `slowCallDuration`: the share of slow calls that opens the circuit. From 0.01 to 1. Default 1. */
+  /**
+   * With `slowCallDuration`: the share of slow calls that opens the circuit. Without it the share is 1. From 0.01 to 1. Default
+   * none.
+   */
   readonly slowCallRatio?: number | undefined
   /**
    * How long an open circuit rejects calls before it admits a probe. A `Retry-After` response extends it. From 0 millis to 24
@@ -63,7 +66,10 @@ export interface Options {
    * to 100. Default 1.
    */
   readonly probes?: number | undefined
-  /** How many of the `probes` must succeed to close the circuit. From 1 to `probes`. Default all of them. */
+  /**
+   * How many of the `probes` must succeed to close the circuit, at most `probes`. Without it all of them must. From 1 to 100.
+   * Default none.
+   */
   readonly probeSuccesses?: number | undefined
   /**
    * How long a probe may take. After that the circuit is open again, and the outcome of the probe no longer counts; the call
