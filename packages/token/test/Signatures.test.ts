@@ -6,9 +6,16 @@ import { Claims, Signatures, TokenValidator, ValidationPolicy } from "@keelson/t
 import { Context, Effect, Layer } from "effect"
 import fc from "fast-check"
 import { createPublicKey, sign as signWithNode, verify as verifyWithNode } from "node:crypto"
-import { ecdsaSignature, makeVerifyWithNode, type NodeCrypto } from "../src/internal/validation/nodeSignature.ts"
 import { isNodeOf } from "../src/internal/validation/platform.ts"
-import { nodeCrypto, SignatureVerifier, type VerifySignature, webCrypto } from "../src/internal/validation/signature.ts"
+import {
+  ecdsaSignature,
+  makeVerifyWithNode,
+  type NodeCrypto,
+  nodeCrypto,
+  SignatureVerifier,
+  type VerifySignature,
+  webCrypto
+} from "../src/internal/validation/signature.ts"
 
 const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] as const
 type Alg = (typeof algorithms)[number]
