@@ -71,12 +71,15 @@ const origin = Schema.String.check(
   })
 )
 
-const Client = Schema.Struct({
+/** Checked options of `client`. */
+export const Client = Schema.Struct({
   origins: Schema.Array(origin).check(Schema.isMinLength(1, { expected: "at least one origin" })),
   header,
   maximum: Schema.optionalKey(Field.duration("1 millis", "24 hours"))
 })
-const Server = Schema.Struct({
+
+/** Checked options of `middleware`. */
+export const Server = Schema.Struct({
   header,
   maximum: Field.defaulted(Field.duration("1 millis", "24 hours"), Duration.seconds(30)),
   detach: Field.defaulted(Schema.Boolean, false)

@@ -6,9 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Configuration from "./Configuration.ts"
 import { backoffFor } from "./internal/retry/failureClass.ts"
 import { retryPolicyOf } from "./internal/retry/policyOf.ts"
-import type { ResiliencePolicy } from "./ResiliencePolicy.ts"
+import type { ConfigurationError } from "./KeelsonError.ts"
+import * as ResiliencePolicy from "./ResiliencePolicy.ts"
 import { type RetryPolicy, toSchedule } from "./RetryPolicy.ts"
 
 /** The interval from which the delay after one attempt is drawn. */
@@ -147,14 +149,16 @@ export interface PolicyDescription {
 const queueOf = (part: { readonly maxQueued: number; readonly maxWait: Duration.Duration } | undefined) =>
   part === undefined || part.maxQueued === 0 ? Duration.zero : part.maxWait
 
-const openOf = ({ breaker }: ResiliencePolicy): PolicyDescription["open"] => {
+const openOf = ({ breaker }: ResiliencePolicy.ResiliencePolicy): PolicyDescription["open"] => {
   if (breaker?.enabled !== true) return undefined
   const { maxOpenDuration, openDuration, openJitter } = breaker
   return { min: openDuration, max: Duration.times(Duration.max(openDuration, maxOpenDuration), 1 + openJitter) }
 }
 
 /** The time until the last hedge of a call begins. It is not known if it follows the latencies seen. */
-const hedgesOf = ({ hedge }: ResiliencePolicy): { readonly count: number; readonly begin: Duration.Duration } =>
+const hedgesOf = (
+  { hedge }: ResiliencePolicy.ResiliencePolicy
+): { readonly count: number; readonly begin: Duration.Duration } =>
   hedge?.enabled !== true
     ? { count: 0, begin: Duration.zero }
     : {
@@ -164,6 +168,8 @@ const hedgesOf = ({ hedge }: ResiliencePolicy): { readonly count: number; readon
 
 /**
  * The bounds of a whole policy: attempts with hedges, waits in queues, open circuits, and the longest duration of a call.
+ *
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range.
  *
  * What a server asks for (`Retry-After`) is included as far as a throttle and the breaker wait for it, and not in the delays of
  * retries.
@@ -186,8 +192,9 @@ const hedgesOf = ({ hedge }: ResiliencePolicy): { readonly count: number; readon
  * ```
  */
 export const describePolicy = Effect.fnUntraced(function*(
-  policy: ResiliencePolicy
-): Effect.fn.Return<PolicyDescription> {
+  options: ResiliencePolicy.Options
+): Effect.fn.Return<PolicyDescription, ConfigurationError> {
+  const policy = yield* Configuration.decode(ResiliencePolicy.ResiliencePolicy)(options)
   const { attemptTimeout, bulkhead, deadline, limit, throttle } = policy
   const retries = retryPolicyOf(policy)
   const retry = retries === undefined ? undefined : yield* describe(retries)
