@@ -12,6 +12,10 @@ export default defineConfig({
       "packages/jwks/test/{StaticKeys,JwksSnapshots,JwksRegistryApi,JwksRegistryLoad}*.test.ts",
       "packages/jwks/test/properties/{staticKeys,snapshots,registry,stateMachine}.test.ts",
       "packages/jwks/test/SimulatedDay.test.ts",
+      // Whole fleets for each mutant.
+      "packages/core/test/testing/Simulate{,dClients}.test.ts",
+      "packages/core/test/properties/simulation.test.ts",
+      "packages/token/test/FleetOfProviders.test.ts",
       // They read the sources, which mutants have instruments in.
       "packages/*/test/{rules,callerRules}.test.ts",
       // Real sockets, TLS and peers; `FetchEgress` has some too, which are fast, and alone in reading bodies.

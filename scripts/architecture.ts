@@ -21,7 +21,8 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     metrics: [],
     redaction: [],
     resilience: ["breaker", "errors", "hedge", "limit", "retry"],
-    retry: ["errors"]
+    retry: ["errors"],
+    simulation: ["errors"]
   },
   jwks: {
     api: ["registry"],

@@ -26,9 +26,9 @@ export interface Module {
 
 /** The modules that users import, without the index; `unstable/` is for our own packages. */
 const modulesIn = (packageName: string): ReadonlyArray<string> =>
-  globSync("*.ts", { cwd: join(root, "packages", packageName, "src") })
-    .map((file) => file.slice(0, -".ts".length))
-    .filter((name) => name !== "index")
+  globSync("{,testing/}*.ts", { cwd: join(root, "packages", packageName, "src") })
+    .map((file) => file.slice(0, -".ts".length).replaceAll("\\", "/"))
+    .filter((name) => !/(?:^|\/)index$/.test(name))
     .toSorted()
 
 /** All public modules of the three packages, in their files: `fileOf` is given `core` and `RetryPolicy`. */

@@ -34,6 +34,15 @@ const printed = (node: ts.Node): string => {
 /** The statement of a declaration: the whole `export declare const` of a variable. */
 const statementOf = (node: ts.Node): ts.Node => ts.isVariableDeclaration(node) ? node.parent.parent : node
 
+/** The declaration that a class extends, which holds its fields or the shape of its service, if it is in the same file. */
+const baseOf = (node: ts.Node): ts.Node | undefined => {
+  if (!ts.isClassDeclaration(node)) return undefined
+  const base = node.heritageClauses?.[0]?.types[0]?.expression.getText()
+  return node.getSourceFile().statements.find((statement) =>
+    ts.isVariableStatement(statement) && statement.declarationList.declarations[0]?.name.getText() === base
+  )
+}
+
 interface Surface {
   readonly module: Module
   readonly values: number
@@ -51,8 +60,16 @@ export const surfaceOf = (types: Workspace, module: Module): Surface => {
     source?.statements.filter((node) =>
       !nodes.has(node) && !ts.isImportDeclaration(node) && !ts.isExportDeclaration(node)
     ) ?? []
+  const bases = [...nodes].map(baseOf).filter((base): base is ts.Node =>
+    base !== undefined && base.getSourceFile() !== source
+  )
   const values = exported.filter(({ isValue }) => isValue).length
-  return { module, values, types: exported.length - values, declarations: [...nodes, ...used].map(printed) }
+  return {
+    module,
+    values,
+    types: exported.length - values,
+    declarations: [...new Set([...nodes, ...used, ...bases])].map(printed)
+  }
 }
 
 const page = (packageName: string, surfaces: ReadonlyArray<Surface>): string => {

@@ -53,8 +53,12 @@ const conditions = (stem: string): Readonly<Record<string, string>> => ({
 
 /** Short names of modules, by package. */
 const shortNames: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "@keelson/core": { "./testing": "testing/index" },
   "@keelson/token": { "./node": "NodeAuth" }
 }
+
+/** Files that have a short name only. */
+const closed: Readonly<Record<string, ReadonlyArray<string>>> = { "@keelson/core": ["./testing/index"] }
 
 /** One path for each public module, and none into the rest. */
 const wantedExports = (name: string) => ({
@@ -63,7 +67,8 @@ const wantedExports = (name: string) => ({
   "./*": conditions("*"),
   ...Object.fromEntries(Object.entries(shortNames[name] ?? {}).map(([path, module]) => [path, conditions(module)])),
   "./internal/*": null,
-  "./index": null
+  "./index": null,
+  ...Object.fromEntries((closed[name] ?? []).map((path) => [path, null]))
 })
 
 /** The package of a module name: `@a/b` of `@a/b/c`. */
@@ -110,12 +115,12 @@ export const packedProblems = (packed: Packed): ReadonlyArray<string> => [
   ...dependencyProblems(packed)
 ]
 
-/** Modules that a user may import: each file of `src` that is neither internal nor the index. */
+/** Modules that a user may import: each file of `src` and `src/testing` that is neither internal nor an index. */
 export const publicModules = (files: ReadonlyArray<string>): ReadonlyArray<string> =>
   files.flatMap((file) => {
-    const name = /^src\/(\w+)\.ts$/.exec(file)?.[1]
-    return name === undefined || name === "index" ? [] : [name]
+    const name = /^src\/((?:testing\/)?\w+)\.ts$/.exec(file)?.[1]
+    return name === undefined || /(?:^|\/)index$/.test(name) ? [] : [name]
   })
 
 /** Whether a module runs on any web platform: all do but those named Node*. */
-export const isNeutral = (module: string): boolean => !module.startsWith("Node")
+export const isNeutral = (module: string): boolean => !/(?:^|\/)Node/.test(module)

@@ -25,6 +25,26 @@ describe("examples", { timeout: 600_000 }, () => {
     assert.notInclude(full ?? "", "1000 ms")
   })
 
+  it("[K-36] retry-storm prints a fleet that stays down, and two that recover", async () => {
+    const { code, err, out } = await run("retry-storm.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const [, storm, bounded, guarded] = out.split(/^== .*$/m)
+    assert.include(storm, "stayed down after the cause was gone (metastable)")
+    assert.include(bounded, "recovered 0 s after the cause was gone")
+    assert.match(guarded ?? "", /recovered \d s after the cause was gone/)
+  })
+
+  it("[K-36] synchronised-probes prints the most probes in one second, with equal and with different open durations", async () => {
+    const { code, err, out } = await run("synchronised-probes.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const [together = 0, apart = 0] = [...out.matchAll(/most probes in one second: (\d+)/g)].map(([, most]) =>
+      Number(most)
+    )
+    assert.isAbove(together, 90)
+    assert.isBelow(apart, 20)
+    assert.isAbove(apart, 0)
+  })
+
   it("[L1] [L3] [K-03] jwks-cache prints the outcomes and the provider's requests, and exits", async () => {
     const { code, err, out } = await run("jwks-cache.ts")
     assert.deepStrictEqual([code, err], [0, ""])

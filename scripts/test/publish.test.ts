@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { type Budget, sizeLines, sizeProblems, withSizes } from "../publish/budget.ts"
 import { declarations, installedBy, loader, notInstalled, programsIn } from "../publish/examples.ts"
 import {
@@ -124,6 +126,18 @@ describe("publish", () => {
     const modules = publicModules([...files, "src/NodeEgress.ts", "src/internal/NodePins.ts"])
     assert.deepStrictEqual(modules, ["Retry", "NodeEgress"])
     assert.deepStrictEqual(modules.filter(isNeutral), ["Retry"])
+    const testing = publicModules(["src/testing/Simulate.ts", "src/testing/index.ts", "src/testing/NodeFleet.ts"])
+    assert.deepStrictEqual(testing, ["testing/Simulate", "testing/NodeFleet"])
+    assert.deepStrictEqual(testing.filter(isNeutral), ["testing/Simulate"])
+  })
+
+  it("@keelson/core has its short path for tests in the checkout and in the tarball", () => {
+    const core: Pick<Manifest, "exports"> & { readonly publishConfig: Pick<Manifest, "exports"> } = JSON.parse(
+      readFileSync(join(import.meta.dirname, "../../packages/core/package.json"), "utf8")
+    )
+    const lacks = manifestProblems({ ...manifest, name: "@keelson/core", exports: core.publishConfig.exports ?? {} })
+    assert.notInclude(lacks.join(), "exports")
+    assert.strictEqual(core.exports?.["./testing"], "./src/testing/index.ts")
   })
 
   describe("examples", () => {

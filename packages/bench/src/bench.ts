@@ -9,6 +9,7 @@ import { keySets } from "./jwks/suite.ts"
 import type { BenchOptions, PartName } from "./options.ts"
 import { step } from "./progress.ts"
 import { comparisonTable, findingsTable, nanosecondsTable, write } from "./report.ts"
+import { simulations } from "./simulation.ts"
 import { groups, problemsIn, run } from "./suite.ts"
 import { tokens } from "./token/calls.ts"
 import { validation } from "./token/suite.ts"
@@ -25,10 +26,10 @@ const policies = Effect.gen(function*() {
   return merge([...results, hedged, { comparisons: [], nanoseconds: [], findings }])
 })
 
-const parts = { policies, jwks: keySets, validation, tokens }
+const parts = { policies, jwks: keySets, validation, tokens, simulation: simulations }
 
 /** The order of the parts in the tables. */
-const order: ReadonlyArray<PartName> = ["policies", "jwks", "validation", "tokens"]
+const order: ReadonlyArray<PartName> = ["policies", "jwks", "validation", "tokens", "simulation"]
 
 const stores = Layer.merge(BreakerStore.layerMemory, CircuitBreaker.layerStoreMemory())
 

@@ -1,8 +1,11 @@
 /** The results of a benchmark. */
 import type { Spread } from "./measure.ts"
 
-/** The compared measure: the time of a call, or the time that a policy adds to a bare call of the same kind. */
-export type Measure = "time" | "added"
+/**
+ * The compared measure: the time of a call, the time that a policy adds to a bare call of the same kind, or the processor time
+ * of a call, in all threads or on the main one.
+ */
+export type Measure = "time" | "added" | "processor" | "mainThread"
 
 /** Keelson's figure divided by another contestant's. */
 export interface Comparison {

@@ -17,7 +17,10 @@ const options = ((): BenchOptions | undefined => {
 })()
 
 if (options?.help === true) console.log(usage)
-else if (options !== undefined) {
+else if (options?.program !== undefined) {
+  const { runProgram } = await import("./programs.ts")
+  await runProgram(options.program.name, options.program.minutes)
+} else if (options !== undefined) {
   // Loads all contestants, which takes seconds.
   const { bench } = await import("./bench.ts")
   await bench(options)

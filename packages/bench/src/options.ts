@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util"
 
 /** The measured parts, in the order in which they run: key sets first, since memory must be measured in a fresh process. */
-export const partNames = ["jwks", "validation", "policies", "tokens"] as const
+export const partNames = ["jwks", "validation", "policies", "tokens", "simulation"] as const
 export type PartName = (typeof partNames)[number]
 
 export interface BenchOptions {
@@ -11,10 +11,22 @@ export interface BenchOptions {
   /** Whether to write the figures and their page. */
   readonly json: boolean
   readonly help: boolean
+  /** A program that is no part of the default run, with its minutes. */
+  readonly program?: { readonly name: ProgramName; readonly minutes: number }
 }
 
+/** Programs beside the parts: each runs alone. */
+const programNames = ["soak", "dns"] as const
+export type ProgramName = (typeof programNames)[number]
+
+const defaultMinutes: Readonly<Record<ProgramName, number>> = { soak: 30, dns: 1 }
+
 export const usage = `npx -y pnpm@12 bench [part...] [options]
+npx -y pnpm@12 bench soak [minutes]
+npx -y pnpm@12 bench dns [minutes]
   part      ${partNames.join(", ")}; default: all, which takes 3 to 10 minutes
+  soak      heap growth beside rotating keys, a flaky server and junk tokens; default: ${defaultMinutes.soak} minutes
+  dns       latency of the application's own dns.lookup while a name server hangs; default: ${defaultMinutes.dns} minute
   --json    writes packages/bench/results.json and docs/benchmarks.md; only with all parts
   --help    prints this text`
 
@@ -22,6 +34,14 @@ const partNamed = (text: string): PartName => {
   const part = partNames.find((name) => name === text)
   if (part === undefined) throw new RangeError(`${text} is not a part: use one of ${partNames.join(", ")}`)
   return part
+}
+
+const minutesOf = (program: ProgramName, [text, ...others]: ReadonlyArray<string>): number => {
+  const minutes = text === undefined ? defaultMinutes[program] : Number(text)
+  if (others.length > 0 || !(minutes > 0 && minutes <= 1440)) {
+    throw new RangeError(`${program} takes one number of minutes, up to 1440`)
+  }
+  return minutes
 }
 
 /** Throws if an argument is unknown, or if the figures of some parts are to be written. */
@@ -32,6 +52,12 @@ export const parseOptions = (args: ReadonlyArray<string>): BenchOptions => {
     allowPositionals: true,
     options: { json: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } }
   })
+  const [first, ...rest] = positionals
+  const program = programNames.find((name) => name === first)
+  if (program !== undefined) {
+    if (values.json) throw new RangeError(`--json writes the figures of all parts, not of ${program}`)
+    return { parts: [], json: false, help: values.help, program: { name: program, minutes: minutesOf(program, rest) } }
+  }
   const chosen = new Set(positionals.map(partNamed))
   if (values.json && chosen.size > 0) throw new RangeError("--json writes the figures of all parts: give no part")
   return {

@@ -1,7 +1,7 @@
 /** Renders the figures as text. */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Comparison, type Figures, type Finding, isMet } from "./figures.ts"
+import { type Comparison, type Figures, type Finding, isMet, type Measure } from "./figures.ts"
 
 const resultsFile = join(import.meta.dirname, "../results.json")
 const page = join(import.meta.dirname, "../../../docs/benchmarks.md")
@@ -10,9 +10,16 @@ const end = "<!-- end of figures -->"
 
 const show = (ratio: number): string => Math.abs(ratio) >= 10 ? ratio.toFixed(0) : ratio.toPrecision(2)
 
+const measures: Readonly<Record<Measure, string>> = {
+  time: "time",
+  added: "added cost",
+  processor: "processor time",
+  mainThread: "main thread"
+}
+
 const row = ({ group, measure, other, ratio, target, workload }: Comparison): ReadonlyArray<string> => [
   workload === undefined || workload === "failing" ? group : `${group}, ${workload}`,
-  measure === "added" ? "added cost" : "time",
+  measures[measure],
   other,
   show(ratio.median),
   `${show(ratio.low)} to ${show(ratio.high)}`,

@@ -25,6 +25,23 @@ describe("bench", () => {
     assert.throws(() => parseOptions(["jwks", "--json"]), /give no part/)
   })
 
+  it("[K-28 H7] [K-28 G1] takes a program with its minutes, which is no part of the default run", () => {
+    assert.deepStrictEqual(parseOptions(["soak"]).program, { name: "soak", minutes: 30 })
+    assert.deepStrictEqual(parseOptions(["soak", "0.5"]), {
+      parts: [],
+      json: false,
+      help: false,
+      program: { name: "soak", minutes: 0.5 }
+    })
+    assert.deepStrictEqual(parseOptions(["dns"]).program, { name: "dns", minutes: 1 })
+    assert.isUndefined(parseOptions([]).program)
+    for (const wrong of [["soak", "long"], ["soak", "0"], ["dns", "1", "2"], ["soak", "jwks"], ["soak", "1441"]]) {
+      assert.throws(() => parseOptions(wrong), /one number of minutes/)
+    }
+    assert.throws(() => parseOptions(["soak", "--json"]), /--json/)
+    assert.throws(() => parseOptions(["jwks", "soak"]), /soak is not a part/)
+  })
+
   it("[K-28 H7] prints its usage for --help, and with each error", async () => {
     const [help, wrong] = await Promise.all([run("--help"), run("everything")])
     assert.deepStrictEqual([help.code, help.err], [0, ""])

@@ -36,10 +36,7 @@ export interface Options {
    * as a failed one. Without it calls are not timed. From 1 milli to 1 hour. Default none.
    */
   readonly slowCallDuration?: Field.DurationInput | undefined
-  /**
-   * With `slowCallDuration`: the share of slow calls that opens the circuit. Without it the share is 1. From 0.01 to 1. Default
-   * none.
-   */
+  /** With `slowCallDuration`: the share of slow calls that opens the circuit; 1 if it is left out. From 0.01 to 1. Default none. */
   readonly slowCallRatio?: number | undefined
   /**
    * How long an open circuit rejects calls before it admits a probe. A `Retry-After` response extends it. From 0 millis to 24
@@ -67,8 +64,8 @@ export interface Options {
    */
   readonly probes?: number | undefined
   /**
-   * How many of the `probes` must succeed to close the circuit, at most `probes`. Without it all of them must. From 1 to 100.
-   * Default none.
+   * How many of the `probes` must succeed to close the circuit, at most as many as there are. All of them if it is left out. From
+   * 1 to 100. Default none.
    */
   readonly probeSuccesses?: number | undefined
   /**

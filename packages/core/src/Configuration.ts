@@ -20,7 +20,7 @@ import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 import * as InvalidConfig from "./unstable/InvalidConfig.ts"
 
-/** The path of the options, as in `["keelson", "retry"]`. Never empty: no options take a whole environment. */
+/** The path of the options, as in `["keelson", "retry"]`. Never empty: options never use the root of the environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
 
 export type { DurationInput }
@@ -76,11 +76,11 @@ const unreadable = (format: "json" | "yaml", cause: unknown) => {
   })
 }
 
-/** A member that stands twice: which of the two was meant cannot be known. */
+/** The error for a member that occurs twice in an object: which of the two values was meant is unknown. */
 const repeated = (found: Repeated | undefined) => {
   const path = found?.path.join(".") ?? ""
   return InvalidConfig.option(path, "a member that stands once", {
-    message: `Invalid configuration: ${path} (line ${found?.line}) stands twice`,
+    message: `Invalid configuration: ${path} (line ${found?.line}) occurs twice`,
     details: { line: found?.line }
   })
 }
@@ -120,7 +120,7 @@ export interface Text {
  * without it the whole document is decoded. Numbers and booleans may be quoted.
  *
  * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key`, `CONFIG_VARIABLE_MISSING` with `var_name`,
- * `INVALID_CONFIG` with `path` and `expected`, for YAML also with the `line`. A member that stands twice is refused.
+ * `INVALID_CONFIG` with `path` and `expected`, for YAML also with the `line`. A member that occurs twice is rejected.
  */
 export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,

@@ -16,7 +16,7 @@ import { left, sooner } from "./internal/retry/deadline.ts"
 import { interruptAfter } from "./internal/retry/interruptAfter.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 
-/** What ran out of time: one `attempt`, or the whole `call` with its retries and delays. */
+/** What exceeded its time limit: one `attempt`, or the whole `call` with its retries and delays. */
 export type Limit = "attempt" | "call"
 
 /**
@@ -29,7 +29,7 @@ export class DeadlineExceeded extends errorBody(
     {
       code: code("TIMEOUT"),
       limit: Schema.Literals(["attempt", "call"]),
-      /** How long it may take. */
+      /** The time limit of the attempt or call. */
       after: Schema.Duration
     }
   )

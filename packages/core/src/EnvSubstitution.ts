@@ -31,7 +31,7 @@ const lookup = (name: string): Effect.Effect<string | undefined, ConfigurationEr
     Effect.map((node) => node?.value)
   )
 
-/** Where the `}` stands that closes a `${`, past those of the references within; -1 if there is none. */
+/** The index of the `}` that closes a `${`, after those of nested references; -1 if there is none. */
 const closing = (text: string, from: number): number => {
   let open = 1
   for (let at = from; at < text.length; at++) {

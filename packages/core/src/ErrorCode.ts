@@ -65,7 +65,7 @@ export const code = <const Code extends ErrorCode>(name: Code): Schema.tag<Code>
 
 /**
  * The catalogue code of any error: its own `code`, or that of its `reason`. Errors of Effect's `HttpClient` and of Node's
- * sockets, name resolution and TLS get a code by their shape. `undefined` for all others.
+ * sockets, name resolution and TLS get a code by their tag, name or system code. `undefined` for all others.
  *
  * **Example** (The code of an error of Node)
  *

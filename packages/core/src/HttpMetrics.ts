@@ -15,7 +15,7 @@ export interface Options {
   readonly endpoint: string
 }
 
-/** The status of the response, also of one that an `HttpClientError` or `RetryExhausted` holds. */
+/** The status of a response, including the response in an `HttpClientError` or `RetryExhausted`. */
 const statusOf = (exit: Exit.Exit<HttpClientResponse.HttpClientResponse, unknown>): string => {
   if (Exit.isSuccess(exit)) return String(exit.value.status)
   const failure = Option.getOrUndefined(Exit.findErrorOption(exit))

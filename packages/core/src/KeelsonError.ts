@@ -30,7 +30,7 @@ export interface Options<Code extends ErrorCode> {
   readonly details?: Readonly<Record<string, unknown>> | undefined
   /** The severity of this occurrence. Default: that of the catalogue. */
   readonly severity?: Severity | undefined
-  /** The cause, kept as a redacted view and never encoded. Default none. */
+  /** The cause, kept as a redacted copy and never encoded. Default none. */
   readonly cause?: unknown
 }
 
@@ -75,7 +75,7 @@ export class NetworkError extends CodedError<CodeOf<"NETWORK">> {
   override readonly name = "NetworkError"
 }
 
-/** The caller may not do this, or nobody can decide it now (`AUTH-...`). */
+/** The caller may not do this, or a service that the decision needs is unavailable (`AUTH-...`). */
 export class AuthorizationError extends CodedError<CodeOf<"AUTHORIZATION">> {
   readonly _tag = "AuthorizationError"
   override readonly name = "AuthorizationError"

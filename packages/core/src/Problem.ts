@@ -67,7 +67,7 @@ const detailsOf = (error: object): Details =>
  * Encodes any error. An error without a catalogue code becomes `INT-001`.
  *
  * Message, details and severity are those of the error if it carries its code. An error of Node or of Effect's `HttpClient`,
- * which has a code by its shape alone, shows the catalogue's description instead: its own message names hosts and URLs.
+ * which has no catalogue code as a field, shows the catalogue's description instead: its own message names hosts and URLs.
  *
  * **Example** (An error that must not show its host)
  *

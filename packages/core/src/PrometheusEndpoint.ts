@@ -24,7 +24,7 @@ const sanitize = (name: string): string =>
 
 /**
  * All metrics of the current registry as text. A metric of Keelson without a series is listed with its help and type, so that
- * a dashboard can distinguish "nothing happened" from "not installed".
+ * a dashboard can distinguish a metric without events from a missing metric.
  */
 export const format: Effect.Effect<string> = Effect.gen(function*() {
   const text = yield* PrometheusMetrics.format()
@@ -50,7 +50,7 @@ export const response: Effect.Effect<HttpServerResponse.HttpServerResponse> = Ef
     )
 })
 
-/** The paths under which each router serves metrics. Weak, so that a router can be collected. */
+/** The paths under which each router serves metrics. Weak, so that a router can be garbage-collected. */
 const installed = new WeakMap<HttpRouter.HttpRouter, Set<string>>()
 
 /**

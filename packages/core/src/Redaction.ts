@@ -58,7 +58,7 @@ export const value = (u: unknown): Schema.Json => redactValue(u)
 
 /**
  * A plain `Error` with the redacted name, message and stack of any error or thrown value, its `cause` to 8 levels and the
- * `errors` of an `AggregateError`, 64 errors in all. Nothing else of the original is kept. Never throws.
+ * `errors` of an `AggregateError`, 64 errors in all. All other members of the original are dropped. Never throws.
  */
 export const error = (u: unknown): Error => redactError(u)
 

@@ -28,8 +28,8 @@ export class Closed extends errorBody(
  * Makes an effect that joins the current run of `work`, or starts one.
  *
  * The work runs in the scope and context of `make`, not in a caller's. Interrupting one caller affects neither the work nor
- * the other callers. A caller's deadline does not bind the work. Closing the scope stops the work and fails its callers at
- * once; later calls fail too. Fails with `Closed` (`SHUTTING_DOWN`), and with the errors of the work. Work that waits for
+ * the other callers. A caller's deadline does not limit the work. Closing the scope stops the work and immediately fails its
+ * callers; later calls fail too. Fails with `Closed` (`SHUTTING_DOWN`), and with the errors of the work. Work that waits for
  * itself dies.
  *
  * **Example** (One run for two callers)

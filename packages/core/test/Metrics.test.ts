@@ -161,6 +161,52 @@ describe("Metrics", () => {
         assert.deepStrictEqual(yield* hits, [[a, 2]])
       }).pipe(Effect.provide(Metrics.layerIsolated)))
 
+    it.effect("attaches one source to many series without a scope, each of them once", () =>
+      Effect.gen(function*() {
+        const context = yield* Effect.context()
+        const source: MetricSeries.Source = {
+          read: (name, labels) => name === "cacheHits" ? 3 : labels["server"] === "a" ? 5 : 0
+        }
+        for (let turn = 0; turn < 2; turn++) {
+          MetricSeries.attach(context, "cacheHits", a, source)
+          MetricSeries.attach(context, "cacheMisses", a, source)
+        }
+        const misses = values("keelson_cache_misses_total")
+        assert.deepStrictEqual([yield* hits, yield* misses], [[[a, 3]], [[a, 5]]])
+        MetricSeries.detach(context, "cacheHits", a, source)
+        MetricSeries.detach(context, "cacheHits", a, source)
+        assert.deepStrictEqual([yield* hits, yield* misses], [[], [[a, 5]]])
+        MetricSeries.detach(context, "cacheMisses", a, source)
+        assert.isEmpty(yield* Metric.snapshot)
+      }).pipe(Effect.provide(Metrics.layerIsolated)))
+
+    it.effect("shows attached durations as Effect's own histogram does, and keeps those of a source that left", () =>
+      Effect.gen(function*() {
+        const context = yield* Effect.context()
+        const durations = new MetricSeries.Durations()
+        const source = { read: () => durations }
+        MetricSeries.attach(context, "jwksRefreshDuration", keySet, source)
+        const shown = Effect.map(series("keelson_jwks_cache_refresh_duration_seconds"), ([one]) => one)
+        const own = series("keelson_http_request_duration_seconds")
+        for (const seconds of [0.02, 0.001, 0.3, 20, 10]) {
+          durations.add(seconds)
+          yield* MetricSeries.observe(
+            "httpRequestDuration",
+            { method: "GET", endpoint: "e" },
+            Duration.seconds(seconds)
+          )
+          assert.deepStrictEqual((yield* shown)?.state, (yield* own)[0]?.state)
+        }
+        const second = { read: () => new MetricSeries.Durations() }
+        MetricSeries.attach(context, "jwksRefreshDuration", keySet, second)
+        MetricSeries.detach(context, "jwksRefreshDuration", keySet, source)
+        assert.deepStrictEqual((yield* shown)?.state, (yield* own)[0]?.state)
+        assert.deepStrictEqual(
+          Object.keys((yield* shown) ?? {}).toSorted(),
+          Object.keys((yield* own)[0] ?? {}).toSorted()
+        )
+      }).pipe(Effect.provide(Metrics.layerIsolated)))
+
     it.effect("keeps sources apart that were registered under different attributes of the context", () =>
       Effect.gen(function*() {
         const tenant = (name: string) => Effect.provideService(Metric.CurrentMetricAttributes, { tenant: name })

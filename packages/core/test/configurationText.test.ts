@@ -89,7 +89,7 @@ describe("the text of a configuration", () => {
     it.effect(`[K-28 G10] refuses a member that stands twice: ${text}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Configuration.decodeText(RetryPolicy.Data, { format: "json", text }))
-        assert.strictEqual(error.message, `Invalid configuration: ${path} (line ${line}) stands twice`)
+        assert.strictEqual(error.message, `Invalid configuration: ${path} (line ${line}) occurs twice`)
         assert.deepInclude(error.details, { path, expected: "a member that stands once", line })
       }))
   }

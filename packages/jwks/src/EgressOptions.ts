@@ -58,7 +58,7 @@ export interface Options {
   readonly allowLocalhost?: boolean | undefined
   /**
    * Networks in CIDR notation whose addresses are allowed although they are private, link-local or otherwise special.
-   * IPv6 addresses that embed IPv4 are judged by the embedded address. The unspecified addresses, multicast and
+   * IPv6 addresses that embed IPv4 are checked by the embedded address. The unspecified addresses, multicast and
    * broadcast stay refused. Default none.
    */
   readonly allowedNetworks?: ReadonlyArray<string> | undefined

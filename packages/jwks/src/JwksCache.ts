@@ -1,5 +1,5 @@
 /**
- * Caches the keys of one issuer and refreshes them: a state machine in a `Ref`, and one refresh fiber in the layer's
+ * Caches the keys of one issuer and refreshes them: a state machine, and one refresh fiber in the layer's
  * scope.
  *
  * A lookup whose key is in the set never waits for the network. At most one fetch runs at a time, in the layer's
@@ -21,7 +21,7 @@ import * as Stream from "effect/Stream"
 import type { Egress } from "./Egress.ts"
 import { FetchPermits, Permits } from "./internal/cache/fetchPermits.ts"
 import { findIn } from "./internal/cache/keyLookup.ts"
-import { eventCapacity, makeProvider } from "./internal/cache/provider.ts"
+import { eventCapacity, makeProvider, providerServices } from "./internal/cache/provider.ts"
 import type { RefreshResult } from "./internal/cache/refresh.ts"
 import { makeScheduler } from "./internal/cache/scheduler.ts"
 import { type JwksKeyNotFound, JwksNotRegistered, type JwksUnavailable } from "./JwksError.ts"
@@ -29,7 +29,7 @@ import type { JwksEvent } from "./JwksEvent.ts"
 import * as JwksOptions from "./JwksOptions.ts"
 import type { Health, JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
-import type { Candidate, JoseHeader, KeySource } from "./KeySource.ts"
+import type { Candidate, JoseHeader, KeySource } from "./unstable/KeySourceTag.ts"
 
 export type { RefreshResult } from "./internal/cache/refresh.ts"
 
@@ -92,11 +92,11 @@ const makeFrom = Effect.fnUntraced(function*(
   names: JwksOptions.Names
 ): Effect.fn.Return<JwksCache["Service"], KeelsonError.NetworkError, Egress | Scope.Scope> {
   const events = yield* Effect.acquireRelease(PubSub.sliding<JwksEvent>(eventCapacity), PubSub.shutdown)
-  const provider = yield* makeProvider(options, {
-    ...names,
+  const services = yield* providerServices({
     scheduler: yield* makeScheduler,
     publish: (event) => void PubSub.publishUnsafe(events, event)
   })
+  const provider = yield* Effect.acquireRelease(makeProvider(options, names, services), (made) => made.close)
   provider.start(yield* Clock.Clock)
   const find: JwksCache["Service"]["find"] = (header) => findIn(provider.lookup, header)
   return {

@@ -20,7 +20,7 @@ import type { JwksEvent } from "./JwksEvent.ts"
 import type * as JwksOptions from "./JwksOptions.ts"
 import type { JwksStatus } from "./JwksStatus.ts"
 import type { KeySet } from "./KeySet.ts"
-import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./KeySource.ts"
+import { type Candidate, type JoseHeader, KeySource, type LookupError } from "./unstable/KeySourceTag.ts"
 
 /** Errors of `put`. */
 export type PutError = KeelsonError.ConfigurationError | KeelsonError.NetworkError

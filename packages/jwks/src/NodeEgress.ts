@@ -112,7 +112,7 @@ const opener = Effect.fnUntraced(function*(settings: Settings) {
   return open
 })
 
-/** Bun answers `import "undici"` with a stand-in that ignores the lookup and the checks of certificates. */
+/** Bun replaces `undici` with its own implementation, which ignores the lookup and the checks of certificates. */
 const unsupported = () =>
   InvalidConfig.option("egress", "FetchEgress on Bun", {
     message: "NodeEgress cannot check addresses and pins on Bun: use FetchEgress with allowedHosts"

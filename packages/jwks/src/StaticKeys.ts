@@ -19,7 +19,7 @@ import { maxFileBytes, readKeyFile } from "./internal/static/keyFile.ts"
 import { type Encoding, encodings } from "./internal/static/secretKey.ts"
 import { type StaticKey, staticLookup } from "./internal/static/staticLookup.ts"
 import { JwksNotRegistered } from "./JwksError.ts"
-import { KeySource } from "./KeySource.ts"
+import { KeySource } from "./unstable/KeySourceTag.ts"
 
 const text = (maximum: number) => {
   const expected = `1 to ${maximum} characters`
@@ -168,7 +168,7 @@ const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: Rea
  *
  * - PEM: one block, with any line breaks; white space and a byte order mark around it are ignored.
  * - Only the key of a certificate is used; its dates and issuer are not checked.
- * - A JWK is judged as an entry of a key set is. Base64 in place of base64url is accepted, logged and counted.
+ * - A JWK is checked like an entry of a key set. Base64 in place of base64url is accepted, logged and counted.
  * - RSA keys have 2048 to 8192 bits, EC keys the curve of their algorithm, secrets as many bytes as the hash.
  * - Keys that share an id are all tried; the order is that of the list.
  *

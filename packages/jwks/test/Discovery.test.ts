@@ -231,6 +231,8 @@ describe("Discovery", () => {
           const rules = { allowedHosts: ["idp.example"] }
           const error = yield* failureOf(documentOf(metadataOf({ jwks_uri: uri })), { rules })
           assert.deepStrictEqual([error.code, error.details["reason"]], ["EGRESS_REFUSED", reason])
+          const isNamed = error.message === "The metadata have a `jwks_uri` that is not an absolute URL"
+          assert.strictEqual(isNamed, reason === "url", error.message)
         }))
     }
 

@@ -142,4 +142,16 @@ describe("http to named hosts", () => {
       assert.lengthOf(lines, 1)
       assert.include(lines[0], "Key sets may be fetched over http, without TLS, from: keycloak")
     }))
+
+  it.live("[K-28 A6] [K-28 A7] the line names the headers that the network can read, and no value", () =>
+    Effect.gen(function*() {
+      const { lines, record } = recording()
+      const headers = { "x-api-key": Redacted.make("the-key-of-the-api") }
+      yield* record(nodeEgress({ ...named, headers, allowedHosts: ["keycloak"], proxy: "none" }))
+      yield* record(nodeEgress({ ...named, headers, allowedHosts: ["idp.example"], proxy: "none" }))
+      assert.lengthOf(lines, 2)
+      assert.include(lines[0], "The network can read the configured headers that they are sent: x-api-key")
+      assert.notInclude(lines[1], "x-api-key")
+      assert.notInclude(lines.join(), "the-key")
+    }))
 })

@@ -15,7 +15,7 @@ import {
   statusOf,
   url
 } from "@keelson/testing/scriptedProvider"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Latch, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { JwksOptions } from "../src/index.ts"
 import { JwksSnapshots } from "../src/index.ts"
@@ -191,6 +191,19 @@ describe("JwksCache snapshots", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("[R23] [S1-36] a snapshot that a machine with a later clock wrote lives no longer than its lifetime from now on", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("30 minutes")
+      const store = stored({ receivedAt: 1.5 * hour, expiresAt: 2.5 * hour, staleUntil: 2.5 * hour + 60_000 })
+      const { cache } = yield* cacheOf(down, plain, store)
+      assert.strictEqual(yield* outcome(cache, "stored"), "stored")
+      assert.strictEqual((yield* cache.status).expiresAt?.epochMilliseconds, 1.5 * hour)
+      yield* TestClock.adjust(hour + 59_999)
+      assert.strictEqual(yield* outcome(cache, "stored"), "stored")
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* outcome(cache, "stored"), "JWKS_UNAVAILABLE")
+    }).pipe(Effect.scoped))
+
   it.effect("[S1-36] already expired content is served as stale, within its window only", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust(hour + 30_000)
@@ -230,6 +243,20 @@ describe("JwksCache snapshots", () => {
       yield* cache.invalidate
       assert.strictEqual(yield* outcome(cache, "stored"), "JWKS_KEY_NOT_FOUND")
       assert.strictEqual(yield* outcome(cache, "new"), "new")
+    }).pipe(Effect.scoped))
+
+  it.effect("[L5] [S0-20] a snapshot that was being loaded during an invalidation is not used", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe()
+      const times = { receivedAt: 0, expiresAt: hour, staleUntil: hour + 60_000 }
+      const store = scripted({ load: () => Effect.as(gate.await, Option.some(snapshot(times))) })
+      const { cache } = yield* cacheOf(hanging, plain, store)
+      yield* TestClock.adjust(0)
+      yield* cache.invalidate
+      gate.openUnsafe()
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* cache.status).keys, 0)
+      assert.isUndefined(yield* atOnce(outcome(cache, "stored")))
     }).pipe(Effect.scoped))
 
   it.effect("[S0-20] invalidated keys are removed from the store, so a restart does not restore them", () =>

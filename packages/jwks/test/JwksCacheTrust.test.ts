@@ -76,7 +76,7 @@ describe("remembered candidates", () => {
 })
 
 describe("trust", () => {
-  it.effect("[K-28 J3] [L5] is a new object for each set that replaces another, even if a key stays", () =>
+  it.effect("[K-28 J3] [K-04] [L5] is a new object for each set that replaces another, even if a key stays", () =>
     Effect.gen(function*() {
       const { cache, provider } = yield* cacheOf(keysOf("a", "b"), plain)
       const clock = yield* Clock.Clock

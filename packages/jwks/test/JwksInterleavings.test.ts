@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { outcome, quiet } from "@keelson/testing/observe"
-import { cacheOf, header, jwks, keysOf } from "@keelson/testing/scriptedProvider"
+import { cacheOf, documentOf, header, jwks, keysOf } from "@keelson/testing/scriptedProvider"
 import { Effect, Fiber, Latch, Layer, References } from "effect"
 import { TestClock } from "effect/testing"
 import { JwksSnapshots } from "../src/index.ts"
@@ -31,6 +31,31 @@ describe("interleavings", () => {
       const found = yield* Effect.forEach(waiting, Fiber.join)
       assert.deepStrictEqual(new Set(found), new Set(["new"]))
       assert.strictEqual(asked, 2)
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L5] a 304 for keys that expired meanwhile confirms nothing: the document is fetched again", () =>
+    Effect.gen(function*() {
+      const headers = { etag: "\"1\"", "cache-control": "max-age=60" }
+      const { cache, provider } = yield* cacheOf(documentOf(jwks("a"), headers), {
+        ...lazy,
+        refreshEarly: "1 second",
+        refreshJitter: "0 millis",
+        staleWindow: "0 millis"
+      })
+      yield* cache.keySet
+      provider.answer = (request) =>
+        request.headers?.["if-none-match"] === undefined
+          ? Effect.succeed({ status: 200, body: jwks("b"), headers })
+          : Effect.delay(Effect.succeed({ status: 304, headers }), "2 seconds")
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual((yield* cache.status).keys, 0)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(provider.requests.map((request) => request.headers?.["if-none-match"]), [
+        undefined,
+        "\"1\"",
+        undefined
+      ])
+      assert.strictEqual(yield* outcome(cache, "b"), "b")
     }).pipe(Effect.scoped, quiet))
 
   it.effect.each([3, 4, 5, 6, 7, 9, 11, 17])(

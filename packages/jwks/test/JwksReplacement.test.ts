@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Metrics } from "@keelson/core"
-import { quiet } from "@keelson/testing/observe"
+import { metric, quiet } from "@keelson/testing/observe"
 import {
+  cacheOf,
   documentOf,
   down,
   hanging,
@@ -15,7 +16,7 @@ import {
   url
 } from "@keelson/testing/scriptedProvider"
 import { skewedClock } from "@keelson/testing/virtualTime"
-import { Clock, Effect, Fiber, Layer, Metric, Option } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Metric, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { JwksSnapshots } from "../src/index.ts"
 
@@ -46,6 +47,51 @@ describe("a provider that replaces another", () => {
       yield* TestClock.adjust("1 minute")
       const held = yield* registry.cached(names)
       assert.deepStrictEqual(held?.keySet.all.map(({ kid }) => kid), ["new"])
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect.each(
+    [
+      ["from another URL", { url: "https://idp.example/other" }],
+      ["with other hosts", { allowedHosts: ["idp.example"] }],
+      ["with pins", { pins: [Buffer.alloc(32).toString("base64")] }],
+      ["with a smaller size", { maxBytes: 1000 }],
+      ["with fewer redirects", { maxRedirects: 0 }]
+    ] as const
+  )("[L5] takes over no keys that might not be fetched %s", ([, changes]) =>
+    Effect.gen(function*() {
+      const { provider, registry } = yield* registryOf(keysOf("old"))
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
+      yield* registry.refresh(names)
+      provider.answer = down
+      yield* registry.put(names, { ...options, prefetch: false, ttl: "2 hours" }, { ifPresent: true })
+      assert.isDefined(yield* registry.cached(names))
+      yield* registry.put(names, { ...options, prefetch: false, ...changes }, { ifPresent: true })
+      assert.isUndefined(yield* registry.cached(names))
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("[L5] the replaced provider does not write its pending snapshot any more", () =>
+    Effect.gen(function*() {
+      const saved: Array<string> = []
+      const failing = Layer.succeed(JwksSnapshots.JwksSnapshots, {
+        save: (snapshot) =>
+          Effect.suspend(() => {
+            saved.push(snapshot.url)
+            return Effect.fail(
+              new JwksSnapshots.SnapshotUnavailable({ store: "memory", operation: "save", reason: "no" })
+            )
+          }),
+        remove: () => Effect.void,
+        load: () => Effect.succeedNone
+      })
+      const { provider, registry } = yield* registryOf(keysOf("old"), failing)
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
+      yield* registry.refresh(names)
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(saved, [url])
+      provider.answer = down
+      yield* registry.put(names, { ...options, prefetch: false, url: "https://idp.example/other" }, { ifPresent: true })
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(saved, [url])
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[L4] [S1-36] does not extend the lifetime of restored keys, although their Age header is not stored", () =>
@@ -121,6 +167,33 @@ describe("a provider that replaces another", () => {
       assert.strictEqual((yield* Fiber.join(two))[0]?.kid, "a")
       assert.strictEqual((yield* Fiber.join(set)).all.length, 1)
     }).pipe(Effect.scoped, quiet))
+
+  it.effect("[S1-32] its counts of fetches continue, and each provider's durations are shown once", () =>
+    Effect.gen(function*() {
+      const { registry } = yield* registryOf(keysOf("a"))
+      const labels = "tenant=\"t\",provider=\"p\""
+      const counted = Effect.all([
+        metric("jwks_cache_refresh_total", `${labels},status="success"`),
+        metric("jwks_cache_refresh_duration_seconds_count", labels)
+      ])
+      yield* registry.put(names, { ...options, prefetch: false }, { ifAbsent: true })
+      yield* registry.refresh(names)
+      assert.deepStrictEqual(yield* counted, [1, 1])
+      yield* registry.put(names, { ...options, prefetch: false, ttl: "2 hours" }, { ifPresent: true })
+      assert.deepStrictEqual(yield* counted, [1, 1])
+      yield* registry.refresh(names)
+      assert.deepStrictEqual(yield* counted, [2, 2])
+      yield* registry.remove(names)
+      assert.deepStrictEqual(yield* counted, [undefined, undefined])
+    }).pipe(Effect.scoped, quiet, Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[L8] [S1-32] a lookup in a cache whose scope is closed adds no metric series", () =>
+    Effect.gen(function*() {
+      const { cache } = yield* Effect.scoped(cacheOf(keysOf("a")))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(cache.find(header("a")))))
+      const left = (yield* Metric.snapshot).map(({ id }) => id)
+      assert.deepStrictEqual(left, [])
+    }).pipe(quiet, Effect.provide(Metrics.layerIsolated)))
 
   it.effect("[L8] [S1-32] leaves no metric series behind when it is removed", () =>
     Effect.gen(function*() {

@@ -318,7 +318,7 @@ describe("StaticKeys, secrets", () => {
         }
         const error = yield* refusal(key)
         assert.strictEqual(error["code"], "KEY_INVALID")
-        assert.include(String(error["expected"]), "a key in a public format")
+        assert.include(String(error["expected"]), "not a key in PEM, JWK, DER or OpenSSH format")
       }))
   }
 

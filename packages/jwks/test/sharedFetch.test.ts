@@ -5,7 +5,7 @@ import { atOnce } from "@keelson/testing/observe"
 import { Clock, Duration, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { RefreshResult } from "../src/internal/cache/refresh.ts"
-import { makeSharedFetch } from "../src/internal/cache/sharedFetch.ts"
+import { type Fetches, SharedFetch } from "../src/internal/cache/sharedFetch.ts"
 import type { FetchRequest } from "../src/internal/http/fetchKeySet.ts"
 
 const lookup: FetchRequest = { cause: "lookup", noCache: false }
@@ -18,12 +18,28 @@ const gated = Effect.gen(function*() {
   const gate = Latch.makeUnsafe()
   const runs: Array<FetchRequest> = []
   const made = { runs, ends: 0, result: Exit.succeed("loaded") as Exit.Exit<RefreshResult, KeelsonError.NetworkError> }
-  const run = (request: FetchRequest) => {
-    runs.push(request)
-    return Effect.andThen(gate.await, Effect.suspend(() => made.result))
+  const context = yield* Effect.context()
+  const fetches: Fetches<typeof made> = {
+    run: (of, request) => {
+      of.runs.push(request)
+      return Effect.andThen(gate.await, Effect.suspend(() => of.result))
+    },
+    ended: (of) => void of.ends++,
+    joined: () => {},
+    limit: () => Duration.seconds(9),
+    context: () => context
   }
-  const flight = yield* Scope.provide(makeSharedFetch(run, () => made.ends++, undefined, Duration.seconds(9)), scope)
-  return { ...flight, made, gate, scope }
+  const flight = new SharedFetch(fetches, made)
+  yield* Scope.addFinalizer(scope, flight.close)
+  return {
+    isRunning: () => flight.isRunning(),
+    start: (request: FetchRequest) => flight.start(request),
+    join: (request: FetchRequest) => flight.join(request),
+    wait: (request: FetchRequest, clock: Clock.Clock) => flight.wait(request, clock),
+    made,
+    gate,
+    scope
+  }
 })
 
 const forked = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(Effect.exit(self), { startImmediately: true })

@@ -9,13 +9,16 @@ import * as Effect from "effect/Effect"
 import type { HttpSecurityError } from "./HttpSecurityError.ts"
 import { makeAuthenticator, type Settings } from "./internal/http/authenticator.ts"
 import { cacheHeadersFor, type ResponseHeaders } from "./internal/http/cacheHeaders.ts"
-import { headOf, type Request } from "./internal/http/requestHead.ts"
-import { findToken } from "./internal/http/requestToken.ts"
+import { readHead, type Request } from "./internal/http/requestHead.ts"
+import { findToken, unreadable } from "./internal/http/requestToken.ts"
 import type { Principal } from "./Principal.ts"
 
 export type { Settings } from "./internal/http/authenticator.ts"
 export type { ResponseHeaders } from "./internal/http/cacheHeaders.ts"
 export type { Request } from "./internal/http/requestHead.ts"
+
+/** For a request whose headers cannot be read: whether they have a token is unknown. */
+const noStore = { "cache-control": "no-store" }
 
 /** Authenticates callers with claims of type `C`. */
 export interface BearerAuthentication<C> {
@@ -23,7 +26,7 @@ export interface BearerAuthentication<C> {
    * Returns the principal that sent a request. Call it once per request, before reading the body.
    *
    * Fails with one of the four errors of `HttpSecurityError`: respond with its `status` and `headers`, and with
-   * `Problem.toProblemDetails(error)` as the body.
+   * `Problem.toProblemDetails(error)` as the body. Headers that cannot be read are an `InvalidRequest`.
    */
   readonly authenticate: (request: Request) => Effect.Effect<Principal<C>, HttpSecurityError>
   /**
@@ -71,9 +74,14 @@ export const make = Effect.fnUntraced(function*<V, P, C>(
 ): Effect.fn.Return<BearerAuthentication<C>, KeelsonError.ConfigurationError, V> {
   const { authenticate, options } = yield* makeAuthenticator(settings)
   return {
-    authenticate: (request) => Effect.suspend(() => authenticate(findToken(headOf(request, options.header), options))),
+    authenticate: (request) =>
+      Effect.suspend(() => {
+        const head = readHead(request, options.header)
+        return authenticate(head === undefined ? unreadable : findToken(head, options))
+      }),
     cacheHeaders: (request, headers) => {
-      const head = headOf(request, options.header)
+      const head = readHead(request, options.header)
+      if (head === undefined) return noStore
       return cacheHeadersFor(head, options, findToken(head, options))?.(headers) ?? {}
     }
   }

@@ -5,7 +5,8 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import { importJWK, importPKCS8, type JWK } from "jose"
+import type { JWK } from "jose"
+import { importJWK, importPKCS8 } from "jose/key/import"
 import * as OAuth from "oauth4webapi"
 import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
 import { convertible } from "./internal/oauth/keyForm.ts"
@@ -37,7 +38,7 @@ const invalidKey = (path: string, expected: string, advice?: string) =>
   })
 
 /**
- * What `use` makes of the current secret or key. Drops the error of the program's effect, which may contain secrets, and the
+ * Applies `use` to the current secret or key. Drops the error of the program's effect, which may contain secrets, and the
  * exception of a value that cannot be used.
  */
 const withCurrent = <A, B>(
@@ -164,8 +165,8 @@ const parseJwk = (text: string): Effect.Effect<JWK, KeelsonError.ConfigurationEr
   )
 
 /**
- * Imports a private key from text. Fails with `ConfigurationError` (`KEY_INVALID`), which contains nothing of the key, but says
- * how to convert a key that is not PKCS #8.
+ * Imports a private key from text. Fails with `ConfigurationError` (`KEY_INVALID`), which contains no part of the key, and
+ * explains how to convert a key that is not PKCS #8.
  */
 export const importKey = Effect.fnUntraced(function*(
   { alg, kid, text }: KeyText

@@ -1,8 +1,8 @@
 /**
  * The errors of a protected API: four errors, one for each status.
  *
- * They tell the caller what it can act on, and nothing that helps to guess: for a rejected token only whether it expired, and
- * the names of missing scopes. The validator's error is their `cause`, which no response contains.
+ * A response contains only what the caller can act on: whether the token expired, and the names of missing scopes. More detail
+ * would help an attacker to improve a forged token. The validator's error is the `cause`, which no response contains.
  *
  * @see RFC 6750, 3
  */

@@ -1,5 +1,5 @@
 /**
- * Options of protected APIs: how they accept tokens, and what their challenges say.
+ * Options of protected APIs: where they accept tokens, and what their challenges contain.
  *
  * @see RFC 6750, 2 and 3; RFC 9728, 5.1
  */

@@ -147,7 +147,7 @@ const keySourceOf = (
   )
 }
 
-/** The authentication as a layer of a service that nothing else knows. */
+/** The authentication as a layer of a service that is private to this module. */
 const layerOf = <S extends ClaimsSchema>(
   service: Context.Service<Authentication<S["Type"]>, BearerAuthentication.BearerAuthentication<S["Type"]>>,
   { audience, claims, egress, issuer, keys, localDevelopment, logger, name, roles, ...rest }: ClaimsOptions<S>
@@ -168,7 +168,7 @@ const layerOf = <S extends ClaimsSchema>(
     return Layer.effect(service, BearerAuthentication.make(settings)).pipe(
       Layer.provide(Tokens.layer(ValidatorOptions.policyOf(options))),
       Layer.provide(keySourceOf(options, { egress, keys }, own.name)),
-      // The spans of this runtime have no headers; those of the application's server are its own.
+      // The spans of this runtime contain no headers. The application must redact the spans of its own server.
       Layer.provide(rest.header === undefined ? Layer.empty : layerRedaction(rest.header)),
       Layer.provideMerge(own.localDevelopment ? LocalDevelopment.layer : Layer.empty),
       Layer.provideMerge(logger === undefined ? Layer.empty : layerLogger(logger))

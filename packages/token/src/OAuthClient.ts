@@ -132,7 +132,7 @@ export interface RefreshOptions extends Options {
 export interface RefreshSource extends TokenSource {
   /**
    * Allows a refresh token to be sent again although it may have been used already, after a request timed out or its connection
-   * broke. Leave this decision to a person: a server that receives a refresh token twice may revoke all tokens that came of it.
+   * broke. Let an operator decide: a server that receives a refresh token twice may revoke all tokens issued from it.
    */
   readonly resend: Effect.Effect<void>
 }

@@ -104,7 +104,7 @@ export interface ServiceOptions<C> {
 
 /** The tag of a principal, with checks. Each check returns the principal, or fails with `Forbidden`. */
 export interface ServiceClass<Self, Id extends string, C> extends Context.ServiceClass<Self, Id, Principal<C>> {
-  /** Makes the principal of a validated token, for example in a test. `space` is what its challenges say about the API. */
+  /** Makes the principal of a validated token, for example in a test. `space` is the realm and metadata URL of its challenges. */
   readonly fromValidated: (validated: Validated<C>, space?: ProtectionSpace) => Principal<C>
   /**
    * Requires that the token has all of these scopes. Throws `ConfigurationError` (`INVALID_CONFIG`) for text that is not a

@@ -19,7 +19,7 @@ export interface RefreshTokenStore {
 }
 
 /**
- * A store in the memory of this process. After a restart, somebody must grant access again.
+ * A store in the memory of this process. After a restart, a user must authorize the client again.
  *
  * **Example** (Replacing a refresh token)
  *

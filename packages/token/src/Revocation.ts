@@ -27,7 +27,7 @@ const redisDecoders = Decoders.decoders<RevocationOptions.RedisOptions, typeof R
 
 export { RevocationUnavailable } from "./internal/revocation/revocationUnavailable.ts"
 
-/** The claims that identify a token. Its text does not: one token can have several spellings. */
+/** The claims that identify a token. The token's text does not identify it: one token can be encoded as different texts. */
 export type Identity = Pick<Registered, "iss" | "jti" | "sid" | "sub" | "iat">
 
 /**

@@ -56,7 +56,7 @@ export const Memory = Schema.Struct({
 })
 export type Memory = typeof Memory.Type
 
-/** Braces are excluded: they would tell a Redis cluster how to distribute keys, which each issuer's keys already do. */
+/** Without braces: a Redis cluster assigns a key to a slot by its first part in braces, which must be that of the issuer. */
 const Prefix = Schema.String.check(
   Schema.isPattern(/^[^{}]{0,128}$/, { expected: "text from 0 to 128 characters without braces" })
 )

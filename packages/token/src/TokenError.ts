@@ -125,7 +125,7 @@ export class TokenError extends KeelsonError.CodedError<Code> {
   readonly _tag = "TokenError"
   override readonly name = "TokenError"
   readonly reason: Reason
-  /** How long to wait before retrying the same token; zero where retrying is of no use. */
+  /** How long to wait before retrying the same token; zero if retrying cannot help. */
   readonly retryAfter: Duration.Duration
   constructor(reason: Reason) {
     super({ code: reasonCodes[reason._tag], message: messageOf(reason), details: detailsOf(reason) })

@@ -78,7 +78,7 @@ export interface RefreshEscalated extends EventContext {
 }
 
 /**
- * An event of a provider. The log names each event as its comment says.
+ * An event of a provider. The comment of each event has the name under which it is logged.
  *
  * **Example** (A line for each failure)
  *

@@ -46,7 +46,7 @@ export interface TokenGuard extends HttpClient.HttpClient.With<GuardError> {
   readonly provider: TokenProvider.TokenProvider["Service"]
   /**
    * The same client with tokens for another scope or audience, which are acquired and cached separately. The same grant always has
-   * the same tokens. A guard holds those of 100 grants, and drops the ones that were not used for the longest time.
+   * the same tokens. A guard holds the tokens of 100 grants and evicts the least recently used ones.
    *
    * Fails with `ConfigurationError` (`INVALID_CONFIG`) if `source` is not a function of the grant, and while tokens of 100 other
    * grants are being acquired.

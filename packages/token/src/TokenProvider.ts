@@ -1,7 +1,7 @@
 /**
  * One token for all callers: acquired once, refreshed ahead of time, replaced when a server rejects it.
  *
- * Callers get the cached token at once while it is valid, also while a new one is being acquired and while the
+ * Callers get the cached token immediately while it is valid, also while a new one is being acquired and while the
  * authorization server is down. One acquisition runs at a time, in the provider's scope: interrupting a caller affects
  * neither the acquisition nor other callers.
  */
@@ -45,9 +45,9 @@ export interface Status {
   readonly refreshInProgress: boolean
   /** The number of failed acquisitions since the last success. */
   readonly consecutiveFailures: number
-  /** The code of the last of them. */
+  /** The code of the last failed acquisition. */
   readonly lastFailure: ErrorCode.ErrorCode | undefined
-  /** Whether they reached the policy's `escalateAfter`. */
+  /** Whether the number of failures reached the policy's `escalateAfter`. */
   readonly escalated: boolean
   /** When the last token request started: wall clock, in milliseconds since 1970. */
   readonly lastAttemptAt: number | undefined
@@ -85,7 +85,7 @@ export class TokenProvider extends Context.Service<TokenProvider, {
   /** The provider's name, and the label `server` of its metrics. */
   readonly server: string
   /**
-   * A valid token. Returns the cached token at once, and refreshes it in the background if it is due. Without a valid token it
+   * A valid token. Returns the cached token immediately, and refreshes it in the background if it is due. Without a valid token it
    * waits for the acquisition that all callers share. Fails with `TokenProviderError`.
    */
   readonly get: Effect.Effect<AcquiredToken, TokenProviderError>
@@ -96,7 +96,7 @@ export class TokenProvider extends Context.Service<TokenProvider, {
   readonly refresh: Effect.Effect<AcquiredToken, TokenProviderError>
   /**
    * A token to replace one that a server rejected with a 401: the cached token if it is newer, otherwise a new one. The rejected
-   * token stays in use until the new one is there.
+   * token stays in use until the new one is acquired.
    *
    * `undefined` if the rejected token is the cached one and another token was replaced within the policy's `refusalCooldown`
    * (30 seconds): the server would reject a new token as well. Fails with `TokenProviderError`.
@@ -108,7 +108,7 @@ export class TokenProvider extends Context.Service<TokenProvider, {
    */
   readonly invalidate: (token: AcquiredToken) => Effect.Effect<boolean>
   readonly status: Effect.Effect<Status>
-  /** Events from now on. A slow subscriber loses the oldest events; the provider never waits for it. */
+  /** Events published after the subscription. A slow subscriber loses the oldest events; the provider never waits for it. */
   readonly events: Stream.Stream<TokenEvent>
 }>()("@keelson/token/TokenProvider") {}
 

@@ -86,7 +86,7 @@ const reachableServer = () =>
     message: "The token sidecar must not listen on an address that other machines can reach"
   })
 
-/** Whether other machines cannot reach the server, whatever its requests claim. */
+/** Whether the server listens on an address that other machines cannot reach. Does not depend on headers of requests. */
 const isLocalOnly = (address: NetAddress.SocketAddress): boolean =>
   !NetAddress.isInetAddress(address) || Host.isLoopbackAddress(address.address)
 

@@ -8,9 +8,9 @@ import { isTransient } from "./internal/provider/isTransient.ts"
 
 /** A harmless deviation of a token response from RFC 6749, 5.1, that was accepted. A provider logs and counts it. */
 export interface Deviation {
-  /** What deviates: the status or a member of the response. Required. */
-  readonly member: "status" | "token_type" | "expires_in" | "scope" | "refresh_token"
-  /** What was received: the status, or the type of the member, never its value. Required. */
+  /** What deviates: the status, the form of the body, or a member of the response. Required. */
+  readonly member: "status" | "body" | "token_type" | "expires_in" | "scope" | "refresh_token"
+  /** What was received: the status, the form of the body, or the type of the member, never its value. Required. */
   readonly received: string
 }
 
@@ -26,7 +26,7 @@ export interface TokenResponse {
   readonly deviations?: ReadonlyArray<Deviation> | undefined
 }
 
-/** The scope and audience of a token. What is left out is as the source's options say. */
+/** The scope and audience of a token. A member that is left out has the value of the source's options. */
 export interface Grant {
   /** Space-separated (RFC 6749, 3.3); the order does not matter. Default: that of the source. */
   readonly scope?: string | undefined
@@ -37,7 +37,7 @@ export interface Grant {
 /** Acquires tokens. */
 export interface TokenSource<out R = never> {
   /**
-   * One attempt, which the provider wraps in its retries, breaker and deadline. It never runs twice at once for one provider.
+   * One attempt, which the provider wraps in its retries, breaker and deadline. At most one runs at a time for one provider.
    * It may fail with any error: an error with a code of the catalogue keeps the code, any other becomes
    * `TOKEN_ACQUISITION_FAILED`.
    */
@@ -46,7 +46,7 @@ export interface TokenSource<out R = never> {
   readonly isRetryable: (error: unknown) => boolean
 }
 
-/** What a provider accepts as its source; an effect stands for `fromEffect` of it. */
+/** What a provider accepts as its source. An effect is converted with `fromEffect`. */
 export type Input<R = never> = TokenSource<R> | Effect.Effect<TokenResponse, unknown, R>
 
 /**

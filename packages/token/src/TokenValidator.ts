@@ -8,7 +8,7 @@
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
-import * as KeySource from "@keelson/jwks/KeySource"
+import * as KeySource from "@keelson/jwks/unstable/KeySourceTag"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -24,14 +24,14 @@ export type Algorithm = Algorithms.Algorithm
 /** Issuers that differ only by their tenant and share one key set, such as those of Entra ID. */
 export interface IssuerTemplateOptions {
   /**
-   * The issuer, with `{tenantid}`, in any case, once in place of the tenant. It is also the issuer's name in the key source. From 1 to 2048
+   * The issuer, with `{tenantid}` (upper or lower case) once in place of the tenant. It is also the issuer's name in the key source. From 1 to 2048
    * characters. Required.
    */
   readonly template: string
   /**
    * The trusted tenants. From 1 to 10000 tenants; or, in code, a function that returns whether it trusts a tenant, for example by
    * a set in memory. It is called at each use of a token, also before the token is verified, with text from 1 to 256 characters
-   * without `/`, and must not throw. There is no name that stands for all tenants. Required.
+   * without `/`, and must not throw. There is no wildcard for all tenants. Required.
    */
   readonly tenants: ReadonlyArray<string> | TrustsTenant
 }
@@ -58,7 +58,7 @@ export const IssuerTemplate = Schema.Struct({
     list(
       Field.text(1, 256).check(
         Schema.makeFilter((tenant: string) => !/[*{}/]/.test(tenant), {
-          expected: "a tenant: no name stands for all of them, but tenants can be a function"
+          expected: "a tenant: there is no wildcard for all tenants, but tenants can be a function"
         })
       ),
       10_000,
@@ -106,7 +106,7 @@ export interface PresetOptions {
   /** The accepted signature algorithms. From 1 to 14 algorithms. Required. */
   readonly algorithms: ReadonlyArray<Algorithm>
   /**
-   * The accepted media types in `typ`, with or without `application/`, in any case. If left out, `at+jwt` for access tokens
+   * The accepted media types in `typ`, with or without `application/`, compared without case. If left out, `at+jwt` for access tokens
    * and `JWT` for others. From 1 to 16 types. Default none.
    */
   readonly types?: ReadonlyArray<string> | undefined

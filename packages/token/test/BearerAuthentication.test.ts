@@ -8,6 +8,7 @@ import {
   BearerAuthentication,
   type Claims,
   HttpSecurity,
+  HttpSecurityError,
   type HttpSecurityOptions,
   type Principal
 } from "../src/index.ts"
@@ -46,6 +47,43 @@ describe("BearerAuthentication", () => {
     >()
     assert.isFunction(BearerAuthentication.make)
   })
+
+  it.live("[K-26] takes a Request of the web platform as it is", () =>
+    Effect.gen(function*() {
+      const { authenticate, cacheHeaders } = yield* authentication({ cookie, queryParameter: "access_token" })
+      const token = yield* tokenWith({ scope: "a" })
+      const request = (headers: Array<[string, string]>, url = "http://api.example/me") => new Request(url, { headers })
+      assert.isTrue((yield* authenticate(request([["authorization", `Bearer ${token}`]]))).hasScope("a"))
+      assert.isTrue((yield* authenticate(request([], `http://api.example/me?access_token=${token}`))).hasScope("a"))
+      const twice = request([["authorization", `Bearer ${token}`], ["authorization", `Bearer ${token}`]])
+      assert.strictEqual(errorOf(yield* Effect.exit(authenticate(twice))).code, "TOKEN_REQUEST_INVALID")
+      assert.include(cacheHeaders(request([["cookie", `token=${token}`]]), {})["cache-control"] ?? "", "private")
+    }))
+
+  it.live("[R7] [K-26] a request whose headers cannot be read, as JavaScript may pass one, is a 400 and not cached", () =>
+    Effect.gen(function*() {
+      const { authenticate, cacheHeaders } = yield* authentication()
+      const token = yield* tokenWith({})
+      const unreadable: ReadonlyArray<unknown> = [
+        { headers: { authorization: `Bearer ${token}` } },
+        { method: "GET", url: "/me" },
+        { headers: null },
+        { headers: [[1, 2]] },
+        { rawHeaders: { authorization: `Bearer ${token}` } },
+        { rawHeaders: ["authorization", `Bearer ${token}`], method: 7 },
+        "GET /me",
+        null
+      ]
+      for (const request of unreadable) {
+        const given: BearerAuthentication.Request = JSON.parse(JSON.stringify(request))
+        const error = errorOf(yield* Effect.exit(authenticate(given)))
+        assert.isTrue(HttpSecurityError.isHttpSecurityError(error), JSON.stringify(request))
+        assert.include(["TOKEN_REQUEST_INVALID", "TOKEN_MISSING"], error.code)
+        if (error.code === "TOKEN_REQUEST_INVALID") {
+          assert.deepStrictEqual(cacheHeaders(given, {}), { "cache-control": "no-store" })
+        }
+      }
+    }))
 
   it.live("[R7] [K-26] finds the one token in each form of a request", () =>
     Effect.gen(function*() {

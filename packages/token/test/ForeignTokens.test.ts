@@ -131,7 +131,7 @@ describe("Tokens of other issuers", () => {
       assert.throws(
         () => ValidationPolicy.make({ ...options, issuers: [{ template, tenants: ["acme", tenant] }] }),
         ConfigurationError,
-        /issuers.0.tenants.1 must be a tenant: no name stands for all of them, but tenants can be a function/
+        /issuers.0.tenants.1 must be a tenant: there is no wildcard for all tenants, but tenants can be a function/
       )
     }
   })
@@ -188,7 +188,7 @@ describe("Tokens of other issuers", () => {
       assert.deepStrictEqual(reason, { _tag: "IssuerUntrusted" })
     }))
 
-  it.effect("[K-28 B6] [R6] a tenant that the function trusts no longer, or trusts now, counts at the next call", () =>
+  it.effect("[K-28 B6] [R3] [R6] a tenant that the function trusts no longer, or trusts now, counts at the next call", () =>
     Effect.gen(function*() {
       const template = "https://login.example/{tenantid}/v2.0"
       const trusted = new Set(["acme"])

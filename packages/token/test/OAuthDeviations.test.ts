@@ -200,6 +200,66 @@ describe("token responses of real servers", () => {
         }).pipe(Effect.scoped, quiet))
     }
 
+    const form = (members: Readonly<Record<string, string>>): string => new URLSearchParams(members).toString()
+    const forms: ReadonlyArray<readonly [what: string, body: (next: string) => Members | string, received: string]> = [
+      [
+        "a form (GitHub without Accept)",
+        (next) => form({ access_token: "good", token_type: "bearer", expires_in: "600", refresh_token: next }),
+        "a form"
+      ],
+      [
+        "its members in data (TikTok, Lark)",
+        (next) => ({ code: 0, message: "ok", data: { ...good, refresh_token: next } }),
+        "an object in the member data"
+      ],
+      ["a refresh token in data only", (next) => ({ data: { refresh_token: next } }), "nothing"]
+    ]
+    for (const [what, body, form] of forms) {
+      it.effect(`[K-28 C1] [R14] a refresh response with ${what} rotates the refresh token, and the deviation is logged`, () => {
+        const { lines, record } = recording()
+        return Effect.gen(function*() {
+          const { provider, saved, sent } = yield* refreshing((number) => [200, body(`next-${number}`)])
+          yield* Effect.exit(provider.get)
+          yield* Effect.exit(provider.refresh)
+          assert.deepStrictEqual([sent, saved], [["first", "next-1"], ["next-1", "next-2"]])
+          const logged = lines.filter((line) => line.includes("\"member\":\"body\"") && line.includes(form))
+          assert.strictEqual(logged.length, form === "nothing" ? 0 : 1)
+          assert.isEmpty(lines.filter((line) => line.includes("next-")))
+        }).pipe(Effect.scoped, record)
+      })
+    }
+
+    it.effect("[K-28 C4] an OAuth error in a form is a refusal with its code, and the dead refresh token is not sent again", () =>
+      Effect.gen(function*() {
+        const body = form({ error: "bad_refresh_token", error_description: "The refresh token passed is incorrect" })
+        const { provider, sent } = yield* refreshing(() => [200, body])
+        const error = yield* Effect.flip(provider.get)
+        assert.deepStrictEqual([error.code, detailsOf(error)["error"]], [
+          "TOKEN_ACQUISITION_FAILED",
+          "bad_refresh_token"
+        ])
+        yield* Effect.flip(provider.get)
+        assert.deepStrictEqual(sent, ["first"])
+      }).pipe(Effect.scoped, quiet))
+
+    const notForms: ReadonlyArray<readonly [what: string, type: string, body: string]> = [
+      ["a login page", "text/html", "<p>access_token=good&refresh_token=next</p>"],
+      ["a form of another type", "text/html", form({ access_token: "good", token_type: "bearer" })],
+      ["a form with two access tokens", "application/x-www-form-urlencoded", "access_token=good&access_token=other"],
+      ["text that is no form", "text/plain", "Bad gateway"],
+      ["a list in data", "application/json", JSON.stringify({ data: [good] })],
+      ["data within data", "application/json", JSON.stringify({ data: { data: good } })]
+    ]
+    for (const [what, type, body] of notForms) {
+      it.live(`[K-28 C3] ${what} is no token response`, () =>
+        Effect.gen(function*() {
+          const { provider } = yield* providerAt((_, response) => {
+            response.writeHead(200, { "content-type": type }).end(body)
+          })
+          assert.strictEqual((yield* Effect.flip(provider.get)).code, "TOKEN_RESPONSE_INVALID")
+        }).pipe(Effect.scoped, quiet))
+    }
+
     const unusable: ReadonlyArray<readonly [what: string, members: Members, reason: string]> = [
       ["a token_type of DPoP", { token_type: "DPoP" }, "token_type"],
       ["an expires_in with a unit", { expires_in: "10m" }, "expires_in"],

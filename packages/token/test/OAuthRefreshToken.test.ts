@@ -147,6 +147,10 @@ describe("OAuthClient.refreshToken at a real authorization server", () => {
       ["ended for an issuer", "TLS_FAILED", { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" }, false],
       ["lost for want of a route", "NETWORK_ERROR", { code: "EHOSTUNREACH", syscall: "read" }, true],
       ["reset", "NETWORK_ERROR", { code: "ECONNRESET", syscall: "read" }, true],
+      // Node's "socket hang up" has no system call.
+      ["reset without a system call", "NETWORK_ERROR", { code: "ECONNRESET" }, true],
+      ["closed by the server", "NETWORK_ERROR", { code: "UND_ERR_SOCKET" }, true],
+      ["broken while the request was written", "NETWORK_ERROR", { code: "EPIPE", syscall: "write" }, true],
       ["broken in its TLS", "TLS_FAILED", { code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC" }, true],
       ["ended by an alert", "TLS_FAILED", { code: "EPROTO", syscall: "read" }, true]
     ] as const

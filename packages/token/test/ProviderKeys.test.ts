@@ -212,6 +212,20 @@ describe("keys as providers publish them", () => {
         }))
     }
 
+    it.live("[R3] a key of another issuer is not tried, although another key of the same set fits", () =>
+      Effect.gen(function*() {
+        const [own, foreign] = yield* Effect.all([pairOf("RS256"), pairOf("RS256", "other")])
+        const tokens = yield* validatorOver(
+          { ...own.publicJwk, issuer },
+          { ...foreign.publicJwk, issuer: "https://other.example" }
+        )
+        const claims = yield* goodClaims
+        for (const kid of [undefined, own.kid]) yield* tokens.validate(yield* sign(own, claims, { kid }))
+        const unnamed = yield* sign(foreign, claims, { kid: undefined })
+        assert.deepStrictEqual(yield* reasonOf(tokens.validate(unnamed)), { _tag: "SignatureInvalid" })
+        assert.strictEqual((yield* reasonOf(tokens.validate(yield* sign(foreign, claims))))._tag, "KeyNotFound")
+      }))
+
     it.live("[K-28 J4] [R3] a template of the policy does not widen the issuer of a key", () =>
       Effect.gen(function*() {
         const pair = yield* pairOf("RS256")

@@ -182,12 +182,26 @@ describe("TokenProvider", () => {
         assert.strictEqual(textOf(yield* provider.get), "token-3")
       }).pipe(Effect.scoped))
 
-    it.effect("compares tokens by value, since a server may return the same one again", () =>
+    it.effect("[R13] compares tokens by value, since a server may return the same one again", () =>
       Effect.gen(function*() {
         const { provider } = yield* providerOf(() => living("1 hour")(1))
         const first = yield* provider.get
         yield* provider.refresh
         assert.isTrue(yield* provider.invalidate(first))
+      }).pipe(Effect.scoped))
+
+    it.effect("[R13] does not end the cooldown: a token that is refused right after it is returned as it is", () =>
+      Effect.gen(function*() {
+        const { provider, server } = yield* providerOf(living("1 hour"))
+        const replaced = yield* provider.replace(yield* provider.get)
+        assert.isDefined(replaced)
+        assert.isTrue(replaced !== undefined && (yield* provider.invalidate(replaced)))
+        const third = yield* provider.get
+        assert.isUndefined(yield* provider.replace(third))
+        assert.strictEqual(server.times.length, 3)
+        yield* TestClock.adjust("30 seconds")
+        assert.isDefined(yield* provider.replace(third))
+        assert.strictEqual(server.times.length, 4)
       }).pipe(Effect.scoped))
 
     it.effect("[T4] discards the result of a running acquisition: its callers get a later token", () =>

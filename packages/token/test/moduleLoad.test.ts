@@ -29,6 +29,15 @@ describe("what importing a module loads", () => {
     assert.deepStrictEqual(effect.filter((url) => /\/http\/(?:HttpServer|HttpClient|HttpRouter)/.test(url)), [])
   })
 
+  it("a validator and static keys load no cache of key sets, and only the parts of jose that import keys", () => {
+    const loaded = [
+      ...loadedFor("packages/token/src/TokenValidator.ts"),
+      ...loadedFor("packages/jwks/src/StaticKeys.ts")
+    ]
+    assert.deepStrictEqual(loaded.filter((url) => /JwksCache|internal\/cache\/|http-cache-semantics/.test(url)), [])
+    assert.deepStrictEqual(loaded.filter((url) => /\/jose\/.*\/(?:jwt|jws|jwe|jwks)\//.test(url)), [])
+  })
+
   it("NodeEgress loads undici only when its layer is built", () => {
     const loaded = loadedFor("packages/jwks/src/NodeEgress.ts")
     assert.deepStrictEqual(loaded.filter((url) => url.includes("/undici/")), [])

@@ -47,6 +47,15 @@ describe("The token of a request", () => {
     }
   })
 
+  it("[R7] two cookies with the same name are two tokens, even with equal values, in one header or in two", () => {
+    const pair = `${cookie.name}=${token}`
+    const repeated = [[["cookie", `${pair}; ${pair}`]], [["cookie", pair], ["cookie", pair]]] as const
+    for (const headers of repeated) {
+      const found = find("GET", "/me", headers, { cookie })
+      assert.strictEqual(found._tag === "Invalid" ? found.problem.name : found._tag, "TokenRepeated")
+    }
+  })
+
   it("[K-28 G6] a cookie whose name begins with a character that only JavaScript trims is another cookie", () => {
     const found = (header: string) => find("GET", "/me", [["cookie", header]], { cookie })
     for (const space of ["\u00a0", "\ufeff", "\u000b", "\f", "\u2028", "\u3000", "\u0085", "\r", "\n"]) {

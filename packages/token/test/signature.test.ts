@@ -7,13 +7,14 @@ import { ValidationPolicy } from "../src/index.ts"
 const encode = (value: string | Uint8Array): string => Buffer.from(value).toString("base64url")
 
 /** A faulty key source, which claims that its key is for every algorithm. */
-const claiming = (key: CryptoKey) =>
+const claiming = (key: CryptoKey, jwk?: KeySource.Candidate["jwk"]) =>
   Layer.succeed(KeySource.KeySource, {
     find: (_, { alg, kid }) =>
       Effect.succeed([{
         alg,
         kid,
         key,
+        jwk,
         issuer: undefined,
         trust: { generation: 1, holds: () => true, staleDeadline: () => undefined }
       }])
@@ -58,11 +59,16 @@ describe("A signature", () => {
     how
   ]) =>
     Effect.gen(function*() {
-      const made = yield* Effect.promise(() => crypto.subtle.generateKey(generate, false, ["sign", "verify"]))
+      const made = yield* Effect.promise(() => crypto.subtle.generateKey(generate, true, ["sign", "verify"]))
       const [privateKey, key] = "publicKey" in made ? [made.privateKey, made.publicKey] : [made, made]
       const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: [alg] })
-      const tokens = yield* validatorOf(policy, claiming(key))
       const token = yield* signed(alg, privateKey, how)
-      assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "SignatureInvalid" })
+      const { crv, e, kty, n, x, y } = yield* Effect.promise(() => crypto.subtle.exportKey("jwk", key))
+      // oxlint-disable-next-line no-unsafe-type-assertion -- the members of the key, whatever its type
+      const jwk = { kty, ...(kty === "RSA" ? { n, e } : { crv, x, y }) } as KeySource.Candidate["jwk"]
+      for (const source of [claiming(key), claiming(key, jwk)]) {
+        const tokens = yield* validatorOf(policy, source)
+        assert.deepStrictEqual(yield* reasonOf(tokens.validate(token)), { _tag: "SignatureInvalid" })
+      }
     }))
 })

@@ -4,7 +4,13 @@ import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
 import { audienceMismatch, signatureInvalid } from "../src/internal/validation/reasons.ts"
-import { type CacheLimits, isUsable, TokenCache, type VerifiedToken } from "../src/internal/validation/tokenCache.ts"
+import {
+  type CacheLimits,
+  isUsable,
+  type KeyNames,
+  TokenCache,
+  type VerifiedToken
+} from "../src/internal/validation/tokenCache.ts"
 
 const minute = 60_000
 
@@ -172,7 +178,23 @@ describe("bounds", () => {
       assert.strictEqual(cache.get("full", clock)?.value, "full")
     }))
 
-  it.effect("clear deletes entries and rejections", () =>
+  it("[R6] [K-05] the names of a token are kept up to a length, so that hostile ones take little memory", () => {
+    const cache = new TokenCache<string>({ maxEntries: 10, maxBytes: 65_536 })
+    const namesOf = (kid: string, tid: string | undefined): KeyNames => ({
+      header: { alg: "ES256", kid, typ: "at+jwt" },
+      issuer: entryOf("a").issuer,
+      members: tid === undefined ? {} : { tid },
+      registered
+    })
+    cache.setKeyNames("short", namesOf("k".repeat(256), "t".repeat(256)))
+    assert.strictEqual(cache.keyNames("short")?.header.kid, "k".repeat(256))
+    cache.setKeyNames("long kid", namesOf("k".repeat(513), undefined))
+    assert.isUndefined(cache.keyNames("long kid"))
+    cache.setKeyNames("long tenant", namesOf("k", "t".repeat(16_000)))
+    assert.isUndefined(cache.keyNames("long tenant"))
+  })
+
+  it.effect("[R6] clear deletes entries and rejections", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const cache = cacheOf()
@@ -256,5 +278,18 @@ describe("rejections", () => {
       assert.isUndefined(cache.rejection("r1", clock))
       for (const name of ["r0", "r2", "r999", "one more"]) assert.isDefined(cache.rejection(name, clock), name)
       assert.isDefined(cache.get("entry", clock))
+    }))
+
+  it.effect("[R6] a flood of tokens without keys evicts no other rejection, nor the other way round", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const cache = cacheOf()
+      const { trust } = trustOf()
+      cache.reject("with keys", signatureInvalid, [trust], clock, always)
+      for (let index = 0; index < 1000; index++) cache.reject(`r${index}`, audienceMismatch, [], clock, always)
+      assert.strictEqual(cache.rejection("with keys", clock), signatureInvalid)
+      for (let index = 0; index < 1000; index++) cache.reject(`k${index}`, signatureInvalid, [trust], clock, always)
+      assert.isUndefined(cache.rejection("with keys", clock))
+      assert.strictEqual(cache.rejection("r0", clock), audienceMismatch)
     }))
 })

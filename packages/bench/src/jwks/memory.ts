@@ -132,9 +132,9 @@ export const memory: Effect.Effect<ReadonlyArray<Finding>, unknown> = Effect.gen
   })
   return [
     finding("its keys alone", own),
-    finding("1,000 idle, beyond their keys", (yield* weighed(idle, 1000)) - own, 10),
+    finding("1,000 idle, beyond their keys", (yield* weighed(idle, 1000)) - own, 6),
     finding("10,000 idle, beyond their keys", (yield* weighed(idle, 10_000)) - own),
-    finding("1,000 asked once, beyond their keys", (yield* weighed(asked, 1000)) - own),
+    finding("1,000 asked once, beyond their keys", (yield* weighed(asked, 1000)) - own, 9),
     finding("jose, 1,000 asked once, with their keys", yield* weighed(jose, 1000)),
     finding("jwks-rsa, 1,000 asked once, with their keys", yield* weighed(jwksRsa, 1000)),
     finding("get-jwks, one for 1,000 asked once, with their keys", yield* weighed(getJwks, 1000))

@@ -1,4 +1,4 @@
-/** One provider of the simulated day. */
+/** A simulated provider that publishes and rotates its keys for a day. */
 import { KeelsonError } from "@keelson/core"
 import type { Egress } from "@keelson/jwks"
 import { Clock, Effect, Random } from "effect"
@@ -9,12 +9,12 @@ export const hour = 60 * minute
 /** The document's lifetime, in milliseconds. */
 const lifetime = 5 * minute
 
-/** A token's lifetime, during which its key is still looked up after the next key signs. */
+/** The lifetime of a token, in milliseconds. A key is looked up for this long after it was replaced as the signing key. */
 export const tokenLife = 15 * minute
 
 const outage = 15 * minute
 
-/** Longer than the default of `attemptTimeout`. */
+/** The delay of a slow response, in milliseconds: longer than the default `attemptTimeout`. */
 const slow = 5_000
 
 interface Answer {
@@ -24,16 +24,17 @@ interface Answer {
 }
 
 export interface Publisher {
-  /** Time of publication of the key of generation 0. */
+  /** The time at which the key of generation 0 is published, in milliseconds. */
   readonly phase: number
-  /** The time from a key's publication until it signs. */
+  /** The time from a key's publication until it signs tokens, in milliseconds. */
   readonly lead: number
   readonly isDown: (now: number) => boolean
   readonly answer: (request: Egress.EgressRequest) => Effect.Effect<Answer, KeelsonError.NetworkError>
   readonly counts: {
     readonly requests: number
-    /** Requests made after the cache received a document with a validator, and those of them that sent it. */
+    /** Requests that could be conditional: the cache had received a document with an `ETag` before. */
     readonly withValidator: number
+    /** Requests that were conditional: they sent the `ETag`. */
     readonly conditional: number
   }
 }
@@ -67,9 +68,12 @@ const refused = Effect.fail(
 
 const html = { "content-type": "text/html" }
 const cut = Effect.fail(
-  new KeelsonError.NetworkError({ code: "NETWORK_ERROR", message: "The connection was closed within the body" })
+  new KeelsonError.NetworkError({
+    code: "NETWORK_ERROR",
+    message: "The connection was closed before the body was complete"
+  })
 )
-/** One in four is not a key set, which no attempt repeats; the next refresh does. */
+/** The broken responses. A fetch does not retry after the first one, which is not a key set; the next refresh requests it again. */
 const broken: readonly [Outcome, ...ReadonlyArray<Outcome>] = [
   Effect.succeed({ status: 200, headers: html, body: "<html>Sign in to the network</html>" }),
   Effect.succeed({ status: 500, headers: html, body: "<html>Internal server error</html>" }),

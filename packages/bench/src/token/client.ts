@@ -2,7 +2,7 @@
 import { Agent, get } from "node:http"
 import { parentPort } from "node:worker_threads"
 
-/** An order: the number of requests, the tokens used in turn, and the concurrency. */
+/** What to send: the number of requests, and the tokens to use in turn. */
 export interface Order {
   readonly port: number
   readonly path: string
@@ -39,6 +39,6 @@ const fulfil = async (order: Order): Promise<Answer> => {
 }
 
 parentPort?.on("message", (order: Order) => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has none
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
   void fulfil(order).then((answer) => parentPort?.postMessage(answer))
 })

@@ -83,7 +83,7 @@ const start = (cwd: string, program: string, input: string): number => {
     encoding: "utf8",
     env: { ...process.env, INPUT: input, NODE_OPTIONS: "" }
   })
-  if (status !== 0 || stdout !== issuer) throw new Error(`${program} validated no token: ${stderr}`)
+  if (status !== 0 || stdout !== issuer) throw new Error(`${program} did not validate the token: ${stderr}`)
   return performance.now() - began
 }
 

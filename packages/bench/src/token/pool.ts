@@ -3,7 +3,8 @@ import { Effect } from "effect"
 import type { Loop } from "../contestant.ts"
 import type { Validator } from "./validators.ts"
 
-const width = 64
+/** How many validations run at once, unless said otherwise. */
+const usualWidth = 64
 
 /** The expected outcome of a validation. */
 export type Expected = "accepted" | "rejected"
@@ -15,22 +16,27 @@ const cycle = (tokens: ReadonlyArray<string>): () => string => {
 }
 
 /** Validates `times` tokens and throws unless every outcome is the expected one. */
-export const poolOf = (validator: Validator, tokens: ReadonlyArray<string>, expected: Expected): Loop => {
+export const poolOf = (
+  validator: Validator,
+  tokens: ReadonlyArray<string>,
+  expected: Expected,
+  width: number = usualWidth
+): Loop => {
   const next = cycle(tokens)
   return async (times) => {
-    const accepted = await run(validator, next, times)
+    const accepted = await run(validator, next, times, width)
     const wanted = expected === "accepted" ? times : 0
     if (accepted !== wanted) throw new Error(`${accepted} of ${times} tokens accepted instead of ${wanted}`)
   }
 }
 
 /** Returns the number of accepted tokens. A synchronous validator never runs two validations at once. */
-const run = (validator: Validator, next: () => string, times: number): Promise<number> | number => {
+const run = (validator: Validator, next: () => string, times: number, width: number): Promise<number> | number => {
   switch (validator.kind) {
     case "effect":
-      return effects(validator.validate, next, times)
+      return effects(validator.validate, next, times, width)
     case "promise":
-      return promises(validator.validate, next, times)
+      return promises(validator.validate, next, times, width)
     case "sync":
       return synchronous(validator.validate, next, times)
   }
@@ -39,7 +45,8 @@ const run = (validator: Validator, next: () => string, times: number): Promise<n
 const effects = (
   validate: (token: string) => Effect.Effect<unknown, unknown>,
   next: () => string,
-  times: number
+  times: number,
+  width: number
 ): Promise<number> => {
   let left = times
   let accepted = 0
@@ -54,7 +61,8 @@ const effects = (
 const promises = async (
   validate: (token: string) => Promise<unknown>,
   next: () => string,
-  times: number
+  times: number,
+  width: number
 ): Promise<number> => {
   let left = times
   let accepted = 0
@@ -88,4 +96,4 @@ const synchronous = (validate: (token: string) => unknown, next: () => string, t
 
 /** Whether one token is accepted. */
 export const accepts = (validator: Validator, token: string): Effect.Effect<boolean> =>
-  Effect.promise(async () => await run(validator, () => token, 1) === 1)
+  Effect.promise(async () => await run(validator, () => token, 1, 1) === 1)

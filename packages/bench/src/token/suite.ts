@@ -7,7 +7,7 @@ import { memory } from "./memory.ts"
 import { refusals } from "./refusals.ts"
 import { rejections } from "./rejections.ts"
 import { shares } from "./requests.ts"
-import { cachedTokens, onMainThread, verified } from "./verification.ts"
+import { cachedTokens, engines, onMainThread, verified } from "./verification.ts"
 
 const only = <E, R>(findings: Effect.Effect<ReadonlyArray<Finding>, E, R>): Effect.Effect<Figures, E, R> =>
   Effect.map(findings, (found) => ({ comparisons: [], nanoseconds: [], findings: found }))
@@ -19,6 +19,7 @@ export const validation: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.m
   Effect.all([
     step("validation: memory", only(memory)),
     step("validation: new tokens", verified),
+    step("validation: engines", engines),
     step("validation: main thread", only(onMainThread)),
     step("validation: cached tokens", cachedTokens),
     step("validation: rejections", only(rejections)),

@@ -1,6 +1,6 @@
 /** The compared validators of one issuer's tokens, each with the same rules and in its best configuration. */
 import { KeySource } from "@keelson/jwks"
-import { Claims, TokenValidator, ValidationPolicy } from "@keelson/token"
+import { Claims, Signatures, TokenValidator, ValidationPolicy } from "@keelson/token"
 import { JwtVerifier } from "aws-jwt-verify"
 import { Effect, Layer, type Scope } from "effect"
 import { createVerifier } from "fast-jwt"
@@ -30,7 +30,11 @@ const requiredClaims = ["iss", "aud", "exp", "sub", "client_id", "iat", "jti"]
 export const cacheEntries = 20_000
 
 /** Validates access tokens and decodes their claims, with keys from the origin. */
-const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptions>): Contestant => ({
+const keelsonWith = (
+  name: string,
+  options: Partial<ValidationPolicy.PresetOptions>,
+  signatures: typeof Signatures.layerNodeCrypto = Layer.empty
+): Contestant => ({
   name,
   algs: every,
   make: ({ alg }, { url }) => {
@@ -42,7 +46,7 @@ const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptio
     })
     const keys = Layer.provide(KeySource.layerJwks({ issuer, url, prefetch: false }), egress)
     return Effect.gen(function*() {
-      const context = yield* Layer.build(keys)
+      const context = yield* Layer.build(Layer.merge(keys, signatures))
       const { validate } = yield* Effect.provide(
         TokenValidator.make("bench", { claims: Claims.AccessToken, policy }),
         context
@@ -54,6 +58,8 @@ const keelsonWith = (name: string, options: Partial<ValidationPolicy.PresetOptio
 
 /** Without a token cache: every token is verified. */
 export const uncached = keelsonWith("Keelson", { cacheEntries: 0 })
+/** The same, with WebCrypto instead of node:crypto. */
+export const withWebCrypto = keelsonWith("Keelson, WebCrypto", { cacheEntries: 0 }, Signatures.layerWebCrypto)
 /** With a cache that is always too small: each token misses, is inserted, and evicts another. */
 export const alwaysNew = keelsonWith("Keelson, caching", { cacheEntries: 128 })
 export const cached = keelsonWith("Keelson", { cacheEntries })
@@ -67,7 +73,7 @@ const joseOptions = (alg: Alg): JWTVerifyOptions => ({
   clockTolerance: 30
 })
 
-const joseRemote: Contestant = {
+export const joseRemote: Contestant = {
   name: "jose, remote set",
   algs: every,
   make: ({ alg }, { url }) =>

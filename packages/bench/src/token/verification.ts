@@ -3,11 +3,21 @@ import { Effect, type Scope } from "effect"
 import type { Comparison, Figures, Finding } from "../figures.ts"
 import { merge } from "../figures.ts"
 import { originOf } from "../jwks/origin.ts"
-import { each, mainThread, measure, spread, type Stopwatch, type Times } from "../measure.ts"
+import { each, mainThread, measure, processor, spread, type Stopwatch, type Times } from "../measure.ts"
 import { forgeriesOf } from "./forgeries.ts"
 import { type Alg, algs, jwkOf, poolOf as tokensOf, type Signer, signerOf } from "./issuer.ts"
 import { accepts, poolOf } from "./pool.ts"
-import { alwaysNew, cached, type Contestant, fastJwtCached, peers, uncached, type Validator } from "./validators.ts"
+import {
+  alwaysNew,
+  cached,
+  type Contestant,
+  fastJwtCached,
+  joseRemote,
+  peers,
+  uncached,
+  type Validator,
+  withWebCrypto
+} from "./validators.ts"
 
 const poolSize = 1024
 /** Long enough that starting and ending the concurrent validations is negligible. */
@@ -36,7 +46,8 @@ const checkValidator = Effect.fnUntraced(function*(
 const timesOf = Effect.fnUntraced(function*(
   contestants: ReadonlyArray<Contestant>,
   alg: Alg,
-  stopwatch?: Stopwatch
+  stopwatch?: Stopwatch,
+  width?: number
 ): Effect.fn.Return<ReadonlyMap<string, Times>, unknown, Scope.Scope> {
   const signer = signerOf(alg)
   const tokens = tokensOf(signer, poolSize)
@@ -47,7 +58,7 @@ const timesOf = Effect.fnUntraced(function*(
     (contestant) =>
       Effect.tap(contestant.make(signer, origin), (validator) => checkValidator(contestant, validator, signer, tokens))
   )
-  const loops = validators.map((validator) => poolOf(validator, tokens, "accepted"))
+  const loops = validators.map((validator) => poolOf(validator, tokens, "accepted", width))
   const times = yield* Effect.promise(() =>
     measure(loops, { sampleMillis, warmUpMillis, ...(stopwatch === undefined ? {} : { stopwatch }) })
   )
@@ -59,10 +70,11 @@ const beside = (
   group: string,
   own: string,
   other: string,
-  target: number | undefined
+  target: number | undefined,
+  measure: Comparison["measure"] = "time"
 ): Comparison => ({
   group,
-  measure: "time",
+  measure,
   other,
   ratio: spread(each(times.get(own) ?? [], times.get(other) ?? [], (a, b) => a / b)),
   target
@@ -118,4 +130,42 @@ export const onMainThread: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.
       value: spread(found).median / 1000,
       unit: "µs"
     }))
+)
+
+/** Upper bounds of Keelson's processor time as a share of `jwtVerify`'s: of the whole process, and of the main thread. */
+const engineTargets = [
+  { alg: "RS256", width: 1, processor: 0.45, mainThread: undefined },
+  { alg: "RS256", width: 64, processor: 0.6, mainThread: undefined },
+  { alg: "ES256", width: 64, processor: 0.8, mainThread: 0.65 },
+  { alg: "EdDSA", width: 64, processor: 0.95, mainThread: 1.05 }
+] as const
+
+/** Processor time of verifying each token, with each engine, beside that of `jwtVerify`. */
+export const engines: Effect.Effect<Figures, unknown, Scope.Scope> = Effect.map(
+  Effect.forEach(
+    engineTargets,
+    ({ alg, width, ...targets }) =>
+      Effect.forEach(["processor", "mainThread"] as const, (which) =>
+        Effect.map(
+          timesOf([uncached, withWebCrypto, joseRemote], alg, which === "processor" ? processor : mainThread, width),
+          (times): Figures => {
+            const group = `verified, ${alg}, ${width === 1 ? "one after the other" : `${width} at once`}`
+            return {
+              comparisons: [uncached, withWebCrypto].map((own) =>
+                beside(
+                  times,
+                  own === uncached ? group : `${group}, WebCrypto`,
+                  own.name,
+                  joseRemote.name,
+                  own === uncached ? targets[which] : undefined,
+                  which
+                )
+              ),
+              nanoseconds: nanosecondsOf(`${group}, ${which}`, times),
+              findings: []
+            }
+          }
+        ))
+  ),
+  (figures) => merge(figures.flat())
 )

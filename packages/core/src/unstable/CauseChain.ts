@@ -1,5 +1,5 @@
 /**
- * Reading a chain of errors: an error, what caused it, what caused that.
+ * Searches a chain of errors: an error, its cause, the cause of that cause, and so on.
  */
 
 /** How many errors below the first are read. A chain may be a cycle. */
@@ -8,8 +8,8 @@ const maxDepth = 8
 /**
  * The first result that `read` gives for an error or an error below it, outermost first; `undefined` if there is none.
  *
- * `links` are the members that hold the next error: `cause`, or `reason` as in Effect's `HttpClientError`. Of several, all
- * that is below the first is read before the second.
+ * `links` are the members that contain the next error: `cause`, or `reason` as in Effect's `HttpClientError`. The whole chain
+ * below the first link is searched before the second link.
  */
 export const findFirst = <A>(
   error: unknown,

@@ -52,7 +52,7 @@ export type Mismatch<Options, S extends Decodable> = {
   ]: never
 }
 
-/** The four ways to checked options; see `decoders`. */
+/** Four ways to create checked options; see `decoders`. */
 export interface Decoders<Options, A> {
   /** From code. Throws `ConfigurationError` (`INVALID_CONFIG`). */
   readonly make: {} extends Options ? (options?: Options) => A : (options: Options) => A

@@ -49,7 +49,7 @@ export const text = (minimum: number, maximum: number) => {
   return Schema.String.check(Schema.isMinLength(minimum, { expected }), Schema.isMaxLength(maximum, { expected }))
 }
 
-/** The spellings of units that options accept beside those of `Duration`, in any case: `250ms`, `1 sec`, `5 min`. */
+/** The units that options accept in addition to those of `Duration`, in upper or lower case: `250ms`, `1 sec`, `5 min`. */
 const spellings: ReadonlyMap<string, string> = new Map([
   ["ns", "nanos"],
   ["nanosecond", "nanos"],
@@ -70,7 +70,7 @@ const spellings: ReadonlyMap<string, string> = new Map([
 
 const spelled = /^\s*(\d+(?:\.\d+)?)\s*([a-z\u00b5\u03bc]+)\s*$/i
 
-/** A duration as `Duration` reads it. Any other text is returned unchanged, to be refused there. */
+/** A duration in the notation of `Duration`. Any other text is returned unchanged, so that `Duration` rejects it. */
 const respelled = (text: string): string => {
   const [, amount, unit = ""] = spelled.exec(text) ?? []
   if (amount === undefined) return text

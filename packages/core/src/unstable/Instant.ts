@@ -1,5 +1,5 @@
 /**
- * Instants on two clocks, for ages that neither a suspended machine nor a changed wall clock distorts.
+ * Instants on two clocks, to measure ages correctly after the machine was suspended or the wall clock was changed.
  */
 import type * as Clock from "effect/Clock"
 

@@ -3,13 +3,13 @@
  */
 import { ConfigurationError } from "../KeelsonError.ts"
 
-/** What an error may say besides its path and bound. */
+/** The optional parts of an error, in addition to its path and bound. */
 export interface Extra {
   /** Replaces `Invalid configuration: <path> must be <expected>`. */
   readonly message?: string | undefined
   /** Facts besides `path` and `expected`. Never a value that was found, since it may be a secret. */
   readonly details?: Readonly<Record<string, unknown>> | undefined
-  /** Kept as a redacted view. */
+  /** The cause, kept as a redacted copy. */
   readonly cause?: unknown
 }
 

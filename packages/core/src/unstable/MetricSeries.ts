@@ -4,20 +4,22 @@
  * Hot paths count in plain fields, which are read when metrics are read (`register`). Everything else is an ordinary Effect
  * metric (`increment`, `observe`). Labels have few values: never a key id, URL or subject.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { codeInfo, codeOf } from "../ErrorCode.ts"
 import { type Definition, definitions, type Labels, type MetricName } from "../internal/metrics/definitions.ts"
+import { boundaries } from "../internal/metrics/durations.ts"
 import { Prefix } from "../internal/metrics/prefix.ts"
 import { holdServer } from "../internal/metrics/servers.ts"
-import { addSource } from "../internal/metrics/sources.ts"
+import * as Sources from "../internal/metrics/sources.ts"
 
 export { type Definition, definitions, type Labels, type MetricName } from "../internal/metrics/definitions.ts"
+export { Durations } from "../internal/metrics/durations.ts"
 export { makeGroup, type Member, type MemberSeries } from "../internal/metrics/groups.ts"
-
-const boundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+export { type Source } from "../internal/metrics/sources.ts"
 
 const counter = (prefix: string, name: MetricName, attributes: Record<string, string>) =>
   Metric.counter(prefix + definitions[name].name, {
@@ -77,28 +79,48 @@ export const remove = <Name extends MetricName<"counter" | "histogram">>(
   })
 
 /**
- * Adds a source to a series while the scope is open. The source is read when metrics are read.
+ * Adds a source to the series with these labels, in the registry and with the prefix of the context. The source is read when
+ * metrics are read. One source may have many series: a subject of which there are thousands has one source and no closures.
+ * Has no effect if the source is attached.
  *
  * The value of a series is the sum of its sources, or their maximum for the states of circuits and key sets. A counter keeps
  * the count of a source that is removed, since a counter must not fall; the series is removed with its last source. A series
- * is either registered or incremented: a registered series ignores `increment`.
+ * is either attached or incremented, never both.
  */
+export const attach: <Name extends MetricName>(
+  context: Context.Context<never>,
+  name: Name,
+  labels: Labels<Name>,
+  source: Sources.Source
+) => void = Sources.attach
+
+/** Removes a source from its series. Has no effect if it is not attached. */
+export const detach: <Name extends MetricName>(
+  context: Context.Context<never>,
+  name: Name,
+  labels: Labels<Name>,
+  source: Sources.Source
+) => void = Sources.detach
+
+/** Attaches a function to a series while the scope is open; see `attach`. */
 export const register = <Name extends MetricName<"counter" | "gauge">>(
   name: Name,
   labels: Labels<Name>,
   read: () => number
 ): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.flatMap(Prefix, (prefix) => {
-    const definition: Definition = definitions[name]
-    const metric = definition.kind === "counter"
-      ? counter(prefix, name, labels)
-      : Metric.gauge(prefix + definition.name, { description: definition.description, attributes: labels })
-    return addSource(metric, definition, read)
+  Effect.contextWith((context: Context.Context<Scope.Scope>) => {
+    const source: Sources.Source = { read }
+    attach(context, name, labels, source)
+    return Scope.addFinalizer(
+      Context.get(context, Scope.Scope),
+      Effect.sync(() => detach(context, name, labels, source))
+    )
   })
 
 /**
  * Removes the series of a server that were incremented or observed (`errors_total`, `retry_attempts_total` and those of its
- * tokens) when the scope closes, unless another scope holds the same server. Servers that come and go would accumulate series.
+ * tokens) when the scope closes, unless another scope holds the same server. Otherwise the series of removed
+ * servers would accumulate.
  */
 export const removeWithServer: (server: string) => Effect.Effect<void, never, Scope.Scope> = holdServer
 

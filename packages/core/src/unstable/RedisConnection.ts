@@ -30,15 +30,18 @@ export interface Connection extends Pick<Redis.Redis["Service"], "send" | "eval"
 /** Failed calls in a row after which the connection is replaced: its client may have closed for good. */
 const brokenAfter = 5
 
-/** How long a connection is kept at least. A server that refuses calls, as while it loads its data, is not reconnected to after every few. */
+/**
+ * Minimum lifetime of a connection. A server that rejects calls, for example while it loads its data, would otherwise cause
+ * a reconnect after every few calls.
+ */
 const keptFor = Duration.toNanosUnsafe(Duration.seconds(1))
 
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
-/** How long connecting may take, with the handshake: a Redis that hangs accepts connections and never answers. */
+/** Time limit of connecting, including the handshake: a hanging Redis accepts connections and never responds. */
 const connectLimit = Duration.seconds(10)
 
-/** How long closing a connection may delay the end of the scope: it waits for replies that may never come. */
+/** How long closing a connection may delay the end of the scope: closing waits for replies that may never arrive. */
 const closeLimit = Duration.seconds(1)
 
 /** Keys that three or more nodes of a cluster do not all have themselves. */
@@ -69,7 +72,7 @@ const checkCluster = Effect.fnUntraced(function*({ send }: Sender) {
 interface Session {
   readonly redis: Redis.Redis["Service"]
   readonly broken: Deferred.Deferred<void>
-  /** The monotonic nanosecond before which it is not replaced. */
+  /** The monotonic nanosecond before which the session is not replaced. */
   readonly keptUntil: bigint
   /** Failures in a row. */
   failures: number
@@ -86,7 +89,7 @@ const isRefused = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean => {
  * Keeps a connection in the background: a Redis that is down at start is no error and delays nothing.
  *
  * Calls wait for the first attempt to connect, since a process reads what others stored when it starts. After that they
- * fail at once while there is no connection. Calls are not bounded in time: put `Bounded.waitAtMost` around them.
+ * fail immediately while there is no connection. Calls have no time limit: put `Bounded.waitAtMost` around them.
  *
  * - `warning`: the log line of a failure to connect, one for each outage.
  */
@@ -131,11 +134,11 @@ export const connectInBackground = Effect.fnUntraced(
         current = undefined
         tried.openUnsafe()
       })),
-      // A layer that dies, as for a malformed URL, is logged and tried again like one that fails: nothing else would show it.
+      // A layer that dies, as for a malformed URL, is logged and retried like one that fails: the defect is reported nowhere else.
       Effect.catchDefect(Effect.fail),
       Effect.tapError(() => warnOnce(warning))
     )
-    // Interrupting an attempt to connect closes what it has opened, and a Redis that hangs never answers that.
+    // Interrupting an attempt to connect closes its connection, which a hanging Redis never confirms.
     yield* Effect.acquireRelease(
       Effect.forkDetach(Effect.forever(Effect.retry(run, reconnect))),
       (running) => waitAtMost(Fiber.interrupt(running), closeLimit)

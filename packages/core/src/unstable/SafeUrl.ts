@@ -24,7 +24,7 @@ export type UrlRefusal = "url" | "scheme" | "credentials" | "host"
  */
 export type RedirectRefusal = "redirect" | "scheme" | "address"
 
-/** What an error about http says: how to allow it for a server on this machine. */
+/** The part of an error about http that explains how to allow http for a server on this machine. */
 export const localHint = "http is for this machine only, with LocalDevelopment.layer or allowLocalhost"
 
 /** The options of `check`. */

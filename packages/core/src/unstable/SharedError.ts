@@ -1,5 +1,5 @@
 /**
- * Errors that many callers receive: one object for each reason, so that a flood of failures costs no stacks and no redaction.
+ * Errors that many callers receive: one object for each reason, so that a flood of failures creates no stacks and redacts nothing.
  */
 
 /** Freezes an error with its details, reasons and causes. */

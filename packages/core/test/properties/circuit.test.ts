@@ -4,7 +4,7 @@ import { Deferred, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { Breaker, BreakerStore } from "../../src/index.ts"
-import { type Admission, Model, type Outcome, policyOf, rules, type Rules, step, type Step } from "./circuitModel.ts"
+import { type Admission, Model, type Outcome, policyOf, type Rules, rules, type Step, step } from "./circuitModel.ts"
 
 interface Call {
   readonly gate: Deferred.Deferred<void, string>

@@ -168,7 +168,9 @@ export const policyOf = (rules: Rules, unit: number): BreakerPolicy.Options => {
 }
 
 /** Rules of circuits that open and close often. */
-export const rules = (times: Pick<Rules, "bucket" | "probeLimit" | "maxOpen"> & { readonly open: ReadonlyArray<number> }) =>
+export const rules = (
+  times: Pick<Rules, "bucket" | "probeLimit" | "maxOpen"> & { readonly open: ReadonlyArray<number> }
+) =>
   fc.record({
     strategy: fc.constantFrom("consecutive" as const, "ratio" as const, "timeWindow" as const),
     failureThreshold: fc.integer({ min: 1, max: 3 }),

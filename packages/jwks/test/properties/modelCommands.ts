@@ -8,15 +8,15 @@ export interface Key {
 }
 
 /** Which key a lookup is for; `n` chooses among several. */
-export interface Wanted {
-  readonly of: "held" | "published" | "pool" | "never" | "none" | "long"
+export interface KeyChoice {
+  readonly of: "cached" | "published" | "pool" | "never" | "none" | "long"
   readonly n: number
   readonly alg: string
 }
 
 /** A call that is started without waiting for it. */
 export type Op =
-  | ({ readonly op: "find" } & Wanted)
+  | ({ readonly op: "find" } & KeyChoice)
   | { readonly op: "keySet" | "refresh" | "invalidate" }
   | { readonly op: "interrupt"; readonly n: number }
 
@@ -26,7 +26,7 @@ export type Caching =
   | { readonly says: "max-age" | "expires"; readonly seconds: number }
 
 /** How the provider responds. */
-export type Weather =
+export type Behavior =
   | { readonly is: "up" | "down" | "hanging" | "always304" }
   | { readonly is: "garbage"; readonly body: string }
   | { readonly is: "status"; readonly status: number; readonly retryAfter: number | undefined }
@@ -36,13 +36,13 @@ export type Command =
   | { readonly do: "pass"; readonly millis: number; readonly wall: number }
   /** Time passes until about a limit, if there is one. */
   | {
-    readonly do: "reach"
+    readonly do: "approach"
     readonly limit: "refresh" | "expiry" | "stale" | "retry" | "unknown"
     readonly past: number
   }
   /** Monotonic time passes, and no timer fires: the process was suspended. */
   | { readonly do: "freeze"; readonly millis: number }
-  | { readonly do: "weather"; readonly weather: Weather; readonly delay: number }
+  | { readonly do: "behavior"; readonly behavior: Behavior; readonly delay: number }
   | {
     readonly do: "publish"
     readonly keys: ReadonlyArray<Key>
@@ -96,7 +96,7 @@ const alg = fc.constantFrom("EdDSA", "EdDSA", "EdDSA", "EdDSA", "Ed25519", "RS25
 
 const find: fc.Arbitrary<Op> = fc.record({
   op: fc.constant("find"),
-  of: fc.constantFrom("held", "held", "published", "published", "pool", "pool", "never", "none", "long"),
+  of: fc.constantFrom("cached", "cached", "published", "published", "pool", "pool", "never", "none", "long"),
   n,
   alg
 })
@@ -112,38 +112,38 @@ export const ops: fc.Arbitrary<Command> = fc.record({
   ops: fc.oneof(fc.array(find, { minLength: 1, maxLength: 1 }), fc.array(op, { minLength: 1, maxLength: 6 }))
 })
 
-const aWhile = fc.oneof(
+const shortTime = fc.oneof(
   { weight: 2, arbitrary: fc.integer({ min: 1, max: 50 }) },
   { weight: 3, arbitrary: fc.integer({ min: 50, max: 5 * second }) },
   { weight: 4, arbitrary: fc.integer({ min: 5 * second, max: 2 * minute }) },
   { weight: 1, arbitrary: fc.integer({ min: 2 * minute, max: 10 * minute }) }
 )
 /** Longest time that passes with timers: an awake day would be a thousand fetches. */
-const awake = fc.oneof(
-  { weight: 60, arbitrary: aWhile },
+const timeWithTimers = fc.oneof(
+  { weight: 60, arbitrary: shortTime },
   { weight: 1, arbitrary: fc.integer({ min: 10 * minute, max: 2 * hour }) }
 )
-const asleep = fc.oneof(aWhile, fc.integer({ min: 10 * minute, max: 72 * hour }))
+const timeWithoutTimers = fc.oneof(shortTime, fc.integer({ min: 10 * minute, max: 72 * hour }))
 
 /** Time passes on both clocks. */
-export const pass: fc.Arbitrary<Command> = awake.map((millis) => ({ do: "pass", millis, wall: 0 }))
+export const pass: fc.Arbitrary<Command> = timeWithTimers.map((millis) => ({ do: "pass", millis, wall: 0 }))
 
 /** The clocks diverge: the wall clock is set, the machine was suspended, or only monotonic time passes. */
-export const part: fc.Arbitrary<Command> = fc.oneof(
-  asleep.map((wall): Command => ({ do: "pass", millis: 0, wall })),
-  asleep.map((wall): Command => ({ do: "pass", millis: 0, wall: -wall })),
-  awake.map((millis): Command => ({ do: "pass", millis, wall: -millis })),
-  fc.tuple(awake, asleep).map(([millis, wall]): Command => ({ do: "pass", millis, wall }))
+export const divergence: fc.Arbitrary<Command> = fc.oneof(
+  timeWithoutTimers.map((wall): Command => ({ do: "pass", millis: 0, wall })),
+  timeWithoutTimers.map((wall): Command => ({ do: "pass", millis: 0, wall: -wall })),
+  timeWithTimers.map((millis): Command => ({ do: "pass", millis, wall: -millis })),
+  fc.tuple(timeWithTimers, timeWithoutTimers).map(([millis, wall]): Command => ({ do: "pass", millis, wall }))
 )
 
 /** Time passes until about one of the limits that are set. */
-export const reach: fc.Arbitrary<Command> = fc.record({
-  do: fc.constant("reach"),
+export const approach: fc.Arbitrary<Command> = fc.record({
+  do: fc.constant("approach"),
   limit: fc.constantFrom("refresh", "expiry", "stale", "stale", "retry", "unknown"),
   past: fc.constantFrom(-1, 0, 1, 30, 900)
 })
 
-export const freeze: fc.Arbitrary<Command> = awake.map((millis) => ({ do: "freeze", millis }))
+export const freeze: fc.Arbitrary<Command> = timeWithTimers.map((millis) => ({ do: "freeze", millis }))
 
 const garbage = [
   "<!doctype html><title>Sign in</title>",
@@ -155,8 +155,8 @@ const garbage = [
   "\uFFFF"
 ]
 
-const weathers: fc.Arbitrary<Weather> = fc.oneof(
-  { weight: 5, arbitrary: fc.constant<Weather>({ is: "up" }) },
+const behaviors: fc.Arbitrary<Behavior> = fc.oneof(
+  { weight: 5, arbitrary: fc.constant<Behavior>({ is: "up" }) },
   { weight: 3, arbitrary: fc.record({ is: fc.constantFrom("down", "hanging", "always304") }) },
   { weight: 1, arbitrary: fc.record({ is: fc.constant("garbage"), body: fc.constantFrom(...garbage) }) },
   {
@@ -169,9 +169,9 @@ const weathers: fc.Arbitrary<Weather> = fc.oneof(
   }
 )
 
-export const weather: fc.Arbitrary<Command> = fc.record({
-  do: fc.constant("weather"),
-  weather: weathers,
+export const behavior: fc.Arbitrary<Command> = fc.record({
+  do: fc.constant("behavior"),
+  behavior: behaviors,
   // A slow provider: within the 3 s of an attempt, or not.
   delay: fc.constantFrom(0, 0, 0, 1, 40, 900, 2100, 5000)
 })
@@ -190,7 +190,7 @@ export const publish: fc.Arbitrary<Command> = fc.record({
 export const caching: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ says: fc.constantFrom("nothing", "no-store") }),
   fc.record({ says: fc.constantFrom("max-age", "expires"), seconds: fc.constantFrom(0, 45, 90, 600, 7200) })
-).map((said): Command => ({ do: "caching", caching: said }))
+).map((caching): Command => ({ do: "caching", caching }))
 
 export const close: fc.Arbitrary<Command> = fc.constant<Command>({ do: "close" })
 

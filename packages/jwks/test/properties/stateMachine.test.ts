@@ -11,7 +11,7 @@
  */
 import { describe, it } from "@effect/vitest"
 import { forAllEffect } from "@keelson/testing/properties"
-import { caching, cases, close, freeze, ops, part, pass, publish, reach, weather } from "./modelCommands.ts"
+import { approach, behavior, caching, cases, close, divergence, freeze, ops, pass, publish } from "./modelCommands.ts"
 import { runCase } from "./modelRun.ts"
 
 describe("the state machine of a JWKS cache", () => {
@@ -19,7 +19,7 @@ describe("the state machine of a JWKS cache", () => {
     forAllEffect(
       context,
       150,
-      cases([12, ops], [4, pass], [3, reach], [4, weather], [2, publish], [1, caching]),
+      cases([12, ops], [4, pass], [3, approach], [4, behavior], [2, publish], [1, caching]),
       runCase
     ))
 
@@ -27,7 +27,7 @@ describe("the state machine of a JWKS cache", () => {
     forAllEffect(
       context,
       150,
-      cases([8, ops], [2, pass], [1, reach], [5, part], [2, weather], [1, publish], [1, caching]),
+      cases([8, ops], [2, pass], [1, approach], [5, divergence], [2, behavior], [1, publish], [1, caching]),
       runCase
     ))
 
@@ -35,13 +35,13 @@ describe("the state machine of a JWKS cache", () => {
     forAllEffect(
       context,
       100,
-      cases([8, ops], [2, pass], [1, reach], [3, freeze], [2, weather], [1, publish]),
+      cases([8, ops], [2, pass], [1, approach], [3, freeze], [2, behavior], [1, publish]),
       runCase
     ))
 
   it("[S1-27] [L3] [L5] agrees with its model while keys come and go", (context) =>
-    forAllEffect(context, 100, cases([10, ops], [4, pass], [2, reach], [4, publish], [1, weather]), runCase))
+    forAllEffect(context, 100, cases([10, ops], [4, pass], [2, approach], [4, publish], [1, behavior]), runCase))
 
   it("[L8] agrees with its model when its scope is closed", (context) =>
-    forAllEffect(context, 100, cases([10, ops], [4, pass], [1, reach], [3, weather], [1, close]), runCase))
+    forAllEffect(context, 100, cases([10, ops], [4, pass], [1, approach], [3, behavior], [1, close]), runCase))
 })

@@ -20,7 +20,7 @@ import {
   token,
   tolerance,
   validatorIn
-} from "./world.ts"
+} from "./simulatedIssuer.ts"
 
 type Validator = TokenValidator.TokenValidator<{ readonly jti: string }>
 type How = Extract<Step, { readonly is: "validate" }>["how"]
@@ -61,8 +61,8 @@ describe("A cache of verified tokens", () => {
   it("[T3] [K-05] [R6] [K-04] [R23] has at every step the outcome of a validator without a cache, whatever time, keys and revocations do", async (context) => {
     const checks = { on: 0, off: 0 }
     const counts = { accepted: 0, rejected: 0 }
-    const world = fc.record({ tokens: fc.array(token, { minLength: 3, maxLength: 6, size: "max" }), steps })
-    await forAllEffect(context, 500, world, ({ steps, tokens }) =>
+    const cases = fc.record({ tokens: fc.array(token, { minLength: 3, maxLength: 6, size: "max" }), steps })
+    await forAllEffect(context, 500, cases, ({ steps, tokens }) =>
       Effect.gen(function*() {
         yield* TestClock.setTime(start * 1000)
         const { clock, skew } = yield* skewedClock

@@ -82,7 +82,7 @@ const answerOf = (mode: Mode): Answer => {
 const numberOf = ({ value }: AcquiredToken.AcquiredToken): number => Number(Redacted.value(value).split("-")[1])
 
 /** A provider under test, with what callers can observe. */
-class World {
+class RunningCase {
   readonly provider: TokenProvider.TokenProvider["Service"]
   readonly server: Server
   readonly clock: Clock.Clock
@@ -246,22 +246,22 @@ export const runAll = (
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const { provider, server } = yield* Scope.provide(providerOf(living("300 seconds")), scope)
-    const world = new World(provider, server, clock, skew)
-    world.serve({ _tag: "up", lifetime: 300 })
+    const running = new RunningCase(provider, server, clock, skew)
+    running.serve({ _tag: "up", lifetime: 300 })
     for (const command of commands) {
-      yield* world.run(command)
-      yield* world.check
+      yield* running.run(command)
+      yield* running.check
     }
-    world.serve({ _tag: "up", lifetime: 300 })
+    running.serve({ _tag: "up", lifetime: 300 })
     yield* TestClock.adjust("2 minutes")
-    yield* world.get(1)
-    yield* world.check
+    yield* running.get(1)
+    yield* running.check
     assert.isDefined((yield* provider.status).token, "does not recover")
 
-    world.serve({ _tag: "hanging" })
-    yield* world.run({ _tag: "refresh" })
+    running.serve({ _tag: "hanging" })
+    yield* running.run({ _tag: "refresh" })
     yield* Scope.close(scope, yield* Effect.exit(Effect.void))
-    for (const caller of world.callers) assert.isDefined(caller.pollUnsafe(), "[R28] a caller still waits")
+    for (const caller of running.callers) assert.isDefined(caller.pollUnsafe(), "[R28] a caller still waits")
     assert.strictEqual((yield* Effect.flip(provider.get)).code, "SHUTTING_DOWN")
     assert.strictEqual(server.underWay(), 0)
   })

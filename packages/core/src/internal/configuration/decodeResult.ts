@@ -15,7 +15,7 @@ const isPlain = (input: object): boolean => {
   return prototype === null || prototype === Object.prototype
 }
 
-/** More than any options need. Deeper or larger input is a mistake, a cycle, or YAML aliases that multiply. */
+/** Limits above what any options need. Deeper or larger input is a mistake, a cycle, or nested YAML aliases that expand. */
 const maxDepth = 64
 const maxMembers = 100_000
 
@@ -33,7 +33,7 @@ export const unbounded = (path: ReadonlyArray<string>) =>
     message: `Invalid configuration: ${path.length === 0 ? "the document" : path.join(".")} is too deep or too large`
   })
 
-/** Plain data as option schemas decode it: each `Duration` as text, and the value of each `Redacted`. */
+/** Converts input to the plain data that option schemas decode: a `Duration` to text, a `Redacted` to its value. */
 export const plain = (input: unknown): unknown => {
   if (Redacted.isRedacted(input)) return plain(Redacted.value(input))
   if (Duration.isDuration(input)) return String(input)
@@ -49,7 +49,7 @@ export const plain = (input: unknown): unknown => {
 /**
  * Decodes a plain object. Durations are `Duration` values or text with a unit (`"250 millis"`).
  *
- * Fails with `ConfigurationError` (`INVALID_CONFIG`); its details have `path` and `expected` of every issue.
+ * Fails with `ConfigurationError` (`INVALID_CONFIG`); its details list the `path` and `expected` of each issue.
  */
 export const decodeResult = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,

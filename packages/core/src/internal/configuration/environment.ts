@@ -33,7 +33,7 @@ const leaves = (ast: SchemaAST.AST, path: Path): ReadonlyArray<Leaf> => {
 const variable = (path: ReadonlyArray<string | number>): string =>
   path.map((segment) => Text.constantCase(String(segment))).join("_")
 
-/** More than any list of options has. The length of a list is the greatest index in the names of its variables. */
+/** Upper bound of the indexes of lists. The highest index in the names of a list's variables determines its length. */
 const maxItems = 1_000
 
 const tooLong = (path: ReadonlyArray<string | number>) =>
@@ -87,7 +87,7 @@ export const readEnvironment = Effect.fnUntraced(function*(
   const constant = path.flatMap((segment) => Text.constantCase(segment).split("_"))
   const own = named(yield* settings(provider, path), path.length)
   const upper = named(yield* settings(provider, constant), constant.length)
-  // A provider that maps case returns the same value twice. A different value is kept, and rejected as a second spelling.
+  // A provider that maps case returns the same value twice. A different value is kept, and rejected as a second name of the option.
   const values = [...own, ...upper.filter(({ name, value }) => !own.some((o) => o.name === name && o.value === value))]
   if (values.length === 0) {
     const key = path.join(".")
@@ -103,7 +103,7 @@ export const readEnvironment = Effect.fnUntraced(function*(
   for (const { name, value } of values) {
     const leaf = known.get(name)
     const item = known.get(name.replace(/_\d+$/, ""))
-    // One option in two spellings is rejected, since one of the values would be lost.
+    // An option that is set under two names is rejected, since one of the values would be lost.
     if (leaf !== undefined && whole.has(leaf)) assign(tree, [name], value)
     else if (leaf !== undefined) {
       whole.add(leaf)

@@ -15,7 +15,7 @@ interface Level {
   index: number
 }
 
-/** The first member that stands twice in one object of a valid JSON text. `JSON.parse` keeps the last one silently. */
+/** The first member that occurs twice in one object of a valid JSON text. `JSON.parse` keeps the last one silently. */
 export const repeatedMember = (text: string): Repeated | undefined => {
   const levels: Array<Level> = []
   let isName = false

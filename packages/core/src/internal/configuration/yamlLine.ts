@@ -26,8 +26,8 @@ const entriesOf = (text: string): ReadonlyArray<Entry> =>
 /**
  * The line of a value in YAML text by its path; `undefined` if not even the first segment is found.
  *
- * It reads block style, as configuration is written. For a value within a flow collection, or one that an alias stands for,
- * it is the line of the nearest key around it.
+ * It reads block style, as configuration is written. For a value in a flow collection, or one that an alias refers to, this
+ * is the line of the nearest enclosing key.
  */
 export const yamlLine = (text: string, path: ReadonlyArray<string>): number | undefined => {
   const entries = entriesOf(text)

@@ -4,10 +4,10 @@ import { catalogue } from "./catalogue.ts"
 
 const isErrorCode = (u: unknown): u is ErrorCode => typeof u === "string" && Object.hasOwn(catalogue, u)
 
-/** The member that holds the error that an error is about. */
+/** The member that contains the underlying error. */
 export const reasons = ["reason"] as const
 
-/** The code in an error's `code`. */
+/** The catalogue code in an error's `code`. */
 export const ownCode = (error: object): ErrorCode | undefined =>
   "code" in error && isErrorCode(error.code) ? error.code : undefined
 

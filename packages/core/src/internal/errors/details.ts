@@ -5,7 +5,7 @@ import * as Redaction from "../../Redaction.ts"
 
 const isMembers = (json: Schema.Json): json is Details => Predicate.isObject(json)
 
-/** Facts as redacted JSON of bounded size. */
+/** Converts the facts of an error to redacted JSON of limited size. */
 export const details = (facts: Readonly<Record<string, unknown>>): Details => {
   const redacted = Redaction.value(facts)
   return isMembers(redacted) ? redacted : {}

@@ -5,10 +5,10 @@ import * as Inspectable from "effect/Inspectable"
 import { type Category, codeInfo, codeOf } from "../../ErrorCode.ts"
 import * as Problem from "../../Problem.ts"
 
-/** Written out, and checked by its type: importing it would load Effect's HTTP server with every error. */
+/** Written as a literal whose type is checked: importing the symbol would load Effect's HTTP server with every error. */
 const respondable: typeof HttpServerRespondable.symbol = "~effect/http/HttpServerRespondable"
 
-/** What every error with a catalogue code has besides its fields. */
+/** The members of every error with a catalogue code, in addition to its fields. */
 export interface ErrorBody {
   /** The HTTP status of a response that reports this error. */
   readonly status: number

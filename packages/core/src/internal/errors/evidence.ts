@@ -10,9 +10,9 @@ export interface Evidence {
   readonly breaker: BreakerOutcome
 }
 
-/** Errors of Effect about data, options or arguments: the called service has no part in them. */
+/** Errors of Effect about data, options or arguments, which the called service did not cause. */
 const local: ReadonlySet<unknown> = new Set(["SchemaError", "ConfigError", "IllegalArgumentError", "BadArgument"])
-/** Two transactions were in each other's way: the database is well, and the call may be repeated. */
+/** Two transactions conflicted: the database works, and the call may be repeated. */
 const conflicts: ReadonlySet<unknown> = new Set(["DeadlockError", "SerializationError"])
 
 const ours: Evidence = { retryable: false, breaker: "ignored" }
@@ -25,7 +25,7 @@ const tagIn = (error: unknown, tags: ReadonlySet<unknown>): boolean =>
 
 const unclassified: ReadonlySet<unknown> = new Set(["UnknownError"])
 
-/** The evidence of an error that says itself whether it is worth repeating, as Effect's errors of SQL and AI do. */
+/** The evidence of an error with an `isRetryable` flag, as Effect's errors of SQL and AI have. */
 const ofFlag = (error: unknown, retryable: boolean): Evidence => {
   const code = codeOf(error)
   if (code !== undefined) return { retryable, breaker: codeInfo[code].breaker }
@@ -45,8 +45,8 @@ const ofError = (error: unknown): Evidence | undefined => {
 }
 
 /**
- * The evidence of an error: by the catalogue if it carries a code, else by its own `isRetryable`, else by the code that its
- * shape gives it. `undefined` if nothing is known.
+ * The evidence of an error: from the catalogue if the error has a code, else from its `isRetryable` flag, else from the code
+ * that `codeOf` derives from its tag or its system code. `undefined` if nothing is known.
  */
 export const evidenceOf = (error: unknown): Evidence | undefined => {
   try {

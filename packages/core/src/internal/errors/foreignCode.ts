@@ -16,7 +16,7 @@ export const statusCode = (status: number): ErrorCode | undefined => {
 
 const causes = ["cause"] as const
 
-/** Whether an error is that of `AbortSignal.timeout`, whose `name` alone says so. */
+/** Whether an error comes from `AbortSignal.timeout`. Only its `name` shows this. */
 const isSignalTimeout = (error: object): true | undefined =>
   "name" in error && error.name === "TimeoutError" ? true : undefined
 
@@ -35,7 +35,7 @@ const ofOne = (nesting: number) => (error: object): ErrorCode | undefined => {
   return codeOfMembers(error, (member) => ownCode(member) ?? foreign(member, nesting + 1))
 }
 
-/** The first code in a chain of causes. Node's `node:http` aborts with an `AbortError` also for a signal's timeout. */
+/** The first code in a chain of causes. `node:http` reports the timeout of a signal as an `AbortError` too. */
 const ofCause = (error: unknown, nesting: number): ErrorCode | undefined => {
   const code = findFirst(error, causes, ofOne(nesting)) ?? findFirst(error, causes, fetchCode)
   return code === "CANCELLED" && findFirst(error, causes, isSignalTimeout) === true ? "TIMEOUT" : code
@@ -53,7 +53,7 @@ const ofHttpClient = (reason: unknown, nesting: number): ErrorCode | undefined =
       return ofCause(reason["cause"], nesting) ?? (isUnsupported(reason) ? "REQUEST_INVALID" : "NETWORK_ERROR")
     case "StatusCodeError":
       return Predicate.hasProperty(response, "status") ? statusCode(Number(response.status)) : "INTERNAL_ERROR"
-    // A body that breaks off after its head fails as one that cannot be decoded.
+    // Effect reports an incomplete body as one that cannot be decoded.
     case "DecodeError":
       return ofCause(reason["cause"], nesting) ?? "UPSTREAM_REJECTED"
     case "EmptyBodyError":
@@ -73,7 +73,7 @@ const ofReason = (reason: unknown): ErrorCode | undefined => {
   return reason._tag === "RateLimitExceeded" ? "RATE_LIMITED" : undefined
 }
 
-/** The code of an error of Effect or Node. It goes by their shape, so that no module of theirs is imported. */
+/** The code of an error of Effect or Node, by its tag, name or system code, so that none of their modules is imported. */
 export const foreignCode = (error: object): ErrorCode | undefined => foreign(error, 0)
 
 const foreign = (error: object, nesting: number): ErrorCode | undefined => {

@@ -4,6 +4,6 @@ import * as Schema from "effect/Schema"
 export const Category = Schema.Literals(["CONFIGURATION", "AUTHENTICATION", "NETWORK", "AUTHORIZATION", "INTERNAL"])
 export type Category = typeof Category.Type
 
-/** The severity of an error; one occurrence may have another than its code. */
+/** The severity of an error. It may differ from the default severity of the error's code. */
 export const Severity = Schema.Literals(["INFO", "WARNING", "ERROR", "CRITICAL"])
 export type Severity = typeof Severity.Type

@@ -4,14 +4,14 @@ import * as Predicate from "effect/Predicate"
 const wrapped = /^ERR Error running script\b.*@user_script: ?\d+: -?([A-Z]{2,})\b/s
 const plain = /^([A-Z]{2,})\b/
 
-/** The first word of an error that Redis answered with, such as `WRONGTYPE`; `undefined` for another error. */
+/** The first word of an error reply of Redis, such as `WRONGTYPE`; `undefined` for other errors. */
 export const redisReply = (error: unknown): string | undefined => {
   if (!Predicate.hasProperty(error, "cause") || !(error.cause instanceof Error)) return undefined
   const { message } = error.cause
   return (wrapped.exec(message) ?? plain.exec(message))?.[1]
 }
 
-/** Answers about the call: it is wrong, a key holds another type or is on another node, or the user may not make it. */
+/** Error replies that concern the call only: its syntax, a key of another type or on another node, or the user's permissions. */
 const refusals: ReadonlySet<string> = new Set([
   "ERR",
   "WRONGTYPE",
@@ -23,5 +23,5 @@ const refusals: ReadonlySet<string> = new Set([
   "INVALIDOBJ"
 ])
 
-/** Whether Redis answered and refused the call. That is no evidence about the server or the connection. */
+/** Whether Redis rejected the call itself. This is no evidence about the server or the connection. */
 export const isRefusal = (error: unknown): boolean => refusals.has(redisReply(error) ?? "")

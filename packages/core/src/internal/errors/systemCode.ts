@@ -1,11 +1,11 @@
 import type { ErrorCode } from "../../ErrorCode.ts"
 
 const cancelled = /^(?:ABORT_ERR|UND_ERR_ABORTED)$/
-/** The request was refused on this side, before anything was sent. */
+/** Codes of requests that the local HTTP client rejects before it sends anything. */
 const unsendable =
   /^(?:ERR_INVALID_(?:URL|PROTOCOL|CHAR|HTTP_TOKEN|ARG_(?:TYPE|VALUE))|ERR_UNESCAPED_CHARACTERS|ERR_HTTP_(?:INVALID_HEADER_VALUE|CONTENT_LENGTH_MISMATCH)|ERR_HTTP2_(?:INVALID|CONNECT|PSEUDOHEADER|HEADER_SINGLE)_[A-Z_]+|UND_ERR_(?:INVALID_ARG|INVALID_RETURN_VALUE|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH|DESTROYED|CLOSED))$/
 const tooLarge = /^(?:HPE_HEADER_OVERFLOW|UND_ERR_(?:HEADERS_OVERFLOW|RES_EXCEEDED_MAX_SIZE))$/
-/** Bun's names for a redirect that leads nowhere. */
+/** Bun's codes for a redirect that was not followed. */
 const misdirected = /^(?:TooManyRedirects|UnexpectedRedirect|RedirectURLInvalid)$/
 const tls =
   /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|EPROTO$|CRL_|INVALID_(?:CA|PURPOSE)$|PATH_LENGTH_EXCEEDED$|ERROR_IN_C(?:ERT|RL)_|(?:CA|EE)_(?:KEY|MD)_TOO_|UND_ERR_PRX_TLS$)/
@@ -26,22 +26,22 @@ export const systemCode = (code: string): ErrorCode | undefined => {
   return network.test(code) || resolution.test(code) ? "NETWORK_ERROR" : undefined
 }
 
-/** What `fetch` calls a failed connection or a body that broke off, in Node, Deno, Chrome, Firefox and Safari. */
+/** The messages of `fetch` for a failed connection or an incomplete body, in Node, Deno, Chrome, Firefox and Safari. */
 const failedFetch =
   /^(?:fetch failed|terminated|Failed to fetch|Load failed|NetworkError when attempting to fetch resource\.?|error reading a body from connection)$/
-/** The causes of Node's `fetch failed` where nothing was sent, and where a redirect was not followed. */
+/** The messages of the causes of Node's `fetch failed`: `unsent` if nothing was sent, `notFollowed` for a redirect. */
 const unsent = /^(?:bad port|unknown scheme|URL scheme must be a HTTP\(S\) scheme|invalid path)$/
 const notFollowed = /^(?:redirect count exceeded|unexpected redirect)$/
-/** The same of Deno, which has no causes for them. */
+/** Deno's messages for a redirect that was not followed. Deno sets no cause. */
 const notFollowedByDeno = /^Fetch failed: (?:Maximum number of redirects|Encountered redirect)\b/
-/** The arguments that `fetch` of Node, Bun and Deno refuses: a header, a method, a URL, a body. */
+/** The messages with which `fetch` of Node, Bun and Deno rejects an argument: a header, method, URL or body. */
 const refusedArgument =
   /^(?:Headers\.(?:append|set)\b|Invalid (?:header|URL)\b|Header '.*' has invalid value$|Cannot convert argument to a ByteString\b|Failed to (?:parse URL from|construct 'Request':)|Url scheme '.*' not supported$|Request (?:with GET|cannot be constructed)|'.*' (?:is not a valid HTTP method|HTTP method is unsupported)\.|Method is (?:forbidden|not valid)$|Fetch failed: Requests to port \d+ are blocked$)/s
 
 const messageOf = (error: unknown): string => error instanceof Error ? error.message : ""
 
 /**
- * The code of a `TypeError` of `fetch` by its message, since `fetch` says nothing else. `undefined` for any other error.
+ * The code of a `TypeError` of `fetch`, by its message: these errors have no code. `undefined` for any other error.
  *
  * @see https://fetch.spec.whatwg.org/#fetch-method: both bad arguments and network errors are a `TypeError`
  */

@@ -27,7 +27,7 @@ export const definitions = {
     kind: "histogram",
     unit: "seconds",
     labels: ["server"],
-    description: "Duration of a token acquisition."
+    description: "Duration of a token acquisition, with all its attempts."
   },
   tokenEscalations: {
     name: "token_refresh_escalations_total",
@@ -42,7 +42,7 @@ export const definitions = {
     unit: "responses",
     labels: ["server", "kind"],
     description:
-      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, token_type, expires_in, scope, refresh_token)."
+      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, body, token_type, expires_in, scope, refresh_token)."
   },
   cacheHits: {
     name: "cache_hits_total",
@@ -72,7 +72,7 @@ export const definitions = {
     kind: "counter",
     unit: "lookups",
     labels: ["tenant", "provider"],
-    description: "Key lookups answered at once from memory."
+    description: "Key lookups answered immediately from memory."
   },
   jwksMisses: {
     name: "jwks_cache_misses_total",
@@ -237,7 +237,7 @@ export const definitions = {
 
 type Definitions = typeof definitions
 
-/** The names in code of the metrics of a kind. */
+/** The names that code uses for the metrics of one kind. */
 export type MetricName<Kind extends Definition["kind"] = Definition["kind"]> = {
   readonly [Name in keyof Definitions]: Definitions[Name]["kind"] extends Kind ? Name : never
 }[keyof Definitions]

@@ -7,7 +7,10 @@ import { Prefix } from "./prefix.ts"
 
 type Registry = Context.Service.Shape<typeof Metric.MetricRegistry>
 
-/** The series with the label `server` that are incremented or observed. Those of sources are removed with their sources. */
+/**
+ * The metrics with the label `server` whose series code updates. Series that are read from sources are removed with their
+ * sources (`addSource`).
+ */
 const names: ReadonlyArray<MetricName> = [
   "tokenAcquisitions",
   "tokenAcquisitionDuration",
@@ -17,7 +20,7 @@ const names: ReadonlyArray<MetricName> = [
   "errors"
 ]
 
-/** How many scopes hold each server. Weak, so that the registry of a test can be collected. */
+/** For each registry, the number of open scopes that use each server. Weak, so that a test's registry can be garbage-collected. */
 const holders = new WeakMap<Registry, Map<string, number>>()
 
 const removeSeries = (registry: Registry, prefix: string, server: string): void => {
@@ -27,7 +30,7 @@ const removeSeries = (registry: Registry, prefix: string, server: string): void 
   }
 }
 
-/** Holds the series of a server until the scope closes; with the last scope that holds them they are removed. */
+/** Keeps the series of a server until the scope closes. When the last scope of that server closes, its series are removed. */
 export const holdServer = (server: string): Effect.Effect<void, never, Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Scope.Scope>) => {
     const registry = Context.get(context, Metric.MetricRegistry)
@@ -43,6 +46,6 @@ export const holdServer = (server: string): Effect.Effect<void, never, Scope.Sco
         removeSeries(registry, prefix, server)
       }
     })
-    // Callers that fail because the scope closes are counted first.
+    // Yields first, so that the failures of callers that the closing scope causes are counted before.
     return Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.andThen(Effect.yieldNow, release))
   })

@@ -7,7 +7,7 @@ const maxErrors = 64
 const maxFrames = 64
 const maxName = 128
 
-/** The errors around the one being copied, so that a cycle ends, and how many more are copied. */
+/** `ancestors`: the errors that contain the one being copied, to stop at a cycle. `left`: how many more errors may be copied. */
 interface Walk {
   left: number
   readonly ancestors: Set<object>
@@ -24,7 +24,7 @@ const read = (source: object, name: string): unknown => {
 const isFrame = (line: string): boolean =>
   /^\s{0,32}at /.test(line) || (/^[^\s@]{0,256}@/.test(line) && /:\d{1,9}:\d{1,9}$/.test(line))
 
-/** The lines of a stack that name places in code. The message, which may look like one, is removed first. */
+/** The frames of a stack. The message is removed first, since its lines may look like frames. */
 const frames = (stack: unknown, message: string): string => {
   if (typeof stack !== "string") return ""
   const start = message === "" ? -1 : stack.indexOf(message)

@@ -35,7 +35,10 @@ const shown = new Set([
   "x-request-id"
 ])
 
-/** Header values: those of the allowlist as redacted text, all others replaced. */
+/**
+ * Redacts headers. Values of headers on the allowlist are kept as redacted text of at most 1024 characters, all others are
+ * replaced by `[REDACTED]`.
+ */
 export const redactHeaders = (entries: Iterable<readonly [string, unknown]>): Record<string, string> =>
   Object.fromEntries(
     Array.from(entries, ([name, value]) => [

@@ -17,7 +17,7 @@ const maxTotal = 65_536
 const unreadable = "[UNREADABLE]"
 const circular = "[CIRCULAR]"
 
-/** The number of characters that may still be written, and the objects around the one being copied. */
+/** `left`: how many characters may still be written. `ancestors`: the objects that contain the one being copied. */
 interface Walk {
   left: number
   readonly ancestors: Set<object>
@@ -161,6 +161,6 @@ const start = (): Walk => ({ left: maxTotal, ancestors: new Set() })
 /** A copy of any value as redacted JSON of bounded size. */
 export const redactValue = (value: unknown): Schema.Json => visit(value, 0, start())
 
-/** The same for the members of a plain object. */
+/** A redacted copy of the members of a plain object. */
 export const redactMembers = (source: Readonly<Record<string, unknown>>): Readonly<Record<string, Schema.Json>> =>
   members(source, 0, start())

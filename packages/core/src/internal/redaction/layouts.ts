@@ -1,5 +1,5 @@
 /**
- * Layouts in which a name and its value do not stand as `name=value`: attributes, arrays of headers, command lines, blocks.
+ * Layouts in which a name and its value are not written as `name=value`: attributes, arrays of headers, command lines, blocks.
  */
 import { REDACTED } from "./limits.ts"
 import { isHarmlessWord, isPlaceholder, type Sensitivity, sensitivity } from "./sensitivity.ts"
@@ -72,7 +72,7 @@ const beside = (text: string): string => {
 
 // curl -u admin:…, --user=admin:…, -U and --proxy-user of a proxy; not docker run -u 1000:1000.
 const user = /((?:^|\s)(?:-[uU][ \t]{0,4}|--(?:proxy-)?user(?:=|[ \t]{1,4}))["']?)([^\s:"']{1,128}):([^\s"']{1,1024})/g
-// The options of programs whose one letter is the password.
+// One-letter options whose value is the password.
 const lettered = new RegExp(
   "(\\b(?:sshpass[^\\n|;&]{0,128}?\\s-p[ \\t]?|(?:docker|podman|az|oc|helm|cf|npm)\\b[^\\n|;&]{0,128}?\\blogin\\b" +
     "[^\\n|;&]{0,128}?\\s-p[ \\t]{1,4}|(?:mysql|mariadb)\\w{0,16}\\b[^\\n|;&]{0,128}?\\s-p|redis-cli\\b[^\\n|;&]{0,128}?" +
@@ -115,7 +115,10 @@ const statementMarks = (
 ).split("|")
 const port = /:\d{4,5}:/
 
-/** All of them, in an order that lets none hide another. Most texts have none of these layouts, and are only looked at. */
+/**
+ * Redacts the values in all layouts, in an order in which no replacement hides a later layout. Most texts contain none of
+ * them: a search for their marks comes first.
+ */
 export const layouts = (text: string): string => {
   const unblocked = contains(text, blockMarks) ? blocks(text) : text
   const unmarked = unblocked.includes("<") ? markup(unblocked) : unblocked

@@ -1,7 +1,7 @@
 /** Replaces every secret. */
 export const REDACTED = "[REDACTED]"
 
-/** The end of a text that was cut. */
+/** Marks the end of a truncated text. */
 export const TRUNCATED = "[TRUNCATED]"
 
 /** The longest text that is scanned, in UTF-16 units (64 Ki). */

@@ -6,9 +6,9 @@ export interface Name {
   readonly text: string
   /** Whether the name is in quotes, as in JSON. */
   readonly quoted: boolean
-  /** Whether it is a parameter: after `?` or `&`. */
+  /** Whether the name is a query or form parameter: it follows `?` or `&`. */
   readonly query: boolean
-  /** Whether it is first on its line, after indentation, list marks and quotes. */
+  /** Whether only indentation, list marks and quotes precede the name on its line. */
   readonly first: boolean
   /** The quote around name and value together, as in `-H "Cookie: a"`; else empty. */
   readonly around: string

@@ -1,11 +1,11 @@
 /**
- * How surely a name means that its value is secret.
+ * How certain it is that the value of a name is secret.
  *
- * - `strong`: in every notation.
- * - `header`: like `strong`, and a value after a colon goes to the end of the line.
- * - `word`: also an everyday word ("Invalid token: expired"); without quotes after a colon only if the value is not prose.
- * - `count`: a plural, which may also count ("tokens: 5").
- * - `weak`: mostly harmless ("code: 42", "state: open"); always in a query or form, elsewhere only if the value is opaque.
+ * - `strong`: secret in every notation.
+ * - `header`: like `strong`; a value after a colon extends to the end of the line.
+ * - `word`: also an everyday word ("Invalid token: expired"). After a colon without quotes, secret only if the value is not prose.
+ * - `count`: a plural, which may name a number ("tokens: 5"). Secret unless the value is a number of at most six digits.
+ * - `weak`: mostly harmless ("code: 42", "state: open"). Secret in a query or form, elsewhere only if the value is opaque.
  * - `jwk`: a private member of a JSON Web Key.
  */
 export type Sensitivity = "strong" | "header" | "word" | "count" | "weak" | "jwk"
@@ -52,15 +52,15 @@ const harmless = new Set(
   ).split(" ")
 )
 
-/** Words that messages put after a name and that are not secret. */
+/** Whether a value is a word that messages write after a name, such as `missing`. */
 export const isHarmlessWord = (value: string): boolean => harmless.has(value.toLowerCase())
 
-/** The statement of a message about a member: "must be a string". In lower case and without digits. */
+/** Whether a value is a phrase of an error message, such as "must be a string": in lower case and without digits. */
 export const isHarmlessPhrase = (value: string): boolean =>
   /^(?:must|is|was|are|should|cannot|can't|expected|required|missing|invalid|has|have)\b[a-z '"`,.()-]{0,160}$/.test(
     value
   )
 
-/** A value without information: a literal, stars, or the mark of another redaction. */
+/** Whether a value contains no information: a literal such as `null`, asterisks, or the mark of another redaction. */
 export const isPlaceholder = (value: string): boolean =>
   /^(?:null|undefined|true|false|None|\*+|\[REDACTED\]|<redacted(?::[\w .-]{0,64})?>|REDACTED)$/.test(value)

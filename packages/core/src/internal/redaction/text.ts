@@ -6,7 +6,10 @@ import { parameters, schemes } from "./schemes.ts"
 import { documents, jwt, options, pem, prefixed, random, sentences } from "./tokens.ts"
 import { userinfo } from "./userinfo.ts"
 
-/** Longer forms come first, and pairs of name and value before passes that could read a name as a value. */
+/**
+ * The passes, in order. Longer forms come first; pairs of name and value come before passes that could mistake a name for a
+ * value.
+ */
 const passes = [
   pem,
   userinfo,

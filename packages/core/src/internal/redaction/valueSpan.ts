@@ -6,9 +6,9 @@ import { isScheme, trimmedEnd } from "./schemes.ts"
 export interface Span {
   readonly start: number
   readonly end: number
-  /** Whether it is in quotes, brackets or a block, and ends where that ends. */
+  /** Whether the value is in quotes, brackets or a block, and ends with them. */
   readonly delimited: boolean
-  /** Whether it extends to the end of its line. */
+  /** Whether the value extends to the end of its line. */
   readonly line: boolean
 }
 

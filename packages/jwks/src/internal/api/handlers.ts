@@ -22,7 +22,7 @@ const authorized = Effect.fnUntraced(function*(tenantId: string) {
   const principal = yield* AdminPrincipal
   if (principal.tenantId === "*" || principal.tenantId === tenantId) return
   return yield* Effect.fail(
-    new KeelsonError.AuthorizationError({ code: "FORBIDDEN", message: "The tenant is not the caller's" })
+    new KeelsonError.AuthorizationError({ code: "FORBIDDEN", message: "The caller may not administer this tenant" })
   )
 })
 
@@ -38,7 +38,7 @@ const missing = Effect.fnUntraced(function*({ errorCount, lastFailure, nextRefre
   return new JwksUnavailable({ lastFailure, retryAfter: Duration.max(retryAfter, Duration.zero) })
 })
 
-/** The most providers of a tenant that requests may register. Each takes memory and fetches; code may register more. */
+/** Upper bound of the providers of a tenant that requests may register. Each takes memory and fetches; code may register more. */
 const mostOfTenant = 100
 
 /** Minimum time between forced refreshes of a provider: 10 seconds, in nanoseconds. */

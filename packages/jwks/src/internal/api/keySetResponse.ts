@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 import type { CachedKeys } from "../../JwksRegistry.ts"
 import * as KeySet from "../../KeySet.ts"
 

@@ -56,7 +56,7 @@ const publishChanges = (state: ProviderState, next: KeySet, previous: KeySet): v
 
 /** Accepts a fetched key set, which replaces the cached one as a whole. `random`, in [0, 1), spreads the next refresh. */
 export const applyKeySet = (state: ProviderState, fetched: FetchedKeySet, random: number): CachedKeySet => {
-  const { options } = state.parts
+  const { options } = state
   const { confirmed, keys, response, url } = fetched
   const previous = state.current.cached
   const headers = confirmed === undefined ? kept(response.headers) : merged(confirmed.headers, response.headers)
@@ -89,7 +89,7 @@ export const acceptSnapshot = (
   parsed: Pick<CachedKeySet, "keySet" | "skipped">,
   at: Instant
 ): void => {
-  const { options } = state.parts
+  const { options } = state
   // A response that states no lifetime has `ttl`, which may exceed `maxTtl`.
   const longest = Math.max(Duration.toMillis(options.maxTtl), Duration.toMillis(options.ttl))
   // A snapshot written under other options must not live longer than the present options allow.
@@ -120,7 +120,7 @@ export const acceptSnapshot = (
  * refresh is due at `refreshAt`.
  */
 export const acceptSeed = (state: ProviderState, cached: CachedKeySet, refreshAt: Instant): CachedKeySet => {
-  const { options } = state.parts
+  const { options } = state
   const stated = Duration.toMillis(lifetime(cached.headers, cached.since.wall, options))
   const fresh = Math.min(stated, cached.expiresAt.wall - cached.since.wall)
   const next: CachedKeySet = {

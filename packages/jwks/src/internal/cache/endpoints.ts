@@ -3,7 +3,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { JwksKeyNotFound } from "../../JwksError.ts"
-import type { Candidate, JoseHeader } from "../../KeySource.ts"
+import type { Candidate, JoseHeader } from "../../unstable/KeySourceTag.ts"
 import { distinct } from "../keys/candidates.ts"
 import { maxCandidates } from "../keys/keySelection.ts"
 import type { FindError, KeyLookup } from "./keyLookup.ts"
@@ -19,7 +19,10 @@ const limited = (all: ReadonlyArray<Candidate>): Candidates => {
     : Effect.succeed(candidates)
 }
 
-/** Merges the results of all endpoints of one issuer: a key of any endpoint counts; it is unknown only if all have keys. */
+/**
+ * Merges the results of all endpoints of one issuer. A key of any endpoint is a candidate. A key counts as unknown only if the
+ * keys of all endpoints are available.
+ */
 const merge = (results: ReadonlyArray<Result.Result<ReadonlyArray<Candidate>, FindError>>): Candidates => {
   const candidates = results.flatMap((result) => Result.isSuccess(result) ? result.success : [])
   const failures = results.flatMap((result) => Result.isFailure(result) ? [result.failure] : [])

@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { type Admission, HostShares, type HostStanding } from "./hostShares.ts"
 
-/** One fetch, as the permits see it. */
+/** The properties of a fetch that determine when it gets a permit. */
 export interface Turn {
   readonly tenant: string
   readonly host: string
@@ -44,7 +44,7 @@ class Rounds {
     waiters?.delete(waiter)
     if (waiters?.size === 0) this.#tenants.delete(waiter.turn.tenant)
   }
-  /** Removes and returns the first that may run. Its tenant is served last in the next round. */
+  /** Removes and returns the first waiter that may run. Its tenant is served last in the next round. */
   take(mayRun: (waiter: Waiter) => boolean): Waiter | undefined {
     for (const [tenant, waiters] of this.#tenants) {
       for (const waiter of waiters) {
@@ -77,7 +77,7 @@ class Deadlines {
     const index = this.#waiters.indexOf(waiter)
     if (index >= 0) this.#waiters.splice(index, 1)
   }
-  /** Removes and returns the first that may run. */
+  /** Removes and returns the first waiter that may run. */
   take(mayRun: (waiter: Waiter) => boolean): Waiter | undefined {
     const index = this.#waiters.findIndex(mayRun)
     return index < 0 ? undefined : this.#waiters.splice(index, 1)[0]
@@ -139,7 +139,7 @@ export class Permits {
     return staleUntil === undefined ? this.#others : this.#trusted
   }
   #enter(waiter: Waiter): void {
-    // No fetch that waits already may run, so this one passes none of them.
+    // None of the waiting fetches may run now, so this fetch overtakes none of them.
     if (this.#free > 0 && this.#shares.hasRoom(waiter.standing)) return this.#grant(waiter)
     this.#waiting.set(waiter.turn, waiter)
     this.#queueOf(waiter.turn).add(waiter)
@@ -176,7 +176,7 @@ export class Permits {
   }
 }
 
-/** A fetch that fails after this time, in milliseconds, has hung. One that fails at once has kept nobody waiting. */
+/** A fetch that fails after this time, in milliseconds, counts as hung. A faster failure has not delayed other fetches. */
 const slowMillis = 1_000
 
 /** Limits concurrent key set fetches in a process to 16. */

@@ -13,13 +13,13 @@ export interface HostStanding {
   readonly zone: Group
 }
 
-/** What counted a running fetch, so that its end is counted in the same way. */
+/** How a running fetch was counted when it started, so that its end is subtracted from the same counts. */
 export interface Admission {
   readonly isProven: boolean
   readonly isDoubtful: boolean
 }
 
-/** Fetches of a zone that hang in a row before all its hosts are doubtful. */
+/** Number of consecutive hanging fetches after which all hosts of a zone are doubtful. */
 const doubtfulAfter = 3
 
 /** How many hosts and zones are remembered. */
@@ -47,11 +47,11 @@ const isDoubtful = (standing: HostStanding): boolean =>
   isFailing(standing) || (standing.zone.hung ?? 0) >= doubtfulAfter
 
 /**
- * The shares that hosts have of a number of permits.
+ * The share of the permits that each host may use.
  *
- * - A host, and a zone with all its hosts, has three quarters. A host whose last fetch hung has an eighth. A zone whose last
- *   fetches hung has half.
- * - Hosts that have not responded yet have three quarters together, and doubtful ones half.
+ * - A host may use three quarters, and so may all hosts of a zone together. A host whose last fetch hung may use an eighth, a
+ *   zone whose last fetches hung may use half.
+ * - All hosts that have not responded yet may together use three quarters, all doubtful hosts half.
  *
  * So a host that responds finds a permit soon even if many others hang. Each share is at least one permit.
  */

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import { JwksKeyNotFound, JwksUnavailable, type NotFoundReason } from "../../JwksError.ts"
 import type { KeySet } from "../../KeySet.ts"
-import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
+import type { Candidate, JoseHeader, KeyTrust } from "../../unstable/KeySourceTag.ts"
 import type { FetchRequest } from "../http/fetchKeySet.ts"
 import { candidatesOf } from "../keys/candidates.ts"
 import { ImportedKey } from "../keys/importedKey.ts"
@@ -30,7 +30,7 @@ export type Hit = Exit.Exit<ReadonlyArray<Candidate>>
 interface Progress {
   /** Running fetches that the lookup joined, which may have begun before a key rotation; for an unknown key at most two. */
   readonly joined: number
-  /** Fetches that the lookup started: one, or two if the first one's keys expired at once because the clock was set. */
+  /** Fetches that the lookup started: one, or two if the keys of the first one expired immediately because the clock was set. */
   readonly started: number
 }
 
@@ -51,7 +51,7 @@ const notFound = (reason: NotFoundReason): Exit.Exit<never, JwksKeyNotFound> =>
 /** Made once: a flood of hostile tokens creates no errors. */
 const failures = { unknown: notFound("unknown"), mismatched: notFound("mismatched"), ambiguous: notFound("ambiguous") }
 
-/** The precision of `retryAfter`. */
+/** The precision of `retryAfter`, in milliseconds. */
 const stepMillis = 100
 
 /** Finds keys of one provider: in memory, or else by waiting for a fetch. */
@@ -65,11 +65,11 @@ export class KeyLookup {
     readonly lastFailure: ErrorCode.ErrorCode
     readonly exit: Exit.Exit<never, JwksUnavailable>
   } | undefined
-  readonly #failureCounters = new Map<string, Effect.Effect<void>>()
+  #failureCounters: Map<string, Effect.Effect<void>> | undefined
   readonly #state: ProviderState
-  readonly #sharedFetch: SharedFetch
+  readonly #sharedFetch: SharedFetch<ProviderState>
 
-  constructor(state: ProviderState, sharedFetch: SharedFetch) {
+  constructor(state: ProviderState, sharedFetch: SharedFetch<ProviderState>) {
     this.#state = state
     this.#sharedFetch = sharedFetch
   }
@@ -148,7 +148,7 @@ export class KeyLookup {
     if (retryAt !== undefined && !hasCome(retryAt, clock)) return
     this.#sharedFetch.start({ cause: hasCome(cached.refreshAt, clock) ? "due" : "clock", noCache: false })
   }
-  /** A failure that memory alone decides, as most of those in a flood or an outage, has no span. */
+  /** A failure without a fetch, as most in a flood or an outage, has no span. */
   #countMiss<A, E extends FindError>(search: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.withFiber((fiber) => {
       this.#state.noteLookup()
@@ -161,10 +161,13 @@ export class KeyLookup {
     })
   }
   #countFailure(error: FindError): Effect.Effect<void> {
+    // The series of a closed provider are removed.
+    if (this.#state.isClosed) return Effect.void
     const reason = error._tag === "JwksKeyNotFound" ? error.reason : "unavailable"
-    const existing = this.#failureCounters.get(reason)
+    const existing = this.#failureCounters?.get(reason)
     if (existing !== undefined) return existing
     const counter = MetricSeries.incrementer("jwksLookupFailures", { ...this.#state.labels, reason })
+    this.#failureCounters ??= new Map()
     this.#failureCounters.set(reason, counter)
     return counter
   }
@@ -222,7 +225,7 @@ export class KeyLookup {
       return current.failures > 0 ? this.#unavailable(clock) : failures.unknown
     }
     if (!isRunning) {
-      const unknownAt = after(now(clock), Duration.toMillis(this.#state.parts.options.negativeCacheTtl))
+      const unknownAt = after(now(clock), Duration.toMillis(this.#state.options.negativeCacheTtl))
       this.#state.apply({ state: { ...current, unknownAt }, transitions: [] })
     }
     const request: FetchRequest = { cause: "unknownKey", noCache: true }
@@ -277,7 +280,7 @@ export class KeyLookup {
     const { importsOf } = ImportedKey
     const imports = Effect.forEach(keys.filter((key) => !importsOf(key).has(header.alg)), (key) =>
       Effect.map(
-        Effect.option(this.#state.parts.importKey(key, header.alg)),
+        Effect.option(this.#state.services.importKey(key, header.alg)),
         (imported) => importsOf(key).set(header.alg, Option.getOrUndefined(imported))
       ))
     return Effect.flatMap(Effect.andThen(imports, Clock.Clock), (clock) => {

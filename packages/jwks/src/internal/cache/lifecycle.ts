@@ -3,7 +3,7 @@ import { after, type Instant } from "@keelson/core/unstable/Instant"
 import * as Duration from "effect/Duration"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { KeySet, Skipped } from "../../KeySet.ts"
-import type { KeyTrust } from "../../KeySource.ts"
+import type { KeyTrust } from "../../unstable/KeySourceTag.ts"
 import type { HeaderRecord } from "../http/freshness.ts"
 
 /** The four states of a key set. */

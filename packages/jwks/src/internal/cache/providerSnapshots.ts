@@ -14,7 +14,7 @@ import { makeSaver, type Saver } from "../snapshot/saver.ts"
 import { SnapshotUnavailable } from "../snapshot/snapshotError.ts"
 import { acceptSnapshot } from "./applyKeySet.ts"
 import type { CachedKeySet } from "./lifecycle.ts"
-import type { ProviderParts, ProviderState } from "./providerState.ts"
+import type { ProviderState } from "./providerState.ts"
 
 type Snapshots = JwksSnapshots["Service"]
 
@@ -44,12 +44,12 @@ const lockOf = (store: Snapshots): KeyedLock => {
 }
 
 const identityOf = (
-  { context: { providerId, tenantId }, location, options: { issuer } }: ProviderParts
-): Identity => ({ tenantId, providerId, issuer, url: location.configured })
+  { labels: { provider, tenant }, location, options: { issuer } }: ProviderState
+): Identity => ({ tenantId: tenant, providerId: provider, issuer, url: location.configured })
 
-const save = ({ parts }: ProviderState, snapshots: Snapshots, cached: CachedKeySet) =>
+const save = (state: ProviderState, snapshots: Snapshots, cached: CachedKeySet) =>
   snapshots.save({
-    ...identityOf(parts),
+    ...identityOf(state),
     documentUrl: cached.url,
     body: cached.body,
     // The headers that would remain after a 304 without headers.
@@ -73,30 +73,30 @@ export const saveInBackground = (
   snapshots: Snapshots,
   store: Snapshots
 ): Effect.Effect<Saver<CachedKeySet>, never, Scope.Scope> => {
-  const { providerId, tenantId } = state.parts.context
+  const { provider, tenant } = state.labels
   return makeSaver(
     (cached: CachedKeySet) => save(state, snapshots, cached),
     // Logged once for each outage; the metric counts every failure.
     (error, isFirst) => storeFailed(state, error, isFirst ? "Key set snapshot could not be written" : undefined),
-    (self) => lockOf(store)(`${tenantId}:${providerId}`, self)
+    (self) => lockOf(store)(`${tenant}:${provider}`, self)
   )
 }
 
 /** Removes the provider's snapshot from the store. Logs a failure, since the removed keys then stay in the store. */
 export const removeSnapshot = (state: ProviderState): Effect.Effect<void> => {
-  const { parts } = state
-  return parts.snapshots === undefined
+  const { snapshots } = state.services
+  return snapshots === undefined
     ? Effect.void
     : Effect.catch(
-      parts.snapshots.remove(identityOf(parts)),
+      snapshots.remove(identityOf(state)),
       (error) => storeFailed(state, error, "Key set snapshot could not be removed")
     )
 }
 
 const restore = Effect.fnUntraced(function*(state: ProviderState, snapshots: Snapshots) {
-  const { epoch, parts } = state
+  const { epoch, options } = state
   const clock = yield* Clock.Clock
-  const snapshot = yield* snapshots.load(identityOf(parts), { maxBytes: parts.options.maxBytes })
+  const snapshot = yield* snapshots.load(identityOf(state), { maxBytes: options.maxBytes })
   if (Option.isNone(snapshot)) return false
   const parsed = yield* Effect.mapError(parseKeySet(state, snapshot.value.body, undefined), ({ error }) => error)
   // Synchronous from here on, so that the state cannot change in between.
@@ -108,7 +108,7 @@ const restore = Effect.fnUntraced(function*(state: ProviderState, snapshots: Sna
 
 /** Loads the snapshot, at most once. Returns whether its keys are now in use; on failure the caller fetches the keys. */
 export const restoreOnce = (state: ProviderState): Effect.Effect<boolean> => {
-  const { snapshots } = state.parts
+  const { snapshots } = state.services
   if (snapshots === undefined || state.isRestored) return Effect.succeed(false)
   const restored = Effect.catchCause(
     restore(state, snapshots),

@@ -1,56 +1,66 @@
 import type { DeadlineExceeded } from "@keelson/core/Deadline"
 import type * as RetryPolicy from "@keelson/core/RetryPolicy"
 import { hasCome, type Instant } from "@keelson/core/unstable/Instant"
+import type * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import * as Ref from "effect/Ref"
-import type * as Scope from "effect/Scope"
 import type { Egress } from "../../Egress.ts"
 import type { EventOrigin, JwksEvent } from "../../JwksEvent.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { Counts } from "../../JwksStatus.ts"
 import type { Skipped } from "../../KeySet.ts"
-import type { KeyTrust } from "../../KeySource.ts"
+import type { KeyTrust } from "../../unstable/KeySourceTag.ts"
 import type { KeySetLocation } from "../http/keySetLocation.ts"
 import type { ImportKey } from "../keys/importKey.ts"
 import type { Deviation } from "../keys/keyMembers.ts"
 import type { JwksSnapshots } from "../snapshot/jwksSnapshots.ts"
 import type { Permits, Turn } from "./fetchPermits.ts"
 import { type CachedKeySet, drop, initial, type State, type Step } from "./lifecycle.ts"
-import { registerLookups } from "./providerMetrics.ts"
+import { attachLookups, FetchCounts, readSeries } from "./providerMetrics.ts"
 import type { Scheduled, Scheduler } from "./scheduler.ts"
 
 /** An event of a provider, without the ids of the provider. */
 export type EventBody = JwksEvent extends infer E ? E extends unknown ? Omit<E, keyof EventOrigin> : never : never
 
-/** The ids of a provider, and what it shares with other providers. */
-export interface ProviderContext {
-  readonly tenantId: string
-  readonly providerId: string
+/** The ids of a provider, as the labels of its metrics, logs and spans. */
+export type ProviderLabels = Readonly<Record<"provider" | "tenant", string>>
+
+/** What the providers of a cache or registry share. */
+export interface ProviderServices {
   readonly scheduler: Scheduler
   readonly publish: (event: JwksEvent) => void
-}
-
-/** The immutable options and services of a provider. */
-export interface ProviderParts {
-  readonly context: ProviderContext
-  readonly options: JwksOptions
-  /** The retry policy of a fetch, made from the options. */
-  readonly retryPolicy: RetryPolicy.RetryPolicy<unknown, DeadlineExceeded>
   readonly egress: Egress["Service"]
   readonly importKey: ImportKey
   readonly permits: Permits
+  /** The store of snapshots, without defects, and the store itself, which identifies its lock. */
   readonly snapshots: JwksSnapshots["Service"] | undefined
+  readonly store: JwksSnapshots["Service"] | undefined
+  /** The context in which fetches run and metrics are counted. */
+  readonly context: Context.Context<never>
+}
+
+/** The immutable parts of one provider. */
+export interface ProviderParts {
+  readonly services: ProviderServices
+  readonly labels: ProviderLabels
+  readonly options: JwksOptions
+  /** The retry policy of a fetch, made from the options. */
+  readonly retryPolicy: RetryPolicy.RetryPolicy<unknown, DeadlineExceeded>
   readonly location: KeySetLocation
 }
 
 /**
- * The state of one provider, with its counts in plain fields. The state is in a `Ref` that is read and set synchronously, so
- * lookups and fetches never see a partial change. Functions of other modules act on it, so that an idle provider takes only
- * the memory of its fields.
+ * The state of one provider, with its counts in plain fields. `current` is immutable and replaced as a whole, so lookups and
+ * fetches never see a partial change. Functions of other modules act on the state, so that an idle provider takes only the
+ * memory of its fields.
  */
-export class ProviderState {
-  readonly ref: Ref.Ref<State> = Ref.makeUnsafe<State>(initial)
+export class ProviderState implements MetricSeries.Source, ProviderParts {
+  readonly services: ProviderServices
+  readonly labels: ProviderLabels
+  readonly options: JwksOptions
+  readonly retryPolicy: ProviderParts["retryPolicy"]
+  readonly location: KeySetLocation
+  #current: State = initial
   readonly counts: { -readonly [K in Exclude<keyof Counts, "requests">]: number } = {
     hits: 0,
     misses: 0,
@@ -60,17 +70,19 @@ export class ProviderState {
     errors: 0,
     floodLimited: 0
   }
+  /** The counts of its fetches in metrics. */
+  fetchCounts = new FetchCounts()
   /** The deviations of its key sets that were logged. */
   deviations: Set<Deviation> | undefined
   /** The skipped keys of the last document, if it had no usable key. */
   refused: ReadonlyArray<Skipped> | undefined
-  /** By how many seconds the provider's clock is ahead of ours. */
+  /** By how many seconds the provider's clock is ahead of the local clock. */
   clockSkew: number | undefined
   /** When the last fetch began, before it waited for a permit. */
   begunAt: Instant | undefined
   /** Whether it was logged that the provider forbids caching. */
   hasToldNoCaching = false
-  /** The running fetch, as the permits see it. */
+  /** The running fetch, for its permit. */
   turn: Turn | undefined
   /** Whether the snapshot was loaded, or must not be loaded. */
   isRestored: boolean
@@ -78,37 +90,41 @@ export class ProviderState {
   generation = 0
   /** How often the keys were invalidated. A fetch that began in an earlier epoch is not accepted. */
   epoch = 0
+  /** Whether the provider was closed. */
+  isClosed = false
   /** Whether another provider replaced this one. It then publishes no events, which would contradict those of the new one. */
   isReplaced = false
   /** This provider's entry in the scheduler. */
   scheduled: Scheduled | undefined
   /** Called with each key set that was accepted from the provider. */
   onAccepted: ((cached: CachedKeySet) => void) | undefined
-  /** The provider's scope, for metrics that are registered later. */
-  scopeContext: Context.Context<Scope.Scope> | undefined
-  readonly parts: ProviderParts
 
-  constructor(parts: ProviderParts) {
-    this.parts = parts
-    this.isRestored = parts.snapshots === undefined
+  constructor({ labels, location, options, retryPolicy, services }: ProviderParts) {
+    this.services = services
+    this.labels = labels
+    this.options = options
+    this.retryPolicy = retryPolicy
+    this.location = location
+    this.isRestored = services.snapshots === undefined
   }
   /** Whether a fetch has ever begun. */
   get isStarted(): boolean {
     return this.begunAt !== undefined
   }
   get current(): State {
-    return Ref.getUnsafe(this.ref)
+    return this.#current
   }
-  get labels(): { readonly tenant: string; readonly provider: string } {
-    return { tenant: this.parts.context.tenantId, provider: this.parts.context.providerId }
+  /** Returns the value of a metric. */
+  read(name: MetricSeries.MetricName): number {
+    return readSeries(this, name)
   }
   publish(event: EventBody): void {
-    const { providerId, publish, tenantId } = this.parts.context
-    if (!this.isReplaced) publish({ ...event, tenantId, providerId })
+    const { labels: { provider: providerId, tenant: tenantId }, services } = this
+    if (!this.isReplaced) services.publish({ ...event, tenantId, providerId })
   }
   /** Takes a step of the state machine, and publishes its transitions. */
   apply({ state, transitions }: Step): void {
-    this.ref.ref.current = state
+    this.#current = state
     for (const transition of transitions) this.publish({ _tag: "Changed", ...transition })
     this.reschedule()
   }
@@ -119,11 +135,11 @@ export class ProviderState {
   }
   /** Notifies the scheduler that the next refresh may be due at another time. */
   reschedule(): void {
-    if (this.scheduled !== undefined) this.parts.context.scheduler.poke(this.scheduled)
+    if (this.scheduled !== undefined) this.services.scheduler.poke(this.scheduled)
   }
   /** Must be called before a lookup is counted. */
   noteLookup(): void {
-    if (this.counts.hits === 0 && this.counts.misses === 0) registerLookups(this)
+    if (this.counts.hits === 0 && this.counts.misses === 0) attachLookups(this)
   }
 }
 

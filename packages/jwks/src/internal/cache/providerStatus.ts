@@ -19,8 +19,8 @@ export const healthOf = (provider: ProviderState, clock: Clock.Clock): Health =>
 }
 
 /** Whether a fetch that runs has taken longer than its deadline, as when it waits for a permit. */
-const isOverdue = ({ begunAt, parts }: ProviderState, clock: Clock.Clock): boolean =>
-  begunAt !== undefined && hasCome(after(begunAt, Duration.toMillis(parts.options.deadline)), clock)
+const isOverdue = ({ begunAt, options }: ProviderState, clock: Clock.Clock): boolean =>
+  begunAt !== undefined && hasCome(after(begunAt, Duration.toMillis(options.deadline)), clock)
 
 const isLate = (provider: ProviderState, clock: Clock.Clock): boolean =>
   provider.current.phase === "Loading" && isOverdue(provider, clock)

@@ -2,7 +2,6 @@ import * as ErrorCode from "@keelson/core/ErrorCode"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import { now, until } from "@keelson/core/unstable/Instant"
-import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -16,7 +15,7 @@ import { UnusableKeySet } from "../keys/keySet.ts"
 import { applyKeySet, nextRefresh } from "./applyKeySet.ts"
 import type { Turn } from "./fetchPermits.ts"
 import { begin, type CachedKeySet, drop, fail } from "./lifecycle.ts"
-import { registerClockSkew } from "./providerMetrics.ts"
+import { attachClockSkew, countFetch, observeFetch } from "./providerMetrics.ts"
 import { restoreOnce } from "./providerSnapshots.ts"
 import type { ProviderState } from "./providerState.ts"
 
@@ -56,7 +55,7 @@ const noteSkew = (state: ProviderState, { response }: FetchedKeySet): Effect.Eff
     const skew = clockSkew(response.headers, response.receivedAt)
     if (skew === undefined) return Effect.void
     const isNew = Math.abs(skew) > skewLimit && Math.abs(state.clockSkew ?? 0) <= skewLimit
-    if (state.clockSkew === undefined) registerClockSkew(state)
+    if (state.clockSkew === undefined) attachClockSkew(state)
     state.clockSkew = skew
     return isNew
       ? Effect.logWarning(`The key set provider's clock differs from the local clock by ${Math.round(skew)} seconds`)
@@ -65,13 +64,13 @@ const noteSkew = (state: ProviderState, { response }: FetchedKeySet): Effect.Eff
 
 const minutes = (millis: number): string => `${Math.floor(millis / 6_000) / 10} minutes`
 
-/** Logs once what it costs that a provider forbids caching its keys. */
+/** Logs once that a provider forbids caching, with the resulting requests per hour and the outage that its keys survive. */
 const noteNoCaching = (state: ProviderState, { headers, since }: CachedKeySet): Effect.Effect<void> =>
   Effect.suspend(() => {
     const directive = forbiddenBy(headers)
     if (directive === undefined || state.hasToldNoCaching) return Effect.void
     state.hasToldNoCaching = true
-    const { options } = state.parts
+    const { options } = state
     const fresh = Duration.toMillis(lifetime(headers, since.wall, options))
     const stale = Duration.toMillis(options.staleWindow)
     const delays = [0, 1].map((random) => nextRefresh(headers, since.wall, options, random))
@@ -101,7 +100,7 @@ const onSuccess = Effect.fnUntraced(function*(state: ProviderState, { cached, fe
   yield* noteSkew(state, fetched)
   yield* noteNoCaching(state, cached)
   if (isRecovery) yield* Effect.logInfo("Key set refresh recovered")
-  yield* MetricSeries.increment("jwksRefresh", { ...state.labels, status: isConfirmed ? "not_modified" : "success" })
+  countFetch(state, isConfirmed ? "not_modified" : "success")
   return isConfirmed ? "notModified" : "loaded"
 })
 
@@ -111,7 +110,7 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
   const previousCode = state.current.lastFailure
   const isUnusable = error instanceof UnusableKeySet
   state.refused = isUnusable ? error.skipped : undefined
-  state.apply(fail(state.current, { code, retryAfter: retryAfterMillis, at }, state.parts.options))
+  state.apply(fail(state.current, { code, retryAfter: retryAfterMillis, at }, state.options))
   state.counts.refreshes++
   state.counts.errors++
   const { retryAt } = state.current
@@ -131,8 +130,7 @@ const onFailure = Effect.fnUntraced(function*(state: ProviderState, { code, erro
       ErrorCode.codeInfo[code].id
     )
   }
-  yield* MetricSeries.increment("jwksRefresh", { ...state.labels, status: "failure" })
-  yield* MetricSeries.increment("jwksRefreshErrors", state.labels)
+  countFetch(state, "failure")
   return yield* Effect.fail(error)
 })
 
@@ -143,15 +141,15 @@ const fetchWithPermit = Effect.fnUntraced(function*(
   turn: Turn
 ): Effect.fn.Return<RefreshResult, KeelsonError.NetworkError> {
   const [elapsed, result] = yield* Effect.timed(Effect.result(fetchAccepted(state, request)))
-  state.parts.permits.settled(turn, Result.isSuccess(result), Duration.toMillis(elapsed))
-  yield* MetricSeries.observe("jwksRefreshDuration", state.labels, elapsed)
+  state.services.permits.settled(turn, Result.isSuccess(result), Duration.toMillis(elapsed))
+  observeFetch(state, elapsed)
   return yield* Result.isSuccess(result) ? onSuccess(state, result.success) : onFailure(state, result.failure)
 })
 
-/** The fetch as the permits see it. */
-const turnOf = ({ current, parts }: ProviderState, { cause }: FetchRequest): Turn => ({
-  tenant: parts.context.tenantId,
-  host: new URL(parts.location.configured).hostname,
+/** The properties of the fetch that determine when it gets a permit. */
+const turnOf = ({ current, labels, location }: ProviderState, { cause }: FetchRequest): Turn => ({
+  tenant: labels.tenant,
+  host: new URL(location.configured).hostname,
   staleUntil: current.cached?.staleUntil.wall,
   isAwaited: cause === "lookup" || cause === "unknownKey" || cause === "forced"
 })
@@ -168,7 +166,7 @@ const restoreOrFetch = Effect.fnUntraced(function*(state: ProviderState, request
   state.turn = turn
   // A forced refresh needs the provider's present keys.
   if (request.cause !== "forced" && (yield* restoreOnce(state))) return "restored"
-  return yield* state.parts.permits.withPermit(turn, fetchWithPermit(state, request, turn))
+  return yield* state.services.permits.withPermit(turn, fetchWithPermit(state, request, turn))
 })
 
 /** Treats a defect as a failed fetch, so that another fetch is scheduled. */

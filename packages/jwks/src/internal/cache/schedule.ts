@@ -10,13 +10,13 @@ const restMillis = 10_000
 /** Schedules the fetches of one provider, and the expiry of its keys. */
 export class Schedule implements Scheduled {
   readonly #state: ProviderState
-  readonly #sharedFetch: SharedFetch
+  readonly #sharedFetch: SharedFetch<ProviderState>
   /** When the first fetch is due. */
   #startAt: Instant | undefined
   /** Until when the scheduler does not fetch, since this provider replaced one that has just fetched. */
   #restUntil: Instant | undefined
 
-  constructor(state: ProviderState, sharedFetch: SharedFetch) {
+  constructor(state: ProviderState, sharedFetch: SharedFetch<ProviderState>) {
     this.#state = state
     this.#sharedFetch = sharedFetch
   }
@@ -33,8 +33,8 @@ export class Schedule implements Scheduled {
   }
   /** Adds the provider to the scheduler, with a first fetch if `prefetch` is set. */
   start(at: Instant): void {
-    if (this.#state.parts.options.prefetch) this.#startAt = later(at, this.#restUntil ?? at)
-    this.#state.parts.context.scheduler.add(this)
+    if (this.#state.options.prefetch) this.#startAt = later(at, this.#restUntil ?? at)
+    this.#state.services.scheduler.add(this)
   }
 
   dueAt(): Instant | undefined {
@@ -47,6 +47,7 @@ export class Schedule implements Scheduled {
     const next = this.#nextFetch()
     this.#state.expire(clock)
     if (this.#sharedFetch.isRunning() || next === undefined || !hasCome(next, clock)) return
+    this.#startAt = undefined
     const first = this.#state.isStarted ? "retry" : "start"
     this.#sharedFetch.start({ cause: this.#state.current.cached === undefined ? first : "due", noCache: false })
   }

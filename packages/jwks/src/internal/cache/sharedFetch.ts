@@ -4,11 +4,11 @@ import * as SingleFlight from "@keelson/core/SingleFlight"
 import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
 import type { FetchRequest } from "../http/fetchKeySet.ts"
 import type { RefreshResult } from "./refresh.ts"
 
@@ -17,10 +17,10 @@ export type FetchError = KeelsonError.NetworkError | SingleFlight.Closed
 
 type Result = Exit.Exit<RefreshResult, FetchError>
 
-/** Made once: a thousand callers may have waited in vain. */
+/** Made once: a thousand callers may time out together. */
 const waitedTooLong: Result = Exit.fail(
   SharedError.make(() =>
-    new KeelsonError.NetworkError({ code: "TIMEOUT", message: "The fetch of the key set took too long" })
+    new KeelsonError.NetworkError({ code: "TIMEOUT", message: "Waiting for the key set timed out" })
   )
 )
 
@@ -33,57 +33,60 @@ interface Waiter {
 
 /** One run of a fetch. */
 interface Flight {
-  /** In the order in which they came, which is that of their limits. */
+  /** In order of arrival, which is also the order of their limits. */
   readonly waiters: Set<Waiter>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** The timer of all waiters, which sleeps until the limit of the first. */
   timer: Fiber.Fiber<unknown, unknown> | undefined
 }
 
-interface Parts {
-  readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  readonly run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError>
-  readonly onEnd: () => void
-  readonly onJoin: () => void
-  readonly limit: Duration.Duration
+/** What is fetched. One object serves many fetches, so that an idle provider has no closures. */
+export interface Fetches<Of> {
+  /** Fetches once. */
+  readonly run: (of: Of, request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError>
+  /** Called when a fetch has ended. */
+  readonly ended: (of: Of) => void
+  /** Called when a caller joins a running fetch. */
+  readonly joined: (of: Of) => void
+  /** How long `wait` waits. */
+  readonly limit: (of: Of) => Duration.Duration
+  /** The context in which fetches run, never that of a caller. */
+  readonly context: (of: Of) => Context.Context<never>
 }
 
 /** The fetch of a provider, which all callers share. At most one runs at a time. */
-export interface SharedFetch {
-  readonly isRunning: () => boolean
-  /** Starts a fetch unless one is running. Does not wait for it. */
-  readonly start: (request: FetchRequest) => void
-  /** Waits for the running fetch, or starts one. Interrupting a caller affects neither the fetch nor other callers. */
-  readonly join: (request: FetchRequest) => Effect.Effect<RefreshResult, FetchError>
-  /** The same, but fails with `TIMEOUT` once the caller has waited for the limit. */
-  readonly wait: (request: FetchRequest, clock: Clock.Clock) => Effect.Effect<RefreshResult, FetchError>
-}
-
-class Shared implements SharedFetch {
-  readonly #parts: Parts
+export class SharedFetch<Of> {
+  readonly #fetches: Fetches<Of>
+  readonly #of: Of
   #isRunning = false
   #isClosed = false
   #flight: Flight | undefined
 
-  constructor(parts: Parts) {
-    this.#parts = parts
+  constructor(fetches: Fetches<Of>, of: Of) {
+    this.#fetches = fetches
+    this.#of = of
   }
 
-  readonly isRunning = (): boolean => this.#isRunning
-
-  readonly start = (request: FetchRequest): void => {
+  isRunning(): boolean {
+    return this.#isRunning
+  }
+  /** Starts a fetch unless one is running. Does not wait for it. */
+  start(request: FetchRequest): void {
     if (this.#flight === undefined && !this.#isClosed) this.#launch(this.#open(), request)
   }
-  readonly join = (request: FetchRequest): Effect.Effect<RefreshResult, FetchError> =>
-    Effect.callback((resume) => this.#enter(request, { resume, until: undefined }))
-
-  readonly wait = (request: FetchRequest, clock: Clock.Clock): Effect.Effect<RefreshResult, FetchError> =>
-    Effect.callback((resume) => {
-      const limit = Duration.toNanosUnsafe(this.#parts.limit)
+  /** Waits for the running fetch, or starts one. Interrupting a caller affects neither the fetch nor other callers. */
+  join(request: FetchRequest): Effect.Effect<RefreshResult, FetchError> {
+    return Effect.callback((resume) => this.#enter(request, { resume, until: undefined }))
+  }
+  /** The same, but fails with `TIMEOUT` once the caller has waited for the limit. */
+  wait(request: FetchRequest, clock: Clock.Clock): Effect.Effect<RefreshResult, FetchError> {
+    return Effect.callback((resume) => {
+      const limit = Duration.toNanosUnsafe(this.#fetches.limit(this.#of))
       return this.#enter(request, { resume, until: clock.monotonicTimeNanosUnsafe() + limit })
     })
+  }
 
-  /** Fails the callers at once, also later ones, and stops a running fetch. */
+  /** Fails current and later callers immediately, and stops a running fetch. */
   get close(): Effect.Effect<void> {
     return Effect.withFiber((closing) => {
       this.#isClosed = true
@@ -106,11 +109,14 @@ class Shared implements SharedFetch {
     const flight = running ?? this.#open()
     flight.waiters.add(waiter)
     if (running === undefined) this.#launch(flight, request)
-    else this.#parts.onJoin()
+    else this.#fetches.joined(this.#of)
     if (waiter.until !== undefined && flight.timer === undefined && this.#flight === flight) {
-      flight.timer = this.#parts.fork(this.#expire(flight))
+      flight.timer = this.#fork(this.#expire(flight))
     }
     return Effect.sync(() => void flight.waiters.delete(waiter))
+  }
+  #fork<A, E>(self: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    return Effect.runForkWith(this.#fetches.context(this.#of))(self)
   }
   #open(): Flight {
     const flight: Flight = { waiters: new Set(), fiber: undefined, timer: undefined }
@@ -118,18 +124,17 @@ class Shared implements SharedFetch {
     return flight
   }
   #launch(flight: Flight, request: FetchRequest): void {
-    const { fork, onEnd, run } = this.#parts
     const ended = Effect.sync(() => {
       this.#isRunning = false
-      onEnd()
+      this.#fetches.ended(this.#of)
     })
     // Set before the fetch begins: it may close the scope before `fork` returns.
     const work = Effect.withFiber((own) => {
       flight.fiber = own
       this.#isRunning = true
-      return Effect.ensuring(run(request), ended)
+      return Effect.ensuring(this.#fetches.run(this.#of, request), ended)
     })
-    fork(Effect.provideService(work, CurrentDeadline, undefined)).addObserver((exit) =>
+    this.#fork(Effect.provideService(work, CurrentDeadline, undefined)).addObserver((exit) =>
       this.#settle(flight, Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? closed() : exit)
     )
   }
@@ -158,28 +163,4 @@ class Shared implements SharedFetch {
   }
 }
 
-const nothing = (): void => {}
-
 const closed = (): Result => Exit.fail(new SingleFlight.Closed({}))
-
-/**
- * Makes a shared fetch. It runs in the scope and context in which it is made, never in those of a caller. `onEnd` is called
- * when a fetch has ended, `onJoin` when a caller joins a running one; `limit` is how long `wait` waits.
- */
-export const makeSharedFetch = Effect.fnUntraced(function*<R>(
-  run: (request: FetchRequest) => Effect.Effect<RefreshResult, KeelsonError.NetworkError, R>,
-  onEnd: () => void,
-  onJoin: () => void = nothing,
-  limit: Duration.Duration = Duration.infinity
-): Effect.fn.Return<SharedFetch, never, R | Scope.Scope> {
-  const context = yield* Effect.context<R>()
-  const sharedFetch = new Shared({
-    fork: Effect.runForkWith(context),
-    run: (request) => Effect.provideContext(run(request), context),
-    onEnd,
-    onJoin,
-    limit
-  })
-  yield* Effect.addFinalizer(() => sharedFetch.close)
-  return sharedFetch
-})

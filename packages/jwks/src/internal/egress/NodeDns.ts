@@ -8,17 +8,17 @@ export interface Sources {
   readonly files: NameFiles
   /** The name servers, as address or address:port. Default: those of the system. */
   readonly servers?: ReadonlyArray<string> | undefined
-  /** Called for names that neither the hosts file nor DNS has. */
+  /** Resolves names that are neither in the hosts file nor in DNS. */
   readonly system: Resolve
 }
 
-/** The first retry is after a second, so that a second name server is asked within one attempt of a fetch. */
+/** Queries are retried after 1 second (`timeout`, in milliseconds), so that one fetch attempt reaches a second name server. */
 const limits = { timeout: 1_000, tries: 3 }
 
-/** DNS has answered that a name, or its addresses of one family, does not exist. */
+/** Codes of the responses that a name does not exist, or has no address of the queried family. */
 const negative: ReadonlySet<string> = new Set(["ENOTFOUND", "ENODATA"])
 
-/** The name servers do not serve: the system may resolve names without them. */
+/** Codes that mean that no name server accepts queries. The system may resolve names in another way. */
 const unserved: ReadonlySet<string> = new Set(["ECONNREFUSED", "EREFUSED", "ENOTIMP"])
 
 interface Failed {
@@ -31,7 +31,7 @@ type Answer = { readonly addresses: ReadonlyArray<LookupAddress> } | Failed
 
 const isFailed = (answer: Answer): answer is Failed => "error" in answer
 
-/** What is cancelled if nobody waits for the name any more. */
+/** The running queries of a name, to cancel them when no caller waits any more. */
 interface Running {
   isCancelled: boolean
   cancel: () => void
@@ -107,9 +107,9 @@ const find = async (hostname: string, sources: Sources, running: Running): Promi
 
 /**
  * Resolves names as the system does, without its uncancellable `getaddrinfo`: by the hosts file, then by DNS with the search
- * domains of `resolv.conf`. Only a name that both answer with "no such name" goes to the system, which may know it by other
- * means (mDNS, a directory). A name server that does not answer therefore never occupies a thread of libuv, and a name that
- * nobody waits for any more is not asked for any more.
+ * domains of `resolv.conf`. Only a name that both do not contain is resolved by the system, which may have other sources
+ * (mDNS, a directory). A name server that does not respond therefore never occupies a thread of libuv. When no caller waits for
+ * a name any more, its queries are cancelled.
  */
 export const makeDnsResolve = (sources: Sources): Resolve => (hostname, settle) => {
   const running: Running = { isCancelled: false, cancel: () => {} }

@@ -6,11 +6,11 @@ import * as Effect from "effect/Effect"
 /** A proxy, and the hosts that are reached without it. */
 export interface Proxy {
   readonly url: string
-  /** As `NO_PROXY` has it. */
+  /** The hosts that bypass the proxy, in the format of `NO_PROXY`. */
   readonly except: string
 }
 
-/** Whether a proxy can be asked there. Its user and password are part of the URL. */
+/** Whether a text is the URL of a proxy, which may contain a user and password. */
 export const isProxyUrl = (text: string): boolean =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).hostname !== ""
 
@@ -28,7 +28,7 @@ const variable = Effect.fnUntraced(function*(...names: ReadonlyArray<string>) {
 
 const malformed = (path: string) => InvalidConfig.option(path, proxyUrl)
 
-/** What the option stands for. The environment is read here, and not again. */
+/** The proxy for the value of the option. The environment is read once, here. */
 export const proxyOf = Effect.fnUntraced(function*(
   option: string
 ): Effect.fn.Return<Proxy | undefined, KeelsonError.ConfigurationError> {

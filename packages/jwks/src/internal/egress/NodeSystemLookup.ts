@@ -46,7 +46,7 @@ export const systemLimit = (threads: string | undefined): number => {
   return Math.max(1, Math.floor((count + 1) / 2) - 1)
 }
 
-/** The one of this process. */
+/** The system resolver of this process. */
 export const systemResolve: Resolve = makeSystemResolve(systemLimit(env["UV_THREADPOOL_SIZE"]), (hostname, done) => {
   lookup(hostname, { all: true, order: "verbatim" }, done)
 })

@@ -63,7 +63,7 @@ export interface Reach {
   readonly isPlainHttp?: boolean | undefined
 }
 
-/** Addresses for private use (RFC 1918, RFC 6598, RFC 4193), which need no TLS where the operator says so. */
+/** Addresses for private use (RFC 1918, RFC 6598, RFC 4193), which need no TLS if the operator allows http. */
 const privateUse = blocks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 
 /** Whether an address is allowed that is not in `never`. */

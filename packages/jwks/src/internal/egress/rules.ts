@@ -17,11 +17,20 @@ export const serviceRules = (options: EgressOptions): ServiceRules => ({
   networks: options.allowedNetworks.map((cidr) => IpNetwork.fromStringUnsafe(cidr))
 })
 
-/** Logs the hosts that may be requested without TLS. */
-export const warnOfInsecureHosts = ({ insecureHosts }: EgressOptions): Effect.Effect<void> =>
-  insecureHosts.length === 0
-    ? Effect.void
-    : Effect.logWarning(`Key sets may be fetched over http, without TLS, from: ${insecureHosts.join(", ")}`)
+/** Logs the hosts that may be requested without TLS, and the names of the headers that they then receive in clear text. */
+export const warnOfInsecureHosts = (
+  { allowedHosts, headers, insecureHosts }: EgressOptions
+): Effect.Effect<void> => {
+  const hosts = insecureHosts.filter((host) => isListed(Host.canonical(host) ?? host, allowedHosts))
+  const names = Object.keys(headers)
+  if (insecureHosts.length === 0) return Effect.void
+  return Effect.logWarning(
+    `Key sets may be fetched over http, without TLS, from: ${insecureHosts.join(", ")}` +
+      (names.length === 0 || hosts.length === 0
+        ? ""
+        : `. The network can read the configured headers that they are sent: ${names.join(", ")}`)
+  )
+}
 
 /** Returns the smaller limit. A rule that is not a number is ignored, so that it cannot lift the limit. */
 export const narrowed = (limit: number, rule: number | undefined): number =>
@@ -44,7 +53,7 @@ export const reachOf = (host: string, { allowLocalhost, networks }: ServiceRules
   isPlainHttp: isHttp && !(allowLocalhost && Host.isLocal(host))
 })
 
-/** Whether a host can have allowed addresses, judged without resolving it: by its name, or by the address that it is. */
+/** Whether a host can have an allowed address. Does not resolve names: checks the name, or the address if the host is one. */
 const isAddressable = ({ hostname: host, protocol }: URL, rules: ServiceRules): boolean => {
   const literal = Host.literal(host)
   const reach = reachOf(host, rules, protocol === "http:")

@@ -89,7 +89,7 @@ export const parseKeySet = Effect.fnUntraced(function*(
 ): Effect.fn.Return<KeySet.Parsed, FetchFailed> {
   state.generation = Math.max(state.generation, previous?.generation ?? 0)
   const parsed = yield* Effect.mapError(
-    KeySet.parse(body, { importKey: state.parts.importKey, generation: state.generation + 1, previous }),
+    KeySet.parse(body, { importKey: state.services.importKey, generation: state.generation + 1, previous }),
     (error) => failed(error)
   )
   state.generation = Math.max(state.generation, parsed.keySet.generation)
@@ -103,7 +103,7 @@ export const parseKeySet = Effect.fnUntraced(function*(
 
 const attempt = Effect.fnUntraced(
   function*(state: ProviderState, noCache: boolean): Effect.fn.Return<FetchedKeySet, FetchFailed> {
-    const { egress, location, options, snapshots } = state.parts
+    const { location, options, services: { egress, snapshots } } = state
     const url = yield* location.url
     state.expire(yield* Clock.Clock)
     const { cached } = state.current
@@ -117,7 +117,9 @@ const attempt = Effect.fnUntraced(
       cachedHeaders: known?.headers,
       noCache,
       invalid: "JWKS_INVALID"
-    }).pipe(Effect.tapError(({ code }) => code === "UPSTREAM_REJECTED" ? Effect.sync(location.onGone) : Effect.void))
+    }).pipe(
+      Effect.tapError(({ code }) => code === "UPSTREAM_REJECTED" ? Effect.sync(() => location.expire()) : Effect.void)
+    )
     if (response._tag === "NotModified") {
       return known === undefined
         ? yield* Effect.fail(
@@ -144,7 +146,7 @@ const firstAttempt = Duration.seconds(1)
 
 /** Limits the first of several attempts if the last fetch failed. */
 const probing = (state: ProviderState) => {
-  let isProbe = state.current.failures > 0 && state.parts.options.maxAttempts > 1
+  let isProbe = state.current.failures > 0 && state.options.maxAttempts > 1
   return <A>(self: Effect.Effect<A, FetchFailed>): Effect.Effect<A, FetchFailed> =>
     Effect.suspend(() => {
       if (!isProbe) return self
@@ -163,7 +165,7 @@ export const fetchKeySet = (
     return Effect.suspend(() => attempt(state, noCache)).pipe(
       Effect.catchDefect((defect) => Effect.fail(unexpected(defect))),
       probe,
-      Retry.retry(state.parts.retryPolicy, { retryAfter: (error: FetchFailed) => error.retryAfter }),
+      Retry.retry(state.retryPolicy, { retryAfter: (error: FetchFailed) => error.retryAfter }),
       Effect.mapError(lastFailure)
     )
   })

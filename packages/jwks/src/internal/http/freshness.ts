@@ -1,5 +1,5 @@
 /**
- * Computes how long a response is fresh, and how far the clock of its origin differs from ours.
+ * Computes how long a response is fresh, and how far the clock of its origin differs from the local clock.
  *
  * Everything is evaluated once, when the response arrives. Only the lifetime is kept, and is then measured on the
  * monotonic clock.
@@ -37,7 +37,7 @@ const age = (headers: HeaderRecord): number => CacheControl.deltaSeconds(headers
 const variesOnAnything = (headers: HeaderRecord): boolean =>
   (headers["vary"] ?? "").split(",").some((member) => member.trim() === "*")
 
-/** The directive of `Cache-Control` that forbids a response to be used again without asking; `undefined` if there is none. */
+/** The directive of `Cache-Control` that forbids reusing a response without revalidation; `undefined` if there is none. */
 export const forbiddenBy = (headers: HeaderRecord): "no-store" | "no-cache" | undefined => {
   const directives = CacheControl.parse(headers["cache-control"] ?? "")
   return (["no-store", "no-cache"] as const).find((name) => directives.some((directive) => directive.name === name))
@@ -107,7 +107,7 @@ export const lifetime = (headers: HeaderRecord, receivedAt: number, bounds: Boun
 }
 
 /**
- * Returns by how many seconds the origin's clock is ahead of ours; negative if it is behind, `undefined` without a valid
+ * Returns by how many seconds the origin's clock is ahead of the local clock; negative if it is behind, `undefined` without a valid
  * `Date`. `Date` has whole seconds, so a difference of up to one second is noise. `receivedAt` is in wall-clock milliseconds.
  *
  * Most caches between keep the origin's `Date`, which is then older by the `Age`; some replace it with the time of sending.

@@ -5,16 +5,28 @@ import type { Egress } from "../../Egress.ts"
 import type { JwksOptions } from "../../JwksOptions.ts"
 import type { FetchFailed } from "./fetchDocument.ts"
 import { rulesOf } from "./fetchKeySet.ts"
-import { makeMetadata, wellKnownUrl } from "./metadata.ts"
+import { makeMetadata, type MetadataSource, wellKnownUrl } from "./metadata.ts"
 
-/** The location of a provider's key set. */
-export interface KeySetLocation {
+/** The location of a provider's key set: the URL of the options, or else that of the issuer's metadata. */
+export class KeySetLocation {
   /** The URL in the options, or else that of the metadata. It identifies the key set even if the metadata cannot be fetched. */
   readonly configured: string
+  readonly #metadata: MetadataSource | undefined
+
+  constructor(configured: string, metadata?: MetadataSource) {
+    this.configured = configured
+    this.#metadata = metadata
+  }
   /** The URL of the key set, from the options or the metadata. */
-  readonly url: Effect.Effect<string, FetchFailed>
+  get url(): Effect.Effect<string, FetchFailed> {
+    return this.#metadata === undefined
+      ? Effect.succeed(this.configured)
+      : Effect.map(this.#metadata.metadata, ({ endpoint }) => endpoint)
+  }
   /** Must be called if the key set was not at its URL: the next `url` fetches the metadata again. */
-  readonly onGone: () => void
+  expire(): void {
+    this.#metadata?.expire()
+  }
 }
 
 /**
@@ -25,12 +37,10 @@ export interface KeySetLocation {
 export const makeKeySetLocation = (
   options: JwksOptions,
   egress: Egress["Service"]
-): Result.Result<KeySetLocation, KeelsonError.NetworkError> => {
-  if (options.url !== undefined) {
-    return Result.succeed({ configured: options.url, url: Effect.succeed(options.url), onGone: () => {} })
-  }
-  return Result.map(wellKnownUrl(options.issuer, options.discovery), (configured) => {
-    const { expire, metadata } = makeMetadata({ ...options, kind: options.discovery, egress, rules: rulesOf(options) })
-    return { configured, url: Effect.map(metadata, ({ endpoint }) => endpoint), onGone: expire }
-  })
-}
+): Result.Result<KeySetLocation, KeelsonError.NetworkError> =>
+  options.url !== undefined
+    ? Result.succeed(new KeySetLocation(options.url))
+    : Result.map(wellKnownUrl(options.issuer, options.discovery), (configured) => {
+      const metadata = makeMetadata({ ...options, kind: options.discovery, egress, rules: rulesOf(options) })
+      return new KeySetLocation(configured, metadata)
+    })

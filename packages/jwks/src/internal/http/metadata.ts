@@ -1,4 +1,4 @@
-import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as KeelsonError from "@keelson/core/KeelsonError"
 import { after, hasCome, type Instant, now } from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -111,6 +111,15 @@ const parse = (issuer: string, member: Endpoint, body: string): Result.Result<Me
   )
 }
 
+/** Names the member whose URL is malformed: it is a mistake in the metadata, not in the configuration. */
+const malformedEndpoint = (
+  { code, details }: KeelsonError.NetworkError,
+  member: Endpoint = "jwks_uri"
+): KeelsonError.NetworkError => {
+  const message = `The metadata have a \`${member}\` that is not an absolute URL`
+  return new KeelsonError.NetworkError({ code, message, details })
+}
+
 /** The options of discovery. */
 export interface Options {
   /** The issuer, which the metadata must name character by character. Required. */
@@ -176,7 +185,10 @@ export const makeMetadata = (options: Options): MetadataSource => {
     if (metadata === undefined) {
       return yield* Effect.fail(invalid("Provider responded with status 304 to a request without validators"))
     }
-    yield* Effect.mapError(egress.check(metadata.endpoint, rules), (error) => failed(error))
+    yield* Effect.mapError(
+      egress.check(metadata.endpoint, rules),
+      (error) => failed(URL.canParse(metadata.endpoint) ? error : malformedEndpoint(error, options.endpoint))
+    )
     const fresh = Duration.toMillis(lifetime(headers, response.receivedAt, options))
     cached = { metadata, headers, expiresAt: after(response.sentAt, fresh) }
     isExpired = false

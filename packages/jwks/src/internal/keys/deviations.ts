@@ -11,7 +11,7 @@ const descriptions: Record<Deviation, string> = {
   null: "a member is null, which counts as left out"
 }
 
-/** The labels of whoever published the keys. */
+/** The metric labels of the publisher of the keys. */
 export interface Publisher {
   readonly tenant: string
   readonly provider: string

@@ -1,6 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { importJWK } from "jose"
+import { importJWK } from "jose/key/import"
 import type { Jwk } from "../../Jwk.ts"
 
 /**

@@ -10,8 +10,10 @@ export class ImportedKey implements Jwk {
   readonly use: string | undefined
   readonly issuer: string | undefined
   readonly material: Material
-  /** Not a public member: who receives a set must not change what verifies tokens. */
+  /** Private, so that code that receives a key set cannot replace the keys that verify tokens. */
   readonly #imports = new Map<string, CryptoKey | undefined>()
+  /** Made when keys are first compared, which few sets need. */
+  #identity: string | undefined
 
   constructor({ alg, crv, issuer, kid, kty, material, use }: Jwk, id: string) {
     this.id = id
@@ -25,8 +27,9 @@ export class ImportedKey implements Jwk {
     Object.freeze(this)
   }
 
-  /** Identifies the key itself, whatever its name: one key may be published more than once. */
-  static readonly identityOf = ({ issuer, material }: ImportedKey): string => JSON.stringify([issuer ?? null, material])
+  /** Identifies the key by its material and issuer, not by its `kid`: one key may be published under several `kid`s. */
+  static readonly identityOf = (key: ImportedKey): string =>
+    key.#identity ??= JSON.stringify([key.issuer ?? null, key.material])
 
   /** The imported WebCrypto keys by algorithm. `undefined` if the platform failed to import the key for the algorithm. */
   static readonly importsOf = (key: ImportedKey): Map<string, CryptoKey | undefined> => key.#imports

@@ -5,8 +5,8 @@ export const entryId = ({ alg, issuer, kid, material, use }: Jwk): string =>
   JSON.stringify([kid ?? null, alg ?? null, use ?? null, issuer ?? null, material])
 
 /**
- * Identifies a key when looking for duplicates. A key that is published under two names, or for two algorithms, is two
- * keys. Of RSA keys that differ in their exponent only, the first counts.
+ * Identifies a key when looking for duplicates. A key that is published under two `kid`s, or for two algorithms, is two
+ * keys. Of RSA keys that differ in their exponent only, the first is kept.
  */
 export const duplicateId = (jwk: Jwk): string =>
   jwk.material.kty === "RSA" ? entryId({ ...jwk, material: { ...jwk.material, e: "" } }) : entryId(jwk)

@@ -1,6 +1,6 @@
 /** Reads the members of a public key. */
 import * as Result from "effect/Result"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 
 /**
  * How an accepted public key deviates from RFC 7518, 2 and 6:
@@ -11,7 +11,7 @@ import { base64url } from "jose"
  * - `length`: a number has leading zeros, or a coordinate fewer bytes than its curve;
  * - `null`: an optional member is null, which counts as left out.
  *
- * None of them changes the key. The members of a token are never read so.
+ * None of these changes the key. The members of a token are parsed strictly.
  */
 export type Deviation = "padding" | "alphabet" | "whitespace" | "unusedBits" | "length" | "null"
 

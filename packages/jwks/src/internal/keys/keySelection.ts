@@ -1,5 +1,5 @@
 import type { NotFoundReason } from "../../JwksError.ts"
-import type { JoseHeader } from "../../KeySource.ts"
+import type { JoseHeader } from "../../unstable/KeySourceTag.ts"
 
 /** The members of a key that selection reads. */
 export interface Selectable {
@@ -69,6 +69,7 @@ interface Selectables<K> {
 
 /** The first keys of each identity, until there are more than may be tried. */
 const distinct = <K>(keys: ReadonlyArray<K>, identityOf: (key: K) => unknown): ReadonlyArray<K> => {
+  if (keys.length < 2) return keys
   const known = new Map<unknown, K>()
   for (const key of keys) {
     const identity = identityOf(key)

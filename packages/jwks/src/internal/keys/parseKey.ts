@@ -1,6 +1,6 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 import type { Jwk, Material, SkipReason } from "../../Jwk.ts"
 import {
   bytesOf,

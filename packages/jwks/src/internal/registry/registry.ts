@@ -2,14 +2,12 @@ import * as Configuration from "@keelson/core/Configuration"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import { now, until } from "@keelson/core/unstable/Instant"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Struct from "effect/Struct"
 import type { Egress } from "../../Egress.ts"
@@ -17,24 +15,16 @@ import { JwksNotRegistered, JwksUnavailable } from "../../JwksError.ts"
 import type { JwksEvent } from "../../JwksEvent.ts"
 import * as JwksOptions from "../../JwksOptions.ts"
 import type { JwksRegistry, ProviderStatus, PutError, PutOptions } from "../../JwksRegistry.ts"
-import type { Candidate, JoseHeader, KeySource, LookupError } from "../../KeySource.ts"
+import type { Candidate, JoseHeader, KeySource, LookupError } from "../../unstable/KeySourceTag.ts"
 import { findAmong } from "../cache/endpoints.ts"
 import { findIn } from "../cache/keyLookup.ts"
-import { eventCapacity, makeProvider, type Provider } from "../cache/provider.ts"
+import { eventCapacity, makeProvider, type Provider, providerServices } from "../cache/provider.ts"
 import { makeScheduler } from "../cache/scheduler.ts"
 import { makeKeyedLock } from "./keyedLock.ts"
 import { operatorFields } from "./operatorFields.ts"
 import { keyOf, makeRoster } from "./roster.ts"
 
 type Registry = JwksRegistry["Service"]
-
-/** A provider with its scope. */
-interface Entry {
-  readonly issuer: string
-  readonly options: JwksOptions.JwksOptions
-  readonly provider: Provider
-  readonly scope: Scope.Closeable
-}
 
 const conflict = (message: string) => new KeelsonError.ConfigurationError({ code: "JWKS_CONFLICT", message })
 
@@ -47,57 +37,44 @@ const areIds = ({ providerId, tenantId }: JwksOptions.Names): boolean =>
 const operatorOptions = (options: JwksOptions.JwksOptions) => Struct.pick(options, operatorFields)
 const operatorDefaults = operatorOptions(JwksOptions.make({ issuer: "any" }))
 
+/** A copy has a fixed shape and takes a third of the memory: the schema adds members one by one. */
+const copyOf = (options: JwksOptions.JwksOptions): JwksOptions.JwksOptions => ({ ...options })
+
 /** Makes a registry in a scope. The end of the scope closes all providers. */
 export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> = Effect.gen(function*() {
-  const context = yield* Effect.context<Egress>()
   const scheduler = yield* makeScheduler
   const events = yield* Effect.acquireRelease(PubSub.sliding<JwksEvent>(eventCapacity), PubSub.shutdown)
-  const publish = (event: JwksEvent): void => void PubSub.publishUnsafe(events, event)
-  const roster = makeRoster<Entry>()
+  // Of the registry only: the context of a caller, such as its span, must not live as long as the provider.
+  const services = yield* providerServices({ scheduler, publish: (event) => void PubSub.publishUnsafe(events, event) })
+  const roster = makeRoster<Provider>()
   // Changes under the same ids run one after another, so that each sees the previous one. Other ids do not wait: closing a
   // provider may wait for its snapshot to be written.
   const oneByOne = makeKeyedLock()
   let isClosed = false
   yield* Effect.addFinalizer(() => {
     isClosed = true
-    return Effect.forEach(roster.entries(), ([, { scope }]) => Scope.close(scope, Exit.void), {
+    return Effect.forEach(roster.entries(), ([, provider]) => provider.close, {
       concurrency: "unbounded",
       discard: true
     })
   })
 
-  const open = Effect.fnUntraced(function*(names: JwksOptions.Names, checked: JwksOptions.JwksOptions) {
-    const scope = yield* Scope.make()
-    // A copy has a fixed shape and takes a third of the memory: the schema adds members one by one.
-    const options = { ...checked }
-    const making = makeProvider(options, { ...names, scheduler, publish })
-    // In the context of the registry only: the caller's context, such as its span, must not live as long as the provider.
-    const provider = yield* Effect.updateContext(
-      making,
-      (_caller: Context.Context<never>) => Context.add(context, Scope.Scope, scope)
-    ).pipe(
-      Effect.onError(() => Scope.close(scope, Exit.void))
-    )
-    return { issuer: options.issuer, options, provider, scope }
-  }, Effect.uninterruptible)
-
   /** Starts a provider and enters it. If the registry is closed already, closes the provider at once, to avoid a leak. */
-  const enter = (id: JwksOptions.Names, entry: Entry, old?: Entry) =>
+  const enter = (id: JwksOptions.Names, provider: Provider, old?: Provider) =>
     Effect.clockWith((clock) => {
-      entry.provider.start(clock, old?.provider)
-      roster.set(id, entry)
-      return isClosed ? Scope.close(entry.scope, Exit.void) : Effect.void
+      provider.start(clock, old)
+      roster.set(id, provider)
+      return isClosed ? provider.close : Effect.void
     })
 
-  const entryOf = (id: JwksOptions.Names): Effect.Effect<Entry, JwksNotRegistered> =>
+  const providerOf = (id: JwksOptions.Names): Effect.Effect<Provider, JwksNotRegistered> =>
     Effect.suspend(() => {
-      const entry = roster.get(id)
-      return entry === undefined ? Effect.fail(new JwksNotRegistered()) : Effect.succeed(entry)
+      const provider = roster.get(id)
+      return provider === undefined ? Effect.fail(new JwksNotRegistered()) : Effect.succeed(provider)
     })
   const withProvider =
     <A, E>(use: (provider: Provider) => Effect.Effect<A, E>) =>
-    (id: JwksOptions.Names): Effect.Effect<A, E | JwksNotRegistered> =>
-      Effect.flatMap(entryOf(id), ({ provider }) => use(provider))
+    (id: JwksOptions.Names): Effect.Effect<A, E | JwksNotRegistered> => Effect.flatMap(providerOf(id), use)
 
   /** How many providers of a tenant are being opened. */
   const opening = new Map<string, number>()
@@ -116,7 +93,7 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     }
     opening.set(tenantId, others + 1)
     yield* Effect.ensuring(
-      Effect.flatMap(open(names, options), (entry) => enter(names, entry)),
+      Effect.flatMap(makeProvider(copyOf(options), names, services), (provider) => enter(names, provider)),
       Effect.sync(() => {
         const left = (opening.get(tenantId) ?? 1) - 1
         if (left === 0) opening.delete(tenantId)
@@ -124,13 +101,13 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
       })
     )
   })
-  const replace = Effect.fnUntraced(function*(id: JwksOptions.Names, old: Entry, options: JwksOptions.JwksOptions) {
+  const replace = Effect.fnUntraced(function*(id: JwksOptions.Names, old: Provider, options: JwksOptions.JwksOptions) {
     if (Equal.equals(options, old.options)) return
     if (options.issuer !== old.issuer) {
       return yield* Effect.fail(conflict("The provider is registered for another issuer"))
     }
-    yield* enter(id, yield* open(id, options), old)
-    yield* Scope.close(old.scope, Exit.void)
+    yield* enter(id, yield* makeProvider(copyOf(options), id, services), old)
+    yield* old.close
   })
   const put = Effect.fnUntraced(
     function*(id: JwksOptions.Names, input: JwksOptions.Options, conditions: PutOptions) {
@@ -145,16 +122,16 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     }
   )
   const remove = Effect.fnUntraced(function*(id: JwksOptions.Names) {
-    const { provider, scope } = yield* entryOf(id)
+    const provider = yield* providerOf(id)
     roster.remove(id)
-    yield* Scope.close(scope, Exit.void)
+    yield* provider.close
     yield* provider.forget
   })
   const statuses = (tenantId?: string) =>
     Effect.forEach(
       roster.entries(tenantId),
-      ([id, { issuer, provider }]) =>
-        Effect.map(provider.status, (status): ProviderStatus => ({ ...id, issuer, status }))
+      ([id, provider]) =>
+        Effect.map(provider.status, (status): ProviderStatus => ({ ...id, issuer: provider.issuer, status }))
     )
 
   /** Repeats a call that failed because its provider was replaced on the new one. At most twice, as each may take long. */
@@ -179,11 +156,11 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
         const endpoints = roster.ofIssuer(tenantId, issuer)
         const [first] = endpoints
         if (first === undefined) return Effect.fail(new JwksNotRegistered())
-        const hit = endpoints.length === 1 ? first.provider.lookup.hit(header, clock) : undefined
+        const hit = endpoints.length === 1 ? first.lookup.hit(header, clock) : undefined
         if (hit !== undefined) return hit
         const missed = endpoints.length === 1
-          ? first.provider.lookup.miss(header)
-          : findAmong(endpoints.map(({ provider }) => provider.lookup), header, clock)
+          ? first.lookup.miss(header)
+          : findAmong(endpoints.map(({ lookup }) => lookup), header, clock)
         const isReplaced = () => repeats > 0 && roster.ofIssuer(tenantId, issuer) !== endpoints
         return retryIfReplaced(missed, isReplaced, () => find(issuer, header, repeats - 1))
       })
@@ -196,10 +173,10 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     id: JwksOptions.Names,
     repeats = 2
   ): Effect.Effect<A, E | JwksNotRegistered | JwksUnavailable> =>
-    Effect.flatMap(entryOf(id), (entry) =>
+    Effect.flatMap(providerOf(id), (provider) =>
       retryIfReplaced<A, E | JwksNotRegistered>(
-        use(entry.provider),
-        () => repeats > 0 && roster.get(id) !== entry,
+        use(provider),
+        () => repeats > 0 && roster.get(id) !== provider,
         () => runOn(use, id, repeats - 1)
       ))
 
@@ -244,12 +221,12 @@ export const makeRegistry: Effect.Effect<Registry, never, Egress | Scope.Scope> 
     status: withProvider((provider) => provider.status),
     statuses,
     hasOperatorOptions: (id) => {
-      const entry = roster.get(id)
-      return entry !== undefined && !Equal.equals(operatorOptions(entry.options), operatorDefaults)
+      const provider = roster.get(id)
+      return provider !== undefined && !Equal.equals(operatorOptions(provider.options), operatorDefaults)
     },
     wasRemoved: roster.wasRemoved,
     persistAll: Effect.suspend(() =>
-      Effect.forEach(roster.entries(), ([, { provider }]) => provider.persist, { concurrency: 16, discard: true })
+      Effect.forEach(roster.entries(), ([, provider]) => provider.persist, { concurrency: 16, discard: true })
     ),
     events: Stream.fromPubSub(events),
     keySource

@@ -22,8 +22,8 @@ export const keyOf = ({ providerId, tenantId }: Names): string => `${tenantId}:$
 
 interface Tenant<A> {
   readonly providers: Map<string, A>
-  /** The providers of each issuer, with a list for lookups that is rebuilt when one of them changes. */
-  readonly issuers: Map<string, { readonly providers: Map<string, A>; list: ReadonlyArray<A> }>
+  /** The providers of each issuer. A list is replaced when one of them changes. */
+  readonly issuers: Map<string, ReadonlyArray<A>>
 }
 
 /** Makes an empty roster. */
@@ -43,21 +43,22 @@ export const makeRoster = <A extends { readonly issuer: string }>(): Roster<A> =
     if (tenant === undefined || entry === undefined) return
     tenant.providers.delete(providerId)
     if (tenant.providers.size === 0) tenants.delete(tenantId)
-    const same = tenant.issuers.get(entry.issuer)
-    same?.providers.delete(providerId)
-    if (same === undefined || same.providers.size === 0) tenant.issuers.delete(entry.issuer)
-    else same.list = [...same.providers.values()]
+    const left = (tenant.issuers.get(entry.issuer) ?? []).filter((one) => one !== entry)
+    if (left.length === 0) tenant.issuers.delete(entry.issuer)
+    else tenant.issuers.set(entry.issuer, left)
   }
   return {
     get: ({ providerId, tenantId }) => tenants.get(tenantId)?.providers.get(providerId),
-    ofIssuer: (tenantId, issuer) => tenants.get(tenantId)?.issuers.get(issuer)?.list ?? none,
+    ofIssuer: (tenantId, issuer) => tenants.get(tenantId)?.issuers.get(issuer) ?? none,
     set: ({ providerId, tenantId }, entry) => {
       const { issuers, providers } = tenantOf(tenantId)
+      const old = providers.get(providerId)
+      const same = issuers.get(entry.issuer) ?? none
       providers.set(providerId, entry)
-      const same = issuers.get(entry.issuer) ?? { providers: new Map<string, A>(), list: none }
-      issuers.set(entry.issuer, same)
-      same.providers.set(providerId, entry)
-      same.list = [...same.providers.values()]
+      issuers.set(
+        entry.issuer,
+        old !== undefined && same.includes(old) ? same.map((one) => one === old ? entry : one) : [...same, entry]
+      )
       removed.delete(keyOf({ tenantId, providerId }))
     },
     remove: (id) => {

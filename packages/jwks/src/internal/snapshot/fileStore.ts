@@ -70,7 +70,7 @@ export const makeFileStore = Effect.fnUntraced(
         )
       })
 
-    // Others could choose what a link leads to, or what a file says. Windows has no such mode.
+    // Other users could choose the target of a link, or the content of a writable file. Windows has no such mode.
     const isPosix = path.sep === "/"
     // Opening a pipe without a writer would block one of the few threads of the process forever.
     const regular = (file: string) =>

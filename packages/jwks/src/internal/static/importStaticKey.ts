@@ -39,10 +39,10 @@ const importJwk = Effect.fnUntraced(function*(
   jwk: Jwk,
   place: string
 ) {
-  const { deviations, issuer, key, kid } = yield* fromJwk(algorithm, jwk)
+  const { deviations, issuer, kid, publicKey } = yield* fromJwk(algorithm, jwk)
   if (id !== undefined && kid !== undefined && id !== kid) return yield* Effect.fail("a key whose kid is its id")
   for (const deviation of deviations) yield* noteDeviation(deviation, publisher, place, false)
-  return describeKey(algorithm, key, id ?? kid, issuer)
+  return describeKey(algorithm, publicKey, id ?? kid, issuer)
 })
 
 /**
@@ -63,7 +63,7 @@ export const importStaticKey = <R>(
       ? Effect.fail(invalid(at, `a key with a secret, since ${algorithm} is symmetric`))
       : fromSecret(algorithm, secret, encoding).pipe(
         refuse("secret"),
-        Effect.map((key) => describeKey(algorithm, key, id))
+        Effect.map((key) => describeKey(algorithm, { key }, id))
       )
   }
   const fromText = (source: string) => (text: string) =>

@@ -1,9 +1,10 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { importJWK, importSPKI, importX509 } from "jose"
+import { exportJWK } from "jose/key/export"
+import { importJWK, importSPKI, importX509 } from "jose/key/import"
 import type { PublicAlgorithm } from "../../Algorithm.ts"
-import type { SkipReason } from "../../Jwk.ts"
+import type { Material, SkipReason } from "../../Jwk.ts"
 import { type Deviation, isExponent, own } from "../keys/keyMembers.ts"
 import { isBound, isSameAlgorithm, maxKidLength } from "../keys/keySelection.ts"
 import { parseKey } from "../keys/parseKey.ts"
@@ -46,22 +47,42 @@ const imported = (algorithm: PublicAlgorithm, run: () => Promise<CryptoKey | Uin
     )
   )
 
+/** A key imported for one algorithm, and its public members. */
+export interface PublicKey {
+  /** Not extractable. */
+  readonly key: CryptoKey
+  readonly jwk: Material
+}
+
+const importMaterial = (algorithm: PublicAlgorithm, jwk: Material): Effect.Effect<PublicKey, string> =>
+  Effect.map(
+    imported(algorithm, () => importJWK({ ...jwk }, algorithm, { extractable: false })),
+    (key) => ({ key, jwk })
+  )
+
+/** The key of a PEM text, extractable so that its members can be read. */
 const importPem = (algorithm: PublicAlgorithm, { der, label }: Pem): Promise<CryptoKey> =>
   label === "CERTIFICATE"
-    ? importX509(formatPem(label, der), algorithm, { extractable: false })
+    ? importX509(formatPem(label, der), algorithm, { extractable: true })
     : importSPKI(formatPem("PUBLIC KEY", label === "PUBLIC KEY" ? der : spkiFromPkcs1(der)), algorithm, {
-      extractable: false
+      extractable: true
     })
 
 /** Imports the key of a PEM text for one algorithm. Fails with a description of the expected key. */
-export const fromPem = (algorithm: PublicAlgorithm, text: string): Effect.Effect<CryptoKey, string> =>
-  Effect.fromResult(parsePem(text)).pipe(
-    Effect.flatMap((pem) => imported(algorithm, () => importPem(algorithm, pem)))
-  )
+export const fromPem = Effect.fnUntraced(function*(
+  algorithm: PublicAlgorithm,
+  text: string
+): Effect.fn.Return<PublicKey, string> {
+  const pem = yield* Effect.fromResult(parsePem(text))
+  const extractable = yield* imported(algorithm, () => importPem(algorithm, pem))
+  const members: unknown = yield* Effect.promise(() => exportJWK(extractable))
+  const { jwk } = yield* Effect.fromResult(Result.mapError(parseKey(members), () => kindFor(algorithm)))
+  return yield* importMaterial(algorithm, jwk.material)
+})
 
 /** A key of a JWK, and how the JWK deviates from its canonical form. */
 export interface JwkKey {
-  readonly key: CryptoKey
+  readonly publicKey: PublicKey
   readonly kid: string | undefined
   readonly issuer: string | undefined
   readonly deviations: ReadonlyArray<Deviation>
@@ -84,7 +105,7 @@ const expectedFor = (algorithm: PublicAlgorithm, jwk: Members, reason: SkipReaso
 }
 
 /**
- * Imports the key of a JWK for one algorithm. The JWK is judged as an entry of a key set is. Fails with a description of
+ * Imports the key of a JWK for one algorithm. The JWK is checked like an entry of a key set. Fails with a description of
  * the expected key.
  *
  * @see RFC 7517, 4 and RFC 7518, 6
@@ -101,6 +122,5 @@ export const fromJwk = Effect.fnUntraced(function*(
   if (alg !== undefined && !isSameAlgorithm(alg, algorithm)) {
     return yield* Effect.fail(expectedFor(algorithm, members, "algorithm"))
   }
-  const key = yield* imported(algorithm, () => importJWK({ ...material }, algorithm, { extractable: false }))
-  return { key, kid, issuer, deviations }
+  return { publicKey: yield* importMaterial(algorithm, material), kid, issuer, deviations }
 })

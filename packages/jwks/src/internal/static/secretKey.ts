@@ -39,7 +39,9 @@ export const fromSecret = Effect.fnUntraced(function*(
   const bytes = Option.getOrUndefined(bytesOf(written, encoding))
   if (bytes === undefined) return yield* Effect.fail(`bytes in ${encoding}`)
   if (yield* isKeyMaterial(written, bytes)) {
-    return yield* Effect.fail("random bytes that only signer and verifier have: this is a key in a public format")
+    return yield* Effect.fail(
+      "random bytes that only signer and verifier have, not a key in PEM, JWK, DER or OpenSSH format"
+    )
   }
   if (bytes.length < minimum[algorithm]) {
     return yield* Effect.fail(`at least ${minimum[algorithm]} bytes, for ${algorithm}`)

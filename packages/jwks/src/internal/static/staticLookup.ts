@@ -1,14 +1,18 @@
 import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Effect from "effect/Effect"
 import { algorithms } from "../../Algorithm.ts"
+import type { Material } from "../../Jwk.ts"
 import { JwksKeyNotFound, type NotFoundReason } from "../../JwksError.ts"
-import type { Candidate, JoseHeader, KeyTrust } from "../../KeySource.ts"
+import type { Candidate, JoseHeader, KeyTrust } from "../../unstable/KeySourceTag.ts"
 import { select, type Selectable, type Selection } from "../keys/keySelection.ts"
+import type { PublicKey } from "./publicKey.ts"
 
 /** An imported key. Its type and curve are read from the `CryptoKey`, so that they always match the key. */
 export interface StaticKey extends Selectable {
   readonly alg: string
   readonly key: CryptoKey
+  /** The public members of the key; `undefined` for a secret. */
+  readonly jwk: Material | undefined
   readonly issuer: string | undefined
 }
 
@@ -20,11 +24,16 @@ const trust: KeyTrust = Object.freeze({ generation: 0, holds: () => true, staleD
 const types: Readonly<Record<string, string>> = { ECDSA: "EC", Ed25519: "OKP", HMAC: "oct" }
 
 /** Describes an imported key with its type and curve. */
-export const describeKey = (alg: string, key: CryptoKey, kid?: string, issuer?: string): StaticKey => {
+export const describeKey = (
+  alg: string,
+  { jwk, key }: PublicKey | { readonly key: CryptoKey; readonly jwk?: undefined },
+  kid?: string,
+  issuer?: string
+): StaticKey => {
   const { algorithm } = key
   const kty = algorithm.name.startsWith("RSA") ? "RSA" : types[algorithm.name] ?? ""
   const curve = "namedCurve" in algorithm ? String(algorithm.namedCurve) : undefined
-  return { kid, kty, crv: kty === "OKP" ? algorithm.name : curve, alg, use: "sig", key, issuer }
+  return { kid, kty, crv: kty === "OKP" ? algorithm.name : curve, alg, use: "sig", key, jwk, issuer }
 }
 
 const notFound = (reason: NotFoundReason): Answer =>
@@ -61,7 +70,9 @@ export const staticLookup = (keys: ReadonlyArray<StaticKey>): (header: JoseHeade
     selection._tag === "NotFound"
       ? failures[selection.reason]
       : Effect.succeed(Object.freeze(
-        selection.keys.map(({ issuer, key, kid }): Candidate => Object.freeze({ kid, alg, key, issuer, trust }))
+        selection.keys.map(({ issuer, jwk, key, kid }): Candidate =>
+          Object.freeze({ kid, alg, key, jwk, issuer, trust })
+        )
       ))
   const answersOf = (select: (alg: string) => Selection<StaticKey>): ReadonlyMap<string, Answer> =>
     new Map(algorithms.map((alg) => [alg, answerOf(select(alg), alg)]))

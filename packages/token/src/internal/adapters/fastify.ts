@@ -32,7 +32,7 @@ export interface FastifyAdapter<C> {
   readonly metrics: FastifyHandler
 }
 
-/** Fastify adds a charset to the type of text, which JSON has not (RFC 8259, 11). */
+/** Fastify adds a charset to the content type of text; JSON has no charset parameter (RFC 8259, 11). */
 const encoder = new TextEncoder()
 
 export const makeFastify = <C>(gate: Gate<C>, metrics: Metrics): FastifyAdapter<C> => ({

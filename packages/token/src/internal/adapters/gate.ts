@@ -56,7 +56,7 @@ const checkCaller = <C>(
     : caller.deny
 }
 
-/** Admits requests with one authentication, and knows their callers. */
+/** Admits requests with one authentication, and returns their callers. */
 export class Gate<C> {
   readonly #authentication: BearerAuthentication<C>
   readonly #run: Run

@@ -39,8 +39,9 @@ import {
   revoked,
   signatureInvalid
 } from "../validation/reasons.ts"
+import { findVerifyingKey } from "../validation/signature.ts"
 import { tokenText, type ValidatorConfig } from "../validation/validator.ts"
-import { findKeys, findVerifyingKey } from "../validation/verification.ts"
+import { findKeys } from "../validation/verification.ts"
 import { Findings } from "./findings.ts"
 import { providerGuide } from "./providerGuide.ts"
 
@@ -107,7 +108,9 @@ const examineSignature = Effect.fnUntraced(function*(
   }
   findings.add("key", undefined)
   const candidates = lookup.success
-  const key = candidates[yield* Effect.promise(() => findVerifyingKey(config, parsed, candidates))]
+  const key = candidates[
+    yield* Effect.promise(async () => await findVerifyingKey(config.verifySignature, parsed, candidates))
+  ]
   findings.add("signature", key === undefined ? signatureInvalid : undefined)
   return key?.trust
 })
@@ -174,7 +177,7 @@ const examineCall = Effect.fnUntraced(function*(
   }
 })
 
-/** Whether the token is revoked. A list is only asked about tokens with a valid signature: anybody can write the others. */
+/** Whether the token is revoked. The list is read only for tokens with a valid signature, since anyone can forge others. */
 const examineRevocation = Effect.fnUntraced(function*(
   { revocation }: Config,
   claims: TokenClaims | undefined,

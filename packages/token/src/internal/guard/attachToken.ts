@@ -32,7 +32,7 @@ const withToken = ({ request }: RequestTarget, { value }: AcquiredToken) =>
 /**
  * Sends the requests of one call, retries and redirects included. A request to an origin of the guard carries a valid token. After a 401 the
  * token is replaced, also for later requests, and the request is sent again, once, if its body can be sent twice. If no
- * new token can be acquired, the call fails: an outage of the authorization server says nothing about the caller's permissions.
+ * new token can be acquired, the call fails: an outage of the authorization server does not mean that the caller lacks permissions.
  */
 export const attachToken = <E>(
   send: HttpClient.HttpClient["postprocess"],

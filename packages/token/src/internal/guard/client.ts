@@ -78,8 +78,8 @@ const makeScopedClient = <E>(
   )
 
 /**
- * No token was acquired. Resilience policies neither retry it nor count it in the breaker of the called service: it says
- * nothing about that service, and the provider retried it already.
+ * No token was acquired. Resilience policies neither retry this error nor count it in the breaker of the called service: it is
+ * no evidence about that service, and the provider has already retried.
  */
 export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenProviderError }> {
   get code(): ErrorCode.ErrorCode {
@@ -90,7 +90,7 @@ export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: Token
 
 /** The errors of a guarded request, with those of the provider marked. */
 export type MarkedError = Resilience.Failure<SendError | NoToken>
-/** A guarded client whose errors tell the provider's from those of the called service. */
+/** A guarded client whose errors distinguish the provider's errors from those of the called service. */
 export type MarkedClient = HttpClient.HttpClient.With<MarkedError>
 
 const mark = (error: TokenProviderError) => new NoToken({ error })
@@ -103,7 +103,7 @@ export const unmark = (error: MarkedError): GuardError => {
   return last instanceof NoToken ? last.error : new Retry.RetryExhausted({ error: last, attempts, stoppedBy })
 }
 
-/** A client for a request that is made already. It runs the request, by which a retry sees what is sent. */
+/** A client for a prepared request. It evaluates the request, so that a retry policy can inspect its method and body. */
 const clientOf = <E>(send: Effect.Effect<Response, E>): HttpClient.HttpClient.With<E> =>
   HttpClient.makeWith<never, never, E, never>((request) => Effect.andThen(request, send), Effect.succeed)
 

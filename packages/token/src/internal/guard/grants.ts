@@ -11,7 +11,7 @@ import type { Grant } from "../../TokenSource.ts"
 
 type Provider = TokenProvider["Service"]
 
-/** More than a program uses, and few enough to protect the memory of one that takes grants from its own requests. */
+/** Above what programs need, and low enough to limit the memory of a program that derives grants from incoming requests. */
 const capacity = 100
 
 /** A grant in canonical form: each scope once, sorted. */
@@ -26,7 +26,7 @@ const keyOf = ({ audience, scope }: Grant): string => JSON.stringify([scope, aud
 interface Held {
   readonly provider: Provider
   readonly close: Effect.Effect<void>
-  /** Greater for the one that was used later. */
+  /** Increases with each use: the lowest value belongs to the least recently used provider. */
   usedAt: number
 }
 
@@ -36,11 +36,11 @@ const tooManyGrants = () =>
   })
 
 /**
- * Holds the provider of each grant, at most 100. For a new one, the provider that was not used for the longest time is closed,
- * unless it acquires a token at the moment.
+ * Holds the provider of each grant, at most 100. A new grant closes the least recently used provider that is not acquiring a
+ * token.
  *
- * The returned function gives the provider of a grant as long as its caller needs it: it is made again when it is used after it
- * was closed. Fails with `ConfigurationError` (`INVALID_CONFIG`) if no other one can be closed.
+ * The returned function returns the provider of a grant. If that provider was closed, its next use makes a new one. Fails with
+ * `ConfigurationError` (`INVALID_CONFIG`) if no provider can be closed.
  */
 export const makeGrants = Effect.fnUntraced(function*<E extends TokenProviderError>(
   make: (grant: Grant) => Effect.Effect<Provider, E, Scope.Scope>

@@ -14,15 +14,15 @@ import type { GuardScopes, RequestTarget } from "./target.ts"
 
 /** The policies of a guard's requests, one for each origin. */
 export interface RequestPolicies {
-  /** Whether the guard is closed. Its calls fail without a policy, whose series are removed. */
+  /** Whether the guard is closed. Its calls then fail without a policy, since the metric series are removed. */
   readonly isClosed: () => boolean
-  /** The policy of one request. A redirect to another origin than the guard's has no breaker: it says nothing about the API. */
+  /** The policy of one request. A redirect to another origin has no breaker: its outcome is no evidence about the API. */
   readonly of: (target: RequestTarget) => Resilience.Resilience
   /** Runs a call, with all its redirects: sets its deadline, and keeps the metric series until it has ended. */
   readonly run: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
-/** Circuits go by name. That of the acquisitions is the server's, and that of the first origin `<server>/requests`. */
+/** The name of an origin's circuit: `<server>/requests` for the first one. The circuit of token acquisitions is `<server>`. */
 const nameOf = (server: string, origin: string, index: number): string =>
   index === 0 ? `${server}/requests` : `${server}/requests/${origin.replace(/^https:\/\//, "")}`
 

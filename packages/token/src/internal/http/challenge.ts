@@ -1,4 +1,4 @@
-/** What every challenge says about the API: its protection space (RFC 9110, 11.5) and its metadata. */
+/** The part of every challenge that describes the API: its protection space (RFC 9110, 11.5) and its metadata. */
 export interface ProtectionSpace {
   /** The realm. */
   readonly realm: string

@@ -8,7 +8,7 @@ export const tokenMissing = (space: ProtectionSpace): Unauthorized =>
 
 /**
  * The validator rejected the token. The caller learns only of an expiry, which it can read in the token: a response that
- * differed by key, issuer, audience or signature would help an attacker to guess.
+ * differed by key, issuer, audience or signature would help an attacker to improve a forged token.
  */
 export const tokenRejected = (space: ProtectionSpace, cause: TokenError): Unauthorized | Unavailable => {
   if (!cause.isRejection) return new Unavailable({ retryAfter: cause.retryAfter, cause })
@@ -43,7 +43,7 @@ export const scopesMissing = (space: ProtectionSpace, scopes: ReadonlyArray<stri
 
 /**
  * The caller is not allowed to do this, for a reason that the response does not name and no scope changes. Therefore the challenge
- * names no error: `insufficient_scope` without scopes would have clients request a new token in vain.
+ * names no error: `insufficient_scope` without scopes would make clients request a new token, which would be rejected too.
  */
 export const denied = (space: ProtectionSpace): Forbidden =>
   new Forbidden({ message: "The caller is not allowed to do this", challenge: challenge(space) })

@@ -25,7 +25,7 @@ const maxScopes = 1000
 
 /**
  * Rejects the callers of one API. Each rejection is one error, made once for each reason: rejecting a caller creates no error,
- * and neither a log line nor an attribute of a span where nobody reads them. The log level is `Debug`, since anybody can cause it.
+ * and neither a log line nor a span attribute if these are off. The log level is `Debug`, since any client can cause the line.
  */
 export class Rejector implements ProtectionSpace {
   readonly realm: string
@@ -91,7 +91,7 @@ export class Rejector implements ProtectionSpace {
     const error = SharedError.make(create)
     return this.#reject(name, error, error.code, () => ({}))
   }
-  /** Callers see less than operators: the code in span and log is the one of the cause. */
+  /** The span and the log have the code of the cause, the response has that of the error. */
   #reject<E extends HttpSecurityError>(
     name: RequestRejection,
     error: E,

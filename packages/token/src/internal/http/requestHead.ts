@@ -21,18 +21,18 @@ interface NodeRequest extends RequestLine {
 
 /** A request of any other server. */
 interface WebRequest extends RequestLine {
-  /** Pairs of name and value, such as `[...request.headers]` of the web platform. Required. */
-  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** Pairs of name and value, such as the `headers` of a web `Request`. Required. */
+  readonly headers: Iterable<readonly [name: string, value: string]>
 }
 
 /**
- * A request of any server: Node's `IncomingMessage`, or method, URL and headers of another server. Headers must be complete:
- * repeated headers are only detected where the server did not drop one.
+ * A request of any server: Node's `IncomingMessage`, a `Request` of the web platform, or method, URL and headers of another
+ * server. Headers must be complete: repeated headers are only detected where the server did not drop one.
  */
 export type Request = NodeRequest | WebRequest
 
 const rawHeadersOf = (request: Request): ReadonlyArray<string> =>
-  "rawHeaders" in request ? request.rawHeaders : request.headers.flat()
+  "rawHeaders" in request ? request.rawHeaders : Array.from(request.headers).flat()
 
 /** The headers that are read, besides the one that may be configured. */
 const names = new Set(["authorization", "cookie", "origin", "upgrade"])
@@ -57,5 +57,17 @@ export const headOf = (request: Request, header?: string): RequestHead => {
     url: request.url ?? "",
     headers: joinHeaders(rawHeaders, header),
     source: { rawHeaders }
+  }
+}
+
+/**
+ * The head of a request of any server, or `undefined` if it cannot be read: JavaScript may pass headers as a plain object.
+ * `header` is the name, in lower case, of a header to read in addition.
+ */
+export const readHead = (request: Request, header?: string): RequestHead | undefined => {
+  try {
+    return headOf(request, header)
+  } catch {
+    return undefined
   }
 }

@@ -34,6 +34,11 @@ export const notGet: RequestToken = {
   _tag: "Invalid",
   problem: { name: "TokenMisplaced", description: "An access token in the query is only allowed with GET" }
 }
+/** JavaScript may pass headers in a form that has none of them. */
+export const unreadable: RequestToken = {
+  _tag: "Invalid",
+  problem: { name: "TokenMalformed", description: "The headers of the request cannot be read" }
+}
 const otherOrigin: RequestToken = { _tag: "OtherOrigin" }
 
 const schemeName = /^[!#$%&'*+.^_`|~\w-]+$/

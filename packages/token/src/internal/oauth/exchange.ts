@@ -49,7 +49,7 @@ const isUnsentBy = (cause: object): boolean =>
 /** Effect's `HttpClientError` has its cause in its reason. */
 const links = ["reason", "cause"] as const
 
-/** The codes that say more than `NETWORK_ERROR`. */
+/** The codes that are more specific than `NETWORK_ERROR`. */
 const isTransport = (code: ErrorCode.ErrorCode | undefined): code is "TIMEOUT" | "TLS_FAILED" =>
   code === "TIMEOUT" || code === "TLS_FAILED"
 
@@ -86,8 +86,8 @@ const readBody = Effect.fnUntraced(function*(response: HttpClientResponse.HttpCl
 })
 
 /**
- * Follows no redirect, since a 307 would send the secret to another URL, and sends nothing of a browser's session. Some platforms
- * lack the last two options, and some throw if they are given one that they lack.
+ * Follows no redirect, since a 307 would send the secret to another URL, and sends no cookies or other credentials of a
+ * browser. Some platforms lack the last two options, and some throw if they are given one that they lack.
  */
 const requestInit = (): RequestInit => ({
   redirect: "manual",

@@ -1,19 +1,16 @@
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Result from "effect/Result"
 import type { CustomFetchOptions } from "oauth4webapi"
+import { type AnswerBody, readBody } from "./answerBody.ts"
 import { exchange, type ExchangeFailed, type ExchangeLimits, type ReceivedResponse } from "./exchange.ts"
 
 /** What one call of the OAuth library exchanged with the server. */
 export interface ExchangeRecord {
   response: ReceivedResponse | undefined
   failure: ExchangeFailed | undefined
-  /** The parsed response body; `undefined` if it is not JSON. */
-  json: unknown
+  /** The members of the response body. */
+  answer: AnswerBody
 }
-
-const parse = (body: Uint8Array): unknown =>
-  Result.getOrUndefined(Result.try((): unknown => JSON.parse(new TextDecoder().decode(body))))
 
 /**
  * A `fetch` for the OAuth library, which makes the request; the response is read from the record. It uses the client of token
@@ -36,7 +33,7 @@ export const oauthFetch = (limits: ExchangeLimits, record: ExchangeRecord) =>
       },
       onSuccess: (response) => {
         record.response = response
-        record.json = parse(response.body)
+        record.answer = readBody(response)
       }
     })
     await Effect.runPromiseWith(context)(recorded, signal === undefined ? undefined : { signal })

@@ -23,7 +23,7 @@ const typeOf = (value: unknown): string => {
   return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
-/** A response without a valid token. `reason` is the member at fault, or `body`. */
+/** A response without a valid token. `reason` is the invalid member, or `body`. */
 const invalidResponse = (
   reason: string,
   expected: string,
@@ -94,15 +94,18 @@ const refreshTokenIn = (value: unknown): Member<Redacted.Redacted | undefined> =
  */
 export const readTokens = (
   json: Json,
-  { endpoint, status, tokenTypes }: {
+  { deviation, endpoint, status, tokenTypes }: {
     readonly status: number
+    /** How the form of the body deviates. */
+    readonly deviation?: Deviation | undefined
     readonly endpoint: string
     /** More token types that mean `Bearer`. */
     readonly tokenTypes: ReadonlyArray<string>
   }
 ): Result.Result<GrantedTokens, KeelsonError.AuthenticationError> => {
   const deviations: Array<Deviation> = status === 200 ? [] : [{ member: "status", received: String(status) }]
-  const read = <A>(name: Exclude<Deviation["member"], "status">, parse: (value: unknown) => Member<A>) =>
+  if (deviation !== undefined) deviations.push(deviation)
+  const read = <A>(name: Exclude<Deviation["member"], "body" | "status">, parse: (value: unknown) => Member<A>) =>
     Result.match(parse(json[name]), {
       onFailure: ({ expected }) =>
         Result.fail(invalidResponse(name, expected, received(name, json[name]), { status, endpoint })),

@@ -51,7 +51,7 @@ export interface RefreshGrant {
 /**
  * Sends one refresh token at a time. A rotating refresh token is sent once: it is marked as spent before the request, and the
  * mark is removed only if the server certainly did not use it. The new refresh token is saved before the rest of the response
- * is judged and the access token is returned; if saving fails, it is saved before the next request.
+ * is checked and the access token is returned; if saving fails, it is saved before the next request.
  *
  * @see RFC 6749, 6, and RFC 9700, 4.14
  */

@@ -10,8 +10,8 @@ import type { ExchangeRecord } from "./oauthFetch.ts"
 import { type GrantedTokens, invalidBody, readTokens } from "./readToken.ts"
 
 /**
- * What the server did with a failed request. `unsent`: it received nothing. `refused`: it rejected the request and used
- * nothing up. `spent`: it says that the grant is no longer valid. `unknown`: it may have processed the request.
+ * What happened to a failed request. `unsent`: the server received nothing. `refused`: the server rejected the request
+ * without using up the grant. `spent`: the grant is no longer valid. `unknown`: the server may have processed the request.
  */
 export type DeliveryStatus = "unsent" | "refused" | "spent" | "unknown"
 
@@ -104,7 +104,7 @@ const fromResponse = (
   })
 }
 
-/** The code of the OAuth library's error. Nothing else of it is kept. */
+/** The code of the OAuth library's error. The message and all other fields are dropped. */
 export const libraryCode = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string" && /^[A-Z_]{1,64}$/.test(error.code)
     ? error.code
@@ -135,7 +135,7 @@ export interface AnswerContext {
   /** The wall clock. */
   readonly now: number
   readonly endpoint: string
-  /** The errors that say that the grant is no longer valid. */
+  /** The OAuth errors that mean that the grant is no longer valid. */
   readonly fatal: ReadonlySet<string>
   /** More token types that mean `Bearer`. */
   readonly tokenTypes: ReadonlyArray<string>
@@ -146,7 +146,7 @@ export interface AnswerContext {
  * status.
  */
 export const readAnswer = (
-  { failure, json, response }: ExchangeRecord,
+  { answer: { deviation, json }, failure, response }: ExchangeRecord,
   { code, endpoint, fatal, now, tokenTypes }: AnswerContext
 ): Result.Result<GrantedTokens, RequestFailed> => {
   if (response === undefined) return Result.fail(fromFailure(failure, code, endpoint))
@@ -158,7 +158,7 @@ export const readAnswer = (
     return Result.fail(fromResponse(response, error, now, endpoint, fatal))
   }
   const tokens = isSuccess(status) && Predicate.isObject(json)
-    ? readTokens({ ...json }, { status, endpoint, tokenTypes })
+    ? readTokens({ ...json }, { status, endpoint, tokenTypes, deviation })
     : Result.fail(invalidBody(json, { status, endpoint }))
   return Result.mapError(tokens, (error) => new RequestFailed({ error, delivery: "unknown" }))
 }

@@ -23,7 +23,7 @@ export interface TokenClient {
   readonly auth: ClientAuth
   readonly endpoint: TokenEndpoint
   readonly parameters: Readonly<Record<string, string>>
-  /** The OAuth errors that say that the grant is no longer valid. */
+  /** The OAuth errors that mean that the grant is no longer valid. */
   readonly fatal: ReadonlySet<string>
 }
 
@@ -78,7 +78,7 @@ export const tokenRequest = Effect.fnUntraced(function*(
   )
   // Errors name the endpoint by origin and path only.
   const endpointName = `${target.origin}${target.pathname}`
-  const record: ExchangeRecord = { response: undefined, failure: undefined, json: undefined }
+  const record: ExchangeRecord = { response: undefined, failure: undefined, answer: { json: undefined } }
   const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, record)
   const authenticate = yield* Effect.mapError(auth.prepare({ audience: issuer ?? url }), unsent)
   const server: OAuth.AuthorizationServer = { issuer: issuer ?? url, token_endpoint: target.href }

@@ -57,9 +57,9 @@ export const makeGet = (
 }
 
 /**
- * A token to replace a rejected one, which stays in use until the new one is there: another server may accept it, and without
- * an authorization server there is no other one. `undefined` if the rejected token is current and another was replaced within
- * `refusalCooldown`.
+ * A token to replace a rejected one, which stays in use until the new one is acquired: another server may accept it, and while
+ * the authorization server is down no other token is available. `undefined` if the rejected token is current and another was
+ * replaced within `refusalCooldown`.
  */
 export const replace = (
   state: TokenState,

@@ -17,7 +17,7 @@ import type { CachedToken } from "./cachedToken.ts"
 interface Failures {
   /** Acquisitions that sent a request and failed. */
   count: number
-  /** All that failed: also those that the breaker rejected, and defects and interruptions of the source. */
+  /** All failed acquisitions, including those that the breaker rejected and that a defect or an interruption ended. */
   setbacks: number
   last: ErrorCode.ErrorCode | undefined
   error: TokenProviderError | undefined
@@ -101,7 +101,7 @@ export class TokenState {
     this.lastToken = cachedToken
     if (!isDiscarded) this.cachedToken = cachedToken
   }
-  /** Records a failed acquisition. Whether it escalates: it is the first to reach the policy's `escalateAfter`. */
+  /** Records a failed acquisition. Returns whether it escalates: the number of failures has just reached `escalateAfter`. */
   recordFailure(
     error: TokenProviderError,
     isRejection: boolean,
@@ -119,7 +119,7 @@ export class TokenState {
     this.delayRefresh(at, retryAfter)
     return !isRejection && failures.count === escalateAfter
   }
-  /** Allows no refresh ahead of time for a delay that doubles each time. */
+  /** Prevents a refresh before expiry for a delay that doubles with each failure. */
   delayRefresh(at: Instant.Instant, retryAfter: Duration.Duration = Duration.zero): void {
     const { failures, policy: { failureDelay, maxFailureDelay } } = this
     const doubled = Duration.times(failureDelay, 2 ** Math.min(failures.setbacks, 30))

@@ -23,8 +23,8 @@ return values`
 
 /**
  * Sets a key to the last revoked `iat`, with a lifetime in milliseconds. Keeps the greater of the stored and the given value
- * of both, so that no revocation shortens another, and none without an end gets one. Returns 0, and changes nothing, where
- * the stored value is not an entry.
+ * of both, so that no revocation shortens another, and a stored value without an expiry gets none. Returns 0, and changes
+ * nothing, where the stored value is not an entry.
  */
 const writeScript = `
 local issuedUntil, lifetime = tonumber(ARGV[1]), tonumber(ARGV[2])

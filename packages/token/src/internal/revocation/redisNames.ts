@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 import type { Identity } from "../../Revocation.ts"
 import { encodeText, type HashText } from "../validation/platform.ts"
 import { kinds, type RevocationEntry } from "./entry.ts"

@@ -85,7 +85,7 @@ export const Refreshed = Schema.Struct({ token: Token, refreshApplied: Schema.Li
 )
 export type Refreshed = typeof Refreshed.Type
 
-/** No token could be acquired. `non_retriable`: a retry cannot help until somebody changes the configuration. */
+/** No token could be acquired. `non_retriable`: a retry cannot help until the configuration is changed. */
 export const EnsureFailed = Schema.Struct({
   errorCode: Schema.Literals(["refresh_failed", "non_retriable"]),
   message: Schema.String,

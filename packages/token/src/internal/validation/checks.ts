@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 import type { Registered } from "../../Claims.ts"
 import type * as TokenError from "../../TokenError.ts"
 import type { ValidateOptions } from "../../TokenValidator.ts"

@@ -37,7 +37,7 @@ class MemberReader {
     if (value === undefined || typeof value === "string") return value
     return this.#reject(invalidMember(name))
   }
-  /** A string of a claim that decides on few tokens: another type is as good as none where nothing uses the claim. */
+  /** A string. If the policy does not use the claim, a value of another type counts as absent. */
   optionalString(name: string): string | undefined {
     const value = own(this.#members, name)
     if (value === undefined || typeof value === "string") return value
@@ -79,8 +79,8 @@ class MemberReader {
 const noScopes: Pick<Registered, "scope" | "scopes"> = { scope: undefined, scopes: [] }
 
 /**
- * Decodes and freezes the registered claims, whatever the claims schema says about them. This runs before any key lookup, so
- * that an absurd date costs no signature check.
+ * Decodes and freezes the registered claims, independently of the claims schema. This runs before any key lookup, so
+ * that a token with an invalid date costs no signature check.
  *
  * Fails with the first claim that is missing or has the wrong type: `iss`, `exp` and the audience claim are required. The types
  * of `sid`, `scope`, `scp` and `client_id` only matter where the policy uses them; the claims schema decides otherwise.

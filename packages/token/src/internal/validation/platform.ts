@@ -1,10 +1,21 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { base64url } from "jose"
+import * as base64url from "jose/base64url"
 
 /** A built-in module of the platform, obtained without an import, so that this file loads on every platform. */
 export const builtin = (name: string): unknown =>
   Result.getOrUndefined(Result.try((): unknown => globalThis.process?.getBuiltinModule?.(name)))
+
+/** Whether this is Node itself: other platforms have parts of its modules, and say that they are something else. */
+export const isNodeOf = (navigator: unknown, host: unknown): boolean =>
+  Predicate.hasProperty(navigator, "userAgent") && Predicate.isString(navigator.userAgent)
+    ? navigator.userAgent.startsWith("Node.js/")
+    // Node 20 has no navigator, which all others have.
+    : Predicate.hasProperty(host, "release") && Predicate.hasProperty(host.release, "name") &&
+      host.release.name === "node"
+
+/** Whether this platform is Node. */
+export const isNode: boolean = isNodeOf(globalThis.navigator, globalThis.process)
 
 /** Returns the SHA-256 of a text in base64url, synchronously. */
 export type HashText = (text: string) => string

@@ -36,7 +36,7 @@ export const malformed = (part: TokenError.Part, problem: TokenError.Problem): R
 export const missingMember: (claim: string) => Reason = memoized((claim) => ({ _tag: "ClaimMissing", claim }))
 export const invalidMember: (path: string) => Reason = memoized((path) => ({ _tag: "ClaimInvalid", path }))
 
-/** By the claim and the bound, of which there is one of each in a policy. */
+/** By claim and bound. Each policy has one claim and one bound. */
 const audienceBounds = new Map<string, Reason>()
 
 /** The reason for more audiences than the policy allows. */
@@ -63,7 +63,7 @@ export const signatureInvalid: Reason = { _tag: "SignatureInvalid" }
 export const audienceMismatch: Reason = { _tag: "AudienceMismatch" }
 const unavailable = new WeakMap<JwksUnavailable, Reason>()
 
-/** One reason for each error of a key source, which has one for each moment of an outage. */
+/** One reason for each error object of a key source. A key source reuses its error while the retry delay is the same. */
 export const keysUnavailable = (error: JwksUnavailable): Reason => {
   const existing = unavailable.get(error)
   if (existing !== undefined) return existing
@@ -77,7 +77,7 @@ export const keysChanged: Reason = { _tag: "KeysUnavailable", retryAfter: Durati
 export const revoked: Reason = { _tag: "TokenRevoked" }
 export const revocationUnavailable: Reason = { _tag: "RevocationUnavailable" }
 
-/** The longest issuer of a key that a reason names: it comes from the provider. */
+/** Upper bound of the characters of `keyIssuer`, which comes from the provider. */
 const maxIssuerLength = 256
 
 /** The reason for keys that the provider published for another issuer. */

@@ -5,7 +5,7 @@ import { expandIssuer, templateFinder } from "./issuers.ts"
 /** A trusted issuer. */
 export interface TrustedIssuer {
   /**
-   * The name by which the key source knows the issuer: the issuer itself, or the template that it was expanded from. A key
+   * The issuer under which the key source has the keys: the issuer itself, or the template that it was expanded from. A key
    * that states its issuer may state this name.
    */
   readonly keysOf: string
@@ -18,7 +18,7 @@ export interface Rules {
   readonly policy: ValidationPolicy
   /** Finds a trusted issuer by the value of `iss`. */
   readonly trustedIssuer: (iss: string) => TrustedIssuer | undefined
-  /** Whether a function decides on tenants, so that an issuer that is not trusted now may be trusted later. */
+  /** Whether `tenants` is a function, whose result may change: an issuer that is not trusted now may be trusted later. */
   readonly asksForTenants: boolean
   readonly audiences: ReadonlySet<string>
   readonly authorizedParties: ReadonlySet<string> | undefined
@@ -26,7 +26,10 @@ export interface Rules {
   readonly types: ReadonlySet<string>
   readonly requireType: boolean
   readonly requiredClaims: ReadonlyArray<string>
-  /** Of the claims whose type is free otherwise, those that decide on a token. */
+  /**
+   * The required claims, and `sid` with a revocation list. The types of `sid`, `scope`, `scp` and `client_id` are checked only if
+   * they are among these.
+   */
   readonly usedClaims: ReadonlySet<string>
   /** The clock tolerance in milliseconds. */
   readonly tolerance: number

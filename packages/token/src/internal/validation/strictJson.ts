@@ -126,7 +126,7 @@ export interface Json {
  * strings.
  *
  * `JSON.parse` keeps the last of two members with the same name, where other parsers keep the first. Therefore the object
- * must have as many members as were written: a duplicate is missing, however its name was spelled.
+ * must have as many members as were written: a duplicate lowers the number of members, even if its name was escaped differently.
  *
  * @see RFC 7515, 4; RFC 7519, 4; RFC 8725, 2.4
  */

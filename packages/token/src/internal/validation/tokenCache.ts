@@ -1,5 +1,5 @@
 import * as Instant from "@keelson/core/unstable/Instant"
-import type * as KeySource from "@keelson/jwks/KeySource"
+import type * as KeySource from "@keelson/jwks/unstable/KeySourceTag"
 import type * as Clock from "effect/Clock"
 import type * as Exit from "effect/Exit"
 import { LRUCache } from "lru-cache"
@@ -20,7 +20,7 @@ export interface VerifiedToken<A> extends TokenClaims {
   /** Which of the candidate keys verified it, counted from 1. */
   readonly key: { readonly place: number; readonly candidates: number }
   readonly window: ValidityWindow
-  /** The monotonic nanosecond at which it ends: setting the wall clock back does not prolong a token's life. */
+  /** The monotonic nanosecond at which it ends: setting the wall clock back does not extend its lifetime. */
   readonly endsAt: bigint
   /** Estimated bytes in memory. */
   readonly size: number
@@ -48,6 +48,8 @@ export interface CacheLimits {
 }
 
 const maxRejected = 1000
+/** Upper bound of the characters of the names of a token that are kept: a hostile token may have 16 KiB of them. */
+const maxNamesLength = 512
 const rejectedMillis = 10_000
 
 /**
@@ -115,6 +117,8 @@ export class TokenCache<A> {
     const tenant = own(members, "tid")
     // Of the claims only the tenant is read, and only if it is text.
     const tid = typeof tenant === "string" ? tenant : null
+    // The algorithm, the type and the issuer are values of the policy.
+    if ((header.kid?.length ?? 0) + (tid?.length ?? 0) > maxNamesLength) return
     this.#keyNames ??= new LRUCache({ max: maxRejected })
     this.#keyNames.set(hash, { header, issuer, members: tenant === undefined ? {} : { tid }, registered: { iss } })
   }

@@ -194,7 +194,7 @@ export class Validator<C> implements TokenValidator<C> {
         onSuccess: (isRevoked) => isRevoked ? this.#reject(revoked) : this.#accept(token)
       })
   }
-  /** The same, with the checks of a call's options. */
+  /** `#admit` with the checks of a call's options. */
   #admitTo(token: Cached<C>, options: ValidateOptions): Effect.Effect<Validated<C>, TokenError.TokenError> {
     const reason = checkCall(token, options, this.#config.rules)
     if (reason !== undefined) return this.#reject(reason)

@@ -1,7 +1,7 @@
 /**
  * Verification of tokens that are not in the cache: keys, signature, and the checks of their claims.
  */
-import * as KeySource from "@keelson/jwks/KeySource"
+import * as KeySource from "@keelson/jwks/unstable/KeySourceTag"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,6 @@ import type { Validated } from "../../TokenValidator.ts"
 import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
 import { makeHeaderParser, type ParsedToken, parseToken } from "./compactJws.ts"
 import { isKeyOf } from "./issuers.ts"
-import { encodeText } from "./platform.ts"
 import {
   issuerUnserved,
   issuerUntrusted,
@@ -23,7 +22,7 @@ import {
   signatureInvalid
 } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
-import type { VerifySignature } from "./signature.ts"
+import { findVerifyingKey, type VerifySignature } from "./signature.ts"
 import { own } from "./strictJson.ts"
 import { isUsable, type KeyNames, type StillRejected, type TokenCache, type VerifiedToken } from "./tokenCache.ts"
 
@@ -68,20 +67,6 @@ export const findKeys = <C>(
     }
   })
 
-/** Tries keys in order, and returns the index of the first that verifies the signature; -1 where none does. */
-export const findVerifyingKey = async <C>(
-  { verifySignature }: VerifierConfig<C>,
-  { header: { alg }, segments, signature }: ParsedToken,
-  candidates: ReadonlyArray<KeySource.Candidate>
-): Promise<number> => {
-  const signed = encodeText(segments.signed)
-  for (const [index, { key }] of candidates.entries()) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- the first that fits is enough
-    if (await verifySignature(alg, key, signature, signed)) return index
-  }
-  return -1
-}
-
 /** Measured: the bytes of an entry without its claims, and of each of its scopes. */
 const entryBytes = 512
 const scopeBytes = 48
@@ -103,6 +88,16 @@ export interface UncachedToken {
   /** Its key in the cache; `undefined` for a token that must not be cached. */
   readonly hash: string | undefined
   readonly skipExpiry: boolean
+}
+
+/** A verification whose signature is checked. */
+interface Started {
+  readonly token: UncachedToken
+  readonly parsed: ParsedToken
+  readonly candidates: ReadonlyArray<KeySource.Candidate>
+  readonly clock: Clock.Clock
+  /** The number of invalidations before it. */
+  readonly epoch: number
 }
 
 /** How often a verification is repeated because keys changed meanwhile, before it fails with `KeysUnavailable`. */
@@ -133,7 +128,7 @@ export class Verifier<C> {
     })
   }
 
-  /** Empties the cache, and detaches verifications in flight from it. */
+  /** Empties the cache. The results of running verifications are not cached. */
   invalidate(): void {
     this.#epoch++
     this.#inFlight.clear()
@@ -178,11 +173,15 @@ export class Verifier<C> {
     }
     return Effect.matchEffect(candidatesOf(parsed.success), {
       onFailure: (reason) => Effect.succeed(rejectedWithoutKeys(reason)),
-      // Another caller with the same token may have got its keys first.
-      onSuccess: (candidates) =>
-        Effect.promise(() =>
-          this.#inFlightOf(token) ?? this.#start(token, this.#verify(token, parsed.success, candidates, clock))
-        )
+      onSuccess: (candidates) => {
+        // Another caller with the same token may have got its keys first.
+        const shared = this.#inFlightOf(token)
+        if (shared !== undefined) return Effect.promise(() => shared)
+        const verification = this.#verify(token, parsed.success, candidates, clock)
+        if (!(verification instanceof Promise)) return Effect.succeed(verification)
+        const started = this.#start(token, verification)
+        return Effect.promise(() => started)
+      }
     })
   }
   #inFlightOf({ hash }: UncachedToken): Promise<Verification<C>> | undefined {
@@ -194,26 +193,38 @@ export class Verifier<C> {
     return verification
   }
 
-  async #verify(
-    { hash, skipExpiry }: UncachedToken,
+  #verify(
+    token: UncachedToken,
     parsed: ParsedToken,
     candidates: ReadonlyArray<KeySource.Candidate>,
     clock: Clock.Clock
-  ): Promise<Verification<C>> {
-    const epoch = this.#epoch
-    const trusts = [...new Set(candidates.map(({ trust }) => trust))]
+  ): Verification<C> | Promise<Verification<C>> {
+    const started: Started = { token, parsed, candidates, clock, epoch: this.#epoch }
+    const index = findVerifyingKey(this.#config.verifySignature, parsed, candidates)
+    return typeof index === "number" ? this.#settle(started, index) : this.#settleLater(started, index)
+  }
+
+  async #settleLater(started: Started, index: Promise<number>): Promise<Verification<C>> {
     try {
-      const index = await findVerifyingKey(this.#config, parsed, candidates)
-      const key = candidates[index]
-      const result = key === undefined
-        ? Result.fail(signatureInvalid)
-        : this.#checkClaims(parsed, key.trust, { place: index + 1, candidates: candidates.length }, clock, skipExpiry)
-      // Nothing is cached that was invalidated meanwhile.
-      if (hash !== undefined && epoch === this.#epoch) this.#store(hash, { result, trusts }, parsed, clock)
-      return { result, trusts }
+      return this.#settle(started, await index)
     } finally {
+      const { epoch, token: { hash } } = started
       if (hash !== undefined && epoch === this.#epoch) this.#inFlight.delete(hash)
     }
+  }
+
+  /** The result for the key that verifies the signature. It is cached unless the cache was invalidated meanwhile. */
+  #settle(
+    { candidates, clock, epoch, parsed, token: { hash, skipExpiry } }: Started,
+    index: number
+  ): Verification<C> {
+    const trusts = [...new Set(candidates.map(({ trust }) => trust))]
+    const key = candidates[index]
+    const result = key === undefined
+      ? Result.fail(signatureInvalid)
+      : this.#checkClaims(parsed, key.trust, { place: index + 1, candidates: candidates.length }, clock, skipExpiry)
+    if (hash !== undefined && epoch === this.#epoch) this.#store(hash, { result, trusts }, parsed, clock)
+    return { result, trusts }
   }
 
   /** Checks and decodes the claims of a token whose signature is valid. A result of `skipExpiry` is never cached. */

@@ -39,7 +39,7 @@ export const internal = {
     status: 503,
     retryable: true,
     breaker: "ignored",
-    description: "A shared store such as Redis did not respond in time.",
-    troubleshooting: ["Check the store. Until it is available, state is kept in this process."]
+    description: "A shared store such as Redis failed or did not respond in time.",
+    troubleshooting: ["Check the store. Until it is available, this process uses the state in its memory."]
   }
 } as const satisfies Record<string, CodeInfo>

@@ -89,7 +89,7 @@ export const keys = {
     retryable: true,
     breaker: "ignored",
     description: "The key set is still being fetched for the first time.",
-    troubleshooting: ["Repeat the request after a moment."]
+    troubleshooting: ["Repeat the request after a few seconds."]
   },
   SNAPSHOT_REFUSED: {
     id: "JWK-009",

@@ -23,7 +23,7 @@ export const network = {
     retryable: true,
     breaker: "failure",
     description:
-      "The connection failed: the name was not resolved, the connection was refused or reset, or the response was broken.",
+      "The connection failed: the name was not resolved, the connection was refused or reset, or the response was incomplete or malformed.",
     troubleshooting: ["Check the host name and the network path, and check that the service is listening."]
   },
   TLS_FAILED: {
@@ -115,8 +115,8 @@ export const network = {
     description:
       "The request cannot be sent: its URL, its method, a header or its body is invalid. Nothing reached the service.",
     troubleshooting: [
-      "Check what the request is made of: characters that a header may not contain, the scheme of the URL, a body that cannot be encoded.",
-      "The client may be closed already, as while the process ends."
+      "Check the request: its headers for invalid characters, the scheme of its URL, and whether its body can be encoded.",
+      "The HTTP client may already be closed, for example while the process shuts down."
     ]
   },
   THROTTLED: {

@@ -1,6 +1,6 @@
 import type { CodeInfo } from "../../../ErrorCode.ts"
 
-/** What every refusal of a token has in common: the caller's token is at fault, and sending it again changes nothing. */
+/** The members that all codes of rejected tokens share. Sending the same token again fails again. */
 const refused = {
   category: "AUTHENTICATION",
   severity: "WARNING",

@@ -202,7 +202,7 @@ export const makeList = () => {
 
 const Claims = Schema.Struct({ jti: Schema.String, sub: Schema.String })
 
-export class WorldTokens extends TokenValidator.Service<WorldTokens>()("test/World", {
+export class SimulatedTokens extends TokenValidator.Service<SimulatedTokens>()("test/Simulated", {
   claims: Claims,
   revocation: Revocation.Revocation
 }) {}
@@ -219,7 +219,7 @@ export const validatorIn = (
 ) =>
   Effect.map(
     Layer.build(Layer.provide(
-      WorldTokens.layer({
+      SimulatedTokens.layer({
         issuers: [issuer],
         audiences: ["api"],
         algorithms: ["EdDSA"],
@@ -232,5 +232,5 @@ export const validatorIn = (
         Layer.succeed(Revocation.Revocation, list)
       ]
     )),
-    (context) => Context.get(context, WorldTokens)
+    (context) => Context.get(context, SimulatedTokens)
   ).pipe(Effect.provideService(SignatureVerifier, verifierOf(check)))

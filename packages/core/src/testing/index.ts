@@ -1,0 +1,5 @@
+/**
+ * Tools for tests of programs that use Keelson.
+ */
+export * as FleetOptions from "./FleetOptions.ts"
+export * as Simulate from "./Simulate.ts"
