@@ -3,14 +3,14 @@ import type { Outage, Server as ServerPolicy } from "../../testing/FleetOptions.
 import { exponential } from "./randomOf.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
-/** What a caller meets. `refused`: there was no connection. */
+/** How a request ends for its caller. `refused`: there was no connection. */
 export type Answer = "ok" | "overloaded" | "limited" | "failing" | "refused"
 
 /** What the server reports to the ledger. */
 export interface ServerListener {
   /** A request arrived. */
   readonly arrived: () => void
-  /** The server finished work that nobody waits for any more. */
+  /** The server finished a request whose caller had given up. */
   readonly wasted: () => void
 }
 
