@@ -34,7 +34,7 @@ export interface ClientOptions {
    */
   readonly header?: string | undefined
   /**
-   * Upper bound of the time that is sent. Set it to the attempt timeout, after which nobody waits for the response. From 1
+   * Upper bound of the time that is sent. Set it to the attempt timeout, after which the caller no longer waits. From 1
    * milli to 24 hours. Default none.
    */
   readonly maximum?: Field.DurationInput | undefined
@@ -48,7 +48,7 @@ export interface ServerOptions {
    */
   readonly header?: string | undefined
   /**
-   * Upper bound of the time of a request, whatever its header asks for. A request without a readable header may take as long.
+   * Upper bound of the time of a request, whatever its header asks for. A request without a readable header may take this long.
    * From 1 milli to 24 hours. Default 30 seconds.
    */
   readonly maximum?: Field.DurationInput | undefined
