@@ -135,7 +135,7 @@ const Policy = Schema.Struct({
 }).check(
   Schema.makeFilter((o: { readonly [Name in (typeof exclusive)[number]]?: Rate }) =>
     exclusive.reduce((sum, name) => sum + (o[name]?.rate ?? 0), 0) <= 1 + 1e-9 ||
-    { path: [], issue: "rates of status, reset, brokenBody, hang and error of at most 1 together" }
+    { path: [], issue: "rates of status, reset, brokenBody, hang and error whose sum is at most 1" }
   )
 )
 type Policy = typeof Policy.Type
@@ -244,7 +244,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
 const defaultError = (): ConnectionReset => withoutStack(() => new ConnectionReset())
 
-/** What a request meets that neither hangs nor is only slow. */
+/** The outcome of a request with any fault but `hang`, or with none. */
 const respond = <E, R>(
   policy: Policy,
   { choice, fault }: Plan,

@@ -60,14 +60,16 @@ const tokenForm = /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/
 
 const header = Field.defaulted(
   Schema.String.check(
-    Schema.makeFilter((name: string) => tokenForm.test(name), { expected: "the name of a header in lower case" })
+    Schema.makeFilter((name: string) => tokenForm.test(name), {
+      expected: "the name of a header in lower case, of 1 to 64 characters"
+    })
   ),
   "x-request-timeout-ms"
 )
 
 const origin = Schema.String.check(
   Schema.makeFilter((text: string) => URL.parse(text)?.origin === text, {
-    expected: "an origin, as in https://api.example"
+    expected: "an origin such as https://api.example"
   })
 )
 
