@@ -129,7 +129,7 @@ class Race<A, E, R> {
     })
   }
 
-  /** Launches a hedge, unless the call, its attempts, its deadline or the budget forbid it. None follows then. */
+  /** Launches a hedge, unless the call, its attempts, its deadline or the budget forbid it; then no later one is made either. */
   #hedge(): void {
     const { clock, options, until } = this.#call
     const { budget, counts } = this.#owner

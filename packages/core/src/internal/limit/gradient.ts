@@ -64,7 +64,7 @@ const isConfirmed = (baseline: number, latency: number): boolean =>
 /**
  * The rule of the adaptive limit. Once per window it compares mean latency with its baseline, the latency without queueing.
  *
- * A latency above tolerance has two possible causes, and one window cannot tell them apart: calls queue in the service, or
+ * A latency above tolerance has two possible causes, and one window cannot distinguish them: calls queue in the service, or
  * the service became slower. So the limit shrinks, and the next window decides. Where calls queue, latency falls with the
  * calls in flight (Little's law), and the smaller limit stays. Otherwise fewer calls do not help: the latency becomes the new
  * baseline and the limit returns. The same test runs periodically at the limit, in at most two

@@ -78,7 +78,7 @@ export class Server {
     return this.#busy + this.#waiting.length - this.#next
   }
 
-  /** Sends a request. The returned function gives it up. */
+  /** Sends a request. The returned function is called when its caller gives up. */
   send(answer: (answer: Answer) => void): () => void {
     const request: Request = { answer }
     this.#receive(request)
