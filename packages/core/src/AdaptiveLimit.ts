@@ -4,7 +4,7 @@
  *
  * The baseline is the latency without queueing. When latency rises, the limit shrinks for a window and latency is compared:
  * if it falls too, calls were queueing and the smaller limit stays; if not, the service became slower and the limit returns.
- * So the limit follows the capacity of the service, without a phase in which it lets hardly any call through.
+ * So the limit follows the capacity of the service, and admits calls while it measures.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -29,15 +29,15 @@ export interface Options {
   readonly initialLimit?: number | undefined
   /** How far mean latency may rise above its baseline before the limit shrinks, as a factor. From 1.1 to 10. Default 1.5. */
   readonly tolerance?: number | undefined
-  /** How long calls are measured before the limit changes, at least. From 10 millis to 1 minute. Default 500 millis. */
+  /** The shortest time over which calls are measured before the limit changes. From 10 millis to 1 minute. Default 500 millis. */
   readonly window?: Field.DurationInput | undefined
-  /** How many calls are measured before the limit changes, at least. From 5 to 10000. Default 50. */
+  /** The smallest number of calls measured before the limit changes. From 5 to 10000. Default 50. */
   readonly minSamples?: number | undefined
   /** How many calls over the limit may wait. From 0 to 100000. Default 0. */
   readonly maxQueued?: number | undefined
   /** How long a call may wait. A deadline that is sooner ends the wait. From 1 milli to 10 minutes. Default 1 second. */
   readonly maxWait?: Field.DurationInput | undefined
-  /** When a rejected call should be tried again: the `Retry-After` of a response. From 0 millis to 1 hour. Default 1 second. */
+  /** How long a rejected caller should wait: the `Retry-After` of a response. From 0 millis to 1 hour. Default 1 second. */
   readonly retryAfter?: Field.DurationInput | undefined
 }
 
@@ -68,8 +68,8 @@ export type Policy = typeof Policy.Type
 export type Priority = "critical" | "high" | "normal" | "low"
 
 /**
- * What a call says about the capacity of the service. `success`: its latency counts. `dropped`: it ran out of time or was
- * refused for lack of capacity, and the limit shrinks if many are. `ignored`: nothing.
+ * How a call counts for the capacity of the service. `success`: its latency counts. `dropped`: it timed out or was rejected for
+ * lack of capacity; the limit shrinks if at least a tenth of the calls of a window are dropped. `ignored`: it does not count.
  */
 export type Sample = "success" | "dropped" | "ignored"
 
@@ -78,7 +78,7 @@ export interface CallOptions<A, E> {
   /** The priority of the call. Default normal. */
   readonly priority?: Priority | undefined
   /**
-   * What a call says about the capacity of the service. Default: a success or a response below 500 counts; a timeout, a 408,
+   * How a call counts for the capacity of the service. Default: a success or a response below 500 counts; a timeout, a 408,
    * 429, 503 or 504 is dropped; anything else is ignored. A call that its caller interrupts is dropped if it was slower than
    * tolerated, else ignored.
    */

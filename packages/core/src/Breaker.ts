@@ -132,7 +132,7 @@ class NamedBreaker implements Breaker {
   }
 }
 
-/** Asks a store. A store that fails here is a defect: the stores of this package never do. */
+/** Asks a store. If the store fails here, the call dies; the stores of this package never fail. */
 const asked = <A>(ask: (caller: Caller) => Answer<A>): Effect.Effect<A> =>
   Effect.withFiber((fiber) => Effect.orDie(answered(ask(fiber))))
 

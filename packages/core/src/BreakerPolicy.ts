@@ -36,10 +36,7 @@ export interface Options {
    * as a failed one. Without it calls are not timed. From 1 milli to 1 hour. Default none.
    */
   readonly slowCallDuration?: Field.DurationInput | undefined
-  /**
-   * With `slowCallDuration`: the share of slow calls that opens the circuit. Without it the share is 1. From 0.01 to 1. Default
-   * none.
-   */
+  /** With `slowCallDuration`: the share of slow calls that opens the circuit; 1 if it is left out. From 0.01 to 1. Default none. */
   readonly slowCallRatio?: number | undefined
   /**
    * How long an open circuit rejects calls before it admits a probe. A `Retry-After` response extends it. From 0 millis to 24
@@ -52,13 +49,13 @@ export interface Options {
    */
   readonly maxOpenDuration?: Field.DurationInput | undefined
   /**
-   * What `openDuration` is multiplied by each time that the circuit opens again. It starts from the beginning once the circuit
-   * was closed for as long as it was last open. From 1 to 10. Default 1.
+   * Factor by which the open duration grows each time that the circuit opens again, up to `maxOpenDuration`. The duration is
+   * `openDuration` again once the circuit has been closed for as long as it was last open. From 1 to 10. Default 1.
    */
   readonly openMultiplier?: number | undefined
   /**
-   * By which share of itself an open duration is lengthened at random, so that processes do not probe at the same moment. From
-   * 0 to 1. Default 0.
+   * Upper bound of the random share by which an open duration is lengthened, so that processes do not probe at the same moment.
+   * From 0 to 1. Default 0.
    */
   readonly openJitter?: number | undefined
   /**
@@ -67,7 +64,7 @@ export interface Options {
    */
   readonly probes?: number | undefined
   /**
-   * How many of the `probes` must succeed to close the circuit, at most `probes`. Without it all of them must. From 1 to 100.
+   * How many of the `probes` must succeed to close the circuit, at most `probes`. Without it all must succeed. From 1 to 100.
    * Default none.
    */
   readonly probeSuccesses?: number | undefined

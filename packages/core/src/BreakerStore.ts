@@ -48,7 +48,7 @@ export interface StoreRequest {
   /** The name of the circuit. */
   readonly key: string
   readonly policy: BreakerPolicy
-  /** That of the admission. */
+  /** The generation of the admission. */
   readonly generation: number
   readonly outcome: "Success" | "Failure" | "Ignored"
   /** Whether the call took `slowCallDuration` or longer. Default false. */
@@ -60,7 +60,7 @@ export interface StoreRequest {
 /** A circuit as the store has it. */
 export interface CircuitState {
   readonly state: State
-  /** How often it opened without having been closed for as long as it was open. */
+  /** How often it opened since it was last closed for as long as it had been open. */
   readonly openings: number
   /** The probes of the half-open period that succeeded and failed. */
   readonly passedProbes: number
@@ -81,7 +81,7 @@ export type Answer<A> = A | Effect.Effect<A, Error>
  */
 export class BreakerStore extends Context.Service<BreakerStore, {
   /**
-   * Answers from memory where the answer changes nothing: the generation of an ordinary admission, or a rejection.
+   * Answers from memory if the answer changes no state: the generation of an admission that is no probe, or a rejection.
    * `undefined` if `admit` must decide. Default: `admit` decides about every call.
    */
   readonly answer?:
@@ -97,8 +97,8 @@ export class BreakerStore extends Context.Service<BreakerStore, {
   /** Rejects every call of a circuit until it is reset. */
   readonly isolate: (key: string, caller: Caller) => Answer<Transition | undefined>
   /**
-   * Lets an open circuit stay open for at most a duration from now. A breaker calls it if a circuit is open for longer than
-   * its policy allows, as after somebody wrote into a shared store. Default none.
+   * Shortens how long an open circuit stays open, to at most a duration from now. A breaker calls it if the store reports a
+   * longer time than the policy allows, as after a manual change in Redis. Default none.
    */
   readonly hold?: ((key: string, longest: Duration.Duration) => Effect.Effect<void>) | undefined
 }>()("@keelson/core/BreakerStore") {}
@@ -127,7 +127,7 @@ export const layerMemory: Layer.Layer<BreakerStore> = Layer.sync(BreakerStore, m
 
 /** The options of a store in Redis. */
 export interface RedisOptions<E> extends StoreTimes {
-  /** The connection, such as `NodeRedis.layer(...)`. It is made in the background, and again when it is lost. Required. */
+  /** The connection, such as `NodeRedis.layer(...)`. It is opened in the background, and again when it is lost. Required. */
   readonly redis: Layer.Layer<Redis.Redis, E>
   /** What every key begins with. Processes with the same prefix share their circuits. Default `keelson:breaker:`. */
   readonly prefix?: string | undefined
@@ -139,7 +139,8 @@ export interface RedisOptions<E> extends StoreTimes {
  * While Redis is down, circuits are kept in this process, which is logged and counted in
  * `circuit_breaker_store_fallbacks_total`. No call waits for the store longer than `timeout`. A Redis that hangs when the
  * scope closes delays it by at most a second; its socket stays open until the process exits. A Redis Cluster needs a
- * connection that follows its redirections, and one warning says so where the connection does not.
+ * connection that follows its redirections; without one, circuits of other nodes are kept in this process, and one warning is
+ * logged.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range.
  */

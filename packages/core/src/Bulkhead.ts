@@ -2,7 +2,7 @@
  * Limits how many calls to one service are in flight, so that a slow service holds a part of the process and not all of it.
  *
  * A call over the limit waits in a bounded queue for a bounded time, first in, first out, or is rejected. With a `key` for
- * each call, as of a tenant or an endpoint, every key has its own places and one key cannot take those of the others.
+ * each call, such as the id of a tenant or an endpoint, every key has its own places and its own queue.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -39,7 +39,7 @@ export type Policy = typeof Policy.Type
 
 /** The options of a call. Every one may be left out. */
 export interface CallOptions {
-  /** What the call counts for: a tenant, an endpoint. Calls without a key count together. Default none. */
+  /** The group that the call counts in, such as a tenant or an endpoint. Calls without a key are one group. Default none. */
   readonly key?: string | undefined
 }
 

@@ -30,29 +30,29 @@ export interface Rate {
 
 /** Slow calls. */
 export interface Latency extends Rate {
-  /** The least time that is added. From 0 millis to 1 hour. Default 100 millis. */
+  /** Lower bound of the added time. From 0 millis to 1 hour. Default 100 millis. */
   readonly minimum?: Field.DurationInput | undefined
-  /** The most time that is added; the times are spread evenly. From 0 millis to 1 hour. Default 1 second. */
+  /** Upper bound of the added time, which is drawn uniformly. From 0 millis to 1 hour. Default 1 second. */
   readonly maximum?: Field.DurationInput | undefined
 }
 
 /** Responses with a status, without a request. */
 export interface Status extends Rate {
-  /** The statuses, each as often. Each from 200 to 599. Default 503. */
+  /** The statuses, all equally likely. Each from 200 to 599. Default 503. */
   readonly statuses?: ReadonlyArray<number> | undefined
 }
 
 /** Responses whose body breaks off. */
 export interface BrokenBody extends Rate {
-  /** How many bytes arrive. From 0 to 1000000. Default 0. */
+  /** How many bytes of the body arrive before it breaks off. From 0 to 1000000. Default 0. */
   readonly after?: number | undefined
 }
 
 /** The options of `make`. A fault that is left out does not occur. */
 export interface Options {
-  /** Repeats the same faults in the same order of calls. Required. */
+  /** The seed of the faults: the n-th call gets the same faults in every run. Required. */
   readonly seed: string | number
-  /** Adds time before a call. It may meet any other fault. Default none. */
+  /** Adds time before a call. A call can get another fault as well. Default none. */
   readonly latency?: Latency | undefined
   /** For a client: a response without a request. Default none. */
   readonly status?: Status | undefined
@@ -74,7 +74,7 @@ export interface CallOptions<E> {
 
 /** The options of `http`. Every one may be left out. */
 export interface HttpOptions {
-  /** Which requests may meet faults. Default all. */
+  /** Which requests can get faults. Default all. */
   readonly when?: ((request: HttpClientRequest.HttpClientRequest) => boolean) | undefined
 }
 
@@ -85,7 +85,7 @@ export interface Chaos {
     self: Effect.Effect<A, E, R>,
     options?: CallOptions<E2>
   ) => Effect.Effect<A, E | E2, R>
-  /** A client some of whose requests meet faults. Put it inside retries, breakers and hedges. */
+  /** A client some of whose requests get faults. Put it inside retries, breakers and hedges. */
   readonly http: <E, R>(
     self: HttpClient.HttpClient.With<E, R>,
     options?: HttpOptions
@@ -135,12 +135,12 @@ const Policy = Schema.Struct({
 }).check(
   Schema.makeFilter((o: { readonly [Name in (typeof exclusive)[number]]?: Rate }) =>
     exclusive.reduce((sum, name) => sum + (o[name]?.rate ?? 0), 0) <= 1 + 1e-9 ||
-    { path: [], issue: "rates of status, reset, brokenBody, hang and error of at most 1 together" }
+    { path: [], issue: "rates of status, reset, brokenBody, hang and error whose sum is at most 1" }
   )
 )
 type Policy = typeof Policy.Type
 
-/** What a call meets. */
+/** The faults of one call. */
 interface Plan {
   /** The time that is added. */
   readonly latency: Duration.Duration | undefined
@@ -177,9 +177,9 @@ const describe = (policy: Policy): string =>
     .flatMap((name) => policy[name] === undefined ? [] : [`${name} ${policy[name].rate}`]).join(", ")
 
 /**
- * Makes a source of faults, and logs one warning that says so.
+ * Makes a source of faults, and logs one warning with the seed and the rates.
  *
- * Each call draws from Effect's `Random` with the seed: the n-th call of an instance meets the same faults in every run.
+ * Each call draws from Effect's `Random` with the seed: the n-th call of an instance gets the same faults in every run.
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range.
  *
  * **Example** (A retry against a service that often answers 503)
@@ -244,7 +244,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
 const defaultError = (): ConnectionReset => withoutStack(() => new ConnectionReset())
 
-/** What a request meets that neither hangs nor is only slow. */
+/** The outcome of a request with any fault but `hang`, or with none. */
 const respond = <E, R>(
   policy: Policy,
   { choice, fault }: Plan,

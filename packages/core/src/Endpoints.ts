@@ -4,8 +4,8 @@
  * `deadline > hedge > failover > throttle > breaker > bulkhead > limit > retry > attempt`
  *
  * A call goes to the first endpoint whose circuit admits it, in the order of the list or by weight. If that endpoint fails, the
- * call goes on to the next one, at most once to each. When the circuit of an endpoint opens, calls skip it; its probe brings
- * them back.
+ * call moves to the next one, at most once to each. While the circuit of an endpoint is open, calls skip it. They use it again
+ * after a successful probe.
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -47,8 +47,8 @@ export interface EndpointOptions {
   /** The base URL of its requests: http or https, without user, query and fragment. `http` needs it. Default none. */
   readonly url?: string | undefined
   /**
-   * For `weight`: its share of the calls. With 0 it has calls only if no other endpoint admits them. From 0 to 1000. Default
-   * 1.
+   * For `weight`: its share of the calls, relative to the sum of all weights. With 0 it gets calls only if no other endpoint
+   * admits them. From 0 to 1000. Default 1.
    */
   readonly weight?: number | undefined
 }
@@ -61,7 +61,7 @@ export interface DataOptions extends ResiliencePolicy.Options {
   readonly selection?: "order" | "weight" | undefined
 }
 
-/** The options that code may give. A breaker is there by default; any other part that is left out is not there. */
+/** The options that code may give. There is a breaker by default; any other part that is left out is not built. */
 export interface Options extends Omit<DataOptions, "hedge" | "retry">, Pick<Resilience.Options, "hedge" | "retry"> {}
 
 const fields = Schema.Struct({
@@ -105,8 +105,8 @@ interface Deciding<A, E> {
   /** What the circuit of the endpoint records for a call. Default `Breaker.classify`. */
   readonly classify?: ((exit: EndpointExit<A, E>, endpoint: Endpoint) => Breaker.Outcome) | undefined
   /**
-   * Whether a call goes on to another endpoint after it ended like this at one. Default: if the circuit counts it as a failure,
-   * or if its error or status may be retried.
+   * Whether a call moves to another endpoint after it ended with this exit at one. Default: if the circuit counts it as a
+   * failure, or if its error or status may be retried.
    */
   readonly failover?: ((exit: EndpointExit<A, E>, endpoint: Endpoint) => boolean) | undefined
 }
@@ -127,8 +127,8 @@ export interface Endpoints {
   /** The endpoints in the order of the list. */
   readonly endpoints: ReadonlyArray<Endpoint>
   /**
-   * Runs a call at one endpoint after the other. It repeats any effect, also a request with an unsafe method: use `http` for
-   * requests.
+   * Runs a call at one endpoint after the other, until one answers or the failure is final. It repeats any effect, also a
+   * request with an unsafe method: use `http` for requests.
    */
   readonly execute: <A, E, R>(
     call: (endpoint: Endpoint) => Effect.Effect<A, E, R>,
@@ -138,7 +138,7 @@ export interface Endpoints {
    * A client whose requests go to the endpoints: the base URL of each request is replaced, its path, query and headers stay.
    *
    * A request has a relative URL, or an absolute one below a listed endpoint. Any other URL fails with an `HttpClientError`
-   * (`InvalidUrlError`) and is not sent. A request that must not be repeated goes on to another endpoint only if nothing was
+   * (`InvalidUrlError`) and is not sent. A request that must not be repeated moves to another endpoint only if nothing was
    * sent. Throws `ConfigurationError` (`INVALID_CONFIG`) if an endpoint has no URL.
    */
   readonly http: <E, R>(

@@ -34,7 +34,7 @@ export interface Options extends Omit<HedgePolicy.Options, "budget"> {
 
 /** The options of `execute`. Every one may be left out. */
 export interface CallOptions<A, E> {
-  /** Whether the hedge with this number may be made; asked when its time has come. Default always. */
+  /** Whether the hedge with this number may be made; called when its delay has passed. Default always. */
   readonly when?: ((hedge: number) => boolean) | undefined
   /** Which answers are used at once. Any other answer is used only if no other execution gives a better one. Default all. */
   readonly accept?: ((answer: A) => boolean) | undefined
@@ -76,7 +76,7 @@ export interface Hedge {
    * `http` for requests. A function receives the number of the hedge, 0 for the first execution.
    *
    * The first success is the answer. A failure waits for the executions that still run; if all fail, the call fails with the
-   * first error that is evidence about the service, else with the first one. A defect ends the call. Losers are interrupted
+   * first error that is evidence about the service, else with the first error. A defect ends the call. Losers are interrupted
    * when the answer is there, and the caller does not wait for their finalizers; what they acquired in the caller's scope is
    * released. Interrupting the caller interrupts all executions and waits for them.
    */
@@ -95,7 +95,7 @@ export interface Hedge {
   readonly snapshot: Effect.Effect<Snapshot>
 }
 
-/** A twentieth of the calls, which is what the default quantile selects. */
+/** A twentieth of the calls: as many as the default quantile of 0.95 selects. */
 const defaultBudget: RetryBudget.Policy = { ratio: 0.05, minPerSecond: 1, window: Duration.seconds(10) }
 
 /**

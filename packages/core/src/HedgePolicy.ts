@@ -24,8 +24,8 @@ export interface Options {
   /** Without `delay`: the number of answers before the first hedge. From 10 to 10000. Default 100. */
   readonly minimumCalls?: number | undefined
   /**
-   * Without `delay`: how many of the last answers count. Up to twice as many do, since the older half is dropped at once. From
-   * 10 to 100000. Default 500.
+   * Without `delay`: how many of the last answers the quantile is computed from. Up to twice as many are kept, since the older
+   * half is dropped as a whole. From 10 to 100000. Default 500.
    */
   readonly windowSize?: number | undefined
   /** Without `delay`: lower bound of the time to wait. From 0 millis to 10 minutes. Default 1 milli. */

@@ -34,7 +34,7 @@ export interface ClientOptions {
    */
   readonly header?: string | undefined
   /**
-   * Upper bound of the time that is sent. Set it to the attempt timeout, after which nobody waits for the response. From 1
+   * Upper bound of the time that is sent. Set it to the attempt timeout, after which the caller no longer waits. From 1
    * milli to 24 hours. Default none.
    */
   readonly maximum?: Field.DurationInput | undefined
@@ -48,7 +48,7 @@ export interface ServerOptions {
    */
   readonly header?: string | undefined
   /**
-   * Upper bound of the time of a request, whatever its header asks for. A request without a readable header may take as long.
+   * Upper bound of the time of a request, whatever its header asks for. A request without a readable header may take this long.
    * From 1 milli to 24 hours. Default 30 seconds.
    */
   readonly maximum?: Field.DurationInput | undefined
@@ -60,14 +60,16 @@ const tokenForm = /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/
 
 const header = Field.defaulted(
   Schema.String.check(
-    Schema.makeFilter((name: string) => tokenForm.test(name), { expected: "the name of a header in lower case" })
+    Schema.makeFilter((name: string) => tokenForm.test(name), {
+      expected: "the name of a header in lower case, of 1 to 64 characters"
+    })
   ),
   "x-request-timeout-ms"
 )
 
 const origin = Schema.String.check(
   Schema.makeFilter((text: string) => URL.parse(text)?.origin === text, {
-    expected: "an origin, as in https://api.example"
+    expected: "an origin such as https://api.example"
   })
 )
 

@@ -29,7 +29,7 @@ const isProbe = ({ url }: HttpServerRequest.HttpServerRequest): boolean => probe
 
 type AppExit = Exit.Exit<HttpServerResponse.HttpServerResponse, unknown>
 
-/** What a request says about the capacity of this server. A 429 is a rate limit, and no lack of capacity. */
+/** How a request counts for the capacity of this server. A 429 is ignored: it is a rate limit, and no lack of capacity. */
 const sampleOf = (exit: AppExit): Sample => {
   if (Exit.isFailure(exit)) return classify(exit)
   const { status } = exit.value
@@ -38,11 +38,11 @@ const sampleOf = (exit: AppExit): Sample => {
 }
 
 /**
- * An HTTP middleware that runs requests under an adaptive limit. Give the limit a queue (`maxQueued`): in it, requests of a
- * higher priority go first, and take the places of lower ones.
+ * An HTTP middleware that runs requests under an adaptive limit. Give the limit a queue (`maxQueued`): requests of a
+ * higher priority leave it first, and displace lower ones if it is full.
  *
  * A request over the limit is answered with the problem of `LIMIT_EXCEEDED`: 503 with the limit's `retryAfter`. Latency is
- * measured until the response is there, without sending its body.
+ * measured until the handler returns the response; sending the body is not measured.
  *
  * **Example** (Shedding reports before orders)
  *

@@ -1,5 +1,5 @@
 /**
- * Everything around calls to one service, in the order that works:
+ * All protections for calls to one service, in a fixed order:
  *
  * `deadline > throttle > hedge > breaker > bulkhead > limit > retry > attempt`
  *
@@ -59,9 +59,9 @@ export interface Options extends Omit<ResiliencePolicy.Options, "hedge" | "retry
   readonly hedge?: Hedge.Options | undefined
 }
 
-/** What bulkhead and limit need to know of a call. */
+/** The options of a call that bulkhead and limit use. */
 interface LimitOptions {
-  /** What the call counts for in the bulkhead, as a tenant. Calls without a key count together. Default none. */
+  /** The group that the call counts in at the bulkhead, such as a tenant. Calls without a key are one group. Default none. */
   readonly bulkheadKey?: string | undefined
   /** The priority of the call in the queue of the limit. Default normal. */
   readonly priority?: Priority | undefined
@@ -123,7 +123,7 @@ export interface Resilience {
 }
 
 /**
- * Makes everything for calls to one service, from one policy. Nothing is built for a part that is left out.
+ * Makes all protections for calls to one service, from one policy. Nothing is built for a part that is left out.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range. Emits `retry_attempts_total`,
  * `errors_total` and the metrics of the parts.
@@ -157,7 +157,7 @@ export const make = Effect.fnUntraced(function*(
   return yield* makeResilience(name, yield* check(options), anew)
 })
 
-/** What became of the policies that `reloadable` received. */
+/** How `reloadable` has applied the policies that it received. */
 export interface ReloadStatus<out E> {
   /** Policies that took effect, the first one included. */
   readonly applied: number
@@ -182,7 +182,7 @@ export interface Reloadable<out E> extends Resilience {
  * Makes a `Resilience` whose policy is replaced, while calls run, by each new one of a stream. The first policy of the stream
  * is awaited, so put the current one first.
  *
- * A new policy holds for new calls; a call that runs ends under the policy that it began with. Circuits stay as they are.
+ * A new policy applies to new calls; a running call keeps the policy that it began with. Circuits stay as they are.
  * Other parts keep their state (budget, bulkhead, limit) if their options are equal; else the old part is closed after its
  * last call. An invalid policy, or a `Result` that failed, changes nothing: the last valid policy stays, a warning is logged,
  * and `status` and `policy_reloads_total` say so. If the stream ends or fails, its last policy stays.

@@ -61,7 +61,7 @@ const delaysWith = <E>(policy: RetryPolicy<E, unknown>, error: E | undefined, ra
     constant(random)
   )
 
-/** The policy as it is for failures of each class. */
+/** The policy with the delays of each class of failures. */
 const byClass = <E>(policy: RetryPolicy<E, unknown>): ReadonlyArray<RetryPolicy<E, unknown>> => [
   policy,
   ...[policy.throttled, policy.timedOut].filter((own) => own !== undefined).map((own) => ({
@@ -171,8 +171,7 @@ const hedgesOf = (
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range.
  *
- * What a server asks for (`Retry-After`) is included as far as a throttle and the breaker wait for it, and not in the delays of
- * retries.
+ * The time that a server asks for (`Retry-After`) is included in `longestPause` and `open`, and not in the delays of retries.
  *
  * **Example** (The worst case of a policy with a queue)
  *
@@ -221,8 +220,8 @@ export const formatPolicy = (description: PolicyDescription): string => {
   const lines: ReadonlyArray<string | false> = [
     retry !== undefined && format(retry).split("\n").slice(0, -1).join("\n"),
     `at most ${maxAttempts} attempts${maxExecutions > 1 ? ` in ${maxExecutions} executions` : ""}`,
-    !Duration.isZero(longestPause) && `at most ${Duration.format(longestPause)} behind a pause`,
-    !Duration.isZero(longestQueue) && `at most ${Duration.format(longestQueue)} in queues`,
+    !Duration.isZero(longestPause) && `at most ${Duration.format(longestPause)} waiting for a pause to end`,
+    !Duration.isZero(longestQueue) && `at most ${Duration.format(longestQueue)} waiting in queues`,
     open !== undefined &&
     `an open circuit rejects calls for ${Duration.format(open.min)} to ${Duration.format(open.max)}`,
     Duration.isFinite(worstCase) ? `at most ${Duration.format(worstCase)} in all` : "a call is not bounded in time"

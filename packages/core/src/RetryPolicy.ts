@@ -28,11 +28,11 @@ export interface TimeOptions {
    */
   readonly attemptTimeout?: Field.DurationInput | undefined
   /**
-   * Upper bound of a call with all its attempts and delays, up to the finalizers of the attempt that is interrupted. From 1
+   * Upper bound of a call with all its attempts and delays, without the finalizers of the interrupted attempt. From 1
    * milli to 24 hours. Default none.
    */
   readonly deadline?: Field.DurationInput | undefined
-  /** Whether a call ends exactly at its deadline, leaving finalizers to the background. Default false. */
+  /** Whether a call ends exactly at its deadline, while finalizers run in the background. Default false. */
   readonly detach?: boolean | undefined
 }
 

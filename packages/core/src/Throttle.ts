@@ -1,11 +1,11 @@
 /**
- * Holds back all calls to a service after it has asked one caller to wait, so that the others do not go on to spend its limit
- * and learn of it one by one.
+ * Holds back all calls to a service after it has asked one caller to wait, so that the other callers do not send requests that
+ * the service would reject as well.
  *
  * A pause begins with a throttled failure that says how long to wait (`Retry-After` and its relatives). It is shared by the
  * throttles of this process with the same name, bounded by `ceiling`, and never made shorter. During a pause callers wait,
  * within their deadline and `maxWait`, or are rejected at once. After it they are released over a tenth of its length: if one
- * of the first is throttled again, the others go on waiting.
+ * of the first is throttled again, the others keep waiting.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -28,7 +28,7 @@ export interface Options {
   readonly ceiling?: Field.DurationInput | undefined
   /**
    * The longest time that a call waits for the end of a pause. A call that would wait longer is rejected at once; with zero,
-   * all calls are. From 0 millis to 24 hours. Default 1 minute.
+   * every call during a pause is. From 0 millis to 24 hours. Default 1 minute.
    */
   readonly maxWait?: Field.DurationInput | undefined
   /** The share of a pause over which waiting calls are released after it. From 0 to 1. Default 0.1. */
@@ -65,9 +65,9 @@ export interface Throttle {
   readonly http: <E, R>(self: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E | Throttled, R>
   /** How long calls are still held back; zero if they are not. */
   readonly remaining: Effect.Effect<Duration.Duration>
-  /** Begins a pause, or makes the current one longer, for what a response does not say in its headers. */
+  /** Begins a pause, or lengthens the current one. For a service that asks to wait in other ways than in headers. */
   readonly pause: (duration: Field.DurationInput) => Effect.Effect<void>
-  /** Ends the pause. Calls that wait already go on waiting. */
+  /** Ends the pause for new calls. Calls that wait already keep waiting until their time. */
   readonly resume: Effect.Effect<void>
 }
 

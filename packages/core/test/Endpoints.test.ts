@@ -607,9 +607,9 @@ describe("Endpoints", () => {
   describe("options", () => {
     const refused: ReadonlyArray<readonly [endpoints: unknown, message: string]> = [
       [[], "endpoints must be 1 to 100 endpoints"],
-      [["a", "a"], "endpoints.1 must be an endpoint with another id than those before it"],
-      [["https://eu.test/a", "https://eu.test/b"], "endpoints.1 must be an endpoint with another id"],
-      [["https://eu.test", "http://us.test"], "endpoints.1 must be a URL with https, as those before it"],
+      [["a", "a"], "endpoints.1 must be an endpoint whose id differs from those before it"],
+      [["https://eu.test/a", "https://eu.test/b"], "endpoints.1 must be an endpoint whose id differs"],
+      [["https://eu.test", "http://us.test"], "endpoints.1 must be a URL with https, like the URLs before it"],
       [["a", {}], "endpoints.1 must be an endpoint with a url or an id"],
       [[{ id: "a", weight: 0 }], "endpoints.0 must be an endpoint with a weight above 0"],
       [["https://u:p@eu.test"], "endpoints.0 must be"],

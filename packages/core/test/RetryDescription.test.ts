@@ -220,8 +220,8 @@ describe("RetryDescription", () => {
           "after attempt  least    most",
           "1              1s       1s",
           "at most 2 attempts in 2 executions",
-          "at most 1m behind a pause",
-          "at most 1s in queues",
+          "at most 1m waiting for a pause to end",
+          "at most 1s waiting in queues",
           "an open circuit rejects calls for 30s to 1m 30s",
           "at most 5s in all"
         ])

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Decoders from "../unstable/Decoders.ts"
 import * as Field from "../unstable/Field.ts"
 
-/** A time in which every process makes more calls. */
+/** An interval in which every process makes more calls, or fewer. */
 export interface SurgeOptions {
   /** When it begins, from the start. From 0 millis to 168 hours. Required. */
   readonly begin: Field.DurationInput
@@ -24,7 +24,7 @@ export interface LoadOptions {
   readonly perSecond?: number | undefined
   /** `poisson`: calls arrive independently of each other. `even`: at equal distances. Default poisson. */
   readonly arrivals?: "poisson" | "even" | undefined
-  /** A time of more calls. It counts as a cause, as an outage does. Default none. */
+  /** An interval of more calls. Recovery is measured after it, as after an outage. Default none. */
   readonly surge?: SurgeOptions | undefined
 }
 
@@ -35,8 +35,8 @@ export interface ServerOptions {
   /** Requests that wait for one of these places, in the order of their arrival. From 0 to 1000000. Default 100. */
   readonly queue?: number | undefined
   /**
-   * What a request meets when the queue is full. `reject`: an answer 503 at once. `hang`: no answer. A long `queue` is a
-   * server that gets slow. Default reject.
+   * How a request ends that finds the queue full. `reject`: with a 503 at once. `hang`: it gets no answer. For a server that
+   * becomes slow instead, use a long `queue`. Default reject.
    */
   readonly overload?: "reject" | "hang" | undefined
   /** Requests per second above which it answers 429. From 0.1 to 1000000. Default none. */
@@ -71,7 +71,7 @@ export interface OutageOptions {
    * by `slowdown`. `shrink`: only `capacity` of the server is left. Default error.
    */
   readonly mode?: "refuse" | "error" | "hang" | "slow" | "shrink" | undefined
-  /** The share of requests that it affects, other than with `shrink`. From 0 to 1. Default 1. */
+  /** The share of requests that it affects; not used by `shrink`. From 0 to 1. Default 1. */
   readonly share?: number | undefined
   /** For `slow`: what service times are multiplied by. From 1 to 10000. Default 10. */
   readonly slowdown?: number | undefined

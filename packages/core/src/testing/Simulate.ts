@@ -27,7 +27,7 @@ export interface Process {
   readonly request: Effect.Effect<void, HttpClientError.HttpClientError>
   /** The simulated server as an `HttpClient`. Each request to any URL is one request to the server. */
   readonly http: HttpClient.HttpClient
-  /** Adds to a count of the report. One of a few names. */
+  /** Adds to a count of the report. Use few, fixed names. */
   readonly count: (name: string, by?: number) => Effect.Effect<void>
 }
 
@@ -41,7 +41,7 @@ export interface Client<R = never> {
 
 /** The options of `fleet`. */
 export interface Options<E = never, R = never> extends FleetOptions.Options {
-  /** The policy of every process, or of each by its number. Default: one attempt, no breaker. */
+  /** One policy for all processes, or a function of the number of a process. Default: one attempt, no breaker. */
   readonly policy?: Resilience.Options | ((process: number) => Resilience.Options) | undefined
   /**
    * Makes the client of a process, in place of a `GET` under `policy`. It runs in the scope of the process, with the
@@ -111,11 +111,11 @@ export interface Report {
   readonly during: Phase
   readonly after: Phase
   /**
-   * How long after its cause the outage lasted: until calls succeed as before (at least 0.9 of that share) and do so to the
-   * end. `null` if that never happens, or without a cause.
+   * Milliseconds from the end of the outage or surge until the fleet has recovered: the share of good calls is at least 0.9 of
+   * the share before, and stays so to the end. `null` if that never happens, or without an outage and a surge.
    */
   readonly recoveryMillis: number | null
-  /** Whether the fleet stays down although the cause is gone. */
+  /** Whether the outage or surge ended, and the fleet did not recover before the end of the simulation. */
   readonly metastable: boolean
   readonly timeline: ReadonlyArray<Moment>
 }
@@ -124,7 +124,7 @@ export interface Report {
  * Runs a simulation to its end.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) if an option is out of its range, and with the error of a `client` that
- * cannot be made. Metrics, logs and spans of the processes go nowhere.
+ * cannot be made. Metrics, logs and spans of the processes are discarded.
  *
  * **Example** (A policy that survives an outage)
  *

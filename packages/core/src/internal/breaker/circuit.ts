@@ -213,7 +213,7 @@ const none: ReadonlyArray<Transition> = []
 
 const probing: Rejection = { _tag: "Rejected", state: "HALF_OPEN", retryAfterMillis: 0 }
 
-/** The rejection by an isolated circuit. Nobody knows when it is reset: callers ask again after the open duration. */
+/** The rejection by an isolated circuit. The time of its reset is not known, so callers retry after the open duration. */
 export const isolated = (policy: BreakerPolicy): Rejection => ({
   _tag: "Rejected",
   state: "ISOLATED",

@@ -9,7 +9,7 @@ import { ignored, type Outcome } from "./effectBreaker.ts"
 import { longestMillis } from "./openFor.ts"
 import { admitted, type CircuitRecord } from "./record.ts"
 
-/** After how many rejections in a row for a probe its lease is checked. */
+/** A half-open circuit checks the lease of its probe at each rejection whose number is a multiple of this. */
 const checkedProbe = 100
 
 type Classify<A, E> = (exit: Exit.Exit<A, E>) => Outcome
@@ -21,8 +21,8 @@ export const answered = <A>(answer: Answer<A>): Effect.Effect<A, Error> =>
 /**
  * Runs a call between a store's `admit` and `record`.
  *
- * A call through a closed circuit in memory takes the short way: nothing but two continuations around the call, since an
- * interrupted call has nothing to record there. A call that is a probe, or whose store is elsewhere, is admitted and recorded
+ * A call through a closed circuit in memory gets only two continuations and no finalizer, since an interrupted call has nothing
+ * to record there. A call that is a probe, or whose store is elsewhere, is admitted and recorded
  * where it cannot be interrupted, so that every admission is recorded.
  */
 export const executeCall = <A, E, R>(
@@ -44,7 +44,7 @@ export const executeCall = <A, E, R>(
     })
   })
 
-/** Records an outcome, and ends as the call did. A `classify` that throws is a defect of the call, and says nothing else. */
+/** Records an outcome, and ends as the call did. If `classify` throws, the call dies, and its outcome is ignored. */
 const settle = <A, E>(
   record: CircuitRecord,
   generation: number,
@@ -117,8 +117,8 @@ const guarded = <A, E, R>(
   })
 
 /**
- * Fails with a rejection by a store that other processes write. If it makes no sense for the policy, the circuit is held to the
- * policy; the lease of a probe cannot be seen from here, and is checked now and then.
+ * Fails with a rejection by a store that other processes write. If the rejection lasts longer than the policy allows, the store
+ * shortens it. The lease of a probe is not part of a rejection, so it is checked at every hundredth rejection.
  */
 const reject = (record: CircuitRecord, rejection: Rejection): Effect.Effect<never, CircuitOpen> => {
   const { policy, store } = record.kind
@@ -127,7 +127,7 @@ const reject = (record: CircuitRecord, rejection: Rejection): Effect.Effect<neve
   if (state === "ISOLATED" || store.hold === undefined) {
     return Effect.andThen(publish, Effect.fail(record.reject(rejection)))
   }
-  // The longest that rounding up to whole milliseconds leaves.
+  // Rounded up, since stores return whole milliseconds.
   const longest = Math.ceil(longestMillis(policy))
   const isSane = state === "OPEN"
     ? retryAfterMillis > 0 && retryAfterMillis <= longest

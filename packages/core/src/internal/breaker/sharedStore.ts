@@ -17,7 +17,7 @@ import { isRefusal, redisReply } from "../errors/redisReply.ts"
 import { left } from "../retry/deadline.ts"
 import { scripts } from "./redisScripts.ts"
 
-/** How patient the callers of a store in Redis are. */
+/** The time limits of calls to a store in Redis. */
 export interface StoreTimes {
   /** Upper bound of a call to the store. From 1 milli to 10 seconds. Default 200 millis. */
   readonly timeout?: Field.DurationInput | undefined
@@ -46,7 +46,7 @@ type Operation =
   | "renew the probe of"
 
 export interface SharedStore {
-  /** Lets a circuit stay open for at most a duration from now. */
+  /** Shortens how long a circuit stays open, to at most a duration from now. */
   readonly hold: (key: string, longest: Duration.Duration) => Effect.Effect<void>
   /**
    * Runs a call on the shared store, with the name of the circuit's key in Redis. Returns `undefined` if there is no
@@ -60,8 +60,8 @@ export interface SharedStore {
 }
 
 /**
- * How long past the deadline a call to the store is waited for. An attempt that was interrupted at the deadline has no
- * time left for recording its outcome, and the transition that the record makes would not be seen.
+ * How long past the deadline a caller waits for the store. An attempt that was interrupted at the deadline has no time left to
+ * record its outcome; without this time the caller would not see the transition that the record causes.
  */
 const grace = Duration.millis(25)
 
@@ -157,7 +157,7 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
         (shortened) =>
           shortened === 1
             ? Effect.logWarning(
-              `Circuit ${key} in the breaker store was open for longer than its policy allows; shortened`
+              `Circuit ${key} in the breaker store would have rejected calls for longer than its policy allows; shortened`
             )
             : Effect.void
       )

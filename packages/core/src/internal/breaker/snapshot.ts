@@ -36,7 +36,7 @@ export interface Snapshot {
   readonly slowCount?: number
   /** With `ratio` and `timeWindow`, while the circuit is closed: the calls in the window of the store. */
   readonly window?: { readonly calls: number; readonly failures: number; readonly slow: number }
-  /** With `openMultiplier`: how often the circuit opened without having been closed for as long as it was open. */
+  /** With `openMultiplier`: how often the circuit opened since it was last closed for as long as it had been open. */
   readonly openings?: number
   /** With more than one of `probes`, while the circuit is half-open: the probes that succeeded and failed. */
   readonly probes?: { readonly passed: number; readonly failed: number }

@@ -1,4 +1,4 @@
-/** The calls that a circuit remembers: the last ones, or those of the last while. */
+/** The calls that a circuit counts: the last `windowSize` calls, or those within the last `windowDuration`. */
 import * as Duration from "effect/Duration"
 import type { BreakerPolicy } from "../../BreakerPolicy.ts"
 

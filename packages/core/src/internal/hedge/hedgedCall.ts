@@ -43,7 +43,7 @@ interface Execution<A, E> {
   readonly fiber: Fiber.Fiber<A, E>
 }
 
-/** An execution that ended without an answer that ends the call, and how much its outcome tells. */
+/** An execution whose outcome does not end the call, and the rank of that outcome. */
 interface Fallback<A, E> {
   readonly execution: Execution<A, E>
   readonly exit: Exit.Exit<A, E>
@@ -129,7 +129,7 @@ class Race<A, E, R> {
     })
   }
 
-  /** Launches a hedge, unless the call, its attempts, its deadline or the budget forbid it. None follows then. */
+  /** Launches a hedge, unless the call, its attempts, its deadline or the budget forbid it; then no later one is made either. */
   #hedge(): void {
     const { clock, options, until } = this.#call
     const { budget, counts } = this.#owner

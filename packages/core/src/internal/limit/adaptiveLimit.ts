@@ -62,7 +62,7 @@ export const makeAdaptiveLimit = Effect.fnUntraced(function*(
     yield* MetricSeries.register("adaptiveLimitRejections", labels, () => rejections.counts[index]!)
   }
 
-  /** An interrupted call says something only if it was slower than tolerated: its caller ran out of patience. */
+  /** An interrupted call counts as dropped if it was slower than tolerated: its caller probably timed out. */
   const ofInterrupted = (elapsed: number): Sample =>
     rule.baseline !== undefined && elapsed > policy.tolerance * rule.baseline ? "dropped" : "ignored"
 

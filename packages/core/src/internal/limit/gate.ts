@@ -35,7 +35,7 @@ export class Gate {
     this.#lines = Array.from({ length: classes }, () => ({ first: undefined, last: undefined }))
   }
 
-  /** Takes a permit if one is free. Where calls wait, none is. */
+  /** Takes a permit if one is free. While calls wait, no permit is free. */
   tryAcquire(): boolean {
     if (this.inFlight >= this.limit) return false
     this.inFlight++

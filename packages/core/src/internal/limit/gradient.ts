@@ -1,6 +1,6 @@
 import { LatencyWindow, type Measurement } from "./latencyWindow.ts"
 
-/** What the end of a call says: `success` has a latency, `dropped` ran out of time or was refused, `ignored` says nothing. */
+/** How a call counts at its end: `success` by its latency, `dropped` as timed out or rejected, `ignored` not at all. */
 export type Sample = "success" | "dropped" | "ignored"
 
 /** The checked options of the rule. */
@@ -32,18 +32,18 @@ interface Test {
 const shrinkingDrops = 0.1
 /** From this share on it does not grow. */
 const holdingDrops = 0.05
-/** The most that one window takes away. */
+/** The smallest share of the limit that one window leaves. */
 const maxStep = 0.5
-/** What a step of a periodic test leaves of the limit: deep enough for latency to come down to the baseline. */
+/** The share of the limit that a step of a periodic test leaves: small enough for latency to fall to the baseline. */
 const testStep = (tolerance: number): number => clamp(0.9 / tolerance, maxStep, 0.8)
-/** What the step leaves that is compared with a raised latency. */
+/** The share of the limit that the second step of a test leaves, once latency has settled after it rose. */
 const settledStep = 0.7
 /** The range around the baseline in which a lower latency confirms it. */
 const confirmed = [0.95, 1.1] as const
-/** How many windows at the limit lie between two tests of the baseline: more as long as the baseline proves right. */
+/** How many windows at the limit lie between two tests of the baseline: twice as many after each test that confirms it. */
 const testsFrom = 8
 const testsTo = 64
-/** A test that is not clear goes on until it has this multiple of the samples. */
+/** A test without a clear result continues until it has this multiple of `minSamples`. */
 const longestTest = 4
 /** From this elasticity on, latency follows the calls in flight: 1 where they queue, and 0 where they do not. */
 const queueing = 0.5
@@ -64,10 +64,10 @@ const isConfirmed = (baseline: number, latency: number): boolean =>
 /**
  * The rule of the adaptive limit. Once per window it compares mean latency with its baseline, the latency without queueing.
  *
- * A latency above tolerance has two possible causes, and one window cannot tell them apart: calls queue in the service, or
+ * A latency above tolerance has two possible causes, and one window cannot distinguish them: calls queue in the service, or
  * the service became slower. So the limit shrinks, and the next window decides. Where calls queue, latency falls with the
  * calls in flight (Little's law), and the smaller limit stays. Otherwise fewer calls do not help: the latency becomes the new
- * baseline and the limit returns. The same test runs now and then at the limit, in at most two
+ * baseline and the limit returns. The same test runs periodically at the limit, in at most two
  * steps to about 0.6 and only as long as latency follows: it corrects a baseline that was measured under load.
  */
 export class Gradient {

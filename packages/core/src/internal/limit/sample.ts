@@ -30,8 +30,8 @@ const ofError = (error: unknown): Sample => {
 }
 
 /**
- * What a call says about the capacity of a service. A success is a latency, and so is a response below 500. A timeout, a 408,
- * 429, 503 or 504 and the rejection of a limit further down is a dropped call. Any other failure says nothing: it may be
+ * How a call counts for the capacity of a service. A success and a response below 500 count by their latency. A timeout, a
+ * 408, 429, 503 or 504, and the rejection by a limit further down count as dropped. Any other failure is ignored: it may be
  * faster or slower than an answer.
  */
 export const classify = (exit: Exit.Exit<unknown, unknown>): Sample => {

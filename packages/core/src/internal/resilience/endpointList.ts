@@ -46,18 +46,19 @@ const isNamed = Schema.makeFilter((list: ReadonlyArray<Given>) => {
 const isUnique = Schema.makeFilter((list: ReadonlyArray<Given>) => {
   const ids = list.map((given) => listed(given).id)
   const index = ids.findIndex((id, place) => ids.indexOf(id) !== place)
-  return index < 0 || { path: [index], issue: "an endpoint with another id than those before it" }
+  return index < 0 || { path: [index], issue: "an endpoint whose id differs from those before it" }
 })
 
 const isOneScheme = Schema.makeFilter((list: ReadonlyArray<Given>) => {
   const schemes = list.map((given) => listed(given).base?.origin.split(":")[0])
   const first = schemes.find((scheme) => scheme !== undefined)
   const index = schemes.findIndex((scheme) => scheme !== undefined && scheme !== first)
-  return index < 0 || { path: [index], issue: `a URL with ${first}, as those before it` }
+  return index < 0 || { path: [index], issue: `a URL with ${first}, like the URLs before it` }
 })
 
 const isWeighty = Schema.makeFilter((list: ReadonlyArray<Given>) =>
-  list.some((given) => listed(given).weight > 0) || { path: [0], issue: "an endpoint with a weight above 0" }
+  list.some((given) => listed(given).weight > 0) ||
+  { path: [0], issue: "an endpoint with a weight above 0, since no other has one" }
 )
 
 /** The endpoints of one name. A call with credentials must not go from https to http: all URLs have one scheme. */

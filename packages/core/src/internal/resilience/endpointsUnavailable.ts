@@ -18,7 +18,7 @@ export class EndpointsUnavailable extends errorBody(
     /** The name of the endpoints. */
     server: Schema.String,
     rejections: Schema.Array(EndpointRejection),
-    /** How long until an endpoint may admit a call again; zero if that is not known. */
+    /** The shortest time until an endpoint may admit a call; zero if one of the rejections has no time. */
     retryAfter: Schema.Duration
   })
 ) {

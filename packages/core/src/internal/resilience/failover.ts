@@ -36,7 +36,7 @@ export interface Target {
   readonly gate: Gate<Throttled> | undefined
   /** Calls sent to it. */
   calls: number
-  /** Calls that went on to another endpoint. */
+  /** Calls that moved to another endpoint. */
   failovers: number
 }
 
@@ -50,7 +50,7 @@ const isRejection = (error: unknown): error is Rejection =>
 /** What a call to an endpoint can fail with. */
 type Sent<E> = E | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded> | Throttled
 
-/** A call to one endpoint, and what may become of it. */
+/** A call to one endpoint, and the options of its retry loop. */
 export interface Attempt<A, E, R> {
   readonly attempt: Effect.Effect<A, E, R>
   readonly loop: LoopOptions<E, never>
@@ -61,7 +61,7 @@ export interface Request<A, E, R> {
   /** Makes the call to one endpoint. */
   readonly to: (endpoint: Endpoint) => Attempt<A, E, R>
   readonly classify: (exit: Exit.Exit<A, Sent<E>>, endpoint: Endpoint) => Outcome
-  /** Whether a failed call goes on to another endpoint. Default: `isElsewhere`. */
+  /** Whether a failed call moves to another endpoint. Default: `isElsewhere`. */
   readonly failover: ((exit: Exit.Exit<A, Sent<E>>, endpoint: Endpoint) => boolean) | undefined
   /** The failure that a value stands for, as a response with a status does. */
   readonly failureOf: ((value: A) => E) | undefined
@@ -69,7 +69,7 @@ export interface Request<A, E, R> {
   readonly discard: ((exit: Exit.Exit<A, Sent<E>>) => Effect.Effect<void>) | undefined
   /** How the call is hedged; `undefined` if it is not. */
   readonly hedge: HedgeOptions<A, Sent<E> | EndpointsUnavailable> | undefined
-  /** What bulkhead and limit are told of the call. */
+  /** The options that bulkhead and limit use. */
   readonly limits: Pick<Telling<A, E>, "bulkheadKey" | "priority"> | undefined
 }
 

@@ -24,7 +24,7 @@ import type { Throttled } from "../retry/throttled.ts"
 import { throttledCall } from "../retry/throttledCall.ts"
 import { type Checked, type Keep, makeHedge, makeParts, makeRetry, type Parts } from "./parts.ts"
 
-/** What the parts are told of a call. */
+/** The options of a call that the parts use. */
 export type Telling<A, E> = Pick<CallOptions<A, E>, "bulkheadKey" | "classify" | "ignore" | "priority">
 
 /** Runs a call under the parts that each called service has: `breaker > bulkhead > limit > retry > attempt`. */

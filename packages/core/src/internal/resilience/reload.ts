@@ -32,7 +32,7 @@ class Reloads<E> {
     const { applied, disposed, draining, rejected, rejection, source } = this
     return { applied, rejected, rejection, draining, disposed, source }
   }
-  /** Lets new calls have a policy. The parts of the one before stay until its last call has ended. */
+  /** Runs new calls under a policy. The parts of the policy before it stay until its last call has ended. */
   replace(next: Generation): Effect.Effect<void> {
     const before = this.current
     this.current = next
@@ -72,7 +72,10 @@ class Reloads<E> {
 }
 
 const noOptions = (name: string) =>
-  new ConfigurationError({ code: "CONFIG_MISSING", message: `The stream of policies of ${name} ended without options` })
+  new ConfigurationError({
+    code: "CONFIG_MISSING",
+    message: `The stream of policies for ${name} ended before it had a policy`
+  })
 
 const register = Effect.fnUntraced(function*<E>(
   name: string,

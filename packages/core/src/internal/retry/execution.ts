@@ -2,7 +2,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { RetryBudget } from "../../RetryBudget.ts"
 
-/** The attempts of one call together: those of its hedges too. */
+/** The attempts of one call, those of its hedges included. */
 export interface SharedAttempts {
   made: number
   /** The `maxAttempts` of the retries within the call. */
@@ -18,7 +18,7 @@ export interface Execution {
   readonly attempts: SharedAttempts
   /** The budget in which the call was counted. */
   readonly budget: RetryBudget
-  /** Releases the last response that the execution received, which an interruption may take from it. */
+  /** Releases the last response that the execution received, if it is interrupted before it returns the response. */
   release?: Effect.Effect<void>
 }
 

@@ -26,7 +26,7 @@ type Policy = RetryPolicy<never, unknown>
 /** Decides by what is known of the error. Any other error is retried, as in `Effect.retry`. */
 const isRetryable = (error: unknown): boolean => evidenceOf(error)?.retryable ?? true
 
-/** What a call comes to. */
+/** The result of a call. */
 export type Next<A, E, R> = Effect.Effect<A, E | RetryExhausted<E | DeadlineExceeded>, R>
 
 /** The state of one call that has failed at least once, or may be interrupted. */
@@ -71,7 +71,7 @@ export class Call<A, E, R, R2, G> {
     return error !== this.late
   }
 
-  /** Takes a failed attempt apart. Interruption and defects pass. */
+  /** Handles the error of a failed attempt. Interruption and defects pass unchanged. */
   readonly caught = (cause: Cause.Cause<E | DeadlineExceeded>): Next<A, E, R | R2> => {
     const error = Cause.findError(cause)
     if (Result.isFailure(error)) return Effect.failCause(error.failure)

@@ -10,7 +10,7 @@ import * as SharedError from "../../unstable/SharedError.ts"
 import { left as timeLeft } from "./deadline.ts"
 import { Throttled } from "./throttled.ts"
 
-/** Holds calls to a service back while it has asked its callers to wait. Times are in monotonic nanoseconds. */
+/** Holds back calls to a service while the service has asked its callers to wait. Times are in monotonic nanoseconds. */
 export interface Gate<G> {
   /** Whether calls are held back. Every call asks it, so it reads one field. */
   readonly isClosed: (now: bigint) => boolean

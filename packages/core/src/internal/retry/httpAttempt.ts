@@ -25,7 +25,7 @@ export interface HttpOptions {
   /**
    * Which failures are retried. `usual` is what is decided without this option: by the policy's `statuses`, the catalogue and
    * `x-should-retry: false`. A failure is an `HttpClientError`, of a response with a `StatusCodeError`, or an error of the
-   * client's own. A response from 400 whose status is not in `statuses` is asked for too, and returned if it is not retried.
+   * client's own. A response with a status from 400 that is not in `statuses` is one too, and is returned if it is not retried.
    * `whenAsked` is a preset. Default: as usual.
    */
   readonly while?: ((failure: unknown, usual: boolean) => boolean) | undefined
@@ -200,7 +200,7 @@ export const prepareHttp = <E, R>(
   return { attempt, loop }
 }
 
-/** `fetch` follows redirects itself unless it is told not to. */
+/** `fetch` follows redirects itself unless `redirect` says otherwise. */
 const mayRedirect = (fiber: Fiber.Fiber<unknown, unknown>): boolean => {
   const { redirect } = Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit) ?? {}
   return redirect === undefined || redirect === "follow"

@@ -22,9 +22,9 @@ export const whenAsked = (failure: unknown, usual: boolean): boolean => {
 }
 
 /**
- * For `allowUnsafe`: whether a request was surely not processed. So it is if the service refused it with a 429, if no connection
+ * For `allowUnsafe`: whether a request was certainly not processed. True if the service rejected it with a 429, if no connection
  * was made (the name was not resolved, or the connection was refused or timed out), or if the service refused the stream
- * (`REFUSED_STREAM` of HTTP/2). A connection that was reset, closed or timed out later says nothing about it.
+ * (`REFUSED_STREAM` of HTTP/2). After a connection that was reset, closed or timed out later, the request may have been processed.
  *
  * With a client that follows redirects itself, what failed may be a later request than this one. The failure must then name
  * the host of this request: set `redirect: "manual"` in the `RequestInit` of `fetch`.

@@ -19,7 +19,7 @@ export interface LoopOptions<E, R, G = never> extends Options<E, E, R> {
   readonly refuse?: ((failure: E | DeadlineExceeded) => StoppedBy | undefined) | undefined
   /** Holds attempts back while the service has asked its callers to wait. */
   readonly gate?: Gate<G> | undefined
-  /** Whether attempts are also interrupted at a deadline around the call. So inside a breaker, which counts them. */
+  /** Whether attempts are also interrupted at a deadline around the call, so that a breaker outside counts them as failures. */
   readonly obeysOuter?: boolean | undefined
   /** Releases what a failed attempt still holds, once another attempt is certain. */
   readonly discard?: ((error: E) => Effect.Effect<void>) | undefined

@@ -12,13 +12,13 @@ export class Throttled extends errorBody(
     code: code("THROTTLED"),
     /** The name of the service. */
     server: Schema.String,
-    /** How long the service takes no calls. */
+    /** The time until the pause ends. */
     retryAfter: Schema.Duration
   })
 ) {
   override readonly name = "Throttled"
   override get message(): string {
-    return `The service asked its callers to wait ${Duration.format(this.retryAfter)} more`
+    return `Call not made: the service asked its callers to wait for another ${Duration.format(this.retryAfter)}`
   }
   get details() {
     return { server: this.server, retry_after_ms: Math.round(Duration.toMillis(this.retryAfter)) }

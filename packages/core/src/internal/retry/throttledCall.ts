@@ -48,7 +48,7 @@ export const noteResponse = <G>(
   if (delay !== undefined) gate.pause(delay, clock.monotonicTimeNanosUnsafe())
 }
 
-/** A client whose requests are sent when the gate is open. Each redirect and retry below it is not seen. */
+/** A client whose requests are sent when the gate is open. It does not see redirects and retries below it. */
 export const throttledHttp = <E, R, G>(
   self: HttpClient.HttpClient.With<E, R>,
   gate: Gate<G>

@@ -45,7 +45,7 @@ const observe = <A, E>(fiber: Fiber.Fiber<A, E>, done: (exit: Exit.Exit<A, E>) =
 
 /** The processes: makes their clients, begins their calls, and ends them. */
 export class Fleet<E> {
-  /** Why the simulation cannot go on. */
+  /** The failure that ends the simulation. */
   failure: Cause.Cause<E> | undefined = undefined
   /** Whether the scopes of all processes are closed. */
   isClosed = false

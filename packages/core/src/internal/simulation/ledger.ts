@@ -10,7 +10,7 @@ export interface Entry {
   unfinished: number
   /** Requests that arrived at the server. */
   requests: number
-  /** Requests that the server worked on for nobody. */
+  /** Requests that the server finished after their callers had given up. */
   wasted: number
   /** The most requests in work and waiting, as seen when one arrived. */
   load: number
@@ -80,7 +80,7 @@ export class Ledger {
     add(entry.errors, codeOf(error) ?? "OTHER", 1)
   }
 
-  /** A call that the end of the simulation cuts: late already, or one that cannot be judged. */
+  /** A call that still runs at the end of the simulation: failed if it is already late, else unfinished. */
   cut(call: OpenCall, now: number): void {
     if (now - call.begin > this.#goodWithin) add(call.entry.errors, "TOO_LATE", 1)
     else call.entry.unfinished++

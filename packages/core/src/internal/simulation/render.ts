@@ -82,7 +82,9 @@ const mark = ({ after, during }: Report, at: number): string =>
 const verdict = ({ during, metastable, recoveryMillis }: Report): string => {
   if (during.endMillis === during.beginMillis) return "no outage"
   if (recoveryMillis !== null) return `recovered ${seconds(recoveryMillis)} after the cause was gone`
-  return metastable ? "stayed down after the cause was gone (metastable)" : "ended before the cause was gone"
+  return metastable
+    ? "stayed down after the cause was gone (metastable)"
+    : "the simulation ended before the cause was gone"
 }
 
 /** A report as text. Rates are per second; `!` marks the outage or surge. */

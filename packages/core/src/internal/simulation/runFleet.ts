@@ -55,8 +55,8 @@ const fire = (time: VirtualTime, end: number, isOver: () => boolean): boolean =>
 }
 
 /**
- * Runs the timers that are due by `end`. The real event loop gets a turn now and then. Errors have no stacks: the code that
- * runs is our own, and a fleet in an outage makes a million of them.
+ * Runs the timers that are due by `end`. The real event loop gets a turn after each `slice` of timers. Errors have no
+ * stacks: the code that runs is our own, and a fleet in an outage makes a million errors.
  */
 const advance = (time: VirtualTime, end: number, isOver: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() =>

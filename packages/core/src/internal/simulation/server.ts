@@ -3,14 +3,14 @@ import type { Outage, Server as ServerPolicy } from "../../testing/FleetOptions.
 import { exponential } from "./randomOf.ts"
 import type { VirtualTime } from "./virtualTime.ts"
 
-/** What a caller meets. `refused`: there was no connection. */
+/** How a request ends for its caller. `refused`: there was no connection. */
 export type Answer = "ok" | "overloaded" | "limited" | "failing" | "refused"
 
 /** What the server reports to the ledger. */
 export interface ServerListener {
   /** A request arrived. */
   readonly arrived: () => void
-  /** The server finished work that nobody waits for any more. */
+  /** The server finished a request whose caller had given up. */
   readonly wasted: () => void
 }
 
@@ -78,7 +78,7 @@ export class Server {
     return this.#busy + this.#waiting.length - this.#next
   }
 
-  /** Sends a request. The returned function gives it up. */
+  /** Sends a request. The returned function is called when its caller gives up. */
   send(answer: (answer: Answer) => void): () => void {
     const request: Request = { answer }
     this.#receive(request)

@@ -114,7 +114,7 @@ export class VirtualTime {
         `The simulation does not advance: more than ${stuckAfter} tasks ran at ${
           Duration.format(Duration.millis(this.now / 1e6))
         }. ` +
-          "A call or a policy repeats something without any delay"
+          "A call or a policy repeats work without a delay"
       )
     }
   }
