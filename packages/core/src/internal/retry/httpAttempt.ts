@@ -136,12 +136,14 @@ export const prepareHttp = <E, R>(
   call: HttpCall = { key: undefined }
 ): HttpAttempt<E, R> => {
   type Failure = E | HttpClientError.HttpClientError
-  /** The request of the current attempt; `undefined` until it is prepared. */
+  /**
+   * The last request that the current attempt prepared; `undefined` until then. A client may prepare its request more than once
+   * in an attempt: while it prepares the next one, the one before was sent.
+   */
   let sent: HttpClientRequest.HttpClientRequest | undefined
   let isAsked = false
   const prepared = Effect.suspend(() => {
     isAsked = true
-    sent = undefined
     return Effect.map(request, (made) => {
       const own = made.headers["idempotency-key"]
       call.key ??= own
@@ -166,7 +168,10 @@ export const prepareHttp = <E, R>(
     return verdict
   }
   const attempt: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> = Effect.flatMap(
-    self.postprocess(prepared),
+    Effect.suspend(() => {
+      if (isAsked) sent = undefined
+      return self.postprocess(prepared)
+    }),
     (response) => {
       if (response.status < 400) return Effect.succeed(response)
       if (gate !== undefined) noteResponse(response, gate, fiber.getRef(Clock.Clock))
