@@ -25,7 +25,7 @@ export class Ended<A, E> {
     this.#refund()
     return this.exit
   }
-  /** The caller is gone. */
+  /** The call ended in another way: its caller is gone, or a part failed with a defect. */
   get abandoned(): Effect.Effect<void> {
     if (!this.#isOpen) return Effect.void
     this.#isOpen = false

@@ -187,7 +187,7 @@ class Call<A, E, R> {
         return this.#ended(target, loop, Exit.fail(error as Sent<E>))
       }
     })
-    return before === undefined ? run : Effect.onInterrupt(run, () => before.abandoned)
+    return before === undefined ? run : Effect.onExit(run, () => before.abandoned)
   }
 
   /** Nothing was sent: the next endpoint gets the call. */
