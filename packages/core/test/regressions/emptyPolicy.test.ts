@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { errorOf } from "@keelson/testing/exits"
-import { Effect, Queue, Stream } from "effect"
-import { BreakerStore, Endpoints, Hedge, Metrics, Resilience } from "../../src/index.ts"
+import { Effect, Queue, type Scope, Stream } from "effect"
+import { BreakerStore, Endpoints, Hedge, type KeelsonError, Metrics, Resilience } from "../../src/index.ts"
+
+type Needed = BreakerStore.BreakerStore | Scope.Scope
 
 const services = Effect.provide([BreakerStore.layerMemory, Metrics.layerIsolated])
 
@@ -10,7 +12,7 @@ const empty = JSON.parse("null")
 const withoutBudget = JSON.parse("{\"budget\":null}")
 
 describe("Options that are null", () => {
-  const made = {
+  const made: Readonly<Record<string, Effect.Effect<unknown, KeelsonError.ConfigurationError, Needed>>> = {
     "Resilience.make": Resilience.make("billing", empty),
     "Endpoints.make": Endpoints.make("billing", empty),
     "Resilience.make with a budget": Resilience.make("billing", { retry: withoutBudget }),
