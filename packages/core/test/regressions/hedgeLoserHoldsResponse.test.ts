@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { BreakerStore, Endpoints, Metrics, Resilience } from "../../src/index.ts"
+import { BreakerStore, Endpoints, Hedge, Metrics, Resilience } from "../../src/index.ts"
 
 /** A store elsewhere, which takes a second to record the first outcome. */
 const slowStore = Layer.effect(
@@ -49,6 +49,11 @@ const made = {
   Resilience: Effect.map(
     Resilience.make("search", policy),
     ({ http }) => (client: HttpClient.HttpClient) => Effect.asVoid(http(client).get("https://a.test/"))
+  ),
+  "Hedge.http of Resilience": Effect.map(
+    Effect.all([Resilience.make("search", { breaker: {} }), Hedge.make("search", policy.hedge)]),
+    ([{ http }, hedge]) => (client: HttpClient.HttpClient) =>
+      Effect.asVoid(hedge.http(http(client)).get("https://a.test/"))
   ),
   Endpoints: Effect.map(
     Endpoints.make("search", { ...policy, endpoints: ["https://a.test", "https://b.test"] }),

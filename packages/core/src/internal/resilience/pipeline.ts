@@ -15,7 +15,6 @@ import type { ConfigurationError } from "../../KeelsonError.ts"
 import type { CallOptions, Failure, Resilience } from "../../Resilience.ts"
 import type { ResiliencePolicy } from "../../ResiliencePolicy.ts"
 import * as MetricSeries from "../../unstable/MetricSeries.ts"
-import { holdResponses } from "../hedge/holdResponses.ts"
 import { sooner } from "../retry/deadline.ts"
 import type { Gate } from "../retry/gate.ts"
 import { wrapHttp } from "../retry/httpAttempt.ts"
@@ -147,7 +146,7 @@ export const makeResilience = Effect.fnUntraced(function*(
         )
       }
       const execution = wrapHttp(
-        holdResponses(self),
+        self,
         statuses,
         own,
         ({ attempt, loop }) => inner(attempt, { ...loop, obeysOuter: true }, options),

@@ -10,6 +10,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { evidenceOf } from "../errors/evidence.ts"
+import { CurrentExecution } from "./execution.ts"
 import type { FailureClass } from "./failureClass.ts"
 import type { Gate } from "./gate.ts"
 import { hints } from "./hints.ts"
@@ -142,6 +143,7 @@ export const prepareHttp = <E, R>(
    */
   let sent: HttpClientRequest.HttpClientRequest | undefined
   let isAsked = false
+  const execution = fiber.getRef(CurrentExecution)
   const prepared = Effect.suspend(() => {
     isAsked = true
     return Effect.map(request, (made) => {
@@ -173,6 +175,8 @@ export const prepareHttp = <E, R>(
       return self.postprocess(prepared)
     }),
     (response) => {
+      // A part above may finish later. If this execution of a hedged call is interrupted meanwhile, nobody else has the response.
+      if (execution !== undefined) execution.release = discard(response)
       if (response.status < 400) return Effect.succeed(response)
       if (gate !== undefined) noteResponse(response, gate, fiber.getRef(Clock.Clock))
       const isListed = policy.statuses.includes(response.status)
