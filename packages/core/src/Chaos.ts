@@ -270,11 +270,15 @@ const respond = <E, R>(
     : send
 }
 
+/** The statuses of responses that have no body (Fetch, 2.2.3), so that nothing can break off. */
+const withoutBody: ReadonlySet<number> = new Set([204, 205, 304])
+
 /** The response with a body that breaks off after some bytes, as one whose connection was reset. */
 const breakBody = (
   response: HttpClientResponse.HttpClientResponse,
   after: number
 ): HttpClientResponse.HttpClientResponse => {
+  if (withoutBody.has(response.status)) return response
   let left = after
   const first = Stream.map(
     Stream.takeUntil(response.stream, (chunk) => (left -= chunk.length) <= 0),

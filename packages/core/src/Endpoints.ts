@@ -21,6 +21,7 @@ import type { BreakerStore } from "./BreakerStore.ts"
 import type { Bulkhead } from "./Bulkhead.ts"
 import * as Configuration from "./Configuration.ts"
 import type { DeadlineExceeded } from "./Deadline.ts"
+import { holdResponses } from "./internal/hedge/holdResponses.ts"
 import { EndpointList, listed, type ListedEndpoint } from "./internal/resilience/endpointList.ts"
 import { wrapEndpoints } from "./internal/resilience/endpointsHttp.ts"
 import type { EndpointsUnavailable } from "./internal/resilience/endpointsUnavailable.ts"
@@ -216,8 +217,10 @@ export const make = Effect.fnUntraced(function*(
         limits: options
       })
     },
-    http: (self, options) =>
-      wrapEndpoints(self, entries, retry ?? { statuses: [] }, { ...options, server: name }, gates, run)
+    http: (self, options) => {
+      const client = hedge === undefined ? self : holdResponses(self)
+      return wrapEndpoints(client, entries, retry ?? { statuses: [] }, { ...options, server: name }, gates, run)
+    }
   }
 })
 

@@ -110,6 +110,16 @@ describe("RetryAfter.hints", () => {
     assert.strictEqual(delayOf({ ...headers, date: "yesterday" }), 10_000)
   })
 
+  it("[K-32 D9] compares a date of Retry-After with the server's clock too", () => {
+    const headers = { "retry-after": "Mon, 30 Nov 2026 12:00:10 GMT", date: "Mon, 30 Nov 2026 12:00:00 GMT" }
+    for (const skew of [-7_200_000, 0, 7_200_000]) {
+      assert.deepStrictEqual(RetryAfter.hints({ status: 503, headers }, now + skew).delay, Duration.seconds(10))
+    }
+    assert.strictEqual(delayOf({ ...headers, age: "4" }), 6_000)
+    assert.strictEqual(delayOf({ ...headers, "retry-after": "10", age: "4" }), 10_000)
+    assert.strictEqual(delayOf({ "retry-after": headers["retry-after"] }), 10_000)
+  })
+
   it.each<[string, boolean | undefined]>([
     ["true", true],
     [" False ", false],

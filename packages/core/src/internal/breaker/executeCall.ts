@@ -44,6 +44,13 @@ export const executeCall = <A, E, R>(
     })
   })
 
+/** Throws for a value that is not an outcome. A `classify` in JavaScript may return one. */
+const checked = (outcome: Outcome): Outcome => {
+  const { _tag } = outcome
+  if (_tag === "Success" || _tag === "Failure" || _tag === "Ignored") return outcome
+  throw new TypeError("classify must return an outcome")
+}
+
 /** Records an outcome, and ends as the call did. If `classify` throws, the call dies, and its outcome is ignored. */
 const settle = <A, E>(
   record: CircuitRecord,
@@ -59,7 +66,7 @@ const settle = <A, E>(
   let end = exit
   if (exit._tag === "Success" || !Cause.hasInterruptsOnly(exit.cause)) {
     try {
-      outcome = classify(exit)
+      outcome = checked(classify(exit))
     } catch (thrown) {
       const defect = Cause.die(thrown)
       end = Exit.failCause(exit._tag === "Failure" ? Cause.combine(exit.cause, defect) : defect)
@@ -102,7 +109,7 @@ const guarded = <A, E, R>(
       const startedAt = policy.slowCallDuration === undefined ? 0 : nowOf(caller)
       const { generation, release } = answer
       const call = Effect.flatMap(Effect.exit(restore(self)), (exit) => {
-        const settled = settle(record, generation, resets, startedAt, caller, exit, classify)
+        const settled = Effect.suspend(() => settle(record, generation, resets, startedAt, caller, exit, classify))
         return release === undefined ? settled : Effect.onExit(settled, () => release)
       })
       return publish === undefined ? call : Effect.andThen(publish, call)

@@ -25,7 +25,7 @@ export class Ended<A, E> {
     this.#refund()
     return this.exit
   }
-  /** The caller was interrupted. */
+  /** The caller was interrupted, or a part failed with a defect. */
   get abandoned(): Effect.Effect<void> {
     if (!this.#isOpen) return Effect.void
     this.#isOpen = false

@@ -187,7 +187,7 @@ class Call<A, E, R> {
         return this.#ended(target, loop, Exit.fail(error as Sent<E>))
       }
     })
-    return before === undefined ? run : Effect.onInterrupt(run, () => before.abandoned)
+    return before === undefined ? run : Effect.onExit(run, () => before.abandoned)
   }
 
   /** Nothing was sent: the next endpoint gets the call. */
@@ -222,8 +222,9 @@ class Call<A, E, R> {
   /** Whether the call must not be repeated. */
   #isRefused(loop: LoopOptions<E, never>, exit: Exit.Exit<A, Sent<E>>): boolean {
     if (loop.refuse === undefined) return false
-    // oxlint-disable-next-line no-unsafe-type-assertion -- the last error of an attempt
-    const failure = Exit.isSuccess(exit) ? this.#request.failureOf?.(exit.value) : lastError(exit) as E
+    // oxlint-disable-next-line no-unsafe-type-assertion -- the last error of an attempt, which may be `undefined`
+    if (Exit.isFailure(exit)) return loop.refuse(lastError(exit) as E) !== undefined
+    const failure = this.#request.failureOf?.(exit.value)
     return failure !== undefined && loop.refuse(failure) !== undefined
   }
 

@@ -44,9 +44,10 @@ const withoutShared = <O extends Budgeted>(
 /** Checks options by a schema. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
 export const checker =
   <P extends ResiliencePolicy.ResiliencePolicy>(decode: (input: unknown) => Effect.Effect<P, ConfigurationError>) =>
-  (options: Pick<Options, "hedge" | "retry">): Effect.Effect<Checked<P>, ConfigurationError> => {
-    const [retry, retryBudget] = withoutShared(options.retry)
-    const [hedge, hedgeBudget] = withoutShared(options.hedge)
+  // An empty file has no options at all.
+  (options: Pick<Options, "hedge" | "retry"> | null | undefined): Effect.Effect<Checked<P>, ConfigurationError> => {
+    const [retry, retryBudget] = withoutShared(options?.retry)
+    const [hedge, hedgeBudget] = withoutShared(options?.hedge)
     const isPlain = retryBudget === undefined && hedgeBudget === undefined
     return Effect.map(
       decode(isPlain ? options : { ...options, retry, hedge }),

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -137,11 +138,21 @@ export const makeReloadable = Effect.fnUntraced(function*<E, E2, R>(
     reloads.reject(result.failure)
     return warn("The stream of resilience policies failed; the last valid policy stays in effect", name, result.failure)
   }
+  const died = (cause: Cause.Cause<never>): Effect.Effect<void> => {
+    const { reloads } = state
+    if (reloads === undefined || Cause.hasInterruptsOnly(cause)) return Effect.void
+    reloads.source = "failed"
+    return warn(
+      "The stream of resilience policies died; the last valid policy stays in effect",
+      name,
+      Cause.squash(cause)
+    )
+  }
   const watcher = yield* Stream.runForEach(updates, (element) => Effect.catch(apply(element), reject)).pipe(
     Effect.result,
     Effect.flatMap(end),
-    // A stream that dies must not leave a caller waiting.
-    Effect.onError((cause) => Deferred.failCause(first, cause)),
+    // A stream that dies must not leave a caller waiting, and brings no further policies.
+    Effect.onError((cause) => Effect.andThen(Deferred.failCause(first, cause), died(cause))),
     Effect.forkScoped
   )
   const loaded = yield* Effect.onError(Deferred.await(first), () => Fiber.interrupt(watcher))

@@ -74,13 +74,19 @@ const ofLimit = (prefix: "x-ratelimit" | "ratelimit", { headers, status }: Respo
   return seconds(numberIn(headers[`${prefix}-reset-after`])) ?? reset(headers[`${prefix}-reset`], headers, now)
 }
 
+/** Seconds, or a date by the server's clock. */
+const retryAfter = (headers: Fields, now: number): Duration.Duration | undefined => {
+  const value = headers["retry-after"]
+  return value === undefined ? undefined : parse(value, sentAt(headers, now))
+}
+
 /** The first of these that is there and valid: the precise before the coarse, a request to wait before a report of a limit. */
 const delayOf = (response: Response, now: number): Duration.Duration | undefined => {
   const { headers } = response
   return millis(numberIn(headers["retry-after-ms"])) ??
     millis(numberIn(headers["x-ms-retry-after-ms"])) ??
     millis(numberIn(headers["x-amz-retry-after"])) ??
-    parse(headers["retry-after"], now) ??
+    retryAfter(headers, now) ??
     seconds(exhausted(headers["ratelimit"], headers["ratelimit-policy"])) ??
     ofLimit("x-ratelimit", response, now) ??
     ofLimit("ratelimit", response, now)

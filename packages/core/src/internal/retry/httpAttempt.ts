@@ -10,6 +10,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { evidenceOf } from "../errors/evidence.ts"
+import { CurrentExecution } from "./execution.ts"
 import type { FailureClass } from "./failureClass.ts"
 import type { Gate } from "./gate.ts"
 import { hints } from "./hints.ts"
@@ -136,12 +137,15 @@ export const prepareHttp = <E, R>(
   call: HttpCall = { key: undefined }
 ): HttpAttempt<E, R> => {
   type Failure = E | HttpClientError.HttpClientError
-  /** The request of the current attempt; `undefined` until it is prepared. */
+  /**
+   * The last request that the current attempt prepared; `undefined` until then. A client may prepare its request more than once
+   * in an attempt: while it prepares the next one, the one before was sent.
+   */
   let sent: HttpClientRequest.HttpClientRequest | undefined
   let isAsked = false
+  const execution = fiber.getRef(CurrentExecution)
   const prepared = Effect.suspend(() => {
     isAsked = true
-    sent = undefined
     return Effect.map(request, (made) => {
       const own = made.headers["idempotency-key"]
       call.key ??= own
@@ -166,8 +170,13 @@ export const prepareHttp = <E, R>(
     return verdict
   }
   const attempt: Effect.Effect<HttpClientResponse.HttpClientResponse, Failure, R> = Effect.flatMap(
-    self.postprocess(prepared),
+    Effect.suspend(() => {
+      if (isAsked) sent = undefined
+      return self.postprocess(prepared)
+    }),
     (response) => {
+      // A part above may finish later. If this execution of a hedged call is interrupted meanwhile, nobody else has the response.
+      if (execution !== undefined) execution.release = discard(response)
       if (response.status < 400) return Effect.succeed(response)
       if (gate !== undefined) noteResponse(response, gate, fiber.getRef(Clock.Clock))
       const isListed = policy.statuses.includes(response.status)
