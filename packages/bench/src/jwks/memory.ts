@@ -28,13 +28,23 @@ const egress = Layer.succeed(Egress.Egress, {
 
 type Build = (providers: number) => Effect.Effect<unknown, unknown, Scope.Scope>
 
-const used = Effect.promise(async () => {
-  for (let i = 0; i < 5; i++) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- lets pending work end before the collection
-    await setTimeout(20)
-    globalThis.gc?.()
-  }
+const collected = async (): Promise<number> => {
+  // Lets pending work end before the collection.
+  await setTimeout(20)
+  globalThis.gc?.()
   return process.memoryUsage().heapUsed
+}
+
+/** The heap once a collection frees no more: what ten thousand closed providers held takes several. */
+const used = Effect.promise(async () => {
+  let before = await collected()
+  for (let steady = 0; steady < 3;) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    const now = await collected()
+    steady = before - now < 4096 ? steady + 1 : 0
+    before = now
+  }
+  return before
 })
 
 /** KiB per item for the given number of items, which are referenced until the heap is measured. */
