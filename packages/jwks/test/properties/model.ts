@@ -282,9 +282,12 @@ const onFailed = (model: Model, nextAttempt: number): void => {
   const { fetch, settings } = model
   const outcome = fetch?.last.outcome
   const at = model.now()
+  // The time limit may end the import of the keys of a good answer.
+  const isOutOfTime = fetch !== undefined &&
+    (passed(fetch.startedAt, at) >= 8000 || passed(fetch.last.sentAt, at) >= attemptLimit(model))
   check(
     model,
-    outcome?.is === "failed" || outcome?.is === "interrupted",
+    outcome?.is === "failed" || outcome?.is === "interrupted" || isOutOfTime,
     `S1-24: a fetch failed whose answer is ${outcome?.is}`
   )
   check(model, model.hasReportedFailure || model.phase === "Empty", "S1-09: a failure without its transition")
