@@ -55,6 +55,21 @@ const trace = (options: Chaos.Options) =>
   })
 
 describe("Chaos", () => {
+  it.effect("[K-35] which calls get a fault does not depend on whether others are slowed down", () =>
+    Effect.gen(function*() {
+      const statusesOf = Effect.fnUntraced(function*(latency: Chaos.Options["latency"]) {
+        const chaos = yield* quiet(Chaos.make({ seed: "friday", status: { rate: 0.4 }, latency }))
+        const client = chaos.http(service().client)
+        return yield* Effect.forEach(
+          Array.from({ length: 50 }),
+          () => Effect.map(client.get("http://billing.test/"), ({ status }) => status)
+        )
+      })
+      const statuses = yield* statusesOf(undefined)
+      assert.includeMembers(statuses, [200, 503])
+      assert.deepStrictEqual(yield* statusesOf({ rate: 1, minimum: "0 millis", maximum: "0 millis" }), statuses)
+    }))
+
   it("[K-35] the same seed gives the same faults, another seed others (property)", (context) =>
     forAllEffect(context, 100, fc.tuple(rates, fc.nat()), ([options, seed]) =>
       Effect.gen(function*() {

@@ -12,9 +12,13 @@ const grpcUnits: Readonly<Record<string, number>> = {
 const grpcForm = /^(\d{1,8})([HMSmun])$/
 const millisForm = /^\d{1,10}$/
 
+/** The longest time that is sent, in milliseconds: 115 days, the longest that both forms can hold. */
+const longest = 9_999_999_999n
+
 /** The value of a header for a time that is left. At least one millisecond, since zero means "no limit" to some proxies. */
 export const writeTimeout = (header: string, nanos: bigint): string => {
-  const millis = nanos < 1_000_000n ? 1n : nanos / 1_000_000n
+  const whole = nanos / 1_000_000n
+  const millis = whole < 1n ? 1n : whole > longest ? longest : whole
   if (header !== "grpc-timeout") return String(millis)
   return millis < 100_000_000n ? `${millis}m` : `${millis / 1000n}S`
 }
