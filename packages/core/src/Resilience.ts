@@ -165,7 +165,7 @@ export interface ReloadStatus<out E> {
   readonly rejected: number
   /** Why the newest policy is not in effect; `undefined` if it is. */
   readonly rejection: E | undefined
-  /** Replaced policies with calls that have not ended. */
+  /** Replaced policies that still have running calls. */
   readonly draining: number
   /** Parts of replaced policies (breakers, budgets and so on) that were closed after their last call. */
   readonly disposed: number

@@ -2,7 +2,7 @@
  * The application's own `dns.lookup` while the name server of its providers hangs, compared with the same lookups while nothing
  * else runs. `getaddrinfo` cannot be interrupted and has half of libuv's threads, so a library that calls it delays everybody.
  *
- * Needs a network namespace of its own (Linux, `unshare`), whose name server is ours.
+ * Runs in a new network namespace (Linux, `unshare`), in which this program is the name server.
  */
 import { Effect, type Scope } from "effect"
 import { execFile } from "node:child_process"

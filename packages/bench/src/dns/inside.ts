@@ -1,5 +1,5 @@
 /**
- * Runs in a network namespace whose name server is ours. Measures the application's own `dns.lookup` in turns: while nothing else
+ * Runs in a network namespace in which this program is the name server. Measures the application's own `dns.lookup` in turns: while nothing else
  * runs, and while 100 providers wait for a name server that does not answer. Prints the times as JSON.
  */
 import { JwksRegistry } from "@keelson/jwks"

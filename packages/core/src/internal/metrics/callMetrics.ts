@@ -34,7 +34,7 @@ export const callMetrics = {
     kind: "gauge",
     unit: "policies",
     labels: ["server"],
-    description: "Replaced policies with calls that have not ended."
+    description: "Replaced policies that still have running calls."
   },
   policyPartsDisposed: {
     name: "policy_parts_disposed_total",
