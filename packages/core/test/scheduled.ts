@@ -35,7 +35,8 @@ export const retryGaps = <Output, Input, Error>(
       times.push(Number(now) / 1_000_000)
       return Effect.fail(error)
     })
-    yield* runOut(Effect.retry(call, schedule))
+    // Seven delays that triple from two seconds take over half an hour.
+    yield* runOut(Effect.retry(call, schedule), "1 day")
     return times.slice(1).map((time, index) => time - times[index]!)
   })
 
