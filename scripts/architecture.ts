@@ -41,6 +41,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     http: ["validation"],
     oauth: [],
     provider: [],
+    resource: ["guard", "http", "oauth"],
     revocation: ["validation"],
     sidecar: ["guard"],
     validation: []

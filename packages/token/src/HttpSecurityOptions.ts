@@ -6,6 +6,8 @@
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Schema from "effect/Schema"
+import { cyclicScope, type ImpliedScopes } from "./internal/http/scopeHierarchy.ts"
+import { scopeToken } from "./internal/http/scopes.ts"
 
 /** The options of a cookie that contains a token. */
 export interface CookieOptions {
@@ -25,8 +27,21 @@ export interface CookieOptions {
 export interface Options {
   /** The realm in challenges (RFC 9110, 11.5). From 1 to 256 characters of ASCII. Default api. */
   readonly realm?: string | undefined
-  /** The URL of the API's protected resource metadata, which challenges name (RFC 9728, 5.1). Default none. */
+  /**
+   * The URL of the API's protected resource metadata, which challenges name (RFC 9728, 5.1). Default: that of
+   * `ProtectedResource.layer`, if it is provided.
+   */
   readonly resourceMetadata?: string | undefined
+  /**
+   * Scopes that the challenge to a caller without a valid token names (RFC 6750, 3), so that the caller knows what to request.
+   * They are not checked. At most 64 scopes. Default: those of `ProtectedResource.layer`, if it is provided.
+   */
+  readonly scopes?: ReadonlyArray<string> | undefined
+  /**
+   * For each scope the narrower ones that it implies, directly or through others: `{ admin: ["write"], write: ["read"] }`. All
+   * checks of scopes accept a broader scope. No scope may imply itself. At most 256 scopes, each with 1 to 64 others. Default none.
+   */
+  readonly implies?: { readonly [scope: string]: ReadonlyArray<string> | undefined } | undefined
   /**
    * A header other than `Authorization` that may contain the token, without a scheme, such as `Cf-Access-Jwt-Assertion`
    * (Cloudflare Access) or `X-Goog-IAP-JWT-Assertion` (Google). Only for proxies that remove the header from the requests of
@@ -70,6 +85,24 @@ const origin = Schema.String.check(
   })
 )
 
+const Scope = matching(scopeToken, "a scope, without spaces, quotes and backslashes (RFC 6749, 3.3)")
+
+/** A list of scopes. */
+const scopeList = (minimum: number) =>
+  Schema.Array(Scope).check(
+    Schema.isMinLength(minimum, { expected: `a list of ${minimum} to 64 scopes` }),
+    Schema.isMaxLength(64, { expected: `a list of ${minimum} to 64 scopes` })
+  )
+
+const isHierarchy = Schema.makeFilter((implies: ImpliedScopes) => {
+  if (Object.keys(implies).length > 256) return { path: [], issue: "an object with at most 256 scopes" }
+  const scope = cyclicScope(implies)
+  return scope === undefined || { path: [scope], issue: "scopes that do not imply this scope again" }
+})
+
+/** Scopes that imply others. */
+const Hierarchy = Schema.Record(Scope, scopeList(1)).check(isHierarchy)
+
 /** Checked options of a cookie. */
 export const Cookie = Schema.Struct({
   name: nameText(),
@@ -90,6 +123,8 @@ export const HttpSecurityOptions = Schema.Struct({
       })
     )
   ),
+  scopes: Schema.optionalKey(scopeList(0)),
+  implies: Schema.optionalKey(Hierarchy),
   header: Schema.optionalKey(headerName),
   queryParameter: Schema.optionalKey(nameText()),
   cookie: Schema.optionalKey(Cookie)

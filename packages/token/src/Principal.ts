@@ -12,6 +12,7 @@ import type * as Claims from "./Claims.ts"
 import type { Forbidden } from "./HttpSecurityError.ts"
 import { defaultProtectionSpace, type ProtectionSpace } from "./internal/http/challenge.ts"
 import { type Rejector, rejectorOf } from "./internal/http/rejector.ts"
+import { includesScope } from "./internal/http/scopeHierarchy.ts"
 import { checkScopes, type Scopes } from "./internal/http/scopes.ts"
 import { stringsOf } from "./internal/validation/claims.ts"
 import type { Validated } from "./TokenValidator.ts"
@@ -60,13 +61,13 @@ export class Principal<C> {
   get clientId(): string | undefined {
     return this.registered.client_id
   }
-  /** The scopes of the token. */
+  /** The scopes of the token, without those that they imply. */
   get scopes(): ReadonlySet<string> {
     return new Set(this.registered.scopes)
   }
-  /** Whether the token has a scope. */
+  /** Whether the token has a scope, or one that implies it by the option `implies` of the API. */
   hasScope(scope: string): boolean {
-    return this.registered.scopes.includes(scope)
+    return includesScope(this.registered.scopes, scope, this.#state.space.broader)
   }
   /** Whether the caller has a role. */
   hasRole(role: string): boolean {

@@ -6,10 +6,12 @@ import type { HttpSecurityError } from "../../HttpSecurityError.ts"
 import * as HttpSecurityOptions from "../../HttpSecurityOptions.ts"
 import type { Principal, ServiceClass } from "../../Principal.ts"
 import type { TokenValidator } from "../../TokenValidator.ts"
+import { CurrentResource } from "./currentResource.ts"
 import { observerOf } from "./observer.ts"
 import { checkRedaction } from "./redaction.ts"
 import { Rejector } from "./rejector.ts"
 import type { RequestToken } from "./requestToken.ts"
+import { broaderScopes } from "./scopeHierarchy.ts"
 
 /** Options of `HttpSecurity.layer`, `HttpSecurity.middleware` and `BearerAuthentication.make`. */
 export interface Settings<V, P, C> extends HttpSecurityOptions.Options {
@@ -34,7 +36,8 @@ export const makeAuthenticator = Effect.fnUntraced(function*<V, P, C>(
   const options = header === undefined ? others : { ...others, header: header.toLowerCase() }
   yield* checkRedaction(options)
   const validator = yield* tag
-  const rejector = new Rejector(options, observerOf(validator))
+  const space = { ...(yield* CurrentResource), ...options, broader: broaderScopes(options.implies) }
+  const rejector = new Rejector(space, observerOf(validator))
   const authenticate: Authenticator<C>["authenticate"] = (token) => {
     switch (token._tag) {
       case "None":

@@ -4,7 +4,7 @@ import { challenge, type ProtectionSpace } from "./challenge.ts"
 
 /** The request has no token. Its challenge names no error (RFC 6750, 3.1). */
 export const tokenMissing = (space: ProtectionSpace): Unauthorized =>
-  new Unauthorized({ code: "TOKEN_MISSING", challenge: challenge(space) })
+  new Unauthorized({ code: "TOKEN_MISSING", challenge: challenge(space, undefined, space.scopes) })
 
 /**
  * The validator rejected the token. The caller learns only of an expiry, which it can read in the token: a response that
@@ -19,7 +19,7 @@ export const tokenRejected = (space: ProtectionSpace, cause: TokenError): Unauth
     code,
     message: description,
     cause,
-    challenge: challenge(space, { error: "invalid_token", description })
+    challenge: challenge(space, { error: "invalid_token", description, scopes: space.scopes })
   })
 }
 

@@ -30,6 +30,8 @@ const maxScopes = 1000
 export class Rejector implements ProtectionSpace {
   readonly realm: string
   readonly resourceMetadata: string | undefined
+  readonly scopes: ProtectionSpace["scopes"]
+  readonly broader: ProtectionSpace["broader"]
   readonly #observer: RejectionObserver | undefined
   readonly #ofRequests = new Map<RequestProblem, Rejection>()
   readonly #ofTokens = new WeakMap<TokenError.TokenError, HttpSecurityError>()
@@ -38,9 +40,11 @@ export class Rejector implements ProtectionSpace {
   #otherOrigin: Rejection | undefined
   #denied: Rejection<Forbidden> | undefined
 
-  constructor({ realm, resourceMetadata }: ProtectionSpace, observer?: RejectionObserver) {
+  constructor({ broader, realm, resourceMetadata, scopes }: ProtectionSpace, observer?: RejectionObserver) {
     this.realm = realm
     this.resourceMetadata = resourceMetadata
+    this.scopes = scopes
+    this.broader = broader
     this.#observer = observer
   }
 

@@ -4,7 +4,7 @@ import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 export type Scopes = readonly [string, ...ReadonlyArray<string>]
 
 /** A scope token: RFC 6749, 3.3. */
-const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/
+export const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/
 
 const expected = "1 to 64 scopes, each without spaces, quotes and backslashes (RFC 6749, 3.3)"
 

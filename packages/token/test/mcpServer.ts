@@ -1,0 +1,160 @@
+/** A protected MCP server of `effect/ai`, on a real server at a free port of 127.0.0.1. */
+import { NodeHttpServer } from "@effect/platform-node"
+import type { KeelsonError } from "@keelson/core"
+import { audience, goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/testing/tokens"
+import { Context, Effect, Layer, References, Schema } from "effect"
+import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
+import { HttpRouter, HttpServer } from "effect/http"
+import { Claims, McpSecurity, Principal, TokenValidator, ValidationPolicy } from "../src/index.ts"
+
+class Tokens extends TokenValidator.Service<Tokens>()("test/McpTokens", { claims: Claims.AccessToken }) {}
+export class Caller extends Principal.Service<Caller, Claims.AccessToken>()("test/McpCaller") {}
+
+const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
+
+const whoTool = (name: string) => Tool.make(name, { success: Schema.String, dependencies: [Caller] })
+
+const Read = whoTool("read")
+const Write = whoTool("write")
+const Destroy = whoTool("destroy")
+const Open = whoTool("open")
+const Secret = whoTool("secret")
+const Umlaut = whoTool("größe")
+
+const Tools = Toolkit.make(Read, Write, Destroy, Open, Secret, Umlaut)
+
+/** How often each tool ran. */
+export type Runs = Map<string, number>
+
+const handlersOf = (runs: Runs) => {
+  const run = (tool: string) => () =>
+    Effect.map(Caller, ({ clientId, subject }) => {
+      runs.set(tool, (runs.get(tool) ?? 0) + 1)
+      return `${tool} by ${subject ?? clientId}`
+    })
+  return Tools.toLayer({
+    read: run("read"),
+    write: run("write"),
+    destroy: run("destroy"),
+    open: run("open"),
+    secret: run("secret"),
+    größe: run("größe")
+  })
+}
+
+export const protocols = [
+  McpProtocol.v2026_07_28,
+  McpProtocol.v2025_11_25,
+  McpProtocol.v2025_06_18,
+  McpProtocol.v2025_03_26
+] as const
+
+export type McpServerOptions = Partial<Omit<McpSecurity.Options, "tools">> & {
+  readonly tools?: McpSecurity.Options["tools"]
+  readonly implies?: Record<string, ReadonlyArray<string>>
+}
+
+export const quiet = Layer.succeed(References.MinimumLogLevel, "None")
+
+const tools = {
+  read: ["files:read"],
+  write: ["files:read", "files:write"],
+  destroy: ["files:admin"],
+  open: [],
+  größe: ["files:read"]
+}
+
+/** Serves in the scope. */
+export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions = {}) {
+  const runs: Runs = new Map()
+  const keys = keysOf([yield* pairOf("ES256")])
+  const server = McpServer.layerHttp({
+    name: "files",
+    version: "1.0.0",
+    path: "/mcp",
+    protocols,
+    allowSessionTermination: true,
+    registrations: Layer.provide(McpServer.toolkit(Tools), handlersOf(runs))
+  }).pipe(
+    Layer.provide(McpSecurity.layer({
+      validator: Tokens,
+      principal: Caller,
+      resource: "https://api.example/mcp",
+      authorizationServers: [issuer],
+      scopes: ["mcp"],
+      tools,
+      ...options
+    })),
+    Layer.provide(Layer.provide(Tokens.layer(policy), keys))
+  )
+  const served = HttpRouter.serve(server, { disableListenLog: true, disableLogger: true }).pipe(
+    Layer.provideMerge(NodeHttpServer.layerTest),
+    Layer.provide(quiet)
+  )
+  const context = yield* Layer.build(served)
+  const { address } = Context.get(context, HttpServer.HttpServer)
+  const port = address._tag === "InetAddressV4" || address._tag === "InetAddressV6" ? address.port : 0
+  return { url: `http://127.0.0.1:${port}`, runs }
+})
+
+/** A token with scopes. */
+export const tokenOf = Effect.fnUntraced(function*(scope: string, claims: Readonly<Record<string, unknown>> = {}) {
+  return yield* sign(yield* pairOf("ES256"), { ...(yield* goodClaims), scope, ...claims })
+})
+
+/** The body of a call of a tool, in the revision of 2026-07-28. */
+export const callOf = (name: string, id: number | string = 1) => ({
+  jsonrpc: "2.0",
+  id,
+  method: "tools/call",
+  params: {
+    name,
+    arguments: {},
+    _meta: {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+      "io.modelcontextprotocol/clientCapabilities": {}
+    }
+  }
+})
+
+/** The headers of each request. */
+export const baseHeaders = { "content-type": "application/json", accept: "application/json, text/event-stream" }
+
+/** The headers of a call of a tool, in the revision of 2026-07-28. */
+export const headersOf = (name: string) => ({
+  ...baseHeaders,
+  "mcp-protocol-version": "2026-07-28",
+  "mcp-method": "tools/call",
+  "mcp-name": name
+})
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly json: unknown
+}
+
+const jsonOf = (text: string): unknown => {
+  const line = text.startsWith("data: ") ? text.slice(6).split("\n")[0] ?? "" : text
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+/** Sends a body, as text or JSON. */
+export const post = (url: string, body: unknown, headers: Readonly<Record<string, string>>, token?: string) =>
+  Effect.promise(async (): Promise<Answer> => {
+    const response = await fetch(`${url}/mcp`, {
+      method: "POST",
+      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      body: typeof body === "string" ? body : JSON.stringify(body)
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, text, json: jsonOf(text) }
+  })
+
+export type ConfigurationError = KeelsonError.ConfigurationError
