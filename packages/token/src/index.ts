@@ -2,6 +2,7 @@
  * Tokens: validating those that come in and protecting APIs with them, and holding those that calls to others need.
  */
 export * as AcquiredToken from "./AcquiredToken.ts"
+export * as AuthChallenge from "./AuthChallenge.ts"
 export * as BearerAuthentication from "./BearerAuthentication.ts"
 export * as Claims from "./Claims.ts"
 export * as ClientAuth from "./ClientAuth.ts"
@@ -16,6 +17,8 @@ export * as Principal from "./Principal.ts"
 export * as ProtectedResource from "./ProtectedResource.ts"
 export * as RefreshPolicy from "./RefreshPolicy.ts"
 export * as RefreshTokenStore from "./RefreshTokenStore.ts"
+export * as ResourceDiscovery from "./ResourceDiscovery.ts"
+export * as ResourceGuard from "./ResourceGuard.ts"
 export * as Revocation from "./Revocation.ts"
 export * as RevocationOptions from "./RevocationOptions.ts"
 export * as SelfSignedJwt from "./SelfSignedJwt.ts"

@@ -87,5 +87,19 @@ export const validation = {
     status: 400,
     description: "The request carries a token in more than one way, or in a malformed way (RFC 6750, 3.1).",
     troubleshooting: ["Send the token once, as `Authorization: Bearer` (RFC 6750, 2.1)."]
+  },
+  RESOURCE_METADATA_INVALID: {
+    id: "JWT-019",
+    category: "NETWORK",
+    severity: "ERROR",
+    status: 502,
+    retryable: false,
+    breaker: "failure",
+    description: "The metadata of a protected resource, or of its authorization server, cannot be used (RFC 9728, 3.3).",
+    troubleshooting: [
+      "`reason` in the details names the check that failed, and the message what was expected.",
+      "Compare `resource` with the one in the metadata: they must be equal, character by character.",
+      "`authorizationServer`: register a client at one of the servers that the metadata name, and add it to `clients`."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>

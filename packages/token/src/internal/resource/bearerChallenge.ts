@@ -1,0 +1,31 @@
+import * as AuthChallenge from "../../AuthChallenge.ts"
+import { scopeToken } from "../http/scopes.ts"
+
+/** What the bearer challenge of a protected resource asks for. */
+export interface BearerChallenge {
+  /** The scopes that the request needs. Empty if the challenge names none. */
+  readonly scopes: ReadonlyArray<string>
+  /** The URL of the metadata, as written. */
+  readonly resourceMetadata: string | undefined
+}
+
+/** Upper bound of the scopes that a challenge may ask for. */
+export const maxScopes = 64
+
+/** The scopes in a text, each once; none if the text has anything that is not a scope, or too many. */
+export const scopesIn = (text: string | undefined): ReadonlyArray<string> => {
+  const scopes = [...new Set((text ?? "").split(" ").filter((scope) => scope !== ""))]
+  return scopes.length <= maxScopes && scopes.every((scope) => scopeToken.test(scope)) ? scopes : []
+}
+
+/** The bearer challenge of a header, if it has exactly one: with two it is unclear which one applies. */
+export const bearerChallenge = (header: string | undefined): BearerChallenge | undefined => {
+  const [challenge, second] = (header === undefined ? undefined : AuthChallenge.parse(header))
+    ?.filter(({ scheme }) => scheme === "bearer") ?? []
+  return challenge === undefined || second !== undefined
+    ? undefined
+    : {
+      scopes: scopesIn(challenge.parameters.get("scope")),
+      resourceMetadata: challenge.parameters.get("resource_metadata")
+    }
+}
