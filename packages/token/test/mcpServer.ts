@@ -1,13 +1,12 @@
 /** A protected MCP server of `effect/ai`, on a real server at a free port of 127.0.0.1. */
 import { NodeHttpServer } from "@effect/platform-node"
-import type { KeelsonError } from "@keelson/core"
 import { audience, goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/testing/tokens"
-import { Context, Effect, Layer, References, Schema } from "effect"
+import { Context, Deferred, Effect, Layer, References, Schema } from "effect"
 import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Claims, McpSecurity, Principal, TokenValidator, ValidationPolicy } from "../src/index.ts"
 
-class Tokens extends TokenValidator.Service<Tokens>()("test/McpTokens", { claims: Claims.AccessToken }) {}
+export class Tokens extends TokenValidator.Service<Tokens>()("test/McpTokens", { claims: Claims.AccessToken }) {}
 export class Caller extends Principal.Service<Caller, Claims.AccessToken>()("test/McpCaller") {}
 
 const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
@@ -20,13 +19,18 @@ const Destroy = whoTool("destroy")
 const Open = whoTool("open")
 const Secret = whoTool("secret")
 const Umlaut = whoTool("größe")
+const Wait = whoTool("wait")
 
-const Tools = Toolkit.make(Read, Write, Destroy, Open, Secret, Umlaut)
+const Tools = Toolkit.make(Read, Write, Destroy, Open, Secret, Umlaut, Wait)
 
 /** How often each tool ran. */
 export type Runs = Map<string, number>
 
-const handlersOf = (runs: Runs) => {
+const handlersOf = (
+  runs: Runs,
+  started: Deferred.Deferred<void>,
+  released: Deferred.Deferred<void>
+) => {
   const run = (tool: string) => () =>
     Effect.map(Caller, ({ clientId, subject }) => {
       runs.set(tool, (runs.get(tool) ?? 0) + 1)
@@ -38,7 +42,12 @@ const handlersOf = (runs: Runs) => {
     destroy: run("destroy"),
     open: run("open"),
     secret: run("secret"),
-    größe: run("größe")
+    größe: run("größe"),
+    wait: () =>
+      Deferred.succeed(started, undefined).pipe(
+        Effect.andThen(Deferred.await(released)),
+        Effect.andThen(run("wait")())
+      )
   })
 }
 
@@ -68,13 +77,15 @@ const tools = {
 export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions = {}) {
   const runs: Runs = new Map()
   const keys = keysOf([yield* pairOf("ES256")])
+  const started = yield* Deferred.make<void>()
+  const released = yield* Deferred.make<void>()
   const server = McpServer.layerHttp({
     name: "files",
     version: "1.0.0",
     path: "/mcp",
     protocols,
     allowSessionTermination: true,
-    registrations: Layer.provide(McpServer.toolkit(Tools), handlersOf(runs))
+    registrations: Layer.provide(McpServer.toolkit(Tools), handlersOf(runs, started, released))
   }).pipe(
     Layer.provide(McpSecurity.layer({
       validator: Tokens,
@@ -94,12 +105,28 @@ export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions =
   const context = yield* Layer.build(served)
   const { address } = Context.get(context, HttpServer.HttpServer)
   const port = address._tag === "InetAddressV4" || address._tag === "InetAddressV6" ? address.port : 0
-  return { url: `http://127.0.0.1:${port}`, runs }
+  const url = `http://127.0.0.1:${port}`
+  return {
+    url,
+    runs,
+    /** Waits for a call of the tool `wait`, and returns what lets it end. */
+    started: Effect.as(Deferred.await(started), Deferred.succeed(released, undefined)),
+    /** Begins a session of an earlier revision, and returns its id. */
+    session: (token: string, protocolVersion: string) => beginSession(url, token, protocolVersion)
+  }
 })
 
 /** A token with scopes. */
 export const tokenOf = Effect.fnUntraced(function*(scope: string, claims: Readonly<Record<string, unknown>> = {}) {
   return yield* sign(yield* pairOf("ES256"), { ...(yield* goodClaims), scope, ...claims })
+})
+
+/** A request of JSON-RPC. */
+export const rpc = (method: string, params: object = {}, id: number | string = 1) => ({
+  jsonrpc: "2.0",
+  id,
+  method,
+  params
 })
 
 /** The body of a call of a tool, in the revision of 2026-07-28. */
@@ -157,4 +184,24 @@ export const post = (url: string, body: unknown, headers: Readonly<Record<string
     return { status: response.status, headers: response.headers, text, json: jsonOf(text) }
   })
 
-export type ConfigurationError = KeelsonError.ConfigurationError
+const beginSession = Effect.fnUntraced(function*(url: string, token: string, protocolVersion: string) {
+  const clientInfo = { name: "test", version: "1" }
+  const begun = yield* post(url, rpc("initialize", { protocolVersion, capabilities: {}, clientInfo }), baseHeaders, token)
+  const id = begun.headers.get("mcp-session-id") ?? ""
+  const headers = { ...baseHeaders, "mcp-session-id": id }
+  yield* post(url, { jsonrpc: "2.0", method: "notifications/initialized" }, headers, token)
+  return id
+})
+
+/** The URL of the metadata. */
+export const metadata = "https://api.example/.well-known/oauth-protected-resource/mcp"
+
+export const challengeOf = ({ headers }: Answer) => headers.get("www-authenticate")
+
+/** The challenge to a caller who lacks a scope. */
+export const insufficient = (scope: string) =>
+  `Bearer realm="api", error="insufficient_scope", error_description="The access token lacks a required scope", ` +
+  `scope="${scope}", resource_metadata="${metadata}"`
+
+/** A challenge of a caller whom no scope would help. */
+export const deniedChallenge = `Bearer realm="api", resource_metadata="${metadata}"`
