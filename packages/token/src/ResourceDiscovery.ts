@@ -108,6 +108,9 @@ const askForChallenge = (resource: URL, rules: FetchRules): Effect.Effect<Bearer
     Effect.orElseSucceed(() => undefined)
   )
 
+/** The characters of a URL that parsers read alike: a backslash is a slash to some. */
+const plainUrl = /^[\x21-\x5b\x5d-\x7e]+$/
+
 /** The place that a challenge names must be at the resource's origin: nobody else can say which server it trusts. */
 const namedPlace = (
   text: string,
@@ -115,7 +118,7 @@ const namedPlace = (
   options: DiscoveryOptions
 ): Result.Result<URL, KeelsonError.NetworkError> => {
   const place = checkEndpoint(text, options)
-  return Result.isSuccess(place) && place.success.origin === resource.origin
+  return plainUrl.test(text) && Result.isSuccess(place) && place.success.origin === resource.origin
     ? Result.succeed(place.success)
     : Result.fail(
       invalid("location", "The challenge's resource_metadata must be an https URL at the origin of the resource")
