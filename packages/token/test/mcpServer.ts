@@ -1,5 +1,7 @@
 /** A protected MCP server of `effect/ai`, on a real server at a free port of 127.0.0.1. */
 import { NodeHttpServer } from "@effect/platform-node"
+import { KeySource } from "@keelson/jwks"
+import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { audience, goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/testing/tokens"
 import { Context, Deferred, Effect, Layer, References, Schema } from "effect"
 import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
@@ -9,7 +11,18 @@ import { Claims, McpSecurity, Principal, TokenValidator, ValidationPolicy } from
 export class Tokens extends TokenValidator.Service<Tokens>()("test/McpTokens", { claims: Claims.AccessToken }) {}
 export class Caller extends Principal.Service<Caller, Claims.AccessToken>()("test/McpCaller") {}
 
-const policy = ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })
+/** Tokens of the tests' own key. */
+const ownTokens = Effect.map(pairOf("ES256"), (pair) =>
+  Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })).pipe(
+    Layer.provide(keysOf([pair]))
+  ))
+
+/** Tokens of a real authorization server, for one resource. */
+const tokensOfServer = (resource: string, server: string) =>
+  Tokens.layer(ValidationPolicy.accessToken({ issuers: [server], audiences: [resource], algorithms: ["ES256"] })).pipe(
+    Layer.provide(KeySource.layerOidc({ issuer: server })),
+    Layer.provide(NodeEgress.layer({ allowLocalhost: true }))
+  )
 
 const whoTool = (name: string) => Tool.make(name, { success: Schema.String, dependencies: [Caller] })
 
@@ -73,39 +86,43 @@ const tools = {
   größe: ["files:read"]
 }
 
-/** Serves in the scope. */
-export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions = {}) {
+const originOf = (address: HttpServer.Address): string =>
+  `http://127.0.0.1:${address._tag === "InetAddressV4" || address._tag === "InetAddressV6" ? address.port : 0}`
+
+/** Serves in the scope: with tokens of the tests, or of a real authorization server. */
+export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions = {}, authorizationServer?: string) {
   const runs: Runs = new Map()
-  const keys = keysOf([yield* pairOf("ES256")])
+  const own = yield* ownTokens
   const started = yield* Deferred.make<void>()
   const released = yield* Deferred.make<void>()
-  const server = McpServer.layerHttp({
-    name: "files",
-    version: "1.0.0",
-    path: "/mcp",
-    protocols,
-    allowSessionTermination: true,
-    registrations: Layer.provide(McpServer.toolkit(Tools), handlersOf(runs, started, released))
-  }).pipe(
-    Layer.provide(McpSecurity.layer({
+  const protectedBy = (origin: string) => {
+    const resource = authorizationServer === undefined ? "https://api.example/mcp" : `${origin}/mcp`
+    return McpSecurity.layer({
       validator: Tokens,
       principal: Caller,
-      resource: "https://api.example/mcp",
-      authorizationServers: [issuer],
+      resource,
+      authorizationServers: [authorizationServer ?? issuer],
+      allowLocalhost: true,
       scopes: ["mcp"],
       tools,
       ...options
-    })),
-    Layer.provide(Layer.provide(Tokens.layer(policy), keys))
-  )
+    }).pipe(Layer.provide(authorizationServer === undefined ? own : tokensOfServer(resource, authorizationServer)))
+  }
+  const server = Layer.unwrap(Effect.map(HttpServer.HttpServer, ({ address }) =>
+    McpServer.layerHttp({
+      name: "files",
+      version: "1.0.0",
+      path: "/mcp",
+      protocols,
+      allowSessionTermination: true,
+      registrations: Layer.provide(McpServer.toolkit(Tools), handlersOf(runs, started, released))
+    }).pipe(Layer.provide(protectedBy(originOf(address))))))
   const served = HttpRouter.serve(server, { disableListenLog: true, disableLogger: true }).pipe(
     Layer.provideMerge(NodeHttpServer.layerTest),
     Layer.provide(quiet)
   )
   const context = yield* Layer.build(served)
-  const { address } = Context.get(context, HttpServer.HttpServer)
-  const port = address._tag === "InetAddressV4" || address._tag === "InetAddressV6" ? address.port : 0
-  const url = `http://127.0.0.1:${port}`
+  const url = originOf(Context.get(context, HttpServer.HttpServer).address)
   return {
     url,
     runs,
