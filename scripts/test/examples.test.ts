@@ -187,6 +187,29 @@ describe("examples", { timeout: 600_000 }, () => {
     assert.strictEqual(steps[7]?.[1], "[{\"title\":\"Figures of May\"}]")
   })
 
+  it("[K-37] mcp prints the challenge, the metadata, a step-up, and a scope that the agent may not ask for", async () => {
+    const { code, err, out } = await run("mcp.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const [[challenge] = [], [metadata] = [], ...steps] = stepsOf(out)
+    assert.match(challenge ?? "", /^401 Bearer realm="notes", scope="notes:read", resource_metadata="http:\/\/127/)
+    assert.match(metadata ?? "", /^\{"resource":"http:\/\/127[^"]*\/mcp","authorization_servers":\["http:\/\/127/)
+    const tokens = (count: number, scopes: string) => `token requests: ${count}; scopes of the token: ${scopes}`
+    const first = "notes:read"
+    const both = "notes:read notes:write"
+    assert.deepStrictEqual(steps, [
+      [
+        "read_notes, add_note, delete_notes",
+        "at the MCP server: server/discover 200, tools/list 200",
+        tokens(1, first)
+      ],
+      ["[]", "at the MCP server: read_notes 200", tokens(0, first)],
+      ["\"1 notes of agent\"", "at the MCP server: add_note 403, add_note 200", tokens(1, both)],
+      ["\"2 notes of agent\"", "at the MCP server: add_note 200", tokens(0, both)],
+      ["[\"Buy oakum\",\"Caulk the deck\"]", "at the MCP server: read_notes 200", tokens(0, both)],
+      ["refused with 403", "at the MCP server: delete_notes 403", tokens(0, both)]
+    ])
+  })
+
   it(
     "[R22] [K-27] protected-api --serve listens on 127.0.0.1, rejects other hosts, and stops on SIGINT",
     async () => {

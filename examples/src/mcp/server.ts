@@ -2,7 +2,8 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
-import { Claims, McpSecurity, Principal, TokenValidator, ValidationPolicy } from "@keelson/token"
+import { Claims, Principal, TokenValidator, ValidationPolicy } from "@keelson/token"
+import * as McpSecurity from "@keelson/token/McpSecurity"
 import { Context, Effect, Layer, Schema } from "effect"
 import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
 import { HttpRouter, HttpServer, HttpServerRequest } from "effect/http"
@@ -64,13 +65,16 @@ const security = (resource: string, issuer: string) =>
 
 /** What each request called, and the status of its answer. */
 const record = (entries: Array<string>) =>
-  HttpRouter.middleware((handler) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
-      Effect.map(handler, (response) => {
-        const called = headers["mcp-name"] ?? headers["mcp-method"]
-        if (called !== undefined) entries.push(`${called} ${response.status}`)
-        return response
-      })), { global: true })
+  HttpRouter.middleware(
+    (handler) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+        Effect.map(handler, (response) => {
+          const called = headers["mcp-name"] ?? headers["mcp-method"]
+          if (called !== undefined) entries.push(`${called} ${response.status}`)
+          return response
+        })),
+    { global: true }
+  )
 
 /** A running server. */
 export interface Server {

@@ -9,8 +9,8 @@
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
-import * as ByteSize from "effect/ByteSize"
 import * as McpServer from "effect/ai/McpServer"
+import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
@@ -121,6 +121,12 @@ export type Protection<V, P> = Layer.Layer<
   V | HttpRouter.HttpRouter
 >
 
+/** The layer as what it is: the compiler cannot see that a type parameter, taken from itself, leaves nothing. */
+function protectionOf<V, P>(layer: unknown): Protection<V, P>
+function protectionOf(layer: unknown): unknown {
+  return layer
+}
+
 /**
  * Protects an MCP server: provide it to `McpServer.layerHttp`, around its `registrations`. Serves the metadata of the server,
  * answers 401 with their URL and `scopes`, and 403 with all scopes that a tool needs. A handler whose tool depends on the
@@ -138,8 +144,7 @@ export const layer = <V, P, C>(settings: Settings<V, P, C>): Protection<V, P> =>
       const tools = new ToolRules(options)
       const { layer: routes } = makeRoutes(settings, options, tools)
       const metadata = ProtectedResource.layer({ ...Struct.pick(settings, resourceNames), scopes: options.scopes })
-      // The compiler cannot see that a type parameter, taken from itself, leaves nothing.
-      return Layer.merge(routes as unknown as Protection<V, P>, makeGate(settings, tools) as unknown as Layer.Layer<never>)
+      return Layer.merge(protectionOf<V, P>(routes), protectionOf<V, P>(makeGate(settings, tools)))
         .pipe(Layer.provideMerge(metadata))
     })
   )

@@ -103,7 +103,8 @@ const isResource = (text: string, options: SafeUrl.Options): boolean => {
 const isResourceUrl = Schema.makeFilter((o: Fields) =>
   isResource(o.resource, o) || {
     path: ["resource"],
-    issue: `an https URL in canonical form, without user, query and fragment, whose path has letters, digits and -._~/ ` +
+    issue:
+      `an https URL in canonical form, without user, query and fragment, whose path has letters, digits and -._~/ ` +
       `only; ${SafeUrl.localHint}`
   }
 )
@@ -194,10 +195,13 @@ export const make = (options: Options): ProtectedResource => resourceOf(decoders
 export const layer = (
   { signature, ...input }: LayerOptions
 ): Layer.Layer<never, KeelsonError.ConfigurationError, HttpRouter.HttpRouter> =>
-  Layer.effect(CurrentResource, Effect.gen(function*() {
-    const options = yield* decoders.decode(input)
-    const { document, paths, url } = resourceOf(options)
-    const served = signature === undefined ? document : yield* signDocument(document, signature)
-    yield* addMetadataRoutes(served, paths, options.lifetime)
-    return { resourceMetadata: url, ...(options.scopes.length === 0 ? undefined : { scopes: options.scopes }) }
-  }))
+  Layer.effect(
+    CurrentResource,
+    Effect.gen(function*() {
+      const options = yield* decoders.decode(input)
+      const { document, paths, url } = resourceOf(options)
+      const served = signature === undefined ? document : yield* signDocument(document, signature)
+      yield* addMetadataRoutes(served, paths, options.lifetime)
+      return { resourceMetadata: url, ...(options.scopes.length === 0 ? undefined : { scopes: options.scopes }) }
+    })
+  )

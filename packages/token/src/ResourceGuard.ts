@@ -167,10 +167,13 @@ export const make = Effect.fnUntraced(function*(
 export const toHttpClient = (guard: ResourceGuard): HttpClient.HttpClient =>
   HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
     Effect.flatMap((request) =>
-      Effect.mapError(guard.execute(request), (cause) =>
-        HttpClientError.isHttpClientError(cause) ? cause : new HttpClientError.HttpClientError({
-          reason: new HttpClientError.TransportError({ request, cause, description: cause.message })
-        }))
+      Effect.mapError(
+        guard.execute(request),
+        (cause) =>
+          HttpClientError.isHttpClientError(cause) ? cause : new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({ request, cause, description: cause.message })
+          })
+      )
     ),
     Effect.succeed
   )

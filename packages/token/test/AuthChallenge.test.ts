@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { AuthChallenge } from "../src/index.ts"
 
 /** Challenges as plain values. */
-const parsed = (header: string) =>
+const parsed = (header: string): ReadonlyArray<object> | undefined =>
   AuthChallenge.parse(header)?.map(({ parameters, scheme, token68 }) => ({
     scheme,
     ...(token68 === undefined ? undefined : { token68 }),
@@ -13,7 +13,12 @@ describe("AuthChallenge", () => {
   it("[K-37] reads the challenges of RFC 9110, 11.6.1 and RFC 6750, 3", () => {
     assert.deepStrictEqual(
       parsed("Basic realm=\"simple\", Newauth realm=\"apps\", type=1, title=\"Login to \\\"apps\\\"\""),
-      [{ scheme: "basic", realm: "simple" }, { scheme: "newauth", realm: "apps", type: "1", title: "Login to \"apps\"" }]
+      [{ scheme: "basic", realm: "simple" }, {
+        scheme: "newauth",
+        realm: "apps",
+        type: "1",
+        title: "Login to \"apps\""
+      }]
     )
     assert.deepStrictEqual(parsed("Bearer realm=\"example\", error=\"invalid_token\""), [
       { scheme: "bearer", realm: "example", error: "invalid_token" }

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { request as nodeRequest } from "node:http"
-import { McpSecurity } from "../src/index.ts"
+import * as McpSecurity from "../src/McpSecurity.ts"
 import {
   type Answer,
   baseHeaders,
@@ -40,8 +40,10 @@ describe("McpSecurity", () => {
     it.live("[K-37] answers 401 with the base scopes and the metadata, for each method of the endpoint", () =>
       Effect.gen(function*() {
         const { runs, url } = yield* mcpServer()
-        const answers = yield* Effect.forEach(["GET", "POST", "DELETE", "PUT", "OPTIONS"], (method) =>
-          Effect.promise(() => fetch(`${url}/mcp`, { method })))
+        const answers = yield* Effect.forEach(
+          ["GET", "POST", "DELETE", "PUT", "OPTIONS"],
+          (method) => Effect.promise(() => fetch(`${url}/mcp`, { method }))
+        )
         for (const { headers, status } of answers) {
           assert.strictEqual(status, 401)
           assert.strictEqual(
@@ -105,7 +107,9 @@ describe("McpSecurity", () => {
               post(url, callOf("read", sub), headersOf("read"), token)),
           { concurrency: 10 }
         )
-        answers.forEach(({ text }, index) => assert.include(text, `read by user-${index}"`))
+        answers.forEach(({ text }, index) =>
+          assert.include(text, `read by user-${index}"`)
+        )
       }))
 
     it.live("[K-37] answers 403 with all scopes that the tool needs, also those that the token has", () =>
@@ -173,7 +177,9 @@ describe("McpSecurity", () => {
         assert.deepStrictEqual([hidden.status, challengeOf(hidden)], [403, insufficient("mcp files:read files:write")])
         const broken = yield* post(url, callOf("read"), headersOf("=?base64?!?="), token)
         assert.strictEqual(broken.status, 400)
-        assert.deepInclude(broken.json, { error: { code: -32_020, message: "Header mismatch: Mcp-Name does not match the body" } })
+        assert.deepInclude(broken.json, {
+          error: { code: -32_020, message: "Header mismatch: Mcp-Name does not match the body" }
+        })
       }))
   })
 
@@ -188,7 +194,9 @@ describe("McpSecurity", () => {
       Effect.gen(function*() {
         const { runs, url } = yield* mcpServer()
         const token = yield* tokenOf("mcp files:read files:write")
-        for (const [header, body] of [["open", "write"], ["read", "Read"], ["open", "secret"], ["read", "read "]] as const) {
+        for (
+          const [header, body] of [["open", "write"], ["read", "Read"], ["open", "secret"], ["read", "read "]] as const
+        ) {
           const answer = yield* post(url, callOf(body), headersOf(header), token)
           assert.deepStrictEqual([answer.status, answer.json], [400, mismatch("Mcp-Name")], body)
         }
@@ -266,8 +274,9 @@ describe("McpSecurity", () => {
   })
 
   describe("lists", () => {
-    const listed = (answer: Answer) => [...answer.text.matchAll(/"name":"([^"]+)","inputSchema|"name":"([a-zöß]+)"/g)]
-      .map(([, first, second]) => first ?? second ?? "").filter((name) => name !== "files")
+    const listed = (answer: Answer) =>
+      [...answer.text.matchAll(/"name":"([^"]+)","inputSchema|"name":"([a-zöß]+)"/g)]
+        .map(([, first, second]) => first ?? second ?? "").filter((name) => name !== "files")
 
     const list = Effect.fnUntraced(function*(url: string, scope: string) {
       const headers = { ...baseHeaders, "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list" }
@@ -299,7 +308,11 @@ describe("McpSecurity", () => {
     const errorOf = (options: object) =>
       Layer.build(McpSecurity.layer({ ...settings, ...options })).pipe(
         Effect.provide(HttpRouter.layer),
-        Effect.provideService(Tokens, { validate: () => Effect.never, validateWith: () => Effect.never, invalidate: Effect.void }),
+        Effect.provideService(Tokens, {
+          validate: () => Effect.never,
+          validateWith: () => Effect.never,
+          invalidate: Effect.void
+        }),
         Effect.scoped,
         Effect.match({ onFailure: ({ message }) => message, onSuccess: () => undefined })
       )

@@ -55,7 +55,11 @@ describe("ProtectedResource", () => {
           resource_documentation: "https://api.example/docs"
         })
         const head = yield* request(at, place, { method: "HEAD" })
-        assert.deepStrictEqual([head.status, head.text, head.headers.get("content-type")], [200, "", "application/json"])
+        assert.deepStrictEqual([head.status, head.text, head.headers.get("content-type")], [
+          200,
+          "",
+          "application/json"
+        ])
       }
     }))
 
@@ -81,7 +85,12 @@ describe("ProtectedResource", () => {
 
   it.live("[K-37] serves several resources of one origin, of which one has the place without a path", () =>
     Effect.gen(function*() {
-      const at = yield* served(options, { ...options, resource: "https://api.example/notes", atRoot: false, lifetime: "0 millis" })
+      const at = yield* served(options, {
+        ...options,
+        resource: "https://api.example/notes",
+        atRoot: false,
+        lifetime: "0 millis"
+      })
       const notes = yield* request(at, "/.well-known/oauth-protected-resource/notes")
       assert.strictEqual(notes.headers.get("cache-control"), "no-cache")
       assert.include(notes.text, "\"https://api.example/notes\"")
@@ -119,20 +128,24 @@ describe("ProtectedResource", () => {
         ...options,
         signature: { key: { key: publicKey }, alg: "ES256" }
       }))
-      assert.strictEqual(error.code, "KEY_INVALID")
-      assert.notInclude(JSON.stringify(error), (yield* Effect.promise(() => exportJWK(publicKey))).x)
+      assert.strictEqual("code" in error ? error.code : error._tag, "KEY_INVALID")
+      assert.notInclude(JSON.stringify(error), (yield* Effect.promise(() => exportJWK(publicKey))).x ?? "")
     }))
 
   for (const [name, variant] of variants) {
     it.live(`[K-37] the challenges of ${name} name the metadata and the scopes of the resource that it is provided to`, () =>
       Effect.gen(function*() {
         const keys = tokensOf(keysOf([yield* pairOf("ES256")]))
-        const over = ((settings) => Layer.provide(variant(settings), ProtectedResource.layer(options))) as typeof variant
+        const over = ((settings) =>
+          Layer.provide(variant(settings), ProtectedResource.layer(options))) as typeof variant
         const { send } = yield* serve(over, keys, {}, quiet)
         const hints = `scope="files:read files:list", resource_metadata="${url}"`
         assert.strictEqual((yield* send("GET /me")).headers["www-authenticate"], `Bearer realm="api", ${hints}`)
         const bad = yield* send("GET /me", bearer("a.b.c"))
-        assert.include(bad.headers["www-authenticate"], `error_description="The access token is not accepted", ${hints}`)
+        assert.include(
+          bad.headers["www-authenticate"],
+          `error_description="The access token is not accepted", ${hints}`
+        )
         const lacking = yield* send("POST /reports", bearer(yield* tokenWith()))
         assert.include(
           lacking.headers["www-authenticate"],
@@ -196,7 +209,10 @@ describe("ProtectedResource", () => {
         ""
       ]
     ) assert.include(messageOf({ resource }), "resource must be", resource)
-    assert.include(messageOf({ authorizationServers: [issuer, "http://idp.example"] }), "authorizationServers.1 must be")
+    assert.include(
+      messageOf({ authorizationServers: [issuer, "http://idp.example"] }),
+      "authorizationServers.1 must be"
+    )
     assert.include(messageOf({ authorizationServers: [] }), "authorizationServers must be a list of 1 to 16 issuers")
     assert.include(messageOf({ scopes: ["a b"] }), "scopes.0 must be a scope")
     assert.include(messageOf({ documentation: "docs" }), "documentation must be an https URL")

@@ -30,12 +30,18 @@ describe("ResourceGuard", () => {
 
   it.effect("[K-37] takes the scopes of the metadata, of the options, or none", () =>
     Effect.gen(function*() {
-      const scopeOf = Effect.fnUntraced(function*(...args: Parameters<typeof guarded> extends [unknown, ...infer R] ? R : never) {
-        const { backend, status } = yield* guarded({}, ...args)
-        yield* status("/mcp/list")
-        return backend.tokenRequests[0]?.form["scope"]
-      })
-      const quiet = { ...honest, [resource]: challenge("Bearer") , [metadataUrl]: json({ ...resourceDocument, scopes_supported: ["read"] }) }
+      const scopeOf = Effect.fnUntraced(
+        function*(...args: Parameters<typeof guarded> extends [unknown, ...infer R] ? R : never) {
+          const { backend, status } = yield* guarded({}, ...args)
+          yield* status("/mcp/list")
+          return backend.tokenRequests[0]?.form["scope"]
+        }
+      )
+      const quiet = {
+        ...honest,
+        [resource]: challenge("Bearer"),
+        [metadataUrl]: json({ ...resourceDocument, scopes_supported: ["read"] })
+      }
       assert.strictEqual(yield* scopeOf({}, quiet), "read")
       assert.strictEqual(yield* scopeOf({ scopes: ["write"] }), "write")
       assert.isUndefined(yield* scopeOf({ scopes: [] }))
@@ -59,7 +65,11 @@ describe("ResourceGuard", () => {
         "list mcp+read+write 200",
         "write mcp+read+write 200"
       ])
-      assert.deepStrictEqual(backend.tokenRequests.map(({ form }) => form["scope"]), ["mcp", "mcp read", "mcp read write"])
+      assert.deepStrictEqual(backend.tokenRequests.map(({ form }) => form["scope"]), [
+        "mcp",
+        "mcp read",
+        "mcp read write"
+      ])
       assert.deepStrictEqual(yield* guard.requestedScopes, ["mcp", "read", "write"])
     }))
 
@@ -181,7 +191,10 @@ describe("ResourceGuard", () => {
 
   it.effect("[K-37] [R12] never sends the secret to a server at which the client is not registered, nor the token elsewhere", () =>
     Effect.gen(function*() {
-      const evil = { ...honest, [metadataUrl]: json({ ...resourceDocument, authorization_servers: ["https://evil.example"] }) }
+      const evil = {
+        ...honest,
+        [metadataUrl]: json({ ...resourceDocument, authorization_servers: ["https://evil.example"] })
+      }
       const { backend, guard, requests, status } = yield* guarded(needs, {}, evil)
       const error = yield* Effect.flip(status("/mcp/list"))
       assert.strictEqual("code" in error ? error.code : error._tag, "RESOURCE_METADATA_INVALID")

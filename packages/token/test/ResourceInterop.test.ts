@@ -1,12 +1,18 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
-import { discoverOAuthProtectedResourceMetadata, extractWWWAuthenticateParams } from "@modelcontextprotocol/sdk/client/auth.js"
 import { ClientCredentialsProvider } from "@modelcontextprotocol/sdk/client/auth-extensions.js"
+import {
+  discoverOAuthProtectedResourceMetadata,
+  extractWWWAuthenticateParams
+} from "@modelcontextprotocol/sdk/client/auth.js"
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import { requireBearerAuth } from "@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js"
-import { getOAuthProtectedResourceMetadataUrl, mcpAuthMetadataRouter } from "@modelcontextprotocol/sdk/server/auth/router.js"
+import {
+  getOAuthProtectedResourceMetadataUrl,
+  mcpAuthMetadataRouter
+} from "@modelcontextprotocol/sdk/server/auth/router.js"
 import { McpServer as SdkServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
@@ -18,11 +24,16 @@ import type { Server } from "node:http"
 import * as OpenIdClient from "openid-client"
 import { ClientAuth, ResourceGuard } from "../src/index.ts"
 import { mcpServer } from "./mcpServer.ts"
-import { type AuthorizationServer, authorizationServer, clientId, clientSecret } from "./resource/authorizationServer.ts"
+import {
+  type AuthorizationServer,
+  authorizationServer,
+  clientId,
+  clientSecret
+} from "./resource/authorizationServer.ts"
 
 /** The text of a result's first block. */
-const textOf = (result: { readonly content?: unknown }): unknown => {
-  const [block] = Array.isArray(result.content) ? result.content : []
+const textOf = (result: object): unknown => {
+  const [block]: ReadonlyArray<unknown> = "content" in result && Array.isArray(result.content) ? result.content : []
   return typeof block === "object" && block !== null && "text" in block ? block.text : undefined
 }
 
@@ -42,6 +53,17 @@ const sdkClient = (url: string, issuer: string, scope: string): Effect.Effect<Cl
     }),
     (client) => Effect.promise(() => client.close())
   )
+
+/** What the server answers to one request. */
+const answer = async (request: express.Request, response: express.Response): Promise<void> => {
+  const mcp = new SdkServer({ name: "sdk", version: "1.0.0" })
+  mcp.registerTool("write", { description: "Writes" }, ({ authInfo }) => ({
+    content: [{ type: "text", text: `write by ${authInfo?.clientId}` }]
+  }))
+  const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true })
+  await mcp.connect(transport)
+  await transport.handleRequest(request, response, request.body)
+}
 
 /** A server of the MCP SDK for Express, with its own metadata and its own check of tokens. */
 const sdkServer = Effect.fnUntraced(function*(issuer: string) {
@@ -87,14 +109,8 @@ const sdkServer = Effect.fnUntraced(function*(issuer: string) {
   app.all("/mcp", (request, response, next) => {
     const isCall = typeof request.body === "object" && request.body !== null && request.body.method === "tools/call"
     void (isCall ? write : base)(request, response, next)
-  }, async (request, response) => {
-    const mcp = new SdkServer({ name: "sdk", version: "1.0.0" })
-    mcp.registerTool("write", { description: "Writes" }, ({ authInfo }) => ({
-      content: [{ type: "text", text: `write by ${authInfo?.clientId}` }]
-    }))
-    const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined, enableJsonResponse: true })
-    await mcp.connect(transport)
-    await transport.handleRequest(request, response, request.body)
+  }, (request, response) => {
+    void answer(request, response)
   })
   return resource.href
 })
@@ -150,11 +166,12 @@ describe("Protected resources with other implementations", () => {
         clients: [{ issuer: server.issuer, clientId, auth: ClientAuth.secretBasic(Redacted.make(clientSecret)) }],
         allowLocalhost: true
       })
-      const layer = McpClient.layerHttp({ name: "t", version: "1", protocol: McpProtocol.v2025_11_25, url: resource }).pipe(
-        Layer.provide(Layer.effect(HttpClient.HttpClient, Effect.map(Files, ResourceGuard.toHttpClient))),
-        Layer.provideMerge(files),
-        Layer.provide([NodeHttpClient.layerUndici, NodeEgress.layer({ allowLocalhost: true })])
-      )
+      const layer = McpClient.layerHttp({ name: "t", version: "1", protocol: McpProtocol.v2025_11_25, url: resource })
+        .pipe(
+          Layer.provide(Layer.effect(HttpClient.HttpClient, Effect.map(Files, ResourceGuard.toHttpClient))),
+          Layer.provideMerge(files),
+          Layer.provide([NodeHttpClient.layerUndici, NodeEgress.layer({ allowLocalhost: true })])
+        )
       const client = Context.get(yield* Layer.build(layer), McpClient.McpClient)
       const [tool] = yield* client.listTools()
       assert.deepStrictEqual(scopesOf(server), ["mcp"])
@@ -170,9 +187,15 @@ describe("Protected resources with other implementations", () => {
       const { url } = yield* mcpServer({}, server.issuer)
       const tokenFor = (resource: string) =>
         Effect.promise(async () => {
-          const configuration = await OpenIdClient.discovery(new URL(server.issuer), clientId, clientSecret, undefined, {
-            execute: [OpenIdClient.allowInsecureRequests]
-          })
+          const configuration = await OpenIdClient.discovery(
+            new URL(server.issuer),
+            clientId,
+            clientSecret,
+            undefined,
+            {
+              execute: [OpenIdClient.allowInsecureRequests]
+            }
+          )
           return OpenIdClient.clientCredentialsGrant(configuration, { resource, scope: "mcp" })
         })
       const statusOf = (token: string) =>

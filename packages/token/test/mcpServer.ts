@@ -6,16 +6,21 @@ import { audience, goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/tes
 import { Context, Deferred, Effect, Layer, References, Schema } from "effect"
 import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
 import { HttpRouter, HttpServer } from "effect/http"
-import { Claims, McpSecurity, Principal, TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { Claims, Principal, TokenValidator, ValidationPolicy } from "../src/index.ts"
+import * as McpSecurity from "../src/McpSecurity.ts"
 
 export class Tokens extends TokenValidator.Service<Tokens>()("test/McpTokens", { claims: Claims.AccessToken }) {}
 export class Caller extends Principal.Service<Caller, Claims.AccessToken>()("test/McpCaller") {}
 
 /** Tokens of the tests' own key. */
-const ownTokens = Effect.map(pairOf("ES256"), (pair) =>
-  Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] })).pipe(
-    Layer.provide(keysOf([pair]))
-  ))
+const ownTokens = Effect.map(
+  pairOf("ES256"),
+  (pair) =>
+    Tokens.layer(ValidationPolicy.accessToken({ issuers: [issuer], audiences: [audience], algorithms: ["ES256"] }))
+      .pipe(
+        Layer.provide(keysOf([pair]))
+      )
+)
 
 /** Tokens of a real authorization server, for one resource. */
 const tokensOfServer = (resource: string, server: string) =>
@@ -86,7 +91,7 @@ const tools = {
   größe: ["files:read"]
 }
 
-const originOf = (address: HttpServer.Address): string =>
+const originOf = (address: HttpServer.HttpServer["Service"]["address"]): string =>
   `http://127.0.0.1:${address._tag === "InetAddressV4" || address._tag === "InetAddressV6" ? address.port : 0}`
 
 /** Serves in the scope: with tokens of the tests, or of a real authorization server. */
@@ -203,7 +208,12 @@ export const post = (url: string, body: unknown, headers: Readonly<Record<string
 
 const beginSession = Effect.fnUntraced(function*(url: string, token: string, protocolVersion: string) {
   const clientInfo = { name: "test", version: "1" }
-  const begun = yield* post(url, rpc("initialize", { protocolVersion, capabilities: {}, clientInfo }), baseHeaders, token)
+  const begun = yield* post(
+    url,
+    rpc("initialize", { protocolVersion, capabilities: {}, clientInfo }),
+    baseHeaders,
+    token
+  )
   const id = begun.headers.get("mcp-session-id") ?? ""
   const headers = { ...baseHeaders, "mcp-session-id": id }
   yield* post(url, { jsonrpc: "2.0", method: "notifications/initialized" }, headers, token)

@@ -43,22 +43,27 @@ const foreign = async (header: string): Promise<ReadonlyArray<Plain> | undefined
 
 describe("AuthChallenge", () => {
   it("[K-37] reads what was written, whatever is in the quotes", () => {
-    fc.assert(fc.property(challenges, fc.boolean(), (written, spaced) => {
-      const header = written.map(({ parameters: own, scheme }) =>
-        [
-          scheme,
-          own.map(([name, value]) => `${name}${spaced ? " = " : "="}${isToken(value) ? value : quoted(value)}`).join(", ")
-        ].filter((part) => part !== "").join(" ")
-      ).join(", ")
-      // A scheme and a space before the first equals sign would be read as a parameter: schemes are not followed by one here.
-      assert.deepStrictEqual(
-        plain(header),
-        written.map(({ parameters: own, scheme }) => ({
-          scheme: scheme.toLowerCase(),
-          parameters: Object.fromEntries(own.map(([name, value]) => [name.toLowerCase(), value]))
-        }))
-      )
-    }), { numRuns: 1_000 })
+    fc.assert(
+      fc.property(challenges, fc.boolean(), (written, spaced) => {
+        const header = written.map(({ parameters: own, scheme }) =>
+          [
+            scheme,
+            own.map(([name, value]) => `${name}${spaced ? " = " : "="}${isToken(value) ? value : quoted(value)}`).join(
+              ", "
+            )
+          ].filter((part) => part !== "").join(" ")
+        ).join(", ")
+        // A scheme and a space before the first equals sign would be read as a parameter: schemes are not followed by one here.
+        assert.deepStrictEqual(
+          plain(header),
+          written.map(({ parameters: own, scheme }) => ({
+            scheme: scheme.toLowerCase(),
+            parameters: Object.fromEntries(own.map(([name, value]) => [name.toLowerCase(), value]))
+          }))
+        )
+      }),
+      { numRuns: 1_000 }
+    )
   })
 
   it("[K-37] agrees with oauth4webapi on headers that both read", async () => {
@@ -66,7 +71,9 @@ describe("AuthChallenge", () => {
     await fc.assert(
       fc.asyncProperty(challenges, async (written) => {
         const header = written.map(({ parameters: own, scheme }) =>
-          `${scheme} ${own.map(([name, value]) => `${name}=${quoted(value.replaceAll(/[^\x20-\x7e]/g, "x"))}`).join(", ")}`.trim()
+          `${scheme} ${
+            own.map(([name, value]) => `${name}=${quoted(value.replaceAll(/[^\x20-\x7e]/g, "x"))}`).join(", ")
+          }`.trim()
         ).join(", ")
         const [ours, theirs] = [plain(header), await foreign(header)]
         if (ours === undefined || theirs === undefined) return
@@ -79,9 +86,12 @@ describe("AuthChallenge", () => {
   })
 
   it("[K-37] never throws, and takes any text in linear time", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 200 }), (header) => {
-      AuthChallenge.parse(header)
-    }), { numRuns: 1_000 })
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 200 }), (header) => {
+        AuthChallenge.parse(header)
+      }),
+      { numRuns: 1_000 }
+    )
     for (const part of ["Bearer ", "a=\"\\", ",", " ", "a = ", "\\\"", "a=b,"]) {
       AuthChallenge.parse(`Bearer ${part.repeat(Math.floor(8_000 / part.length))}`)
     }

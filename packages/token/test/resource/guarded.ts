@@ -94,10 +94,10 @@ export const guarded = Effect.fnUntraced(function*(
   const backend = backendOf(needs)
   const { layer: egress, requests } = egressOf(() => world)
   const guard = yield* ResourceGuard.make({
-    name: "files",
     resource,
     clients: [{ issuer, clientId: "agent", auth: ClientAuth.secretPost(Redacted.make(secret)) }],
-    ...options
+    ...options,
+    name: "files"
   }).pipe(
     Effect.provide(Layer.merge(
       Layer.succeed(HttpClient.HttpClient, apiClient(backend)),

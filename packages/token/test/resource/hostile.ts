@@ -305,7 +305,11 @@ export const mutations: ReadonlyArray<Mutation> = [
     }, invalid("bearerMethods"))
   ),
   ...otherIssuers.map((value) =>
-    change(`a server with the issuer ${shown(value)}`, { [serverUrl]: json({ ...serverDocument, issuer: value }) }, invalid("issuer"))
+    change(
+      `a server with the issuer ${shown(value)}`,
+      { [serverUrl]: json({ ...serverDocument, issuer: value }) },
+      invalid("issuer")
+    )
   ),
   ...badEndpoints.map((value) =>
     change(`a server with the token endpoint ${shown(value)}`, {
@@ -313,11 +317,19 @@ export const mutations: ReadonlyArray<Mutation> = [
     }, invalid("tokenEndpoint"))
   ),
   ...[metadataUrl, serverUrl].flatMap((url) => [
-    ...badBodies.map((body) => change(`the body ${shown(body)} at ${url}`, { [url]: typed("application/json", body) }, invalid("json"))),
-    ...badTypes.map((type) =>
-      change(`the content type ${shown(type)} at ${url}`, { [url]: typed(type, honest[url]?.body) }, invalid("contentType"))
+    ...badBodies.map((body) =>
+      change(`the body ${shown(body)} at ${url}`, { [url]: typed("application/json", body) }, invalid("json"))
     ),
-    ...redirects.map((status) => change(`a redirect ${status} at ${url}`, { [url]: { status, headers: { location } } }, redirected)),
+    ...badTypes.map((type) =>
+      change(
+        `the content type ${shown(type)} at ${url}`,
+        { [url]: typed(type, honest[url]?.body) },
+        invalid("contentType")
+      )
+    ),
+    ...redirects.map((status) =>
+      change(`a redirect ${status} at ${url}`, { [url]: { status, headers: { location } } }, redirected)
+    ),
     ...statuses.map(([status, expected]) => change(`the status ${status} at ${url}`, { [url]: { status } }, expected)),
     change(`a body of 70 KB at ${url}`, { [url]: json({ padding: "x".repeat(70_000) }) }, tooLarge)
   ]),

@@ -40,7 +40,9 @@ export const honest: World = {
 }
 
 const bytes = (body: unknown): Uint8Array =>
-  body instanceof Uint8Array ? body : new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body ?? ""))
+  body instanceof Uint8Array
+    ? body
+    : new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body ?? ""))
 
 const refused = (code: "EGRESS_REFUSED" | "RESPONSE_TOO_LARGE", reason: string) =>
   Effect.fail(new KeelsonError.NetworkError({ code, details: { reason } }))

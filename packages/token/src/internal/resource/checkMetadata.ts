@@ -41,7 +41,9 @@ export const checkResource = (
   issuers: ReadonlyArray<string>
 ): Checked<ResourceMetadata> => {
   if (!isSame(document["resource"], resource)) {
-    return Result.fail(invalid("resource", "The metadata belong to another resource: `resource` must be the configured one"))
+    return Result.fail(
+      invalid("resource", "The metadata belong to another resource: `resource` must be the configured one")
+    )
   }
   const { bearer_methods_supported: methods } = document
   if (methods !== undefined && stringsOf(methods)?.includes("header") !== true) {

@@ -11,8 +11,8 @@ import type { Forbidden } from "../../HttpSecurityError.ts"
 import type { Principal } from "../../Principal.ts"
 import {
   calledTools,
-  mirroredHeaders,
   type MirroredHeaders,
+  mirroredHeaders,
   mismatch,
   mismatchError,
   readMessages

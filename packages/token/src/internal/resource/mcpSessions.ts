@@ -8,7 +8,11 @@ export const sessionHeader = "mcp-session-id"
 /** Who a session belongs to. `undefined` for a token that names neither a subject nor a client nor itself. */
 const ownerOf = (principal: Principal<unknown>): string | undefined => {
   const { clientId, issuer, registered: { jti }, subject } = principal
-  if (subject === undefined && clientId === undefined) return jti === undefined ? undefined : JSON.stringify([issuer, jti])
+  if (subject === undefined && clientId === undefined) {
+    return jti === undefined
+      ? undefined
+      : JSON.stringify([issuer, jti])
+  }
   return JSON.stringify([issuer, subject ?? null, clientId ?? null])
 }
 

@@ -68,15 +68,16 @@ export class SteppedScopes {
   }
   /** The guard whose tokens have the scopes of now. */
   get #current(): Effect.Effect<TokenGuard, KeelsonError.ConfigurationError> {
-    return this.#added.length === 0 ? Effect.succeed(this.#guard) : this.#guard.scoped({ scope: this.requested.join(" ") })
+    return this.#added.length === 0
+      ? Effect.succeed(this.#guard)
+      : this.#guard.scoped({ scope: this.requested.join(" ") })
   }
   /** The scopes to add for a response; `undefined` where a token with more scopes is not asked for, or may not be requested. */
   #lacking(response: Response): ReadonlyArray<string> | undefined {
     if (response.status !== 401 && response.status !== 403) return undefined
     const { requested } = this
-    const lacking = bearerChallenge(response.headers["www-authenticate"])?.scopes.filter((scope) =>
-      !requested.includes(scope)
-    ) ?? []
+    const lacking =
+      bearerChallenge(response.headers["www-authenticate"])?.scopes.filter((scope) => !requested.includes(scope)) ?? []
     const { allowedScopes } = this.#rules
     const isAllowed = allowedScopes === undefined || lacking.every((scope) => allowedScopes.has(scope))
     return lacking.length === 0 || !isAllowed || requested.length + lacking.length > maxScopes ? undefined : lacking
@@ -104,19 +105,22 @@ export class SteppedScopes {
   }
   /** Sends a request. If the response asks for more scopes, acquires a token with them and sends the request again. */
   execute(request: Request, stepUps = 0): Effect.Effect<Response, StepUpError> {
-    return Effect.flatMap(this.#current, (guard) =>
-      Effect.flatMap(guard.execute(request), (response): Effect.Effect<Response, StepUpError> => {
-        const lacking = stepUps < this.#rules.maxStepUps && HttpReplay.isReplayable(request)
-          ? this.#lacking(response)
-          : undefined
-        if (lacking === undefined) return Effect.succeed(response)
-        return Effect.flatMap(
-          Effect.onError(this.#grow(lacking), () => HttpRetry.discard(response)),
-          (isGrown) =>
-            isGrown
-              ? Effect.andThen(HttpRetry.discard(response), this.execute(request, stepUps + 1))
-              : Effect.succeed(response)
-        )
-      }))
+    return Effect.flatMap(
+      this.#current,
+      (guard) =>
+        Effect.flatMap(guard.execute(request), (response): Effect.Effect<Response, StepUpError> => {
+          const lacking = stepUps < this.#rules.maxStepUps && HttpReplay.isReplayable(request)
+            ? this.#lacking(response)
+            : undefined
+          if (lacking === undefined) return Effect.succeed(response)
+          return Effect.flatMap(
+            Effect.onError(this.#grow(lacking), () => HttpRetry.discard(response)),
+            (isGrown) =>
+              isGrown
+                ? Effect.andThen(HttpRetry.discard(response), this.execute(request, stepUps + 1))
+                : Effect.succeed(response)
+          )
+        })
+    )
   }
 }

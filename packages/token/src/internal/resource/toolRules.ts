@@ -2,7 +2,9 @@ import type { McpOptions } from "../../McpSecurity.ts"
 import type { Scopes } from "../http/scopes.ts"
 
 /** What a request may need: scopes, nothing, or what nobody has. */
-export type Requirement = { readonly _tag: "Scopes"; readonly scopes: ReadonlyArray<string> } | { readonly _tag: "Denied" }
+export type Requirement = { readonly _tag: "Scopes"; readonly scopes: ReadonlyArray<string> } | {
+  readonly _tag: "Denied"
+}
 
 const denied: Requirement = { _tag: "Denied" }
 

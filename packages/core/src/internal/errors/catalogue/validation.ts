@@ -95,7 +95,8 @@ export const validation = {
     status: 502,
     retryable: false,
     breaker: "failure",
-    description: "The metadata of a protected resource, or of its authorization server, cannot be used (RFC 9728, 3.3).",
+    description:
+      "The metadata of a protected resource, or of its authorization server, cannot be used (RFC 9728, 3.3).",
     troubleshooting: [
       "`reason` in the details names the check that failed, and the message what was expected.",
       "Compare `resource` with the one in the metadata: they must be equal, character by character.",
