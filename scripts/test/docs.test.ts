@@ -71,6 +71,9 @@ describe("Documentation", () => {
       join("examples", "src", "calling-apis.ts"),
       join("examples", "src", "existing-node-app", "keelson.ts"),
       join("examples", "src", "jwks-cache.ts"),
+      join("examples", "src", "mcp.ts"),
+      join("examples", "src", "mcp", "agent.ts"),
+      join("examples", "src", "mcp", "server.ts"),
       join("examples", "src", "multi-tenant.ts"),
       join("examples", "src", "protected-api", "server.ts"),
       join("examples", "src", "redis", "instance.ts"),
@@ -81,6 +84,7 @@ describe("Documentation", () => {
     assert.include(read("examples/src/survival/metricsPage.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/jwks/provider.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/server.ts"), `host: "127.0.0.1"`)
+    assert.include(read("examples/src/mcp/server.ts"), `host: "127.0.0.1"`)
     assert.include(read("examples/src/protected-api/issuer.ts"), `server.listen(0, "127.0.0.1"`)
   })
 

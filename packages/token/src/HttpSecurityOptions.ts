@@ -28,13 +28,14 @@ export interface Options {
   /** The realm in challenges (RFC 9110, 11.5). From 1 to 256 characters of ASCII. Default api. */
   readonly realm?: string | undefined
   /**
-   * The URL of the API's protected resource metadata, which challenges name (RFC 9728, 5.1). Default: that of
-   * `ProtectedResource.layer`, if it is provided.
+   * The URL of the API's protected resource metadata, which challenges name (RFC 9728, 5.1). Without it, challenges name the URL of
+   * `ProtectedResource.layer`, if that is provided. Default none.
    */
   readonly resourceMetadata?: string | undefined
   /**
    * Scopes that the challenge to a caller without a valid token names (RFC 6750, 3), so that the caller knows what to request.
-   * They are not checked. At most 64 scopes. Default: those of `ProtectedResource.layer`, if it is provided.
+   * They are not checked. Without them, it names the scopes of `ProtectedResource.layer`, if that is provided.
+   * From 0 to 64 scopes. Default none.
    */
   readonly scopes?: ReadonlyArray<string> | undefined
   /**

@@ -30,7 +30,7 @@ export interface Options {
    * 8707). Without user, query and fragment; its path has letters, digits and `-._~/` only. From 1 to 2048 characters. Required.
    */
   readonly resource: string
-  /** The issuers of the authorization servers whose tokens the API accepts. From 1 to 16 URLs. Required. */
+  /** The issuers of the authorization servers whose tokens the API accepts. From 1 to 16 issuers. Required. */
   readonly authorizationServers: ReadonlyArray<string>
   /**
    * The scopes that basic use of the API needs: `scopes_supported`, and the `scope` of the challenge to a caller without a valid

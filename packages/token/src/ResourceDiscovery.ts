@@ -30,7 +30,7 @@ export type { MetadataProblem } from "./internal/resource/fetchMetadata.ts"
 export interface Options {
   /** The resource's identifier, which its metadata must name character by character. From 1 to 2048 characters. Required. */
   readonly resource: string
-  /** The issuers of the authorization servers at which the client is registered. No other is used. From 1 to 16. Required. */
+  /** The issuers of the authorization servers at which the client is registered. No other is used. From 1 to 16 issuers. Required. */
   readonly issuers: ReadonlyArray<string>
   /** Time limit of each request. From 100 millis to 1 minute. Default 10 seconds. */
   readonly requestTimeout?: Field.DurationInput | undefined

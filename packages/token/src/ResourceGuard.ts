@@ -48,7 +48,8 @@ export interface StepUpOptions {
    */
   readonly scopes?: ReadonlyArray<string> | undefined
   /**
-   * The scopes that the resource may have this client request. A challenge for any other is returned to the caller. Default: all.
+   * The scopes that the resource may have this client request. A challenge for any other is returned to the caller. Without it, the
+   * resource may ask for any. Default none.
    */
   readonly allowedScopes?: ReadonlyArray<string> | undefined
   /** How often one call is sent again with a token for more scopes. From 0 to 5. Default 2. */
@@ -62,7 +63,7 @@ const Scopes = Schema.Array(
 )
 
 /** Checked options of step-ups. */
-export const StepUpOptions = Schema.Struct({
+export const StepUp = Schema.Struct({
   scopes: Schema.optionalKey(Scopes.check(Schema.isMaxLength(64, { expected: "a list of at most 64 scopes" }))),
   allowedScopes: Schema.optionalKey(Scopes),
   maxStepUps: Field.defaulted(Field.int(0, 5), 2)
@@ -92,11 +93,11 @@ export interface ResourceGuard extends HttpClient.HttpClient.With<StepUpError> {
   readonly requestedScopes: Effect.Effect<ReadonlyArray<string>>
 }
 
-const stepUpNames = Struct.keys(StepUpOptions.fields)
+const stepUpNames = Struct.keys(StepUp.fields)
 
 /** The scopes of the first token. */
 const initialScopes = (
-  { allowedScopes, scopes }: typeof StepUpOptions.Type,
+  { allowedScopes, scopes }: typeof StepUp.Type,
   found: ResourceDiscovery.DiscoveredResource | undefined
 ): ReadonlyArray<string> =>
   scopes ?? (found?.scopes ?? []).filter((scope) => allowedScopes === undefined || allowedScopes.includes(scope))
@@ -113,7 +114,7 @@ export const make = Effect.fnUntraced(function*(
   KeelsonError.ConfigurationError,
   Egress | HttpClient.HttpClient | Scope.Scope
 > {
-  const stepUp = yield* Configuration.decode(StepUpOptions)(Struct.pick(options, stepUpNames))
+  const stepUp = yield* Configuration.decode(StepUp)(Struct.pick(options, stepUpNames))
   const { allowLocalhost } = options
   const discovery = yield* ResourceDiscovery.make({
     ...discoveryOptions,
