@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
@@ -102,6 +103,14 @@ const initialScopes = (
 ): ReadonlyArray<string> =>
   scopes ?? (found?.scopes ?? []).filter((scope) => allowedScopes === undefined || allowedScopes.includes(scope))
 
+/** The statuses with which a server says that its token endpoint is not at this URL any more. */
+const goneStatuses: ReadonlySet<unknown> = new Set([404, 405, 410])
+
+/** Whether there is no token endpoint any more where the metadata said. */
+const isGone = (error: unknown): boolean =>
+  Predicate.hasProperty(error, "details") && Predicate.hasProperty(error.details, "status") &&
+  goneStatuses.has(error.details.status)
+
 /**
  * Creates a guard for a resource in the scope. It sends nothing before the first request.
  *
@@ -139,7 +148,7 @@ export const make = Effect.fnUntraced(function*(
         ...(scope === "" ? undefined : { scope }),
         ...(allowLocalhost === undefined ? undefined : { allowLocalhost })
       }).acquire
-    })
+    }).pipe(Effect.tapError((error) => Effect.sync(() => isGone(error) && discovery.expire())))
   const guard = yield* TokenGuard.make({
     ...Struct.omit(options, stepUpNames),
     name,

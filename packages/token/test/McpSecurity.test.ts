@@ -297,6 +297,17 @@ describe("McpSecurity", () => {
       }))
   })
 
+  it.live("[K-37] the server itself refuses a tool that the caller may not call, whatever was judged before", () =>
+    Effect.gen(function*() {
+      const { callInside, runs } = yield* mcpServer()
+      const inside = (tool: string, ...scopes: ReadonlyArray<string>) =>
+        Effect.match(callInside(tool, scopes), { onFailure: ({ message }) => message, onSuccess: () => "called" })
+      assert.strictEqual(yield* inside("read", "mcp", "files:read"), "called")
+      assert.strictEqual(yield* inside("write", "mcp", "files:read"), "Tool 'write' not found")
+      assert.strictEqual(yield* inside("secret", "mcp", "files:admin"), "Tool 'secret' not found")
+      assert.deepStrictEqual([...runs], [["read", 1]])
+    }))
+
   describe("options", () => {
     const settings = {
       validator: Tokens,

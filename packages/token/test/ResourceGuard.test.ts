@@ -4,7 +4,17 @@ import { HttpBody, HttpClient, HttpClientError, HttpClientRequest } from "effect
 import { TestClock } from "effect/testing"
 import { ResourceGuard } from "../src/index.ts"
 import { gate, guarded, secret } from "./resource/guarded.ts"
-import { challenge, honest, issuer, json, metadataUrl, resource, resourceDocument } from "./resource/world.ts"
+import {
+  challenge,
+  honest,
+  issuer,
+  json,
+  metadataUrl,
+  resource,
+  resourceDocument,
+  serverUrl,
+  type World
+} from "./resource/world.ts"
 
 const needs = { list: ["mcp"], read: ["read"], write: ["read", "write"], destroy: ["admin"] }
 
@@ -147,6 +157,20 @@ describe("ResourceGuard", () => {
       backend.isDown = false
       yield* TestClock.adjust("10 minutes")
       assert.strictEqual(yield* status("/mcp/read"), 200)
+    }))
+
+  it.effect("[K-37] finds the token endpoint again after it has moved", () =>
+    Effect.gen(function*() {
+      const moved = "https://idp.example/v2/token"
+      let world: World = honest
+      const { backend, status } = yield* guarded(needs, {}, () => world)
+      assert.strictEqual(yield* status("/mcp/list"), 200)
+      world = { ...honest, [serverUrl]: json({ issuer, token_endpoint: moved }) }
+      backend.endpoint = moved
+      yield* Effect.flip(status("/mcp/read"))
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(yield* status("/mcp/read"), 200)
+      assert.strictEqual(backend.tokenRequests.at(-1)?.url, moved)
     }))
 
   it.effect("[K-37] concurrent calls that need the same scopes share one token, and those of different ones lose none", () =>

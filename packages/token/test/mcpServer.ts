@@ -4,7 +4,7 @@ import { KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { audience, goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/testing/tokens"
 import { Context, Deferred, Effect, Layer, References, Schema } from "effect"
-import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
+import { McpProtocol, McpSchema, McpServer, Tool, Toolkit } from "effect/ai"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Claims, Principal, TokenValidator, ValidationPolicy } from "../src/index.ts"
 import * as McpSecurity from "../src/McpSecurity.ts"
@@ -69,7 +69,7 @@ const handlersOf = (
   })
 }
 
-export const protocols = [
+const protocols = [
   McpProtocol.v2026_07_28,
   McpProtocol.v2025_11_25,
   McpProtocol.v2025_06_18,
@@ -81,7 +81,7 @@ export type McpServerOptions = Partial<Omit<McpSecurity.Options, "tools">> & {
   readonly implies?: Record<string, ReadonlyArray<string>>
 }
 
-export const quiet = Layer.succeed(References.MinimumLogLevel, "None")
+const quiet = Layer.succeed(References.MinimumLogLevel, "None")
 
 const tools = {
   read: ["files:read"],
@@ -89,6 +89,35 @@ const tools = {
   destroy: ["files:admin"],
   open: [],
   größe: ["files:read"]
+}
+
+/** A client in this process. */
+const ownClient = McpSchema.McpServerClient.of({
+  clientId: 0,
+  protocolVersion: "2025-11-25",
+  clientCapabilities: {},
+  clientInfo: { name: "test", version: "1" },
+  initializePayload: McpSchema.Initialize.payloadSchema.make({
+    protocolVersion: "2025-11-25",
+    capabilities: {},
+    clientInfo: { name: "test", version: "1" }
+  }),
+  getClient: Effect.die(new Error("no client"))
+})
+
+/** A caller whose token has these scopes. */
+const callerWith = (scopes: ReadonlyArray<string>) => {
+  const claims = {
+    iss: issuer,
+    sub: "user-1",
+    aud: audience,
+    exp: 4_000_000_000,
+    iat: 1,
+    jti: "1",
+    client_id: "client-1"
+  }
+  const times = { nbf: undefined, sid: undefined, aud: [audience] }
+  return Caller.fromValidated({ claims, registered: { ...claims, ...times, scope: scopes.join(" "), scopes } })
 }
 
 const originOf = (address: HttpServer.HttpServer["Service"]["address"]): string =>
@@ -113,6 +142,10 @@ export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions =
       ...options
     }).pipe(Layer.provide(authorizationServer === undefined ? own : tokensOfServer(resource, authorizationServer)))
   }
+  let inner: McpServer.McpServer["Service"] | undefined
+  const learn = Layer.effectDiscard(Effect.map(McpServer.McpServer, (found) => {
+    inner = found
+  }))
   const server = Layer.unwrap(Effect.map(HttpServer.HttpServer, ({ address }) =>
     McpServer.layerHttp({
       name: "files",
@@ -121,7 +154,7 @@ export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions =
       protocols,
       allowSessionTermination: true,
       registrations: Layer.provide(McpServer.toolkit(Tools), handlersOf(runs, started, released))
-    }).pipe(Layer.provide(protectedBy(originOf(address))))))
+    }).pipe((built) => Layer.provide(learn, built), Layer.provide(protectedBy(originOf(address))))))
   const served = HttpRouter.serve(server, { disableListenLog: true, disableLogger: true }).pipe(
     Layer.provideMerge(NodeHttpServer.layerTest),
     Layer.provide(quiet)
@@ -133,6 +166,12 @@ export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions =
     runs,
     /** Waits for a call of the tool `wait`, and returns what lets it end. */
     started: Effect.as(Deferred.await(started), Deferred.succeed(released, undefined)),
+    /** Calls a tool in this process, without HTTP. */
+    callInside: (name: string, scopes: ReadonlyArray<string>) =>
+      Effect.suspend(() => inner?.callTool({ name, arguments: {} }) ?? Effect.die(new Error("no server"))).pipe(
+        Effect.provideService(McpSchema.McpServerClient, ownClient),
+        Effect.provideService(Caller, callerWith(scopes))
+      ),
     /** Begins a session of an earlier revision, and returns its id. */
     session: (token: string, protocolVersion: string) => beginSession(url, token, protocolVersion)
   }

@@ -7,7 +7,7 @@ import { challenge, egressOf, honest, issuer, metadataUrl, resource, tokenEndpoi
 export const secret = "the client's secret"
 
 /** A token request as received. */
-export interface TokenRequest {
+interface TokenRequest {
   readonly url: string
   readonly form: Readonly<Record<string, string>>
 }
@@ -19,6 +19,8 @@ export interface Backend {
   grants: ReadonlyArray<string>
   /** Whether the authorization server answers 503. */
   isDown: boolean
+  /** The only URL of its token endpoint; any other answers 404. Default: any. */
+  endpoint: string | undefined
   /** Runs before a token is returned. */
   beforeToken: Effect.Effect<void>
   readonly tokenRequests: Array<TokenRequest>
@@ -36,6 +38,7 @@ const backendOf = (needs: Backend["needs"]): Backend => ({
   needs,
   grants: ["mcp", "read", "write", "admin"],
   isDown: false,
+  endpoint: undefined,
   beforeToken: Effect.void,
   tokenRequests: [],
   calls: [],
@@ -57,6 +60,9 @@ const tokenClient = (backend: Backend) =>
       backend.tokenRequests.push({ url: url.href, form })
       yield* backend.beforeToken
       if (backend.isDown) return HttpClientResponse.fromWeb(request, responseOf({}, 503))
+      if (backend.endpoint !== undefined && backend.endpoint !== url.href) {
+        return HttpClientResponse.fromWeb(request, responseOf({}, 404))
+      }
       const scopes = (form["scope"] ?? "").split(" ").filter((scope) => scope !== "")
       const isGranted = scopes.every((scope) => backend.grants.includes(scope))
       return HttpClientResponse.fromWeb(
@@ -89,10 +95,13 @@ const apiClient = (backend: Backend) =>
 export const guarded = Effect.fnUntraced(function*(
   needs: Backend["needs"],
   options: Partial<ResourceGuard.Options> = {},
-  world: World = { ...honest, [resource]: challenge(`Bearer scope="mcp", resource_metadata="${metadataUrl}"`) }
+  world: World | (() => World) = {
+    ...honest,
+    [resource]: challenge(`Bearer scope="mcp", resource_metadata="${metadataUrl}"`)
+  }
 ) {
   const backend = backendOf(needs)
-  const { layer: egress, requests } = egressOf(() => world)
+  const { layer: egress, requests } = egressOf(typeof world === "function" ? world : () => world)
   const guard = yield* ResourceGuard.make({
     resource,
     clients: [{ issuer, clientId: "agent", auth: ClientAuth.secretPost(Redacted.make(secret)) }],

@@ -16,7 +16,7 @@ import {
 } from "./world.ts"
 
 /** The scopes that the client begins with, or the code and reason of the error. */
-export type Expected = { readonly scopes: ReadonlyArray<string> } | { readonly code: string; readonly reason: string }
+type Expected = { readonly scopes: ReadonlyArray<string> } | { readonly code: string; readonly reason: string }
 
 export interface Mutation {
   readonly name: string

@@ -1,5 +1,5 @@
 /** The place of protected resource metadata at an origin (RFC 9728, 3). */
-export const wellKnownPath = "/.well-known/oauth-protected-resource"
+const wellKnownPath = "/.well-known/oauth-protected-resource"
 
 /**
  * The paths of a resource's metadata: with the path of the resource inserted, and without (RFC 9728, 3.1). Both are the same for a
