@@ -7,7 +7,7 @@ import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Schema from "effect/Schema"
 import { cyclicScope, type ImpliedScopes } from "./internal/http/scopeHierarchy.ts"
-import { scopeToken } from "./internal/http/scopes.ts"
+import { ScopeText } from "./internal/http/scopeSchema.ts"
 
 /** The options of a cookie that contains a token. */
 export interface CookieOptions {
@@ -86,11 +86,9 @@ const origin = Schema.String.check(
   })
 )
 
-const Scope = matching(scopeToken, "a scope, without spaces, quotes and backslashes (RFC 6749, 3.3)")
-
 /** A list of scopes. */
 const scopeList = (minimum: number) =>
-  Schema.Array(Scope).check(
+  Schema.Array(ScopeText).check(
     Schema.isMinLength(minimum, { expected: `a list of ${minimum} to 64 scopes` }),
     Schema.isMaxLength(64, { expected: `a list of ${minimum} to 64 scopes` })
   )
@@ -102,7 +100,7 @@ const isHierarchy = Schema.makeFilter((implies: ImpliedScopes) => {
 })
 
 /** Scopes that imply others. */
-const Hierarchy = Schema.Record(Scope, scopeList(1)).check(isHierarchy)
+const Hierarchy = Schema.Record(ScopeText, scopeList(1)).check(isHierarchy)
 
 /** Checked options of a cookie. */
 export const Cookie = Schema.Struct({

@@ -19,7 +19,7 @@ import * as Struct from "effect/Struct"
 import * as HttpSecurity from "./HttpSecurity.ts"
 import type { HttpSecurityError } from "./HttpSecurityError.ts"
 import type { Settings as SecuritySettings } from "./internal/http/authenticator.ts"
-import { scopeToken } from "./internal/http/scopes.ts"
+import { ScopeText } from "./internal/http/scopeSchema.ts"
 import { admit } from "./internal/resource/mcpAdmission.ts"
 import { McpSessions } from "./internal/resource/mcpSessions.ts"
 import { ToolRules } from "./internal/resource/toolRules.ts"
@@ -56,10 +56,7 @@ export interface Options {
   readonly maxSessions?: number | undefined
 }
 
-const Scope = Schema.String.check(
-  Schema.isPattern(scopeToken, { expected: "a scope, without spaces, quotes and backslashes (RFC 6749, 3.3)" })
-)
-const Scopes = Schema.Array(Scope).check(Schema.isMaxLength(64, { expected: "a list of at most 64 scopes" }))
+const Scopes = Schema.Array(ScopeText).check(Schema.isMaxLength(64, { expected: "a list of at most 64 scopes" }))
 
 const areFew = Schema.makeFilter((tools: Readonly<Record<string, unknown>>) =>
   Object.keys(tools).length <= 1_000 || { path: [], issue: "an object with at most 1000 tools" }

@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ClientKey, SigningAlgorithm } from "./ClientAuth.ts"
 import { CurrentResource } from "./internal/http/currentResource.ts"
-import { scopeToken } from "./internal/http/scopes.ts"
+import { ScopeText } from "./internal/http/scopeSchema.ts"
 import { isIssuer } from "./internal/oauth/endpoints.ts"
 import { type Document, documentOf } from "./internal/resource/document.ts"
 import { addMetadataRoutes } from "./internal/resource/metadataRoutes.ts"
@@ -55,16 +55,12 @@ export interface Options {
   readonly lifetime?: Field.DurationInput | undefined
   /**
    * Whether the metadata are also served without the resource's path, where clients look second. Only one resource of an origin
-   * can have that place. Default true.
+   * can have that place: with a second one the server does not start. Default true.
    */
   readonly atRoot?: boolean | undefined
   /** Whether the URLs may use http for this machine. `LocalDevelopment` changes the default. Default false. */
   readonly allowLocalhost?: boolean | undefined
 }
-
-const Scope = Schema.String.check(
-  Schema.isPattern(scopeToken, { expected: "a scope, without spaces, quotes and backslashes (RFC 6749, 3.3)" })
-)
 
 const expectedServers = "a list of 1 to 16 issuers"
 const atMost = (count: number, things: string) =>
@@ -76,7 +72,7 @@ const Fields = Schema.Struct({
     Schema.isMinLength(1, { expected: expectedServers }),
     Schema.isMaxLength(16, { expected: expectedServers })
   ),
-  scopes: Field.defaulted(Schema.Array(Scope).check(atMost(64, "scopes")), []),
+  scopes: Field.defaulted(Schema.Array(ScopeText).check(atMost(64, "scopes")), []),
   name: Schema.optionalKey(Field.text(1, 256)),
   documentation: Schema.optionalKey(Field.text(1, 2048)),
   policy: Schema.optionalKey(Field.text(1, 2048)),

@@ -22,7 +22,7 @@ import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import type { ClientAuth } from "./ClientAuth.ts"
 import type * as GuardOptions from "./GuardOptions.ts"
-import { scopeToken } from "./internal/http/scopes.ts"
+import { ScopeText } from "./internal/http/scopeSchema.ts"
 import { SteppedScopes, type StepUpError } from "./internal/resource/stepUp.ts"
 import * as OAuthClient from "./OAuthClient.ts"
 import * as ResourceDiscovery from "./ResourceDiscovery.ts"
@@ -57,11 +57,7 @@ export interface StepUpOptions {
   readonly maxStepUps?: number | undefined
 }
 
-const Scopes = Schema.Array(
-  Schema.String.check(
-    Schema.isPattern(scopeToken, { expected: "a scope, without spaces, quotes and backslashes (RFC 6749, 3.3)" })
-  )
-)
+const Scopes = Schema.Array(ScopeText)
 
 /** Checked options of step-ups. */
 export const StepUp = Schema.Struct({
