@@ -39,7 +39,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     explain: ["validation"],
     guard: [],
     http: ["validation"],
-    oauth: [],
+    oauth: ["validation"],
     provider: [],
     revocation: ["validation"],
     sidecar: ["guard"],
