@@ -36,6 +36,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   },
   token: {
     adapters: ["http"],
+    delegation: ["provider", "validation"],
     explain: ["validation"],
     guard: [],
     http: ["validation"],

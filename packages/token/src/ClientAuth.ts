@@ -9,6 +9,7 @@ import * as OAuth from "oauth4webapi"
 import { makeThumbprint, type Thumbprint } from "./internal/oauth/certificate.ts"
 import { importPrivateKey, invalidKey, makeCurrentKey } from "./internal/oauth/importPrivateKey.ts"
 import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
+import { readSecret, withCurrent } from "./internal/oauth/readSecret.ts"
 import type { signingAlgorithms } from "./internal/oauth/signingAlgorithms.ts"
 
 export type { Thumbprint } from "./internal/oauth/certificate.ts"
@@ -43,21 +44,6 @@ export interface ClientAuth {
 
 /** A secret, or an effect that reads it for each request, so that it can be rotated. */
 export type Secret = Redacted.Redacted | Effect.Effect<Redacted.Redacted, unknown>
-
-/**
- * Applies `use` to the current secret. Drops the error of the program's effect, which may contain secrets, and the exception of
- * a value that cannot be used.
- */
-const withCurrent = <A, B>(
-  value: A | Effect.Effect<A, unknown>,
-  path: string,
-  expected: string,
-  use: (value: A) => B
-): Effect.Effect<B, KeelsonError.ConfigurationError> =>
-  Effect.flatMap(
-    Effect.isEffect(value) ? Effect.mapError(value, () => invalidKey(path, "readable")) : Effect.succeed(value),
-    (current) => Effect.try({ try: () => use(current), catch: () => invalidKey(path, expected) })
-  )
 
 /** An empty secret throws in `authenticate`. */
 const withSecret = (secret: Secret, authenticate: (secret: string) => OAuth.ClientAuth) =>
@@ -255,14 +241,10 @@ export const clientAssertion = (
 ): ClientAuth => ({
   method: "client_assertion",
   prepare: () =>
-    withCurrent(assertion, "clientAssertion", "a Redacted text that is not empty", (current): OAuth.ClientAuth => {
-      const text = Redacted.value(current).trim()
-      if (text === "") throw new TypeError("empty")
-      return (_, { client_id: clientId }, body) => {
-        body.set("client_id", clientId)
-        body.set("client_assertion_type", type)
-        body.set("client_assertion", text)
-      }
+    Effect.map(readSecret(assertion, "clientAssertion"), (current): OAuth.ClientAuth => (_, client, body) => {
+      body.set("client_id", client.client_id)
+      body.set("client_assertion_type", type)
+      body.set("client_assertion", Redacted.value(current))
     })
 })
 

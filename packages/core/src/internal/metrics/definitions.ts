@@ -20,7 +20,8 @@ export const definitions = {
     kind: "counter",
     unit: "acquisitions",
     labels: ["server", "status"],
-    description: "Token acquisitions from an authorization server, by result (success, failure)."
+    description:
+      "Token acquisitions from an authorization server, by result (success, failure; rejected where the server rejected the token of one caller)."
   },
   tokenAcquisitionDuration: {
     name: "token_acquisition_duration_seconds",
@@ -43,6 +44,13 @@ export const definitions = {
     labels: ["server", "kind"],
     description:
       "Token responses accepted although they deviate from RFC 6749, by what deviates (status, body, token_type, expires_in, scope, refresh_token)."
+  },
+  callerTokenEvictions: {
+    name: "caller_token_evictions_total",
+    kind: "counter",
+    unit: "tokens",
+    labels: ["server"],
+    description: "Tokens of callers that were dropped because the guard held its maximum."
   },
   cacheHits: {
     name: "cache_hits_total",
