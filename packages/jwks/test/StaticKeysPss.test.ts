@@ -1,15 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
+import { type PssLimits, pssPair } from "@keelson/testing/pssKeys"
 import { Effect } from "effect"
 import { CompactSign, compactVerify, importJWK } from "jose"
 import * as Crypto from "node:crypto"
 import { type Algorithm, StaticKeys } from "../src/index.ts"
 import * as KeyForms from "../src/unstable/KeyForms.ts"
 
-type Limits = Pick<Crypto.RSAPSSKeyPairOptions<"pem", "pem">, "hashAlgorithm" | "mgf1HashAlgorithm" | "saltLength">
-
-const pairOf = (limits: Limits = {}) => Crypto.generateKeyPairSync("rsa-pss", { modulusLength: 2048, ...limits })
-const sha256: Limits = { hashAlgorithm: "sha256", mgf1HashAlgorithm: "sha256", saltLength: 32 }
-const sha384: Limits = { hashAlgorithm: "sha384", mgf1HashAlgorithm: "sha384", saltLength: 20 }
+const sha256: PssLimits = { hashAlgorithm: "sha256", mgf1HashAlgorithm: "sha256", saltLength: 32 }
+const sha384: PssLimits = { hashAlgorithm: "sha384", mgf1HashAlgorithm: "sha384", saltLength: 20 }
 
 const spkiPem = (key: Crypto.KeyObject): string => String(key.export({ type: "spki", format: "pem" }))
 
@@ -43,7 +41,7 @@ describe("StaticKeys with RSASSA-PSS keys (RFC 4055)", () => {
   ) {
     it.live(`[K-28 I3] a key ${what} verifies ${algorithms.join(", ")}, and is not extractable`, () =>
       Effect.gen(function*() {
-        const { privateKey, publicKey } = pairOf(limits)
+        const { privateKey, publicKey } = pssPair(limits)
         for (const algorithm of algorithms) {
           const candidate = yield* keyFor(algorithm, spkiPem(publicKey))
           assert.isDefined(candidate)
@@ -73,7 +71,7 @@ describe("StaticKeys with RSASSA-PSS keys (RFC 4055)", () => {
   ) {
     it.effect(`[K-28 I3] a key ${what} is KEY_INVALID, and the message says what the key is for`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(keyFor(algorithm, spkiPem(pairOf(limits).publicKey)))
+        const error = yield* Effect.flip(keyFor(algorithm, spkiPem(pssPair(limits).publicKey)))
         assert.deepInclude(error, { code: "KEY_INVALID" })
         assert.include(error.message, says)
         assert.notInclude(error.message, "MII")
@@ -82,13 +80,13 @@ describe("StaticKeys with RSASSA-PSS keys (RFC 4055)", () => {
 
   it.effect("[K-28 I3] a private RSASSA-PSS key is refused like every private key", () =>
     Effect.gen(function*() {
-      const pem = String(pairOf().privateKey.export({ type: "pkcs8", format: "pem" }))
+      const pem = String(pssPair().privateKey.export({ type: "pkcs8", format: "pem" }))
       assert.include((yield* Effect.flip(keyFor("PS256", pem))).message, "a private one verifies nothing")
     }))
 
   it.live("[K-28 I3] a private key in PKCS #8 becomes one that WebCrypto signs with", () =>
     Effect.gen(function*() {
-      const { privateKey, publicKey } = pairOf(sha256)
+      const { privateKey, publicKey } = pssPair(sha256)
       const pss = KeyForms.fromPss(privateKey.export({ type: "pkcs8", format: "der" }))
       assert.deepStrictEqual(pss?.algorithms, ["PS256"])
       const key = yield* Effect.promise(() =>
@@ -109,7 +107,7 @@ describe("StaticKeys with RSASSA-PSS keys (RFC 4055)", () => {
     }))
 
   it("bytes that are no RSASSA-PSS key, or end early, are not read as one", () => {
-    const der = pairOf(sha256).publicKey.export({ type: "spki", format: "der" })
+    const der = pssPair(sha256).publicKey.export({ type: "spki", format: "der" })
     for (let length = 0; length < der.length; length++) {
       assert.isUndefined(KeyForms.fromPss(der.subarray(0, length)))
       assert.isUndefined(KeyForms.spkiFromCertificate(der.subarray(0, length)))

@@ -353,7 +353,7 @@ describe("CallerGuard", () => {
       const exchange = makeExchange((token, _, number) => {
         if (number === 1) return Effect.succeed({ accessToken: Redacted.make("SecretIssued0123") })
         return number === 2
-          ? Effect.fail(new Error(`SecretToken0123 ${token}`))
+          ? Effect.fail({ message: `SecretToken0123 ${token}` })
           : rejecting(token, {}, number)
       })
       const guard = yield* record(guardOver(exchange))

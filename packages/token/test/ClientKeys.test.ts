@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { pssPair } from "@keelson/testing/pssKeys"
 import { Duration, Effect, Redacted, Result } from "effect"
 import { compactVerify, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from "jose"
 import * as Crypto from "node:crypto"
@@ -8,8 +9,7 @@ import { ClientAuth, SelfSignedJwt } from "../src/index.ts"
 import { readPrivateKey } from "../src/internal/oauth/keyForm.ts"
 
 const rsa = Crypto.generateKeyPairSync("rsa", { modulusLength: 2048 })
-const pss = Crypto.generateKeyPairSync("rsa-pss", {
-  modulusLength: 2048,
+const pss = pssPair({
   hashAlgorithm: "sha256",
   mgf1HashAlgorithm: "sha256",
   saltLength: 32

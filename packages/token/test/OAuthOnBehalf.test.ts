@@ -153,6 +153,11 @@ describe("The requests of both grants", () => {
   const endpoint = "https://idp.example/token"
   const accessTokenType = "urn:ietf:params:oauth:token-type:access_token"
 
+  const sorted = (form = new URLSearchParams()) => {
+    form.sort()
+    return [...form]
+  }
+
   /** The form that a source sends, and a response. */
   const formOf = (source: TokenSource.SubjectSource, json: object = {}) =>
     Effect.gen(function*() {
@@ -167,7 +172,7 @@ describe("The requests of both grants", () => {
       const exit = yield* Effect.result(source.acquireFor(Redacted.make("the subject's"), {})).pipe(
         Effect.provideService(TokenHttpClient.TokenHttpClient, server)
       )
-      return { form: [...forms[0] ?? []].toSorted(), exit }
+      return { form: sorted(forms[0]), exit }
     })
 
   const options = { tokenEndpoint: endpoint, clientId: "c", auth: ClientAuth.secretPost(Redacted.make("s")) }
@@ -177,7 +182,7 @@ describe("The requests of both grants", () => {
     Effect.promise(async () => {
       const forms: Array<ReadonlyArray<readonly [string, string]>> = []
       const customFetch = async (_: string, { body }: { readonly body: unknown }) => {
-        forms.push([...new URLSearchParams(String(body))].toSorted())
+        forms.push(sorted(new URLSearchParams(String(body))))
         return Response.json({ access_token: "a", token_type: "Bearer" })
       }
       const server = { issuer: "https://idp.example", token_endpoint: endpoint }
@@ -250,7 +255,7 @@ describe("The requests of both grants", () => {
     [jwt, accessTokenType, false]
   ]
   for (const [requestedTokenType, issuedType, isAccepted] of issued) {
-    const given = issuedType === undefined ? "none" : String(issuedType)
+    const given = issuedType === undefined ? "none" : JSON.stringify(issuedType)
     it.effect(`[K-38] requested ${requestedTokenType ?? "any"}, issued ${given}: ${isAccepted ? "accepted" : "rejected"}`, () =>
       Effect.gen(function*() {
         const source = OAuthClient.tokenExchange({ ...options, requestedTokenType })

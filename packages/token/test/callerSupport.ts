@@ -70,11 +70,11 @@ export const makeExchange = (answer: Answer = living("10 minutes")): Exchange =>
 /** A guard over an API that responds with the token that it received, by default with status 200. */
 export const guardOver = (
   exchange: Exchange,
-  options: Partial<CallerGuard.Options> = {},
+  { name = "api", origins = [api], source = exchange.source, ...options }: Partial<CallerGuard.Options> = {},
   statusOf: (token: string) => number = () => 200
 ) =>
   Effect.provideService(
-    CallerGuard.make({ name: "api", origins: [api], source: exchange.source, ...options }),
+    CallerGuard.make({ name, origins, source, ...options }),
     HttpClient.HttpClient,
     HttpClient.make((request) => {
       const token = (request.headers["authorization"] ?? "").replace("Bearer ", "")
