@@ -43,14 +43,15 @@ export const definitions = {
     unit: "responses",
     labels: ["server", "kind"],
     description:
-      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, body, token_type, expires_in, scope, refresh_token)."
+      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, body, token_type, expires_in, scope, refresh_token, issued_token_type)."
   },
   callerTokenEvictions: {
     name: "caller_token_evictions_total",
     kind: "counter",
     unit: "tokens",
     labels: ["server"],
-    description: "Tokens of callers that were dropped because the guard held its maximum."
+    description:
+      "Callers whose token was dropped because a guard held its capacity; the next request exchanges their token again."
   },
   cacheHits: {
     name: "cache_hits_total",
