@@ -122,7 +122,8 @@ const makeCallerClient = ({ server, tokens, ...guard }: GuardContext, caller: Ca
     get: withKey((key) => tokens.get(key, caller)),
     replace: (rejected: AcquiredToken) => withKey((key) => tokens.replace(key, caller, rejected))
   }
-  const context = { ...guard, provider }
+  // Tokens of callers are bearer tokens.
+  const context = { ...guard, provider, dpopKey: undefined }
   const marked = makeMarkedClient(context)
   return Object.assign(makeClient(context, marked), {
     token: provider.get,

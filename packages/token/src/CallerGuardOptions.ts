@@ -10,7 +10,9 @@ import * as Struct from "effect/Struct"
 import * as GuardOptions from "./GuardOptions.ts"
 
 /** Options of a guard that acts for callers. All except `origins` are optional. */
-export interface Options extends Omit<GuardOptions.Options, "policy"> {
+export interface Options
+  extends Pick<GuardOptions.Options, "acquisition" | "allowLocalhost" | "maxRedirects" | "origins" | "resilience">
+{
   /**
    * How many callers' tokens are kept, for each scope and audience. A further one replaces the least recently used one, whose next
    * request exchanges its caller's token again. A token takes about 2 to 4 KiB. From 1 to 1000000. Default 10000.
@@ -25,7 +27,13 @@ export interface Options extends Omit<GuardOptions.Options, "policy"> {
 
 /** Checked options of a guard that acts for callers. */
 export const CallerGuardOptions = Schema.Struct({
-  ...Struct.omit(GuardOptions.GuardOptions.fields, ["policy"]),
+  ...Struct.pick(GuardOptions.GuardOptions.fields, [
+    "acquisition",
+    "allowLocalhost",
+    "maxRedirects",
+    "origins",
+    "resilience"
+  ]),
   capacity: Field.defaulted(Field.int(1, 1_000_000), 10_000),
   defaultLifetime: Field.defaulted(Field.duration("30 seconds", "24 hours"), Duration.minutes(5))
 }).check(GuardOptions.areScopes)

@@ -249,12 +249,12 @@ export const clientAssertion = (
 })
 
 /**
- * Authenticates with the client certificate of the TLS connection, which `TokenHttpClient` sends: the request itself has the
- * `client_id` alone. Also for `self_signed_tls_client_auth`, whose requests are the same.
+ * Authenticates with the client's TLS certificate, with which the client of token requests (`TokenHttpClient`) must connect: the
+ * request itself has the `client_id` alone. It is also the method for `self_signed_tls_client_auth`, whose requests are the same.
  *
  * @see RFC 8705, 2
  */
-export const tlsClientAuth: ClientAuth = {
+export const certificate: ClientAuth = {
   method: "tls_client_auth",
   prepare: () => Effect.succeed(OAuth.TlsClientAuth())
 }

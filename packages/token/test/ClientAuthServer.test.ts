@@ -3,12 +3,12 @@ import * as Configuration from "@keelson/core/Configuration"
 import { grantProvider } from "@keelson/testing/grantProvider"
 import { quiet } from "@keelson/testing/observe"
 import { Effect, FileSystem, Layer, Redacted } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from "jose"
 import * as Crypto from "node:crypto"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { ClientAuth, OAuthClient, OAuthOptions, TokenHttpClient, TokenSource } from "../src/index.ts"
+import { ClientAuth, OAuthClient, OAuthOptions, TokenGuards, TokenHttpClient, TokenSource } from "../src/index.ts"
 
 const fixture = (name: string): string =>
   readFileSync(join(import.meta.dirname, "../../testing/src/fixtures", name), "utf8")
@@ -128,7 +128,7 @@ describe("ClientAuth at a real authorization server", () => {
   it.live("[K-28 C8] tls_client_auth sends its client_id alone; without a certificate the server refuses", () =>
     Effect.gen(function*() {
       const { provider: { find, issuer, requests } } = yield* setup
-      const own = acquire(issuer, "tls", ClientAuth.tlsClientAuth)
+      const own = acquire(issuer, "tls", ClientAuth.certificate)
       const { accessToken } = yield* Effect.provide(own, withCertificate)
       assert.strictEqual((yield* find(Redacted.value(accessToken)))?.clientId, "tls")
       yield* Effect.provide(acquireFrom({ issuer, clientId: "tls", authMethod: "tls_client_auth" }), withCertificate)
@@ -180,6 +180,34 @@ describe("ClientAuth at a real authorization server", () => {
       const without = yield* Effect.flip(OAuthClient.fromOptions(options))
       assert.strictEqual(without.code, "INVALID_CONFIG")
       assert.include(without.message, "clientAssertionFile needs a FileSystem")
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[K-28 C8] guards from text read the assertion's file with the FileSystem of their layer", () =>
+    Effect.gen(function*() {
+      const { assertion, provider: { issuer, requests } } = yield* setup
+      const text = yield* assertion("from the file")
+      const fs = FileSystem.layerNoop({ readFileString: () => Effect.succeed(text) })
+      const api = HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response())))
+      const guards = TokenGuards.layerText({
+        format: "yaml",
+        section: "servers",
+        text: `servers:
+  billing:
+    url: https://billing.example
+    client:
+      issuer: ${issuer}
+      clientId: signer
+      authMethod: client_assertion
+      clientAssertionFile: /var/run/secrets/tokens/idp
+      allowLocalhost: true`
+      }).pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, api)))
+      const call = TokenGuards.TokenGuards.use((all) => all.get("billing")?.get("/") ?? Effect.die("no guard"))
+      yield* Effect.provide(call, Layer.provide(guards, fs))
+      assert.deepStrictEqual(requests.map(({ body }) => decodeJwt(body.get("client_assertion") ?? "").jti), [
+        "from the file"
+      ])
+      const error = yield* Effect.flip(Effect.provide(call, guards))
+      assert.deepInclude(error, { code: "INVALID_CONFIG" })
     }).pipe(Effect.scoped, quiet))
 
   it.live("[K-28 C9] private_key_jwt from text with a PKCS #1 key, and with an encrypted one", () =>

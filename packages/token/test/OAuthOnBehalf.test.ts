@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
 import { assertionAudience, grantProvider } from "@keelson/testing/grantProvider"
-import { quiet } from "@keelson/testing/observe"
+import { quiet, recording, spanText } from "@keelson/testing/observe"
 import { Effect, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { importJWK, SignJWT } from "jose"
+import { inspect } from "node:util"
 import * as OAuth from "oauth4webapi"
 import * as OpenId from "openid-client"
 import { CallerGuard, ClientAuth, OAuthClient, TokenHttpClient, TokenProvider, TokenSource } from "../src/index.ts"
@@ -276,5 +278,63 @@ describe("The requests of both grants", () => {
     for (const name of ["subject_token", "assertion", "actor_token_type", "requested_token_type"]) {
       assert.throws(make({ parameters: { [name]: "x" } }), /parameters/)
     }
+  })
+})
+
+describe("Secrets", () => {
+  it.effect("[R21] no error, log, span or metric shows the tokens, assertions and keys of a request, whatever the server answers", () => {
+    const { lines, record, spans } = recording()
+    return Effect.gen(function*() {
+      const secrets = {
+        subject: "SecretSubjectToken0123",
+        actor: "SecretActorToken0123",
+        assertion: "SecretAssertion0123",
+        issued: "SecretIssued0123",
+        audience: "https://idp.example/token"
+      }
+      const answers = [
+        Response.json({ error: "invalid_grant", error_description: secrets.subject }, { status: 400 }),
+        Response.json({ error: secrets.subject }, { status: 400 }),
+        Response.json({ error: "invalid_client", error_uri: secrets.assertion }, { status: 401 }),
+        Response.json({ access_token: secrets.issued, token_type: secrets.actor }),
+        Response.json({ access_token: secrets.issued, token_type: "Bearer", issued_token_type: secrets.subject }),
+        Response.json({ access_token: `${secrets.issued}\u0000`, token_type: "Bearer" }),
+        new Response(`<p>${secrets.actor}</p>`, { status: 502 }),
+        new Response(null, { status: 302, headers: { location: `https://evil.example/?t=${secrets.actor}` } })
+      ]
+      const seen: Array<unknown> = []
+      for (const answer of answers) {
+        const server = HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, answer)))
+        const source = OAuthClient.tokenExchange({
+          tokenEndpoint: secrets.audience,
+          clientId: "c",
+          auth: ClientAuth.clientAssertion(Redacted.make(secrets.assertion)),
+          actorToken: Redacted.make(secrets.actor)
+        })
+        const failed = Effect.gen(function*() {
+          const guard = yield* guardOf(source)
+          return yield* Effect.flip(
+            guard.onBehalfOf(Redacted.make(secrets.subject), callerOf("SecretSub0123", exp)).token
+          )
+        })
+        const error = yield* record(Effect.scoped(failed)).pipe(
+          Effect.provideService(TokenHttpClient.TokenHttpClient, server)
+        )
+        assert.property(error, "code")
+        seen.push(error)
+      }
+      assert.lengthOf(seen, answers.length)
+      const text = [
+        ...seen.map((value) =>
+          `${inspect(value, { depth: 12, showHidden: true })} ${JSON.stringify(Problem.encode(value))}`
+        ),
+        ...lines,
+        ...spans.map(spanText),
+        yield* PrometheusEndpoint.format
+      ].join("\n")
+      for (const secret of [secrets.subject, secrets.actor, secrets.assertion, secrets.issued, "SecretSub0123"]) {
+        assert.notInclude(text, secret)
+      }
+    }).pipe(Effect.provide(Metrics.layerIsolated))
   })
 })

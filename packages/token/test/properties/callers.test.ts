@@ -7,7 +7,7 @@ import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { CallerGuard } from "../../src/index.ts"
-import { writeKey } from "../../src/internal/delegation/callerKey.ts"
+import { keyOf as keyOfCaller, writeKey } from "../../src/internal/delegation/callerKey.ts"
 import { api, callerOf, down, issuedFor, makeExchange, rejecting } from "../callerSupport.ts"
 
 /** Pseudo-random numbers from 0 to below 1, from a seed (mulberry32). */
@@ -142,6 +142,13 @@ describe("The key of a caller's token", () => {
 
   const keyOf = ([issuer, subject, hash, audience, scope]: typeof tuple extends fc.Arbitrary<infer A> ? A : never) =>
     writeKey({ issuer, subject, grant: { audience, scope } }, hash)
+
+  it("[K-38] is the same without a synchronous hash, as in browsers", (context) =>
+    forAllEffect(context, 100, tuple, ([issuer, subject, token, audience, scope]) =>
+      Effect.gen(function*() {
+        const caller = { issuer, subject, expiresAt: 1, grant: { audience, scope }, token: Redacted.make(token) }
+        assert.strictEqual(yield* keyOfCaller(caller, undefined), yield* keyOfCaller(caller))
+      })))
 
   it("[K-38] differs for any two different callers, tokens, audiences or scopes", (context) =>
     forAll(context, 5_000, fc.tuple(tuple, tuple), ([a, b]) => {

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as base64url from "jose/base64url"
 import type { Grant } from "../../TokenSource.ts"
-import { hashText } from "../validation/platform.ts"
+import { type HashText, hashText } from "../validation/platform.ts"
 
 /** A caller and what a token is for. */
 export interface CallerGrant {
@@ -16,13 +16,13 @@ export interface CallerGrant {
 }
 
 /** SHA-256 in base64url, by WebCrypto on platforms without a synchronous hash. */
-const hashOf = (text: string): Effect.Effect<string> =>
-  hashText === undefined
+const hashOf = (text: string, hash: HashText | undefined): Effect.Effect<string> =>
+  hash === undefined
     ? Effect.map(
       Effect.promise(() => crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))),
-      (hash) => base64url.encode(new Uint8Array(hash))
+      (digest) => base64url.encode(new Uint8Array(digest))
     )
-    : Effect.succeed(hashText(text))
+    : Effect.succeed(hash(text))
 
 /**
  * The key that a caller's token is kept by. Each part is written as JSON, so that no two different callers or grants have the same
@@ -34,5 +34,5 @@ export const writeKey = (
 ): string => JSON.stringify([issuer, subject ?? null, tokenHash, audience ?? null, scope ?? null])
 
 /** `writeKey` with the hash of the caller's token. */
-export const keyOf = (caller: CallerGrant): Effect.Effect<string> =>
-  Effect.map(Effect.suspend(() => hashOf(Redacted.value(caller.token))), (hash) => writeKey(caller, hash))
+export const keyOf = (caller: CallerGrant, hash: HashText | undefined = hashText): Effect.Effect<string> =>
+  Effect.map(Effect.suspend(() => hashOf(Redacted.value(caller.token), hash)), (digest) => writeKey(caller, digest))

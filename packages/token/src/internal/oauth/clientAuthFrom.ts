@@ -74,7 +74,7 @@ export const clientAuthFrom = (
     case "client_assertion":
       return Effect.flatMap(given(clientAssertionFile), assertionFile)
     case "tls_client_auth":
-      return Effect.succeed(ClientAuth.tlsClientAuth)
+      return Effect.succeed(ClientAuth.certificate)
     case "none":
       return Effect.succeed(ClientAuth.none)
   }
