@@ -36,10 +36,11 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   },
   token: {
     adapters: ["http"],
+    delegation: ["provider", "validation"],
     explain: ["validation"],
     guard: [],
     http: ["validation"],
-    oauth: [],
+    oauth: ["validation"],
     provider: [],
     resource: ["guard", "http", "oauth"],
     revocation: ["validation"],

@@ -168,6 +168,7 @@ const load = <R>({ issuers, keys }: StaticKeys, readFile: ReadFile<R>, path: Rea
  *
  * - PEM: one block, with any line breaks; white space and a byte order mark around it are ignored.
  * - Only the key of a certificate is used; its dates and issuer are not checked.
+ * - A key that is marked for RSASSA-PSS (RFC 4055) verifies the algorithms that its parameters allow, and no RS256.
  * - A JWK is checked like an entry of a key set. Base64 in place of base64url is accepted, logged and counted.
  * - RSA keys have 2048 to 8192 bits, EC keys the curve of their algorithm, secrets as many bytes as the hash.
  * - Keys that share an id are all tried; the order is that of the list.

@@ -41,7 +41,8 @@ export interface Options extends RequestOptions {
 
 const expectedOrigins = "a list of 1 to 100 URLs"
 
-const areScopes = Schema.makeFilter(
+/** Whether all origins can be scopes. */
+export const areScopes = Schema.makeFilter(
   ({ allowLocalhost, origins }: { readonly origins: ReadonlyArray<string>; readonly allowLocalhost: boolean }) =>
     scopeIssue(origins.map((origin, index) => [["origins", index], origin]), { allowLocalhost }) ?? true
 )

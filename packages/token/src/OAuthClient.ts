@@ -1,5 +1,5 @@
 /**
- * Token sources of an authorization server: the client credentials and refresh token grants of OAuth 2.0.
+ * Token sources of an authorization server: client credentials, refresh token, token exchange and JWT bearer.
  *
  * Requests use `TokenHttpClient`, never the application's `HttpClient`. They follow no redirect and do not retry: the provider
  * retries a whole request, so that each attempt signs a new client assertion.
@@ -8,22 +8,22 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import * as Struct from "effect/Struct"
-import * as ClientAuth from "./ClientAuth.ts"
+import type * as ClientAuth from "./ClientAuth.ts"
+import { clientAuthFrom, requestOptionsOf } from "./internal/oauth/clientAuthFrom.ts"
 import { localOnly, undecidedUrl } from "./internal/oauth/localUrls.ts"
 import { makeTokenEndpoint } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
 import { fatalErrors as knownFatalErrors } from "./internal/oauth/requestFailed.ts"
 import * as RequestOptions from "./internal/oauth/requestOptions.ts"
+import { accessTokenType, makeJwtBearer, makeTokenExchange, withGrant } from "./internal/oauth/subjectGrant.ts"
 import { type TokenClient, tokenRequest } from "./internal/oauth/tokenRequest.ts"
 import { isTransient } from "./internal/provider/isTransient.ts"
 import type * as OAuthOptions from "./OAuthOptions.ts"
 import type { RefreshTokenStore } from "./RefreshTokenStore.ts"
-import { fromEffect, type Grant, type TokenSource } from "./TokenSource.ts"
+import { fromEffect, type Grant, type SubjectSource, type TokenSource } from "./TokenSource.ts"
 
-/** Options of `clientCredentials`. */
+/** Options of `clientCredentials` and `jwtBearer`. */
 export interface Options extends RequestOptions.Options {
   /** How the client authenticates. Required. */
   readonly auth: ClientAuth.ClientAuth
@@ -41,7 +41,13 @@ const reservedParameters = new Set([
   "refresh_token",
   "scope",
   "audience",
-  "resource"
+  "resource",
+  "assertion",
+  "subject_token",
+  "subject_token_type",
+  "requested_token_type",
+  "actor_token",
+  "actor_token_type"
 ])
 
 const Parameters = Schema.Record(Schema.String, Schema.String).check(
@@ -152,49 +158,88 @@ export const refreshToken = (
   return { ...fromEffect(acquire, rotates ? () => false : isTransient), resend }
 }
 
-const withGrant = (
-  options: RequestOptions.RequestOptions,
-  { audience, scope }: Grant
-): RequestOptions.RequestOptions => ({
-  ...options,
-  ...(scope === undefined ? undefined : { scope }),
-  ...(audience === undefined ? undefined : { [options.resource === undefined ? "audience" : "resource"]: audience })
+const TokenTypeUri = Field.text(1, 2048)
+
+const ExchangeTypes = Schema.Struct({
+  subjectTokenType: Field.defaulted(TokenTypeUri, accessTokenType),
+  requestedTokenType: Schema.optionalKey(TokenTypeUri),
+  actorTokenType: Field.defaulted(TokenTypeUri, accessTokenType)
 })
 
-const clientAuthOf = Effect.fnUntraced(function*(
-  { authMethod, clientSecret, privateKey, privateKeyAlgorithm, privateKeyId }: OAuthOptions.OAuthOptions
-): Effect.fn.Return<ClientAuth.ClientAuth, KeelsonError.ConfigurationError> {
-  if (Predicate.isNotUndefined(privateKey)) {
-    const key = yield* ClientAuth.importKey({ text: privateKey, alg: privateKeyAlgorithm, kid: privateKeyId })
-    return ClientAuth.privateKeyJwt(key)
-  }
-  // The options' check requires a private key or a secret.
-  if (clientSecret === undefined) return yield* Effect.die(new Error("OAuthOptions without a secret"))
-  return authMethod === "client_secret_post"
-    ? ClientAuth.secretPost(clientSecret)
-    : ClientAuth.secretBasic(clientSecret)
+const decodeTypes = Decoders.decodeUnsafe(ExchangeTypes)
+
+/** Options of `tokenExchange`. Types are URIs, such as `urn:ietf:params:oauth:token-type:jwt` (RFC 8693, 3). */
+export interface ExchangeOptions extends Options {
+  /** The type of the subjects' tokens. From 1 to 2048 characters. Default urn:ietf:params:oauth:token-type:access_token. */
+  readonly subjectTokenType?: string | undefined
+  /**
+   * The type of the token to issue; a response with another one is an error. Without it, an access token or a JWT. From 1 to 2048
+   * characters. Default none.
+   */
+  readonly requestedTokenType?: string | undefined
+  /** The token of the party that acts for the subject, read for each request. Default none: the client itself acts. */
+  readonly actorToken?: ClientAuth.Secret | undefined
+  /** The type of `actorToken`. From 1 to 2048 characters. Default urn:ietf:params:oauth:token-type:access_token. */
+  readonly actorTokenType?: string | undefined
+}
+
+/**
+ * Tokens by token exchange (RFC 8693): the token of a subject is exchanged for one that the client calls an API with, on behalf of the
+ * subject. Use it with `CallerGuard` for the callers of a service, and with `TokenSource.forSubject` for one subject.
+ *
+ * An attempt fails with `AuthenticationError`: `SUBJECT_TOKEN_REJECTED` for an OAuth error that concerns the subject, such as
+ * `invalid_grant`; `TOKEN_RESPONSE_INVALID` for an `issued_token_type` other than the requested one. Other errors are those of
+ * `clientCredentials`.
+ *
+ * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ */
+export const tokenExchange = (
+  { actorToken, actorTokenType, requestedTokenType, subjectTokenType, ...options }: ExchangeOptions
+): SubjectSource => ({
+  acquireFor: makeTokenExchange(makeTokenClient(options), {
+    ...decodeTypes({ actorTokenType, requestedTokenType, subjectTokenType }),
+    actorToken
+  }),
+  isRetryable: isTransient
 })
+
+/**
+ * Tokens by the JWT bearer grant (RFC 7523, 2.1): the token of a subject, a JWT, is presented as an assertion. The On-Behalf-Of flow
+ * of Microsoft Entra ID is this grant with `parameters: { requested_token_use: "on_behalf_of" }`. Use it and its errors like
+ * `tokenExchange`.
+ *
+ * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ */
+export const jwtBearer = (options: Options): SubjectSource => ({
+  acquireFor: makeJwtBearer(makeTokenClient(options)),
+  isRetryable: isTransient
+})
+
+/**
+ * The options of a client from checked options (`OAuthOptions`), which can be read from a file or the environment, for the functions
+ * of this module that take them: `OAuthClient.tokenExchange({ ...options, actorToken })`.
+ *
+ * Fails with `ConfigurationError`: `KEY_INVALID` if the private key cannot be used, `INVALID_CONFIG` for `clientAssertionFile`
+ * without a `FileSystem` in context.
+ */
+export const optionsFrom = (
+  options: OAuthOptions.OAuthOptions
+): Effect.Effect<Options, KeelsonError.ConfigurationError> =>
+  Effect.map(clientAuthFrom(options), (auth) => ({ ...requestOptionsOf(options), auth }))
 
 /**
  * `clientCredentials` from checked options (`OAuthOptions`), which can be read from a file or the environment. The result is a
  * function from scope and audience to a source; all its sources share the key and the metadata.
  *
- * Fails with `ConfigurationError` (`KEY_INVALID`) if the private key cannot be used.
+ * Fails with `ConfigurationError` as `optionsFrom` does.
  */
 export const sourcesFromOptions = (
   input: OAuthOptions.OAuthOptions
 ): Effect.Effect<(grant: Grant) => TokenSource, KeelsonError.ConfigurationError> =>
-  Effect.map(clientAuthOf(input), (auth) => {
-    const options = Struct.omit(input, [
-      "authMethod",
-      "clientSecret",
-      "privateKey",
-      "privateKeyAlgorithm",
-      "privateKeyId"
-    ])
-    const endpoint = makeTokenEndpoint(options)
-    return (grant) =>
-      clientCredentialsOf({ auth, endpoint, fatal: knownFatal, parameters: {}, options: withGrant(options, grant) })
+  Effect.map(clientAuthFrom(input), (auth) => {
+    const options = requestOptionsOf(input)
+    const client = { auth, endpoint: makeTokenEndpoint(options), fatal: knownFatal, parameters: {}, options }
+    return (grant) => clientCredentialsOf(withGrant(client, grant))
   })
 
 /** `sourcesFromOptions` for the scope and audience of the options. */

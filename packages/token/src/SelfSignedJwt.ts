@@ -11,7 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { SignJWT } from "jose/jwt/sign"
-import type { ClientKey, SigningAlgorithm } from "./ClientAuth.ts"
+import type { ClientKey, Keys, SigningAlgorithm } from "./ClientAuth.ts"
+import { makeCurrentKey } from "./internal/oauth/importPrivateKey.ts"
 import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
 import { signingAlgorithms } from "./internal/oauth/signingAlgorithms.ts"
 import { fromEffect, type TokenSource } from "./TokenSource.ts"
@@ -22,8 +23,8 @@ export interface ClaimOptions {
   readonly alg: SigningAlgorithm
   /** The `iss` of the tokens. From 1 to 2048 characters. Required. */
   readonly issuer: string
-  /** The `sub` of the tokens. From 1 to 2048 characters. Required. */
-  readonly subject: string
+  /** The `sub` of the tokens. From 1 to 2048 characters. Default none. */
+  readonly subject?: string | undefined
   /** The `aud` of the tokens. From 1 to 2048 characters. Default none. */
   readonly audience?: string | undefined
   /**
@@ -31,37 +32,53 @@ export interface ClaimOptions {
    * 24 hours. Default 1 hour.
    */
   readonly lifetime?: Field.DurationInput | undefined
+  /**
+   * How long before the current time `iat` is, for servers whose clock may be behind. It counts towards the lifetime, which must be
+   * longer. From 0 millis to 5 minutes. Default 0 millis.
+   */
+  readonly backdate?: Field.DurationInput | undefined
 }
 
 /** Options of `make`. */
 export interface Options extends ClaimOptions {
-  /** The key, or an effect that runs for each token, so that the key can be rotated. Required. */
-  readonly keys: ClientKey | Effect.Effect<ClientKey, unknown>
+  /**
+   * The key, or an effect that runs for each token, so that the key can be rotated. Text is imported for `alg`, once, and again
+   * when it changes. Required.
+   */
+  readonly keys: Keys
   /** Further claims; they cannot replace those that `make` sets. Default none. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined
 }
+
+const bounds = { minimum: Duration.seconds(30), maximum: Duration.hours(1) }
+
+const clamped = (lifetime: Duration.Duration): Duration.Duration => Duration.clamp(lifetime, bounds)
 
 /** Checked options that can be read from configuration. */
 export const SelfSignedJwtOptions = Schema.Struct({
   alg: Schema.Literals(signingAlgorithms),
   issuer: Field.text(1, 2048),
-  subject: Field.text(1, 2048),
+  subject: Schema.optionalKey(Field.text(1, 2048)),
   audience: Schema.optionalKey(Field.text(1, 2048)),
-  lifetime: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1))
-})
+  lifetime: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.hours(1)),
+  backdate: Field.defaulted(Field.duration("0 millis", "5 minutes"), Duration.zero)
+}).check(
+  Schema.makeFilter((o: { readonly lifetime: Duration.Duration; readonly backdate: Duration.Duration }) =>
+    Duration.isGreaterThan(clamped(o.lifetime), o.backdate) ||
+    { path: ["backdate"], issue: `below lifetime, which is ${Field.written(clamped(o.lifetime))}` }
+  )
+)
 
 const fromCode = Decoders.maker<ClaimOptions, typeof SelfSignedJwtOptions>(SelfSignedJwtOptions)
 
-const bounds = { minimum: Duration.seconds(30), maximum: Duration.hours(1) }
-
 const clampLifetime = (lifetime: Duration.Duration): Effect.Effect<Duration.Duration> => {
-  const clamped = Duration.clamp(lifetime, bounds)
-  return Duration.Equivalence(clamped, lifetime) ? Effect.succeed(lifetime) : Effect.as(
+  const used = clamped(lifetime)
+  return Duration.Equivalence(used, lifetime) ? Effect.succeed(lifetime) : Effect.as(
     Effect.logWarning("Lifetime of self-signed tokens clamped to the allowed range", {
       lifetime: Field.written(lifetime),
-      used: Field.written(clamped)
+      used: Field.written(used)
     }),
-    clamped
+    used
   )
 }
 
@@ -75,6 +92,7 @@ const invalidKey = () =>
 /**
  * Creates a source of tokens that are signed in this process (RFC 7519). `iat` increases strictly from one token to the next, up to
  * 11 in one second; `exp` is `lifetime` later; `jti` is a UUID from secure randomness. Use it with `RefreshPolicy.selfSigned`.
+ * For GitHub Apps set `backdate` to a minute; for App Store Connect leave out `subject`.
  *
  * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. An acquisition fails with
  * `ConfigurationError` (`KEY_INVALID`) if the key cannot be read or cannot sign.
@@ -95,27 +113,32 @@ const invalidKey = () =>
  * ```
  */
 export const make = ({ claims = {}, keys, ...input }: Options): TokenSource => {
-  const { alg, audience, issuer, lifetime, subject } = fromCode(input)
+  const { alg, audience, backdate, issuer, lifetime, subject } = fromCode(input)
   const nextIssuedAt = increasingSeconds()
+  const currentKey = makeCurrentKey(keys, invalidKey, alg)
   const sign = ({ key, kid }: ClientKey, iat: number, lifetime: Duration.Duration): Promise<string> => {
     const jwt = new SignJWT({
       ...claims,
       iss: issuer,
-      sub: subject,
       // Not from `Random`: services reject a `jti` that they have seen, and a seed would repeat it.
       jti: SecureRandom.uuidV4Unsafe(),
       iat,
       exp: iat + Duration.toSeconds(lifetime)
     }).setProtectedHeader({ alg, typ: "JWT", ...(kid === undefined ? undefined : { kid }) })
+    if (subject !== undefined) jwt.setSubject(subject)
     if (audience !== undefined) jwt.setAudience(audience)
     return jwt.sign(key)
   }
   const acquire = Effect.gen(function*() {
-    const current = yield* Effect.isEffect(keys) ? Effect.mapError(keys, invalidKey) : Effect.succeed(keys)
-    const expiresIn = yield* clampLifetime(lifetime)
-    const iat = nextIssuedAt(yield* Clock.currentTimeMillis)
-    const signed = yield* Effect.tryPromise({ try: () => sign(current, iat, expiresIn), catch: invalidKey })
-    return { accessToken: Redacted.make(signed, { label: "accessToken" }), expiresIn }
+    const current = yield* currentKey
+    const total = yield* clampLifetime(lifetime)
+    const now = yield* Clock.currentTimeMillis
+    const iat = nextIssuedAt(now - Duration.toMillis(backdate))
+    const signed = yield* Effect.tryPromise({ try: () => sign(current, iat, total), catch: invalidKey })
+    return {
+      accessToken: Redacted.make(signed, { label: "accessToken" }),
+      expiresIn: Duration.subtract(total, backdate)
+    }
   })
   return fromEffect(acquire)
 }

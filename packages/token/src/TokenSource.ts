@@ -2,14 +2,16 @@
  * Where a provider's tokens come from: an authorization server (`OAuthClient`), or any effect.
  */
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
+import type { Secret } from "./ClientAuth.ts"
+import { readSecret } from "./internal/oauth/readSecret.ts"
 import { isTransient } from "./internal/provider/isTransient.ts"
 
 /** A harmless deviation of a token response from RFC 6749, 5.1, that was accepted. A provider logs and counts it. */
 export interface Deviation {
   /** What deviates: the status, the form of the body, or a member of the response. Required. */
-  readonly member: "status" | "body" | "token_type" | "expires_in" | "scope" | "refresh_token"
+  readonly member: "status" | "body" | "token_type" | "expires_in" | "scope" | "refresh_token" | "issued_token_type"
   /** What was received: the status, the form of the body, or the type of the member, never its value. Required. */
   readonly received: string
 }
@@ -46,6 +48,17 @@ export interface TokenSource<out R = never> {
   readonly isRetryable: (error: unknown) => boolean
 }
 
+/** Acquires tokens on behalf of subjects, each with the token of its subject: `OAuthClient.tokenExchange` and `jwtBearer`. */
+export interface SubjectSource<out R = never> {
+  /**
+   * One attempt for a subject, whose token is sent to the authorization server. A refusal that concerns the subject alone should
+   * have the code `SUBJECT_TOKEN_REJECTED`, which a breaker does not count as a failure.
+   */
+  readonly acquireFor: (subjectToken: Redacted.Redacted, grant: Grant) => Effect.Effect<TokenResponse, unknown, R>
+  /** Whether an error may be retried, if there is a retry policy. */
+  readonly isRetryable: (error: unknown) => boolean
+}
+
 /** What a provider accepts as its source. An effect is converted with `fromEffect`. */
 export type Input<R = never> = TokenSource<R> | Effect.Effect<TokenResponse, unknown, R>
 
@@ -77,3 +90,19 @@ export const fromEffect = <R>(
   acquire: Effect.Effect<TokenResponse, unknown, R>,
   isRetryable: (error: unknown) => boolean = isTransient
 ): TokenSource<R> => ({ acquire, isRetryable })
+
+/**
+ * A source for one subject, such as a workload that exchanges the token of its platform. An effect reads the subject's token for each
+ * request, so that a file that is rotated is read again.
+ *
+ * An attempt fails with `ConfigurationError` (`KEY_INVALID`) if the subject's token cannot be read or is empty.
+ */
+export const forSubject = <R>(
+  { acquireFor, isRetryable }: SubjectSource<R>,
+  subjectToken: Secret,
+  grant: Grant = {}
+): TokenSource<R> =>
+  fromEffect(
+    Effect.flatMap(readSecret(subjectToken, "subjectToken"), (token) => acquireFor(token, grant)),
+    isRetryable
+  )

@@ -4,6 +4,8 @@
 export * as AcquiredToken from "./AcquiredToken.ts"
 export * as AuthChallenge from "./AuthChallenge.ts"
 export * as BearerAuthentication from "./BearerAuthentication.ts"
+export * as CallerGuard from "./CallerGuard.ts"
+export * as CallerGuardOptions from "./CallerGuardOptions.ts"
 export * as Claims from "./Claims.ts"
 export * as ClientAuth from "./ClientAuth.ts"
 export * as GuardOptions from "./GuardOptions.ts"

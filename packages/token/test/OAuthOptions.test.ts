@@ -60,7 +60,8 @@ describe("OAuthOptions", () => {
     [{ ...base, authMethod: "private_key_jwt" }, "clientSecret"],
     [{ ...base, privateKey: "k" }, "privateKey"],
     [{ ...base, clientSecret: undefined, authMethod: "private_key_jwt" }, "privateKey"],
-    [{ ...base, authMethod: "none" }, "authMethod"],
+    [{ ...base, authMethod: "nothing" }, "authMethod"],
+    [{ ...base, authMethod: "none" }, "clientSecret"],
     [{ ...base, maxBytes: 1023 }, "maxBytes"],
     [{ ...base, requestTimeout: "6 minutes" }, "requestTimeout"],
     [{ ...base, scpoe: "a" }, "scpoe"]

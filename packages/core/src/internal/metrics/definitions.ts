@@ -20,7 +20,8 @@ export const definitions = {
     kind: "counter",
     unit: "acquisitions",
     labels: ["server", "status"],
-    description: "Token acquisitions from an authorization server, by result (success, failure)."
+    description:
+      "Token acquisitions from an authorization server, by result (success, failure; rejected where the server rejected the token of one caller)."
   },
   tokenAcquisitionDuration: {
     name: "token_acquisition_duration_seconds",
@@ -42,7 +43,15 @@ export const definitions = {
     unit: "responses",
     labels: ["server", "kind"],
     description:
-      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, body, token_type, expires_in, scope, refresh_token)."
+      "Token responses accepted although they deviate from RFC 6749, by what deviates (status, body, token_type, expires_in, scope, refresh_token, issued_token_type)."
+  },
+  callerTokenEvictions: {
+    name: "caller_token_evictions_total",
+    kind: "counter",
+    unit: "tokens",
+    labels: ["server"],
+    description:
+      "Callers whose token was dropped because a guard held its capacity; the next request exchanges their token again."
   },
   cacheHits: {
     name: "cache_hits_total",

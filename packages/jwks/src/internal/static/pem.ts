@@ -1,6 +1,6 @@
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
-import { isSequence } from "./der.ts"
+import { isSequence } from "../../unstable/Der.ts"
 
 /** The supported PEM labels of public keys (RFC 7468, 5 and 13; RFC 8017 for PKCS#1). */
 const labels = ["PUBLIC KEY", "CERTIFICATE", "RSA PUBLIC KEY"] as const

@@ -2,13 +2,13 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { exportJWK } from "jose/key/export"
-import { importJWK, importSPKI, importX509 } from "jose/key/import"
+import { importJWK, importSPKI } from "jose/key/import"
 import type { PublicAlgorithm } from "../../Algorithm.ts"
 import type { Material, SkipReason } from "../../Jwk.ts"
+import * as KeyForms from "../../unstable/KeyForms.ts"
 import { type Deviation, isExponent, own } from "../keys/keyMembers.ts"
 import { isBound, isSameAlgorithm, maxKidLength } from "../keys/keySelection.ts"
 import { parseKey } from "../keys/parseKey.ts"
-import { spkiFromPkcs1 } from "./der.ts"
 import { formatPem, parsePem, type Pem, privateKey } from "./pem.ts"
 
 type Members = Readonly<Record<string, unknown>>
@@ -60,21 +60,26 @@ const importMaterial = (algorithm: PublicAlgorithm, jwk: Material): Effect.Effec
     (key) => ({ key, jwk })
   )
 
-/** The key of a PEM text, extractable so that its members can be read. */
-const importPem = (algorithm: PublicAlgorithm, { der, label }: Pem): Promise<CryptoKey> =>
-  label === "CERTIFICATE"
-    ? importX509(formatPem(label, der), algorithm, { extractable: true })
-    : importSPKI(formatPem("PUBLIC KEY", label === "PUBLIC KEY" ? der : spkiFromPkcs1(der)), algorithm, {
-      extractable: true
-    })
+/** The SubjectPublicKeyInfo of a PEM text. */
+const spkiOf = ({ der, label }: Pem): Uint8Array | undefined => {
+  if (label === "PUBLIC KEY") return der
+  return label === "CERTIFICATE" ? KeyForms.spkiFromCertificate(der) : KeyForms.spkiFromPkcs1(der)
+}
 
 /** Imports the key of a PEM text for one algorithm. Fails with a description of the expected key. */
 export const fromPem = Effect.fnUntraced(function*(
   algorithm: PublicAlgorithm,
   text: string
 ): Effect.fn.Return<PublicKey, string> {
-  const pem = yield* Effect.fromResult(parsePem(text))
-  const extractable = yield* imported(algorithm, () => importPem(algorithm, pem))
+  const spki = spkiOf(yield* Effect.fromResult(parsePem(text)))
+  if (spki === undefined) return yield* Effect.fail(kindFor(algorithm))
+  const pss = KeyForms.fromPss(spki)
+  if (pss !== undefined && !pss.algorithms.some((name) => name === algorithm)) {
+    return yield* Effect.fail(`${kindFor(algorithm)}; ${KeyForms.describePss(pss)}`)
+  }
+  const pem = formatPem("PUBLIC KEY", pss?.der ?? spki)
+  // Extractable, so that its members can be read.
+  const extractable = yield* imported(algorithm, () => importSPKI(pem, algorithm, { extractable: true }))
   const members: unknown = yield* Effect.promise(() => exportJWK(extractable))
   const { jwk } = yield* Effect.fromResult(Result.mapError(parseKey(members), () => kindFor(algorithm)))
   return yield* importMaterial(algorithm, jwk.material)

@@ -3,7 +3,7 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Hex from "effect/encoding/Hex"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { isKeyLike } from "./der.ts"
+import { isKeyLike } from "../../unstable/Der.ts"
 import { hasBoundary } from "./pem.ts"
 
 /** Upper bound of nested encodings to decode. */

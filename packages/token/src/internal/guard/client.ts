@@ -28,7 +28,7 @@ export type GuardError = Resilience.Failure<SendError | TokenProviderError>
 /** What a guard's client is made of. */
 export interface ClientContext {
   readonly client: HttpClient.HttpClient
-  readonly provider: TokenProvider["Service"]
+  readonly provider: Pick<TokenProvider["Service"], "get" | "replace">
   readonly scopes: GuardScopes
   readonly maxRedirects: number
   readonly policies: RequestPolicies | undefined

@@ -88,7 +88,7 @@ const outcomeOf = (
 export const makeSendOperation = (
   server: string,
   client: MarkedClient,
-  provider: TokenProvider["Service"]
+  provider: Pick<TokenProvider["Service"], "get">
 ): SendOperation =>
 (operation, request) =>
   Effect.withSpan(

@@ -9,12 +9,14 @@ export interface GrantedTokens {
   /** Valid and to be saved also if `token` is a failure. */
   readonly refreshToken: Redacted.Redacted | undefined
   readonly token: Result.Result<TokenResponse, KeelsonError.AuthenticationError>
+  /** The `issued_token_type` of a token exchange (RFC 8693, 2.2.1), of any form. */
+  readonly issuedTokenType?: unknown
 }
 
 type Json = Readonly<Record<string, unknown>>
 
 /** The type of a value that was received. Errors and logs never contain the value itself. */
-const typeOf = (value: unknown): string => {
+export const typeOf = (value: unknown): string => {
   if (value === undefined) return "nothing"
   if (value === null) return "null"
   if (value === "") return "an empty text"
@@ -24,7 +26,7 @@ const typeOf = (value: unknown): string => {
 }
 
 /** A response without a valid token. `reason` is the invalid member, or `body`. */
-const invalidResponse = (
+export const invalidResponse = (
   reason: string,
   expected: string,
   received: string,
@@ -130,5 +132,5 @@ export const readTokens = (
         return { accessToken, expiresIn, scope, deviations }
       })
   )
-  return Result.succeed({ refreshToken, token })
+  return Result.succeed({ refreshToken, token, issuedTokenType: json["issued_token_type"] })
 }

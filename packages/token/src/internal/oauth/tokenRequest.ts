@@ -12,8 +12,16 @@ import type { GrantedTokens } from "./readToken.ts"
 import { libraryCode, readAnswer, RequestFailed } from "./requestFailed.ts"
 import type { RequestOptions } from "./requestOptions.ts"
 
+/** A grant type that an extension of OAuth defines, with its own parameters (RFC 6749, 4.5). */
+export interface ExtensionGrant {
+  readonly type: "extension"
+  readonly grantType: string
+  readonly parameters: Readonly<Record<string, string>>
+}
+
 /** The grant type of a token request, with its refresh token. */
 export type GrantRequest =
+  | ExtensionGrant
   | { readonly type: "client_credentials" }
   | { readonly type: "refresh_token"; readonly refreshToken: Redacted.Redacted }
 
@@ -42,13 +50,28 @@ const send = (
   authenticate: OAuth.ClientAuth,
   parameters: Record<string, string>,
   options: OAuth.TokenEndpointRequestOptions
-): Promise<Response> =>
-  grant.type === "client_credentials"
-    ? OAuth.clientCredentialsGrantRequest(server, client, authenticate, parameters, options)
-    : OAuth.refreshTokenGrantRequest(server, client, authenticate, Redacted.value(grant.refreshToken), {
-      ...options,
-      additionalParameters: parameters
-    })
+): Promise<Response> => {
+  switch (grant.type) {
+    case "client_credentials":
+      return OAuth.clientCredentialsGrantRequest(server, client, authenticate, parameters, options)
+    case "refresh_token":
+      return OAuth.refreshTokenGrantRequest(server, client, authenticate, Redacted.value(grant.refreshToken), {
+        ...options,
+        additionalParameters: parameters
+      })
+    case "extension": {
+      const { grantType, parameters: own } = grant
+      return OAuth.genericTokenEndpointRequest(
+        server,
+        client,
+        authenticate,
+        grantType,
+        { ...parameters, ...own },
+        options
+      )
+    }
+  }
+}
 
 const unsent = (error: KeelsonError.NetworkError | KeelsonError.ConfigurationError) =>
   new RequestFailed({ error, delivery: "unsent" })

@@ -33,10 +33,14 @@ export interface AcquisitionResult {
 }
 
 /** Visible ASCII, which a header can carry (RFC 6750, 2.1, extended to what servers issue in practice). */
-const isHeaderSafe = (token: unknown): boolean => typeof token === "string" && /^[\u0021-\u007e]{1,16384}$/.test(token)
+export const isHeaderSafe = (token: unknown): boolean =>
+  typeof token === "string" && /^[\u0021-\u007e]{1,16384}$/.test(token)
 
 /** Counts the deviations that were accepted, and logs each kind once. */
-const report = ({ deviations: logged, server }: TokenState, deviations: ReadonlyArray<Deviation>) =>
+export const report = (
+  { deviations: logged, server }: Pick<TokenState, "deviations" | "server">,
+  deviations: ReadonlyArray<Deviation>
+) =>
   Effect.forEach(deviations, ({ member, received }) => {
     const counted = MetricSeries.increment("tokenResponseDeviations", { server, kind: member })
     if (logged.has(member)) return counted
@@ -44,6 +48,18 @@ const report = ({ deviations: logged, server }: TokenState, deviations: Readonly
     const message = "Token response deviates from RFC 6749 and was accepted"
     return Effect.andThen(counted, Effect.logWarning(message, { server, member, received }))
   }, { discard: true })
+
+/** The error for a token that no header can carry. */
+export const notHeaderSafe = (): KeelsonError.AuthenticationError =>
+  new KeelsonError.AuthenticationError({
+    code: "TOKEN_RESPONSE_INVALID",
+    message: "The token response is invalid: access_token must be 1 to 16384 visible ASCII characters",
+    details: {
+      reason: "access_token",
+      expected: "1 to 16384 visible ASCII characters",
+      received: "a text of another form"
+    }
+  })
 
 /** How the policy treats a token. A token that the server returns again is used for its remainder. */
 const planOf = (
@@ -65,15 +81,7 @@ const check = <R>(
   Effect.gen(function*() {
     if (response.deviations !== undefined) yield* report(state, response.deviations)
     if (!isHeaderSafe(Redacted.value(response.accessToken))) {
-      return yield* new KeelsonError.AuthenticationError({
-        code: "TOKEN_RESPONSE_INVALID",
-        message: "The token response is invalid: access_token must be 1 to 16384 visible ASCII characters",
-        details: {
-          reason: "access_token",
-          expected: "1 to 16384 visible ASCII characters",
-          received: "a text of another form"
-        }
-      })
+      return yield* notHeaderSafe()
     }
     const plan = yield* Effect.fromResult(planOf(state, response, issuedAt, random))
     if (plan.isLimited) {
@@ -91,7 +99,8 @@ const check = <R>(
     return cachedToken
   })
 
-const expired = () =>
+/** The error for a token that was already expired on arrival. */
+export const expired = (): KeelsonError.AuthenticationError =>
   new KeelsonError.AuthenticationError({
     code: "TOKEN_EXPIRED",
     message: "The received token was already expired"

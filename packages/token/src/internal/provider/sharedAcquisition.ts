@@ -23,9 +23,10 @@ export interface SharedAcquisition {
   readonly join: (cause: AcquisitionCause) => Effect.Effect<AcquiredToken, TokenProviderError>
 }
 
-const countAcquisition = (
+/** Counts an acquisition. `rejected`: the authorization server rejected the token of one caller. */
+export const countAcquisition = (
   server: string,
-  status: "success" | "failure",
+  status: "success" | "failure" | "rejected",
   elapsed: Duration.Duration
 ): Effect.Effect<void> =>
   Effect.andThen(

@@ -117,5 +117,19 @@ export const authentication = {
     breaker: "success",
     description: "The PKCE code verifier does not match the challenge (RFC 7636).",
     troubleshooting: ["Use the verifier of the same authorization request, with method S256."]
+  },
+  SUBJECT_TOKEN_REJECTED: {
+    id: "TOK-014",
+    category: "AUTHENTICATION",
+    severity: "WARNING",
+    status: 401,
+    retryable: false,
+    breaker: "success",
+    description:
+      "The authorization server issued no token on behalf of a subject: it rejected the subject's token or the request.",
+    troubleshooting: [
+      "`error` in the details is the OAuth error. `invalid_grant`: the subject's token is expired, revoked or not valid there.",
+      "If all subjects are rejected, check that the client may act for them, and `resource`, `audience` and `scope`."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>

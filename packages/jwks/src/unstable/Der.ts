@@ -1,15 +1,27 @@
+/**
+ * Reads and writes DER (X.690): the binary form of keys and certificates.
+ */
+
 /** A DER element (X.690, 8.1): its tag, and the start and end offsets of its content. */
-interface Element {
+export interface Element {
   readonly tag: number
   readonly start: number
   readonly end: number
 }
 
-const integer = 0x02
-const sequence = 0x30
+/** Tags of DER elements (X.690, 8). `context` is a context-specific constructed tag. */
+export const tags = {
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  oid: 0x06,
+  sequence: 0x30,
+  context: (number: number): number => 0xa0 + number
+} as const
+const { integer, sequence } = tags
 
 /** Reads the element at an offset. Returns `undefined` if there is none, or if the element ends after `limit`. */
-const elementAt = (bytes: Uint8Array, offset: number, limit = bytes.length): Element | undefined => {
+export const elementAt = (bytes: Uint8Array, offset: number, limit = bytes.length): Element | undefined => {
   const tag = bytes[offset]
   const first = bytes[offset + 1]
   if (tag === undefined || first === undefined) return undefined
@@ -19,6 +31,24 @@ const elementAt = (bytes: Uint8Array, offset: number, limit = bytes.length): Ele
   const start = offset + 2 + count
   const length = count === 0 ? first : bytes.subarray(offset + 2, start).reduce((sum, byte) => sum * 256 + byte, 0)
   return start + length > limit ? undefined : { tag, start, end: start + length }
+}
+
+/** The elements between two offsets, one after the other; `undefined` if they do not end where the range ends. */
+export const elementsIn = (bytes: Uint8Array, start: number, end: number): ReadonlyArray<Element> | undefined => {
+  const elements: Array<Element> = []
+  for (let at = start; at < end;) {
+    const element = elementAt(bytes, at, end)
+    if (element === undefined) return undefined
+    elements.push(element)
+    at = element.end
+  }
+  return elements
+}
+
+/** The elements of the sequence that the bytes consist of; `undefined` if the bytes are not one sequence. */
+export const elementsOf = (bytes: Uint8Array): ReadonlyArray<Element> | undefined => {
+  const outer = elementAt(bytes, 0)
+  return outer?.tag === sequence && outer.end === bytes.length ? elementsIn(bytes, outer.start, outer.end) : undefined
 }
 
 /** Whether the bytes consist of exactly one sequence. */
@@ -48,7 +78,8 @@ export const isKeyLike = (bytes: Uint8Array): boolean => {
   return true
 }
 
-const wrapped = (tag: number, ...contents: ReadonlyArray<Uint8Array>): Uint8Array => {
+/** An element with this tag and content (X.690, 8.1). */
+export const encode = (tag: number, ...contents: ReadonlyArray<Uint8Array>): Uint8Array => {
   const length = contents.reduce((sum, content) => sum + content.length, 0)
   const size = length.toString(16)
   const digits = size.length % 2 === 0 ? size : `0${size}`
@@ -63,30 +94,3 @@ const wrapped = (tag: number, ...contents: ReadonlyArray<Uint8Array>): Uint8Arra
   }
   return out
 }
-
-/** The sequence of the object identifier `rsaEncryption` (1.2.840.113549.1.1.1) and NULL. */
-const rsaEncryption = Uint8Array.from([
-  0x30,
-  0x0d,
-  0x06,
-  0x09,
-  0x2a,
-  0x86,
-  0x48,
-  0x86,
-  0xf7,
-  0x0d,
-  0x01,
-  0x01,
-  0x01,
-  0x05,
-  0x00
-])
-
-/**
- * Converts an RSAPublicKey to a SubjectPublicKeyInfo, which WebCrypto can import.
- *
- * @see RFC 8017, A.1.1 and RFC 5280, 4.1
- */
-export const spkiFromPkcs1 = (pkcs1: Uint8Array): Uint8Array =>
-  wrapped(sequence, rsaEncryption, wrapped(0x03, Uint8Array.of(0), pkcs1))
