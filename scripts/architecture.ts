@@ -36,8 +36,9 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   },
   token: {
     adapters: ["http"],
+    dpop: [],
     explain: ["validation"],
-    guard: [],
+    guard: ["dpop"],
     http: ["validation"],
     oauth: [],
     provider: [],
