@@ -17,7 +17,7 @@ export type SigningAlgorithm = (typeof signingAlgorithms)[number]
 
 /** A client's authentication, for the options of `OAuthClient`. */
 export interface ClientAuth {
-  readonly method: "client_secret_basic" | "client_secret_post" | "private_key_jwt"
+  readonly method: "client_secret_basic" | "client_secret_post" | "private_key_jwt" | "tls_client_auth"
   /** The authentication of one request. */
   readonly prepare: (
     request: {
@@ -141,6 +141,16 @@ export const privateKeyJwt = (
         })
       )
   }
+}
+
+/**
+ * Authenticates with the client's TLS certificate, which the server knows by its authority or by itself: `tls_client_auth` and
+ * `self_signed_tls_client_auth` (RFC 8705, 2). The client of token requests must have the certificate, as that of `NodeMutualTls`
+ * has.
+ */
+export const certificate: ClientAuth = {
+  method: "tls_client_auth",
+  prepare: () => Effect.succeed(OAuth.TlsClientAuth())
 }
 
 /** A private key as text. */

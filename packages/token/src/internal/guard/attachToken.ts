@@ -10,6 +10,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Redacted from "effect/Redacted"
 import type { AcquiredToken } from "../../AcquiredToken.ts"
 import type { DpopKey } from "../../DpopKey.ts"
+import { IsForeignRequest } from "../mtls/certificateUse.ts"
 import { isProofRejected, sendBound } from "./boundRequest.ts"
 import type { RequestTarget } from "./target.ts"
 
@@ -49,7 +50,7 @@ export const attachToken = <E>(
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError | E> => {
   let isRepeated = false
   return (target) => {
-    if (!target.isOwn) return send(Effect.succeed(target.request))
+    if (!target.isOwn) return Effect.provideService(send(Effect.succeed(target.request)), IsForeignRequest, true)
     const sendWith = (token: AcquiredToken) =>
       dpopKey === undefined || token.tokenType === "Bearer"
         ? send(Effect.succeed(withToken(target, token)))
