@@ -67,14 +67,13 @@ const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<HttpClient.HttpClient, KeelsonError.ConfigurationError, Scope.Scope> {
   if ("bun" in versions) return yield* unsupported()
   const undici = yield* Effect.promise(() => import("undici"))
-  const dispatcher = yield* clientCertificate(options, undici)
+  const sendThrough = yield* clientCertificate(options, undici)
   const client = Context.get(yield* Layer.build(FetchHttpClient.layer), HttpClient.HttpClient)
   return HttpClient.transformResponse(
     client,
     (response) =>
-      Effect.flatMap(
-        dispatcher,
-        (current) => Effect.provideService(response, FetchHttpClient.Fetch, fetchThrough(undici, current))
+      sendThrough((dispatcher) =>
+        Effect.provideService(response, FetchHttpClient.Fetch, fetchThrough(undici, dispatcher))
       )
   )
 })

@@ -14,6 +14,12 @@ export interface CertificateFiles {
   readonly caFile?: string | undefined
 }
 
+/** The settings of connections with the certificate, and of those without; both trust the authorities of `caFile`. */
+export interface TlsContexts {
+  readonly certified: SecureContext
+  readonly plain: SecureContext | undefined
+}
+
 type FileOption = "certFile" | "keyFile" | "caFile"
 
 const unreadable = (option: FileOption, path: string) =>
@@ -64,7 +70,7 @@ const authoritiesIn = (path: string, text: string): Effect.Effect<Array<string>,
  */
 export const loadCertificate = Effect.fnUntraced(function*(
   { caFile, certFile, keyFile, passphrase }: CertificateFiles
-): Effect.fn.Return<SecureContext, KeelsonError.ConfigurationError> {
+): Effect.fn.Return<TlsContexts, KeelsonError.ConfigurationError> {
   const [cert, key] = yield* Effect.all([read("certFile", certFile), read("keyFile", keyFile)], { concurrency: 2 })
   const ca = caFile === undefined ? undefined : yield* authoritiesIn(caFile, yield* read("caFile", caFile))
   const certificate = yield* Effect.try({
@@ -83,7 +89,10 @@ export const loadCertificate = Effect.fnUntraced(function*(
     yield* Effect.logWarning("The client certificate is expired; servers will refuse it", { certFile })
   }
   return yield* Effect.try({
-    try: () => createSecureContext({ cert, key, ...secret, ...(ca === undefined ? undefined : { ca }) }),
+    try: () => ({
+      certified: createSecureContext({ cert, key, ...secret, ...(ca === undefined ? undefined : { ca }) }),
+      plain: ca === undefined ? undefined : createSecureContext({ ca })
+    }),
     catch: () => invalid("certFile", certFile, "a certificate that TLS accepts")
   })
 })
