@@ -4,7 +4,7 @@ import { quiet } from "@keelson/testing/observe"
 import { Effect, Fiber, Redacted, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { DpopKey, TokenGuard, type TokenSource } from "../src/index.ts"
+import { DpopKey, type TokenGuard, type TokenSource } from "../src/index.ts"
 import { guardOver, origin, type Reply, scripted, statuses } from "./guardSupport.ts"
 import { hashOf, nonceChallenge, readProof } from "./proofs.ts"
 

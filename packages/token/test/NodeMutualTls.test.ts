@@ -120,9 +120,7 @@ describe("Files of a client certificate", () => {
         yield* TestClock.adjust("1 minute")
         const calls = Array.from({ length: 40 }, (_, call) =>
           Effect.andThen(
-            Effect.promise(async () => {
-              for (let turn = 0; turn < call; turn++) await new Promise(setImmediate)
-            }),
+            Effect.repeat(Effect.promise(() => new Promise(setImmediate)), { times: call }),
             statusOf(client, server.url)
           ))
         assert.deepStrictEqual(new Set(yield* Effect.all(calls, { concurrency: "unbounded" })), new Set([200]))

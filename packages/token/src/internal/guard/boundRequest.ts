@@ -26,26 +26,11 @@ const rejectionOf = ({ headers, status }: Response): "nonce" | "proof" | undefin
 /** Whether a response rejects the proof, and not the token. */
 export const isProofRejected = (response: Response): boolean => rejectionOf(response) !== undefined
 
-/** The error with the request as it was before it got its proof, since errors are logged. */
-const withoutProof = (
-  error: HttpClientError.HttpClientError,
-  request: HttpClientRequest.HttpClientRequest
-): HttpClientError.HttpClientError =>
-  error.reason._tag === "TransportError"
-    ? new HttpClientError.HttpClientError({
-      reason: new HttpClientError.TransportError({
-        request,
-        cause: error.reason.cause,
-        ...(error.reason.description === undefined ? undefined : { description: error.reason.description })
-      })
-    })
-    : error
-
-/** The client's own span has the headers of the request. */
+/** The client's own span has the headers of request and response. */
 const redactProofs = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(
     Headers.CurrentRedactedNames,
-    (names) => Effect.provideService(self, Headers.CurrentRedactedNames, [...names, "dpop"])
+    (names) => Effect.provideService(self, Headers.CurrentRedactedNames, [...names, "dpop", "dpop-nonce"])
   )
 
 /**
@@ -72,10 +57,7 @@ const sendOnce = <E>(
           dpop: Redacted.value(proof)
         })
     })
-    return Effect.mapError(
-      redactProofs(send(proven)),
-      (error) => failure === undefined ? withoutProof(error, request) : failure.error
-    )
+    return Effect.mapError(redactProofs(send(proven)), (error) => failure === undefined ? error : failure.error)
   })
 
 /**
