@@ -2,10 +2,19 @@ import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { quiet } from "@keelson/testing/observe"
 import { oidcProvider, signingKey } from "@keelson/testing/oidcProvider"
-import { Effect, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { exportJWK, generateKeyPair } from "jose"
 import * as OAuth from "oauth4webapi"
-import { ClientAuth, DpopKey, OAuthClient, RefreshTokenStore, TokenGuard, TokenProvider } from "../src/index.ts"
+import * as OpenId from "openid-client"
+import {
+  ClientAuth,
+  DpopKey,
+  OAuthClient,
+  RefreshTokenStore,
+  TokenGuard,
+  TokenGuards,
+  TokenProvider
+} from "../src/index.ts"
 import { clientSecret, type OAuthServer, oauthServer } from "./oauthServer.ts"
 import { hashOf, nonceChallenge, proofServer, type ProvenRequest, readProof, type Respond } from "./proofs.ts"
 
@@ -177,6 +186,58 @@ describe("Bound tokens of a real authorization server", () => {
       assert.strictEqual((yield* provider.get).tokenType, "Bearer")
       assert.isUndefined(server.requests[0]?.headers["dpop"])
     }).pipe(Effect.scoped, quiet))
+
+  it.live("[K-23] openid-client gets a bound token of the same server with the same number of requests", () =>
+    Effect.gen(function*() {
+      const server = yield* oauthServer({ needsNonce: true })
+      yield* Effect.promise(async () => {
+        const config = await OpenId.discovery(
+          new URL(server.issuer),
+          "basic:client",
+          undefined,
+          OpenId.ClientSecretBasic(clientSecret),
+          { execute: [OpenId.allowInsecureRequests] }
+        )
+        const DPoP = OpenId.getDPoPHandle(config, await OpenId.randomDPoPKeyPair("ES256"))
+        const granted = await OpenId.clientCredentialsGrant(config, { scope: "read" }, { DPoP })
+        assert.strictEqual(granted.token_type, "dpop")
+      })
+      const theirs = server.requests.length
+      const key = yield* DpopKey.generate()
+      const provider = yield* TokenProvider.make({ name: "api", source: clientCredentials(server) }).pipe(
+        Effect.provideService(DpopKey.CurrentDpopKey, key)
+      )
+      assert.strictEqual((yield* provider.get).tokenType, "DPoP")
+      assert.deepStrictEqual([theirs, server.requests.length - theirs], [2, 2])
+    }).pipe(Effect.scoped, quiet))
+
+  it.live("[K-23] a guard of TokenGuards has its own key, as the configuration says", () =>
+    Effect.gen(function*() {
+      const server = yield* oauthServer({ needsNonce: true })
+      const seen: Array<string | undefined> = []
+      const api = yield* proofServer(async ({ proof }) => {
+        seen.push(proof === undefined ? undefined : (await readProof(proof)).jkt)
+        return { status: 200 }
+      })
+      const client = {
+        issuer: server.issuer,
+        clientId: "basic:client",
+        clientSecret: Redacted.make(clientSecret),
+        allowLocalhost: true
+      }
+      const options = { client, allowLocalhost: true }
+      const guards = yield* Layer.build(TokenGuards.layer({
+        one: { ...options, url: `${api.url}/one`, dpop: "required" },
+        two: { ...options, url: `${api.url}/two`, dpop: "required" },
+        none: { ...options, url: `${api.url}/none` }
+      }))
+      for (const name of ["one", "two", "none"]) {
+        const guard = Context.get(guards, TokenGuards.TokenGuards).get(name)
+        if (guard !== undefined) yield* guard.get("")
+      }
+      assert.deepStrictEqual(seen.map((jkt) => jkt === undefined), [false, false, true])
+      assert.notStrictEqual(seen[0], seen[1])
+    }).pipe(Effect.scoped, quiet, Effect.provide(NodeHttpClient.layerUndici)))
 
   it.live("[K-23] oauth4webapi accepts the tokens and the proofs of a guard, and no others", () =>
     Effect.gen(function*() {

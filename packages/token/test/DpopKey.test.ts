@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Dpop from "dpop"
 import { Effect, Redacted } from "effect"
 import { TestClock } from "effect/testing"
+import { decodeJwt, decodeProtectedHeader } from "jose"
 import { inspect } from "node:util"
 import { DpopKey } from "../src/index.ts"
 import { dpopError } from "../src/internal/dpop/clientChallenge.ts"
@@ -112,6 +114,28 @@ describe("DpopKey", () => {
     assert.strictEqual(nonces.get("resourceServer", server(1)), "n1")
     assert.isTrue(nonces.keep("resourceServer", server(1), "n".repeat(1024)))
   })
+})
+
+describe("Proofs of other libraries", () => {
+  it.live("[K-23] the library dpop makes a proof of the same members, for the same key and URL", () =>
+    Effect.gen(function*() {
+      const pair = yield* generatePair(false)
+      const key = yield* DpopKey.fromKeyPair(pair)
+      const accessToken = "token"
+      key.keepNonce("resourceServer", url, "nonce")
+      const own = Redacted.value(yield* key.proof({ method: "GET", url, accessToken: Redacted.make(accessToken) }))
+      const other = yield* Effect.promise(() =>
+        Dpop.generateProof(pair, `${url.origin}${url.pathname}`, "GET", "nonce", accessToken)
+      )
+      const membersOf = (proof: string) => {
+        const { jti, iat, ...claims } = decodeJwt(proof)
+        assert.isString(jti)
+        assert.isNumber(iat)
+        return { header: decodeProtectedHeader(proof), claims }
+      }
+      assert.deepStrictEqual(membersOf(own), membersOf(other))
+      assert.strictEqual(key.thumbprint, yield* Effect.promise(() => Dpop.calculateThumbprint(pair.publicKey)))
+    }))
 })
 
 describe("The error of a DPoP challenge", () => {

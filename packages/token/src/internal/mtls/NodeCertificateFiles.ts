@@ -45,7 +45,9 @@ export const versionOf = ({ caFile, certFile, keyFile }: CertificateFiles): Effe
   Effect.orElseSucceed(
     Effect.tryPromise(() =>
       Promise.all([certFile, keyFile, ...(caFile === undefined ? [] : [caFile])].map((path) => stat(path)))
-    ).pipe(Effect.map((all) => all.map(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`).join())),
+    ).pipe(
+      Effect.map((all) => all.map(({ ctimeMs, ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${ctimeMs} ${size}`).join())
+    ),
     () => "unreadable"
   )
 
