@@ -62,7 +62,7 @@ const unsent = (error: KeelsonError.NetworkError | KeelsonError.ConfigurationErr
 const isGone = ({ failure, response }: ExchangeRecord): boolean =>
   failure?.isUnsent === true || (response !== undefined && [404, 405, 410].includes(response.status))
 
-/** Whether the server rejected a request for want of its nonce, which `record` has (RFC 9449, 8). */
+/** Whether the server rejected a request because its proof has not the nonce that the server demands (RFC 9449, 8). */
 const isNonceChallenge = ({ answer: { json }, response }: ExchangeRecord): boolean =>
   (response?.status === 400 || response?.status === 401) && Predicate.hasProperty(json, "error") &&
   json.error === "use_dpop_nonce"
@@ -74,10 +74,13 @@ interface RequestTarget {
   readonly key: DpopKey | undefined
 }
 
-/** What one request exchanged with the server, and the code of the OAuth library's error. */
+/** What one request exchanged with the server. */
 interface Sent {
   readonly record: ExchangeRecord
+  /** The code of the OAuth library's error. */
   readonly code: string | undefined
+  /** Whether the response has a nonce for the next request. */
+  readonly hasNonce: boolean
 }
 
 /** Sends one request, with a newly signed client assertion and proof. Keeps the nonce of the response. */
@@ -85,7 +88,7 @@ const sendOnce = Effect.fnUntraced(function*(
   client: TokenClient,
   grant: GrantRequest,
   { endpoint, key, url }: RequestTarget
-): Effect.fn.Return<Sent & { readonly hasNonce: boolean }, RequestFailed> {
+): Effect.fn.Return<Sent, RequestFailed> {
   const { auth, options: { clientId, issuer, maxBytes, requestTimeout } } = client
   const record: ExchangeRecord = { response: undefined, failure: undefined, answer: { json: undefined } }
   const fetch = yield* oauthFetch({ maxBytes, timeout: requestTimeout }, record)
