@@ -293,6 +293,41 @@ describe("Nonces of the called server", () => {
       assert.strictEqual(bound.asked(), 1)
     }).pipe(Effect.scoped))
 
+  it.effect("[K-23] a call that is interrupted while it is sent again for a nonce leaves the nonce", () =>
+    Effect.gen(function*() {
+      const api = scripted((request, number) =>
+        number === 2 ? Effect.never : challenges(nonceChallenge("one"))(request, number)
+      )
+      const bound = makeBoundSource()
+      const guard = yield* guardOver(api, { source: bound.source, dpop: "required" })
+      const fiber = yield* Effect.forkChild(guard.get("/"), { startImmediately: true })
+      while (api.received.length < 2) yield* Effect.promise(() => new Promise(setImmediate))
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual((yield* guard.get("/")).status, 200)
+      assert.deepStrictEqual((yield* proofsOf(api)).map(({ nonce }) => nonce), [undefined, "one", "one"])
+      assert.strictEqual(bound.asked(), 1)
+    }).pipe(Effect.scoped))
+
+  it.effect("[K-23] a hundred calls at once that a nonce is demanded of are sent twice at most, with different proofs", () =>
+    Effect.gen(function*() {
+      const api = scripted((request) =>
+        Effect.promise(async () => {
+          const { nonce } = await readProof(request.headers["dpop"] ?? "")
+          return nonce === "one"
+            ? new Response(null)
+            : new Response(null, { status: 401, headers: nonceChallenge("one") })
+        })
+      )
+      const bound = makeBoundSource()
+      const guard = yield* guardOver(api, { source: bound.source, dpop: "required" })
+      const calls = Array.from({ length: 100 }, () => guard.get("/"))
+      const responses = yield* Effect.all(calls, { concurrency: "unbounded" })
+      assert.deepStrictEqual(new Set(responses.map(({ status }) => status)), new Set([200]))
+      assert.isAtMost(api.received.length, 200)
+      assert.strictEqual(new Set((yield* proofsOf(api)).map(({ jti }) => jti)).size, api.received.length)
+      assert.strictEqual(bound.asked(), 1)
+    }).pipe(Effect.scoped))
+
   it.effect("[K-23] each origin has its own nonce", () =>
     Effect.gen(function*() {
       const origins = ["https://a.example", "https://b.example"]
