@@ -115,10 +115,10 @@ describe("Files of a client certificate", () => {
     Effect.gen(function*() {
       const { client, files } = yield* setUp
       const server = yield* mutualServer()
-      for (let i = 0; i < 10; i++) {
+      for (let i = 0; i < 4; i++) {
         files.put(i % 2 === 0 ? "nextClient" : "client")
         yield* TestClock.adjust("1 minute")
-        const calls = Array.from({ length: 40 }, (_, call) =>
+        const calls = Array.from({ length: 20 }, (_, call) =>
           Effect.andThen(
             Effect.repeat(Effect.promise(() => new Promise(setImmediate)), { times: call }),
             statusOf(client, server.url)
@@ -127,7 +127,7 @@ describe("Files of a client certificate", () => {
         assert.strictEqual(server.peers.at(-1), i % 2 === 0 ? two : one)
       }
       // The connections with earlier certificates are closed.
-      while (server.open() > 40) yield* Effect.promise(() => new Promise(setImmediate))
+      while (server.open() > 20) yield* Effect.promise(() => new Promise(setImmediate))
     }).pipe(Effect.scoped, quiet))
 
   it.effect("[K-23] files that cannot be used leave the last good certificate in use, with one warning", () => {
