@@ -62,7 +62,7 @@ const unsent = (error: KeelsonError.NetworkError | KeelsonError.ConfigurationErr
 const isGone = ({ failure, response }: ExchangeRecord): boolean =>
   failure?.isUnsent === true || (response !== undefined && [404, 405, 410].includes(response.status))
 
-/** Whether the server rejected a request because its proof has not the nonce that the server demands (RFC 9449, 8). */
+/** Whether the server rejected a request because its proof lacks the nonce that the server demands (RFC 9449, 8). */
 const isNonceChallenge = ({ answer: { json }, response }: ExchangeRecord): boolean =>
   (response?.status === 400 || response?.status === 401) && Predicate.hasProperty(json, "error") &&
   json.error === "use_dpop_nonce"
