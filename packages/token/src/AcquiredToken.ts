@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Inspectable from "effect/Inspectable"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type { TokenType } from "./TokenSource.ts"
 
 /** The members of a new `AcquiredToken`. */
 export interface Members {
@@ -15,6 +16,8 @@ export interface Members {
   readonly issuedAt: Instant.Instant
   /** When the token expires. Required. */
   readonly expiresAt: Instant.Instant
+  /** How the token is sent: as it is, or with a proof of the key that it is bound to (RFC 9449). Default Bearer. */
+  readonly tokenType?: TokenType | undefined
   /** The granted scope, space-separated. Default none. */
   readonly scope?: string | undefined
   /** Whether a replacement is being acquired. Default: always false. */
@@ -44,13 +47,15 @@ export class AcquiredToken {
   readonly value: Redacted.Redacted
   readonly issuedAt: Instant.Instant
   readonly expiresAt: Instant.Instant
+  readonly tokenType: TokenType
   readonly scope: string | undefined
   readonly #isRefreshing: () => boolean
 
-  constructor({ expiresAt, isRefreshing = () => false, issuedAt, scope, value }: Members) {
+  constructor({ expiresAt, isRefreshing = () => false, issuedAt, scope, tokenType = "Bearer", value }: Members) {
     this.value = value
     this.issuedAt = issuedAt
     this.expiresAt = expiresAt
+    this.tokenType = tokenType
     this.scope = scope
     this.#isRefreshing = isRefreshing
   }
@@ -75,6 +80,7 @@ export class AcquiredToken {
       issued_at: this.issuedAt.wall,
       expires_at: this.expiresAt.wall,
       scoped: this.scoped,
+      ...(this.tokenType === "Bearer" ? undefined : { token_type: this.tokenType }),
       refresh_in_progress: this.refreshInProgress
     }
   }
@@ -94,11 +100,14 @@ export const Snapshot = Schema.Struct({
   /** As `AcquiredToken.scoped`. */
   scoped: Schema.Union([Schema.Boolean, Schema.Literal("unknown")]),
   scope: Schema.optionalKey(Schema.String),
+  /** Present only if the token is bound to a key. */
+  tokenType: Schema.optionalKey(Schema.Literal("DPoP")),
   refreshInProgress: Schema.Boolean
 }).pipe(Schema.encodeKeys({
   issuedAt: "issued_at",
   expiresAt: "expires_at",
   remainingSeconds: "remaining_seconds",
+  tokenType: "token_type",
   refreshInProgress: "refresh_in_progress"
 }))
 export type Snapshot = typeof Snapshot.Type
@@ -117,6 +126,7 @@ export const snapshot = (token: AcquiredToken, at: Instant.Instant, options?: Sn
   remainingSeconds: Duration.toSeconds(token.remaining(at)),
   scoped: token.scoped,
   ...(token.scope === undefined ? undefined : { scope: token.scope }),
+  ...(token.tokenType === "Bearer" ? undefined : { tokenType: token.tokenType }),
   refreshInProgress: token.refreshInProgress
 })
 
@@ -129,5 +139,6 @@ export const restore = (snapshot: Snapshot, at: Instant.Instant): AcquiredToken 
     value: snapshot.value,
     issuedAt: Instant.after(at, snapshot.issuedAt - at.wall),
     expiresAt: Instant.after(at, snapshot.expiresAt - at.wall),
-    scope: snapshot.scope
+    scope: snapshot.scope,
+    tokenType: snapshot.tokenType
   })

@@ -21,6 +21,11 @@ export interface RequestOptions {
    * without credentials, and only as GET or HEAD. From 0 to 10. Default 3.
    */
   readonly maxRedirects?: number | undefined
+  /**
+   * Whether tokens are bound to a key of the guard (DPoP, RFC 9449). `required`: token requests ask for a bound token, and
+   * a token that is not bound is an error. `preferred`: it is sent as a Bearer token. Default off.
+   */
+  readonly dpop?: "off" | "preferred" | "required" | undefined
   /** When tokens are refreshed; see the options of a refresh policy. Default none. */
   readonly policy?: RefreshPolicy.Options | undefined
   /** Retries, breaker and time limits of token requests. None of them without options. Default none. */
@@ -55,6 +60,7 @@ export const GuardOptions = Schema.Struct({
   ),
   allowLocalhost: Field.allowLocalhost(),
   maxRedirects: Field.defaulted(Field.int(0, 10), 3),
+  dpop: Field.defaulted(Schema.Literals(["off", "preferred", "required"]), "off"),
   policy: Schema.optionalKey(RefreshPolicy.RefreshPolicy),
   acquisition: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy),
   resilience: Schema.optionalKey(ResiliencePolicy.ResiliencePolicy)

@@ -15,7 +15,9 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { AcquiredToken } from "./AcquiredToken.ts"
+import * as DpopKey from "./DpopKey.ts"
 import * as GuardOptions from "./GuardOptions.ts"
+import { type Binding, boundSource } from "./internal/guard/boundSource.ts"
 import { type GuardError, makeClient, makeMarkedClient } from "./internal/guard/client.ts"
 import { canonicalGrant, makeGrants } from "./internal/guard/grants.ts"
 import { makeRequestPolicies, type RequestPolicies } from "./internal/guard/requestPolicies.ts"
@@ -65,6 +67,14 @@ export interface Options<R = never> extends GuardOptions.Options {
   readonly name?: string | undefined
   /** Where tokens come from: `OAuthClient`, any effect, or a function from scope and audience to one. Required. */
   readonly source: TokenSource.Input<R> | ((grant: TokenSource.Grant) => TokenSource.Input<R>)
+  /**
+   * The key that tokens are bound to (DPoP, RFC 9449), for instance one of `DpopKey.fromKeyPair` that outlives the process. With a
+   * key, `dpop` is `required` unless it is set. Default: with `dpop`, a new ES256 key that lives as long as the guard.
+   */
+  readonly dpopKey?:
+    | DpopKey.DpopKey
+    | Effect.Effect<DpopKey.DpopKey, KeelsonError.ConfigurationError, Scope.Scope>
+    | undefined
   /** Checks a new token before it is used. If it fails, the attempt to acquire the token fails. Default none. */
   readonly validate?: ((token: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
 }
@@ -75,6 +85,7 @@ interface GuardContext extends GuardOptions.GuardOptions {
   readonly client: HttpClient.HttpClient
   readonly scopes: GuardScopes
   readonly policies: RequestPolicies | undefined
+  readonly binding: Binding | undefined
 }
 
 /** A new client object for each grant, so that combinators of `HttpClient` do not copy the guard's members. */
@@ -83,7 +94,7 @@ const makeGuard = (
   provider: TokenProvider.TokenProvider["Service"],
   scoped: TokenGuard["scoped"]
 ): TokenGuard => {
-  const context = { ...guard, provider }
+  const context = { ...guard, provider, dpopKey: guard.binding?.key }
   const marked = makeMarkedClient(context)
   return Object.assign(makeClient(context, marked), {
     server: guard.server,
@@ -100,12 +111,37 @@ const scopesOf = ({ allowLocalhost, origins }: GuardOptions.GuardOptions): Guard
   return { list, base: list.slice(0, 1).map(UrlScope.format).join(), allowLocalhost }
 }
 
-const makeContext = Effect.fnUntraced(function*(server: string, options: GuardOptions.GuardOptions) {
+const contradiction = () =>
+  InvalidConfig.option("dpop", "required or preferred beside dpopKey, or left out", {
+    message: "Invalid configuration: dpop is off, but there is a dpopKey: leave out one of them"
+  })
+
+/** The key of a guard, which lives in its scope. */
+const makeBinding = Effect.fnUntraced(function*(
+  { dpop }: GuardOptions.GuardOptions,
+  dpopKey: Options["dpopKey"] = DpopKey.generate()
+) {
+  if (dpop === "off") return undefined
+  return { key: Effect.isEffect(dpopKey) ? yield* dpopKey : dpopKey, isRequired: dpop === "required" }
+})
+
+const makeContext = Effect.fnUntraced(function*(
+  server: string,
+  options: GuardOptions.GuardOptions,
+  dpopKey: Options["dpopKey"]
+) {
   const scopes = scopesOf(options)
   const policies = options.resilience === undefined
     ? undefined
     : yield* makeRequestPolicies(server, options.resilience, scopes, yield* contextBreakerStore)
-  return { ...options, server, client: yield* HttpClient.HttpClient, scopes, policies }
+  return {
+    ...options,
+    server,
+    client: yield* HttpClient.HttpClient,
+    scopes,
+    policies,
+    binding: yield* makeBinding(options, dpopKey)
+  }
 })
 
 const isFunction = <R>(
@@ -137,16 +173,19 @@ const fixedSource = () =>
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  */
 export const make = Effect.fnUntraced(function*<R = never>(
-  { name, source, validate, ...data }: Options<R> & { readonly name: string }
+  { dpopKey, name, source, validate, ...data }: Options<R> & { readonly name: string }
 ): Effect.fn.Return<TokenGuard, KeelsonError.ConfigurationError, HttpClient.HttpClient | R | Scope.Scope> {
-  const options = yield* Configuration.decode(GuardOptions.GuardOptions)(data)
-  const guard = yield* makeContext(name, options)
+  if (data.dpop === "off" && dpopKey !== undefined) return yield* Effect.fail(contradiction())
+  const options = yield* Configuration.decode(GuardOptions.GuardOptions)(
+    dpopKey === undefined ? data : { ...data, dpop: data.dpop ?? "required" }
+  )
+  const guard = yield* makeContext(name, options, dpopKey)
   const context = yield* Effect.context<R | Scope.Scope>()
   const providerOf = (grant: TokenSource.Grant) =>
     Effect.flatMap(sourceFor(source, grant), (grantSource) => {
       const { acquisition: resilience, policy } = options
       return Effect.updateContext(
-        TokenProvider.make({ name, source: grantSource, policy, resilience, validate }),
+        TokenProvider.make({ name, source: boundSource(grantSource, guard.binding), policy, resilience, validate }),
         // The scope of the grant, within that of the guard.
         (own: Context.Context<Scope.Scope>) => Context.merge(context, own)
       )

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import { UsesMutualTls } from "./internal/mtls/certificateUse.ts"
 
 /** The platform's `fetch`, also if the application replaced `FetchHttpClient.Fetch`. */
 const platformClient = (): HttpClient.HttpClient =>
@@ -20,8 +21,17 @@ export const TokenHttpClient = Context.Reference<HttpClient.HttpClient>("@keelso
   defaultValue: platformClient
 })
 
+/** Options of `layer`. */
+export interface Options {
+  /**
+   * Whether the client has a certificate, so that token requests go to the `mtls_endpoint_aliases` of the metadata (RFC 8705, 5). Default
+   * false.
+   */
+  readonly mutualTls?: boolean | undefined
+}
+
 /**
- * Replaces the client of token requests, for a proxy, a private certificate authority or client certificates. The client must
+ * Replaces the client of token requests, for a proxy or a private certificate authority; `NodeMutualTls` has client certificates. The client must
  * neither follow redirects nor retry requests.
  *
  * **Example** (Token requests through another client)
@@ -44,5 +54,11 @@ export const TokenHttpClient = Context.Reference<HttpClient.HttpClient>("@keelso
  * response.status // => 204
  * ```
  */
-export const layer = <E, R>(client: Layer.Layer<HttpClient.HttpClient, E, R>): Layer.Layer<never, E, R> =>
-  Layer.effect(TokenHttpClient, HttpClient.HttpClient).pipe(Layer.provide(client))
+export const layer = <E, R>(
+  client: Layer.Layer<HttpClient.HttpClient, E, R>,
+  { mutualTls = false }: Options = {}
+): Layer.Layer<never, E, R> =>
+  Layer.mergeAll(
+    Layer.effect(TokenHttpClient, HttpClient.HttpClient).pipe(Layer.provide(client)),
+    Layer.succeed(UsesMutualTls, mutualTls)
+  )

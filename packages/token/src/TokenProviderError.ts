@@ -59,8 +59,9 @@ export class TokenRefreshFailed extends KeelsonError.CodedError<"TOKEN_REFRESH_F
  * - `NetworkError`: the authorization server was unreachable (`TIMEOUT`, `NETWORK_ERROR`, `TLS_FAILED`), answered with an
  *   unusable status or body (`RATE_LIMITED`, `UPSTREAM_UNAVAILABLE`, `RESPONSE_TOO_LARGE`), or redirected (`EGRESS_REFUSED`).
  * - `AuthenticationError`: the server rejected the request (`TOKEN_ACQUISITION_FAILED`), its response has no valid token
- *   (`TOKEN_RESPONSE_INVALID`), the token was already expired (`TOKEN_EXPIRED`), or the refresh token cannot be used
- *   (`TOKEN_REFRESH_FAILED`).
+ *   (`TOKEN_RESPONSE_INVALID`), the token was already expired (`TOKEN_EXPIRED`), the refresh token cannot be used
+ *   (`TOKEN_REFRESH_FAILED`), or a guard cannot use the token: it is not bound to the guard's key (`TOKEN_NOT_BOUND`), or it is bound
+ *   to a key and the guard has none (`DPOP_KEY_MISSING`).
  * - `ConfigurationError`: the token's lifetime is too short for the policy (`INVALID_CONFIG`), or a key cannot sign
  *   (`KEY_INVALID`).
  * - `CircuitOpen`: the breaker rejects the request (`CIRCUIT_OPEN`). `Closed`: the provider is closed (`SHUTTING_DOWN`).

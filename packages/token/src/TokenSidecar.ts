@@ -40,7 +40,7 @@ export interface Options {
   readonly secret: Redacted.Redacted
   /** The names of operations that requests may be sent as. Each from 1 to 64 characters. Required. */
   readonly operations: ReadonlyArray<string>
-  /** Whether responses contain the token's value. Default false. */
+  /** Whether responses contain the token's value, unless the token is bound to a key. Default false. */
   readonly showTokens?: boolean | undefined
   /** Whether responses contain the server's response: status, some headers, and a body of at most 1 MiB. Default false. */
   readonly showResponses?: boolean | undefined

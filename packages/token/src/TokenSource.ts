@@ -16,12 +16,17 @@ export interface Deviation {
   readonly received: string
 }
 
+/** How a token is sent: as it is (RFC 6750), or with a proof of the key that it is bound to (RFC 9449). */
+export type TokenType = "Bearer" | "DPoP"
+
 /** A new token. */
 export interface TokenResponse {
   /** The access token. Required. */
   readonly accessToken: Redacted.Redacted
   /** The token's lifetime. Default: the policy's `defaultLifetime`. */
   readonly expiresIn?: Duration.Duration | undefined
+  /** How the token is sent. Default Bearer. */
+  readonly tokenType?: TokenType | undefined
   /** The granted scope, space-separated (RFC 6749, 3.3). Default none. */
   readonly scope?: string | undefined
   /** What was accepted although it deviates from RFC 6749. Default none. */

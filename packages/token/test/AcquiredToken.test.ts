@@ -48,6 +48,18 @@ describe("AcquiredToken", () => {
     })
   })
 
+  it("[K-23] a token that is bound to a key says so, also after it was restored from a snapshot", () => {
+    const bound = tokenOf({ tokenType: "DPoP" })
+    assert.deepStrictEqual([tokenOf().tokenType, bound.tokenType], ["Bearer", "DPoP"])
+    assert.deepInclude(JSON.parse(JSON.stringify(bound)), { token_type: "DPoP" })
+    for (const token of [tokenOf(), bound]) {
+      const encoded = Schema.encodeSync(AcquiredToken.Snapshot)(AcquiredToken.snapshot(token, at, { value: true }))
+      assert.strictEqual(encoded.token_type, token === bound ? "DPoP" : undefined)
+      const restored = AcquiredToken.restore(Schema.decodeSync(AcquiredToken.Snapshot)(encoded), at)
+      assert.strictEqual(restored?.tokenType, token.tokenType)
+    }
+  })
+
   it("[S2-16] [R20] a snapshot has the members of the row once encoded, and the value only on request", () => {
     const later = Instant.after(at, 100_500)
     const snapshot = AcquiredToken.snapshot(tokenOf(), later)

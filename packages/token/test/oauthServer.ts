@@ -10,6 +10,8 @@ import type { Socket } from "node:net"
 interface Stored {
   readonly clientId: string
   readonly scope: string | undefined
+  /** The thumbprint of the key that the token is bound to. */
+  readonly jkt?: string | undefined
 }
 
 interface Model {
@@ -63,6 +65,8 @@ export interface Options {
   readonly rotates?: boolean | undefined
   /** Of the access tokens, in seconds. */
   readonly ttl?: number | undefined
+  /** Whether proofs (DPoP) need a nonce of the server. */
+  readonly needsNonce?: boolean | undefined
 }
 
 export const clientSecret = "s3cr3t/of the+tests%:and more"
@@ -126,7 +130,7 @@ const adapter = () => {
   }
 }
 
-const configuration = (key: JWK, { keys = [], rotates = true, ttl = 600 }: Options) => ({
+const configuration = (key: JWK, { keys = [], needsNonce = false, rotates = true, ttl = 600 }: Options) => ({
   jwks: { keys: [key] },
   adapter: adapter(),
   scopes: ["openid", "offline_access", "read", "write"],
@@ -135,7 +139,11 @@ const configuration = (key: JWK, { keys = [], rotates = true, ttl = 600 }: Optio
   rotateRefreshToken: rotates,
   ttl: { ClientCredentials: ttl, AccessToken: ttl, IdToken: 600, Grant: 3600, RefreshToken: 3600 },
   enabledJWA: { clientAuthSigningAlgValues: ["RS256", "PS256", "ES256", "Ed25519"] },
-  features: { devInteractions: { enabled: false }, clientCredentials: { enabled: true } }
+  features: {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 1), requireNonce: () => needsNonce }
+  }
 })
 
 const grantTo = (provider: Provider): Effect.Effect<string> =>

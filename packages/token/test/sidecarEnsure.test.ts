@@ -1,11 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { skewedClock } from "@keelson/testing/virtualTime"
-import { Clock, Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
+import { TokenProvider } from "../src/index.ts"
 import { makeEnsure } from "../src/internal/sidecar/ensure.ts"
 import { down, inTurn, living, providerOf, slow } from "./tokenSupport.ts"
 
 const begin = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.forkChild(self, { startImmediately: true })
+
+describe("tokens that the sidecar shows", () => {
+  it.effect("[K-23] [R20] have a value with showTokens, unless they are bound to a key", () =>
+    Effect.gen(function*() {
+      for (const [tokenType, shown] of [[undefined, true], ["Bearer", true], ["DPoP", false]] as const) {
+        const source = Effect.succeed({ accessToken: Redacted.make("token"), tokenType })
+        const provider = yield* TokenProvider.make({ name: "api", source })
+        const { token } = yield* makeEnsure(true)(provider, false)
+        assert.strictEqual(token.value, shown ? "token" : undefined)
+      }
+    }).pipe(Effect.scoped))
+})
 
 describe("forced refreshes of the sidecar", () => {
   it.effect("[K-28 J10] [R13] the next one is allowed after exactly 30 seconds", () =>

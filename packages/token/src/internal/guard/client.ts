@@ -10,6 +10,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Result from "effect/Result"
+import type { DpopKey } from "../../DpopKey.ts"
 import type { TokenProvider } from "../../TokenProvider.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
 import { attachToken, countRequest, type TokenReader } from "./attachToken.ts"
@@ -29,6 +30,7 @@ export type GuardError = Resilience.Failure<SendError | TokenProviderError>
 export interface ClientContext {
   readonly client: HttpClient.HttpClient
   readonly provider: Pick<TokenProvider["Service"], "get" | "replace">
+  readonly dpopKey: DpopKey | undefined
   readonly scopes: GuardScopes
   readonly maxRedirects: number
   readonly policies: RequestPolicies | undefined
@@ -112,10 +114,12 @@ const clientOf = <E>(send: Effect.Effect<Response, E>): HttpClient.HttpClient.Wi
  * it is retried, and a circuit has the failures of one origin.
  */
 export const makeMarkedClient = (context: ClientContext): MarkedClient => {
-  const { client, policies, provider } = context
+  const { client, dpopKey, policies, provider } = context
   const tokens: TokenReader<NoToken> = {
     get: Effect.mapError(provider.get, mark),
-    replace: (rejected) => Effect.mapError(provider.replace(rejected), mark)
+    replace: (rejected) => Effect.mapError(provider.replace(rejected), mark),
+    dpopKey,
+    unprovable: mark
   }
   const makeSend = () => counted(attachToken(client.postprocess, tokens))
   if (policies === undefined) return makeScopedClient<MarkedError>(context, makeSend)
@@ -129,7 +133,9 @@ export const makeMarkedClient = (context: ClientContext): MarkedClient => {
 }
 
 /** The client for callers. */
-export const makeClient = (context: ClientContext, marked: MarkedClient): HttpClient.HttpClient.With<GuardError> =>
-  context.policies === undefined
-    ? makeScopedClient<GuardError>(context, () => counted(attachToken(context.client.postprocess, context.provider)))
-    : HttpClient.transformResponse(marked, Effect.mapError(unmark))
+export const makeClient = (context: ClientContext, marked: MarkedClient): HttpClient.HttpClient.With<GuardError> => {
+  if (context.policies !== undefined) return HttpClient.transformResponse(marked, Effect.mapError(unmark))
+  const { client, dpopKey, provider: { get, replace } } = context
+  const tokens: TokenReader<TokenProviderError> = { get, replace, dpopKey, unprovable: (error) => error }
+  return makeScopedClient<GuardError>(context, () => counted(attachToken(client.postprocess, tokens)))
+}

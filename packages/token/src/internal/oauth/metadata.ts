@@ -4,7 +4,9 @@ import type * as Egress from "@keelson/jwks/Egress"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import { UsesMutualTls } from "../mtls/certificateUse.ts"
 import { checkEndpoint } from "./endpoints.ts"
 import { exchange } from "./exchange.ts"
 import type { RequestOptions } from "./requestOptions.ts"
@@ -66,6 +68,14 @@ const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions
   }
 }
 
+/** The endpoint for mutual TLS; without one, clients with a certificate use the other one (RFC 8705, 5). */
+const mutualTlsEndpoint = ({ document, endpoint }: Discovery.Metadata): string => {
+  const aliases = document["mtls_endpoint_aliases"]
+  return Predicate.hasProperty(aliases, "token_endpoint") && typeof aliases.token_endpoint === "string"
+    ? aliases.token_endpoint
+    : endpoint
+}
+
 /** The endpoint of the options, or else that of the issuer's metadata, which are cached as long as their response allows. */
 export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
   const { discovery: kind, issuer, tokenEndpoint } = options
@@ -83,7 +93,14 @@ export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
     maxTtl: Duration.hours(24)
   })
   return {
-    url: Effect.andThen(warnOnce(options), Effect.map(discovery.metadata, ({ endpoint }) => endpoint)),
+    url: Effect.andThen(
+      warnOnce(options),
+      Effect.zipWith(
+        discovery.metadata,
+        UsesMutualTls,
+        (metadata, isMutual) => isMutual ? mutualTlsEndpoint(metadata) : metadata.endpoint
+      )
+    ),
     onGone: discovery.expire
   }
 }

@@ -2,7 +2,7 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { Deviation, TokenResponse } from "../../TokenSource.ts"
+import type { Deviation, TokenResponse, TokenType } from "../../TokenSource.ts"
 
 /** What a response of the token endpoint grants. */
 export interface GrantedTokens {
@@ -61,14 +61,17 @@ const lifetimeIn = (value: unknown): Member<Duration.Duration | undefined> => {
     : Result.fail({ expected: "a non-negative number of seconds" })
 }
 
-/** `Bearer` in any case (RFC 6750). Some servers send `BearerToken`, or none. */
-const tokenTypeIn = (more: ReadonlyArray<string>) => (value: unknown): Member<"Bearer"> => {
+/**
+ * `Bearer` in any case (RFC 6750), or `DPoP` if the request had a proof (RFC 9449, 5). Some servers send `BearerToken`, or none.
+ */
+const tokenTypeIn = (more: ReadonlyArray<string>, hasProof: boolean) => (value: unknown): Member<TokenType> => {
   const type = typeof value === "string" ? value.toLowerCase() : value
   if (type === "bearer") return member("Bearer")
+  if (type === "dpop" && hasProof) return member("DPoP")
   return type === undefined || type === null || type === "" || type === "bearertoken" ||
       more.some((name) => name.toLowerCase() === type)
     ? member("Bearer", true)
-    : Result.fail({ expected: "Bearer, or named in the option tokenTypes" })
+    : Result.fail({ expected: `${hasProof ? "DPoP, " : ""}Bearer, or named in the option tokenTypes` })
 }
 
 /** The registered token types that are not `Bearer`, which an error may show. */
@@ -96,13 +99,15 @@ const refreshTokenIn = (value: unknown): Member<Redacted.Redacted | undefined> =
  */
 export const readTokens = (
   json: Json,
-  { deviation, endpoint, status, tokenTypes }: {
+  { deviation, endpoint, hasProof, status, tokenTypes }: {
     readonly status: number
     /** How the form of the body deviates. */
     readonly deviation?: Deviation | undefined
     readonly endpoint: string
     /** More token types that mean `Bearer`. */
     readonly tokenTypes: ReadonlyArray<string>
+    /** Whether the request asked for a token that is bound to a key. */
+    readonly hasProof: boolean
   }
 ): Result.Result<GrantedTokens, KeelsonError.AuthenticationError> => {
   const deviations: Array<Deviation> = status === 200 ? [] : [{ member: "status", received: String(status) }]
@@ -125,11 +130,11 @@ export const readTokens = (
     return refreshToken === undefined ? failure : Result.succeed({ refreshToken, token: failure })
   }
   const token = Result.flatMap(
-    read("token_type", tokenTypeIn(tokenTypes)),
-    () =>
+    read("token_type", tokenTypeIn(tokenTypes, hasProof)),
+    (tokenType) =>
       Result.map(read("expires_in", lifetimeIn), (expiresIn): TokenResponse => {
         const scope = Result.getOrUndefined(read("scope", scopeIn))
-        return { accessToken, expiresIn, scope, deviations }
+        return { accessToken, expiresIn, tokenType, scope, deviations }
       })
   )
   return Result.succeed({ refreshToken, token, issuedTokenType: json["issued_token_type"] })

@@ -139,6 +139,8 @@ export interface AnswerContext {
   readonly fatal: ReadonlySet<string>
   /** More token types that mean `Bearer`. */
   readonly tokenTypes: ReadonlyArray<string>
+  /** Whether the request asked for a token that is bound to a key. */
+  readonly hasProof: boolean
 }
 
 /**
@@ -147,7 +149,7 @@ export interface AnswerContext {
  */
 export const readAnswer = (
   { answer: { deviation, json }, failure, response }: ExchangeRecord,
-  { code, endpoint, fatal, now, tokenTypes }: AnswerContext
+  { code, endpoint, fatal, hasProof, now, tokenTypes }: AnswerContext
 ): Result.Result<GrantedTokens, RequestFailed> => {
   if (response === undefined) return Result.fail(fromFailure(failure, code, endpoint))
   const { status } = response
@@ -158,7 +160,7 @@ export const readAnswer = (
     return Result.fail(fromResponse(response, error, now, endpoint, fatal))
   }
   const tokens = isSuccess(status) && Predicate.isObject(json)
-    ? readTokens({ ...json }, { status, endpoint, tokenTypes, deviation })
+    ? readTokens({ ...json }, { status, endpoint, tokenTypes, hasProof, deviation })
     : Result.fail(invalidBody(json, { status, endpoint }))
   return Result.mapError(tokens, (error) => new RequestFailed({ error, delivery: "unknown" }))
 }

@@ -19,7 +19,7 @@ export interface CachedToken {
 
 /** A cached token, requested at `issuedAt`. */
 export const makeCachedToken = (
-  { accessToken, scope }: TokenResponse,
+  { accessToken, scope, tokenType }: TokenResponse,
   { lifetime, refreshAfter, usableFor }: Plan,
   issuedAt: Instant.Instant,
   isRefreshing: (token: AcquiredToken) => boolean
@@ -30,6 +30,7 @@ export const makeCachedToken = (
     issuedAt,
     expiresAt: since(lifetime),
     scope,
+    tokenType,
     isRefreshing: () => isRefreshing(token)
   })
   return {

@@ -55,7 +55,10 @@ export const EnsureRequest = identified(
 )
 export type EnsureRequest = typeof EnsureRequest.Type
 
-/** A token at a moment. Times are in milliseconds since 1970. The value is present only with `showTokens`. */
+/**
+ * A token at a moment. Times are in milliseconds since 1970. The value is present only with `showTokens`, and not if the token is
+ * bound to a key.
+ */
 const Token = Schema.Struct({
   issuedAt: Schema.Finite,
   expiresAt: Schema.Finite,

@@ -55,7 +55,8 @@ export const makeEnsure = (showTokens: boolean) => {
       expiresAt,
       remainingSeconds,
       scoped,
-      ...(showTokens ? { value: Redacted.value(acquired.value) } : undefined)
+      // A bound token is of no use to others, who lack its key.
+      ...(showTokens && acquired.tokenType === "Bearer" ? { value: Redacted.value(acquired.value) } : undefined)
     }
     return acquired === before
       ? { token, refreshApplied: false, attempts: 0 }

@@ -131,5 +131,32 @@ export const authentication = {
       "`error` in the details is the OAuth error. `invalid_grant`: the subject's token is expired, revoked or not valid there.",
       "If all subjects are rejected, check that the client may act for them, and `resource`, `audience` and `scope`."
     ]
+  },
+  TOKEN_NOT_BOUND: {
+    id: "TOK-012",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 502,
+    retryable: false,
+    breaker: "failure",
+    description:
+      "A token that is bound to the client's key was requested (RFC 9449, 5), but the server issued a Bearer token.",
+    troubleshooting: [
+      "Enable DPoP for the client at the authorization server.",
+      "If the server does not support DPoP, and tokens need no protection, set `dpop` to `preferred` or `off`."
+    ]
+  },
+  DPOP_KEY_MISSING: {
+    id: "TOK-013",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 500,
+    retryable: false,
+    breaker: "failure",
+    description: "The token is bound to a key (RFC 9449), but the guard has no key to prove that it may use the token.",
+    troubleshooting: [
+      "Set the guard's `dpop` to `required`, and request the token with the guard's key.",
+      "If no bound token is wanted, disable DPoP for the client at the authorization server."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>
