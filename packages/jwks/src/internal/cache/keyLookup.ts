@@ -51,6 +51,9 @@ const notFound = (reason: NotFoundReason): Exit.Exit<never, JwksKeyNotFound> =>
 /** Made once: a flood of hostile tokens creates no errors. */
 const failures = { unknown: notFound("unknown"), mismatched: notFound("mismatched"), ambiguous: notFound("ambiguous") }
 
+/** Names the candidates of one algorithm and kind of token. */
+const memoName = ({ alg, use }: JoseHeader): string => use === undefined ? alg : `${alg} ${use}`
+
 /** The precision of `retryAfter`, in milliseconds. */
 const stepMillis = 100
 
@@ -107,7 +110,7 @@ export class KeyLookup {
       : cached
   }
   #remembered({ trust }: CachedKeySet, header: JoseHeader): Hit | undefined {
-    return this.#memoOf === trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
+    return this.#memoOf === trust ? this.#memo?.get(memoName(header))?.get(header.kid) : undefined
   }
   #firstHit(cached: CachedKeySet, header: JoseHeader): Hit | undefined {
     const selection = select(cached.keySet, header, ImportedKey.identityOf)
@@ -121,8 +124,9 @@ export class KeyLookup {
       this.#memo = new Map()
       this.#memoOf = cached.trust
     }
-    const byKid = this.#memo.get(header.alg) ?? new Map<string | undefined, Hit>()
-    this.#memo.set(header.alg, byKid)
+    const name = memoName(header)
+    const byKid = this.#memo.get(name) ?? new Map<string | undefined, Hit>()
+    this.#memo.set(name, byKid)
     const hit = Exit.succeed(candidates)
     byKid.set(header.kid, hit)
     return hit
