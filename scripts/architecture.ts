@@ -40,6 +40,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     guard: [],
     http: ["validation"],
     issuer: ["validation"],
+    logout: [],
     oauth: [],
     provider: [],
     revocation: ["validation"],

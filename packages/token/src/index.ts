@@ -2,6 +2,9 @@
  * Tokens: validating those that come in and protecting APIs with them, and holding those that calls to others need.
  */
 export * as AcquiredToken from "./AcquiredToken.ts"
+export * as BackChannelLogout from "./BackChannelLogout.ts"
+export * as BackChannelLogoutError from "./BackChannelLogoutError.ts"
+export * as BackChannelLogoutOptions from "./BackChannelLogoutOptions.ts"
 export * as BearerAuthentication from "./BearerAuthentication.ts"
 export * as Claims from "./Claims.ts"
 export * as ClientAuth from "./ClientAuth.ts"
