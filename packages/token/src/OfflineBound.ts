@@ -36,7 +36,7 @@ export interface Bound {
   /** The longest time. */
   readonly most: Duration.Duration
   /** What happens then. */
-  readonly then: string
+  readonly afterwards: string
 }
 
 const decodeKeys = Configuration.decode(JwksOptions.JwksOptions, ["keys"])
@@ -47,7 +47,7 @@ const ofKeys = (options: JwksOptions.JwksOptions, lifetime: Field.DurationInput 
   part: "validator",
   without: "issuer",
   ...JwksOptions.offlineBound(options, lifetime),
-  then: "tokens are answered with 503 (JWKS_UNAVAILABLE)"
+  afterwards: "tokens are answered with 503 (JWKS_UNAVAILABLE)"
 })
 
 /** A refresh is due at `refreshAfter`, at the next call; the jitter only makes it earlier. */
@@ -63,7 +63,7 @@ const ofTokens = Effect.fnUntraced(function*(
     without: "authorization server",
     least: Duration.max(Duration.zero, Duration.subtract(usableFor, refreshAfter)),
     most: usableFor,
-    then: "calls fail with the error of the last acquisition, and nothing is sent"
+    afterwards: "calls fail with the error of the last acquisition, and nothing is sent"
   }
 })
 
@@ -75,7 +75,7 @@ const ofRevocations = ({ onStoreFailure }: RevocationOptions.Redis): Bound => {
     without: "Redis",
     least: time,
     most: time,
-    then: isLocal
+    afterwards: isLocal
       ? "revocations of other processes are not seen"
       : "tokens are answered with 503 (AUTHORIZATION_UNAVAILABLE)"
   }
@@ -125,7 +125,7 @@ const timeOf = ({ least, most }: Bound): string => {
 /** The bounds as text, one in each line. */
 export const format = (bounds: ReadonlyArray<Bound>): string =>
   bounds.map((bound) => {
-    const { part, then, without } = bound
+    const { afterwards, part, without } = bound
     const separator = Duration.isFinite(bound.least) && !Duration.isZero(bound.most) ? "; then " : "; "
-    return `${part} without ${without}: ${timeOf(bound)}${separator}${then}`
+    return `${part} without ${without}: ${timeOf(bound)}${separator}${afterwards}`
   }).join("\n")
