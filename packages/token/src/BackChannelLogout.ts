@@ -133,11 +133,10 @@ const toServerResponse = ({ body, headers, status }: LogoutResponse): HttpServer
  * import { TestIssuer } from "@keelson/token/testing"
  * import { Effect, Layer } from "effect"
  *
- * const issuers = ["https://idp.example"]
- * const options = { issuers, audiences: ["web"], algorithms: ["ES256"], tokenLifetime: "1 hour" } as const
+ * const policy = { issuers: ["https://idp.example"], audiences: ["web"], algorithms: ["ES256"] } as const
  *
  * const program = Effect.gen(function*() {
- *   const { respond } = yield* BackChannelLogout.make(options)
+ *   const { respond } = yield* BackChannelLogout.make({ ...policy, tokenLifetime: "1 hour" })
  *   const { logoutToken } = yield* TestIssuer.TestIssuer
  *   const body = new URLSearchParams({ logout_token: yield* logoutToken({ sid: "session-1" }) }).toString()
  *   const request = { method: "POST", contentType: "application/x-www-form-urlencoded", body }
@@ -147,7 +146,7 @@ const toServerResponse = ({ body, headers, status }: LogoutResponse): HttpServer
  * })
  * const test = Layer.merge(
  *   Revocation.layerMemory(),
- *   TestIssuer.layer({ policy: ValidationPolicy.idToken(options) })
+ *   TestIssuer.layer({ policy: ValidationPolicy.idToken(policy) })
  * )
  * await Effect.runPromise(Effect.scoped(Effect.provide(program, test))) // => [200, 400]
  * ```
