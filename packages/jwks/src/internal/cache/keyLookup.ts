@@ -51,9 +51,6 @@ const notFound = (reason: NotFoundReason): Exit.Exit<never, JwksKeyNotFound> =>
 /** Made once: a flood of hostile tokens creates no errors. */
 const failures = { unknown: notFound("unknown"), mismatched: notFound("mismatched"), ambiguous: notFound("ambiguous") }
 
-/** Names the candidates of one algorithm and kind of token. */
-const memoName = ({ alg, use }: JoseHeader): string => use === undefined ? alg : `${alg} ${use}`
-
 /** The precision of `retryAfter`, in milliseconds. */
 const stepMillis = 100
 
@@ -110,13 +107,14 @@ export class KeyLookup {
       : cached
   }
   #remembered({ trust }: CachedKeySet, header: JoseHeader): Hit | undefined {
-    return this.#memoOf === trust ? this.#memo?.get(memoName(header))?.get(header.kid) : undefined
+    const memo = this.#memoOf === trust && header.use === undefined ? this.#memo : undefined
+    return memo?.get(header.alg)?.get(header.kid)
   }
   #firstHit(cached: CachedKeySet, header: JoseHeader): Hit | undefined {
     const selection = select(cached.keySet, header, ImportedKey.identityOf)
     return selection._tag === "Found" ? this.#memoize(cached, header, selection.keys) : undefined
   }
-  /** Remembers the candidates until the keys change; `undefined` if a key is not imported for the algorithm. */
+  /** Remembers the candidates of a set, except for JWT-SVIDs; `undefined` if a key is not imported for the algorithm. */
   #memoize(cached: CachedKeySet, header: JoseHeader, keys: ReadonlyArray<ImportedKey>): Hit | undefined {
     const candidates = candidatesOf(keys, header.alg, cached.trust)
     if (candidates === undefined) return undefined
@@ -124,11 +122,10 @@ export class KeyLookup {
       this.#memo = new Map()
       this.#memoOf = cached.trust
     }
-    const name = memoName(header)
-    const byKid = this.#memo.get(name) ?? new Map<string | undefined, Hit>()
-    this.#memo.set(name, byKid)
+    const byKid = this.#memo.get(header.alg) ?? new Map<string | undefined, Hit>()
+    this.#memo.set(header.alg, byKid)
     const hit = Exit.succeed(candidates)
-    byKid.set(header.kid, hit)
+    if (header.use === undefined) byKid.set(header.kid, hit)
     return hit
   }
   #countHit(cached: CachedKeySet, at: Instant, clock: Clock.Clock): void {
