@@ -201,8 +201,9 @@ describe("JWT-SVIDs", () => {
     Effect.gen(function*() {
       const { context, signed } = yield* scene()
       const token = yield* signed({ sub: "spiffe://other.org/a" })
-      const { accepted, checks, reason } = yield* Effect.provide(Explain.explain(Workloads, token), context)
+      const { accepted, checks, guide, reason } = yield* Effect.provide(Explain.explain(Workloads, token), context)
       assert.isFalse(accepted)
+      assert.strictEqual(guide, "https://keelson.dev/docs/guides/identity-providers#spiffe")
       assert.deepStrictEqual(reason, { _tag: "ClaimRejected", claim: "sub" })
       assert.deepInclude(checks.find(({ status }) => status === "fail"), {
         name: "spiffeId",

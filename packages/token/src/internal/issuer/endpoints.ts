@@ -12,7 +12,7 @@ export interface IssuerRequest {
 }
 
 /** A complete response. */
-export interface IssuerResponse {
+interface IssuerResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
