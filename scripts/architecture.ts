@@ -41,6 +41,8 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     explain: ["validation"],
     guard: ["dpop", "mtls"],
     http: ["validation"],
+    issuer: ["validation"],
+    logout: [],
     mtls: [],
     oauth: ["mtls", "validation"],
     provider: [],

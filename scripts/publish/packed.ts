@@ -54,11 +54,14 @@ const conditions = (stem: string): Readonly<Record<string, string>> => ({
 /** Short names of modules, by package. */
 const shortNames: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "@keelson/core": { "./testing": "testing/index" },
-  "@keelson/token": { "./node": "NodeAuth" }
+  "@keelson/token": { "./node": "NodeAuth", "./testing": "testing/index" }
 }
 
 /** Files that have a short name only. */
-const closed: Readonly<Record<string, ReadonlyArray<string>>> = { "@keelson/core": ["./testing/index"] }
+const closed: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "@keelson/core": ["./testing/index"],
+  "@keelson/token": ["./testing/index"]
+}
 
 /** One path for each public module, and none into the rest. */
 const wantedExports = (name: string) => ({

@@ -131,13 +131,17 @@ describe("publish", () => {
     assert.deepStrictEqual(testing.filter(isNeutral), ["testing/Simulate"])
   })
 
-  it("@keelson/core has its short path for tests in the checkout and in the tarball", () => {
-    const core: Pick<Manifest, "exports"> & { readonly publishConfig: Pick<Manifest, "exports"> } = JSON.parse(
-      readFileSync(join(import.meta.dirname, "../../packages/core/package.json"), "utf8")
+  it.each(["core", "token"])("@keelson/%s has its short path for tests in the checkout and in the tarball", (name) => {
+    const read: Pick<Manifest, "exports"> & { readonly publishConfig: Pick<Manifest, "exports"> } = JSON.parse(
+      readFileSync(join(import.meta.dirname, `../../packages/${name}/package.json`), "utf8")
     )
-    const lacks = manifestProblems({ ...manifest, name: "@keelson/core", exports: core.publishConfig.exports ?? {} })
+    const lacks = manifestProblems({
+      ...manifest,
+      name: `@keelson/${name}`,
+      exports: read.publishConfig.exports ?? {}
+    })
     assert.notInclude(lacks.join(), "exports")
-    assert.strictEqual(core.exports?.["./testing"], "./src/testing/index.ts")
+    assert.strictEqual(read.exports?.["./testing"], "./src/testing/index.ts")
   })
 
   describe("examples", () => {

@@ -6,6 +6,7 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as RetryPresets from "@keelson/core/unstable/RetryPresets"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { offlineMillis } from "./internal/cache/refreshDelay.ts"
 import { Host, Pin } from "./internal/egress/hostSchemas.ts"
 
 /** Makes the schema of an id from its pattern and the description for errors. */
@@ -185,6 +186,36 @@ const fromCode = Decoders.maker<Options, typeof JwksOptions>(JwksOptions)
  * ```
  */
 export const tolerant = { minTtl: "5 minutes", staleWindow: "15 minutes" } as const
+
+/** How long a validator works without the provider of its keys. */
+export interface OfflineBound {
+  /** The shortest time: the provider becomes unreachable just before a refresh. */
+  readonly least: Duration.Duration
+  /** The longest time: it becomes unreachable just after a refresh. */
+  readonly most: Duration.Duration
+}
+
+/**
+ * How long keys verify tokens after their provider has become unreachable; then lookups fail with `JWKS_UNAVAILABLE` (503). `stated`
+ * is the lifetime that the provider's responses state (`max-age`), if you know it; otherwise the bounds hold for any. A response
+ * that states none counts as one that states `ttl`.
+ *
+ * **Example** (A provider with a `max-age` of an hour)
+ *
+ * ```ts import.meta.vitest
+ * import { JwksOptions } from "@keelson/jwks"
+ * import { Duration } from "effect"
+ *
+ * const options = JwksOptions.make({ issuer: "https://idp.example", staleWindow: "1 hour" })
+ * const { least, most } = JwksOptions.offlineBound(options, "1 hour")
+ * Duration.format(least) // => "1h 30s"
+ * Duration.format(most) // => "2h"
+ * ```
+ */
+export const offlineBound = (options: JwksOptions, stated?: Field.DurationInput): OfflineBound => {
+  const { least, most } = offlineMillis(options, stated === undefined ? undefined : Duration.fromInputUnsafe(stated))
+  return { least: Duration.millis(least), most: Duration.millis(most) }
+}
 
 /** Checks options given in code. Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound. */
 export const make: (options: Options) => JwksOptions = fromCode

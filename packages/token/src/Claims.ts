@@ -86,7 +86,7 @@ export const AccessToken = Schema.Struct({
 })
 export type AccessToken = typeof AccessToken.Type
 
-/** The claims of an ID token (OpenID Connect Core 1.0, 2 and 3.1.3.6). */
+/** The claims of an ID token (OpenID Connect Core 1.0, 2, 3.1.3.6 and 3.3.2.11). */
 export const IdToken = Schema.Struct({
   ...Jwt.fields,
   sub: Schema.String,
@@ -96,7 +96,8 @@ export const IdToken = Schema.Struct({
   acr: Schema.optionalKey(Schema.String),
   amr: Schema.optionalKey(Strings),
   azp: Schema.optionalKey(Schema.String),
-  at_hash: Schema.optionalKey(Schema.String)
+  at_hash: Schema.optionalKey(Schema.String),
+  c_hash: Schema.optionalKey(Schema.String)
 })
 export type IdToken = typeof IdToken.Type
 

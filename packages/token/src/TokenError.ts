@@ -69,7 +69,7 @@ export type Reason =
    */
   | { readonly _tag: "ClaimInvalid"; readonly path: string; readonly expected?: string }
   /** A claim does not have the expected value (`VALIDATION_FAILED`). */
-  | { readonly _tag: "ClaimRejected"; readonly claim: "iss" | "nonce" | "azp" | "at_hash" }
+  | { readonly _tag: "ClaimRejected"; readonly claim: "iss" | "nonce" | "azp" | "at_hash" | "c_hash" | "sub" }
   /** It is revoked (`TOKEN_REVOKED`). */
   | { readonly _tag: "TokenRevoked" }
   /** The list of revocations is unavailable, so that the token cannot be validated now: a 503 (`AUTHORIZATION_UNAVAILABLE`). */

@@ -42,6 +42,8 @@ export interface Status {
   readonly state: State
   /** The token that callers get; `undefined` without a valid one. */
   readonly token: AcquiredToken | undefined
+  /** Until when callers get it, also without an authorization server: wall clock, in milliseconds since 1970. */
+  readonly usableUntil: number | undefined
   readonly refreshInProgress: boolean
   /** The number of failed acquisitions since the last success. */
   readonly consecutiveFailures: number

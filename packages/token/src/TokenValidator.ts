@@ -42,8 +42,16 @@ export interface ValidateOptions {
   readonly requiredClaims?: ReadonlyArray<string> | undefined
   /** The `nonce` of the authentication request, which an ID token must contain. Default none. */
   readonly nonce?: string | undefined
-  /** The access token issued with an ID token: its hash must equal the ID token's `at_hash`. Default none. */
+  /**
+   * The access token issued with an ID token: its hash must equal the ID token's `at_hash`, which must be present. Many issuers
+   * leave `at_hash` out of ID tokens from the token endpoint, where it is optional (OpenID Connect Core 1.0, 3.1.3.6). Default none.
+   */
   readonly accessToken?: string | Redacted.Redacted | undefined
+  /**
+   * The authorization code issued with an ID token by the authorization endpoint: its hash must equal the ID token's `c_hash`, which
+   * must be present (OpenID Connect Core 1.0, 3.3.2.10 and 3.3.2.11). Default none.
+   */
+  readonly code?: string | Redacted.Redacted | undefined
   /**
    * Whether to accept a token past its `exp`, for example to end the session that it belongs to. An expired token is logged as
    * a warning, and the result is never cached; all other checks are made. Default false.

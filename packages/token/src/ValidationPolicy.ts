@@ -3,7 +3,7 @@
  *
  * Issuers, audiences and algorithms are mandatory, and expiry is always checked: there is no policy without them.
  *
- * @see RFC 8725; RFC 9068, 4; OpenID Connect Core 1.0, 3.1.3.7
+ * @see RFC 8725; RFC 9068, 4; OpenID Connect Core 1.0, 3.1.3.7; SPIFFE JWT-SVID
  */
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
@@ -11,7 +11,8 @@ import * as Algorithms from "@keelson/jwks/Algorithm"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
-import { expandIssuer, isTemplate, placeholder } from "./internal/validation/issuers.ts"
+import { expandIssuer, isTemplate, placeholder, trustDomainId } from "./internal/validation/issuers.ts"
+import { hasTrustDomain } from "./internal/validation/trustDomain.ts"
 
 const list = <S extends Schema.Constraint>(item: S, maximum: number, what: string) => {
   const expected = `a list of 1 to ${maximum} ${what}`
@@ -80,6 +81,13 @@ export const IssuerTemplate = Schema.Struct({
 )
 export type IssuerTemplate = typeof IssuerTemplate.Type
 
+/** The name of a trust domain (SPIFFE ID, 2.1). */
+const TrustDomain = Schema.String.check(
+  Schema.isPattern(/^[a-z0-9._-]{1,255}$/, {
+    expected: "a trust domain: 1 to 255 lower case letters, digits, dots, hyphens and underscores"
+  })
+)
+
 /** Options of a policy, without its profile. */
 export interface PresetOptions {
   /**
@@ -143,18 +151,39 @@ export interface PresetOptions {
 /** Options of a policy. */
 export interface Options extends PresetOptions {
   /**
-   * The kind of token: `accessToken` is RFC 9068, `idToken` is OpenID Connect, `jwt` is any other. It determines the `typ` and
-   * the claims that a token must have. Default jwt.
+   * The kind of token: `accessToken` is RFC 9068, `idToken` is OpenID Connect, `spiffe` is a JWT-SVID of the `trustDomain`, `jwt`
+   * is any other. It determines the `typ` and the claims that a token must have. Default jwt.
    */
   readonly profile?: Profile | undefined
+  /**
+   * The trust domain of a JWT-SVID, without `spiffe://`, in lower case. Its SPIFFE ID must be the first of `issuers`. Required for
+   * the profile `spiffe`, and only allowed there. Default none.
+   */
+  readonly trustDomain?: string | undefined
 }
 
 /** A kind of token. */
-export type Profile = "jwt" | "accessToken" | "idToken"
+export type Profile = "jwt" | "accessToken" | "idToken" | "spiffe"
 
-/** A checked policy. */
-export const ValidationPolicy = Schema.Struct({
-  profile: Field.defaulted(Schema.Literals(["jwt", "accessToken", "idToken"]), "jwt"),
+/** Options of `spiffe`. */
+export interface SpiffeOptions extends Omit<PresetOptions, "algorithms" | "issuers"> {
+  /** The trust domain, without `spiffe://`, in lower case. From 1 to 255 characters. Required. */
+  readonly trustDomain: string
+  /**
+   * Values of `iss` that are accepted beside the SPIFFE ID of the trust domain, such as the `jwt_issuer` of SPIRE. A JWT-SVID
+   * without `iss` is accepted anyway. From 1 to 999 issuers. Default none.
+   */
+  readonly issuers?: ReadonlyArray<string> | undefined
+  /**
+   * The accepted signature algorithms. From 1 to 14 algorithms. Default: those of JWT-SVIDs, which are RS256, RS384, RS512, ES256,
+   * ES384, ES512, PS256, PS384 and PS512.
+   */
+  readonly algorithms?: ReadonlyArray<Algorithm> | undefined
+}
+
+const Fields = Schema.Struct({
+  profile: Field.defaulted(Schema.Literals(["jwt", "accessToken", "idToken", "spiffe"]), "jwt"),
+  trustDomain: Schema.optionalKey(TrustDomain),
   issuers: list(Schema.Union([Field.text(1, 2048), IssuerTemplate]), 1000, "issuers").check(
     Schema.makeFilter((issuers: ReadonlyArray<string | IssuerTemplate>) => {
       const names = issuers.flatMap(expandIssuer)
@@ -181,6 +210,9 @@ export const ValidationPolicy = Schema.Struct({
   cacheEntries: Field.defaulted(Field.int(0, 1_000_000), 20_000),
   cacheBytes: Field.defaulted(Field.int(65_536, 1_073_741_824), 33_554_432)
 })
+
+/** A checked policy. */
+export const ValidationPolicy = Fields.check(hasTrustDomain)
 export type ValidationPolicy = typeof ValidationPolicy.Type
 
 /**
@@ -205,8 +237,8 @@ export type ValidationPolicy = typeof ValidationPolicy.Type
 export const accessToken = (options: PresetOptions): Options => ({ ...options, profile: "accessToken" })
 
 /**
- * ID tokens of OpenID Connect, for the client whose id is the audience. `sub` and `iat` are required; `nonce` and
- * `at_hash` must match the call's options. `azp` is checked with the option `authorizedParties`.
+ * ID tokens of OpenID Connect, for the client whose id is the audience. `sub` and `iat` are required; `nonce`, `at_hash` and
+ * `c_hash` must match the call's options. `azp` is checked with the option `authorizedParties`.
  */
 export const idToken = (options: PresetOptions): Options => ({ ...options, profile: "idToken" })
 
@@ -215,6 +247,37 @@ export const idToken = (options: PresetOptions): Options => ({ ...options, profi
  * and 3.12).
  */
 export const jwt = (options: PresetOptions): Options => ({ ...options, profile: "jwt" })
+
+const svidAlgorithms = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"] as const
+
+/**
+ * JWT-SVIDs: tokens of the workloads of a SPIFFE trust domain, such as those of SPIRE.
+ *
+ * `sub` must be the SPIFFE ID of a workload of the trust domain, and `typ` is `JWT` or `JOSE` where it is present. `iss` may be
+ * absent: the issuer is then the trust domain. Keys with the `use` `jwt-svid` are accepted, which no other policy does, and found
+ * under the SPIFFE ID of the trust domain: the URL of a SPIFFE bundle is that of a key set.
+ *
+ * **Example** (The workloads of a trust domain)
+ *
+ * ```ts import.meta.vitest
+ * import { JwksOptions } from "@keelson/jwks"
+ * import { ValidationPolicy } from "@keelson/token"
+ *
+ * const policy = ValidationPolicy.make(ValidationPolicy.spiffe({ trustDomain: "example.org", audiences: ["reports"] }))
+ * policy.issuers // => ["spiffe://example.org"]
+ *
+ * const bundle = JwksOptions.make({ issuer: "spiffe://example.org", url: "https://spire.example.org/bundle" })
+ * bundle.issuer === policy.issuers[0] // => true
+ * ```
+ *
+ * @see https://github.com/spiffe/spiffe/blob/main/standards/JWT-SVID.md
+ */
+export const spiffe = ({ algorithms = svidAlgorithms, issuers = [], ...options }: SpiffeOptions): Options => ({
+  ...options,
+  algorithms,
+  issuers: [trustDomainId(options.trustDomain), ...issuers],
+  profile: "spiffe"
+})
 
 const fromCode = Decoders.maker<Options, typeof ValidationPolicy>(ValidationPolicy)
 

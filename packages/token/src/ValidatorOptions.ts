@@ -18,6 +18,8 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
+import { trustDomainId } from "./internal/validation/issuers.ts"
+import { hasTrustDomain } from "./internal/validation/trustDomain.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 
 /** Options of a key set whose issuer is the one of the policy. */
@@ -48,11 +50,12 @@ const secretAlgorithm = ({ algorithms, jwks }: Fields): number =>
 
 /** Checked options. */
 export const ValidatorOptions = Fields.check(
+  hasTrustDomain,
   Schema.makeFilter(({ jwks, keys }: Fields) => (jwks === undefined) !== (keys === undefined), {
     expected: "a section with exactly one of keys and jwks"
   }),
-  Schema.makeFilter(({ issuers, jwks }: Fields) =>
-    jwks === undefined || issuers.length === 1 ||
+  Schema.makeFilter(({ issuers, jwks, trustDomain }: Fields) =>
+    jwks === undefined || issuers.length === 1 || trustDomain !== undefined ||
     { path: ["issuers"], issue: "one issuer, since jwks is the key set of one" }
   ),
   Schema.makeFilter((options: Fields) => {
@@ -81,9 +84,10 @@ const sourceName = (issuer: string | ValidationPolicy.IssuerTemplate): string =>
   typeof issuer === "string" ? issuer : issuer.template
 
 const keySourceOf = (
-  { issuers, jwks, keys }: ValidatorOptions
+  { issuers, jwks, keys, trustDomain }: ValidatorOptions
 ): Layer.Layer<KeySource.KeySource, KeySource.BuildError, Egress.Egress | FileSystem.FileSystem> => {
-  const names = issuers.map(sourceName)
+  // All issuers of a trust domain have its keys.
+  const names = trustDomain === undefined ? issuers.map(sourceName) : [trustDomainId(trustDomain)]
   if (keys !== undefined) return StaticKeys.layerFiles({ issuers: names, keys })
   const [issuer = ""] = names
   return Layer.provide(KeySource.layerFromCache, JwksCache.layer({ ...jwks, issuer }))

@@ -99,6 +99,50 @@ describe("ID tokens", () => {
       }
     }))
 
+  it.effect("[K-28 I4] c_hash must match the code, by the hash function of the signature algorithm", () =>
+    Effect.gen(function*() {
+      const code = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk"
+      for (const [alg, hash] of [["ES256", "SHA-256"], ["EdDSA", "SHA-512"]] as const) {
+        const { logins, signed } = yield* scene({ nonce: "optional" }, alg)
+        const digest = yield* Effect.promise(() => crypto.subtle.digest(hash, new TextEncoder().encode(code)))
+        const half = base64url.encode(new Uint8Array(digest).subarray(0, digest.byteLength / 2))
+        // The example of OpenID Connect Core 1.0, A.4 and A.6.
+        if (hash === "SHA-256") assert.strictEqual(half, "LDktKdoQak3Pk0cnXxCltA")
+        const token = yield* signed({ c_hash: half })
+        for (const given of [code, Redacted.make(code)]) {
+          assert.strictEqual((yield* logins.validateWith(token, { code: given })).claims.c_hash, half)
+        }
+        const rejected = { _tag: "ClaimRejected", claim: "c_hash" } as const
+        assert.deepStrictEqual(yield* reasonOf(logins.validateWith(token, { code: `${code}x` })), rejected)
+        assert.deepStrictEqual(yield* reasonOf(logins.validateWith(token, { code: "" })), rejected)
+        const wiped = Redacted.make(code)
+        Redacted.wipeUnsafe(wiped)
+        assert.deepStrictEqual(yield* reasonOf(logins.validateWith(token, { code: wiped })), rejected)
+        // OpenID Connect Core 1.0, 3.3.2.11: required with a code, and not checked without one.
+        assert.deepStrictEqual(
+          yield* reasonOf(logins.validateWith(yield* signed(), { code })),
+          { _tag: "ClaimMissing", claim: "c_hash" }
+        )
+        assert.strictEqual((yield* logins.validate(yield* signed({ c_hash: "another" }))).claims.c_hash, "another")
+      }
+    }))
+
+  it.effect("[K-28 I4] with an access token and a code both hashes must match, also of a cached token", () =>
+    Effect.gen(function*() {
+      const { logins, signed } = yield* scene({ nonce: "optional" })
+      const hashes = { at_hash: "77QmUPtjPfzWtF2AnpK9RQ", c_hash: "LDktKdoQak3Pk0cnXxCltA" }
+      const accessToken = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"
+      const code = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk"
+      const token = yield* signed(hashes)
+      yield* logins.validateWith(token, { accessToken, code })
+      const claimOf = (options: TokenValidator.ValidateOptions) =>
+        Effect.map(reasonOf(logins.validateWith(token, options)), (reason) => "claim" in reason ? reason.claim : "")
+      assert.strictEqual(yield* claimOf({ accessToken: code, code: accessToken }), "at_hash")
+      assert.strictEqual(yield* claimOf({ accessToken, code: accessToken }), "c_hash")
+      assert.strictEqual(yield* claimOf({ accessToken: code, code }), "at_hash")
+      yield* logins.validateWith(token, { accessToken, code })
+    }))
+
   it.effect("[K-08] an access token is no ID token, nor is a logout token; typ may be left out", () =>
     Effect.gen(function*() {
       const { logins, signed } = yield* scene({ nonce: "optional" })

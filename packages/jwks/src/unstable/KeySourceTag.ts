@@ -8,10 +8,12 @@ import type * as Effect from "effect/Effect"
 import type { Material } from "../Jwk.ts"
 import type { JwksKeyNotFound, JwksNotRegistered, JwksUnavailable } from "../JwksError.ts"
 
-/** The members of a JOSE header that select a key (RFC 7515, 4.1). A key source reads no other header member. */
+/** What selects a key: the members of a JOSE header that do (RFC 7515, 4.1), and the kind of token. */
 export interface JoseHeader {
   readonly alg: string
   readonly kid?: string | undefined
+  /** For a JWT-SVID. The keys of a SPIFFE bundle, whose `use` is `jwt-svid`, are only found with it. Default none. */
+  readonly use?: "jwt-svid" | undefined
 }
 
 /** Why a key is trusted, and until when. All keys of a key set share one object. */

@@ -216,6 +216,8 @@ describe("Hostile tokens for other policies", () => {
       const nonce = `${canary}-nonce`
       const accessToken = `${canary}-access-token`
       const hash = createHash("sha256").update(accessToken).digest()
+      const code = `${canary}-code`
+      const codeHash = createHash("sha256").update(code).digest()
       const claims = {
         iss: issuer,
         aud: "client",
@@ -224,7 +226,8 @@ describe("Hostile tokens for other policies", () => {
         iat: now,
         exp: now + 600,
         nonce,
-        at_hash: encode(hash.subarray(0, 16))
+        at_hash: encode(hash.subarray(0, 16)),
+        c_hash: encode(codeHash.subarray(0, 16))
       }
       const made = (changes: Members, header: Members = {}) =>
         signTexts(
@@ -233,10 +236,13 @@ describe("Hostile tokens for other policies", () => {
           JSON.stringify({ ...claims, ...changes })
         )
       const validate = (token: Parameters<typeof tokens.validate>[0]) =>
-        tokens.validateWith(token, { nonce, accessToken })
+        tokens.validateWith(token, { nonce, accessToken, code })
       yield* validate(yield* Effect.promise(() => made({})))
       yield* validate(yield* Effect.promise(() => made({}, { typ: undefined })))
-      const rejected = (claim: "at_hash" | "azp" | "nonce"): TokenError.Reason => ({ _tag: "ClaimRejected", claim })
+      const rejected = (claim: "at_hash" | "c_hash" | "azp" | "nonce"): TokenError.Reason => ({
+        _tag: "ClaimRejected",
+        claim
+      })
       const cases = (name: string, values: ReadonlyArray<unknown>, reason: TokenError.Reason) =>
         values.map((value): Expected => [`${name} ${shown(value)}`, made({ [name]: value }), reason])
       assert.deepStrictEqual(
@@ -262,6 +268,19 @@ describe("Hostile tokens for other policies", () => {
             hash.toString("hex")
           ], rejected("at_hash")),
           ...cases("at_hash", [undefined], missing("at_hash")),
+          ...cases("c_hash", [
+            encode(codeHash),
+            encode(codeHash.subarray(16)),
+            encode(codeHash.subarray(0, 15)),
+            claims.at_hash,
+            "",
+            code,
+            `${claims.c_hash}=`,
+            codeHash.subarray(0, 16).toString("base64"),
+            codeHash.toString("hex")
+          ], rejected("c_hash")),
+          ...cases("c_hash", [undefined], missing("c_hash")),
+          ...cases("c_hash", [null, 1, [claims.c_hash]], invalid("c_hash")),
           ["no nonce but another's", made({ nonce: undefined, Nonce: nonce }), missing("nonce")],
           ["an access token", made({}, { typ: "at+jwt" }), { _tag: "TypeMismatch" }],
           ["a logout token", made({}, { typ: "logout+jwt" }), { _tag: "TypeMismatch" }],

@@ -27,7 +27,7 @@ export const shows = (text: string, token: string): boolean => {
 }
 
 /** An error's text in every form in which it may be logged. */
-export const shownBy = (error: TokenError.TokenError): string =>
+export const shownBy = (error: Error & Pick<TokenError.TokenError, "details">): string =>
   [
     error.message,
     String(error),

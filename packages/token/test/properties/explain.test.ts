@@ -41,7 +41,8 @@ const claims = fc.record({
   tenant: claim("t", null, undefined),
   nonce: claim("n", "m", 1, undefined),
   azp: claim(undefined, "web", "x", 1),
-  at_hash: claim(undefined, "x", 1),
+  at_hash: claim(undefined, "x", "ungWv48Bz-pBQUDeXa4iIw", 1),
+  c_hash: claim(undefined, "x", "ungWv48Bz-pBQUDeXa4iIw", null, 1),
   iat: date(now),
   exp: date(now + 600),
   nbf: date(undefined)
@@ -63,6 +64,7 @@ const options: fc.Arbitrary<TokenValidator.ValidateOptions> = fc.oneof(
       requiredClaims: fc.constantFrom([], ["sub"], ["missing"]),
       nonce: fc.constantFrom("n", "m"),
       accessToken: fc.constantFrom("abc"),
+      code: fc.constantFrom("abc"),
       skipExpiry: fc.boolean()
     }, { requiredKeys: [] })
   }

@@ -207,6 +207,14 @@ export const definitions = {
     labels: ["validator"],
     description: "Estimated memory of the cache of verified tokens."
   },
+  logoutRequests: {
+    name: "logout_requests_total",
+    kind: "counter",
+    unit: "requests",
+    labels: ["result"],
+    description:
+      "Back-channel logout requests by result: `ended`, or the id of the error. JWK-002 and AUTH-003 are a 503, which the provider may repeat."
+  },
   revocationEntries: {
     name: "revocation_entries",
     kind: "gauge",

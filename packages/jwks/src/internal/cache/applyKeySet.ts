@@ -8,26 +8,11 @@ import { kept, merged } from "../http/validators.ts"
 import type { Snapshot } from "../snapshot/jwksSnapshots.ts"
 import { type CachedKeySet, succeed } from "./lifecycle.ts"
 import { type ProviderState, Trust } from "./providerState.ts"
+import { isRefreshedAtEnd, refreshDelay } from "./refreshDelay.ts"
 
-/** Delay from the request to the refresh, in milliseconds: before expiry, but never before half the lifetime. */
-export const refreshDelay = (
-  lifetimeMillis: number,
-  { refreshEarly, refreshJitter }: Pick<JwksOptions, "refreshEarly" | "refreshJitter">,
-  random: number
-): number =>
-  Math.max(
-    lifetimeMillis - Duration.toMillis(refreshEarly) - random * Duration.toMillis(refreshJitter),
-    lifetimeMillis / 2
-  )
+export { refreshDelay } from "./refreshDelay.ts"
 
-/** Lifetimes from which keys are refreshed at their end if `minTtl` has raised them, in milliseconds. */
-const longMinTtl = 60_000
-
-/**
- * Delay from the request to the refresh, in milliseconds. A lifetime that `minTtl` has raised to a minute or more is not
- * refreshed early if the keys are trusted during the refresh: `minTtl` then bounds the requests to a provider that forbids
- * caching.
- */
+/** Delay from the request to the refresh, in milliseconds. */
 export const nextRefresh = (
   headers: HeaderRecord,
   receivedAt: number,
@@ -37,8 +22,7 @@ export const nextRefresh = (
   const fresh = Duration.toMillis(lifetime(headers, receivedAt, options))
   const stated = statedLifetime(headers, receivedAt)
   const isRaised = stated !== undefined && Duration.toMillis(stated) < fresh
-  const isCovered = Duration.isGreaterThanOrEqualTo(options.staleWindow, options.deadline)
-  return isRaised && isCovered && fresh >= longMinTtl ? fresh : refreshDelay(fresh, options, random)
+  return isRefreshedAtEnd(fresh, isRaised, options) ? fresh : refreshDelay(fresh, options, random)
 }
 
 const countMissing = (of: KeySet, from: KeySet): number => {

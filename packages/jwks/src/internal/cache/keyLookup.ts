@@ -107,13 +107,14 @@ export class KeyLookup {
       : cached
   }
   #remembered({ trust }: CachedKeySet, header: JoseHeader): Hit | undefined {
-    return this.#memoOf === trust ? this.#memo?.get(header.alg)?.get(header.kid) : undefined
+    const memo = this.#memoOf === trust && header.use === undefined ? this.#memo : undefined
+    return memo?.get(header.alg)?.get(header.kid)
   }
   #firstHit(cached: CachedKeySet, header: JoseHeader): Hit | undefined {
     const selection = select(cached.keySet, header, ImportedKey.identityOf)
     return selection._tag === "Found" ? this.#memoize(cached, header, selection.keys) : undefined
   }
-  /** Remembers the candidates until the keys change; `undefined` if a key is not imported for the algorithm. */
+  /** Remembers the candidates of a set, except for JWT-SVIDs; `undefined` if a key is not imported for the algorithm. */
   #memoize(cached: CachedKeySet, header: JoseHeader, keys: ReadonlyArray<ImportedKey>): Hit | undefined {
     const candidates = candidatesOf(keys, header.alg, cached.trust)
     if (candidates === undefined) return undefined
@@ -124,7 +125,7 @@ export class KeyLookup {
     const byKid = this.#memo.get(header.alg) ?? new Map<string | undefined, Hit>()
     this.#memo.set(header.alg, byKid)
     const hit = Exit.succeed(candidates)
-    byKid.set(header.kid, hit)
+    if (header.use === undefined) byKid.set(header.kid, hit)
     return hit
   }
   #countHit(cached: CachedKeySet, at: Instant, clock: Clock.Clock): void {

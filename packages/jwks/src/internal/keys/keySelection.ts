@@ -53,10 +53,13 @@ export const isBound = (alg: string, key: Pick<Selectable, "crv" | "kty">): bool
   return bound !== undefined && bound.kty === key.kty && (bound.crv === undefined || bound.crv === key.crv)
 }
 
-/** Whether a key may verify signatures of an algorithm. */
-const fits = (key: Selectable, alg: string): boolean =>
+/** Whether `use` is one of a key that verifies tokens: `sig` (RFC 7517, 4.2), or `jwt-svid` in a SPIFFE bundle. */
+export const isKeyUse = (use: string): boolean => use === "sig" || use === "jwt-svid"
+
+/** Whether a key may verify signatures of an algorithm. A key of a SPIFFE bundle only verifies JWT-SVIDs. */
+const fits = (key: Selectable, { alg, use }: Pick<JoseHeader, "alg" | "use">): boolean =>
   isBound(alg, key) && (key.alg === undefined || isSameAlgorithm(key.alg, alg)) &&
-  (key.use === undefined || key.use === "sig")
+  (key.use === undefined || key.use === "sig" || key.use === use)
 
 /** Orders keys: those with an `alg` first, then those with a `use`, otherwise in document order. */
 const rank = (key: Selectable): number => (key.alg === undefined ? 2 : 0) + (key.use === undefined ? 1 : 0)
@@ -88,12 +91,13 @@ const distinct = <K>(keys: ReadonlyArray<K>, identityOf: (key: K) => unknown): R
  */
 export const select = <K extends Selectable>(
   { all, byKid }: Selectables<K>,
-  { alg, kid }: JoseHeader,
+  header: JoseHeader,
   identityOf: (key: K) => unknown = (key) => key
 ): Selection<K> => {
+  const { kid } = header
   const named = kid === undefined ? all : byKid.get(kid)
   if (named === undefined) return { _tag: "NotFound", reason: "unknown" }
-  const fitting = named.filter((key) => fits(key, alg)).toSorted((a, b) => rank(a) - rank(b))
+  const fitting = named.filter((key) => fits(key, header)).toSorted((a, b) => rank(a) - rank(b))
   const [first, ...rest] = distinct(fitting, identityOf)
   if (first === undefined) return { _tag: "NotFound", reason: kid === undefined ? "unknown" : "mismatched" }
   return rest.length >= maxCandidates

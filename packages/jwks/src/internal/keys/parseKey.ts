@@ -13,7 +13,7 @@ import {
   optional,
   own
 } from "./keyMembers.ts"
-import { isBound, maxKidLength } from "./keySelection.ts"
+import { isBound, isKeyUse, maxKidLength } from "./keySelection.ts"
 
 /** A parsed key, and how it deviates from its canonical form. */
 export interface ParsedKey {
@@ -107,7 +107,7 @@ export const parseKey = (members: unknown): Result.Result<ParsedKey, SkipReason>
   const [kid, alg, use, issuer] = [read("kid"), read("alg"), read("use"), read("issuer")]
   if (!isText(kid) || !isText(alg) || !isText(use) || !isText(issuer)) return Result.fail("malformed")
   if (issuer !== undefined && issuer.length > maxIssuerLength) return Result.fail("malformed")
-  if (use !== undefined && use !== "sig") return Result.fail("use")
+  if (use !== undefined && !isKeyUse(use)) return Result.fail("use")
   if (!areOperations(read("key_ops"))) return Result.fail("operations")
   if (kid !== undefined && kid.length > maxKidLength) return Result.fail("keyId")
   return Result.flatMap(material(members, note), (found) => {

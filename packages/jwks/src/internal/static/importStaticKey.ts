@@ -39,10 +39,10 @@ const importJwk = Effect.fnUntraced(function*(
   jwk: Jwk,
   place: string
 ) {
-  const { deviations, issuer, kid, publicKey } = yield* fromJwk(algorithm, jwk)
+  const { deviations, issuer, kid, publicKey, use } = yield* fromJwk(algorithm, jwk)
   if (id !== undefined && kid !== undefined && id !== kid) return yield* Effect.fail("a key whose kid is its id")
   for (const deviation of deviations) yield* noteDeviation(deviation, publisher, place, false)
-  return describeKey(algorithm, publicKey, id ?? kid, issuer)
+  return describeKey(algorithm, publicKey, id ?? kid, issuer, use)
 })
 
 /**

@@ -89,6 +89,7 @@ export const fromPem = Effect.fnUntraced(function*(
 export interface JwkKey {
   readonly publicKey: PublicKey
   readonly kid: string | undefined
+  readonly use: string | undefined
   readonly issuer: string | undefined
   readonly deviations: ReadonlyArray<Deviation>
 }
@@ -122,10 +123,10 @@ export const fromJwk = Effect.fnUntraced(function*(
   const { deviations, jwk } = yield* Effect.fromResult(
     Result.mapError(parseKey(members), (reason) => expectedFor(algorithm, members, reason))
   )
-  const { alg, issuer, kid, material } = jwk
+  const { alg, issuer, kid, material, use } = jwk
   if (!isBound(algorithm, jwk)) return yield* Effect.fail(kindFor(algorithm))
   if (alg !== undefined && !isSameAlgorithm(alg, algorithm)) {
     return yield* Effect.fail(expectedFor(algorithm, members, "algorithm"))
   }
-  return { publicKey: yield* importMaterial(algorithm, material), kid, issuer, deviations }
+  return { publicKey: yield* importMaterial(algorithm, material), kid, use, issuer, deviations }
 })

@@ -28,28 +28,32 @@ export const describeKey = (
   alg: string,
   { jwk, key }: PublicKey | { readonly key: CryptoKey; readonly jwk?: undefined },
   kid?: string,
-  issuer?: string
+  issuer?: string,
+  use = "sig"
 ): StaticKey => {
   const { algorithm } = key
   const kty = algorithm.name.startsWith("RSA") ? "RSA" : types[algorithm.name] ?? ""
   const curve = "namedCurve" in algorithm ? String(algorithm.namedCurve) : undefined
-  return { kid, kty, crv: kty === "OKP" ? algorithm.name : curve, alg, use: "sig", key, jwk, issuer }
+  return { kid, kty, crv: kty === "OKP" ? algorithm.name : curve, alg, use, key, jwk, issuer }
 }
 
 const notFound = (reason: NotFoundReason): Answer =>
   Effect.fail(SharedError.make(() => new JwksKeyNotFound({ reason })))
 
-const selectFrom = (all: ReadonlyArray<StaticKey>, alg: string) => select({ all, byKid: new Map() }, { alg })
+type Kind = Pick<JoseHeader, "alg" | "use">
+
+const selectFrom = (all: ReadonlyArray<StaticKey>, { alg, use }: Kind) =>
+  select({ all, byKid: new Map() }, { alg, use })
 
 /** Selects the keys that a token names, and then those without id, unless these would be too many to try. */
 const selectNamed = (
   named: ReadonlyArray<StaticKey>,
   unnamed: ReadonlyArray<StaticKey>,
-  alg: string
+  kind: Kind
 ): Selection<StaticKey> => {
-  const selection = selectFrom([...named, ...unnamed], alg)
+  const selection = selectFrom([...named, ...unnamed], kind)
   if (selection._tag === "Found") return selection
-  const exact = selectFrom(named, alg)
+  const exact = selectFrom(named, kind)
   if (exact._tag === "Found") return exact
   return selection.reason === "ambiguous" ? selection : { _tag: "NotFound", reason: "mismatched" }
 }
@@ -61,6 +65,12 @@ const selectNamed = (
  * The `kid` of a token is a hint (RFC 7515, 4.1.4): a key without id is a candidate for every `kid`.
  */
 export const staticLookup = (keys: ReadonlyArray<StaticKey>): (header: JoseHeader) => Answer => {
+  const lookup = lookupOf(keys, undefined)
+  const lookupSvid = keys.some(({ use }) => use === "jwt-svid") ? lookupOf(keys, "jwt-svid") : lookup
+  return (header) => header.use === undefined ? lookup(header) : lookupSvid(header)
+}
+
+const lookupOf = (keys: ReadonlyArray<StaticKey>, use: JoseHeader["use"]): (header: JoseHeader) => Answer => {
   const failures = {
     unknown: notFound("unknown"),
     mismatched: notFound("mismatched"),
@@ -74,16 +84,16 @@ export const staticLookup = (keys: ReadonlyArray<StaticKey>): (header: JoseHeade
           Object.freeze({ kid, alg, key, jwk, issuer, trust })
         )
       ))
-  const answersOf = (select: (alg: string) => Selection<StaticKey>): ReadonlyMap<string, Answer> =>
-    new Map(algorithms.map((alg) => [alg, answerOf(select(alg), alg)]))
+  const answersOf = (select: (kind: Kind) => Selection<StaticKey>): ReadonlyMap<string, Answer> =>
+    new Map(algorithms.map((alg) => [alg, answerOf(select({ alg, use }), alg)]))
 
   const unnamed = keys.filter(({ kid }) => kid === undefined)
   const namedAnswers = (id: string) => {
     const named = keys.filter(({ kid }) => kid === id)
-    return answersOf((alg) => selectNamed(named, unnamed, alg))
+    return answersOf((kind) => selectNamed(named, unnamed, kind))
   }
-  const withoutKid = answersOf((alg) => selectFrom(keys, alg))
-  const withOtherKid = answersOf((alg) => selectFrom(unnamed, alg))
+  const withoutKid = answersOf((kind) => selectFrom(keys, kind))
+  const withOtherKid = answersOf((kind) => selectFrom(unnamed, kind))
   const named = new Map(keys.flatMap(({ kid }) => kid === undefined ? [] : [[kid, namedAnswers(kid)] as const]))
   return ({ alg, kid }) => {
     if (kid === undefined) return withoutKid.get(alg) ?? failures.unknown

@@ -34,6 +34,8 @@ export const checkNames = [
   "requiredClaims",
   /** `azp` is one of the policy's; only with `authorizedParties`. */
   "authorizedParty",
+  /** `sub` is the SPIFFE ID of a workload of the trust domain; only for JWT-SVIDs. */
+  "spiffeId",
   /** The claims match the validator's schema. */
   "schema",
   /** The key is still trusted after all these checks. */
@@ -48,6 +50,8 @@ export const checkNames = [
   "nonce",
   /** `at_hash` matches the access token in the call's options. */
   "accessTokenHash",
+  /** `c_hash` matches the code in the call's options. */
+  "codeHash",
   /** The token is not revoked. */
   "revocation"
 ] as const

@@ -7,7 +7,6 @@ import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { Explanation, Options } from "../../Explain.ts"
 import {
-  checkAccessTokenHash,
   checkAge,
   checkAlgorithm,
   checkAudience,
@@ -15,10 +14,12 @@ import {
   checkCallAudience,
   checkCallIssuer,
   checkExpiry,
+  checkHash,
   checkIssuedAt,
   checkNonce,
   checkNotBefore,
   checkRequiredClaims,
+  checkSpiffeId,
   checkType,
   isNonceChecked,
   type TokenClaims
@@ -144,6 +145,9 @@ const examineClaims = (
   if (rules.authorizedParties !== undefined) {
     findings.check("authorizedParty", claimNeeds, claims, (claims) => checkAuthorizedParty(claims, rules))
   }
+  if (rules.policy.trustDomain !== undefined) {
+    findings.check("spiffeId", claimNeeds, claims, (claims) => checkSpiffeId(claims, rules))
+  }
   findings.decode("schema", claimNeeds, claims, ({ members }) => decodeClaims(members))
 }
 
@@ -155,7 +159,7 @@ const examineCall = Effect.fnUntraced(function*(
   options: Options,
   findings: Findings
 ) {
-  const { accessToken, audience, issuer, requiredClaims = [] } = options
+  const { accessToken, audience, code, issuer, requiredClaims = [] } = options
   if (audience !== undefined) {
     findings.check("callAudience", claimNeeds, claims, (claims) => checkCallAudience(claims, options, rules))
   }
@@ -168,14 +172,19 @@ const examineCall = Effect.fnUntraced(function*(
   if (isNonceChecked(options, rules)) {
     findings.check("nonce", claimNeeds, claims, (claims) => checkNonce(claims, options, rules))
   }
-  if (accessToken === undefined) return
-  // The algorithm determines the hash function: an unsupported one determines none.
-  if (claims === undefined || alg === undefined || !findings.passed("algorithm")) {
-    findings.skip("accessTokenHash", ["header", "algorithm", ...claimNeeds])
-  } else {
-    findings.add("accessTokenHash", yield* checkAccessTokenHash(alg, claims, tokenText(accessToken)))
+  for (const [check, claim, given] of hashes(accessToken, code)) {
+    if (given === undefined) continue
+    // The algorithm determines the hash function: an unsupported one determines none.
+    if (claims === undefined || alg === undefined || !findings.passed("algorithm")) {
+      findings.skip(check, ["header", "algorithm", ...claimNeeds])
+    } else {
+      findings.add(check, yield* checkHash(alg, claims, claim, tokenText(given)))
+    }
   }
 })
+
+const hashes = (accessToken: Options["accessToken"], code: Options["code"]) =>
+  [["accessTokenHash", "at_hash", accessToken], ["codeHash", "c_hash", code]] as const
 
 /** Whether the token is revoked. The list is read only for tokens with a valid signature, since anyone can forge others. */
 const examineRevocation = Effect.fnUntraced(function*(

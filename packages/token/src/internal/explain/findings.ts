@@ -22,6 +22,8 @@ const checkedClaims: Partial<Record<CheckName, ReadonlyArray<string>>> = {
   callIssuer: ["iss"],
   nonce: ["nonce"],
   accessTokenHash: ["at_hash"],
+  codeHash: ["c_hash"],
+  spiffeId: ["sub"],
   revocation: ["jti", "sid", "sub", "iat"]
 }
 

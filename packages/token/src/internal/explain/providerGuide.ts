@@ -24,6 +24,7 @@ const sections: ReadonlyArray<readonly [issuer: RegExp, section: string]> = [
   [/^https:\/\/[^/]+\.cloudflareaccess\.com$/, "cloudflare-access"],
   [/^https:\/\/token\.actions\.githubusercontent\.com(?:\/|$)/, "github-actions"],
   [/^https:\/\/gitlab\.com$/, "gitlab-ci"],
+  [/^spiffe:\/\//, "spiffe"],
   [/^https:\/\/(?:kubernetes\.default\.svc|oidc\.eks\.|container\.googleapis\.com\/)/, "kubernetes-service-accounts"]
 ]
 

@@ -24,6 +24,7 @@ const passed: Record<CheckName, string> = {
   age: "is within maxAge",
   requiredClaims: "are present",
   authorizedParty: "is allowed by the policy",
+  spiffeId: "is a workload of the trust domain",
   schema: "the claims match the schema",
   trust: "the key is still trusted",
   callAudience: "is the one requested by the call",
@@ -31,6 +32,7 @@ const passed: Record<CheckName, string> = {
   callClaims: "are present",
   nonce: "is the one given by the call, or not checked",
   accessTokenHash: "matches the access token",
+  codeHash: "matches the code",
   revocation: "not revoked"
 }
 

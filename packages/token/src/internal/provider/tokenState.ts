@@ -137,10 +137,13 @@ export class TokenState {
     return this.usableToken(clock) === undefined ? "Invalid" : "Active"
   }
   status(clock: Clock.Clock): Status {
+    const usable = this.usableToken(clock)
+    const at = Instant.now(clock)
     return {
       server: this.server,
       state: this.state(clock),
-      token: this.usableToken(clock)?.token,
+      token: usable?.token,
+      usableUntil: usable === undefined ? undefined : at.wall + Instant.until(usable.usableUntil, at),
       refreshInProgress: this.isAcquiring,
       consecutiveFailures: this.failures.count,
       lastFailure: this.failures.last,

@@ -9,6 +9,7 @@ import type * as TokenError from "../../TokenError.ts"
 import type { ValidateOptions } from "../../TokenValidator.ts"
 import { stringsOf } from "./claims.ts"
 import type { TokenHeader } from "./compactJws.ts"
+import { isWorkloadId } from "./issuers.ts"
 import { algorithmUnsupported, audienceMismatch, missingMember, typeMismatch } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
 import { type JsonObject, own } from "./strictJson.ts"
@@ -52,6 +53,12 @@ export const checkAuthorizedParty = ({ members }: TokenClaims, { authorizedParti
   if (azp === undefined) return missingMember("azp")
   return typeof azp === "string" && authorizedParties.has(azp) ? undefined : azpRejected
 }
+
+const subRejected: Reason = { _tag: "ClaimRejected", claim: "sub" }
+
+/** The subject of a JWT-SVID has to be a workload of the trust domain (SPIFFE JWT-SVID, 3.1). */
+export const checkSpiffeId = ({ registered: { sub } }: TokenClaims, { policy: { trustDomain } }: Rules) =>
+  trustDomain === undefined || (sub !== undefined && isWorkloadId(sub, trustDomain)) ? undefined : subRejected
 
 /** When a token is valid, in milliseconds since 1970: from `begins`, and before `ends`. */
 export interface ValidityWindow {
@@ -110,11 +117,11 @@ export const checkClaims = (
   skipExpiry: boolean
 ): Reason | undefined =>
   checkAudience(claims, rules) ?? checkTimes(claims.registered, rules, now, skipExpiry) ??
-    checkRequiredClaims(claims.members, rules.requiredClaims) ?? checkAuthorizedParty(claims, rules)
+    checkRequiredClaims(claims.members, rules.requiredClaims) ?? checkAuthorizedParty(claims, rules) ??
+    checkSpiffeId(claims, rules)
 
 const issuerRejected: Reason = { _tag: "ClaimRejected", claim: "iss" }
 const nonceRejected: Reason = { _tag: "ClaimRejected", claim: "nonce" }
-const hashRejected: Reason = { _tag: "ClaimRejected", claim: "at_hash" }
 
 /** The audience in a call's options has to be one of the token's. */
 export const checkCallAudience = (
@@ -155,17 +162,32 @@ const hashFunctionOf = (alg: string): string => alg.startsWith("Ed") ? "SHA-512"
 
 const encoder = new TextEncoder()
 
-/** `at_hash` has to be the left half of the access token's hash (OpenID Connect Core 1.0, 3.1.3.6). */
-export const checkAccessTokenHash = (
+/** The left half of a text's hash, by the hash function of a signature algorithm (OpenID Connect Core 1.0, 3.1.3.6). */
+export const halfHash = (alg: string, text: string): Effect.Effect<string> =>
+  Effect.map(
+    Effect.promise(() => crypto.subtle.digest(hashFunctionOf(alg), encoder.encode(text))),
+    (digest) => base64url.encode(new Uint8Array(digest, 0, digest.byteLength / 2))
+  )
+
+/** The claims that hold a hash, each with the option of a call that has the text. */
+export type HashClaim = "at_hash" | "c_hash"
+
+const hashesRejected: Record<HashClaim, Reason> = {
+  at_hash: { _tag: "ClaimRejected", claim: "at_hash" },
+  c_hash: { _tag: "ClaimRejected", claim: "c_hash" }
+}
+
+/**
+ * `at_hash` has to be the hash of the access token, and `c_hash` that of the code (OpenID Connect Core 1.0, 3.1.3.8, 3.2.2.9 and
+ * 3.3.2.10). Both are required where a token is issued together with what it hashes (3.3.2.11).
+ */
+export const checkHash = (
   alg: string,
   { members }: Pick<TokenClaims, "members">,
-  accessToken: string
+  claim: HashClaim,
+  text: string
 ): Effect.Effect<Reason | undefined> => {
-  const expected = own(members, "at_hash")
-  if (expected === undefined) return Effect.succeed(missingMember("at_hash"))
-  return Effect.map(
-    Effect.promise(() => crypto.subtle.digest(hashFunctionOf(alg), encoder.encode(accessToken))),
-    (digest) =>
-      base64url.encode(new Uint8Array(digest, 0, digest.byteLength / 2)) === expected ? undefined : hashRejected
-  )
+  const expected = own(members, claim)
+  if (expected === undefined) return Effect.succeed(missingMember(claim))
+  return Effect.map(halfHash(alg, text), (hash) => hash === expected ? undefined : hashesRejected[claim])
 }

@@ -7,6 +7,7 @@ import type * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import type { Registered } from "../../Claims.ts"
 import type * as TokenError from "../../TokenError.ts"
+import { trustDomainId } from "./issuers.ts"
 import { maxNumericDate } from "./numericDate.ts"
 import { invalidMember, missingMember, tooManyAudiences } from "./reasons.ts"
 import type { Rules } from "./rules.ts"
@@ -76,6 +77,10 @@ class MemberReader {
   }
 }
 
+/** A JWT-SVID need not state its issuer, which is the trust domain. */
+const defaultIssuer = (trustDomain: string | undefined): string | undefined =>
+  trustDomain === undefined ? undefined : trustDomainId(trustDomain)
+
 const noScopes: Pick<Registered, "scope" | "scopes"> = { scope: undefined, scopes: [] }
 
 /**
@@ -87,14 +92,14 @@ const noScopes: Pick<Registered, "scope" | "scopes"> = { scope: undefined, scope
  */
 export const decodeRegistered = (
   members: JsonObject,
-  { policy: { audienceClaim, maxAudiences }, usedClaims }: Pick<Rules, "policy" | "usedClaims">
+  { policy: { audienceClaim, maxAudiences, trustDomain }, usedClaims }: Pick<Rules, "policy" | "usedClaims">
 ): Result.Result<Registered, Reason> => {
   const reader = new MemberReader(members, usedClaims)
   const { scope, scopes } = reader.scopes("scope") ?? reader.scopes("scp") ?? noScopes
   const aud = reader.audiences("aud", maxAudiences)
   if (audienceClaim !== "aud") reader.required(audienceClaim, reader.audiences(audienceClaim, maxAudiences), [])
   const registered: Registered = Object.freeze({
-    iss: reader.required("iss", reader.string("iss"), ""),
+    iss: reader.required("iss", reader.string("iss") ?? defaultIssuer(trustDomain), ""),
     sub: reader.string("sub"),
     aud: Object.freeze(audienceClaim === "aud" ? reader.required("aud", aud, []) : aud ?? []),
     exp: reader.required("exp", reader.date("exp"), 0),

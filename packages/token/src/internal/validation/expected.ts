@@ -46,7 +46,9 @@ const descriptions: Partial<Record<CheckName, Describe>> = {
   type: ({ requireType, types }) => `typ is one of ${listed(types)}${requireType ? "" : ", or absent"}`,
   payload: ({ policy }) => `a JSON object with at most ${policy.maxDepth} levels and ${policy.maxMembers} members`,
   registeredClaims: ({ policy }) =>
-    `iss, exp and ${policy.audienceClaim}, with at most ${policy.maxAudiences} audiences`,
+    `${
+      policy.trustDomain === undefined ? "iss, " : ""
+    }exp and ${policy.audienceClaim}, with at most ${policy.maxAudiences} audiences`,
   issuer: (rules) => `iss is one of ${listed(issuersOf(rules))}`,
   audience: ({ audiences, policy }) => `${policy.audienceClaim} contains one of ${listed(audiences)}`,
   expiry: (rules) => `exp is in the future, ${within(rules)}`,
@@ -58,11 +60,13 @@ const descriptions: Partial<Record<CheckName, Describe>> = {
       : `iat is at most ${Duration.format(Duration.millis(rules.maxAge))} ago, ${within(rules)}`,
   requiredClaims: ({ requiredClaims }) => `the claims ${listed(requiredClaims)}`,
   authorizedParty: ({ authorizedParties = [] }) => `azp is one of ${listed(authorizedParties)}`,
+  spiffeId: ({ policy: { trustDomain } }) => `sub is the SPIFFE ID of a workload of ${quoted(trustDomain)}`,
   callAudience: ({ policy }, { audience = "" }) => `${policy.audienceClaim} contains ${quoted(audience)}`,
   callIssuer: (_, { issuer = "" }) => `iss is ${quoted(issuer)}`,
   callClaims: (_, { requiredClaims = [] }) => `the claims ${listed(requiredClaims)}`,
   nonce: () => "nonce is the one in the call's options",
-  accessTokenHash: () => "at_hash is the hash of the access token in the call's options"
+  accessTokenHash: () => "at_hash is the hash of the access token in the call's options",
+  codeHash: () => "c_hash is the hash of the code in the call's options"
 }
 
 /** What a check expects; `undefined` for one that depends on neither the policy nor the call. */
@@ -80,7 +84,9 @@ const rejectedClaims: Record<string, CheckName> = {
   iss: "callIssuer",
   nonce: "nonce",
   azp: "authorizedParty",
-  at_hash: "accessTokenHash"
+  at_hash: "accessTokenHash",
+  c_hash: "codeHash",
+  sub: "spiffeId"
 }
 
 /** The check that fails with a reason, where that is always the same one. */

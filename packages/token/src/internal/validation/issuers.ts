@@ -20,6 +20,22 @@ export const expandIssuer = (issuer: string | IssuerTemplate): ReadonlyArray<str
   return typeof tenants === "function" ? [] : tenants.map((tenant) => template.replace(anyPlaceholder, () => tenant))
 }
 
+/** The SPIFFE ID of a trust domain, which names its keys in a key source, and is the issuer of a JWT-SVID that states none. */
+export const trustDomainId = (trustDomain: string): string => `spiffe://${trustDomain}`
+
+/** Upper bound of the characters of a SPIFFE ID (SPIFFE ID, 2.3). */
+const maxSpiffeIdLength = 2048
+
+/** The path of a workload: segments that are neither empty nor relative (SPIFFE ID, 2.2). */
+const workloadPath = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/
+
+/** Whether a text is the SPIFFE ID of a workload in a trust domain. A percent-encoded, relative or empty path is not one. */
+export const isWorkloadId = (text: string, trustDomain: string): boolean => {
+  const domain = trustDomainId(trustDomain)
+  return text.length <= maxSpiffeIdLength && text.startsWith(`${domain}/`) &&
+    workloadPath.test(text.slice(domain.length))
+}
+
 /** The value of `iss` to the template that accepts it. */
 export type FindTemplate = (issuer: string) => string | undefined
 

@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
 import type { Profile, ValidationPolicy } from "../../ValidationPolicy.ts"
-import { expandIssuer, templateFinder } from "./issuers.ts"
+import { expandIssuer, templateFinder, trustDomainId } from "./issuers.ts"
 
 /** A trusted issuer. */
 export interface TrustedIssuer {
@@ -31,6 +31,8 @@ export interface Rules {
    * they are among these.
    */
   readonly usedClaims: ReadonlySet<string>
+  /** What kind of keys verifies the tokens, in addition to those for signatures in general. */
+  readonly keyUse: "jwt-svid" | undefined
   /** The clock tolerance in milliseconds. */
   readonly tolerance: number
   /** The maximum age of a token in milliseconds. */
@@ -40,20 +42,23 @@ export interface Rules {
 /** What a profile requires in addition to `iss`, `aud` and `exp`, which every token must have. */
 const profiles: Record<
   Profile,
-  { readonly type: string; readonly requireType: boolean; readonly claims: ReadonlyArray<string> }
+  { readonly types: ReadonlyArray<string>; readonly requireType: boolean; readonly claims: ReadonlyArray<string> }
 > = {
-  jwt: { type: "JWT", requireType: false, claims: [] },
-  accessToken: { type: "at+jwt", requireType: true, claims: ["sub", "client_id", "iat", "jti"] },
-  idToken: { type: "JWT", requireType: false, claims: ["sub", "iat"] }
+  jwt: { types: ["JWT"], requireType: false, claims: [] },
+  accessToken: { types: ["at+jwt"], requireType: true, claims: ["sub", "client_id", "iat", "jti"] },
+  idToken: { types: ["JWT"], requireType: false, claims: ["sub", "iat"] },
+  spiffe: { types: ["JWT", "JOSE"], requireType: false, claims: ["sub"] }
 }
 
 /** Lowercases the ASCII letters of a media type and removes `application/`, which may be omitted (RFC 7515, 4.1.9). */
 export const normalizedType = (type: string): string =>
   type.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/^application\/(?=[^/]*$)/, "")
 
-const trustedIssuers = ({ issuers }: ValidationPolicy): Rules["trustedIssuer"] => {
+const trustedIssuers = ({ issuers, trustDomain }: ValidationPolicy): Rules["trustedIssuer"] => {
+  const domain = trustDomain === undefined ? undefined : trustDomainId(trustDomain)
   const names = new Map(issuers.flatMap((issuer) => {
-    const keysOf = typeof issuer === "string" ? issuer : issuer.template
+    // The keys are those of the trust domain, whatever issuer a JWT-SVID states.
+    const keysOf = domain ?? (typeof issuer === "string" ? issuer : issuer.template)
     return expandIssuer(issuer).map((name): readonly [string, TrustedIssuer] => [name, { keysOf }])
   }))
   const findTemplate = templateFinder(issuers)
@@ -76,10 +81,11 @@ export const compileRules = (policy: ValidationPolicy, usesSession = false): Rul
     audiences: new Set(policy.audiences),
     authorizedParties: policy.authorizedParties === undefined ? undefined : new Set(policy.authorizedParties),
     algorithms: new Set(policy.algorithms),
-    types: new Set((policy.types ?? [profile.type]).map(normalizedType)),
+    types: new Set((policy.types ?? profile.types).map(normalizedType)),
     requireType: policy.requireType ?? profile.requireType,
     requiredClaims,
     usedClaims: new Set([...requiredClaims, ...(usesSession ? ["sid"] : [])]),
+    keyUse: policy.trustDomain === undefined ? undefined : "jwt-svid",
     tolerance: Duration.toMillis(policy.clockTolerance),
     maxAge: policy.maxAge === undefined ? undefined : Duration.toMillis(policy.maxAge)
   }

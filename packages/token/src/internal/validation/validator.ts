@@ -14,7 +14,7 @@ import * as Tracer from "effect/Tracer"
 import type { Revocation } from "../../Revocation.ts"
 import type * as TokenError from "../../TokenError.ts"
 import type { TokenValidator, Validated, ValidateOptions } from "../../TokenValidator.ts"
-import { checkAccessTokenHash, checkCall } from "./checks.ts"
+import { checkCall, checkHash } from "./checks.ts"
 import type { HashText } from "./platform.ts"
 import { reasonCodes, type RequestRejection, requestRejections } from "./reasonCodes.ts"
 import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
@@ -49,6 +49,21 @@ const noOptions: ValidateOptions = {}
 /** Logs which key it was by its place alone: the key's id comes from the token. */
 const logKey = ({ key: { candidates, place } }: Cached<unknown>): Effect.Effect<void> =>
   Effect.logDebug(`Token verified by key ${place} of ${candidates} candidates`)
+
+/** The hashes of what a call gives: of the access token, then of the code. */
+const checkHashes = (
+  token: Cached<unknown>,
+  accessToken: TokenInput | undefined,
+  code: TokenInput | undefined
+): Effect.Effect<TokenError.Reason | undefined> => {
+  const ofCode = code === undefined
+    ? Effect.undefined
+    : Effect.suspend(() => checkHash(token.alg, token, "c_hash", tokenText(code)))
+  return accessToken === undefined ? ofCode : Effect.flatMap(
+    checkHash(token.alg, token, "at_hash", tokenText(accessToken)),
+    (reason) => reason === undefined ? ofCode : Effect.succeed(reason)
+  )
+}
 
 /** Validates tokens by one policy. */
 export class Validator<C> implements TokenValidator<C> {
@@ -198,9 +213,10 @@ export class Validator<C> implements TokenValidator<C> {
   #admitTo(token: Cached<C>, options: ValidateOptions): Effect.Effect<Validated<C>, TokenError.TokenError> {
     const reason = checkCall(token, options, this.#config.rules)
     if (reason !== undefined) return this.#reject(reason)
-    if (options.accessToken === undefined) return this.#admit(token)
+    const { accessToken, code } = options
+    if (accessToken === undefined && code === undefined) return this.#admit(token)
     return Effect.flatMap(
-      checkAccessTokenHash(token.alg, token, tokenText(options.accessToken)),
+      checkHashes(token, accessToken, code),
       (reason) => reason === undefined ? this.#admit(token) : this.#reject(reason)
     )
   }

@@ -49,10 +49,10 @@ const lookupReason = (error: KeySource.LookupError): Reason => {
 
 /** Looks up the keys to try, four at most, of the token's own issuer. A key that states its issuer has to agree (R3). */
 export const findKeys = <C>(
-  { keys }: VerifierConfig<C>,
+  { keys, rules: { keyUse } }: VerifierConfig<C>,
   { header, issuer: { keysOf }, members, registered: { iss } }: KeyNames
 ): Effect.Effect<ReadonlyArray<KeySource.Candidate>, Reason> =>
-  Effect.matchEffect(keys.find(keysOf, header), {
+  Effect.matchEffect(keys.find(keysOf, keyUse === undefined ? header : { ...header, use: keyUse }), {
     onFailure: (error) => Effect.fail(lookupReason(error)),
     onSuccess: (candidates) => {
       const issuers = { iss, keysOf, tid: own(members, "tid") }

@@ -102,5 +102,36 @@ export const validation = {
       "Compare `resource` with the one in the metadata: they must be equal, character by character.",
       "`authorizationServer`: register a client at one of the servers that the metadata name, and add it to `clients`."
     ]
+  },
+  LOGOUT_REQUEST_INVALID: {
+    id: "JWT-021",
+    ...refused,
+    status: 400,
+    description:
+      "The logout request is not a form with one `logout_token` (OpenID Connect Back-Channel Logout 1.0, 2.5).",
+    troubleshooting: [
+      "`problem` in the details says what is wrong.",
+      "Only the OpenID provider sends this request: check that it has the right `backchannel_logout_uri`."
+    ]
+  },
+  LOGOUT_TOKEN_INVALID: {
+    id: "JWT-022",
+    ...refused,
+    status: 400,
+    description: "The logout token was rejected (OpenID Connect Back-Channel Logout 1.0, 2.6). No session was ended.",
+    troubleshooting: [
+      "`reason` in the details, and the log line at `Debug`, say why.",
+      "`audiences` must contain the id of the client to which the provider sends the logout token."
+    ]
+  },
+  LOGOUT_TOKEN_REPLAYED: {
+    id: "JWT-023",
+    ...refused,
+    status: 400,
+    description: "The logout token was received before (`jti`). Its session was ended then.",
+    troubleshooting: [
+      "The provider may repeat a request whose response it did not receive: nothing needs to be done.",
+      "Many such requests may be an attempt at a replay: check their origin."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>

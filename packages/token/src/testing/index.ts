@@ -1,0 +1,4 @@
+/**
+ * Tools for tests of applications that use Keelson.
+ */
+export * as TestIssuer from "./TestIssuer.ts"
