@@ -36,9 +36,11 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   },
   token: {
     adapters: ["http"],
-    explain: ["validation"],
+    dpop: ["validation"],
+    explain: ["dpop", "mtls", "validation"],
     guard: [],
-    http: ["validation"],
+    http: ["dpop", "mtls", "validation"],
+    mtls: ["validation"],
     oauth: [],
     provider: [],
     revocation: ["validation"],

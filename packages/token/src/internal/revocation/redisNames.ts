@@ -1,21 +1,10 @@
 import * as Effect from "effect/Effect"
-import * as base64url from "jose/base64url"
 import type { Identity } from "../../Revocation.ts"
-import { encodeText, type HashText } from "../validation/platform.ts"
+import { type Digest, digestOf } from "../validation/digest.ts"
+import type { HashText } from "../validation/platform.ts"
 import { kinds, type RevocationEntry } from "./entry.ts"
 
 type Named = Pick<RevocationEntry, "id" | "issuer" | "kind">
-type Digest = (text: string) => Effect.Effect<string>
-
-/** SHA-256 in base64url, synchronous where the platform supports it. The names are the same on all platforms. */
-const digestOf = (hash: HashText | undefined): Digest =>
-  hash === undefined
-    ? (text) =>
-      Effect.map(
-        Effect.promise(() => crypto.subtle.digest("SHA-256", encodeText(text))),
-        (bytes) => base64url.encode(new Uint8Array(bytes))
-      )
-    : (text) => Effect.succeed(hash(text))
 
 /** The prefix of an issuer's keys. The part in braces determines the slot in a Redis cluster. */
 const issuerPrefix = (digest: Digest, prefix: string, issuer: string): Effect.Effect<string> =>

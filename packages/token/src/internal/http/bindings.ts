@@ -1,0 +1,154 @@
+/**
+ * Whether a caller proves that it has the key that its token is bound to.
+ *
+ * @see RFC 7800, 3.1; RFC 9449, 7; RFC 8705, 3
+ */
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as BindingOptions from "../../BindingOptions.ts"
+import type { Confirmation } from "../../Claims.ts"
+import type { HttpSecurityOptions } from "../../HttpSecurityOptions.ts"
+import type { ProofReplays } from "../../ProofReplays.ts"
+import type * as TokenError from "../../TokenError.ts"
+import {
+  type BindingRules,
+  certificateOf,
+  checkConfirmation,
+  proofKeyOf,
+  type Scheme
+} from "../dpop/confirmation.ts"
+import { Nonces } from "../dpop/nonces.ts"
+import { proofRules } from "../dpop/proof.ts"
+import { ProofChecker } from "../dpop/proofChecker.ts"
+import { certificateMissing, otherCertificate } from "../dpop/reasons.ts"
+import { replaysOf } from "../dpop/replays.ts"
+import { ReplayWindow } from "../dpop/replayWindow.ts"
+import { Certificates } from "../mtls/certificates.ts"
+import { peerAddressOf } from "../mtls/peerCertificate.ts"
+import { digestOf } from "../validation/digest.ts"
+import { encodeText, hashText } from "../validation/platform.ts"
+import { SignatureVerifier } from "../validation/signature.ts"
+import { modeOf } from "./bindingMode.ts"
+import type { RequestHead } from "./requestHead.ts"
+import { isRepeated } from "./requestToken.ts"
+
+type Reason = TokenError.Reason
+
+/** A token as a request presents it. */
+export interface PresentedToken {
+  readonly text: string
+  readonly scheme: Scheme
+  readonly head: RequestHead
+  /** Called with a nonce that the client needs for its next proof. */
+  readonly setNonce: (nonce: string) => void
+}
+
+const decodeDPoP = Schema.decodeSync(BindingOptions.DPoP)
+
+/** All options of proofs. */
+export const dpopOptions = ({ dpop }: HttpSecurityOptions): BindingOptions.DPoP =>
+  typeof dpop === "string" ? decodeDPoP({ mode: dpop }) : dpop
+
+/** In which ways tokens may be bound. */
+export const bindingRules = (options: HttpSecurityOptions): BindingRules => ({
+  dpop: modeOf(options.dpop),
+  mtls: modeOf(options.mtls),
+  requireBinding: options.requireBinding,
+  ignoresUnsupported: options.unsupportedBinding === "ignore"
+})
+
+/** The URL of a request, with the part of its path that a router removed. */
+const targetOf = ({ originalUrl, url }: RequestHead): string => originalUrl ?? url
+
+/** The address from which a connection comes. A socket says so itself; no header changes what it says. */
+const addressOf = ({ peerAddress, source }: RequestHead): string | undefined =>
+  peerAddressOf(source) ?? (peerAddress === undefined ? undefined : Option.getOrUndefined(peerAddress))
+
+/** The header of a certificate. Two of them are as a list, which no form of a certificate is. */
+const headerOf = ({ headers, source }: RequestHead) => (name: string): string | undefined =>
+  isRepeated(source, name) ? "," : headers[name]
+
+/** Checks the bindings of an API's tokens. */
+export class Bindings {
+  readonly rules: BindingRules
+  readonly #proofs: ProofChecker | undefined
+  readonly #certificates: Certificates | undefined
+
+  constructor(rules: BindingRules, proofs: ProofChecker | undefined, certificates: Certificates | undefined) {
+    this.rules = rules
+    this.#proofs = proofs
+    this.#certificates = certificates
+  }
+
+  /**
+   * Returns the reason to reject a request with a valid token, at once for a token that is not bound. This is done for every
+   * request, also where the validator has the token in its cache.
+   */
+  check(cnf: Confirmation | undefined, token: PresentedToken): Reason | Effect.Effect<Reason | undefined> | undefined {
+    const reason = checkConfirmation(cnf, token.scheme, this.rules)
+    if (reason !== undefined) return reason
+    const certificate = certificateOf(cnf, this.rules)
+    const jkt = proofKeyOf(cnf, this.rules)
+    const proof = jkt === undefined ? undefined : this.#checkProof(token, jkt)
+    if (certificate === undefined) return proof
+    const ofCertificate = this.#checkCertificate(token, certificate)
+    return proof === undefined ? ofCertificate : Effect.flatMap(
+      ofCertificate,
+      (reason) => reason === undefined ? proof : Effect.succeed(reason)
+    )
+  }
+
+  #checkProof({ head, setNonce, text }: PresentedToken, jkt: string) {
+    return this.#proofs?.check({
+      method: head.method,
+      target: targetOf(head),
+      proof: head.headers["dpop"],
+      isRepeated: isRepeated(head.source, "dpop"),
+      token: text,
+      jkt,
+      setNonce
+    })
+  }
+  #checkCertificate({ head }: PresentedToken, expected: string): Effect.Effect<Reason | undefined> {
+    const { source } = head
+    const found = this.#certificates?.find({ source, peerAddress: addressOf(head), header: headerOf(head) })
+    return Effect.map(found ?? Effect.succeed({ certificate: "none" as const }), (found) => {
+      if ("certificate" in found) return certificateMissing[found.certificate]
+      return found.thumbprint === expected ? undefined : otherCertificate
+    })
+  }
+}
+
+const makeNonces = ({ nonce, nonceKey, noncePeriod }: BindingOptions.DPoP): Effect.Effect<Nonces | undefined> => {
+  if (nonce === "off") return Effect.undefined
+  const secret = nonceKey === undefined
+    ? new Uint8Array(SecureRandom.randomBytesUnsafe(32))
+    : encodeText(Redacted.value(nonceKey))
+  return Nonces.make(secret, Duration.toMillis(noncePeriod))
+}
+
+/** The bound of a record that is not given: that of `ProofReplays.layerMemory`. */
+const defaultEntries = 200_000
+
+/** Makes the checks of an API. A part that is off is not made. */
+export const makeBindings = Effect.fnUntraced(function*(
+  options: HttpSecurityOptions,
+  replays: ProofReplays["Service"] | undefined
+): Effect.fn.Return<Bindings> {
+  const rules = bindingRules(options)
+  const digest = digestOf(hashText)
+  const dpop = dpopOptions(options)
+  const proofs = rules.dpop === "off" ? undefined : new ProofChecker({
+    rules: proofRules(dpop, options.baseUrls),
+    replays: replays ?? replaysOf(new ReplayWindow(defaultEntries)),
+    nonces: yield* makeNonces(dpop),
+    verifySignature: yield* SignatureVerifier,
+    digest
+  })
+  const header = typeof options.mtls === "string" ? undefined : options.mtls.header
+  return new Bindings(rules, proofs, rules.mtls === "off" ? undefined : new Certificates(header, digest))
+})
