@@ -122,10 +122,11 @@ const Network = Schema.String.check(
   })
 )
 
-const entries = (expected: string) => [
-  Schema.isMinLength(1, { expected }),
-  Schema.isMaxLength(64, { expected })
-] as const
+const entries = (expected: string) =>
+  [
+    Schema.isMinLength(1, { expected }),
+    Schema.isMaxLength(64, { expected })
+  ] as const
 
 /** Checked options of a header with a certificate. */
 export const CertificateHeader = Schema.Struct({

@@ -132,8 +132,7 @@ export const HttpSecurityOptions = Schema.Struct({
     expected: "baseUrls with dpop: the URLs by which clients reach the API, as https://api.example"
   }),
   Schema.makeFilter(
-    ({ dpop, mtls, requireBinding }) =>
-      !requireBinding || modeOf(dpop) !== "off" || modeOf(mtls) !== "off",
+    ({ dpop, mtls, requireBinding }) => !requireBinding || modeOf(dpop) !== "off" || modeOf(mtls) !== "off",
     { expected: "dpop or mtls with requireBinding" }
   )
 )

@@ -82,10 +82,13 @@ const parsePart = (part: "header" | "payload", segment: string): Result.Result<J
 
 /** Parses the header of a proof, without an extension, which none is supported of. */
 export const parseProofHeader = ({ header }: Segments): Result.Result<JsonObject, Reason> =>
-  Result.flatMap(parsePart("header", header), (members) =>
-    own(members, "crit") === undefined && own(members, "b64") === undefined
-      ? Result.succeed(members)
-      : Result.fail(proofMalformed("header", "critical")))
+  Result.flatMap(
+    parsePart("header", header),
+    (members) =>
+      own(members, "crit") === undefined && own(members, "b64") === undefined
+        ? Result.succeed(members)
+        : Result.fail(proofMalformed("header", "critical"))
+  )
 
 /** Parses the claims of a proof. */
 export const parseProofClaims = ({ payload }: Segments): Result.Result<JsonObject, Reason> =>

@@ -183,11 +183,14 @@ export class ProofChecker {
   /** Records the proof, now that it and the token were verified. */
   #record({ end, jti }: ParsedProof, thumbprint: string): Effect.Effect<Reason | undefined> {
     const { digest, replays } = this.#config
-    return Effect.flatMap(digest(JSON.stringify([thumbprint, jti])), (id) =>
-      Effect.matchEffect(replays.add({ id, end }), {
-        onFailure: () => Effect.succeed(replaysUnavailable),
-        onSuccess: (isNew) => isNew ? passed : Effect.succeed(proofReplayed)
-      }))
+    return Effect.flatMap(
+      digest(JSON.stringify([thumbprint, jti])),
+      (id) =>
+        Effect.matchEffect(replays.add({ id, end }), {
+          onFailure: () => Effect.succeed(replaysUnavailable),
+          onSuccess: (isNew) => isNew ? passed : Effect.succeed(proofReplayed)
+        })
+    )
   }
 }
 

@@ -12,8 +12,7 @@ const unreserved = /^[\w\-.~]$/
 /** Characters that a client may send either as they are or encoded. */
 const optionalEscape = /["<>^`{|}[\]]/g
 
-const encoded = (character: string): string =>
-  `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
+const encoded = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
 
 /** Decodes unreserved characters, and writes all other escapes in upper case. */
 const normalizedPath = (path: string): string =>

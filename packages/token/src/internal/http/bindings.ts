@@ -14,13 +14,7 @@ import type { Confirmation } from "../../Claims.ts"
 import type { HttpSecurityOptions } from "../../HttpSecurityOptions.ts"
 import type { ProofReplays } from "../../ProofReplays.ts"
 import type * as TokenError from "../../TokenError.ts"
-import {
-  type BindingRules,
-  certificateOf,
-  checkConfirmation,
-  proofKeyOf,
-  type Scheme
-} from "../dpop/confirmation.ts"
+import { type BindingRules, certificateOf, checkConfirmation, proofKeyOf, type Scheme } from "../dpop/confirmation.ts"
 import { Nonces } from "../dpop/nonces.ts"
 import { proofRules } from "../dpop/proof.ts"
 import { ProofChecker } from "../dpop/proofChecker.ts"

@@ -54,7 +54,10 @@ const fromEnvoy = (text: string): Certificate | undefined => {
 }
 
 /** The certificate in the value of a header; `undefined` for a value in another form. */
-export const readCertificate = (text: string, { format }: Pick<CertificateHeader, "format">): Certificate | undefined => {
+export const readCertificate = (
+  text: string,
+  { format }: Pick<CertificateHeader, "format">
+): Certificate | undefined => {
   switch (format) {
     case "rfc9440":
       return decode(byteSequence.exec(text.trim())?.[1] ?? "")

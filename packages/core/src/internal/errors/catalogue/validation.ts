@@ -118,7 +118,8 @@ export const validation = {
   TOKEN_CERTIFICATE_MISSING: {
     id: "JWT-015",
     ...refused,
-    description: "The token is bound to a client certificate (RFC 8705, 3), and the request has none that can be trusted.",
+    description:
+      "The token is bound to a client certificate (RFC 8705, 3), and the request has none that can be trusted.",
     troubleshooting: [
       "Check that the server requests client certificates (`requestCert`), or that its proxy sends the header of `mtls`.",
       "Check that `mtls.header.proxies` lists the address from which the proxy connects."
