@@ -37,7 +37,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   token: {
     adapters: ["http"],
     dpop: ["validation"],
-    explain: ["dpop", "mtls", "validation"],
+    explain: ["dpop", "validation"],
     guard: [],
     http: ["dpop", "mtls", "validation"],
     mtls: ["validation"],

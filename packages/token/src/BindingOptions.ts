@@ -155,3 +155,44 @@ export const BaseUrls = Schema.Array(
     })
   )
 ).check(...entries("a list of 1 to 64 URLs"))
+
+/** Whether the tokens of an API are bound. Every option may be left out. */
+export interface Options {
+  /**
+   * Whether tokens are bound to a DPoP key (RFC 9449): `off` rejects bound tokens, `allowed` requires a proof for bound tokens and
+   * also accepts bearer tokens, `required` rejects tokens that are not bound; or all options of proofs. Needs `baseUrls`.
+   * Default off.
+   */
+  readonly dpop?: Mode | DPoPOptions | undefined
+  /**
+   * Whether tokens are bound to a client certificate (RFC 8705, 3): `off` rejects bound tokens, `allowed` requires the
+   * certificate for bound tokens and also accepts others, `required` rejects tokens that are not bound; or all options of
+   * certificates. Default off.
+   */
+  readonly mtls?: Mode | MtlsOptions | undefined
+  /**
+   * The URLs by which clients reach the API: its origin, and the part of the path that a proxy removes. DPoP proofs have to be for
+   * one of these. The header `Host` is not used, since the client chooses it. From 1 to 64 URLs. Default none.
+   */
+  readonly baseUrls?: ReadonlyArray<string> | undefined
+  /**
+   * Whether a token has to be bound in one of the ways that are not `off`: for an API that allows both and no bearer tokens.
+   * Default false.
+   */
+  readonly requireBinding?: boolean | undefined
+  /**
+   * What happens to a token that is bound (`cnf`) in a way that is `off` or unknown: `refuse` rejects it, since whoever stole it
+   * could use it; `ignore` accepts it as if it were not bound. Default refuse.
+   */
+  readonly unsupportedBinding?: "refuse" | "ignore" | undefined
+}
+
+/** Checked options of an API. */
+export const BindingOptions = Schema.Struct({
+  dpop: Field.defaulted(Schema.Union([Mode, DPoP]), "off"),
+  mtls: Field.defaulted(Schema.Union([Mode, Mtls]), "off"),
+  baseUrls: Schema.optionalKey(BaseUrls),
+  requireBinding: Field.defaulted(Schema.Boolean, false),
+  unsupportedBinding: Field.defaulted(Schema.Literals(["refuse", "ignore"]), "refuse")
+})
+export type BindingOptions = typeof BindingOptions.Type

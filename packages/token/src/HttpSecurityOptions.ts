@@ -7,7 +7,7 @@ import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Schema from "effect/Schema"
 import * as BindingOptions from "./BindingOptions.ts"
-import { modeOf } from "./internal/http/bindingMode.ts"
+import { optionChecks } from "./internal/dpop/optionChecks.ts"
 
 /** The options of a cookie that contains a token. */
 export interface CookieOptions {
@@ -24,7 +24,7 @@ export interface CookieOptions {
 }
 
 /** The options of a protected API. Every one may be left out. */
-export interface Options {
+export interface Options extends BindingOptions.Options {
   /** The realm in challenges (RFC 9110, 11.5). From 1 to 256 characters of ASCII. Default api. */
   readonly realm?: string | undefined
   /** The URL of the API's protected resource metadata, which challenges name (RFC 9728, 5.1). Default none. */
@@ -44,33 +44,6 @@ export interface Options {
   readonly queryParameter?: string | undefined
   /** A cookie that may contain the token. Default none. */
   readonly cookie?: CookieOptions | undefined
-  /**
-   * Whether tokens are bound to a DPoP key (RFC 9449): `off` rejects bound tokens, `allowed` requires a proof for bound tokens and
-   * also accepts bearer tokens, `required` rejects tokens that are not bound; or all options of proofs. Needs `baseUrls`.
-   * Default off.
-   */
-  readonly dpop?: BindingOptions.Mode | BindingOptions.DPoPOptions | undefined
-  /**
-   * Whether tokens are bound to a client certificate (RFC 8705, 3): `off` rejects bound tokens, `allowed` requires the
-   * certificate for bound tokens and also accepts others, `required` rejects tokens that are not bound; or all options of
-   * certificates. Default off.
-   */
-  readonly mtls?: BindingOptions.Mode | BindingOptions.MtlsOptions | undefined
-  /**
-   * The URLs by which clients reach the API: its origin, and the part of the path that a proxy removes. DPoP proofs have to be for
-   * one of these. The header `Host` is not used, since the client chooses it. From 1 to 64 URLs. Default none.
-   */
-  readonly baseUrls?: ReadonlyArray<string> | undefined
-  /**
-   * Whether a token has to be bound in one of the ways that are not `off`: for an API that allows both and no bearer tokens.
-   * Default false.
-   */
-  readonly requireBinding?: boolean | undefined
-  /**
-   * What happens to a token that is bound (`cnf`) in a way that is `off` or unknown: `refuse` rejects it, since whoever stole it
-   * could use it; `ignore` accepts it as if it were not bound. Default refuse.
-   */
-  readonly unsupportedBinding?: "refuse" | "ignore" | undefined
 }
 
 const matching = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
@@ -122,20 +95,8 @@ export const HttpSecurityOptions = Schema.Struct({
   header: Schema.optionalKey(headerName),
   queryParameter: Schema.optionalKey(nameText()),
   cookie: Schema.optionalKey(Cookie),
-  dpop: Field.defaulted(Schema.Union([BindingOptions.Mode, BindingOptions.DPoP]), "off"),
-  mtls: Field.defaulted(Schema.Union([BindingOptions.Mode, BindingOptions.Mtls]), "off"),
-  baseUrls: Schema.optionalKey(BindingOptions.BaseUrls),
-  requireBinding: Field.defaulted(Schema.Boolean, false),
-  unsupportedBinding: Field.defaulted(Schema.Literals(["refuse", "ignore"]), "refuse")
-}).check(
-  Schema.makeFilter(({ baseUrls, dpop }) => baseUrls !== undefined || modeOf(dpop) === "off", {
-    expected: "baseUrls with dpop: the URLs by which clients reach the API, as https://api.example"
-  }),
-  Schema.makeFilter(
-    ({ dpop, mtls, requireBinding }) => !requireBinding || modeOf(dpop) !== "off" || modeOf(mtls) !== "off",
-    { expected: "dpop or mtls with requireBinding" }
-  )
-)
+  ...BindingOptions.BindingOptions.fields
+}).check(...optionChecks)
 export type HttpSecurityOptions = typeof HttpSecurityOptions.Type
 
 const fromCode = Decoders.maker<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)

@@ -8,9 +8,10 @@ import type { Principal, ServiceClass } from "../../Principal.ts"
 import type { ProofReplays } from "../../ProofReplays.ts"
 import type * as TokenError from "../../TokenError.ts"
 import type { TokenValidator } from "../../TokenValidator.ts"
+import { certificateHeader, dpopOptions } from "../dpop/bindingRules.ts"
 import type { Scheme } from "../dpop/confirmation.ts"
 import { errorOf } from "../validation/reasons.ts"
-import { type Bindings, dpopOptions, makeBindings } from "./bindings.ts"
+import { type Bindings, makeBindings } from "./bindings.ts"
 import type { ProtectionSpace } from "./challenge.ts"
 import { observerOf } from "./observer.ts"
 import { checkRedaction } from "./redaction.ts"
@@ -108,10 +109,9 @@ export const makeAuthenticator = Effect.fnUntraced(function*<V, P, C, R = never>
         })
     }
   }
-  const certificateHeader = typeof options.mtls === "string" ? undefined : options.mtls.header?.name.toLowerCase()
   return {
     options,
-    headers: [header?.toLowerCase(), certificateHeader].flatMap((name) => name ?? []),
+    headers: [header, certificateHeader(options)?.name].flatMap((name) => name?.toLowerCase() ?? []),
     authenticate,
     rejector: (token) => rejectors[schemeOf(token)]
   }

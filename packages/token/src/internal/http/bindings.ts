@@ -3,19 +3,14 @@
  *
  * @see RFC 7800, 3.1; RFC 9449, 7; RFC 8705, 3
  */
-import * as SecureRandom from "effect/crypto/SecureRandom"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
-import * as BindingOptions from "../../BindingOptions.ts"
+import type { BindingOptions } from "../../BindingOptions.ts"
 import type { Confirmation } from "../../Claims.ts"
-import type { HttpSecurityOptions } from "../../HttpSecurityOptions.ts"
 import type { ProofReplays } from "../../ProofReplays.ts"
 import type * as TokenError from "../../TokenError.ts"
+import { bindingRules, certificateHeader, dpopOptions, makeNonces } from "../dpop/bindingRules.ts"
 import { type BindingRules, certificateOf, checkConfirmation, proofKeyOf, type Scheme } from "../dpop/confirmation.ts"
-import { Nonces } from "../dpop/nonces.ts"
 import { proofRules } from "../dpop/proof.ts"
 import { ProofChecker } from "../dpop/proofChecker.ts"
 import { certificateMissing, otherCertificate } from "../dpop/reasons.ts"
@@ -24,9 +19,8 @@ import { ReplayWindow } from "../dpop/replayWindow.ts"
 import { Certificates } from "../mtls/certificates.ts"
 import { peerAddressOf } from "../mtls/peerCertificate.ts"
 import { digestOf } from "../validation/digest.ts"
-import { encodeText, hashText } from "../validation/platform.ts"
+import { hashText } from "../validation/platform.ts"
 import { SignatureVerifier } from "../validation/signature.ts"
-import { modeOf } from "./bindingMode.ts"
 import type { RequestHead } from "./requestHead.ts"
 import { isRepeated } from "./requestToken.ts"
 
@@ -40,20 +34,6 @@ export interface PresentedToken {
   /** Called with a nonce that the client needs for its next proof. */
   readonly setNonce: (nonce: string) => void
 }
-
-const decodeDPoP = Schema.decodeSync(BindingOptions.DPoP)
-
-/** All options of proofs. */
-export const dpopOptions = ({ dpop }: HttpSecurityOptions): BindingOptions.DPoP =>
-  typeof dpop === "string" ? decodeDPoP({ mode: dpop }) : dpop
-
-/** In which ways tokens may be bound. */
-export const bindingRules = (options: HttpSecurityOptions): BindingRules => ({
-  dpop: modeOf(options.dpop),
-  mtls: modeOf(options.mtls),
-  requireBinding: options.requireBinding,
-  ignoresUnsupported: options.unsupportedBinding === "ignore"
-})
 
 /** The URL of a request, with the part of its path that a router removed. */
 const targetOf = ({ originalUrl, url }: RequestHead): string => originalUrl ?? url
@@ -108,29 +88,32 @@ export class Bindings {
     })
   }
   #checkCertificate({ head }: PresentedToken, expected: string): Effect.Effect<Reason | undefined> {
-    const { source } = head
-    const found = this.#certificates?.find({ source, peerAddress: addressOf(head), header: headerOf(head) })
-    return Effect.map(found ?? Effect.succeed({ certificate: "none" as const }), (found) => {
-      if ("certificate" in found) return certificateMissing[found.certificate]
-      return found.thumbprint === expected ? undefined : otherCertificate
-    })
+    return this.#certificates === undefined
+      ? Effect.succeed(certificateMissing.none)
+      : checkCertificate(this.#certificates, head, expected)
   }
 }
 
-const makeNonces = ({ nonce, nonceKey, noncePeriod }: BindingOptions.DPoP): Effect.Effect<Nonces | undefined> => {
-  if (nonce === "off") return Effect.undefined
-  const secret = nonceKey === undefined
-    ? new Uint8Array(SecureRandom.randomBytesUnsafe(32))
-    : encodeText(Redacted.value(nonceKey))
-  return Nonces.make(secret, Duration.toMillis(noncePeriod))
-}
+/** Whether a request has the client certificate with a thumbprint. */
+const checkCertificate = (
+  certificates: Certificates,
+  head: RequestHead,
+  expected: string
+): Effect.Effect<Reason | undefined> =>
+  Effect.map(
+    certificates.find({ source: head.source, peerAddress: addressOf(head), header: headerOf(head) }),
+    (found) => {
+      if ("certificate" in found) return certificateMissing[found.certificate]
+      return found.thumbprint === expected ? undefined : otherCertificate
+    }
+  )
 
 /** The bound of a record that is not given: that of `ProofReplays.layerMemory`. */
 const defaultEntries = 200_000
 
 /** Makes the checks of an API. A part that is off is not made. */
 export const makeBindings = Effect.fnUntraced(function*(
-  options: HttpSecurityOptions,
+  options: BindingOptions,
   replays: ProofReplays["Service"] | undefined
 ): Effect.fn.Return<Bindings> {
   const rules = bindingRules(options)
@@ -143,6 +126,6 @@ export const makeBindings = Effect.fnUntraced(function*(
     verifySignature: yield* SignatureVerifier,
     digest
   })
-  const header = typeof options.mtls === "string" ? undefined : options.mtls.header
-  return new Bindings(rules, proofs, rules.mtls === "off" ? undefined : new Certificates(header, digest))
+  const certificates = rules.mtls === "off" ? undefined : new Certificates(certificateHeader(options), digest)
+  return new Bindings(rules, proofs, certificates)
 })

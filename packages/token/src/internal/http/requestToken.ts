@@ -5,7 +5,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { Mode } from "../../BindingOptions.ts"
-import { modeOf } from "./bindingMode.ts"
+import { modeOf } from "../dpop/modeOf.ts"
 import type { RequestHead } from "./requestHead.ts"
 
 /** How a request sends its token in a way that is not allowed. */
