@@ -148,7 +148,7 @@ export const Mtls = Schema.Struct({
 export type Mtls = typeof Mtls.Type
 
 /** The URLs of an API. */
-export const BaseUrls = Schema.Array(
+const BaseUrls = Schema.Array(
   Schema.String.check(
     Schema.makeFilter((text: string) => /^[^?#]{1,2048}$/.test(text) && normalizeUri(text) !== undefined, {
       expected: "an http or https URL without query, fragment and user information, as https://api.example"
