@@ -12,7 +12,7 @@ const failed = Effect.succeed<StoreResult>("failed")
 /** `OK` for a key that was set, and null for one that existed. Any other reply is not an answer to this command. */
 const resultOf = (reply: unknown): StoreResult => {
   if (reply === "OK") return "new"
-  return reply === null || reply === undefined ? "used" : "failed"
+  return reply === null ? "used" : "failed"
 }
 
 /**
