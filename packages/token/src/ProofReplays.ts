@@ -83,8 +83,10 @@ const redisDecoders = Decoders.decoders<RedisStoreOptions, typeof RedisStore>(Re
 
 /** A proof that was verified. */
 export interface UsedProof {
-  /** The hash of its key and its `jti`, in base64url. */
-  readonly id: string
+  /** The thumbprint of its key. */
+  readonly jkt: string
+  /** Its identifier, of at most 256 characters, which the client chose. */
+  readonly jti: string
   /** When it ceases to be accepted, in milliseconds since 1970. */
   readonly end: number
 }
@@ -114,7 +116,8 @@ export class ProofReplays extends Context.Service<ProofReplays, {
  * const program = Effect.gen(function*() {
  *   const replays = yield* ProofReplays.ProofReplays
  *   const end = (yield* Clock.currentTimeMillis) + 60_000
- *   return [yield* replays.add({ id: "1", end }), yield* replays.add({ id: "1", end })]
+ *   const proof = { jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", jti: "1", end }
+ *   return [yield* replays.add(proof), yield* replays.add(proof)]
  * })
  * await Effect.runPromise(Effect.provide(program, ProofReplays.layerMemory())) // => [true, false]
  * ```

@@ -149,9 +149,17 @@ describe("Tokens that oidc-provider binds", () => {
           const DPoP = openid.getDPoPHandle(config, await openid.randomDPoPKeyPair("ES256"))
           const token = await openid.clientCredentialsGrant(config, { scope: "read", resource: audience }, { DPoP })
           const call = async (method: string) => {
-            const response = await openid.fetchProtectedResource(config, token.access_token, url, method, null, undefined, {
-              DPoP
-            })
+            const response = await openid.fetchProtectedResource(
+              config,
+              token.access_token,
+              url,
+              method,
+              null,
+              undefined,
+              {
+                DPoP
+              }
+            )
             const body: unknown = await response.json()
             return { status: response.status, body }
           }
@@ -180,7 +188,10 @@ describe("Tokens that oidc-provider binds", () => {
         const request = async () => {
           const parameters = { scope: "read", resource: audience }
           const auth = oauth.ClientSecretBasic(client.client_secret)
-          const response = await oauth.clientCredentialsGrantRequest(as, client, auth, parameters, { ...insecure, DPoP })
+          const response = await oauth.clientCredentialsGrantRequest(as, client, auth, parameters, {
+            ...insecure,
+            DPoP
+          })
           return await oauth.processClientCredentialsResponse(as, client, response)
         }
         const retry = async <A>(run: () => Promise<A>): Promise<A> => {

@@ -14,8 +14,7 @@ import { quiet } from "./HttpSecuritySuite.ts"
 import { tokenWithCnf } from "./proofSupport.ts"
 import { serve, tokensOf, type Variant, variants } from "./protectedServer.ts"
 
-const fixture = (name: string) =>
-  readFileSync(join(import.meta.dirname, "../../testing/src/fixtures", name), "utf8")
+const fixture = (name: string) => readFileSync(join(import.meta.dirname, "../../testing/src/fixtures", name), "utf8")
 
 interface Identity {
   readonly key: string
@@ -82,8 +81,7 @@ const makeServer = Effect.fnUntraced(function*(
   return yield* serve(variant, tokensOf(keysOf([yield* pairOf("ES256")])), options, quiet, server)
 })
 
-const invalid = (description: string) =>
-  `Bearer realm="api", error="invalid_token", error_description="${description}"`
+const invalid = (description: string) => `Bearer realm="api", error="invalid_token", error_description="${description}"`
 const wrongKey = invalid("The access token is bound to another key")
 const noCertificate = invalid("The access token is bound to a client certificate")
 const notBound = invalid("The access token is not bound to a key as required")
@@ -141,7 +139,11 @@ for (const [name, variant] of variants) {
           assert.strictEqual((yield* sendHeader(good)).status, 200, format)
           assert.deepInclude(yield* sendHeader(bad), { status: 401, challenge: wrongKey })
           for (const value of [undefined, "", "x!", `${good},${good}`, [good, good], [good, bad]]) {
-            assert.deepInclude(yield* sendHeader(value), { status: 401, challenge: noCertificate }, `${format} ${value}`)
+            assert.deepInclude(
+              yield* sendHeader(value),
+              { status: 401, challenge: noCertificate },
+              `${format} ${value}`
+            )
           }
         }
       }))
@@ -169,4 +171,3 @@ for (const [name, variant] of variants) {
       }))
   })
 }
-

@@ -1,7 +1,7 @@
 import { assert, describe, it as test } from "@effect/vitest"
 import { type KeelsonError, PrometheusEndpoint } from "@keelson/core"
 import { errorOf } from "@keelson/testing/exits"
-import { redisServer, type RedisServer, skipReason } from "@keelson/testing/redisServer"
+import { type RedisServer, redisServer, skipReason } from "@keelson/testing/redisServer"
 import { keysOf, pairOf } from "@keelson/testing/tokens"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Logger, type Scope } from "effect"
 import { Redis } from "effect/persistence"
@@ -17,16 +17,18 @@ const it = {
 }
 
 /** An API whose record of proofs is the one of a layer. */
-const apiOver = Effect.fnUntraced(function*(replays?: Layer.Layer<ProofReplays.ProofReplays, KeelsonError.ConfigurationError>) {
-  const tokens = tokensOf(keysOf([yield* pairOf("ES256")]))
-  const record = yield* Layer.build(Layer.fresh(replays ?? ProofReplays.layerMemory()))
-  const options = { validator: Tokens, principal: Caller, dpop: "required", baseUrls: [baseUrl] } as const
-  return yield* (replays === undefined
-    ? BearerAuthentication.make(options)
-    : BearerAuthentication.make({ ...options, replays: ProofReplays.ProofReplays })).pipe(
-      Effect.provide(Layer.mergeAll(tokens, HttpSecurity.layerRedaction(), Layer.succeedContext(record)))
-    )
-})
+const apiOver = Effect.fnUntraced(
+  function*(replays?: Layer.Layer<ProofReplays.ProofReplays, KeelsonError.ConfigurationError>) {
+    const tokens = tokensOf(keysOf([yield* pairOf("ES256")]))
+    const record = yield* Layer.build(Layer.fresh(replays ?? ProofReplays.layerMemory()))
+    const options = { validator: Tokens, principal: Caller, dpop: "required", baseUrls: [baseUrl] } as const
+    return yield* (replays === undefined
+      ? BearerAuthentication.make(options)
+      : BearerAuthentication.make({ ...options, replays: ProofReplays.ProofReplays })).pipe(
+        Effect.provide(Layer.mergeAll(tokens, HttpSecurity.layerRedaction(), Layer.succeedContext(record)))
+      )
+  }
+)
 
 const scene = Effect.gen(function*() {
   const signer = yield* proofSigner()
@@ -39,7 +41,10 @@ const overRedis = ({ redis }: RedisServer, options: Omit<ProofReplays.RedisOptio
   ProofReplays.layerRedis({ redis, ...options })
 
 /** The codes of many requests with one proof, sent at once. */
-const race = (apis: ReadonlyArray<BearerAuthentication.BearerAuthentication<unknown>>, request: BearerAuthentication.Request) =>
+const race = (
+  apis: ReadonlyArray<BearerAuthentication.BearerAuthentication<unknown>>,
+  request: BearerAuthentication.Request
+) =>
   Effect.forEach(
     Array.from({ length: 100 }, (_, index) => apis[index % apis.length]!),
     ({ authenticate }) => Effect.match(authenticate(request), { onFailure: ({ code }) => code, onSuccess: () => "OK" }),
@@ -99,8 +104,9 @@ describe("ProofReplays", () => {
       yield* authenticate(boundRequest(token, good))
       assert.lengthOf(added, 1)
       const now = yield* Clock.currentTimeMillis
-      const [{ end = 0, id = "" } = {}] = added
-      assert.match(id, /^[\w-]{43}$/)
+      const [{ end = 0, jkt, jti = "" } = {}] = added
+      assert.strictEqual(jkt, signer.jkt)
+      assert.match(jti, /^proof-\d+$/)
       // A minute of `maxAge`, and the tolerance on both sides.
       assert.isTrue(end > now + 110_000 && end <= now + 120_000, String(end - now))
     }))
@@ -110,8 +116,8 @@ describe("ProofReplays", () => {
       const record = yield* Layer.build(ProofReplays.layerMemory({ maxEntries: 1 }))
       const { add } = Context.get(record, ProofReplays.ProofReplays)
       const end = (yield* Clock.currentTimeMillis) + 60_000
-      assert.isTrue(yield* add({ id: "SecretId", end }))
-      const error = errorOf(yield* Effect.exit(add({ id: "SecretOther", end })))
+      assert.isTrue(yield* add({ jkt: "SecretKey", jti: "SecretId", end }))
+      const error = errorOf(yield* Effect.exit(add({ jkt: "SecretKey", jti: "SecretOther", end })))
       assert.deepStrictEqual([error._tag, error.reason, error.status], ["ReplaysUnavailable", "full", 503])
       assert.notInclude(inspect(error, { depth: 10 }) + JSON.stringify(error), "Secret")
       const snapshot = yield* PrometheusEndpoint.format

@@ -18,7 +18,13 @@ const slot = 5_000
 const id = fc.constantFrom("a", "b", "c", "d", "e", "f", "g", "h")
 
 type Step =
-  | { readonly do: "add"; readonly id: string; readonly left: number; readonly process: 0 | 1; readonly interrupt: boolean }
+  | {
+    readonly do: "add"
+    readonly id: string
+    readonly left: number
+    readonly process: 0 | 1
+    readonly interrupt: boolean
+  }
   | { readonly do: "again" }
   | { readonly do: "pass"; readonly millis: number }
   | { readonly do: "skew"; readonly millis: number }
@@ -49,7 +55,7 @@ interface Used {
 type Outcome = "new" | "used" | "full" | "store"
 
 const outcomeOf = (record: Record, id: string, end: number): Effect.Effect<Outcome> =>
-  Effect.match(record.add({ id, end }), {
+  Effect.match(record.add({ jkt: "key", jti: id, end }), {
     onFailure: ({ reason }) => reason,
     onSuccess: (isNew) => isNew ? "new" : "used"
   })
@@ -154,7 +160,9 @@ const inRedis = (onStoreFailure: "refuse" | "local") =>
       const now = clock.currentTimeMillisUnsafe()
       const end = now + step.left
       const isKnown = accepted.filter((one) => one.id === step.id && now < one.end)
-      const running = yield* Effect.forkChild(outcomeOf(records[step.process], step.id, end), { startImmediately: true })
+      const running = yield* Effect.forkChild(outcomeOf(records[step.process], step.id, end), {
+        startImmediately: true
+      })
       if (step.interrupt && running.pollUnsafe() === undefined) {
         yield* Fiber.interrupt(running)
         seen.uncertain++
@@ -182,7 +190,10 @@ const quietly = <A>(run: (steps: ReadonlyArray<Step>) => Effect.Effect<A, unknow
 
 describe("ProofReplays", () => {
   it("[K-23] [R10] [R23] the record in memory agrees with a naive model, for any proofs and clock changes", async (context) => {
-    const step = fc.oneof({ weight: 6, arbitrary: add }, { weight: 3, arbitrary: again }, { weight: 3, arbitrary: pass }, {
+    const step = fc.oneof({ weight: 6, arbitrary: add }, { weight: 3, arbitrary: again }, {
+      weight: 3,
+      arbitrary: pass
+    }, {
       weight: 1,
       arbitrary: skew
     })
@@ -194,7 +205,10 @@ describe("ProofReplays", () => {
 
   for (const onStoreFailure of ["refuse", "local"] as const) {
     it(`[K-23] [R10] two processes with one Redis accept no proof twice, with failures, interruption and ${onStoreFailure}`, async (context) => {
-      const step = fc.oneof({ weight: 8, arbitrary: add }, { weight: 2, arbitrary: pass }, { weight: 1, arbitrary: redis })
+      const step = fc.oneof({ weight: 8, arbitrary: add }, { weight: 2, arbitrary: pass }, {
+        weight: 1,
+        arbitrary: redis
+      })
       await forAllEffect(context, 100, fc.array(step, { maxLength: 40, size: "max" }), quietly(inRedis(onStoreFailure)))
       assert.isAbove(seen.store + seen.uncertain, 10)
     })

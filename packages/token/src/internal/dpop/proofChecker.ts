@@ -12,7 +12,7 @@ import { LRUCache } from "lru-cache"
 import type { ProofReplays } from "../../ProofReplays.ts"
 import type * as TokenError from "../../TokenError.ts"
 import type { Segments } from "../validation/compactJws.ts"
-import type { Digest } from "../validation/digest.ts"
+import { andThen, type Digest } from "../validation/digest.ts"
 import { encodeText } from "../validation/platform.ts"
 import type { VerifySignature } from "../validation/signature.ts"
 import { type JsonObject, own } from "../validation/strictJson.ts"
@@ -94,10 +94,10 @@ export interface CheckerConfig {
 }
 
 const passed = Effect.succeed<Reason | undefined>(undefined)
+const replayed = Effect.succeed<Reason | undefined>(proofReplayed)
+const unavailable = Effect.succeed<Reason | undefined>(replaysUnavailable)
 
-/** Takes a value now, or when it is there. */
-const andThen = <A, B>(value: A | Promise<A>, next: (value: A) => Effect.Effect<B>): Effect.Effect<B> =>
-  value instanceof Promise ? Effect.flatMap(Effect.promise(() => value), next) : next(value)
+const outcomes = { onFailure: () => unavailable, onSuccess: (isNew: boolean) => isNew ? passed : replayed }
 
 /** Checks proofs. A client signs all of its proofs with one key, whose header is parsed and imported once. */
 export class ProofChecker {
@@ -146,11 +146,10 @@ export class ProofChecker {
   #checkKey(request: ProofRequest, proof: ParsedProof, now: number): Effect.Effect<Reason | undefined> {
     const { digest, nonces } = this.#config
     const { claims, header } = proof
-    return Effect.flatMap(digest(request.token), (tokenHash) => {
+    return andThen(digest(request.token), (tokenHash) => {
       const reason = checkProofToken(claims, tokenHash)
       if (reason !== undefined) return Effect.succeed(reason)
-      const thumbprint = "thumbprint" in header ? Effect.succeed(header.thumbprint) : thumbprintOf(header.jwk, digest)
-      return Effect.flatMap(thumbprint, (thumbprint) => {
+      return andThen("thumbprint" in header ? header.thumbprint : thumbprintOf(header.jwk, digest), (thumbprint) => {
         if (thumbprint !== request.jkt) return Effect.succeed(otherKey)
         return nonces === undefined
           ? this.#checkSignature(proof, thumbprint)
@@ -182,15 +181,7 @@ export class ProofChecker {
 
   /** Records the proof, now that it and the token were verified. */
   #record({ end, jti }: ParsedProof, thumbprint: string): Effect.Effect<Reason | undefined> {
-    const { digest, replays } = this.#config
-    return Effect.flatMap(
-      digest(JSON.stringify([thumbprint, jti])),
-      (id) =>
-        Effect.matchEffect(replays.add({ id, end }), {
-          onFailure: () => Effect.succeed(replaysUnavailable),
-          onSuccess: (isNew) => isNew ? passed : Effect.succeed(proofReplayed)
-        })
-    )
+    return Effect.matchEffect(this.#config.replays.add({ jkt: thumbprint, jti, end }), outcomes)
   }
 }
 

@@ -1,5 +1,4 @@
 import * as Jwk from "@keelson/jwks/Jwk"
-import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Digest } from "../validation/digest.ts"
@@ -17,7 +16,7 @@ const thumbprintText = (material: Jwk.Material): string => {
 }
 
 /** The thumbprint of a key with SHA-256: RFC 7638. */
-export const thumbprintOf = (material: Jwk.Material, digest: Digest): Effect.Effect<string> =>
+export const thumbprintOf = (material: Jwk.Material, digest: Digest): string | Promise<string> =>
   digest(thumbprintText(material))
 
 /** Members that belong to private and symmetric keys. `Jwk.parse` allows those that are null. */

@@ -55,12 +55,13 @@ export class ReplayWindow {
     }
     this.#ids.add(id)
     const number = Math.ceil(end / slotMillis)
-    const ends = Instant.after(now, Math.max(0, end - now.wall))
+    const { monotonic } = Instant.after(now, Math.max(0, number * slotMillis - now.wall))
     const slot = this.#slots.get(number)
-    if (slot === undefined) this.#slots.set(number, { ids: [id], ends: { ...ends, wall: number * slotMillis } })
-    else {
+    if (slot === undefined) {
+      this.#slots.set(number, { ids: [id], ends: { monotonic, wall: number * slotMillis } })
+    } else {
       slot.ids.push(id)
-      if (ends.monotonic > slot.ends.monotonic) slot.ends = { ...slot.ends, monotonic: ends.monotonic }
+      if (monotonic > slot.ends.monotonic) slot.ends = { ...slot.ends, monotonic }
     }
     return "new"
   }

@@ -8,6 +8,8 @@ import type * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import type * as ProofReplays from "../../ProofReplays.ts"
+import { andThen, digestOf } from "../validation/digest.ts"
+import { hashText } from "../validation/platform.ts"
 import { addToRedis, type StoreResult } from "./redisReplays.ts"
 import { failReplaysFull, failReplayStore } from "./replaysUnavailable.ts"
 import { type ReplayResult, ReplayWindow } from "./replayWindow.ts"
@@ -18,9 +20,23 @@ const results = { new: Effect.succeed(true), used: Effect.succeed(false), full: 
 
 const outcome = (result: ReplayResult) => results[result]
 
+const digest = digestOf(hashText)
+
+/** A name for a proof that is short, whatever the client chose, and contains nothing of it. */
+const hashOf = ({ jkt, jti }: ProofReplays.UsedProof): string | Promise<string> => digest(JSON.stringify([jkt, jti]))
+
+/** Longer identifiers are hashed, so that a record in memory has a bound. */
+const maxPlainLength = 64
+
+const idOf = (proof: ProofReplays.UsedProof): string | Promise<string> =>
+  proof.jti.length > maxPlainLength ? hashOf(proof) : `${proof.jkt} ${proof.jti}`
+
 /** A record in this process, without a metric. */
 export const replaysOf = (window: ReplayWindow): Service => ({
-  add: ({ end, id }) => Effect.withFiber((fiber) => outcome(window.add(id, end, fiber.getRef(Clock.Clock))))
+  add: (proof) =>
+    Effect.withFiber((fiber) =>
+      andThen(idOf(proof), (id) => outcome(window.add(id, proof.end, fiber.getRef(Clock.Clock))))
+    )
 })
 
 /** A record in this process, with the metric of its entries. */
@@ -74,19 +90,20 @@ export const makeRedisReplays = Effect.fnUntraced(
       yield* MetricSeries.register("dpopReplayEntries", { store: "redis" }, () => own.entries(clock))
     }
     return {
-      add: ({ end, id }) =>
-        Effect.withFiber((fiber) => {
-          const clock = fiber.getRef(Clock.Clock)
-          const here = own?.add(id, end, clock)
-          if (here === "used") return results.used
-          return Effect.flatMap(
-            addToRedis(redis, options, id, end - clock.currentTimeMillisUnsafe()),
-            (result) => {
-              if (result !== "failed") return results[result]
-              return Effect.andThen(record(result), here === undefined ? failReplayStore : outcome(here))
-            }
-          )
-        })
+      add: (proof) =>
+        andThen(hashOf(proof), (id) =>
+          Effect.withFiber((fiber) => {
+            const clock = fiber.getRef(Clock.Clock)
+            const here = own?.add(id, proof.end, clock)
+            if (here === "used") return results.used
+            return Effect.flatMap(
+              addToRedis(redis, options, id, proof.end - clock.currentTimeMillisUnsafe()),
+              (result) => {
+                if (result !== "failed") return results[result]
+                return Effect.andThen(record(result), here === undefined ? failReplayStore : outcome(here))
+              }
+            )
+          }))
     }
   }
 )

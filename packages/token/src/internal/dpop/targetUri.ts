@@ -33,10 +33,14 @@ export const normalizeUri = (text: string): string | undefined => {
   return url === null ? undefined : `${url.protocol}//${url.host}${url.pathname}`
 }
 
+const endOfPath = (target: string): number => {
+  const [query, fragment] = [target.indexOf("?"), target.indexOf("#")]
+  return Math.min(query < 0 ? target.length : query, fragment < 0 ? target.length : fragment)
+}
+
 /** The path of a request target, without query and fragment; `undefined` for `*`, and for text that is no target. */
 export const pathOf = (target: string): string | undefined => {
-  const [path = ""] = target.split(/[?#]/, 1)
-  if (path.startsWith("/")) return path
+  if (target.startsWith("/")) return target.slice(0, endOfPath(target))
   const [, , ofUrl = "/"] = absolute.exec(target) ?? []
   return absolute.test(target) ? ofUrl : undefined
 }

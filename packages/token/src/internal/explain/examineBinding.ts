@@ -38,7 +38,7 @@ import {
   proofRejected
 } from "../dpop/reasons.ts"
 import { pathOf } from "../dpop/targetUri.ts"
-import { digestOf } from "../validation/digest.ts"
+import { andThen, digestOf } from "../validation/digest.ts"
 import { quoted } from "../validation/expected.ts"
 import { encodeText, hashText } from "../validation/platform.ts"
 import { own } from "../validation/strictJson.ts"
@@ -133,9 +133,11 @@ const examineProof = Effect.fnUntraced(function*(
   findings.check("proofMethod", needs, claims, (claims) => checkProofMethod(claims, method))
   findings.check("proofUrl", needs, claims, (claims) => checkProofUrl(claims, url, rules))
   findings.check("proofTimes", needs, claims, (claims) => checkProofTimes(claims, rules, now))
-  const tokenHash = yield* digest(token)
+  const tokenHash = yield* andThen(digest(token), Effect.succeed)
   findings.check("proofToken", needs, claims, (claims) => checkProofToken(claims, tokenHash))
-  const thumbprint = key === undefined ? undefined : yield* thumbprintOf(key.jwk, digest)
+  const thumbprint = key === undefined
+    ? undefined
+    : yield* andThen(thumbprintOf(key.jwk, digest), Effect.succeed)
   findings.check("proofBinding", ["proofKey"], thumbprint, (own) => own === jkt ? undefined : otherKey)
   const dpop = dpopOptions(options)
   const nonces = dpop.nonceKey === undefined ? undefined : yield* makeNonces(dpop)
@@ -176,7 +178,7 @@ export const examineBinding = Effect.fnUntraced(function*(
   if (expected === undefined) return
   const thumbprint = request.certificate === undefined
     ? undefined
-    : yield* digest(new Uint8Array(request.certificate))
+    : yield* andThen(digest(new Uint8Array(request.certificate)), Effect.succeed)
   if (thumbprint === undefined) findings.add("certificate", certificateMissing.none)
   else findings.add("certificate", thumbprint === expected ? undefined : otherCertificate)
 })

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as IpNetwork from "effect/net/IpNetwork"
 import type { CertificateHeader } from "../../BindingOptions.ts"
 import type * as TokenError from "../../TokenError.ts"
-import type { Digest } from "../validation/digest.ts"
+import { andThen, type Digest } from "../validation/digest.ts"
 import { readCertificate } from "./certificateHeader.ts"
 import { isWithin, networkOf } from "./networks.ts"
 import { peerCertificateOf } from "./peerCertificate.ts"
@@ -53,10 +53,10 @@ export class Certificates {
     }
     const known = this.#ofConnections.get(peer.connection)
     return known === undefined
-      ? Effect.map(this.#digest(peer.der), (thumbprint) => {
+      ? andThen(this.#digest(peer.der), (thumbprint) => {
         const found = { thumbprint }
         this.#ofConnections.set(peer.connection, found)
-        return found
+        return Effect.succeed(found)
       })
       : Effect.succeed(known)
   }
@@ -67,6 +67,6 @@ export class Certificates {
     if (certificate === undefined) return Effect.succeed({ certificate: "malformed" })
     return "thumbprint" in certificate
       ? Effect.succeed(certificate)
-      : Effect.map(this.#digest(certificate.der), (thumbprint) => ({ thumbprint }))
+      : andThen(this.#digest(certificate.der), (thumbprint) => Effect.succeed({ thumbprint }))
   }
 }

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Identity } from "../../Revocation.ts"
-import { type Digest, digestOf } from "../validation/digest.ts"
+import { andThen, type Digest, digestOf } from "../validation/digest.ts"
 import type { HashText } from "../validation/platform.ts"
 import { kinds, type RevocationEntry } from "./entry.ts"
 
@@ -8,10 +8,10 @@ type Named = Pick<RevocationEntry, "id" | "issuer" | "kind">
 
 /** The prefix of an issuer's keys. The part in braces determines the slot in a Redis cluster. */
 const issuerPrefix = (digest: Digest, prefix: string, issuer: string): Effect.Effect<string> =>
-  Effect.map(digest(JSON.stringify(issuer)), (place) => `${prefix}{${place}}:`)
+  andThen(digest(JSON.stringify(issuer)), (place) => Effect.succeed(`${prefix}{${place}}:`))
 
 const nameIn = (digest: Digest, place: string, { id, issuer, kind }: Named): Effect.Effect<string> =>
-  Effect.map(digest(JSON.stringify([kind, issuer, id])), (name) => `${place}${kind}:${name}`)
+  andThen(digest(JSON.stringify([kind, issuer, id])), (name) => Effect.succeed(`${place}${kind}:${name}`))
 
 /**
  * The names of keys. Issuers and ids can be any text, so that names contain their hashes: of JSON, which also distinguishes
