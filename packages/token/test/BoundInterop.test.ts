@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Problem } from "@keelson/core"
-import { KeySource, StaticKeys } from "@keelson/jwks"
+import { type KeySource, StaticKeys } from "@keelson/jwks"
 import { Effect, Layer, Logger, Predicate, type Scope } from "effect"
 import { exportJWK, generateKeyPair } from "jose"
 import { X509Certificate } from "node:crypto"
@@ -121,14 +121,16 @@ const api = Effect.fnUntraced(function*(
     Layer.succeedContext(context)
   )
   const statuses: Array<number> = []
-  server.on("request", async (request: Http.IncomingMessage, response: Http.ServerResponse) => {
-    const answer = await Effect.runPromise(Effect.match(authenticate(request), {
+  server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    const answer = Effect.match(authenticate(request), {
       onFailure: (error) => ({ status: error.status, headers: error.headers, body: Problem.toProblemDetails(error) }),
       onSuccess: ({ clientId, registered }) => ({ status: 200, headers: {}, body: { clientId, cnf: registered.cnf } })
+    })
+    Effect.runFork(Effect.map(answer, ({ body, headers, status }) => {
+      statuses.push(status)
+      response.writeHead(status, { ...headers, ...cacheHeaders(request, {}) })
+      response.end(JSON.stringify(body))
     }))
-    statuses.push(answer.status)
-    response.writeHead(answer.status, { ...answer.headers, ...cacheHeaders(request, {}) })
-    response.end(JSON.stringify(answer.body))
   })
   return { url: new URL(`${url}/reports?page=2`), statuses }
 })
@@ -253,10 +255,10 @@ describe("Tokens that oidc-provider binds", () => {
       const call = (identity: { readonly key: string; readonly cert: string } | undefined) =>
         Effect.callback<{ readonly status: number; readonly body: string }, Error>((resume) => {
           const headers = { authorization: `Bearer ${token}` }
-          Https.get(url, { ...identity, headers, rejectUnauthorized: false, agent: false }, async (response) => {
+          Https.get(url, { ...identity, headers, rejectUnauthorized: false, agent: false }, (response) => {
             let body = ""
-            for await (const chunk of response) body += String(chunk)
-            resume(Effect.succeed({ status: response.statusCode ?? 0, body }))
+            response.on("data", (chunk) => body += String(chunk))
+            response.once("end", () => resume(Effect.succeed({ status: response.statusCode ?? 0, body })))
           }).once("error", (error) => resume(Effect.fail(error)))
         })
       const good = yield* call(certificate)

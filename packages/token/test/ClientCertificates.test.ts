@@ -90,7 +90,7 @@ for (const [name, variant] of variants) {
   describe(`HttpSecurity of ${name}, with tokens bound to client certificates`, () => {
     it.live("[K-23] accepts them on TLS connections of that certificate alone", () =>
       Effect.gen(function*() {
-        const { port } = yield* makeServer(variant, { mtls: "required" }, tlsServer as typeof NodeHttpServer.layerTest)
+        const { port } = yield* makeServer(variant, { mtls: "required" }, tlsServer)
         const [token, unbound] = [yield* boundTo(client), yield* tokenWithCnf(undefined)]
         assert.strictEqual((yield* send(port, token, client)).status, 200)
         assert.deepInclude(yield* send(port, token, other), { status: 401, challenge: wrongKey })
@@ -103,7 +103,7 @@ for (const [name, variant] of variants) {
 
     it.live("[K-23] [R6] checks each request of a connection, and each connection of a resumed session", () =>
       Effect.gen(function*() {
-        const { port } = yield* makeServer(variant, { mtls: "allowed" }, tlsServer as typeof NodeHttpServer.layerTest)
+        const { port } = yield* makeServer(variant, { mtls: "allowed" }, tlsServer)
         const [token, foreign] = [yield* boundTo(client), yield* boundTo(other)]
         for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
           const agent = new Https.Agent({ keepAlive: true, maxSockets: 1, maxVersion })
@@ -142,7 +142,7 @@ for (const [name, variant] of variants) {
             assert.deepInclude(
               yield* sendHeader(value),
               { status: 401, challenge: noCertificate },
-              `${format} ${value}`
+              `${format} ${String(value)}`
             )
           }
         }
@@ -163,7 +163,7 @@ for (const [name, variant] of variants) {
     it.live("[K-23] takes a listed proxy's own certificate for nobody's", () =>
       Effect.gen(function*() {
         const options = { mtls: { header: { name: "Client-Cert", proxies: ["127.0.0.0/8"] } } }
-        const { port } = yield* makeServer(variant, options, tlsServer as typeof NodeHttpServer.layerTest)
+        const { port } = yield* makeServer(variant, options, tlsServer)
         const token = yield* boundTo(client)
         assert.deepInclude(yield* send(port, token, client), { status: 401, challenge: noCertificate })
         const sent = { "client-cert": `:${der(client).toString("base64")}:` }

@@ -104,7 +104,7 @@ describe("ProofReplays", () => {
       yield* authenticate(boundRequest(token, good))
       assert.lengthOf(added, 1)
       const now = yield* Clock.currentTimeMillis
-      const [{ end = 0, jkt, jti = "" } = {}] = added
+      const [{ end, jkt, jti } = { end: 0, jkt: "", jti: "" }] = added
       assert.strictEqual(jkt, signer.jkt)
       assert.match(jti, /^proof-\d+$/)
       // A minute of `maxAge`, and the tolerance on both sides.

@@ -8,7 +8,7 @@ import type { Loop } from "../contestant.ts"
 import type { Figures, Finding } from "../figures.ts"
 import { each, mainThread, measure, processor, spread, type Stopwatch } from "../measure.ts"
 import { step } from "../progress.ts"
-import { audience, claimsOf, encode, issuer, jwkOf, type Members, type Signer, signerOf, tokenOf } from "./issuer.ts"
+import { audience, claimsOf, issuer, jwkOf, type Members, type Signer, signerOf, tokenOf } from "./issuer.ts"
 
 const group = "a request with a bound token, ES256"
 const baseUrl = "https://api.example"

@@ -90,7 +90,7 @@ const inMemory = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
       // The checks of a proof come first: one that has ended is never recorded.
       if (end <= wall) continue
       const outcome = yield* outcomeOf(record, id, end)
-      seen[outcome as "new"]++
+      seen[outcome]++
       // The same proof, or another one with its `jti` while the first could still be accepted.
       const mustBeUsed = all.some((one) => one.id === id && (one.end === end || !one.hasEnded))
       if (mustBeUsed) assert.strictEqual(outcome, "used")

@@ -5,7 +5,7 @@ type Reason = TokenError.BindingReason
 /** Made once each, as are the errors that they make: a flood of hostile requests creates neither. */
 const reasons = new Map<string, Reason>()
 
-const shared = <R extends Reason>(reason: R): Reason => {
+const shared = (reason: Reason): Reason => {
   const key = JSON.stringify(reason)
   const existing = reasons.get(key)
   if (existing !== undefined) return existing
