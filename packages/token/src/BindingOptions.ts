@@ -34,7 +34,7 @@ export type ProofAlgorithm = typeof ProofAlgorithm.Type
 export interface DPoPOptions {
   /** Whether tokens are bound to a DPoP key, as in the option `dpop` of an API. Default required. */
   readonly mode?: Mode | undefined
-  /** The algorithms of proofs, which challenges list. From 1 to 11. Default ES256, EdDSA, Ed25519, PS256 and RS256. */
+  /** The algorithms of proofs, which challenges list. From 1 to 11 algorithms. Default ES256, EdDSA, Ed25519, PS256, RS256. */
   readonly algorithms?: ReadonlyArray<ProofAlgorithm> | undefined
   /** How long after its `iat` a proof is accepted. From 1 second to 10 minutes. Default 1 minute. */
   readonly maxAge?: Field.DurationInput | undefined
@@ -48,8 +48,8 @@ export interface DPoPOptions {
   /** How long a nonce is given out. It is accepted for up to twice as long. From 10 seconds to 1 hour. Default 5 minutes. */
   readonly noncePeriod?: Field.DurationInput | undefined
   /**
-   * The secret that nonces are made with. All processes of an API need the same. From 32 to 1024 characters. Default a random one,
-   * which no other process knows.
+   * The secret that nonces are made with, the same for all processes of an API. Without it, each process makes a random one. From
+   * 32 to 1024 characters. Default none.
    */
   readonly nonceKey?: Redacted.Redacted | undefined
 }
@@ -88,13 +88,13 @@ export type DPoP = typeof DPoP.Type
 /** The options of a header that contains the client certificate. */
 export interface CertificateHeaderOptions {
   /**
-   * The header's name, such as `Client-Cert`. The proxy must remove it from the requests of clients. From 1 to 128 characters,
+   * The header's name, such as `Client-Cert`. The proxy must remove it from the requests of clients. From 1 to 128 characters
    * without spaces and separators. Required.
    */
   readonly name: string
   /**
    * The addresses from which the proxies connect, or their networks in CIDR notation. The header is ignored in requests from any
-   * other address. From 1 to 64. Required.
+   * other address. From 1 to 64 addresses or networks. Required.
    */
   readonly proxies: ReadonlyArray<string>
   /**
