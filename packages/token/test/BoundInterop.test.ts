@@ -8,7 +8,6 @@ import { readFileSync } from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { createRequire } from "node:module"
-import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import * as oauth from "oauth4webapi"
 import * as openid from "openid-client"
@@ -37,7 +36,7 @@ const certificate = { key: fixture("selfSigned.key.pem"), cert: fixture("selfSig
 
 const portOf = (server: Http.Server): number => {
   const address = server.address()
-  return Predicate.isObject(address) ? (address satisfies AddressInfo).port : 0
+  return typeof address === "object" && address !== null ? address.port : 0
 }
 
 /** A server whose listener is set later, when its port is known. */
@@ -185,8 +184,8 @@ describe("Tokens that oidc-provider binds", () => {
       const seen = yield* Effect.promise(async () => {
         const base = new URL(issuer)
         const as = await oauth.processDiscoveryResponse(base, await oauth.discoveryRequest(base, insecure))
-        const DPoP = oauth.DPoP(client, await oauth.generateKeyPair("ES256"))
-        const other = oauth.DPoP(client, await oauth.generateKeyPair("ES256"))
+        const DPoP = oauth.DPoP({}, await oauth.generateKeyPair("ES256"))
+        const other = oauth.DPoP({}, await oauth.generateKeyPair("ES256"))
         const request = async () => {
           const parameters = { scope: "read", resource: audience }
           const auth = oauth.ClientSecretBasic(client.client_secret)

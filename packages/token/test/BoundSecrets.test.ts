@@ -68,7 +68,9 @@ describe("HttpSecurity", () => {
           for (const secret of secrets) assert.notInclude(text, secret)
         }
         const shown = texts.join("\n")
-        for (const part of ["ProofReplayed", "ProofRejected", "ProofNonceRequired", "BindingMismatch", "another method"]) {
+        for (
+          const part of ["ProofReplayed", "ProofRejected", "ProofNonceRequired", "BindingMismatch", "another method"]
+        ) {
           assert.include(shown, part)
         }
         const options = HttpSecurityOptions.make({ dpop, baseUrls: [baseUrl] })

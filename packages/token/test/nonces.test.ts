@@ -27,16 +27,17 @@ const scene = Effect.gen(function*() {
   /** Sends a proof with a nonce. Returns the nonce of the response, and whether the proof was accepted. */
   const send = Effect.fnUntraced(function*({ authenticate, cacheHeaders }: Api, nonce?: string) {
     const request = boundRequest(token, yield* makeProof(signer, token, { nonce }))
-    const isAccepted = yield* Effect.match(authenticate(request), {
+    const result = yield* Effect.match(authenticate(request), {
       onFailure: (error) => {
         assert.instanceOf(error, HttpSecurityError.Unauthorized)
         assert.strictEqual(error.code, "DPOP_NONCE_REQUIRED")
-        return error.nonce
+        return { isAccepted: false, next: error.nonce }
       },
-      onSuccess: () => true
+      onSuccess: () => ({ isAccepted: true, next: undefined })
     })
-    const headers = cacheHeaders(request, {})
-    return { isAccepted: isAccepted === true, next: isAccepted === true ? headers["dpop-nonce"] : isAccepted, headers }
+    const headers: Readonly<Record<string, string>> = cacheHeaders(request, {})
+    const { isAccepted } = result
+    return { isAccepted, next: isAccepted ? headers["dpop-nonce"] : result.next, headers }
   })
   return { send }
 })

@@ -132,7 +132,7 @@ const fakeRedis = Effect.map(Clock.Clock, (clock) => {
     })
   const layer = Layer.effect(
     Redis.Redis,
-    Redis.make({ send })
+    Redis.make({ send, subscribe: () => Effect.never, connect: Effect.never })
   )
   return { state, layer }
 })
