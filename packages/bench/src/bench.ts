@@ -11,6 +11,7 @@ import { step } from "./progress.ts"
 import { comparisonTable, findingsTable, nanosecondsTable, write } from "./report.ts"
 import { simulations } from "./simulation.ts"
 import { groups, problemsIn, run } from "./suite.ts"
+import { bound } from "./token/bound.ts"
 import { tokens } from "./token/calls.ts"
 import { validation } from "./token/suite.ts"
 
@@ -26,10 +27,10 @@ const policies = Effect.gen(function*() {
   return merge([...results, hedged, { comparisons: [], nanoseconds: [], findings }])
 })
 
-const parts = { policies, jwks: keySets, validation, tokens, simulation: simulations }
+const parts = { policies, jwks: keySets, validation, tokens, bound, simulation: simulations }
 
 /** The order of the parts in the tables. */
-const order: ReadonlyArray<PartName> = ["policies", "jwks", "validation", "tokens", "simulation"]
+const order: ReadonlyArray<PartName> = ["policies", "jwks", "validation", "tokens", "bound", "simulation"]
 
 const stores = Layer.merge(BreakerStore.layerMemory, CircuitBreaker.layerStoreMemory())
 

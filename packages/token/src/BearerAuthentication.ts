@@ -8,7 +8,7 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import type { HttpSecurityError } from "./HttpSecurityError.ts"
 import { makeAuthenticator, type Settings } from "./internal/http/authenticator.ts"
-import { cacheHeadersFor, type ResponseHeaders } from "./internal/http/cacheHeaders.ts"
+import { cacheHeadersFor, nonceHeaders, type ResponseHeaders } from "./internal/http/cacheHeaders.ts"
 import { readHead, type Request } from "./internal/http/requestHead.ts"
 import { findToken, unreadable } from "./internal/http/requestToken.ts"
 import type { Principal } from "./Principal.ts"
@@ -31,8 +31,9 @@ export interface BearerAuthentication<C> {
   readonly authenticate: (request: Request) => Effect.Effect<Principal<C>, HttpSecurityError>
   /**
    * Returns headers for the response to a request, also to a rejected one, so that no cache serves it to other callers: none
-   * without the options `header`, `queryParameter` and `cookie`. Call it right before the response is sent, with the headers that the
-   * response has (names in lower case), and replace those of the same name.
+   * without the options `header`, `queryParameter`, `cookie` and `dpop`. With `dpop` they may have a nonce for the caller
+   * (`DPoP-Nonce`), for which the request must be the same object as for `authenticate`. Call it right before the response is sent,
+   * with the headers that the response has (names in lower case), and replace those of the same name.
    */
   readonly cacheHeaders: (request: Request, headers: ResponseHeaders) => Readonly<Record<string, string>>
 }
@@ -69,20 +70,26 @@ export interface BearerAuthentication<C> {
  * error.code // => "TOKEN_MISSING"
  * ```
  */
-export const make = Effect.fnUntraced(function*<V, P, C>(
-  settings: Settings<V, P, C>
-): Effect.fn.Return<BearerAuthentication<C>, KeelsonError.ConfigurationError, V> {
-  const { authenticate, options } = yield* makeAuthenticator(settings)
+export const make = Effect.fnUntraced(function*<V, P, C, R = never>(
+  settings: Settings<V, P, C, R>
+): Effect.fn.Return<BearerAuthentication<C>, KeelsonError.ConfigurationError, V | R> {
+  const { authenticate, headers: names, options } = yield* makeAuthenticator(settings)
+  const nonces = new WeakMap<Request, string>()
   return {
     authenticate: (request) =>
       Effect.suspend(() => {
-        const head = readHead(request, options.header)
-        return authenticate(head === undefined ? unreadable : findToken(head, options))
+        const head = readHead(request, names)
+        const token = head === undefined ? unreadable : findToken(head, options)
+        return authenticate(token, head, (nonce) => nonces.set(request, nonce))
       }),
     cacheHeaders: (request, headers) => {
-      const head = readHead(request, options.header)
+      const head = readHead(request, names)
       if (head === undefined) return noStore
-      return cacheHeadersFor(head, options, findToken(head, options))?.(headers) ?? {}
+      const nonce = nonces.get(request)
+      return {
+        ...cacheHeadersFor(head, options, findToken(head, options))?.(headers),
+        ...(nonce === undefined ? undefined : nonceHeaders(nonce))
+      }
     }
   }
 })

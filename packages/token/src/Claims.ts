@@ -101,6 +101,17 @@ export const IdToken = Schema.Struct({
 })
 export type IdToken = typeof IdToken.Type
 
+/**
+ * The key that a token is bound to (RFC 7800, 3.1): a caller has to prove that it has this key. Both members are `undefined` for
+ * a claim that names its key in another way, and a member that is not text is empty text, which no key has.
+ */
+export interface Confirmation {
+  /** The thumbprint of a DPoP key (RFC 9449, 6.1). */
+  readonly jkt: string | undefined
+  /** The SHA-256 thumbprint of a client certificate (RFC 8705, 3.1). */
+  readonly "x5t#S256": string | undefined
+}
+
 /** The claims that Keelson itself reads, in the same form for all tokens: `aud` and `scopes` are arrays. */
 export interface Registered {
   readonly iss: string
@@ -113,6 +124,8 @@ export interface Registered {
   readonly jti: string | undefined
   readonly sid: string | undefined
   readonly client_id: string | undefined
+  /** The key that the token is bound to, if any (RFC 7800). `HttpSecurity` checks it, a validator alone does not. */
+  readonly cnf: Confirmation | undefined
   /** As in the token, or joined with spaces where the token has an array. */
   readonly scope: string | undefined
   /** The scopes of `scope` (RFC 6749, 3.3), or of `scp`, which some issuers use instead. */

@@ -11,6 +11,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
+import type * as BindingOptions from "./BindingOptions.ts"
 import type { CheckName } from "./internal/explain/checkNames.ts"
 import { examine } from "./internal/explain/examine.ts"
 import { renderText } from "./internal/explain/render.ts"
@@ -48,6 +49,20 @@ export interface Explanation {
   readonly guide?: string
 }
 
+/** A request with a token that is bound to a key. */
+export interface BoundRequest {
+  /** The method. Required. */
+  readonly method: string
+  /** The URL, or its path and query, as the API receives it. Required. */
+  readonly url: string
+  /** The scheme of the token in `Authorization`. Default DPoP with a proof, and Bearer without. */
+  readonly scheme?: "Bearer" | "DPoP" | undefined
+  /** The value of the header `DPoP`. Default none. */
+  readonly proof?: string | undefined
+  /** The client certificate in DER. Default none. */
+  readonly certificate?: Uint8Array | undefined
+}
+
 /** Options of `explain`, in addition to those of the call to explain. */
 export interface Options extends ValidateOptions {
   /**
@@ -55,12 +70,20 @@ export interface Options extends ValidateOptions {
    * written them. The signature itself is never included. Default false.
    */
   readonly showValues?: boolean | undefined
+  /**
+   * The request that the token came with, to explain the checks of a token that is bound to a key. The record of used proofs is not
+   * read, and nothing is added to it. Default none.
+   */
+  readonly request?: BoundRequest | undefined
+  /** The options of the API that received the request: `dpop`, `mtls`, `baseUrls` and so on. Default all off. */
+  readonly security?: BindingOptions.Options | undefined
 }
 
 /**
  * Explains whether a validator accepts a token.
  *
- * It never fails. It dies for a validator that was not made by `TokenValidator`, such as a mock in a test.
+ * It never fails. It dies for a validator that was not made by `TokenValidator`, such as a mock in a test, and with
+ * `ConfigurationError` for options of `security` that are not valid.
  *
  * **Example** (Explaining a rejected token)
  *

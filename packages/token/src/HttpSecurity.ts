@@ -1,5 +1,5 @@
 /**
- * Protects an API with bearer tokens: an `HttpApi` by a middleware that its OpenAPI document shows, and routes of an
+ * Protects an API with bearer tokens, and with tokens that are bound to a key of the caller (`dpop`, `mtls`): an `HttpApi` by a middleware that its OpenAPI document shows, and routes of an
  * `HttpRouter`.
  *
  * Both provide the `Principal` to the handlers that they protect, and reject all other callers with one of four errors: 400,
@@ -98,10 +98,10 @@ const isRefusal = (error: unknown): error is HttpSecurityError =>
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`).
  */
-export const layer = <I, P, V, C>(
+export const layer = <I, P, V, C, R = never>(
   middleware: Context.Service<I, Security<P>>,
-  settings: Settings<V, P, C>
-): Layer.Layer<I, KeelsonError.ConfigurationError, V> =>
+  settings: Settings<V, P, C, R>
+): Layer.Layer<I, KeelsonError.ConfigurationError, V | R> =>
   Layer.effect(
     middleware,
     Effect.map(makeProtect(settings), (protect) => ({
@@ -122,7 +122,7 @@ const respond = <R>(
  * Makes a middleware for routes of an `HttpRouter`, with the same settings: provide its `.layer` to the routes to protect. Their
  * handlers have the principal, and may fail with the four errors.
  */
-export const middleware = <P, V, C>(settings: Settings<V, P, C>) =>
+export const middleware = <P, V, C, R = never>(settings: Settings<V, P, C, R>) =>
   HttpRouter.middleware<{ provides: P; handles: HttpSecurityError }>()(
     Effect.map(makeProtect(settings), (protect) => (handler) => respond(protect(handler)))
   )

@@ -27,6 +27,12 @@ export interface ChallengeOptions<Code extends ErrorCode.ErrorCode> extends Keel
   readonly challenge: string
 }
 
+/** The headers of a response with a challenge. */
+type ChallengeHeaders = {
+  readonly "www-authenticate": string
+  readonly "cache-control": string
+}
+
 /** An error whose response has a challenge. */
 abstract class ChallengeError<Code extends ErrorCode.ErrorCode> extends KeelsonError.CodedError<Code> {
   /** The value of `WWW-Authenticate` (RFC 6750, 3); empty for a client that cannot see the header. */
@@ -40,7 +46,7 @@ abstract class ChallengeError<Code extends ErrorCode.ErrorCode> extends KeelsonE
     this.challenge = challenge
   }
   /** The headers of its response. */
-  get headers(): { readonly "www-authenticate": string; readonly "cache-control": string } {
+  get headers(): ChallengeHeaders {
     return { "www-authenticate": this.challenge, "cache-control": "no-store" }
   }
   override [HttpServerRespondable.symbol](): Effect.Effect<HttpServerResponse.HttpServerResponse> {
@@ -48,9 +54,18 @@ abstract class ChallengeError<Code extends ErrorCode.ErrorCode> extends KeelsonE
   }
 }
 
+type UnauthorizedCode =
+  | "TOKEN_MISSING"
+  | "TOKEN_EXPIRED"
+  | "UNAUTHORIZED"
+  | "DPOP_REQUIRED"
+  | "DPOP_INVALID"
+  | "DPOP_NONCE_REQUIRED"
+
 /**
  * A 401: the token is missing (`TOKEN_MISSING`), expired (`TOKEN_EXPIRED`), or rejected for any other reason
- * (`UNAUTHORIZED`).
+ * (`UNAUTHORIZED`). For a token that is bound to a DPoP key (RFC 9449), the proof is missing (`DPOP_REQUIRED`), not accepted
+ * (`DPOP_INVALID`), or without a current nonce (`DPOP_NONCE_REQUIRED`).
  *
  * **Example** (Rejecting a caller without a token)
  *
@@ -62,9 +77,23 @@ abstract class ChallengeError<Code extends ErrorCode.ErrorCode> extends KeelsonE
  * error.headers["cache-control"] // => "no-store"
  * ```
  */
-export class Unauthorized extends ChallengeError<"TOKEN_MISSING" | "TOKEN_EXPIRED" | "UNAUTHORIZED"> {
+export class Unauthorized extends ChallengeError<UnauthorizedCode> {
   readonly _tag = "Unauthorized"
   override readonly name = "Unauthorized"
+  /** The nonce for the caller's next DPoP proof, where it needs one. */
+  readonly nonce: string | undefined
+  constructor(
+    { nonce, ...options }: ChallengeOptions<UnauthorizedCode> & {
+      /** The nonce for the caller's next DPoP proof (RFC 9449, 9). Default none. */
+      readonly nonce?: string | undefined
+    }
+  ) {
+    super(options)
+    this.nonce = nonce
+  }
+  override get headers(): ChallengeHeaders & { readonly "dpop-nonce"?: string } {
+    return { ...super.headers, ...(this.nonce === undefined ? {} : { "dpop-nonce": this.nonce }) }
+  }
 }
 
 /** A 403: the caller is authenticated, but not allowed to do this (`FORBIDDEN`). */

@@ -1,11 +1,13 @@
 /**
- * Options of protected APIs: where they accept tokens, and what their challenges contain.
+ * Options of protected APIs: where they accept tokens, whether tokens have to be bound to a key, and what challenges contain.
  *
- * @see RFC 6750, 2 and 3; RFC 9728, 5.1
+ * @see RFC 6750, 2 and 3; RFC 9449; RFC 8705, 3; RFC 9728, 5.1
  */
 import * as Decoders from "@keelson/core/unstable/Decoders"
 import * as Field from "@keelson/core/unstable/Field"
 import * as Schema from "effect/Schema"
+import * as BindingOptions from "./BindingOptions.ts"
+import { optionChecks } from "./internal/dpop/optionChecks.ts"
 import { cyclicScope, type ImpliedScopes } from "./internal/http/scopeHierarchy.ts"
 import { ScopeText } from "./internal/http/scopeSchema.ts"
 
@@ -24,7 +26,7 @@ export interface CookieOptions {
 }
 
 /** The options of a protected API. Every one may be left out. */
-export interface Options {
+export interface Options extends BindingOptions.Options {
   /** The realm in challenges (RFC 9110, 11.5). From 1 to 256 characters of ASCII. Default api. */
   readonly realm?: string | undefined
   /**
@@ -126,8 +128,9 @@ export const HttpSecurityOptions = Schema.Struct({
   implies: Schema.optionalKey(Hierarchy),
   header: Schema.optionalKey(headerName),
   queryParameter: Schema.optionalKey(nameText()),
-  cookie: Schema.optionalKey(Cookie)
-})
+  cookie: Schema.optionalKey(Cookie),
+  ...BindingOptions.BindingOptions.fields
+}).check(...optionChecks)
 export type HttpSecurityOptions = typeof HttpSecurityOptions.Type
 
 const fromCode = Decoders.maker<Options, typeof HttpSecurityOptions>(HttpSecurityOptions)

@@ -153,7 +153,7 @@ const requireThat = <Self, C>(
  *
  * const registered = {
  *   iss: "https://idp.example", sub: "ada", aud: ["api"], exp: 2000000000, nbf: undefined, iat: 1, jti: "1",
- *   sid: undefined, client_id: "web", scope: "reports:read", scopes: ["reports:read"]
+ *   sid: undefined, client_id: "web", cnf: undefined, scope: "reports:read", scopes: ["reports:read"]
  * }
  * const claims = { iss: registered.iss, sub: "ada", aud: "api", exp: 2000000000, iat: 1, jti: "1", client_id: "web" }
  * const caller = Caller.fromValidated({ claims, registered })

@@ -34,8 +34,58 @@ export type Problem =
   | "critical"
   | "member"
 
-/** Why a token is rejected. */
+/**
+ * The check of a DPoP proof that failed (RFC 9449, 4.3):
+ *
+ * - `header`: the request has more than one `DPoP` header;
+ * - `typ`, `alg`, `jwk`: the header member is missing, or its value is not accepted, such as a key with private members;
+ * - `signature`: the key in the proof does not verify it;
+ * - `jti`, `htm`, `htu`, `iat`, `ath`: the claim is missing, or does not fit this request, this moment or this token;
+ * - `exp`, `nbf`: the proof has the claim, and is not valid now.
+ */
+export type ProofCheck =
+  | "header"
+  | "typ"
+  | "alg"
+  | "jwk"
+  | "signature"
+  | "jti"
+  | "htm"
+  | "htu"
+  | "iat"
+  | "exp"
+  | "nbf"
+  | "ath"
+
+/** Why a request with a valid token is rejected: the caller does not prove that it has the key that the token is bound to. */
+export type BindingReason =
+  /** The token is not bound, and the API or the scheme `DPoP` requires that it is (`TOKEN_UNBOUND`). */
+  | { readonly _tag: "TokenUnbound" }
+  /** The token is bound in a way that the API does not check (`TOKEN_BINDING_UNSUPPORTED`). */
+  | { readonly _tag: "BindingUnsupported" }
+  /** The key of the proof, or the client certificate, is another one (`TOKEN_BINDING_MISMATCH`). */
+  | { readonly _tag: "BindingMismatch"; readonly confirmation: "jkt" | "x5t#S256" }
+  /** The token is bound to a DPoP key, and came without a proof or as a bearer token (`DPOP_REQUIRED`). */
+  | { readonly _tag: "ProofMissing" }
+  /** The DPoP proof is not a signed JWT in compact form (`DPOP_INVALID`). */
+  | { readonly _tag: "ProofMalformed"; readonly part: Part; readonly problem: Problem }
+  /** The DPoP proof failed a check (`DPOP_INVALID`). */
+  | { readonly _tag: "ProofRejected"; readonly check: ProofCheck }
+  /** The DPoP proof was used before (`DPOP_INVALID`). */
+  | { readonly _tag: "ProofReplayed" }
+  /** The DPoP proof has no current nonce (`DPOP_NONCE_REQUIRED`). */
+  | { readonly _tag: "ProofNonceRequired" }
+  /** The record of used proofs failed or is full: a 503 (`AUTHORIZATION_UNAVAILABLE`). */
+  | { readonly _tag: "ProofReplaysUnavailable" }
+  /**
+   * The request has no client certificate (`none`), has it in a header that came from an address that is not a listed proxy
+   * (`untrusted`), or has it there in another form than expected (`malformed`) (`TOKEN_CERTIFICATE_MISSING`).
+   */
+  | { readonly _tag: "CertificateMissing"; readonly certificate: "none" | "untrusted" | "malformed" }
+
+/** Why a token is rejected. A validator alone gives none of `BindingReason`. */
 export type Reason =
+  | BindingReason
   /** Not a signed JWT in compact form (`TOKEN_INVALID`). */
   | { readonly _tag: "TokenMalformed"; readonly part: Part; readonly problem: Problem }
   /** Its algorithm is not one of the policy's (`TOKEN_ALGORITHM_UNSUPPORTED`). */
@@ -84,6 +134,27 @@ const detailsOf = (reason: Reason): Readonly<Record<string, string | number>> =>
   return "retryAfter" in details ? { retry_after_ms: Math.ceil(Duration.toMillis(details.retryAfter)) } : details
 }
 
+const proofMessages: Record<ProofCheck, string> = {
+  header: "The request has more than one DPoP proof",
+  typ: "The DPoP proof is not of the type dpop+jwt",
+  alg: "The DPoP proof is signed with an algorithm that is not allowed",
+  jwk: "The DPoP proof has no acceptable public key",
+  signature: "The signature of the DPoP proof is invalid",
+  jti: "The DPoP proof has no usable jti",
+  htm: "The DPoP proof is for another method",
+  htu: "The DPoP proof is for another URL",
+  iat: "The DPoP proof is too old, or made in the future",
+  exp: "The DPoP proof is expired",
+  nbf: "The DPoP proof is not valid yet",
+  ath: "The DPoP proof is for another access token"
+}
+
+const certificateMessages = {
+  none: "The token is bound to a client certificate, and the request has none",
+  untrusted: "The request has a client certificate in a header, and does not come from a listed proxy",
+  malformed: "The client certificate in the header is malformed"
+}
+
 /** The message, where the reason says more than the catalogue's description. */
 const messageOf = (reason: Reason): string | undefined => {
   switch (reason._tag) {
@@ -101,6 +172,14 @@ const messageOf = (reason: Reason): string | undefined => {
         : `The claim at ${reason.path} must have ${reason.expected}`
     case "ClaimRejected":
       return `The claim ${reason.claim} does not have the expected value`
+    case "ProofMalformed":
+      return `The DPoP proof is malformed (${reason.part}: ${reason.problem})`
+    case "ProofRejected":
+      return proofMessages[reason.check]
+    case "ProofReplayed":
+      return "The DPoP proof was used before"
+    case "CertificateMissing":
+      return certificateMessages[reason.certificate]
     default:
       return undefined
   }

@@ -93,6 +93,21 @@ describe("Tokens of other issuers", () => {
       assert.strictEqual((yield* validate({ sid: "s" })).registered.sid, "s")
     }))
 
+  it.effect("[K-23] reads the key that a token is bound to, and never takes a bound token for one without", () =>
+    Effect.gen(function*() {
+      const validate = yield* scene(Anything, ValidationPolicy.jwt({ ...options, ...anyType }))
+      const cnfOf = (cnf: unknown) => Effect.map(validate({ cnf }), ({ registered }) => registered.cnf)
+      const [jkt, unknown] = [undefined, { jkt: undefined, "x5t#S256": undefined }]
+      assert.strictEqual(yield* cnfOf(undefined), undefined)
+      assert.strictEqual(yield* cnfOf(null), undefined)
+      assert.deepStrictEqual(yield* cnfOf({ jkt: "a" }), { jkt: "a", "x5t#S256": undefined })
+      assert.deepStrictEqual(yield* cnfOf({ "x5t#S256": "b", kid: "c" }), { jkt, "x5t#S256": "b" })
+      assert.deepStrictEqual(yield* cnfOf({ jkt: 7, "x5t#S256": null }), { jkt: "", "x5t#S256": "" })
+      for (const other of [{ jwk: {} }, {}, [], ["jkt"], "jkt", 7, true]) {
+        assert.deepStrictEqual(yield* cnfOf(other), unknown)
+      }
+    }))
+
   it.effect("[K-28 B4] [T1] the audience can be in any claim, as text or a list, and is then required there", () =>
     Effect.gen(function*() {
       const audiences = ["https://app.example"]

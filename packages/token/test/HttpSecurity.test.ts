@@ -1,4 +1,5 @@
 import { describe } from "@effect/vitest"
+import { httpSecurityBoundSuite } from "./HttpSecurityBoundSuite.ts"
 import { httpSecuritySourcesSuite } from "./HttpSecuritySourcesSuite.ts"
 import { httpSecuritySuite } from "./HttpSecuritySuite.ts"
 import { variants } from "./protectedServer.ts"
@@ -8,6 +9,7 @@ describe("HttpSecurity", () => {
     describe(`of ${name}`, () => {
       httpSecuritySuite(variant)
       httpSecuritySourcesSuite(variant)
+      httpSecurityBoundSuite(variant)
     })
   }
 })

@@ -49,9 +49,15 @@ describe("HttpSecurity of an HttpApi", () => {
       assert.deepStrictEqual(content?.["application/problem+json"]?.schema, {
         $ref: `#/components/schemas/${names[status]}Problem`
       })
+      const challenge = ["www-authenticate", "cache-control"]
       assert.deepStrictEqual(
         Object.keys(headers ?? {}),
-        status === 503 ? ["cache-control", "retry-after"] : ["www-authenticate", "cache-control"]
+        {
+          400: challenge,
+          401: [...challenge, "dpop-nonce"],
+          403: challenge,
+          503: ["cache-control", "retry-after"]
+        }[status]
       )
     }
     assert.strictEqual(report?.responses[403]?.description, "The caller is not allowed to do this")

@@ -15,9 +15,40 @@ const pathOf = (options: object): unknown => {
 
 const cookie = { name: "__Host-token", origins: ["https://app.example"] }
 
+/** The defaults of the options of bound tokens. */
+const unbound = { dpop: "off", mtls: "off", requireBinding: false, unsupportedBinding: "refuse" } as const
+
 describe("HttpSecurityOptions", () => {
+  it("[K-23] rejects dpop without the URLs of the API, and a binding that is required and off", () => {
+    const make = (options: object) => () => HttpSecurityOptions.make(options)
+    for (const dpop of ["allowed", "required", {}, { mode: "allowed" }] as const) {
+      assert.throws(make({ dpop }), /baseUrls/)
+      assert.strictEqual(pathOf({ dpop, baseUrls: ["https://api.example"] }), undefined)
+    }
+    assert.doesNotThrow(make({ dpop: { mode: "off" } }))
+    assert.throws(make({ requireBinding: true }), /dpop or mtls/)
+    assert.doesNotThrow(make({ requireBinding: true, mtls: "allowed" }))
+    for (
+      const url of ["", "api.example", "/x", "https://u:p@a.example", "https://a.example/?x", "https://a.example#"]
+    ) {
+      assert.strictEqual(pathOf({ baseUrls: [url] }), "baseUrls.0", url)
+    }
+    assert.strictEqual(pathOf({ baseUrls: [] }), "baseUrls")
+    assert.strictEqual(
+      pathOf({ dpop: { algorithms: ["HS256"] }, baseUrls: ["http://localhost:1"] }),
+      "dpop.algorithms.0"
+    )
+    assert.strictEqual(pathOf({ dpop: { maxAge: "1 hour" }, baseUrls: ["http://localhost:1"] }), "dpop.maxAge")
+    for (const proxies of [[], ["proxy.example"], ["10.0.0.1/8"], ["10.0.0.0/33"]]) {
+      assert.match(String(pathOf({ mtls: { header: { name: "Client-Cert", proxies } } })), /^mtls\.header\.proxies/)
+    }
+    for (const proxy of ["10.0.0.0/8", "10.1.2.3", "::1", "fd00::/8"]) {
+      assert.strictEqual(pathOf({ mtls: { header: { name: "Client-Cert", proxies: [proxy] } } }), undefined, proxy)
+    }
+  })
+
   it("[R7] takes tokens from the header alone by default", () => {
-    assert.deepStrictEqual(HttpSecurityOptions.make(), { realm: "api" })
+    assert.deepStrictEqual(HttpSecurityOptions.make(), { realm: "api", ...unbound })
   })
 
   it("refuses a realm that is empty, too long, or not of ASCII", () => {
@@ -77,7 +108,7 @@ describe("HttpSecurityOptions", () => {
         text,
         section: "api"
       })
-      assert.deepStrictEqual(fromText, { realm: "invoices", cookie })
+      assert.deepStrictEqual(fromText, { realm: "invoices", cookie, ...unbound })
       const env = {
         API_REALM: "invoices",
         API_COOKIE_NAME: cookie.name,
@@ -89,6 +120,7 @@ describe("HttpSecurityOptions", () => {
         ConfigProvider.fromEnv({ env })
       )
       assert.deepStrictEqual(fromEnv, {
+        ...unbound,
         realm: "invoices",
         cookie: { ...cookie, origins: ["https://app.example", "https://b.example"] }
       })

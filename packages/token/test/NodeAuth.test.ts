@@ -7,6 +7,7 @@ import type * as Http from "node:http"
 import { Claims, HttpSecurityError, type Principal } from "../src/index.ts"
 import { type AnyClaims, type Auth, auth, type LineLogger, problemOf } from "../src/NodeAuth.ts"
 import { applications, makeIssuer, openAuth, request } from "./nodeAuthServers.ts"
+import { baseUrl, makeProof, proofSigner } from "./proofSupport.ts"
 
 const problemOfText = (
   body: string
@@ -39,6 +40,26 @@ describe("[K-46] authentication without Effect", () => {
           assert.deepStrictEqual([streamed.status, streamed.body], [200, "one two three"])
           const admin = yield* issuer.token({ roles: ["admin"] })
           assert.strictEqual((yield* request(`${url}/admin`, { token: admin })).body, "admin")
+        }))
+
+      it.live(`[K-23] ${name}: admits callers with a bound token and a proof, also in a mounted router, and hands out nonces`, () =>
+        Effect.gen(function*() {
+          const issuer = yield* makeIssuer
+          const options = { dpop: { nonce: "required" }, baseUrls: [baseUrl] } as const
+          const url = yield* application(yield* openAuth(issuer, options))
+          const signer = yield* proofSigner()
+          const token = yield* issuer.token({ scope: "reports:read", cnf: { jkt: signer.jkt } })
+          const send = Effect.fnUntraced(function*(path: string, nonce: string | undefined) {
+            const dpop = yield* makeProof(signer, token, { htu: `${baseUrl}${path}`, nonce })
+            return yield* request(`${url}${path}?page=2`, { headers: { authorization: `DPoP ${token}`, dpop } })
+          })
+          const first = yield* send("/reports", undefined)
+          const nonce = first.headers.get("dpop-nonce") ?? undefined
+          assert.deepStrictEqual([first.status, problemOfText(first.body).code], [401, "JWT-016"])
+          assert.isDefined(nonce)
+          assert.strictEqual((yield* send("/reports", nonce)).status, 200)
+          assert.strictEqual((yield* send("/nested/reports", nonce)).body, "user-1")
+          assert.strictEqual((yield* request(`${url}/reports`, { token })).status, 401)
         }))
 
       it.live(`[K-46] [K-28 H4] ${name}: refuses others with problem details and a challenge`, () =>

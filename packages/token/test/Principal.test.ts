@@ -27,6 +27,7 @@ const registered: Claims.Registered = {
   iat: undefined,
   jti: "jti-1",
   sid: undefined,
+  cnf: undefined,
   client_id: "web",
   scope: "a b",
   scopes: ["a", "b"]

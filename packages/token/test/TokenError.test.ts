@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ErrorCode, KeelsonError, Problem, ProblemResponse } from "@keelson/core"
 import { Duration, Effect } from "effect"
 import { TokenError } from "../src/index.ts"
-import { reasonCodes } from "../src/internal/validation/reasonCodes.ts"
+import { validationCodes } from "../src/internal/validation/reasonCodes.ts"
 
 /** The code and status of each reason. */
 const table: Readonly<Record<TokenError.Reason["_tag"], readonly [code: TokenError.Code, status: number]>> = {
@@ -21,7 +21,17 @@ const table: Readonly<Record<TokenError.Reason["_tag"], readonly [code: TokenErr
   ClaimInvalid: ["TOKEN_CLAIM_INVALID", 401],
   ClaimRejected: ["VALIDATION_FAILED", 401],
   TokenRevoked: ["TOKEN_REVOKED", 401],
-  RevocationUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503]
+  RevocationUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503],
+  TokenUnbound: ["TOKEN_UNBOUND", 401],
+  BindingUnsupported: ["TOKEN_BINDING_UNSUPPORTED", 401],
+  BindingMismatch: ["TOKEN_BINDING_MISMATCH", 401],
+  ProofMissing: ["DPOP_REQUIRED", 401],
+  ProofMalformed: ["DPOP_INVALID", 401],
+  ProofRejected: ["DPOP_INVALID", 401],
+  ProofReplayed: ["DPOP_INVALID", 401],
+  ProofNonceRequired: ["DPOP_NONCE_REQUIRED", 401],
+  ProofReplaysUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503],
+  CertificateMissing: ["TOKEN_CERTIFICATE_MISSING", 401]
 }
 
 /** One example of each reason. */
@@ -41,7 +51,17 @@ const reasons: ReadonlyArray<TokenError.Reason> = [
   { _tag: "ClaimInvalid", path: "limits.*" },
   { _tag: "ClaimRejected", claim: "nonce" },
   { _tag: "TokenRevoked" },
-  { _tag: "RevocationUnavailable" }
+  { _tag: "RevocationUnavailable" },
+  { _tag: "TokenUnbound" },
+  { _tag: "BindingUnsupported" },
+  { _tag: "BindingMismatch", confirmation: "jkt" },
+  { _tag: "ProofMissing" },
+  { _tag: "ProofMalformed", part: "header", problem: "json" },
+  { _tag: "ProofRejected", check: "htu" },
+  { _tag: "ProofReplayed" },
+  { _tag: "ProofNonceRequired" },
+  { _tag: "ProofReplaysUnavailable" },
+  { _tag: "CertificateMissing", certificate: "untrusted" }
 ]
 
 describe("TokenError", () => {
@@ -58,7 +78,7 @@ describe("TokenError", () => {
 
   it("[S0-25] there is one for each tag, and no code is two reasons'", () => {
     assert.deepStrictEqual(new Set(reasons.map(({ _tag }) => _tag)), new Set(Object.keys(table)))
-    assert.strictEqual(new Set(Object.values(reasonCodes)).size, reasons.length)
+    assert.strictEqual(new Set(Object.values(validationCodes)).size, Object.keys(validationCodes).length)
   })
 
   it("describes the problem in its message and details, in fixed words", () => {
@@ -83,6 +103,18 @@ describe("TokenError", () => {
       { claim: "nonce" }
     ])
     assert.deepStrictEqual(shown({ _tag: "TokenExpired" }), ["The token is past its expiry.", {}])
+    assert.deepStrictEqual(shown({ _tag: "ProofMalformed", part: "header", problem: "json" }), [
+      "The DPoP proof is malformed (header: json)",
+      { part: "header", problem: "json" }
+    ])
+    assert.deepStrictEqual(shown({ _tag: "ProofRejected", check: "htu" }), [
+      "The DPoP proof is for another URL",
+      { check: "htu" }
+    ])
+    assert.deepStrictEqual(shown({ _tag: "CertificateMissing", certificate: "untrusted" }), [
+      "The request has a client certificate in a header, and does not come from a listed proxy",
+      { certificate: "untrusted" }
+    ])
   })
 
   it("[T6] has the retryAfter of the keys", () => {

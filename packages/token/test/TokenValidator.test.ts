@@ -52,6 +52,7 @@ describe("TokenValidator", () => {
           jti: "token-1",
           sid: "s",
           client_id: "client-1",
+          cnf: undefined,
           scope: "read  write",
           scopes: ["read", "write"]
         })

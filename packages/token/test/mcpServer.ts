@@ -116,7 +116,7 @@ const callerWith = (scopes: ReadonlyArray<string>) => {
     jti: "1",
     client_id: "client-1"
   }
-  const times = { nbf: undefined, sid: undefined, aud: [audience] }
+  const times = { nbf: undefined, sid: undefined, cnf: undefined, aud: [audience] }
   return Caller.fromValidated({ claims, registered: { ...claims, ...times, scope: scopes.join(" "), scopes } })
 }
 

@@ -37,6 +37,7 @@ const registered = {
   iat: undefined,
   jti: undefined,
   sid: undefined,
+  cnf: undefined,
   client_id: undefined,
   scope: undefined,
   scopes: []

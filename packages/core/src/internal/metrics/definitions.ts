@@ -1,5 +1,6 @@
 import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
+import { dpopDefinitions } from "./dpopDefinitions.ts"
 
 /** The definition of a metric. */
 export interface Definition {
@@ -229,6 +230,7 @@ export const definitions = {
     labels: ["operation"],
     description: "Calls to the shared revocation list that failed or timed out, by operation (check, revoke)."
   },
+  ...dpopDefinitions,
   httpRequests: {
     name: "http_requests_total",
     kind: "counter",

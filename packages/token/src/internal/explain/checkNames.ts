@@ -53,6 +53,38 @@ export const checkNames = [
   /** `c_hash` matches the code in the call's options. */
   "codeHash",
   /** The token is not revoked. */
-  "revocation"
+  "revocation",
+  /** The token is bound as the API requires, and was sent with the scheme for that; this and the following only with `request`. */
+  "binding",
+  /** The request has one DPoP proof, which is a signed JWT in compact form. */
+  "proofForm",
+  /** The header of the proof is valid, without critical extensions. */
+  "proofHeader",
+  /** Its `typ` is `dpop+jwt`. */
+  "proofType",
+  /** Its `alg` is one of the API's. */
+  "proofAlgorithm",
+  /** Its `jwk` is a public key of that algorithm. */
+  "proofKey",
+  /** The payload of the proof is a JSON object. */
+  "proofClaims",
+  /** `jti` is text of at most 256 characters. Whether it was used before is not checked. */
+  "proofId",
+  /** `htm` is the method of the request. */
+  "proofMethod",
+  /** `htu` is the URL of the request. */
+  "proofUrl",
+  /** `iat` is within `maxAge`, and `exp` and `nbf` hold where there are any. */
+  "proofTimes",
+  /** `ath` is the hash of the token. */
+  "proofToken",
+  /** The key of the proof is the one that the token is bound to. */
+  "proofBinding",
+  /** `nonce` is a current one; only with `nonceKey`, without which no other process knows the nonces. */
+  "proofNonce",
+  /** The key verifies the signature of the proof. */
+  "proofSignature",
+  /** The request has the client certificate that the token is bound to. */
+  "certificate"
 ] as const
 export type CheckName = (typeof checkNames)[number]

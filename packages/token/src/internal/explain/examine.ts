@@ -43,6 +43,7 @@ import {
 import { findVerifyingKey } from "../validation/signature.ts"
 import { tokenText, type ValidatorConfig } from "../validation/validator.ts"
 import { findKeys } from "../validation/verification.ts"
+import { bindingToExamine, examineBinding } from "./examineBinding.ts"
 import { Findings } from "./findings.ts"
 import { providerGuide } from "./providerGuide.ts"
 
@@ -208,7 +209,11 @@ export const examine = Effect.fnUntraced(function*(
   token: string | Redacted.Redacted,
   options: Options
 ): Effect.fn.Return<Explanation> {
-  const findings = new Findings(options.showValues === true, (name) => expectedBy(name, config.rules, options))
+  const binding = options.request === undefined ? undefined : bindingToExamine(options.request, options.security)
+  const findings = new Findings(
+    options.showValues === true,
+    (name) => expectedBy(name, config.rules, options) ?? binding?.expected(name)
+  )
   const { alg, claims, parsed } = examineForm(config, tokenText(token), findings)
   const trust = yield* examineSignature(config, parsed, findings)
   const clock = yield* Clock.Clock
@@ -216,6 +221,7 @@ export const examine = Effect.fnUntraced(function*(
   findings.check("trust", ["signature"], trust, (trust) => trust.holds(clock) ? undefined : keysChanged)
   yield* examineCall(config, claims, alg, options, findings)
   yield* examineRevocation(config, claims, findings)
+  if (binding !== undefined) yield* examineBinding(config, binding, tokenText(token), claims?.registered, findings)
   const { explanation } = findings
   const guide = explanation.accepted ? undefined : providerGuide(config.rules.policy)
   return guide === undefined ? explanation : { ...explanation, guide }

@@ -24,7 +24,23 @@ const checkedClaims: Partial<Record<CheckName, ReadonlyArray<string>>> = {
   accessTokenHash: ["at_hash"],
   codeHash: ["c_hash"],
   spiffeId: ["sub"],
-  revocation: ["jti", "sid", "sub", "iat"]
+  revocation: ["jti", "sid", "sub", "iat"],
+  binding: ["cnf"],
+  proofBinding: ["cnf"],
+  certificate: ["cnf"]
+}
+
+/** The header members and the claims of the proof that a check reads. */
+const checkedProofMembers: Partial<Record<CheckName, ReadonlyArray<string>>> = {
+  proofType: ["typ"],
+  proofAlgorithm: ["alg"],
+  proofKey: ["jwk"],
+  proofId: ["jti"],
+  proofMethod: ["htm"],
+  proofUrl: ["htu"],
+  proofTimes: ["iat", "exp", "nbf"],
+  proofToken: ["ath"],
+  proofNonce: ["nonce"]
 }
 
 /** The claim that a reason names, if any. */
@@ -42,6 +58,8 @@ export class Findings {
   /** The values to show, where they could be decoded. */
   header: TokenHeader | undefined
   claims: JsonObject | undefined
+  /** The header members and claims of the proof. */
+  proof: JsonObject | undefined
 
   constructor(showsValues: boolean, expectedBy: (name: CheckName) => string | undefined) {
     this.#showsValues = showsValues
@@ -113,12 +131,17 @@ export class Findings {
   #valuesOf(name: CheckName, reason: Reason | undefined): Values | undefined {
     if (!this.#showsValues) return undefined
     const header = headerMembers[name]
+    const ofProof = checkedProofMembers[name]
+    if (ofProof !== undefined) return valuesIn(pick(this.proof, ofProof))
     const entries = header === undefined
       ? pick(this.claims, [...checkedClaims[name] ?? [], ...namedClaim(reason)])
       : pick(this.header === undefined ? undefined : { ...this.header }, [header])
-    return entries.length === 0 ? undefined : Object.fromEntries(entries)
+    return valuesIn(entries)
   }
 }
+
+const valuesIn = (entries: ReadonlyArray<readonly [string, unknown]>): Values | undefined =>
+  entries.length === 0 ? undefined : Object.fromEntries(entries)
 
 const pick = (
   source: JsonObject | undefined,

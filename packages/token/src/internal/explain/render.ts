@@ -33,7 +33,23 @@ const passed: Record<CheckName, string> = {
   nonce: "is the one given by the call, or not checked",
   accessTokenHash: "matches the access token",
   codeHash: "matches the code",
-  revocation: "not revoked"
+  revocation: "not revoked",
+  binding: "is as the API requires",
+  proofForm: "one signed JWT",
+  proofHeader: "is valid, without critical extensions",
+  proofType: "is dpop+jwt",
+  proofAlgorithm: "is allowed by the API",
+  proofKey: "is a public key of the algorithm",
+  proofClaims: "are a JSON object within the limits",
+  proofId: "is usable; whether it was used before is not checked",
+  proofMethod: "is that of the request",
+  proofUrl: "is that of the request",
+  proofTimes: "are now",
+  proofToken: "is the hash of the token",
+  proofBinding: "the key is that of the token",
+  proofNonce: "is current",
+  proofSignature: "is valid",
+  certificate: "is that of the token"
 }
 
 /** The claims in seconds since 1970, which are shown as ISO dates too. */

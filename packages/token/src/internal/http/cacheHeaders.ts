@@ -49,6 +49,19 @@ export const cacheHeadersFor = (
   return header !== undefined && token.source === "namedHeader" ? forHeader(header) : undefined
 }
 
+/**
+ * The headers of a response with a nonce for the client's next proof. No cache may store it: it would hand out an old nonce
+ * (RFC 9449, 8.2).
+ */
+export const nonceHeaders = (nonce: string) => ({ "dpop-nonce": nonce, "cache-control": "no-store" })
+
+/** Adds a nonce to the response of a request. */
+export const setNonceHeaders = (context: Context.Context<never>, nonce: string): void =>
+  HttpEffect.appendPreResponseHandlerUnsafe(
+    context,
+    (_, response) => Effect.succeed(HttpServerResponse.setHeaders(response, nonceHeaders(nonce)))
+  )
+
 /** Adds the cache headers to the response of a request. */
 export const setCacheHeaders = (
   context: Context.Context<never>,

@@ -23,7 +23,7 @@ const body = (status: number, name: string) =>
 /** Optional, since pages of another origin only see headers that CORS exposes. */
 const challengeHeaders = {
   "www-authenticate": Schema.optionalKey(
-    Schema.String.annotate({ description: "A challenge for a bearer token: RFC 6750, section 3" })
+    Schema.String.annotate({ description: "Challenges for a token: RFC 6750, section 3; RFC 9449, section 7.1" })
   ),
   "cache-control": Schema.optionalKey(Schema.String)
 }
@@ -47,17 +47,29 @@ const encodeError = <E extends HttpSecurityError>(
   return pair
 }
 
-const unauthorizedCodes = ["TOKEN_MISSING", "TOKEN_EXPIRED"] as const
+const unauthorizedCodes = [
+  "TOKEN_MISSING",
+  "TOKEN_EXPIRED",
+  "DPOP_REQUIRED",
+  "DPOP_INVALID",
+  "DPOP_NONCE_REQUIRED"
+] as const
 
 const Unauthorized401 = Schema.instanceOf(Unauthorized).pipe(HttpApiSchema.encodeToWithHeaders({
   body: body(401, "Unauthorized"),
-  headers: challengeHeaders
+  headers: {
+    ...challengeHeaders,
+    "dpop-nonce": Schema.optionalKey(
+      Schema.String.annotate({ description: "The nonce for the next DPoP proof: RFC 9449, section 9" })
+    )
+  }
 }, {
   decode: ({ body: { code, detail }, headers }) =>
     new Unauthorized({
       code: unauthorizedCodes.find((one) => ErrorCode.codeInfo[one].id === code) ?? "UNAUTHORIZED",
       message: detail,
-      challenge: headers["www-authenticate"] ?? ""
+      challenge: headers["www-authenticate"] ?? "",
+      nonce: headers["dpop-nonce"]
     }),
   encode: encodeError
 })).annotate({ description: "The token is missing or not accepted" })

@@ -6,7 +6,8 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { HttpSecurityError } from "../../HttpSecurityError.ts"
 import type { Principal } from "../../Principal.ts"
 import { type Authenticator, makeAuthenticator, type Settings } from "./authenticator.ts"
-import { setCacheHeaders } from "./cacheHeaders.ts"
+import { setCacheHeaders, setNonceHeaders } from "./cacheHeaders.ts"
+import type { Rejector } from "./rejector.ts"
 import { findToken } from "./requestToken.ts"
 import type { Scopes } from "./scopes.ts"
 
@@ -18,29 +19,33 @@ export type Protect<P> = <E, R>(
   scopes?: Scopes
 ) => Response<E | HttpSecurityError, Exclude<R, P> | HttpServerRequest.HttpServerRequest>
 
-const authenticateRequest = <C>(
-  { authenticate, options }: Authenticator<C>
-): Effect.Effect<Principal<C>, HttpSecurityError, HttpServerRequest.HttpServerRequest> =>
+/** Authenticates the request, and calls a function with its principal. */
+const withPrincipal = <C, A, E, R>(
+  { authenticate, options, rejector }: Authenticator<C>,
+  use: (principal: Principal<C>, rejector: Rejector) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | HttpSecurityError, R | HttpServerRequest.HttpServerRequest> =>
   Effect.contextWith((context: Context.Context<HttpServerRequest.HttpServerRequest>) => {
     const request = Context.get(context, HttpServerRequest.HttpServerRequest)
     const token = findToken(request, options)
     setCacheHeaders(context, request, options, token)
-    return authenticate(token)
+    return Effect.flatMap(
+      authenticate(token, request, (nonce) => setNonceHeaders(context, nonce)),
+      (principal) => use(principal, rejector(token))
+    )
   })
 
 /** Makes the function that protects handlers. Fails with `ConfigurationError` (`INVALID_CONFIG`). */
-export const makeProtect = Effect.fnUntraced(function*<V, P, C>(
-  settings: Settings<V, P, C>
-): Effect.fn.Return<Protect<P>, KeelsonError.ConfigurationError, V> {
+export const makeProtect = Effect.fnUntraced(function*<V, P, C, R = never>(
+  settings: Settings<V, P, C, R>
+): Effect.fn.Return<Protect<P>, KeelsonError.ConfigurationError, V | R> {
   const authenticator = yield* makeAuthenticator(settings)
-  const authenticated = authenticateRequest(authenticator)
   const protect: Protect<P> = <E, R>(handler: Response<E, R>, scopes?: Scopes) =>
-    Effect.flatMap(
-      authenticated,
-      (principal): Response<E | HttpSecurityError, Exclude<R, P>> =>
+    withPrincipal(
+      authenticator,
+      (principal, rejector): Response<E | HttpSecurityError, Exclude<R, P>> =>
         scopes === undefined || scopes.every((scope) => principal.hasScope(scope))
           ? Effect.provideService(handler, settings.principal, principal)
-          : authenticator.rejector.scopesMissing(scopes)
+          : rejector.scopesMissing(scopes)
     )
   return protect
 })

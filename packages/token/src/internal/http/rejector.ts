@@ -5,9 +5,17 @@ import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import type { Forbidden, HttpSecurityError } from "../../HttpSecurityError.ts"
 import type * as TokenError from "../../TokenError.ts"
-import type { RequestRejection } from "../validation/reasonCodes.ts"
+import { bindingCodes, type RequestRejection } from "../validation/reasonCodes.ts"
 import type { ProtectionSpace } from "./challenge.ts"
-import { denied, otherOrigin, requestInvalid, scopesMissing, tokenMissing, tokenRejected } from "./rejections.ts"
+import {
+  denied,
+  nonceRequired,
+  otherOrigin,
+  requestInvalid,
+  scopesMissing,
+  tokenMissing,
+  tokenRejected
+} from "./rejections.ts"
 import type { RequestProblem } from "./requestToken.ts"
 
 /** Observes the rejections of an API. */
@@ -32,6 +40,8 @@ export class Rejector implements ProtectionSpace {
   readonly resourceMetadata: string | undefined
   readonly scopes: ProtectionSpace["scopes"]
   readonly broader: ProtectionSpace["broader"]
+  readonly schemes: ProtectionSpace["schemes"]
+  readonly algorithms: ProtectionSpace["algorithms"]
   readonly #observer: RejectionObserver | undefined
   readonly #ofRequests = new Map<RequestProblem, Rejection>()
   readonly #ofTokens = new WeakMap<TokenError.TokenError, HttpSecurityError>()
@@ -39,12 +49,18 @@ export class Rejector implements ProtectionSpace {
   #missing: Rejection | undefined
   #otherOrigin: Rejection | undefined
   #denied: Rejection<Forbidden> | undefined
+  #ofNonce: { readonly nonce: string; readonly error: HttpSecurityError } | undefined
 
-  constructor({ broader, realm, resourceMetadata, scopes }: ProtectionSpace, observer?: RejectionObserver) {
+  constructor(
+    { algorithms, broader, realm, resourceMetadata, schemes, scopes }: ProtectionSpace,
+    observer?: RejectionObserver
+  ) {
     this.realm = realm
     this.resourceMetadata = resourceMetadata
     this.scopes = scopes
     this.broader = broader
+    this.schemes = schemes
+    this.algorithms = algorithms
     this.#observer = observer
   }
 
@@ -77,11 +93,27 @@ export class Rejector implements ProtectionSpace {
     if (this.#ofScopes.size < maxScopes) this.#ofScopes.set(key, rejection)
     return rejection
   }
-  /** The validator rejected the token. */
-  tokenRejected(cause: TokenError.TokenError, token: string): Rejection {
-    return this.#reject(cause.reason._tag, this.#errorOf(cause), cause.code, () => ({
+  /**
+   * The validator rejected the token, or the caller does not prove its key.
+   *
+   * - `nonce`: for a proof without a current nonce, the one that the next proof needs.
+   */
+  tokenRejected(cause: TokenError.TokenError, token: string, nonce?: string): Rejection {
+    const error = nonce === undefined || cause.reason._tag !== "ProofNonceRequired"
+      ? this.#errorOf(cause)
+      : this.#errorOfNonce(cause, nonce)
+    return this.#reject(cause.reason._tag, error, cause.code, () => ({
+      ...(cause.reason._tag in bindingCodes ? { detail: cause.message } : undefined),
       ...this.#observer?.explain(cause.reason, token)
     }))
+  }
+
+  /** Made once for each nonce, which changes every few minutes. */
+  #errorOfNonce(cause: TokenError.TokenError, nonce: string): HttpSecurityError {
+    if (this.#ofNonce?.nonce === nonce) return this.#ofNonce.error
+    const error = SharedError.make(() => nonceRequired(this, cause, nonce))
+    this.#ofNonce = { nonce, error }
+    return error
   }
 
   #errorOf(cause: TokenError.TokenError): HttpSecurityError {

@@ -4,6 +4,10 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 export interface RequestHead extends Pick<HttpServerRequest.HttpServerRequest, "method" | "url" | "source"> {
   /** By their names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>
+  /** The URL with the part of its path that a router removed. Default `url`. */
+  readonly originalUrl?: string
+  /** The address from which the connection comes, where the server says so and the source has no socket. */
+  readonly peerAddress?: HttpServerRequest.HttpServerRequest["peerAddress"]
 }
 
 interface RequestLine {
@@ -11,6 +15,13 @@ interface RequestLine {
   readonly method?: string | undefined
   /** The URL, or its path and query. Default none. */
   readonly url?: string | undefined
+  /** The same with the part of the path that a router removed, as Express has it. Default none. */
+  readonly originalUrl?: string | undefined
+  /**
+   * The connection of the request, as Node has it: its address and its TLS certificate are used for tokens that are bound to a
+   * client certificate. Default none.
+   */
+  readonly socket?: object | undefined
 }
 
 /** A request of Node. */
@@ -34,39 +45,41 @@ export type Request = NodeRequest | WebRequest
 const rawHeadersOf = (request: Request): ReadonlyArray<string> =>
   "rawHeaders" in request ? request.rawHeaders : Array.from(request.headers).flat()
 
-/** The headers that are read, besides the one that may be configured. */
-const names = new Set(["authorization", "cookie", "origin", "upgrade"])
+/** The headers that are read, besides those that may be configured. */
+const names = new Set(["authorization", "cookie", "dpop", "origin", "upgrade"])
 
 /** Joins headers with the same name, as servers do: RFC 9110, 5.3, and RFC 9113, 8.2.3 for cookies. */
-const joinHeaders = (rawHeaders: ReadonlyArray<string>, header: string | undefined): RequestHead["headers"] => {
+const joinHeaders = (rawHeaders: ReadonlyArray<string>, more: ReadonlyArray<string>): RequestHead["headers"] => {
   const headers: Record<string, string> = {}
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? ""
-    if (!names.has(name) && name !== header) continue
+    if (!names.has(name) && !more.includes(name)) continue
     const [first, value = ""] = [headers[name], rawHeaders[index + 1]]
     headers[name] = first === undefined ? value : `${first}${name === "cookie" ? ";" : ","} ${value}`
   }
   return headers
 }
 
-/** The head of a request of any server. `header` is the name, in lower case, of a header to read in addition. */
-export const headOf = (request: Request, header?: string): RequestHead => {
+/** The head of a request of any server. `more` are the names, in lower case, of headers to read in addition. */
+export const headOf = (request: Request, more: ReadonlyArray<string> = []): RequestHead => {
+  const { originalUrl, socket } = request
   const rawHeaders = rawHeadersOf(request)
   return {
     method: (request.method ?? "").toUpperCase(),
     url: request.url ?? "",
-    headers: joinHeaders(rawHeaders, header),
-    source: { rawHeaders }
+    ...(originalUrl === undefined ? undefined : { originalUrl }),
+    headers: joinHeaders(rawHeaders, more),
+    source: { rawHeaders, socket }
   }
 }
 
 /**
  * The head of a request of any server, or `undefined` if it cannot be read: JavaScript may pass headers as a plain object.
- * `header` is the name, in lower case, of a header to read in addition.
+ * `more` are the names, in lower case, of headers to read in addition.
  */
-export const readHead = (request: Request, header?: string): RequestHead | undefined => {
+export const readHead = (request: Request, more: ReadonlyArray<string> = []): RequestHead | undefined => {
   try {
-    return headOf(request, header)
+    return headOf(request, more)
   } catch {
     return undefined
   }

@@ -4,6 +4,8 @@
  * @see RFC 6750, 2
  */
 import * as Predicate from "effect/Predicate"
+import type { Mode } from "../../BindingOptions.ts"
+import { modeOf } from "../dpop/modeOf.ts"
 import type { RequestHead } from "./requestHead.ts"
 
 /** How a request sends its token in a way that is not allowed. */
@@ -14,10 +16,13 @@ export interface RequestProblem {
   readonly description: string
 }
 
+/** Where a token was: `dpop` is the header `Authorization` with the scheme `DPoP`, and `header` the same with `Bearer`. */
+export type TokenSource = "header" | "dpop" | "namedHeader" | "query" | "cookie"
+
 /** The token of a request, or why there is none to validate. */
 export type RequestToken =
   | { readonly _tag: "None" }
-  | { readonly _tag: "Token"; readonly source: "header" | "namedHeader" | "query" | "cookie"; readonly text: string }
+  | { readonly _tag: "Token"; readonly source: TokenSource; readonly text: string }
   | { readonly _tag: "Invalid"; readonly problem: RequestProblem }
   | { readonly _tag: "OtherOrigin" }
 
@@ -48,7 +53,7 @@ const b64token = /^[\w.~+/-]+=*$/
 const isBearerToken = (text: string): boolean => b64token.test(text)
 
 /** Whether a header is repeated: Node keeps the first `Authorization`, and lists all headers in `rawHeaders`. */
-const isRepeated = (source: object, header: string): boolean => {
+export const isRepeated = (source: object, header: string): boolean => {
   if (!Predicate.hasProperty(source, "rawHeaders") || !Array.isArray(source.rawHeaders)) return false
   let times = 0
   for (let index = 0; index < source.rawHeaders.length; index += 2) {
@@ -59,22 +64,24 @@ const isRepeated = (source: object, header: string): boolean => {
 }
 
 /** Scheme and credentials are separated by spaces: RFC 9110, 11.4. */
-const fromCredentials = (value: string): RequestToken => {
+const fromCredentials = (value: string, acceptsDPoP: boolean): RequestToken => {
   const space = value.indexOf(" ")
   const scheme = space < 0 ? value : value.slice(0, space)
   if (!schemeName.test(scheme)) return malformed
+  const name = scheme.toLowerCase()
+  const isDPoP = acceptsDPoP && name === "dpop"
   // Another scheme is not a malformed token: the caller did not know which scheme to use (RFC 6750, 3.1).
-  if (scheme.toLowerCase() !== "bearer") return none
+  if (name !== "bearer" && !isDPoP) return none
   const text = space < 0 ? "" : value.slice(space).replace(/^ +/, "")
-  return isBearerToken(text) ? { _tag: "Token", source: "header", text } : malformed
+  return isBearerToken(text) ? { _tag: "Token", source: isDPoP ? "dpop" : "header", text } : malformed
 }
 
-/** The token in `Authorization: Bearer`. Other servers than Node's join repeated headers with commas, which no token has. */
-const fromHeader = ({ headers, source }: RequestHead): RequestToken => {
+/** The token in `Authorization`. Other servers than Node's join repeated headers with commas, which no token has. */
+const fromHeader = ({ headers, source }: RequestHead, acceptsDPoP: boolean): RequestToken => {
   const value = headers["authorization"]
   if (value === undefined) return none
   if (isRepeated(source, "authorization")) return several
-  return value === "" ? none : fromCredentials(value)
+  return value === "" ? none : fromCredentials(value, acceptsDPoP)
 }
 
 /** The token in the named header, without a scheme. */
@@ -153,11 +160,16 @@ export interface TokenSources {
   readonly header?: string | undefined
   readonly queryParameter?: string | undefined
   readonly cookie?: CookieSource | undefined
+  /** The scheme `DPoP` is another scheme where this is off, as it is by default. */
+  readonly dpop?: Mode | { readonly mode: Mode } | undefined
 }
 
 /** Finds the one token of a request. Two are rejected, even equal ones: which one is meant is ambiguous. */
-export const findToken = (request: RequestHead, { cookie, header, queryParameter }: TokenSources): RequestToken => {
-  const bearer = fromHeader(request)
+export const findToken = (
+  request: RequestHead,
+  { cookie, dpop = "off", header, queryParameter }: TokenSources
+): RequestToken => {
+  const bearer = fromHeader(request, modeOf(dpop) !== "off")
   if (header === undefined && queryParameter === undefined && cookie === undefined) return bearer
   const [first = none, second] = [
     bearer,

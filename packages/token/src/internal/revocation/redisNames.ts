@@ -1,28 +1,17 @@
 import * as Effect from "effect/Effect"
-import * as base64url from "jose/base64url"
 import type { Identity } from "../../Revocation.ts"
-import { encodeText, type HashText } from "../validation/platform.ts"
+import { andThen, type Digest, digestOf } from "../validation/digest.ts"
+import type { HashText } from "../validation/platform.ts"
 import { kinds, type RevocationEntry } from "./entry.ts"
 
 type Named = Pick<RevocationEntry, "id" | "issuer" | "kind">
-type Digest = (text: string) => Effect.Effect<string>
-
-/** SHA-256 in base64url, synchronous where the platform supports it. The names are the same on all platforms. */
-const digestOf = (hash: HashText | undefined): Digest =>
-  hash === undefined
-    ? (text) =>
-      Effect.map(
-        Effect.promise(() => crypto.subtle.digest("SHA-256", encodeText(text))),
-        (bytes) => base64url.encode(new Uint8Array(bytes))
-      )
-    : (text) => Effect.succeed(hash(text))
 
 /** The prefix of an issuer's keys. The part in braces determines the slot in a Redis cluster. */
 const issuerPrefix = (digest: Digest, prefix: string, issuer: string): Effect.Effect<string> =>
-  Effect.map(digest(JSON.stringify(issuer)), (place) => `${prefix}{${place}}:`)
+  andThen(digest(JSON.stringify(issuer)), (place) => Effect.succeed(`${prefix}{${place}}:`))
 
 const nameIn = (digest: Digest, place: string, { id, issuer, kind }: Named): Effect.Effect<string> =>
-  Effect.map(digest(JSON.stringify([kind, issuer, id])), (name) => `${place}${kind}:${name}`)
+  andThen(digest(JSON.stringify([kind, issuer, id])), (name) => Effect.succeed(`${place}${kind}:${name}`))
 
 /**
  * The names of keys. Issuers and ids can be any text, so that names contain their hashes: of JSON, which also distinguishes

@@ -1,11 +1,12 @@
 /**
  * Decoding of claims: the registered ones by rules of Keelson's own, and all of them by the claims schema of a validator.
  */
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
-import type { Registered } from "../../Claims.ts"
+import type { Confirmation, Registered } from "../../Claims.ts"
 import type * as TokenError from "../../TokenError.ts"
 import { trustDomainId } from "./issuers.ts"
 import { maxNumericDate } from "./numericDate.ts"
@@ -80,6 +81,19 @@ class MemberReader {
 /** A JWT-SVID need not state its issuer, which is the trust domain. */
 const defaultIssuer = (trustDomain: string | undefined): string | undefined =>
   trustDomain === undefined ? undefined : trustDomainId(trustDomain)
+/** Text, or empty text for a value of another type: a key of that name does not exist, so that the token is rejected. */
+const confirmationOf = (members: JsonObject, name: string): string | undefined => {
+  const value = own(members, name)
+  return value === undefined || typeof value === "string" ? value : ""
+}
+
+/** The claim `cnf`. A claim that is not an object names no key, and is not the same as a token without the claim. */
+export const decodeConfirmation = (members: JsonObject): Confirmation | undefined => {
+  const value = own(members, "cnf")
+  if (Predicate.isNullish(value)) return undefined
+  const names: JsonObject = Predicate.isObject(value) ? { ...value } : {}
+  return Object.freeze({ jkt: confirmationOf(names, "jkt"), "x5t#S256": confirmationOf(names, "x5t#S256") })
+}
 
 const noScopes: Pick<Registered, "scope" | "scopes"> = { scope: undefined, scopes: [] }
 
@@ -108,6 +122,7 @@ export const decodeRegistered = (
     jti: reader.string("jti"),
     sid: reader.optionalString("sid"),
     client_id: reader.optionalString("client_id"),
+    cnf: decodeConfirmation(members),
     scope,
     scopes: Object.freeze(scopes)
   })

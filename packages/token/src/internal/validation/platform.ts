@@ -17,18 +17,18 @@ export const isNodeOf = (navigator: unknown, host: unknown): boolean =>
 /** Whether this platform is Node. */
 export const isNode: boolean = isNodeOf(globalThis.navigator, globalThis.process)
 
-/** Returns the SHA-256 of a text in base64url, synchronously. */
-export type HashText = (text: string) => string
+/** Returns the SHA-256 of a text, or of bytes, in base64url, synchronously. */
+export type HashText = (data: string | Uint8Array) => string
 
 /** Node's one-shot hash (Node 20.12), which Bun, Deno and workerd have too. */
-const isHash = (u: unknown): u is (algorithm: string, data: string, encoding: string) => string =>
+const isHash = (u: unknown): u is (algorithm: string, data: string | Uint8Array, encoding: string) => string =>
   Predicate.isFunction(u)
 
 /** The synchronous hash of a crypto module; `undefined` where there is none, as in browsers. */
 export const hashOf = (module: unknown): HashText | undefined => {
   if (!Predicate.hasProperty(module, "hash") || !isHash(module.hash)) return undefined
   const { hash } = module
-  return (text) => hash("sha256", text, "base64url")
+  return (data) => hash("sha256", data, "base64url")
 }
 
 /** Bytes that convert to base64url, as Node's `Buffer` does. */

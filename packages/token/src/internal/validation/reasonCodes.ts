@@ -2,8 +2,8 @@ import type * as ErrorCode from "@keelson/core/ErrorCode"
 import * as Struct from "effect/Struct"
 import type * as TokenError from "../../TokenError.ts"
 
-/** The code of each reason. */
-export const reasonCodes = {
+/** The code of each reason of a validator. */
+export const validationCodes = {
   TokenMalformed: "TOKEN_INVALID",
   AlgorithmUnsupported: "TOKEN_ALGORITHM_UNSUPPORTED",
   TypeMismatch: "TOKEN_TYPE_MISMATCH",
@@ -20,7 +20,24 @@ export const reasonCodes = {
   ClaimRejected: "VALIDATION_FAILED",
   TokenRevoked: "TOKEN_REVOKED",
   RevocationUnavailable: "AUTHORIZATION_UNAVAILABLE"
-} as const satisfies Record<TokenError.Reason["_tag"], ErrorCode.ErrorCode>
+} as const satisfies Record<Exclude<TokenError.Reason, TokenError.BindingReason>["_tag"], ErrorCode.ErrorCode>
+
+/** The code of each reason to reject a request with a valid token, for want of a proof that the caller has its key. */
+export const bindingCodes = {
+  TokenUnbound: "TOKEN_UNBOUND",
+  BindingUnsupported: "TOKEN_BINDING_UNSUPPORTED",
+  BindingMismatch: "TOKEN_BINDING_MISMATCH",
+  ProofMissing: "DPOP_REQUIRED",
+  ProofMalformed: "DPOP_INVALID",
+  ProofRejected: "DPOP_INVALID",
+  ProofReplayed: "DPOP_INVALID",
+  ProofNonceRequired: "DPOP_NONCE_REQUIRED",
+  ProofReplaysUnavailable: "AUTHORIZATION_UNAVAILABLE",
+  CertificateMissing: "TOKEN_CERTIFICATE_MISSING"
+} as const satisfies Record<TokenError.BindingReason["_tag"], ErrorCode.ErrorCode>
+
+/** The code of each reason. */
+export const reasonCodes = { ...validationCodes, ...bindingCodes }
 
 /** The names of rejected requests, in metrics and logs: the reasons of a validator, and those of the request itself. */
 export const requestRejections = [

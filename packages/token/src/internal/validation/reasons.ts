@@ -87,6 +87,17 @@ export const keyOfIssuer: (keyIssuer: string) => Reason = memoized((keyIssuer) =
   keyIssuer: keyIssuer.slice(0, maxIssuerLength)
 }))
 
+const errors = new WeakMap<Reason, TokenError.TokenError>()
+
+/** The error of a reason, made once for each reason object. */
+export const errorOf = (reason: Reason): TokenError.TokenError => {
+  const existing = errors.get(reason)
+  if (existing !== undefined) return existing
+  const error = SharedError.make(() => new TokenError.TokenError(reason))
+  errors.set(reason, error)
+  return error
+}
+
 const failures = new WeakMap<Reason, Effect.Effect<never, TokenError.TokenError>>()
 
 /**
@@ -96,7 +107,7 @@ const failures = new WeakMap<Reason, Effect.Effect<never, TokenError.TokenError>
 export const failWith = (reason: Reason): Effect.Effect<never, TokenError.TokenError> => {
   const existing = failures.get(reason)
   if (existing !== undefined) return existing
-  const failure = Exit.fail(SharedError.make(() => new TokenError.TokenError(reason)))
+  const failure = Exit.fail(errorOf(reason))
   failures.set(reason, failure)
   return failure
 }

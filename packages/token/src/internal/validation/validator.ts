@@ -16,7 +16,7 @@ import type * as TokenError from "../../TokenError.ts"
 import type { TokenValidator, Validated, ValidateOptions } from "../../TokenValidator.ts"
 import { checkCall, checkHash } from "./checks.ts"
 import type { HashText } from "./platform.ts"
-import { reasonCodes, type RequestRejection, requestRejections } from "./reasonCodes.ts"
+import { reasonCodes, type RequestRejection, requestRejections, validationCodes } from "./reasonCodes.ts"
 import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
 import { TokenCache, type VerifiedToken } from "./tokenCache.ts"
 import { type UncachedToken, Verifier, type VerifierConfig } from "./verification.ts"
@@ -141,7 +141,7 @@ export class Validator<C> implements TokenValidator<C> {
     const counts = this.#counts
     return Effect.all([
       MetricSeries.register("tokenValidations", { validator: id, result: "accepted" }, () => counts.accepted),
-      ...Object.values(reasonCodes).map((code) =>
+      ...Object.values(validationCodes).map((code) =>
         MetricSeries.register(
           "tokenValidations",
           { validator: id, result: ErrorCode.codeInfo[code].id },

@@ -133,5 +133,51 @@ export const validation = {
       "The provider may repeat a request whose response it did not receive: nothing needs to be done.",
       "Many such requests may be an attempt at a replay: check their origin."
     ]
+  },
+  TOKEN_UNBOUND: {
+    id: "JWT-012",
+    ...refused,
+    description: "The API requires a token that is bound to a key of the caller, and this one is not.",
+    troubleshooting: [
+      "Let the client request a bound token: with a DPoP proof (RFC 9449, 5) or a client certificate (RFC 8705, 3).",
+      "Check that the authorization server binds tokens: they then have the claim `cnf`."
+    ]
+  },
+  TOKEN_BINDING_MISMATCH: {
+    id: "JWT-013",
+    ...refused,
+    description: "The token is bound to another key or client certificate than the one that the caller has.",
+    troubleshooting: [
+      "Use the key or certificate with which the client requested the token, also after a restart.",
+      "Many such requests may be an attempt to use a stolen token: check their origin."
+    ]
+  },
+  TOKEN_BINDING_UNSUPPORTED: {
+    id: "JWT-014",
+    ...refused,
+    description: "The token is bound to a key in a way that the API does not check (RFC 7800, 3.1).",
+    troubleshooting: [
+      "Turn on `dpop` for tokens with `cnf.jkt`, or `mtls` for tokens with `cnf.x5t#S256`.",
+      "To accept such tokens as bearer tokens, set `unsupportedBinding` to `ignore`."
+    ]
+  },
+  TOKEN_CERTIFICATE_MISSING: {
+    id: "JWT-015",
+    ...refused,
+    description:
+      "The token is bound to a client certificate (RFC 8705, 3), and the request has none that can be trusted.",
+    troubleshooting: [
+      "Check that the server requests client certificates (`requestCert`), or that its proxy sends the header of `mtls`.",
+      "Check that `mtls.header.proxies` lists the address from which the proxy connects."
+    ]
+  },
+  DPOP_NONCE_REQUIRED: {
+    id: "JWT-016",
+    ...refused,
+    description: "The DPoP proof has no current nonce of this API (RFC 9449, 9).",
+    troubleshooting: [
+      "Send the request again, with a new proof that has the nonce in the header `DPoP-Nonce` of the response.",
+      "If it happens again and again, give all processes of the API the same `nonceKey`."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>
