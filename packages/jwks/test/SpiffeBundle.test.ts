@@ -40,7 +40,7 @@ describe("A SPIFFE bundle", () => {
       const kidsOf = (header: Parameters<typeof cache.find>[0]) =>
         Effect.match(cache.find(header), {
           onFailure: (error) => error._tag === "JwksKeyNotFound" ? error.reason : error._tag,
-          onSuccess: (candidates) => candidates.map(({ kid }) => kid).toSorted().join(" ")
+          onSuccess: (candidates) => candidates.map(({ kid }) => kid).join(" ")
         })
       for (let round = 0; round < 2; round++) {
         assert.strictEqual(yield* kidsOf({ alg: "EdDSA", kid: "a" }), "mismatched")
@@ -48,7 +48,7 @@ describe("A SPIFFE bundle", () => {
         assert.strictEqual(yield* kidsOf({ ...svid, kid: "b" }), "b")
         assert.strictEqual(yield* kidsOf({ alg: "EdDSA", kid: "b" }), "b")
         assert.strictEqual(yield* kidsOf({ alg: "EdDSA" }), "b c")
-        assert.strictEqual(yield* kidsOf(svid), "a b c")
+        assert.strictEqual(yield* kidsOf(svid), "b c a")
       }
     }))
 
