@@ -40,19 +40,19 @@ describe("A SPIFFE bundle", () => {
       const kidsOf = (header: Parameters<typeof cache.find>[0]) =>
         Effect.match(cache.find(header), {
           onFailure: (error) => error._tag === "JwksKeyNotFound" ? error.reason : error._tag,
-          onSuccess: (candidates) => candidates.map(({ kid }) => kid)
+          onSuccess: (candidates) => candidates.map(({ kid }) => kid).join(" ")
         })
       for (let round = 0; round < 2; round++) {
-        assert.deepStrictEqual(yield* kidsOf({ alg: "EdDSA", kid: "a" }), "mismatched")
-        assert.deepStrictEqual(yield* kidsOf({ ...svid, kid: "a" }), ["a"])
-        assert.deepStrictEqual(yield* kidsOf({ ...svid, kid: "b" }), ["b"])
-        assert.deepStrictEqual(yield* kidsOf({ alg: "EdDSA", kid: "b" }), ["b"])
-        assert.sameMembers([...yield* kidsOf({ alg: "EdDSA" })], ["b", "c"])
-        assert.sameMembers([...yield* kidsOf(svid)], ["a", "b", "c"])
+        assert.strictEqual(yield* kidsOf({ alg: "EdDSA", kid: "a" }), "mismatched")
+        assert.strictEqual(yield* kidsOf({ ...svid, kid: "a" }), "a")
+        assert.strictEqual(yield* kidsOf({ ...svid, kid: "b" }), "b")
+        assert.strictEqual(yield* kidsOf({ alg: "EdDSA", kid: "b" }), "b")
+        assert.strictEqual(yield* kidsOf({ alg: "EdDSA" }), "b c")
+        assert.strictEqual(yield* kidsOf(svid), "b c a")
       }
     }))
 
-  it.effect("[K-28 A5] [I2] static keys judge the use of a JWK as a key set does", () =>
+  it.effect("[K-28 A5] [K-28 I2] static keys judge the use of a JWK as a key set does", () =>
     Effect.gen(function*() {
       const { publicKey } = yield* Effect.promise(async () => {
         const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"])
