@@ -43,7 +43,8 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     provider: [],
     revocation: ["validation"],
     sidecar: ["guard"],
-    validation: []
+    validation: [],
+    workload: ["oauth"]
   }
 }
 
