@@ -18,12 +18,12 @@ import type * as FileSystem from "effect/FileSystem"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { AwsCredentials } from "./internal/workload/awsSignature.ts"
-import { accessToken } from "./internal/workload/gcp.ts"
 import { makeFirstOf } from "./internal/workload/firstOf.ts"
+import { accessToken } from "./internal/workload/gcp.ts"
 import { isRetryable } from "./internal/workload/metadataRequest.ts"
 import { instanceEndpoint, limitsOf, type Make, makeAws, platforms } from "./internal/workload/platforms.ts"
 import { type Acquire, bounded, endpointOf } from "./internal/workload/sources.ts"
-import type { WorkloadIdentityError } from "./internal/workload/workloadToken.ts"
+import { unavailable, type WorkloadIdentityError } from "./internal/workload/workloadToken.ts"
 import type { TokenResponse, TokenSource } from "./TokenSource.ts"
 import { type Options, WorkloadIdentityOptions } from "./WorkloadIdentityOptions.ts"
 
@@ -43,7 +43,7 @@ export type { WorkloadIdentityError } from "./internal/workload/workloadToken.ts
 
 /** The identity of a workload on its platform. Each use asks the platform for the current token. */
 export interface WorkloadIdentity extends TokenSource {
-  /** The name of the platform, for logs. */
+  /** The name of the platform, for logs; for a file also its path or variable. */
   readonly name: string
   /** The token, for `ClientAuth.clientAssertion` and other grants that take an assertion. */
   readonly assertion: Effect.Effect<Redacted.Redacted, WorkloadIdentityError>
@@ -67,8 +67,12 @@ const identityOf = (name: string, acquire: Acquire): WorkloadIdentity => ({
 
 const decode = Configuration.decode(WorkloadIdentityOptions)
 
+/** Of a file also which one, since a program can have several. */
+const nameOf = ({ path, pathVariable, platform }: WorkloadIdentityOptions): string =>
+  platform === "file" ? `file ${pathVariable ?? path}` : platform
+
 const make = (options: WorkloadIdentityOptions, make: Make = platforms[options.platform]) =>
-  Effect.map(make(options), (acquire) => identityOf(options.platform, bounded(acquire, options.timeout)))
+  Effect.map(make(options), (acquire) => identityOf(nameOf(options), bounded(acquire, options.timeout)))
 
 const decoded = (options: Options, source?: Make) => Effect.flatMap(decode(options), (checked) => make(checked, source))
 
@@ -138,7 +142,8 @@ export type GcpOptions = OptionsOf<"audience", "endpoint" | "format" | "serviceA
  */
 export const gcp = (
   options: GcpOptions
-): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> => decoded({ ...options, platform: "gcp" })
+): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
+  decoded({ ...options, platform: "gcp" })
 
 /** Options of `gcpAccessToken`. */
 export interface GcpAccessTokenOptions extends OptionsOf<never, "endpoint" | "serviceAccount"> {
@@ -200,8 +205,11 @@ export interface AwsOptions extends OptionsOf<"audience", "endpoint" | "lifetime
     | "environment"
     | "container"
     | "instance"
-    | Effect.Effect<AwsCredentials, WorkloadIdentityError>
+    | Effect.Effect<AwsCredentials, unknown>
 }
+
+const unreadableCredentials = () =>
+  unavailable("The credentials that sign the request could not be read", { reason: "credentials" })
 
 /**
  * A JWT for a server outside of AWS, from `GetWebIdentityToken` of AWS STS. The account must have outbound identity federation
@@ -213,7 +221,10 @@ export const aws = (
   { credentials, ...options }: AwsOptions
 ): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
   Effect.isEffect(credentials)
-    ? decoded({ ...options, platform: "aws", credentials: "environment" }, makeAws(credentials))
+    ? decoded(
+      { ...options, platform: "aws", credentials: "environment" },
+      makeAws(Effect.mapError(credentials, unreadableCredentials))
+    )
     : decoded({ ...options, platform: "aws", credentials })
 
 /** Options of `kubernetes`. */

@@ -51,20 +51,29 @@ export const instanceCredentials = (
   limits: ExchangeLimits
 ): Effect.Effect<AwsCredentials, WorkloadIdentityError> => {
   let session: Session | undefined
-  const ask = (path: string, request: (url: URL) => HttpClientRequest.HttpClientRequest) => {
+  const ask = (path: string, request: (href: string) => HttpClientRequest.HttpClientRequest, name = "") => {
     const url = new URL(path, endpoint)
-    return Effect.map(send({ platform: instance, url, request: request(url), limits }), (response) => ({
-      response,
-      origin: answerOrigin({ platform: instance, url })
-    }))
+    return Effect.map(
+      send({ platform: instance, url, request: request(`${url.href}${name}`), limits }),
+      (response) => ({
+        response,
+        origin: answerOrigin({ platform: instance, url })
+      })
+    )
   }
   const openSession = Effect.clockWith((clock) => {
     const since = Instant.now(clock)
-    return ask("/latest/api/token", (url) =>
-      HttpClientRequest.put(url.href, {
+    return ask("/latest/api/token", (href) =>
+      HttpClientRequest.put(href, {
         headers: { "x-aws-ec2-metadata-token-ttl-seconds": String(sessionLifetime) }
       })).pipe(
-        Effect.flatMap(({ origin, response }) => Effect.fromResult(textOf(response, origin))),
+        Effect.flatMap(({ origin, response }) =>
+          Effect.fromResult(Result.filterOrFail(
+            textOf(response, origin),
+            (token) => /^[!-~]{1,4096}$/.test(token),
+            () => invalidToken(origin, "malformed", "is no session token")
+          ))
+        ),
         Effect.map((token) => {
           session = {
             token: Redacted.make(token, { label: "session" }),
@@ -77,19 +86,21 @@ export const instanceCredentials = (
   const currentSession = Effect.clockWith((clock) =>
     session === undefined || Instant.hasCome(session.until, clock) ? openSession : Effect.succeed(session)
   )
-  const get = (path: string, { token }: Session) =>
-    ask(path, (url) =>
-      HttpClientRequest.get(url.href, { headers: { "x-aws-ec2-metadata-token": Redacted.value(token) } }))
-  const roles = "/latest/meta-data/iam/security-credentials/"
+  const get = ({ token }: Session, role = "") =>
+    ask(
+      "/latest/meta-data/iam/security-credentials/",
+      (href) => HttpClientRequest.get(href, { headers: { "x-aws-ec2-metadata-token": Redacted.value(token) } }),
+      role
+    )
   const read = (current: Session) =>
     Effect.gen(function*() {
-      const list = yield* get(roles, current)
+      const list = yield* get(current)
       const [role = ""] = (yield* Effect.fromResult(textOf(list.response, list.origin))).split("\n")
       // The name of a role (IAM), which becomes a part of the path.
       if (!/^[\w+=,.@-]{1,128}$/.test(role.trim())) {
         return yield* Effect.fail(invalidToken(list.origin, "malformed", "names no role"))
       }
-      const { origin, response } = yield* get(`${roles}${role.trim()}`, current)
+      const { origin, response } = yield* get(current, role.trim())
       return yield* Effect.fromResult(readCredentials(response, origin))
     })
   return Effect.flatMap(currentSession, (current) =>

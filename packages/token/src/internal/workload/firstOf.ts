@@ -29,8 +29,11 @@ type Answer = readonly [Candidate, Exit.Exit<TokenResponse, WorkloadIdentityErro
 const codeOf = (cause: Cause.Cause<WorkloadIdentityError>): string =>
   Option.match(Cause.findErrorOption(cause), { onNone: () => "INTERNAL_ERROR", onSome: ({ code }) => code })
 
-const none = (failures: ReadonlyMap<string, string>, isLate: boolean): WorkloadIdentityError => {
-  const list = Array.from(failures, ([name, code]) => `${name}: ${code}`).join(", ")
+const none = (
+  failures: ReadonlyArray<readonly [name: string, code: string]>,
+  isLate: boolean
+): WorkloadIdentityError => {
+  const list = failures.map(([name, code]) => `${name}: ${code}`).join(", ")
   const message = `No source has a workload identity (${list})`
   return isLate
     ? new KeelsonError.NetworkError({ code: "TIMEOUT", message, details: { reason: "none" } })
@@ -48,7 +51,7 @@ const select = (
 ): Effect.Effect<Chosen, WorkloadIdentityError> =>
   Effect.suspend(() => {
     const running = new Map<Candidate, Fiber.Fiber<unknown>>()
-    const failures = new Map<string, string>()
+    const failures: Array<readonly [string, string]> = []
     const share = Duration.toMillis(within) / candidates.length
     return Effect.gen(function*() {
       const clock = yield* Clock.Clock
@@ -75,10 +78,10 @@ const select = (
           const [candidate, exit] = answer.value
           running.delete(candidate)
           if (Exit.isSuccess(exit)) return { candidate, token: exit.value }
-          failures.set(candidate.name, codeOf(exit.cause))
+          failures.push([candidate.name, codeOf(exit.cause)])
           nextAt = elapsed()
         } else if (elapsed() >= Duration.toMillis(within)) {
-          for (const { name } of [...running.keys(), ...waiting]) failures.set(name, "TIMEOUT")
+          for (const { name } of [...running.keys(), ...waiting]) failures.push([name, "TIMEOUT"])
           return yield* Effect.fail(none(failures, true))
         }
       }

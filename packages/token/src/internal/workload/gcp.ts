@@ -29,18 +29,23 @@ const ask = (
   what: "identity" | "token",
   parameters: Readonly<Record<string, string>>
 ): Effect.Effect<{ readonly response: ReceivedResponse; readonly url: URL }, WorkloadIdentityError> => {
-  const url = new URL(`/computeMetadata/v1/instance/service-accounts/${serviceAccount}/${what}`, endpoint)
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-  const request = HttpClientRequest.get(url.href, { headers: { "metadata-flavor": "Google" } })
-  return Effect.flatMap(send({ platform, url, request, limits }), (response) =>
-    response.headers["metadata-flavor"] === "Google"
-      ? Effect.succeed({ response, url })
-      : Effect.fail(
-        unavailable("The response is not from the Google Cloud metadata server: it has no Metadata-Flavor header", {
-          reason: "flavor",
-          ...answerOrigin({ platform, url }).details
-        })
-      ))
+  const path = (account: string) => `/computeMetadata/v1/instance/service-accounts/${account}/${what}`
+  const url = new URL(path("-"), endpoint)
+  const target = new URL(path(serviceAccount), endpoint)
+  for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value)
+  const request = HttpClientRequest.get(target.href, { headers: { "metadata-flavor": "Google" } })
+  return Effect.flatMap(
+    send({ platform, url, request, limits }),
+    (response) =>
+      response.headers["metadata-flavor"] === "Google"
+        ? Effect.succeed({ response, url })
+        : Effect.fail(
+          unavailable("The response is not from the Google Cloud metadata server: it has no Metadata-Flavor header", {
+            reason: "flavor",
+            ...answerOrigin({ platform, url }).details
+          })
+        )
+  )
 }
 
 /**

@@ -44,8 +44,9 @@ export const requestToken = Effect.fnUntraced(function*(
   if (namespace === undefined || name === undefined) {
     return yield* Effect.fail(invalidToken(fileOrigin(path), "malformed", "holds no token of a service account"))
   }
-  const url = new URL(`/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`, server)
-  const request = HttpClientRequest.post(url.href, {
+  const target = new URL(`/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`, server)
+  const url = new URL("/api/v1/namespaces/-/serviceaccounts/-/token", server)
+  const request = HttpClientRequest.post(target.href, {
     headers: { accept: "application/json", authorization: `Bearer ${Redacted.value(value)}` }
   }).pipe(
     HttpClientRequest.bodyText(
@@ -59,7 +60,9 @@ export const requestToken = Effect.fnUntraced(function*(
   )
   const response = yield* send({ platform, url, request, limits })
   const origin = answerOrigin({ platform, url })
-  const token = Result.flatMap(membersOf(response, origin), ({ status }) =>
-    textMember(Predicate.isObject(status) ? { ...status } : {}, "token", origin))
+  const token = Result.flatMap(
+    membersOf(response, origin),
+    ({ status }) => textMember(Predicate.isObject(status) ? { ...status } : {}, "token", origin)
+  )
   return yield* usableJwt(token, audience, origin)
 })

@@ -43,6 +43,7 @@ export interface Platform {
 /** A request to a platform's endpoint. */
 export interface Asked {
   readonly platform: Platform
+  /** For errors, which have its origin and path: without names of accounts and roles. */
   readonly url: URL
   readonly request: HttpClientRequest.HttpClientRequest
   readonly limits: ExchangeLimits

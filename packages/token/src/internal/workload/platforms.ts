@@ -37,14 +37,17 @@ const file: Make = ({ audience, maxBytes, path, pathVariable = "" }) =>
   })
 
 const githubActions: Make = (options) =>
-  withVariables(["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"], (values) =>
-    Effect.map(endpointOf("ACTIONS_ID_TOKEN_REQUEST_URL", values.ACTIONS_ID_TOKEN_REQUEST_URL), (url) =>
-      jobToken({
-        url,
-        requestToken: Redacted.make(values.ACTIONS_ID_TOKEN_REQUEST_TOKEN, { label: "requestToken" }),
-        audience: options.audience ?? "",
-        limits: limitsOf(options)
-      })))
+  withVariables(
+    ["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"],
+    (values) =>
+      Effect.map(endpointOf("ACTIONS_ID_TOKEN_REQUEST_URL", values.ACTIONS_ID_TOKEN_REQUEST_URL), (url) =>
+        jobToken({
+          url,
+          requestToken: Redacted.make(values.ACTIONS_ID_TOKEN_REQUEST_TOKEN, { label: "requestToken" }),
+          audience: options.audience ?? "",
+          limits: limitsOf(options)
+        }))
+  )
 
 const gcp: Make = (options) =>
   Effect.map(endpointOf("endpoint", options.endpoint ?? instanceEndpoint), (endpoint) =>
@@ -66,9 +69,12 @@ const azureManagedIdentity: Make = (options) =>
   )
 
 const azureAppService: Make = (options) =>
-  withVariables(["IDENTITY_ENDPOINT", "IDENTITY_HEADER"], ({ IDENTITY_ENDPOINT, IDENTITY_HEADER }) =>
-    Effect.map(endpointOf("IDENTITY_ENDPOINT", IDENTITY_ENDPOINT, "linkLocal"), (endpoint) =>
-      appServiceToken(endpoint, Redacted.make(IDENTITY_HEADER, { label: "identityHeader" }), wanted(options))))
+  withVariables(
+    ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
+    ({ IDENTITY_ENDPOINT, IDENTITY_HEADER }) =>
+      Effect.map(endpointOf("IDENTITY_ENDPOINT", IDENTITY_ENDPOINT, "linkLocal"), (endpoint) =>
+        appServiceToken(endpoint, Redacted.make(IDENTITY_HEADER, { label: "identityHeader" }), wanted(options)))
+  )
 
 const kubernetes: Make = (options) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => {
@@ -88,13 +94,16 @@ const kubernetes: Make = (options) =>
 /** Where the credentials that sign a request to STS come from. */
 export type Credentials = Effect.Effect<AwsCredentials, WorkloadIdentityError>
 
-const environmentCredentials = withVariables(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], (values) =>
-  Effect.map(variable("AWS_SESSION_TOKEN"), (session): Credentials =>
-    Effect.succeed({
-      accessKeyId: values.AWS_ACCESS_KEY_ID,
-      secretAccessKey: Redacted.make(values.AWS_SECRET_ACCESS_KEY, { label: "secretAccessKey" }),
-      ...(session === undefined ? undefined : { sessionToken: Redacted.make(session, { label: "sessionToken" }) })
-    })))
+const environmentCredentials = withVariables(
+  ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+  (values) =>
+    Effect.map(variable("AWS_SESSION_TOKEN"), (session): Credentials =>
+      Effect.succeed({
+        accessKeyId: values.AWS_ACCESS_KEY_ID,
+        secretAccessKey: Redacted.make(values.AWS_SECRET_ACCESS_KEY, { label: "secretAccessKey" }),
+        ...(session === undefined ? undefined : { sessionToken: Redacted.make(session, { label: "sessionToken" }) })
+      }))
+)
 
 /** The address of the endpoint of ECS, for the variable that contains a path only. */
 const ecs = "http://169.254.170.2"
@@ -137,7 +146,9 @@ export const makeAws = (own?: Credentials): Make => (options) =>
     const fs = yield* FileSystem.FileSystem
     const region = options.region ?? (yield* variable("AWS_REGION")) ?? (yield* variable("AWS_DEFAULT_REGION"))
     if (region === undefined) return Effect.fail(missingVariable("AWS_REGION"))
-    if (!/^[a-z0-9-]{1,64}$/.test(region)) return yield* Effect.fail(InvalidConfig.option("AWS_REGION", "the name of a region"))
+    if (!/^[a-z0-9-]{1,64}$/.test(region)) {
+      return yield* Effect.fail(InvalidConfig.option("AWS_REGION", "the name of a region"))
+    }
     return outboundToken({
       endpoint: yield* endpointOf("endpoint", options.endpoint ?? stsEndpoint(region)),
       region,

@@ -127,7 +127,7 @@ export const authentication = {
     breaker: "failure",
     description: "The platform has no identity for this workload, or refused to issue its token.",
     troubleshooting: [
-      "`reason` in the details is `environment` (an environment variable of the platform is missing), `status` (the endpoint refused the request), `flavor` (another service answered in place of the metadata server) or `none` (no source of `firstOf` has a token).",
+      "`reason` in the details is `environment` (an environment variable of the platform is missing), `status` (the endpoint refused the request), `flavor` (another service answered in place of the metadata server), `credentials` (those that sign the request could not be read) or `none` (no source of `firstOf` has a token).",
       "Check that an identity is assigned to the workload: the permission `id-token: write` of the job, the managed identity, the service account or the IAM role."
     ]
   },
@@ -138,7 +138,8 @@ export const authentication = {
     status: 503,
     retryable: false,
     breaker: "failure",
-    description: "The platform's token cannot be used: its file or response is unreadable, empty or malformed, or the token is expired or for another audience.",
+    description:
+      "The platform's token cannot be used: its file or response is unreadable, empty or malformed, or the token is expired or for another audience.",
     troubleshooting: [
       "`reason` in the details is `unreadable`, `empty`, `malformed`, `expired` or `audience`; `path` is the file.",
       "If `reason` is `expired`, check what writes the file (kubelet, spiffe-helper, an agent), and the clock of this machine.",
