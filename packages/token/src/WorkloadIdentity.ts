@@ -265,7 +265,7 @@ export type Source<R = never> = Effect.Effect<WorkloadIdentity, ConfigurationErr
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) without sources, and if the options of one are wrong.
  */
-export const firstOf = <R>(
+export const firstOf = <R = never>(
   sources: ReadonlyArray<Source<R>>,
   options: FirstOfOptions = {}
 ): Effect.Effect<WorkloadIdentity, ConfigurationError, R> =>

@@ -7,6 +7,7 @@ import { WorkloadIdentity } from "../src/index.ts"
 import {
   type Answer,
   directory,
+  failureOf as failure,
   inEnvironment,
   json,
   jwt,
@@ -20,8 +21,8 @@ const audience = "https://idp.example"
 
 const value = (identity: WorkloadIdentity.WorkloadIdentity) => Effect.map(identity.assertion, Redacted.value)
 
-const failureOf = (identity: WorkloadIdentity.WorkloadIdentity) =>
-  Effect.map(Effect.flip(identity.assertion), ({ code, details }) => ({ code, ...details }))
+const failureOf = (identity: WorkloadIdentity.WorkloadIdentity): Effect.Effect<Readonly<Record<string, unknown>>> =>
+  Effect.map(failure(identity), ({ code, details }) => ({ code, ...details }))
 
 const xml = { "content-type": "text/xml" }
 
@@ -99,7 +100,7 @@ describe("AWS STS", () => {
         error: "OutboundWebIdentityFederationDisabledException"
       })
       sts.script = () => ({ body: "<GetWebIdentityTokenResponse/>" })
-      assert.strictEqual((yield* failureOf(identity)).code, "WORKLOAD_TOKEN_INVALID")
+      assert.strictEqual((yield* failureOf(identity))["code"], "WORKLOAD_TOKEN_INVALID")
     }).pipe(Effect.scoped))
 
   it.effect("[K-39] a request that STS throttles with status 400 counts as rate limited", () =>
@@ -112,7 +113,7 @@ describe("AWS STS", () => {
         region: "eu-central-1",
         timeout: "100 millis"
       }))
-      assert.strictEqual((yield* failureOf(identity)).code, "RATE_LIMITED")
+      assert.strictEqual((yield* failureOf(identity))["code"], "RATE_LIMITED")
     }).pipe(Effect.scoped))
 
   it.effect("[K-39] without region or credentials no request is sent", () =>
@@ -211,7 +212,7 @@ describe("EC2 Instance Metadata Service, version 2", () => {
       imds.script = ({ method }) => method === "PUT" ? { body: "s" } : { status: 401 }
       const before = imds.requests.length
       const failure = yield* failureOf(identity)
-      assert.deepStrictEqual([failure.code, failure["status"]], ["WORKLOAD_IDENTITY_UNAVAILABLE", 401])
+      assert.deepStrictEqual([failure["code"], failure["status"]], ["WORKLOAD_IDENTITY_UNAVAILABLE", 401])
       // The old session, a new one, and no third attempt.
       assert.strictEqual(imds.requests.length - before, 3)
     }).pipe(Effect.scoped))
@@ -242,7 +243,7 @@ describe("EC2 Instance Metadata Service, version 2", () => {
       ]
       for (const [answer, code] of answers) {
         imds.script = ({ method, path }) => method === "PUT" ? { body: "s" } : answer(path)
-        assert.strictEqual((yield* failureOf(identity)).code, code)
+        assert.strictEqual((yield* failureOf(identity))["code"], code)
       }
     }).pipe(Effect.scoped))
 })
@@ -279,7 +280,7 @@ describe("AWS container credentials", () => {
       assert.deepStrictEqual(sts.requests.map(signer), ["AKPOD", "AKPOD"])
       for (const text of ["a\r\nx-injected: b", ""]) {
         yield* Effect.promise(() => Fs.writeFile(path, text))
-        assert.strictEqual((yield* failureOf(identity)).code, "WORKLOAD_TOKEN_INVALID")
+        assert.strictEqual((yield* failureOf(identity))["code"], "WORKLOAD_TOKEN_INVALID")
       }
       yield* Effect.promise(() => Fs.rm(path))
       assert.deepStrictEqual(yield* failureOf(identity), {

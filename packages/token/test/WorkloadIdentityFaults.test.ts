@@ -4,10 +4,11 @@ import { Effect, Fiber, type FileSystem } from "effect"
 import { TestClock } from "effect/testing"
 import * as Fs from "node:fs/promises"
 import { join } from "node:path"
-import { WorkloadIdentity } from "../src/index.ts"
+import { type TokenSource, WorkloadIdentity } from "../src/index.ts"
 import {
   type Answer,
   directory,
+  failureOf,
   inEnvironment,
   json,
   jwt,
@@ -18,11 +19,7 @@ import {
 
 const audience = "https://idp.example"
 
-type Made = Effect.Effect<
-  { readonly acquire: Effect.Effect<unknown, unknown> },
-  unknown,
-  FileSystem.FileSystem
->
+type Made = Effect.Effect<TokenSource.TokenSource, unknown, FileSystem.FileSystem>
 
 /** Every source that sends requests, with all its requests to one service. */
 const sources: Readonly<Record<string, (url: string, podToken: string) => Made>> = {
@@ -73,10 +70,8 @@ const flavored = (answer: Answer): Answer => ({
 /** Answers every request in the same way. */
 const always = (answer: Answer): Script => () => flavored(answer)
 
-const codes = (error: unknown) => {
-  const { code, details } = error as WorkloadIdentity.WorkloadIdentityError
-  return [code, details["reason"] ?? details["status"]]
-}
+const codes = (source: TokenSource.TokenSource) =>
+  Effect.map(failureOf(source), ({ code, details }) => [code, details["reason"] ?? details["status"]])
 
 const run = (make: (url: string, podToken: string) => Made, script: Script) =>
   Effect.gen(function*() {
@@ -95,12 +90,12 @@ describe("A platform's endpoint", () => {
         const asked = Effect.callback<void>((resume) => {
           service.onHang = () => resume(Effect.void)
         })
-        const waiting = yield* Effect.forkChild(Effect.flip(source.acquire), { startImmediately: true })
+        const waiting = yield* Effect.forkChild(codes(source), { startImmediately: true })
         yield* asked
         yield* TestClock.adjust("59999 millis")
         assert.isUndefined(waiting.pollUnsafe())
         yield* TestClock.adjust("1 millis")
-        assert.strictEqual(codes(yield* Fiber.join(waiting))[0], "TIMEOUT")
+        assert.strictEqual((yield* Fiber.join(waiting))[0], "TIMEOUT")
       }).pipe(Effect.scoped, inEnvironment({})))
 
     it.live(`[K-39] ${name}: a redirect is not followed, wherever it leads`, () =>
@@ -108,7 +103,7 @@ describe("A platform's endpoint", () => {
         const target = yield* metadataService(() => json({}))
         for (const status of [301, 302, 303, 307, 308]) {
           const { service, source } = yield* run(make, always({ status, headers: { location: target.url } }))
-          assert.deepStrictEqual(codes(yield* Effect.flip(source.acquire)), ["EGRESS_REFUSED", "redirect"])
+          assert.deepStrictEqual(yield* codes(source), ["EGRESS_REFUSED", "redirect"])
           assert.strictEqual(service.requests.length, 1)
         }
         assert.strictEqual(target.requests.length, 0)
@@ -117,7 +112,7 @@ describe("A platform's endpoint", () => {
     it.live(`[K-39] ${name}: a huge response is not read to its end`, () =>
       Effect.gen(function*() {
         const { source } = yield* run(make, always({ body: "x".repeat(4_000_000) }))
-        assert.deepStrictEqual(codes(yield* Effect.flip(source.acquire)), ["RESPONSE_TOO_LARGE", 200])
+        assert.deepStrictEqual(yield* codes(source), ["RESPONSE_TOO_LARGE", 200])
       }).pipe(Effect.scoped, inEnvironment({})))
 
     it.live(`[K-39] ${name}: no garbage is taken for a token`, () =>
@@ -147,7 +142,7 @@ describe("A platform's endpoint", () => {
         ]
         for (const body of bodies) {
           const { source } = yield* run(make, always({ body }))
-          const [code, reason] = codes(yield* Effect.flip(source.acquire))
+          const [code, reason] = yield* codes(source)
           assert.strictEqual(code, "WORKLOAD_TOKEN_INVALID", body)
           assert.include(["empty", "malformed", "audience", "expired"], reason, body)
         }
@@ -156,7 +151,7 @@ describe("A platform's endpoint", () => {
     it.live(`[K-39] ${name}: a connection that is refused is not retried`, () =>
       Effect.gen(function*() {
         const { source } = yield* run((_, path) => make("http://127.0.0.1:1", path), () => undefined)
-        assert.strictEqual(codes(yield* Effect.flip(source.acquire))[0], "NETWORK_ERROR")
+        assert.strictEqual((yield* codes(source))[0], "NETWORK_ERROR")
       }).pipe(Effect.scoped, inEnvironment({})))
   }
 })

@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Fs from "node:fs/promises"
 import { join } from "node:path"
 import { WorkloadIdentity } from "../src/index.ts"
-import { directory, inEnvironment, jwt, later } from "./workloadSupport.ts"
+import { directory, failureOf, inEnvironment, jwt, later } from "./workloadSupport.ts"
 
 const inFiles = inEnvironment({})
 
@@ -19,9 +19,6 @@ const replace = (path: string, text: string) =>
   })
 
 const value = (identity: WorkloadIdentity.WorkloadIdentity) => Effect.map(identity.assertion, Redacted.value)
-
-const failureOf = (identity: WorkloadIdentity.WorkloadIdentity) =>
-  Effect.map(Effect.flip(identity.assertion), ({ code, details, message }) => ({ code, details, message }))
 
 describe("A token in a file", () => {
   it.effect("[K-39] is read again after an atomic rename, and gives its lifetime to a provider", () =>

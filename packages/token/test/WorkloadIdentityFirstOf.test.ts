@@ -191,7 +191,7 @@ describe("firstOf", () => {
       }
       assert.strictEqual(yield* Fiber.join(waiting), token)
       assert.include(lines[0], `"source":"file ${path}"`)
-    }).pipe(Effect.scoped, record)
+    }).pipe(record, Effect.scoped)
   })
 
   it.live("[K-39] real endpoints that all hang end at the limit", () =>

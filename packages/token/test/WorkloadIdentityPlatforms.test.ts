@@ -6,7 +6,16 @@ import { TestClock } from "effect/testing"
 import * as Fs from "node:fs/promises"
 import { join } from "node:path"
 import { TokenHttpClient, TokenProvider, type TokenSource, WorkloadIdentity } from "../src/index.ts"
-import { directory, inEnvironment, json, jwt, later, metadataService, type Script } from "./workloadSupport.ts"
+import {
+  directory,
+  failureOf,
+  inEnvironment,
+  json,
+  jwt,
+  later,
+  metadataService,
+  type Script
+} from "./workloadSupport.ts"
 
 const inNoEnvironment = inEnvironment({})
 
@@ -14,12 +23,6 @@ const value = (identity: WorkloadIdentity.WorkloadIdentity) => Effect.map(identi
 
 const lifetime = ({ acquire }: TokenSource.TokenSource) =>
   Effect.map(acquire, ({ expiresIn }) => Duration.toSeconds(expiresIn ?? Duration.zero))
-
-const failureOf = ({ acquire }: TokenSource.TokenSource) =>
-  Effect.map(
-    Effect.flip(acquire as Effect.Effect<never, WorkloadIdentity.WorkloadIdentityError>),
-    ({ code, details, message }) => ({ code, details, message })
-  )
 
 const audience = "https://idp.example"
 

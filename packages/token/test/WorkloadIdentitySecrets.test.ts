@@ -158,7 +158,7 @@ describe("Workload identity", () => {
       const assertion = yield* identity.assertion
       assert.strictEqual(Redacted.value(assertion), token)
       assert.notInclude(
-        `${inspect(assertion)} ${String(assertion)} ${JSON.stringify({ assertion })}`,
+        `${inspect(assertion)} ${JSON.stringify({ assertion })}`,
         token.slice(0, 9)
       )
     }).pipe(Effect.scoped))

@@ -1,5 +1,6 @@
 /** A scripted metadata service over real HTTP, tokens of a platform, and the environment of a workload. */
 import { NodeFileSystem } from "@effect/platform-node"
+import { KeelsonError } from "@keelson/core"
 import { ConfigProvider, Effect, type Scope } from "effect"
 import { generateKeyPair, SignJWT } from "jose"
 import * as Fs from "node:fs/promises"
@@ -7,6 +8,7 @@ import * as Http from "node:http"
 import type { Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { TokenSource } from "../src/index.ts"
 
 /** A request as the service received it. */
 export interface Received {
@@ -47,21 +49,16 @@ export const metadataService = (script: Script): Effect.Effect<Service, never, S
     const requests: Array<Received> = []
     const sockets = new Set<Socket>()
     const own = { script, onHang: () => {} }
-    const server = Http.createServer((request, response) => {
-      void bodyOf(request).then((body) => {
-        const { pathname, searchParams } = new URL(request.url ?? "/", "http://service")
-        const received = {
-          method: request.method ?? "",
-          path: pathname,
-          query: searchParams,
-          headers: request.headers,
-          body
-        }
-        const answer = own.script(received, requests.push(received))
-        if (answer === undefined) own.onHang()
-        else response.writeHead(answer.status ?? 200, answer.headers).end(answer.body ?? "")
-      })
-    })
+    const respond = async (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+      const body = await bodyOf(request)
+      const { pathname, searchParams } = new URL(request.url ?? "/", "http://service")
+      const method = request.method ?? ""
+      const received = { method, path: pathname, query: searchParams, headers: request.headers, body }
+      const answer = own.script(received, requests.push(received))
+      if (answer === undefined) own.onHang()
+      else response.writeHead(answer.status ?? 200, answer.headers).end(answer.body ?? "")
+    }
+    const server = Http.createServer((request, response) => void respond(request, response))
     server.on("connection", (socket) => {
       sockets.add(socket)
       socket.on("error", () => {})
@@ -118,3 +115,12 @@ export const inEnvironment = (variables: Readonly<Record<string, string>>) => <A
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { ...variables } })),
     Effect.provide(NodeFileSystem.layer)
   )
+
+/** Code, message and details of the error of a source. */
+export const failureOf = (source: TokenSource.TokenSource) =>
+  Effect.gen(function*() {
+    const error = yield* Effect.orDie(Effect.flip(source.acquire))
+    if (!(error instanceof KeelsonError.CodedError)) return yield* Effect.die(error)
+    const details: Readonly<Record<string, unknown>> = error.details
+    return { code: error.code, details, message: error.message }
+  })

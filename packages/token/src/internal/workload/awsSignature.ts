@@ -63,8 +63,8 @@ export const signedHeaders = async (
     await sha256(body)
   ].join("\n")
   const scope = `${date}/${region}/${service}/aws4_request`
-  let key: Uint8Array<ArrayBuffer> = encoder.encode(`AWS4${Redacted.value(secretAccessKey)}`)
-  for (const part of [date, region, service, "aws4_request"]) key = await hmac(key, part)
+  const ofDate = await hmac(encoder.encode(`AWS4${Redacted.value(secretAccessKey)}`), date)
+  const key = await hmac(await hmac(await hmac(ofDate, region), service), "aws4_request")
   const signature = Hex.encode(
     await hmac(key, ["AWS4-HMAC-SHA256", at, scope, await sha256(canonical)].join("\n"))
   )

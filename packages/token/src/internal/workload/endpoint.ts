@@ -11,7 +11,7 @@ import * as Result from "effect/Result"
  * @see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
  * @see https://cloud.google.com/compute/docs/metadata/querying-metadata
  */
-const metadataHosts = [
+const metadataHosts: ReadonlySet<string> = new Set([
   "169.254.169.254",
   "[fd00:ec2::254]",
   "169.254.170.2",
@@ -19,7 +19,7 @@ const metadataHosts = [
   "[fd00:ec2::23]",
   "metadata.google.internal",
   "[fd20:ce::254]"
-]
+])
 
 /** The addresses of App Service, which names a different one in each instance. */
 const linkLocal = IpNetwork.fromStringUnsafe("169.254.0.0/16")
@@ -28,7 +28,7 @@ const linkLocal = IpNetwork.fromStringUnsafe("169.254.0.0/16")
 export type Reach = "metadata" | "linkLocal"
 
 const isWithin = (host: string, reach: Reach): boolean => {
-  if (Host.isLocal(host) || metadataHosts.includes(host)) return true
+  if (Host.isLocal(host) || metadataHosts.has(host)) return true
   const address = Host.literal(host)
   return reach === "linkLocal" && address !== undefined && NetAddress.isIpv4Address(address) &&
     IpNetwork.contains(linkLocal, address)
