@@ -21,7 +21,8 @@ import type { AwsCredentials } from "./internal/workload/awsSignature.ts"
 import { makeFirstOf } from "./internal/workload/firstOf.ts"
 import { accessToken } from "./internal/workload/gcp.ts"
 import { isRetryable } from "./internal/workload/metadataRequest.ts"
-import { instanceEndpoint, limitsOf, type Make, makeAws, platforms } from "./internal/workload/platforms.ts"
+import type { Make } from "./internal/workload/platforms.ts"
+import * as sources from "./internal/workload/platforms.ts"
 import { type Acquire, bounded, endpointOf } from "./internal/workload/sources.ts"
 import { unavailable, type WorkloadIdentityError } from "./internal/workload/workloadToken.ts"
 import type { TokenResponse, TokenSource } from "./TokenSource.ts"
@@ -71,10 +72,11 @@ const decode = Configuration.decode(WorkloadIdentityOptions)
 const nameOf = ({ path, pathVariable, platform }: WorkloadIdentityOptions): string =>
   platform === "file" ? `file ${pathVariable ?? path}` : platform
 
-const make = (options: WorkloadIdentityOptions, make: Make = platforms[options.platform]) =>
-  Effect.map(make(options), (acquire) => identityOf(nameOf(options), bounded(acquire, options.timeout)))
+const make = <R>(options: WorkloadIdentityOptions, source: Make<R>) =>
+  Effect.map(source(options), (acquire) => identityOf(nameOf(options), bounded(acquire, options.timeout)))
 
-const decoded = (options: Options, source?: Make) => Effect.flatMap(decode(options), (checked) => make(checked, source))
+const decoded = <R>(options: Options, source: Make<R>) =>
+  Effect.flatMap(decode(options), (checked) => make(checked, source))
 
 /**
  * A source of checked options (`WorkloadIdentityOptions`), which can be read from a file or the environment.
@@ -83,7 +85,8 @@ const decoded = (options: Options, source?: Make) => Effect.flatMap(decode(optio
  */
 export const fromOptions = (
   options: WorkloadIdentityOptions
-): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> => make(options)
+): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
+  make(options, sources.platforms[options.platform])
 
 /** Options of `file`: either `path` or `pathVariable`. */
 export type FileOptions = OptionsOf<never, "audience" | "path" | "pathVariable">
@@ -120,7 +123,7 @@ export type FileOptions = OptionsOf<never, "audience" | "path" | "pathVariable">
 export const file = (
   options: FileOptions
 ): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
-  decoded({ ...options, platform: "file" })
+  decoded({ ...options, platform: "file" }, sources.file)
 
 /** Options of `githubActions`. */
 export type GithubActionsOptions = OptionsOf<"audience", never>
@@ -131,8 +134,8 @@ export type GithubActionsOptions = OptionsOf<"audience", never>
  */
 export const githubActions = (
   options: GithubActionsOptions
-): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
-  decoded({ ...options, platform: "githubActions" })
+): Effect.Effect<WorkloadIdentity, ConfigurationError> =>
+  decoded({ ...options, platform: "githubActions" }, sources.githubActions)
 
 /** Options of `gcp`. */
 export type GcpOptions = OptionsOf<"audience", "endpoint" | "format" | "serviceAccount">
@@ -142,8 +145,7 @@ export type GcpOptions = OptionsOf<"audience", "endpoint" | "format" | "serviceA
  */
 export const gcp = (
   options: GcpOptions
-): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
-  decoded({ ...options, platform: "gcp" })
+): Effect.Effect<WorkloadIdentity, ConfigurationError> => decoded({ ...options, platform: "gcp" }, sources.gcp)
 
 /** Options of `gcpAccessToken`. */
 export interface GcpAccessTokenOptions extends OptionsOf<never, "endpoint" | "serviceAccount"> {
@@ -166,9 +168,12 @@ export const gcpAccessToken = (
   Effect.gen(function*() {
     // `audience` is required of the platform, and has no effect on an access token.
     const options = yield* decode({ ...input, platform: "gcp", audience: "-" })
-    const endpoint = yield* endpointOf("endpoint", options.endpoint ?? instanceEndpoint)
+    const endpoint = yield* endpointOf("endpoint", options.endpoint ?? sources.instanceEndpoint)
     const serviceAccount = options.serviceAccount ?? "default"
-    const acquire = accessToken({ endpoint, serviceAccount, limits: limitsOf(options) }, yield* decodeScopes(scopes))
+    const acquire = accessToken(
+      { endpoint, serviceAccount, limits: sources.limitsOf(options) },
+      yield* decodeScopes(scopes)
+    )
     return { acquire: bounded(acquire, options.timeout), isRetryable }
   })
 
@@ -183,8 +188,8 @@ export type AzureManagedIdentityOptions = OptionsOf<"resource", "clientId" | "en
  */
 export const azureManagedIdentity = (
   options: AzureManagedIdentityOptions
-): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
-  decoded({ ...options, platform: "azureManagedIdentity" })
+): Effect.Effect<WorkloadIdentity, ConfigurationError> =>
+  decoded({ ...options, platform: "azureManagedIdentity" }, sources.azureManagedIdentity)
 
 /** Options of `azureAppService`. */
 export type AzureAppServiceOptions = OptionsOf<"resource", "clientId">
@@ -192,8 +197,8 @@ export type AzureAppServiceOptions = OptionsOf<"resource", "clientId">
 /** A token of an Azure managed identity, from the endpoint of App Service, Functions and Container Apps. */
 export const azureAppService = (
   options: AzureAppServiceOptions
-): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
-  decoded({ ...options, platform: "azureAppService" })
+): Effect.Effect<WorkloadIdentity, ConfigurationError> =>
+  decoded({ ...options, platform: "azureAppService" }, sources.azureAppService)
 
 /** Options of `aws`. */
 export interface AwsOptions extends OptionsOf<"audience", "endpoint" | "lifetime" | "region" | "signingAlgorithm"> {
@@ -223,9 +228,9 @@ export const aws = (
   Effect.isEffect(credentials)
     ? decoded(
       { ...options, platform: "aws", credentials: "environment" },
-      makeAws(Effect.mapError(credentials, unreadableCredentials))
+      sources.makeAws(Effect.mapError(credentials, unreadableCredentials))
     )
-    : decoded({ ...options, platform: "aws", credentials })
+    : decoded({ ...options, platform: "aws", credentials }, sources.makeAws())
 
 /** Options of `kubernetes`. */
 export type KubernetesOptions = OptionsOf<"audience", "endpoint" | "lifetime" | "path">
@@ -239,7 +244,7 @@ export type KubernetesOptions = OptionsOf<"audience", "endpoint" | "lifetime" | 
 export const kubernetes = (
   options: KubernetesOptions
 ): Effect.Effect<WorkloadIdentity, ConfigurationError, FileSystem.FileSystem> =>
-  decoded({ ...options, platform: "kubernetes" })
+  decoded({ ...options, platform: "kubernetes" }, sources.kubernetes)
 
 /** Options of `firstOf`. */
 export interface FirstOfOptions {
@@ -266,13 +271,13 @@ export type Source<R = never> = Effect.Effect<WorkloadIdentity, ConfigurationErr
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) without sources, and if the options of one are wrong.
  */
 export const firstOf = <R = never>(
-  sources: ReadonlyArray<Source<R>>,
+  from: ReadonlyArray<Source<R>>,
   options: FirstOfOptions = {}
 ): Effect.Effect<WorkloadIdentity, ConfigurationError, R> =>
   Effect.gen(function*() {
     const { within } = yield* decodeFirstOf(options)
-    if (sources.length === 0) return yield* Effect.fail(InvalidConfig.option("sources", "at least one source"))
-    const identities = yield* Effect.all(sources)
+    if (from.length === 0) return yield* Effect.fail(InvalidConfig.option("sources", "at least one source"))
+    const identities = yield* Effect.all(from)
     return identityOf(identities.map(({ name }) => name).join(" | "), makeFirstOf(identities, within))
   })
 

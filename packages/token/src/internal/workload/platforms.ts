@@ -18,16 +18,16 @@ import { fileOrigin, makeTokenFile, readSecretFile } from "./tokenFile.ts"
 import { usable, type WorkloadIdentityError } from "./workloadToken.ts"
 
 /** Makes a source of checked options. The options' schema requires those that a platform needs. */
-export type Make = (
+export type Make<R = never> = (
   options: WorkloadIdentityOptions
-) => Effect.Effect<Acquire, KeelsonError.ConfigurationError, FileSystem.FileSystem>
+) => Effect.Effect<Acquire, KeelsonError.ConfigurationError, R>
 
 export const limitsOf = ({ maxBytes, timeout }: WorkloadIdentityOptions): ExchangeLimits => ({ maxBytes, timeout })
 
 /** Metadata services of virtual machines, on all clouds. */
 export const instanceEndpoint = "http://169.254.169.254"
 
-const file: Make = ({ audience, maxBytes, path, pathVariable = "" }) =>
+export const file: Make<FileSystem.FileSystem> = ({ audience, maxBytes, path, pathVariable = "" }) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => {
     const acquire = (file: string): Acquire =>
       Effect.flatMap(makeTokenFile({ path: file, audience, maxBytes }, fs), (jwt) => usable(jwt, fileOrigin(file)))
@@ -36,7 +36,7 @@ const file: Make = ({ audience, maxBytes, path, pathVariable = "" }) =>
       : Effect.succeed(acquire(path))
   })
 
-const githubActions: Make = (options) =>
+export const githubActions: Make = (options) =>
   withVariables(
     ["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"],
     (values) =>
@@ -49,7 +49,7 @@ const githubActions: Make = (options) =>
         }))
   )
 
-const gcp: Make = (options) =>
+export const gcp: Make = (options) =>
   Effect.map(endpointOf("endpoint", options.endpoint ?? instanceEndpoint), (endpoint) =>
     identityToken(
       { endpoint, serviceAccount: options.serviceAccount ?? "default", limits: limitsOf(options) },
@@ -62,13 +62,13 @@ const wanted = (options: WorkloadIdentityOptions) => ({
   limits: limitsOf(options)
 })
 
-const azureManagedIdentity: Make = (options) =>
+export const azureManagedIdentity: Make = (options) =>
   Effect.map(
     endpointOf("endpoint", options.endpoint ?? instanceEndpoint),
     (endpoint) => instanceToken(endpoint, wanted(options))
   )
 
-const azureAppService: Make = (options) =>
+export const azureAppService: Make = (options) =>
   withVariables(
     ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
     ({ IDENTITY_ENDPOINT, IDENTITY_HEADER }) =>
@@ -76,7 +76,7 @@ const azureAppService: Make = (options) =>
         appServiceToken(endpoint, Redacted.make(IDENTITY_HEADER, { label: "identityHeader" }), wanted(options)))
   )
 
-const kubernetes: Make = (options) =>
+export const kubernetes: Make<FileSystem.FileSystem> = (options) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => {
     const path = options.path ?? podTokenPath
     const own = makeTokenFile({ path, audience: undefined, maxBytes: options.maxBytes }, fs)
@@ -141,7 +141,7 @@ const stsEndpoint = (region: string): string =>
   `https://sts.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}/`
 
 /** A token of STS. `own` replaces the credentials of the options. */
-export const makeAws = (own?: Credentials): Make => (options) =>
+export const makeAws = (own?: Credentials): Make<FileSystem.FileSystem> => (options) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const region = options.region ?? (yield* variable("AWS_REGION")) ?? (yield* variable("AWS_DEFAULT_REGION"))
@@ -161,7 +161,7 @@ export const makeAws = (own?: Credentials): Make => (options) =>
   })
 
 /** The sources by the name of their platform. */
-export const platforms: Readonly<Record<Platform, Make>> = {
+export const platforms: Readonly<Record<Platform, Make<FileSystem.FileSystem>>> = {
   file,
   githubActions,
   gcp,
