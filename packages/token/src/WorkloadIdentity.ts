@@ -149,7 +149,7 @@ export const gcp = (
 
 /** Options of `gcpAccessToken`. */
 export interface GcpAccessTokenOptions extends OptionsOf<never, "endpoint" | "serviceAccount"> {
-  /** The scopes of the token. At most 100, each from 1 to 256 characters. Default none: those of the machine. */
+  /** The scopes of the token. Without them, those of the machine. At most 100, each from 1 to 256 characters. Default none. */
   readonly scopes?: ReadonlyArray<string> | undefined
 }
 

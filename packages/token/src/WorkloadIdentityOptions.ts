@@ -15,13 +15,13 @@ export interface Options {
    */
   readonly platform: Platform
   /**
-   * The server that the token is for, as its `aud`. A file's token is refused if it is for another one. Required by
-   * `githubActions`, `gcp`, `aws` and `kubernetes`. From 1 to 1000 characters. Default none.
+   * The server that the token is for, as its `aud`. A token for another one is refused. Required by `githubActions`, `gcp`, `aws`
+   * and `kubernetes`. From 1 to 1000 characters. Default none.
    */
   readonly audience?: string | undefined
   /**
-   * The path of the file. For `kubernetes`, of the pod's own token; there the default is
-   * `/var/run/secrets/kubernetes.io/serviceaccount/token`. From 1 to 4096 characters. Default none.
+   * The path of the file; for `kubernetes`, of the pod's own token, which is
+   * `/var/run/secrets/kubernetes.io/serviceaccount/token` otherwise. From 1 to 4096 characters. Default none.
    */
   readonly path?: string | undefined
   /**
@@ -30,32 +30,43 @@ export interface Options {
    */
   readonly pathVariable?: string | undefined
   /**
-   * For Azure: the App ID URI of the API that the token is for; `api://AzureADTokenExchange` for an assertion. Required there.
-   * From 1 to 1000 characters. Default none.
+   * For Azure, which requires it: the App ID URI of the API that the token is for; `api://AzureADTokenExchange` for an
+   * assertion. From 1 to 1000 characters. Default none.
    */
   readonly resource?: string | undefined
-  /** For Azure: the client id of a user-assigned identity. From 1 to 256 characters. Default none: the system-assigned one. */
+  /**
+   * For Azure: the client id of a user-assigned identity. Without it, the system-assigned one. From 1 to 256 characters. Default
+   * none.
+   */
   readonly clientId?: string | undefined
-  /** For `gcp`: whether the token also has claims about the machine: `standard` or `full`. Default standard. */
+  /**
+   * For `gcp`: `full` for a token that also has claims about the machine. Without it, `standard`. Default none.
+   */
   readonly format?: "standard" | "full" | undefined
-  /** For `gcp`: the email address of a service account of the machine. From 1 to 256 characters. Default its main account. */
+  /**
+   * For `gcp`: the email address of a service account of the machine. Without it, the main one. From 1 to 256 characters. Default
+   * none.
+   */
   readonly serviceAccount?: string | undefined
   /**
-   * For `aws`: where the credentials that sign the request come from: `environment`, `container` (ECS, EKS Pod Identity) or
-   * `instance` (EC2). Required there. Default none.
+   * For `aws`, which requires it: where the credentials that sign the request come from: `environment`, `container` (ECS, EKS Pod
+   * Identity) or `instance` (EC2). Default none.
    */
   readonly credentials?: "environment" | "container" | "instance" | undefined
-  /** For `aws`: the region of STS. From 1 to 64 characters. Default that of `AWS_REGION` or `AWS_DEFAULT_REGION`. */
+  /**
+   * For `aws`: the region of STS. Without it, that of `AWS_REGION` or `AWS_DEFAULT_REGION`. From 1 to 64 characters. Default
+   * none.
+   */
   readonly region?: string | undefined
-  /** For `aws`: the algorithm that STS signs with: `ES384` or `RS256`. Default ES384. */
+  /** For `aws`: the algorithm that STS signs with. Without it, ES384. Default none. */
   readonly signingAlgorithm?: "ES384" | "RS256" | undefined
   /**
-   * For `aws` (at most 1 hour) and `kubernetes` (at least 10 minutes): the lifetime of the token. From 1 minute to 24 hours.
-   * Default 5 minutes for `aws`, 10 minutes for `kubernetes`.
+   * The lifetime of the token: at most 1 hour for `aws`, and 5 minutes without it; at least 10 minutes for `kubernetes`, and 10
+   * minutes without it. From 1 minute to 24 hours. Default none.
    */
   readonly lifetime?: Field.DurationInput | undefined
   /**
-   * The origin of the platform's endpoint, in place of the documented one. https, or http to a documented metadata address or to
+   * The origin of the platform's endpoint, in place of the documented one: https, or http to a documented metadata address or to
    * this machine. From 1 to 2048 characters. Default none.
    */
   readonly endpoint?: string | undefined
