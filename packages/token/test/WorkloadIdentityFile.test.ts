@@ -76,6 +76,24 @@ describe("A token in a file", () => {
       assert.strictEqual(yield* value(identity), second)
     }).pipe(Effect.scoped, inFiles))
 
+  it.live("[K-39] is read again after a rename that keeps time and size", () =>
+    Effect.gen(function*() {
+      const path = join(yield* directory, "token")
+      const [first, second] = yield* Effect.all([jwt({ exp: later, n: 1 }), jwt({ exp: later, n: 2 })])
+      const at = new Date(1_700_000_000_000)
+      const publish = (text: string) =>
+        Effect.promise(async () => {
+          await Fs.writeFile(`${path}.new`, text)
+          await Fs.utimes(`${path}.new`, at, at)
+          await Fs.rename(`${path}.new`, path)
+        })
+      yield* publish(first)
+      const identity = yield* WorkloadIdentity.file({ path })
+      assert.strictEqual(yield* value(identity), first)
+      yield* publish(second)
+      assert.strictEqual(yield* value(identity), second)
+    }).pipe(Effect.scoped, inFiles))
+
   it.live("[K-39] is read again within two seconds of a change, when its time stamp may stand still", () =>
     Effect.gen(function*() {
       const path = join(yield* directory, "token")
@@ -150,6 +168,24 @@ describe("A token in a file", () => {
         }
       }).pipe(Effect.scoped, inFiles))
   }
+
+  it.effect("[K-39] an RSA signature of any usual size is complete, and cut off by a few characters is not", () =>
+    Effect.gen(function*() {
+      const path = join(yield* directory, "token")
+      const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url")
+      const identity = yield* WorkloadIdentity.file({ path })
+      for (const bits of [2048, 2560, 3072, 4096, 7680, 8192]) {
+        const signature = Buffer.alloc(bits / 8, 1).toString("base64url")
+        const token = `${part({ alg: "PS256" })}.${part({ exp: later })}.${signature}`
+        yield* write(path, token)
+        assert.strictEqual(yield* value(identity), token, String(bits))
+        for (let cut = 1; cut < 40; cut++) {
+          yield* replace(path, token.slice(0, -cut))
+          const fresh = yield* WorkloadIdentity.file({ path })
+          assert.strictEqual((yield* failureOf(fresh)).details["reason"], "malformed", `${bits} bits, cut by ${cut}`)
+        }
+      }
+    }).pipe(Effect.scoped, inFiles))
 
   it.effect("[K-39] without a good token before, an unusable file is an error with its reason", () =>
     Effect.gen(function*() {

@@ -60,13 +60,13 @@ const signatureLengths: ReadonlyMap<unknown, number> = new Map([
   ["HS256", 43]
 ])
 
-/** Whether a signature has its whole length. RSA keys have at least 2048 bits, and a multiple of 64. */
+/** Whether a signature has its whole length. RSA keys have at least 2048 bits, and a multiple of 256. */
 const isWhole = (alg: unknown, signature: string): boolean => {
   const length = signatureLengths.get(alg)
   if (length !== undefined) return signature.length === length
   if (typeof alg !== "string" || !/^[RP]S/.test(alg)) return true
   const bytes = Math.floor(signature.length * 3 / 4)
-  return bytes >= 256 && bytes % 8 === 0 && signature.length === Math.ceil(bytes * 4 / 3)
+  return bytes >= 256 && bytes % 32 === 0 && signature.length === Math.ceil(bytes * 4 / 3)
 }
 
 /** The largest time that a `Date` can have, in milliseconds. */
