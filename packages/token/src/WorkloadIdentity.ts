@@ -258,9 +258,6 @@ const FirstOf = Schema.Struct({
 
 const decodeFirstOf = Decoders.decoders<FirstOfOptions, typeof FirstOf>(FirstOf).decode
 
-/** A source that is not made yet, as all functions of this module return. */
-export type Source<R = never> = Effect.Effect<WorkloadIdentity, ConfigurationError, R>
-
 /**
  * The first of several sources that has a token, for a program that runs on several platforms. Sources are asked in their
  * order: the next one is asked when one fails, and when none has answered for an equal share of `within`.
@@ -271,7 +268,7 @@ export type Source<R = never> = Effect.Effect<WorkloadIdentity, ConfigurationErr
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) without sources, and if the options of one are wrong.
  */
 export const firstOf = <R = never>(
-  from: ReadonlyArray<Source<R>>,
+  from: ReadonlyArray<Effect.Effect<WorkloadIdentity, ConfigurationError, R>>,
   options: FirstOfOptions = {}
 ): Effect.Effect<WorkloadIdentity, ConfigurationError, R> =>
   Effect.gen(function*() {

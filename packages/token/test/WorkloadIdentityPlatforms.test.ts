@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import { quiet } from "@keelson/testing/observe"
 import { Clock, Duration, Effect, Fiber, Layer, Redacted } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"

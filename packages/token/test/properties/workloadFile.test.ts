@@ -43,6 +43,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.constant({ do: "use" as const }) }
 )
 
+const unused = {
+  atime: Option.none(),
+  birthtime: Option.none(),
+  dev: 0n,
+  nlink: Option.none(),
+  uid: Option.none(),
+  gid: Option.none(),
+  rdev: Option.none(),
+  blksize: Option.none(),
+  blocks: Option.none(),
+  mode: 0o644
+}
+
 /** A file system whose time stamps have steps of 2 seconds, as FAT has. */
 const files = () => {
   const own = { text: undefined as string | undefined, ino: 1, mtime: 0, reads: 0 }
@@ -51,10 +64,11 @@ const files = () => {
     stat: () =>
       own.text === undefined ? Effect.fail(missing) : Effect.succeed({
         type: "File",
-        ino: Option.some(own.ino),
+        ino: Option.some(BigInt(own.ino)),
         mtime: Option.some(new Date(own.mtime)),
-        size: ByteSize.bytes(own.text.length)
-      } as FileSystem.File.Info),
+        size: ByteSize.bytes(own.text.length),
+        ...unused
+      }),
     stream: () => {
       own.reads++
       return Stream.make(new TextEncoder().encode(own.text))
@@ -85,12 +99,12 @@ const run = (steps: ReadonlyArray<Step>) =>
         if (good !== undefined) last = good
         const expected: Issued | undefined = good ?? (last !== undefined && last.expiresAt > now ? last : undefined)
         const result = yield* Effect.match(identity.assertion, {
-          onSuccess: Redacted.value,
-          onFailure: ({ code, details }) => `${code} ${String(details["reason"])}`
+          onSuccess: (token): unknown => Redacted.value(token),
+          onFailure: ({ code, details }): unknown => [code, details["reason"]]
         })
         const reasons = { empty: "empty", cut: "malformed", garbage: "malformed", missing: "unreadable" }
         const reason = typeof current === "object" ? "expired" : reasons[current]
-        assert.strictEqual(result, expected?.token ?? `WORKLOAD_TOKEN_INVALID ${reason}`)
+        assert.deepStrictEqual(result, expected?.token ?? ["WORKLOAD_TOKEN_INVALID", reason])
       } else {
         const at = Math.floor(now / 1_000)
         const exp = typeof step.content === "object" ? at + step.content.lifetime : 0
