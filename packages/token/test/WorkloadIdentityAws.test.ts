@@ -144,7 +144,7 @@ describe("AWS STS", () => {
       const failing = yield* inEnvironment({})(WorkloadIdentity.aws({
         audience,
         region: "eu-central-1",
-        credentials: Effect.fail(new Error("profile secret"))
+        credentials: Effect.fail("the profile is gone")
       }))
       assert.deepStrictEqual(yield* failureOf(failing), {
         code: "WORKLOAD_IDENTITY_UNAVAILABLE",

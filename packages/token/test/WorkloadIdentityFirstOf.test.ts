@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Deadline } from "@keelson/core"
 import { quiet, recording } from "@keelson/testing/observe"
 import { Effect, Exit, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
@@ -156,6 +157,20 @@ describe("firstOf", () => {
       const exits = yield* Effect.forEach(others, Fiber.await)
       assert.isTrue(exits.every((exit) => Exit.isSuccess(exit) && exit.value === "token"))
       assert.deepStrictEqual([a.uses, a.interrupted], [1, 0])
+    }))
+
+  it.effect("[K-39] a caller with less time than others does not cut their choice short", () =>
+    Effect.gen(function*() {
+      const a = scripted("a", Effect.orDie(Deadline.within(after("1 seconds", "token"), "1 hour")))
+      const identity = yield* WorkloadIdentity.firstOf([a.source], { within: "2 seconds" })
+      const hurried = Deadline.within(value(identity), "500 millis", { detach: true })
+      const first = yield* Effect.forkChild(Effect.flip(hurried), { startImmediately: true })
+      const other = yield* Effect.forkChild(value(identity), { startImmediately: true })
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual((yield* Fiber.join(first)).code, "TIMEOUT")
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual(yield* Fiber.join(other), "token")
+      assert.strictEqual(a.uses, 1)
     }))
 
   it.effect("[K-39] sources are required, and wrong options of one are an error of all", () =>

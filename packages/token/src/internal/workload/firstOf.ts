@@ -1,3 +1,4 @@
+import * as Deadline from "@keelson/core/Deadline"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -129,9 +130,10 @@ export const makeFirstOf = (
         selecting = undefined
         return Deferred.done(result, exit)
       })
-      // Not a child of the caller, who may be interrupted. Its time limit bounds it.
+      // Not a child of the caller, who may be interrupted or have less time than others. Its time limit bounds it.
+      const alone = Effect.provideService(Effect.interruptible(run), Deadline.CurrentDeadline, undefined)
       return Effect.andThen(
-        Effect.forkDetach(Effect.interruptible(run), { startImmediately: true }),
+        Effect.forkDetach(alone, { startImmediately: true }),
         restore(Deferred.await(result))
       )
     })
