@@ -49,7 +49,8 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     resource: ["guard", "http", "oauth"],
     revocation: ["validation"],
     sidecar: ["guard"],
-    validation: []
+    validation: [],
+    workload: ["oauth"]
   }
 }
 

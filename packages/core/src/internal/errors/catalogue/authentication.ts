@@ -158,5 +158,33 @@ export const authentication = {
       "Set the guard's `dpop` to `required`, and request the token with the guard's key.",
       "If no bound token is wanted, disable DPoP for the client at the authorization server."
     ]
+  },
+  WORKLOAD_IDENTITY_UNAVAILABLE: {
+    id: "TOK-016",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 503,
+    retryable: false,
+    breaker: "failure",
+    description: "The platform has no identity for this workload, or refused to issue its token.",
+    troubleshooting: [
+      "`reason` in the details is `environment` (an environment variable of the platform is missing), `status` (the endpoint refused the request), `flavor` (another service answered in place of the metadata server), `credentials` (those that sign the request could not be read) or `none` (no source of `firstOf` has a token).",
+      "Check that an identity is assigned to the workload: the permission `id-token: write` of the job, the managed identity, the service account or the IAM role."
+    ]
+  },
+  WORKLOAD_TOKEN_INVALID: {
+    id: "TOK-017",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 503,
+    retryable: false,
+    breaker: "failure",
+    description:
+      "The platform's token cannot be used: its file or response is unreadable, empty or malformed, or the token is expired or for another audience.",
+    troubleshooting: [
+      "`reason` in the details is `unreadable`, `empty`, `malformed`, `expired` or `audience`; `path` is the file.",
+      "If `reason` is `expired`, check what writes the file (kubelet, spiffe-helper, an agent), and the clock of this machine.",
+      "If `reason` is `audience`, ask the platform for a token with the audience that the receiver expects."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>
