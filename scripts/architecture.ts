@@ -39,6 +39,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     explain: ["validation"],
     guard: [],
     http: ["validation"],
+    introspection: ["oauth", "provider", "validation"],
     oauth: [],
     provider: [],
     revocation: ["validation"],

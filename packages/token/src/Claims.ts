@@ -100,6 +100,16 @@ export const IdToken = Schema.Struct({
 })
 export type IdToken = typeof IdToken.Type
 
+/** The claims of an introspected token (RFC 7662, 2.2). Servers leave out most of them. */
+export const Introspected = Schema.Struct({
+  ...Jwt.fields,
+  client_id: Schema.optionalKey(Schema.String),
+  username: Schema.optionalKey(Schema.String),
+  scope: Schema.optionalKey(Schema.String),
+  token_type: Schema.optionalKey(Schema.String)
+})
+export type Introspected = typeof Introspected.Type
+
 /** The claims that Keelson itself reads, in the same form for all tokens: `aud` and `scopes` are arrays. */
 export interface Registered {
   readonly iss: string

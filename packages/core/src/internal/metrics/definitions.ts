@@ -1,5 +1,6 @@
 import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
+import { introspectionDefinitions } from "./introspectionDefinitions.ts"
 
 /** The definition of a metric. */
 export interface Definition {
@@ -184,6 +185,13 @@ export const definitions = {
     labels: ["validator"],
     description: "Token cache misses."
   },
+  tokenCacheRejections: {
+    name: "token_cache_rejections_total",
+    kind: "counter",
+    unit: "tokens",
+    labels: ["validator"],
+    description: "Token cache misses that were answered from the cache of rejected tokens."
+  },
   tokenCacheEntries: {
     name: "token_cache_entries",
     kind: "gauge",
@@ -198,6 +206,7 @@ export const definitions = {
     labels: ["validator"],
     description: "Estimated memory of the cache of verified tokens."
   },
+  ...introspectionDefinitions,
   revocationEntries: {
     name: "revocation_entries",
     kind: "gauge",

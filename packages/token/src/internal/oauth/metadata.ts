@@ -9,7 +9,17 @@ import { checkEndpoint } from "./endpoints.ts"
 import { exchange } from "./exchange.ts"
 import type { RequestOptions } from "./requestOptions.ts"
 
-/** The token endpoint of one client. */
+/** The options of requests to an endpoint: its URL, or the issuer whose metadata name it. */
+export interface EndpointOptions extends
+  Pick<
+    RequestOptions,
+    "allowLocalhost" | "discovery" | "insecureHosts" | "issuer" | "maxBytes" | "requestTimeout"
+  >
+{
+  readonly url?: string | undefined
+}
+
+/** An endpoint of the authorization server of one client. */
 export interface TokenEndpoint {
   /**
    * Fails with `NetworkError`: `DISCOVERY_INVALID`, `EGRESS_REFUSED`, or the codes of a failed request; with
@@ -36,7 +46,7 @@ export const refused = (reason: string, url?: string | URL): KeelsonError.Networ
 }
 
 /** Logs the hosts that receive secrets without TLS, once for each client. */
-const warnOnce = ({ insecureHosts }: RequestOptions): Effect.Effect<void> => {
+const warnOnce = ({ insecureHosts }: EndpointOptions): Effect.Effect<void> => {
   let isDue = insecureHosts.length > 0
   return Effect.suspend(() => {
     if (!isDue) return Effect.void
@@ -46,7 +56,7 @@ const warnOnce = ({ insecureHosts }: RequestOptions): Effect.Effect<void> => {
 }
 
 /** Fetches metadata with the client of token requests. Allows any host, since the operator or the issuer named it. */
-const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egress.Egress["Service"] => {
+const metadataEgress = ({ maxBytes, requestTimeout, ...options }: EndpointOptions): Egress.Egress["Service"] => {
   const check = (url: string | URL) =>
     Effect.fromResult(Result.mapError(checkEndpoint(String(url), options), (reason) => refused(reason, url)))
   return {
@@ -66,16 +76,20 @@ const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions
   }
 }
 
+/** The token endpoint of the options; see `makeEndpoint`. */
+export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint =>
+  makeEndpoint({ ...options, url: options.tokenEndpoint }, "token_endpoint")
+
 /** The endpoint of the options, or else that of the issuer's metadata, which are cached as long as their response allows. */
-export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
-  const { discovery: kind, issuer, tokenEndpoint } = options
-  if (tokenEndpoint !== undefined || issuer === undefined) {
-    return { url: Effect.as(warnOnce(options), tokenEndpoint ?? ""), onGone: () => {} }
+export const makeEndpoint = (options: EndpointOptions, endpoint: Discovery.Endpoint): TokenEndpoint => {
+  const { discovery: kind, issuer, url } = options
+  if (url !== undefined || issuer === undefined) {
+    return { url: Effect.as(warnOnce(options), url ?? ""), onGone: () => {} }
   }
   const discovery = Discovery.make({
     issuer,
     kind,
-    endpoint: "token_endpoint",
+    endpoint,
     egress: metadataEgress(options),
     rules: {},
     ttl: Duration.hours(1),

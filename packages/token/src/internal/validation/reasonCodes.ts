@@ -19,7 +19,9 @@ export const reasonCodes = {
   ClaimInvalid: "TOKEN_CLAIM_INVALID",
   ClaimRejected: "VALIDATION_FAILED",
   TokenRevoked: "TOKEN_REVOKED",
-  RevocationUnavailable: "AUTHORIZATION_UNAVAILABLE"
+  RevocationUnavailable: "AUTHORIZATION_UNAVAILABLE",
+  TokenInactive: "TOKEN_INACTIVE",
+  IntrospectionUnavailable: "INTROSPECTION_UNAVAILABLE"
 } as const satisfies Record<TokenError.Reason["_tag"], ErrorCode.ErrorCode>
 
 /** The names of rejected requests, in metrics and logs: the reasons of a validator, and those of the request itself. */

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
+import type { Registered } from "../../Claims.ts"
 import type * as TokenError from "../../TokenError.ts"
 import type { Validated } from "../../TokenValidator.ts"
 import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
@@ -48,8 +49,8 @@ const lookupReason = (error: KeySource.LookupError): Reason => {
 }
 
 /** Looks up the keys to try, four at most, of the token's own issuer. A key that states its issuer has to agree (R3). */
-export const findKeys = <C>(
-  { keys }: VerifierConfig<C>,
+export const findKeys = (
+  { keys }: Pick<VerifierConfig<unknown>, "keys">,
   { header, issuer: { keysOf }, members, registered: { iss } }: KeyNames
 ): Effect.Effect<ReadonlyArray<KeySource.Candidate>, Reason> =>
   Effect.matchEffect(keys.find(keysOf, header), {
@@ -70,6 +71,10 @@ export const findKeys = <C>(
 /** Measured: the bytes of an entry without its claims, and of each of its scopes. */
 const entryBytes = 512
 const scopeBytes = 48
+
+/** Estimated bytes of an entry in memory; `size` is that of the claims. */
+export const entrySize = (size: number, { scopes }: Registered): number =>
+  entryBytes + size + scopeBytes * scopes.length
 
 /** The result of a verification: the verified token, or the reason to reject it. */
 export type VerificationResult<C> = Result.Result<VerifiedToken<Validated<C>>, Reason>
@@ -255,7 +260,7 @@ export class Verifier<C> {
         key,
         window,
         endsAt: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(remaining),
-        size: entryBytes + parsed.size + scopeBytes * registered.scopes.length
+        size: entrySize(parsed.size, registered)
       }
     })
   }
