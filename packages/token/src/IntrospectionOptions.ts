@@ -38,7 +38,7 @@ export interface Options {
   readonly defaultAudience?: string | undefined
   /**
    * Whether an answer must have a `token_type` (`Bearer` or `DPoP`). Servers introspect refresh tokens as well, whose answers have
-   * none. If left out, it is required in answers that do not name the audience. Default none.
+   * none. If left out, it is required in answers that get the `defaultAudience`. Default none.
    */
   readonly requireTokenType?: boolean | undefined
   /**

@@ -73,7 +73,16 @@ describe("Explain", () => {
       assert.isUndefined(reason)
       const asked = new Set(checks.map(({ name }) => name))
       assert.deepStrictEqual([...asked], checkNames.filter((name) => asked.has(name)))
-      const unasked = ["authorizedParty", "callAudience", "callIssuer", "callClaims", "nonce", "accessTokenHash"]
+      const unasked = [
+        "introspection",
+        "tokenType",
+        "authorizedParty",
+        "callAudience",
+        "callIssuer",
+        "callClaims",
+        "nonce",
+        "accessTokenHash"
+      ]
       assert.sameMembers(checkNames.filter((name) => !asked.has(name)), unasked)
       yield* tokens.validate(token)
     }))

@@ -21,7 +21,9 @@ const table: Readonly<Record<TokenError.Reason["_tag"], readonly [code: TokenErr
   ClaimInvalid: ["TOKEN_CLAIM_INVALID", 401],
   ClaimRejected: ["VALIDATION_FAILED", 401],
   TokenRevoked: ["TOKEN_REVOKED", 401],
-  RevocationUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503]
+  RevocationUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503],
+  TokenInactive: ["TOKEN_INACTIVE", 401],
+  IntrospectionUnavailable: ["INTROSPECTION_UNAVAILABLE", 503]
 }
 
 /** One example of each reason. */
@@ -41,7 +43,9 @@ const reasons: ReadonlyArray<TokenError.Reason> = [
   { _tag: "ClaimInvalid", path: "limits.*" },
   { _tag: "ClaimRejected", claim: "nonce" },
   { _tag: "TokenRevoked" },
-  { _tag: "RevocationUnavailable" }
+  { _tag: "RevocationUnavailable" },
+  { _tag: "TokenInactive" },
+  { _tag: "IntrospectionUnavailable", problem: "status", retryAfter: Duration.seconds(1) }
 ]
 
 describe("TokenError", () => {
@@ -83,6 +87,15 @@ describe("TokenError", () => {
       { claim: "nonce" }
     ])
     assert.deepStrictEqual(shown({ _tag: "TokenExpired" }), ["The token is past its expiry.", {}])
+    const unavailable = { _tag: "IntrospectionUnavailable", retryAfter: Duration.seconds(2) } as const
+    assert.deepStrictEqual(shown({ ...unavailable, problem: "status" }), [
+      "The token could not be introspected (status)",
+      { problem: "status", retry_after_ms: 2000 }
+    ])
+    assert.deepStrictEqual(shown({ ...unavailable, problem: "answer", detail: "duplicate" }), [
+      "The token could not be introspected (answer: duplicate)",
+      { problem: "answer", detail: "duplicate", retry_after_ms: 2000 }
+    ])
   })
 
   it("[T6] has the retryAfter of the keys", () => {

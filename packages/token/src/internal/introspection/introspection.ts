@@ -160,6 +160,7 @@ export const makeIntrospection = Effect.fnUntraced(function*<C, R>(
   yield* registerCounts(id, counts)
   const introspection: TokenIntrospection = {
     handles: (text) => jwts === undefined || !isJwtShaped(text),
+    rules,
     checkForm: (text) => checkForm(text, rules.policy.maxLength, accepts),
     ask: (text) =>
       Effect.map(

@@ -26,7 +26,7 @@ export interface AnswerRules {
   readonly issuer: string | undefined
   /** The audience of answers that have none. */
   readonly defaultAudience: string | undefined
-  /** Whether `token_type` is required; `undefined`: only in answers without an audience. */
+  /** Whether `token_type` is required; `undefined`: only in answers that get the default audience. */
   readonly requireTokenType: boolean | undefined
   /** The lifetime of an answer, in milliseconds. */
   readonly activeFor: number
@@ -56,11 +56,12 @@ const tokenTypes: ReadonlySet<unknown> = new Set(["bearer", "dpop"])
  */
 export const checkTokenType = (
   members: JsonObject,
-  { requireTokenType, rules: { policy: { audienceClaim } } }: AnswerRules
+  { defaultAudience, requireTokenType, rules: { policy: { audienceClaim } } }: AnswerRules
 ): Reason | undefined => {
   const type = own(members, "token_type")
   if (type === undefined) {
-    return requireTokenType ?? own(members, audienceClaim) === undefined ? missingMember("token_type") : undefined
+    const isAssumed = defaultAudience !== undefined && own(members, audienceClaim) === undefined
+    return requireTokenType ?? isAssumed ? missingMember("token_type") : undefined
   }
   return typeof type === "string" && tokenTypes.has(type.toLowerCase()) ? undefined : typeMismatch
 }

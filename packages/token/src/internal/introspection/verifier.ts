@@ -48,21 +48,17 @@ export interface IntrospectionContext<C> {
 
 /** Asks about a token, with retries, breaker and limits. */
 export const ask = <C>(
-  { client, id, resilience }: IntrospectionContext<C>,
+  { client, resilience }: IntrospectionContext<C>,
   text: string
 ): Effect.Effect<Result.Result<Introspected, TokenError.Reason>> =>
-  Effect.flatMap(
-    Effect.timed(Effect.result(resilience.execute(introspect(client, text), {
+  Effect.map(
+    Effect.result(resilience.execute(introspect(client, text), {
       classify,
       hedge: false,
       while: ({ isRetryable }) => isRetryable,
       retryAfter: ({ retryAfter }) => retryAfter
-    }))),
-    ([duration, result]) =>
-      Effect.as(
-        MetricSeries.observe("introspectionDuration", { validator: id }, duration),
-        Result.mapError(result, reasonOf)
-      )
+    })),
+    Result.mapError(reasonOf)
   )
 
 /** How long a caller waits whose token was not asked about. */
@@ -116,7 +112,7 @@ export class IntrospectionVerifier<C> implements TokenVerifier<C> {
         return Effect.succeed(Result.fail(limited))
       }
       const epoch = this.#epoch
-      return Effect.flatMap(ask(this.#context, text), (answered) => {
+      return Effect.flatMap(this.#timed(ask(this.#context, text)), (answered) => {
         if (Result.isFailure(answered)) {
           counts.unavailable++
           return Effect.as(this.#log(answered.failure, clock), Result.fail(answered.failure))
@@ -124,6 +120,14 @@ export class IntrospectionVerifier<C> implements TokenVerifier<C> {
         return Effect.succeed(this.#settle(epoch === this.#epoch ? hash : undefined, answered.success, clock))
       })
     })
+  }
+
+  #timed<A>(self: Effect.Effect<A>): Effect.Effect<A> {
+    const labels = { validator: this.#context.id }
+    return Effect.flatMap(
+      Effect.timed(self),
+      ([duration, result]) => Effect.as(MetricSeries.observe("introspectionDuration", labels, duration), result)
+    )
   }
 
   /** The result of a run that ended between a caller's lookup and this run. */

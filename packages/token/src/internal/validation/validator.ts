@@ -18,6 +18,7 @@ import { checkAccessTokenHash, checkCall } from "./checks.ts"
 import type { HashText } from "./platform.ts"
 import { reasonCodes, type RequestRejection, requestRejections } from "./reasonCodes.ts"
 import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
+import type { Rules } from "./rules.ts"
 import type { JsonObject } from "./strictJson.ts"
 import { TokenCache, type VerifiedToken } from "./tokenCache.ts"
 import { type UncachedToken, type VerificationResult, Verifier, type VerifierConfig } from "./verification.ts"
@@ -49,6 +50,8 @@ export type MakeVerifier<C> = (cache: TokenCache<Validated<C>> | undefined) => T
 export interface TokenIntrospection {
   /** Whether a token is introspected, rather than verified here. */
   readonly handles: (text: string) => boolean
+  /** The rules for introspected tokens. */
+  readonly rules: Rules
   readonly checkForm: (text: string) => Result.Result<void, TokenError.Reason>
   readonly ask: (text: string) => Effect.Effect<Result.Result<JsonObject, TokenError.Reason>>
   readonly checkTokenType: (members: JsonObject) => TokenError.Reason | undefined
