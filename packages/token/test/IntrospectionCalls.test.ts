@@ -32,8 +32,10 @@ describe("Concurrent callers of introspection", () => {
       )
       const tokens = yield* introspected(server)
       const names = Array.from({ length: 1000 }, (_, number) => opaque(`t${number % 10}`))
-      const callers = yield* Effect.forEach(names, (token) =>
-        Effect.forkChild(tokens.validate(token), { startImmediately: true }))
+      const callers = yield* Effect.forEach(
+        names,
+        (token) => Effect.forkChild(tokens.validate(token), { startImmediately: true })
+      )
       yield* eventually(() => server.asked.length === 10)
       yield* Deferred.succeed(gate, undefined)
       const results = yield* Fiber.joinAll(callers)
@@ -95,7 +97,9 @@ describe("Concurrent callers of introspection", () => {
       const tokens = yield* introspected(server)
       const failing = yield* Effect.forEach([1, 2, 3], () =>
         Effect.forkChild(reasonOf(tokens.validate(opaque("a"))), { startImmediately: true }))
-      yield* eventually(() => server.asked.length === 1)
+      yield* eventually(() =>
+        server.asked.length === 1
+      )
       yield* Deferred.succeed(gate, undefined)
       for (const reason of yield* Fiber.joinAll(failing)) assert.include(reason, { problem: "refused" })
       server.respond = answering()

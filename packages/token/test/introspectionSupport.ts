@@ -14,7 +14,7 @@ export const opaque = (name: string): string => `${name}-2YotnFZFEjr1zCsicMWpAA`
 
 export const Claims = Schema.Struct({
   iss: Schema.String,
-  aud: Schema.Union([Schema.String, Schema.Array(Schema.String)]),
+  aud: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
   exp: Schema.Number,
   sub: Schema.optionalKey(Schema.String),
   client_id: Schema.optionalKey(Schema.String),

@@ -26,7 +26,7 @@ export const checkForm = (
  * of a JSON object does. Whether it is a valid one is not decided here.
  */
 export const isJwtShaped = (text: string): boolean => {
-  if (!/^e[wy]/.test(text)) return false
+  if (!/^e[3wy]/.test(text)) return false
   let dots = 0
   for (let at = text.indexOf("."); at !== -1 && dots <= 4; at = text.indexOf(".", at + 1)) dots++
   return dots === 2 || dots === 4
