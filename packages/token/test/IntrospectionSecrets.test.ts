@@ -127,7 +127,7 @@ describe("Introspection", () => {
       yield* validate("d")
       const counts = []
       for (const result of ["active", "inactive", "unavailable", "limited"]) {
-        counts.push(yield* metric("introspections_total", `result="${result}",validator="test/OpaqueTokens"`))
+        counts.push(yield* metric("introspections_total", `validator="test/OpaqueTokens",result="${result}"`))
       }
       assert.deepStrictEqual(counts, [1, 1, 1, 1])
       const labels = "validator=\"test/OpaqueTokens\""

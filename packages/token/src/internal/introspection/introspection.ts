@@ -158,18 +158,23 @@ export const makeIntrospection = Effect.fnUntraced(function*<C, R>(
     inactiveFor: Duration.toMillis(inactiveLifetime)
   }
   yield* registerCounts(id, counts)
+  const own = yield* Effect.context<Scope.Scope>()
   const introspection: TokenIntrospection = {
     handles: (text) => jwts === undefined || !isJwtShaped(text),
     rules,
     checkForm: (text) => checkForm(text, rules.policy.maxLength, accepts),
+    // With the client of the layer, not that of the caller.
     ask: (text) =>
-      Effect.map(
-        ask(context, text),
-        Result.flatMap(({ answer }) =>
-          answer._tag === "Active"
-            ? Result.succeed(withDefaults(answer.members, answerRules))
-            : Result.fail(tokenInactive)
-        )
+      Effect.provideContext(
+        Effect.map(
+          ask(context, text),
+          Result.flatMap(({ answer }) =>
+            answer._tag === "Active"
+              ? Result.succeed(withDefaults(answer.members, answerRules))
+              : Result.fail(tokenInactive)
+          )
+        ),
+        own
       ),
     checkTokenType: (members) => checkTokenType(members, answerRules),
     findIssuer: (iss) => findIssuer(iss, answerRules)
