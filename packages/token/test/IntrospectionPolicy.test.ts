@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { JwksError, KeySource } from "@keelson/jwks"
+import { JwksError, type KeySource } from "@keelson/jwks"
 import { quiet } from "@keelson/testing/observe"
 import { issuer, keysOf, pairOf, reasonOf } from "@keelson/testing/tokens"
 import { Context, DateTime, Effect, Layer, Redacted, Schema } from "effect"

@@ -18,7 +18,8 @@ type State =
 type Step =
   | { readonly do: "validate"; readonly name: Name }
   | { readonly do: "set"; readonly name: Name; readonly state: State }
-  | { readonly do: "pass" | "skew"; readonly millis: number }
+  | { readonly do: "pass"; readonly millis: number }
+  | { readonly do: "skew"; readonly millis: number }
   | { readonly do: "invalidate" }
 
 const name = fc.constantFrom(...names)
