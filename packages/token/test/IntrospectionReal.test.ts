@@ -2,10 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { StaticKeys } from "@keelson/jwks"
 import { quiet } from "@keelson/testing/observe"
 import { reasonOf } from "@keelson/testing/tokens"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted, Result, Schema } from "effect"
 import { exportJWK, generateKeyPair, SignJWT } from "jose"
 import * as OAuth from "oauth4webapi"
-import { ClientAuth, Introspection } from "../src/index.ts"
+import { ClientAuth, Introspection, TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { decodeRegistered } from "../src/internal/validation/claims.ts"
+import { compileRules } from "../src/internal/validation/rules.ts"
 import { keySourceOf, OpaqueTokens } from "./introspectionSupport.ts"
 import { clientSecret, type OpaqueServer, opaqueServer, resource } from "./opaqueServer.ts"
 
@@ -81,6 +83,30 @@ describe("Introspection at oidc-provider", () => {
       assert.deepStrictEqual(yield* reasonOf(byDefault.validate(token)), { _tag: "ClaimMissing", claim: "token_type" })
       const other = yield* validatorOf(server)
       assert.deepStrictEqual(yield* reasonOf(other.validate(token)), { _tag: "ClaimMissing", claim: "aud" })
+    }).pipe(Effect.scoped))
+
+  it.live("[K-23] a token that is bound to a key keeps its `cnf`, read as in a JWT", () =>
+    Effect.gen(function*() {
+      class Bound extends TokenValidator.Service<Bound>()("test/Bound", {
+        claims: Schema.Record(Schema.String, Schema.Unknown)
+      }) {}
+      const server = yield* opaqueServer()
+      const { issuer } = server
+      const policy = { issuers: [issuer], audiences: [resource] }
+      const layer = Bound.layerIntrospected(
+        policy,
+        Introspection.client({ issuer, clientId: "api:basic", auth: secret, allowLocalhost: true })
+      )
+      const tokens = Context.get(yield* Layer.build(layer), Bound)
+      const bindings = [["jkt", "DPoP"], ["x5t#S256", "Bearer"]] as const
+      for (const [name, type] of bindings) {
+        const thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+        const token = yield* server.clientToken({ [name]: thumbprint })
+        const { claims, registered } = yield* tokens.validate(token)
+        assert.deepInclude(claims, { token_type: type, cnf: { [name]: thumbprint } })
+        const rules = compileRules(ValidationPolicy.make(ValidationPolicy.jwt({ ...policy, algorithms: ["ES256"] })))
+        assert.deepStrictEqual(registered, Result.getOrThrow(decodeRegistered(claims, rules)))
+      }
     }).pipe(Effect.scoped))
 
   it.live("[K-23] a JWT, which the server does not introspect, is inactive", () =>
