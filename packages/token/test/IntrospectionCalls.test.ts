@@ -177,6 +177,16 @@ describe("A flood of invented tokens", () => {
       assert.strictEqual(server.asked.length, 112, "the burst is bounded")
     }))
 
+  it.effect("[K-23] [R9] without a cache each use is a request, and known tokens are not limited", () =>
+    Effect.gen(function*() {
+      yield* start
+      const server = makeEndpoint(answering())
+      const tokens = yield* introspected(server, { newTokensPerSecond: 1, newTokensBurst: 1 }, { cacheEntries: 0 })
+      for (let times = 0; times < 5; times++) yield* tokens.validate(opaque("a"))
+      assert.strictEqual(server.asked.length, 5)
+      assert.include(yield* reasonOf(tokens.validate(opaque("b"))), { problem: "limited" })
+    }))
+
   it.effect("[K-23] [R9] a token that is no longer active counts as a new one", () =>
     Effect.gen(function*() {
       yield* start

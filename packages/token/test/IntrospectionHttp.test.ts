@@ -42,8 +42,7 @@ describe("An API whose tokens are introspected", () => {
           challenge:
             "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is not accepted\""
         })
-        server.respond = () =>
-          Effect.succeed(new Response("", { status: 503, headers: { "retry-after": "17" } }))
+        server.respond = () => Effect.succeed(new Response("", { status: 503, headers: { "retry-after": "17" } }))
         const down = yield* send("GET /me", bearer(opaque("c")))
         assert.include(problemOf(down), { status: 503, code: "AUTH-003", cache: "no-store" })
         assert.strictEqual(down.headers["retry-after"], "17")

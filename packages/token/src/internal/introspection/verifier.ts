@@ -12,6 +12,7 @@ import * as Result from "effect/Result"
 import { LRUCache } from "lru-cache"
 import type * as TokenError from "../../TokenError.ts"
 import type { Validated } from "../../TokenValidator.ts"
+import { hashText } from "../validation/platform.ts"
 import type { StillRejected, TokenCache } from "../validation/tokenCache.ts"
 import type { TokenVerifier } from "../validation/validator.ts"
 import type { UncachedToken, VerificationResult } from "../validation/verification.ts"
@@ -69,6 +70,9 @@ const always: StillRejected = () => true
 /** The problems whose cause is the configuration of this client, or of the server for it. */
 const operatorProblems: ReadonlySet<string> = new Set(["refused", "endpoint", "configuration", "signature"])
 
+/** How many tokens are known where the policy has no cache. */
+const maxKnown = 20_000
+
 /** Between two log lines about one problem. */
 const logEvery = 60_000
 
@@ -84,15 +88,18 @@ export class IntrospectionVerifier<C> implements TokenVerifier<C> {
   constructor(context: IntrospectionContext<C>, cache: TokenCache<Validated<C>> | undefined) {
     this.#context = context
     this.#cache = cache
-    this.#known = new LRUCache({ max: Math.max(1, context.answerRules.rules.policy.cacheEntries) })
+    this.#known = new LRUCache({ max: context.answerRules.rules.policy.cacheEntries || maxKnown })
   }
 
-  readonly verify = (token: UncachedToken): Effect.Effect<VerificationResult<C>> => {
+  readonly verify = ({ hash: given, text }: Pick<UncachedToken, "hash" | "text">): Effect.Effect<
+    VerificationResult<C>
+  > => {
     const { accepts, answerRules: { rules }, flights } = this.#context
-    const form = checkForm(token.text, rules.policy.maxLength, accepts)
-    return Result.isFailure(form)
-      ? Effect.succeed(Result.fail(form.failure))
-      : flights.join(token.hash, Effect.suspend(() => this.#run(token)))
+    const form = checkForm(text, rules.policy.maxLength, accepts)
+    if (Result.isFailure(form)) return Effect.succeed(Result.fail(form.failure))
+    // A validator without a cache hashes no token, but a known token is still no new one.
+    const hash = given ?? hashText?.(text)
+    return flights.join(hash, Effect.suspend(() => this.#run(hash, text)))
   }
 
   readonly invalidate = (): void => {
@@ -101,7 +108,7 @@ export class IntrospectionVerifier<C> implements TokenVerifier<C> {
     this.#cache?.clear()
   }
 
-  #run({ hash, text }: UncachedToken): Effect.Effect<VerificationResult<C>> {
+  #run(hash: string | undefined, text: string): Effect.Effect<VerificationResult<C>> {
     return Effect.flatMap(Clock.Clock, (clock) => {
       const cached = this.#cached(hash, clock)
       if (cached !== undefined) return Effect.succeed(cached)
