@@ -1,8 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Deadline } from "@keelson/core"
 import { eventually } from "@keelson/testing/eventually"
-import { reasonOf } from "@keelson/testing/tokens"
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import { issuer, reasonOf } from "@keelson/testing/tokens"
+import { skewedClock } from "@keelson/testing/virtualTime"
+import { Clock, Deferred, Effect, Exit, Fiber, Result } from "effect"
 import { TestClock } from "effect/testing"
+import { Introspection, type TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { compileRules } from "../src/internal/validation/rules.ts"
+import { TokenCache } from "../src/internal/validation/tokenCache.ts"
 import {
   active,
   answering,
@@ -11,6 +16,7 @@ import {
   json,
   makeEndpoint,
   opaque,
+  options,
   type Respond
 } from "./introspectionSupport.ts"
 
@@ -72,6 +78,63 @@ describe("Concurrent callers of introspection", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(first)))
       yield* validate
       assert.strictEqual(server.asked.length, 1)
+    }))
+
+  it.effect("[K-23] a token whose answer arrived after a caller's lookup is not asked about again", () =>
+    Effect.gen(function*() {
+      yield* start
+      const server = makeEndpoint(answering())
+      const rules = compileRules(
+        ValidationPolicy.make({ issuers: [issuer], audiences: ["api"], algorithms: ["RS256"] })
+      )
+      const parts = {
+        id: "test",
+        rules,
+        verifySignature: () => false,
+        decodeClaims: Result.succeed,
+        jwts: undefined,
+        rejectedJwts: "reject"
+      } as const
+      const made = Effect.scoped(Effect.gen(function*() {
+        const { makeVerifier } = yield* Introspection.client(options()).forValidator(parts)
+        const cache = new TokenCache<TokenValidator.Validated<unknown>>({ maxEntries: 10, maxBytes: 100_000 })
+        const verifier = makeVerifier(cache)
+        const clock = yield* Clock.Clock
+        const token = { text: opaque("a"), hash: "hash", skipExpiry: false }
+        const second = verifier.verify(token, clock)
+        yield* verifier.verify(token, clock)
+        yield* second
+      }))
+      yield* Effect.provide(made, server.client)
+      assert.strictEqual(server.asked.length, 1)
+    }))
+
+  it.effect("[K-23] the deadline under which the layer was built does not limit requests", () =>
+    Effect.gen(function*() {
+      yield* start
+      const server = makeEndpoint(answering())
+      const tokens = yield* Deadline.within(introspected(server), "1 minute")
+      yield* TestClock.adjust("2 minutes")
+      yield* tokens.validate(opaque("a"))
+    }))
+
+  it.effect("[R23] [R9] a wall clock that is set back during a request does not make its answer live longer", () =>
+    Effect.gen(function*() {
+      yield* start
+      const { clock, skew } = yield* skewedClock
+      yield* Effect.provideService(Clock.Clock, clock)(Effect.gen(function*() {
+        const server = makeEndpoint((asked, number) =>
+          Effect.tap(answering()(asked, number), () => Effect.sync(() => void (skew.millis -= 30_000)))
+        )
+        const tokens = yield* introspected(server)
+        yield* tokens.validate(opaque("a"))
+        yield* TestClock.adjust("59999 millis")
+        yield* tokens.validate(opaque("a"))
+        assert.strictEqual(server.asked.length, 1)
+        yield* TestClock.adjust("1 millis")
+        yield* tokens.validate(opaque("a"))
+        assert.strictEqual(server.asked.length, 2)
+      }))
     }))
 
   it.effect("[K-23] if all waiters are interrupted, the answer still fills the cache", () =>

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { eventually } from "@keelson/testing/eventually"
 import { keyOrigin, sending } from "@keelson/testing/keyOrigin"
 import { quiet } from "@keelson/testing/observe"
-import { reasonOf } from "@keelson/testing/tokens"
+import { issuer, reasonOf } from "@keelson/testing/tokens"
 import { Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpClientError, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -149,6 +149,52 @@ describe("Introspection while the authorization server is down", () => {
       yield* TestClock.adjust("5 seconds")
       yield* tokens.validate(opaque("next"))
     }))
+
+  it.effect("[K-23] [R9] an open circuit stays open for as long as the server asked to wait", () =>
+    Effect.gen(function*() {
+      yield* start
+      const server = makeEndpoint(status(503, { "retry-after": "30" }))
+      const tokens = yield* introspected(server, { resilience: { retry: { maxAttempts: 1 } } })
+      for (let number = 0; number < 5; number++) yield* reasonOf(tokens.validate(opaque(`t${number}`)))
+      const error = yield* Effect.flip(tokens.validate(opaque("next")))
+      assert.include(error.reason, { problem: "circuit" })
+      assert.isAtLeast(Duration.toSeconds(error.retryAfter), 30)
+    }))
+
+  it.effect("[K-23] an endpoint that is gone is discovered again", () =>
+    Effect.gen(function*() {
+      yield* start
+      let path = "old"
+      const server: Endpoint = makeEndpoint(({ url, ...asked }, number) => {
+        if (url.endsWith("/openid-configuration")) {
+          return Effect.succeed(json({ issuer, introspection_endpoint: `${issuer}/${path}` }))
+        }
+        return url.endsWith(`/${path}`) ? answering()({ url, ...asked }, number) : Effect.succeed(json({}, 404))
+      })
+      const tokens = yield* introspected(server, { endpoint: undefined, ...alone })
+      yield* tokens.validate(opaque("a"))
+      path = "new"
+      assert.include(yield* reasonOf(tokens.validate(opaque("b"))), { problem: "endpoint" })
+      yield* tokens.validate(opaque("b"))
+      assert.deepStrictEqual(server.asked.map(({ url }) => url.slice(url.lastIndexOf("/") + 1)), [
+        "openid-configuration",
+        "old",
+        "old",
+        "openid-configuration",
+        "new"
+      ])
+    }).pipe(quiet))
+
+  it.effect("[K-23] metadata without an introspection endpoint, or of another issuer, are a 503", () =>
+    Effect.gen(function*() {
+      yield* start
+      for (const metadata of [{ issuer }, { issuer: "https://evil.example", introspection_endpoint: endpoint }]) {
+        const server = makeEndpoint(() => Effect.succeed(json(metadata)))
+        const tokens = yield* introspected(server, { endpoint: undefined, ...alone })
+        assert.include(yield* reasonOf(tokens.validate(opaque("a"))), { problem: "endpoint" })
+        assert.strictEqual(server.asked.length, 1)
+      }
+    }).pipe(quiet))
 
   it.effect("[K-23] [R9] what a hostile token may cause does not open the circuit for other tokens", () =>
     Effect.gen(function*() {
