@@ -41,6 +41,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     explain: ["dpop", "validation"],
     guard: ["dpop", "mtls"],
     http: ["dpop", "mtls", "validation"],
+    introspection: ["oauth", "provider", "validation"],
     issuer: ["validation"],
     logout: [],
     mtls: ["validation"],

@@ -101,6 +101,16 @@ export const IdToken = Schema.Struct({
 })
 export type IdToken = typeof IdToken.Type
 
+/** The claims of an introspected token (RFC 7662, 2.2). Servers leave out most of them. */
+export const Introspected = Schema.Struct({
+  ...Jwt.fields,
+  client_id: Schema.optionalKey(Schema.String),
+  username: Schema.optionalKey(Schema.String),
+  scope: Schema.optionalKey(Schema.String),
+  token_type: Schema.optionalKey(Schema.String)
+})
+export type Introspected = typeof Introspected.Type
+
 /**
  * The key that a token is bound to (RFC 7800, 3.1): a caller has to prove that it has this key. Both members are `undefined` for
  * a claim that names its key in another way, and a member that is not text is empty text, which no key has.

@@ -6,7 +6,8 @@
  * accepts a token that `validate` rejects, since both call the same checks.
  *
  * It reads no cached token, and neither caches nor counts anything. It looks up keys as the validator would, and reads the
- * list of revocations for a token with a valid signature.
+ * list of revocations for a token with a valid signature. It sends an opaque token to the authorization server only if asked
+ * to (`introspect`).
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,8 +15,9 @@ import type * as Redacted from "effect/Redacted"
 import type * as BindingOptions from "./BindingOptions.ts"
 import type { CheckName } from "./internal/explain/checkNames.ts"
 import { examine } from "./internal/explain/examine.ts"
+import { examineIntrospected } from "./internal/explain/examineIntrospected.ts"
 import { renderText } from "./internal/explain/render.ts"
-import { Validator } from "./internal/validation/validator.ts"
+import { tokenText, Validator } from "./internal/validation/validator.ts"
 import type * as TokenError from "./TokenError.ts"
 import type { TokenValidator, ValidateOptions } from "./TokenValidator.ts"
 
@@ -35,8 +37,8 @@ export type Check =
     readonly expected?: string
     readonly values?: Values
   }
-  /** Not made, since the check `needs` did not pass. */
-  | { readonly name: CheckName; readonly status: "notReached"; readonly needs: CheckName }
+  /** Not made, since the check `needs` did not pass; `introspect`: since the option `introspect` is not set. */
+  | { readonly name: CheckName; readonly status: "notReached"; readonly needs: CheckName | "introspect" }
 
 /** All checks of a token. */
 export interface Explanation {
@@ -77,6 +79,11 @@ export interface Options extends ValidateOptions {
   readonly request?: BoundRequest | undefined
   /** The options of the API that received the request: `dpop`, `mtls`, `baseUrls` and so on. Default all off. */
   readonly security?: BindingOptions.Options | undefined
+  /**
+   * Whether to ask the authorization server about a token that the validator introspects. Without it, only the form of such a
+   * token is checked. Default false.
+   */
+  readonly introspect?: boolean | undefined
 }
 
 /**
@@ -114,8 +121,12 @@ export const explain = <Self, C>(
 ): Effect.Effect<Explanation, never, Self> =>
   Effect.flatMap(tag, (validator) => {
     const config = Validator.configOf(validator)
-    return config === undefined
-      ? Effect.die(new TypeError("Explain.explain requires a validator made by TokenValidator"))
+    if (config === undefined) {
+      return Effect.die(new TypeError("Explain.explain requires a validator made by TokenValidator"))
+    }
+    const { introspection } = config
+    return introspection?.handles(tokenText(token)) === true
+      ? examineIntrospected(config, introspection, tokenText(token), options)
       : examine(config, token, options)
   })
 

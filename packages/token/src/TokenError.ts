@@ -20,7 +20,10 @@ export type Part = "token" | "header" | "payload" | "signature"
  * - `encoding`: not canonical base64url, or not UTF-8; `json`: not a JSON object;
  * - `duplicate`: a duplicate member; `depth`, `members`: more levels or members than allowed;
  * - `number`: a number that is not finite; `critical`: an unsupported critical extension (RFC 7515, 4.1.11);
- * - `member`: a header member of the wrong type.
+ * - `member`: a header member of the wrong type;
+ * - `form`: not of the form of the authorization server's opaque tokens.
+ *
+ * For an opaque token, `encoding` means that it does not have the syntax of a bearer token (RFC 6750, 2.1).
  */
 export type Problem =
   | "size"
@@ -33,6 +36,66 @@ export type Problem =
   | "number"
   | "critical"
   | "member"
+  | "form"
+
+/**
+ * Why the authorization server could not be asked about a token, or gave no usable answer:
+ *
+ * - `timeout`, `network`: it did not answer in time, or the connection failed;
+ * - `status`: it answered with an error of its own (429 or 5xx); `refused`: it rejected the client that asks;
+ * - `endpoint`: there is no introspection endpoint where it should be, or it redirects;
+ * - `answer`: its answer is not one of RFC 7662; `signature`: its answer is not signed as required (RFC 9701);
+ * - `keys`: the keys for signed answers are unavailable; `configuration`: the client's own secret or key cannot be used;
+ * - `circuit`: the circuit is open, or the server asked its callers to wait; `busy`: too many requests are in flight;
+ * - `limited`: too many tokens that were never seen arrived; `closed`: the validator is shutting down.
+ */
+export type IntrospectionProblem =
+  | "timeout"
+  | "network"
+  | "status"
+  | "refused"
+  | "endpoint"
+  | "answer"
+  | "signature"
+  | "keys"
+  | "configuration"
+  | "circuit"
+  | "busy"
+  | "limited"
+  | "closed"
+
+/**
+ * What is wrong with an answer:
+ *
+ * - `status`, `contentType`: a success of another status than 200, or of another media type; `size`: larger than allowed;
+ * - `encoding`, `json`, `duplicate`, `depth`, `members`, `number`: as of a token, see `Problem`;
+ * - `active`: `active` is missing or not a boolean;
+ * - `unsigned`: not signed, although that is required; `form`, `header`, `algorithm`, `type`, `key`, `invalid`: the parts and
+ *   the signature of a signed answer; `issuer`, `audience`, `issuedAt`, `expiry`, `claim`: its claims.
+ */
+export type AnswerProblem =
+  | "status"
+  | "contentType"
+  | "size"
+  | "encoding"
+  | "json"
+  | "duplicate"
+  | "depth"
+  | "members"
+  | "number"
+  | "active"
+  | "unsigned"
+  | "form"
+  | "header"
+  | "algorithm"
+  | "type"
+  | "key"
+  | "invalid"
+  | "issuer"
+  | "audience"
+  | "issuedAt"
+  | "expiry"
+  | "claim"
 
 /**
  * The check of a DPoP proof that failed (RFC 9449, 4.3):
@@ -124,6 +187,18 @@ export type Reason =
   | { readonly _tag: "TokenRevoked" }
   /** The list of revocations is unavailable, so that the token cannot be validated now: a 503 (`AUTHORIZATION_UNAVAILABLE`). */
   | { readonly _tag: "RevocationUnavailable" }
+  /** The authorization server says that it is not active: expired, revoked, or unknown (`TOKEN_INACTIVE`). */
+  | { readonly _tag: "TokenInactive" }
+  /**
+   * The authorization server did not say whether it is active, so that the token cannot be validated now: a 503
+   * (`INTROSPECTION_UNAVAILABLE`).
+   */
+  | {
+    readonly _tag: "IntrospectionUnavailable"
+    readonly problem: IntrospectionProblem
+    readonly detail?: AnswerProblem
+    readonly retryAfter: Duration.Duration
+  }
 
 /** A code of a `TokenError`. */
 export type Code = (typeof reasonCodes)[Reason["_tag"]]
@@ -131,7 +206,9 @@ export type Code = (typeof reasonCodes)[Reason["_tag"]]
 /** The members of a reason as details of the error. */
 const detailsOf = (reason: Reason): Readonly<Record<string, string | number>> => {
   const { _tag: _, ...details } = reason
-  return "retryAfter" in details ? { retry_after_ms: Math.ceil(Duration.toMillis(details.retryAfter)) } : details
+  if (!("retryAfter" in details)) return details
+  const { retryAfter, ...others } = details
+  return { ...others, retry_after_ms: Math.ceil(Duration.toMillis(retryAfter)) }
 }
 
 const proofMessages: Record<ProofCheck, string> = {
@@ -180,6 +257,10 @@ const messageOf = (reason: Reason): string | undefined => {
       return "The DPoP proof was used before"
     case "CertificateMissing":
       return certificateMessages[reason.certificate]
+    case "IntrospectionUnavailable": {
+      const { detail, problem } = reason
+      return `The token could not be introspected (${detail === undefined ? problem : `${problem}: ${detail}`})`
+    }
     default:
       return undefined
   }
@@ -209,7 +290,7 @@ export class TokenError extends KeelsonError.CodedError<Code> {
   constructor(reason: Reason) {
     super({ code: reasonCodes[reason._tag], message: messageOf(reason), details: detailsOf(reason) })
     this.reason = reason
-    this.retryAfter = reason._tag === "KeysUnavailable" ? reason.retryAfter : Duration.zero
+    this.retryAfter = "retryAfter" in reason ? reason.retryAfter : Duration.zero
   }
   /** Whether the token itself was rejected (a 401), rather than that it cannot be validated now (a 503). */
   get isRejection(): boolean {

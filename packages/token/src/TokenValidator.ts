@@ -8,6 +8,7 @@
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as KeySource from "@keelson/jwks/unstable/KeySourceTag"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,7 +20,8 @@ import { type ClaimsSchema, makeClaimsDecoder } from "./internal/validation/clai
 import { hashText } from "./internal/validation/platform.ts"
 import { compileRules } from "./internal/validation/rules.ts"
 import { SignatureVerifier } from "./internal/validation/signature.ts"
-import { Validator } from "./internal/validation/validator.ts"
+import { type MakeVerifier, Validator, type ValidatorConfig } from "./internal/validation/validator.ts"
+import type * as Introspection from "./Introspection.ts"
 import type { Revocation } from "./Revocation.ts"
 import type { TokenError } from "./TokenError.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
@@ -108,6 +110,34 @@ export interface ServiceClass<Self, Id extends string, S extends ClaimsSchema, R
   readonly layer: (
     policy: ValidationPolicy.Options
   ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | R>
+  /**
+   * A validator of opaque tokens, which asks an authorization server about each of them: `Introspection.client`. JWTs are
+   * introspected too. Fails with `ConfigurationError` (`INVALID_CONFIG`).
+   */
+  readonly layerIntrospected: <R2 = never>(
+    policy: Introspection.Policy,
+    introspection: Introspection.Introspection<R2>
+  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, R | R2>
+  /**
+   * A validator of opaque tokens and JWTs. A token with the form of a JWT is verified here, by the policy, and never sent to the
+   * authorization server unless `rejectedJwts` says so; all others are introspected, and checked by the same policy. Fails with
+   * `ConfigurationError` (`INVALID_CONFIG`).
+   */
+  readonly layerMixed: <R2 = never>(
+    policy: ValidationPolicy.Options,
+    introspection: Introspection.Introspection<R2>,
+    options?: MixedOptions
+  ) => Layer.Layer<Self, KeelsonError.ConfigurationError, KeySource.KeySource | R | R2>
+}
+
+/** Options of `layerMixed`. */
+export interface MixedOptions {
+  /**
+   * What happens to a JWT that the policy cannot judge: of a form, an algorithm, a type, an issuer or a key that it does not know.
+   * `reject`: it is rejected. `introspect`: the authorization server is asked about it. A JWT whose signature was checked, or which
+   * is expired or for another audience, is never introspected. Default reject.
+   */
+  readonly rejectedJwts?: "reject" | "introspect" | undefined
 }
 
 /**
@@ -123,20 +153,80 @@ export const make = Effect.fnUntraced(function*<S extends ClaimsSchema>(
   KeelsonError.ConfigurationError,
   KeySource.KeySource | Scope.Scope
 > {
-  const validator = new Validator<S["Type"]>({
+  return yield* makeValidator<S["Type"]>(
+    yield* configOf(id, { claims, policy, revocation }, yield* KeySource.KeySource)
+  )
+})
+
+const decodePolicy = Configuration.decode(ValidationPolicy.ValidationPolicy)
+
+const configOf = Effect.fnUntraced(function*<S extends ClaimsSchema>(
+  id: string,
+  { claims, policy, revocation }: Options<S>,
+  keys: KeySource.KeySource["Service"]
+): Effect.fn.Return<ValidatorConfig<S["Type"]>, KeelsonError.ConfigurationError> {
+  return {
     id,
-    rules: compileRules(
-      yield* Configuration.decode(ValidationPolicy.ValidationPolicy)(policy),
-      revocation !== undefined
-    ),
-    keys: yield* KeySource.KeySource,
+    rules: compileRules(yield* decodePolicy(policy), revocation !== undefined),
+    keys,
     verifySignature: yield* SignatureVerifier,
     decodeClaims: makeClaimsDecoder(claims),
     hash: hashText,
     revocation
-  })
-  yield* validator.registerMetrics
-  return validator
+  }
+})
+
+const makeValidator = <C>(
+  config: ValidatorConfig<C>,
+  makeVerifier?: MakeVerifier<C>
+): Effect.Effect<TokenValidator<C>, never, Scope.Scope> => {
+  const validator = new Validator(config, makeVerifier)
+  return Effect.as(validator.registerMetrics, validator)
+}
+
+/** Required by no introspected token. */
+const noKeys: KeySource.KeySource["Service"] = { find: () => Effect.succeed([]) }
+
+/** The policy as one for introspected tokens, which have no algorithm. The claims of a profile are those of JWTs. */
+const introspectedPolicy = (policy: Introspection.Policy): ValidationPolicy.Options => ({
+  ...policy,
+  profile: "jwt",
+  algorithms: ["RS256"]
+})
+
+const noIdTokens = InvalidConfig.option("profile", "accessToken or jwt, since ID tokens are not introspected")
+
+const isForIdTokens = (policy: Introspection.Policy): boolean => "profile" in policy && policy.profile === "idToken"
+
+/** Makes a validator that introspects all tokens; or, with a key source, those that are not JWTs. */
+const makeIntrospected = Effect.fnUntraced(function*<S extends ClaimsSchema, R>(
+  id: string,
+  { claims, policy, revocation }: Omit<Options<S>, "policy"> & { readonly policy: Introspection.Policy },
+  introspection: Introspection.Introspection<R>
+): Effect.fn.Return<TokenValidator<S["Type"]>, KeelsonError.ConfigurationError, R | Scope.Scope> {
+  if (isForIdTokens(policy)) return yield* noIdTokens
+  const config = yield* configOf(id, { claims, policy: introspectedPolicy(policy), revocation }, noKeys)
+  const parts = { ...config, jwts: undefined, rejectedJwts: "reject" as const }
+  const { introspection: own, makeVerifier } = yield* introspection.forValidator<S["Type"]>(parts)
+  return yield* makeValidator<S["Type"]>({ ...config, introspection: own }, makeVerifier)
+})
+
+const makeMixed = Effect.fnUntraced(function*<S extends ClaimsSchema, R>(
+  id: string,
+  { claims, policy, revocation }: Options<S>,
+  introspection: Introspection.Introspection<R>,
+  { rejectedJwts = "reject" }: MixedOptions
+): Effect.fn.Return<
+  TokenValidator<S["Type"]>,
+  KeelsonError.ConfigurationError,
+  KeySource.KeySource | R | Scope.Scope
+> {
+  if (isForIdTokens(policy)) return yield* noIdTokens
+  const config = yield* configOf(id, { claims, policy, revocation }, yield* KeySource.KeySource)
+  const rules = compileRules(yield* decodePolicy(introspectedPolicy(policy)), revocation !== undefined)
+  const parts = { ...config, rules, jwts: config, rejectedJwts }
+  const { introspection: own, makeVerifier } = yield* introspection.forValidator<S["Type"]>(parts)
+  return yield* makeValidator<S["Type"]>({ ...config, introspection: own }, makeVerifier)
 })
 
 /**
@@ -184,5 +274,28 @@ export const Service = <Self>() =>
       Layer.effect(
         Tag,
         Effect.flatMap(revocation ?? Effect.undefined, (revocation) => make(id, { claims, policy, revocation }))
+      )
+    static readonly layerIntrospected = <R2 = never>(
+      policy: Introspection.Policy,
+      introspection: Introspection.Introspection<R2>
+    ) =>
+      Layer.effect(
+        Tag,
+        Effect.flatMap(
+          revocation ?? Effect.undefined,
+          (revocation) => makeIntrospected(id, { claims, policy, revocation }, introspection)
+        )
+      )
+    static readonly layerMixed = <R2 = never>(
+      policy: ValidationPolicy.Options,
+      introspection: Introspection.Introspection<R2>,
+      options: MixedOptions = {}
+    ) =>
+      Layer.effect(
+        Tag,
+        Effect.flatMap(
+          revocation ?? Effect.undefined,
+          (revocation) => makeMixed(id, { claims, policy, revocation }, introspection, options)
+        )
       )
   }

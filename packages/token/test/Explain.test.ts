@@ -74,6 +74,8 @@ describe("Explain", () => {
       const asked = new Set(checks.map(({ name }) => name))
       assert.deepStrictEqual([...asked], checkNames.filter((name) => asked.has(name)))
       const unasked = [
+        "introspection",
+        "tokenType",
         "authorizedParty",
         "spiffeId",
         "callAudience",

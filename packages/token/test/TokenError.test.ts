@@ -31,7 +31,9 @@ const table: Readonly<Record<TokenError.Reason["_tag"], readonly [code: TokenErr
   ProofReplayed: ["DPOP_INVALID", 401],
   ProofNonceRequired: ["DPOP_NONCE_REQUIRED", 401],
   ProofReplaysUnavailable: ["AUTHORIZATION_UNAVAILABLE", 503],
-  CertificateMissing: ["TOKEN_CERTIFICATE_MISSING", 401]
+  CertificateMissing: ["TOKEN_CERTIFICATE_MISSING", 401],
+  TokenInactive: ["TOKEN_INACTIVE", 401],
+  IntrospectionUnavailable: ["INTROSPECTION_UNAVAILABLE", 503]
 }
 
 /** One example of each reason. */
@@ -61,7 +63,9 @@ const reasons: ReadonlyArray<TokenError.Reason> = [
   { _tag: "ProofReplayed" },
   { _tag: "ProofNonceRequired" },
   { _tag: "ProofReplaysUnavailable" },
-  { _tag: "CertificateMissing", certificate: "untrusted" }
+  { _tag: "CertificateMissing", certificate: "untrusted" },
+  { _tag: "TokenInactive" },
+  { _tag: "IntrospectionUnavailable", problem: "status", retryAfter: Duration.seconds(1) }
 ]
 
 describe("TokenError", () => {
@@ -114,6 +118,15 @@ describe("TokenError", () => {
     assert.deepStrictEqual(shown({ _tag: "CertificateMissing", certificate: "untrusted" }), [
       "The request has a client certificate in a header, and does not come from a listed proxy",
       { certificate: "untrusted" }
+    ])
+    const unavailable = { _tag: "IntrospectionUnavailable", retryAfter: Duration.seconds(2) } as const
+    assert.deepStrictEqual(shown({ ...unavailable, problem: "status" }), [
+      "The token could not be introspected (status)",
+      { problem: "status", retry_after_ms: 2000 }
+    ])
+    assert.deepStrictEqual(shown({ ...unavailable, problem: "answer", detail: "duplicate" }), [
+      "The token could not be introspected (answer: duplicate)",
+      { problem: "answer", detail: "duplicate", retry_after_ms: 2000 }
     ])
   })
 

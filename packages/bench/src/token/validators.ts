@@ -1,10 +1,19 @@
 /** The compared validators of one issuer's tokens, each with the same rules and in its best configuration. */
 import { KeySource } from "@keelson/jwks"
-import { Claims, Signatures, TokenValidator, ValidationPolicy } from "@keelson/token"
+import {
+  Claims,
+  ClientAuth,
+  Introspection,
+  Signatures,
+  TokenHttpClient,
+  TokenValidator,
+  ValidationPolicy
+} from "@keelson/token"
 import { JwtVerifier } from "aws-jwt-verify"
-import { Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import { createVerifier } from "fast-jwt"
-import { createRemoteJWKSet, jwtVerify, type JWTVerifyOptions } from "jose"
+import { createLocalJWKSet, createRemoteJWKSet, jwtVerify, type JWTVerifyOptions } from "jose"
 import jsonwebtoken from "jsonwebtoken"
 import { egress, type Origin } from "../jwks/origin.ts"
 import { type Alg, audience, issuer, jwkOf, pemOf, type Signer } from "./issuer.ts"
@@ -63,6 +72,52 @@ export const withWebCrypto = keelsonWith("Keelson, WebCrypto", { cacheEntries: 0
 /** With a cache that is always too small: each token misses, is inserted, and evicts another. */
 export const alwaysNew = keelsonWith("Keelson, caching", { cacheEntries: 128 })
 export const cached = keelsonWith("Keelson", { cacheEntries })
+
+/** An authorization server in memory, which introspects the same tokens. */
+const introspectionBy = ({ alg, ...signer }: Signer) => {
+  const keys = createLocalJWKSet({ keys: [jwkOf({ alg, ...signer })] })
+  return HttpClient.make((request) =>
+    Effect.promise(async () => {
+      const { body } = request
+      const text = body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : ""
+      const token = new URLSearchParams(text).get("token") ?? ""
+      const answer = await jwtVerify(token, keys, joseOptions(alg)).then(
+        ({ payload }) => ({ ...payload, active: true }),
+        () => ({ active: false })
+      )
+      return HttpClientResponse.fromWeb(request, Response.json(answer))
+    })
+  )
+}
+
+class Introspected extends TokenValidator.Service<Introspected>()("bench/Introspected", {
+  claims: Claims.AccessToken
+}) {}
+
+/** Asks an authorization server once about each token, and caches its answer. */
+export const introspected: Contestant = {
+  name: "Keelson, introspected",
+  algs: every,
+  make: (signer) => {
+    const validator = Introspected.layerIntrospected(
+      { issuers: [issuer], audiences: [audience], cacheEntries },
+      Introspection.client({
+        issuer,
+        endpoint: "https://idp.example/introspect",
+        clientId: "api",
+        auth: ClientAuth.secretBasic(Redacted.make("secret")),
+        newTokensPerSecond: 100_000,
+        newTokensBurst: 1_000_000,
+        resilience: { bulkhead: { maxConcurrent: 1024 } }
+      })
+    )
+    const server = TokenHttpClient.layer(Layer.succeed(HttpClient.HttpClient, introspectionBy(signer)))
+    return Effect.map(
+      Layer.build(Layer.provide(validator, server)),
+      (context) => ({ kind: "effect", validate: Context.get(context, Introspected).validate })
+    )
+  }
+}
 
 const joseOptions = (alg: Alg): JWTVerifyOptions => ({
   issuer,

@@ -1,6 +1,7 @@
 import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
 import { dpopDefinitions } from "./dpopDefinitions.ts"
+import { introspectionDefinitions } from "./introspectionDefinitions.ts"
 
 /** The definition of a metric. */
 export interface Definition {
@@ -194,6 +195,13 @@ export const definitions = {
     labels: ["validator"],
     description: "Token cache misses."
   },
+  tokenCacheRejections: {
+    name: "token_cache_rejections_total",
+    kind: "counter",
+    unit: "tokens",
+    labels: ["validator"],
+    description: "Token cache misses that were answered from the cache of rejected tokens."
+  },
   tokenCacheEntries: {
     name: "token_cache_entries",
     kind: "gauge",
@@ -216,6 +224,7 @@ export const definitions = {
     description:
       "Back-channel logout requests by result: `ended`, or the id of the error. JWK-002 and AUTH-003 are a 503, which the provider may repeat."
   },
+  ...introspectionDefinitions,
   revocationEntries: {
     name: "revocation_entries",
     kind: "gauge",

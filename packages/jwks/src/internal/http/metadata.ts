@@ -15,7 +15,7 @@ import { kept, merged } from "./validators.ts"
 export type Kind = "oidc" | "oauth2"
 
 /** The member of the metadata that contains the URL. */
-export type Endpoint = "jwks_uri" | "token_endpoint"
+export type Endpoint = "introspection_endpoint" | "jwks_uri" | "token_endpoint"
 
 /** The metadata of an issuer. */
 export interface Metadata {

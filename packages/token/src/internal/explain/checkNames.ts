@@ -1,7 +1,11 @@
 /** The checks, in order. An explanation omits those that neither the policy nor the call requires. */
 export const checkNames = [
-  /** Three segments, within the size limit. */
+  /** Three segments, within the size limit; for an introspected token, the syntax of a bearer token. */
   "form",
+  /** The authorization server says that the token is active; only for introspected tokens, in place of header and signature. */
+  "introspection",
+  /** `token_type` is that of an access token; only for introspected tokens. */
+  "tokenType",
   /** A valid JOSE header without critical extensions. */
   "header",
   /** `alg` is one of the policy's. */

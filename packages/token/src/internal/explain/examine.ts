@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { Explanation, Options } from "../../Explain.ts"
+import type { CheckName, Explanation, Options } from "../../Explain.ts"
 import {
   checkAge,
   checkAlgorithm,
@@ -103,7 +103,7 @@ const examineSignature = Effect.fnUntraced(function*(
     findings.skip("key", keyNeeds)
     return findings.skip("signature", ["key"])
   }
-  const lookup = yield* Effect.result(findKeys(config, parsed))
+  const lookup = yield* Effect.result(findKeys(config, parsed, config.rules.keyUse))
   if (Result.isFailure(lookup)) {
     findings.add("key", lookup.failure)
     return findings.skip("signature", ["key"])
@@ -117,67 +117,69 @@ const examineSignature = Effect.fnUntraced(function*(
   return key?.trust
 })
 
-const claimNeeds = ["payload", "registeredClaims"] as const
+const claimNeeds: ReadonlyArray<CheckName> = ["payload", "registeredClaims"]
 
 /** The checks of claims that depend on the policy alone, and the claims schema. */
-const examineClaims = (
+export const examineClaims = (
   { decodeClaims, rules }: Config,
   claims: TokenClaims | undefined,
   { skipExpiry }: Options,
   findings: Findings,
-  now: number
+  now: number,
+  needs = claimNeeds
 ): void => {
   const registered = claims?.registered
-  findings.check("audience", claimNeeds, claims, (claims) => checkAudience(claims, rules))
+  findings.check("audience", needs, claims, (claims) => checkAudience(claims, rules))
   if (skipExpiry !== true) {
-    findings.check("expiry", claimNeeds, registered, (claims) => checkExpiry(claims, rules, now))
+    findings.check("expiry", needs, registered, (claims) => checkExpiry(claims, rules, now))
   }
-  findings.check("notBefore", claimNeeds, registered, (claims) => checkNotBefore(claims, rules, now))
-  findings.check("issuedAt", claimNeeds, registered, (claims) => checkIssuedAt(claims, rules, now))
+  findings.check("notBefore", needs, registered, (claims) => checkNotBefore(claims, rules, now))
+  findings.check("issuedAt", needs, registered, (claims) => checkIssuedAt(claims, rules, now))
   if (rules.maxAge !== undefined) {
-    findings.check("age", claimNeeds, registered, (claims) => checkAge(claims, rules, now))
+    findings.check("age", needs, registered, (claims) => checkAge(claims, rules, now))
   }
   findings.check(
     "requiredClaims",
-    claimNeeds,
+    needs,
     claims,
     ({ members }) => checkRequiredClaims(members, rules.requiredClaims)
   )
   if (rules.authorizedParties !== undefined) {
-    findings.check("authorizedParty", claimNeeds, claims, (claims) => checkAuthorizedParty(claims, rules))
+    findings.check("authorizedParty", needs, claims, (claims) => checkAuthorizedParty(claims, rules))
   }
   if (rules.policy.trustDomain !== undefined) {
-    findings.check("spiffeId", claimNeeds, claims, (claims) => checkSpiffeId(claims, rules))
+    findings.check("spiffeId", needs, claims, (claims) => checkSpiffeId(claims, rules))
   }
-  findings.decode("schema", claimNeeds, claims, ({ members }) => decodeClaims(members))
+  findings.decode("schema", needs, claims, ({ members }) => decodeClaims(members))
 }
 
 /** The checks of the options of the call. */
-const examineCall = Effect.fnUntraced(function*(
+export const examineCall = Effect.fnUntraced(function*(
   { rules }: Config,
   claims: TokenClaims | undefined,
   alg: string | undefined,
   options: Options,
-  findings: Findings
+  findings: Findings,
+  needs = claimNeeds
 ) {
   const { accessToken, audience, code, issuer, requiredClaims = [] } = options
   if (audience !== undefined) {
-    findings.check("callAudience", claimNeeds, claims, (claims) => checkCallAudience(claims, options, rules))
+    findings.check("callAudience", needs, claims, (claims) => checkCallAudience(claims, options, rules))
   }
   if (issuer !== undefined) {
-    findings.check("callIssuer", claimNeeds, claims, (claims) => checkCallIssuer(claims, options))
+    findings.check("callIssuer", needs, claims, (claims) => checkCallIssuer(claims, options))
   }
   if (requiredClaims.length > 0) {
-    findings.check("callClaims", claimNeeds, claims, ({ members }) => checkRequiredClaims(members, requiredClaims))
+    findings.check("callClaims", needs, claims, ({ members }) => checkRequiredClaims(members, requiredClaims))
   }
   if (isNonceChecked(options, rules)) {
-    findings.check("nonce", claimNeeds, claims, (claims) => checkNonce(claims, options, rules))
+    findings.check("nonce", needs, claims, (claims) => checkNonce(claims, options, rules))
   }
   for (const [check, claim, given] of hashes(accessToken, code)) {
     if (given === undefined) continue
     // The algorithm determines the hash function: an unsupported one determines none.
     if (claims === undefined || alg === undefined || !findings.passed("algorithm")) {
-      findings.skip(check, ["header", "algorithm", ...claimNeeds])
+      findings.skip(check, ["header", "algorithm", ...needs])
     } else {
       findings.add(check, yield* checkHash(alg, claims, claim, tokenText(given)))
     }
@@ -188,14 +190,15 @@ const hashes = (accessToken: Options["accessToken"], code: Options["code"]) =>
   [["accessTokenHash", "at_hash", accessToken], ["codeHash", "c_hash", code]] as const
 
 /** Whether the token is revoked. The list is read only for tokens with a valid signature, since anyone can forge others. */
-const examineRevocation = Effect.fnUntraced(function*(
+export const examineRevocation = Effect.fnUntraced(function*(
   { revocation }: Config,
   claims: TokenClaims | undefined,
-  findings: Findings
+  findings: Findings,
+  proof: CheckName = "signature"
 ) {
   if (revocation === undefined) return
-  if (claims === undefined || !findings.passed("signature")) {
-    findings.skip("revocation", ["signature"])
+  if (claims === undefined || !findings.passed(proof)) {
+    findings.skip("revocation", [proof])
     return
   }
   const isRevoked = yield* Effect.result(revocation.isRevoked(claims.registered))

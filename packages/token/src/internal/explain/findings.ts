@@ -11,6 +11,7 @@ const headerMembers: Partial<Record<CheckName, string>> = { algorithm: "alg", ty
 
 /** The claims that a check reads. */
 const checkedClaims: Partial<Record<CheckName, ReadonlyArray<string>>> = {
+  tokenType: ["token_type"],
   issuer: ["iss"],
   audience: ["aud"],
   expiry: ["exp"],
@@ -114,6 +115,10 @@ export class Findings {
   skip(name: CheckName, needs: ReadonlyArray<CheckName>): undefined {
     const missing = needs.find((one) => !this.passed(one)) ?? "form"
     this.#checks.push({ name, status: "notReached", needs: missing })
+  }
+  /** Records that the authorization server was not asked. */
+  skipIntrospection(): undefined {
+    this.#checks.push({ name: "introspection", status: "notReached", needs: "introspect" })
   }
   passed(name: CheckName): boolean {
     return this.#checks.some((check) => check.name === name && check.status === "pass")

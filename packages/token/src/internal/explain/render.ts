@@ -7,7 +7,9 @@ import { maxNumericDate } from "../validation/numericDate.ts"
 
 /** The text for a check that passed. */
 const passed: Record<CheckName, string> = {
-  form: "three segments, within the size limit",
+  form: "has the expected form, within the size limit",
+  introspection: "the authorization server says that it is active",
+  tokenType: "is an access token's, or absent",
   header: "is valid, without critical extensions",
   algorithm: "is allowed by the policy",
   type: "is expected",
@@ -76,7 +78,9 @@ const renderCheck = (check: Check): string => {
       return `${ErrorCode.codeInfo[code].id} ${code}: ${message}${listValues(check.values)}${expected}`
     }
     case "notReached":
-      return `needs ${check.needs}`
+      return check.needs === "introspect"
+        ? "the authorization server was not asked: set the option introspect"
+        : `needs ${check.needs}`
   }
 }
 
@@ -85,8 +89,14 @@ const label = { pass: "pass", fail: "FAIL", notReached: "-" } as const
 /** Lines of text: the result, and one line for each check. */
 export const renderText = ({ accepted, checks, guide, reason }: Explanation): string => {
   const width = Math.max(...checks.map(({ name }) => name.length))
-  const result = accepted || reason === undefined ? "accepted" : `rejected: ${new TokenError(reason).code}`
-  const isSigned = checks.some(({ name, status }) => name === "signature" && status === "pass")
+  const result = accepted
+    ? "accepted"
+    : reason === undefined
+    ? "undecided: not all checks were made"
+    : `rejected: ${new TokenError(reason).code}`
+  const isSigned = checks.some(({ name, status }) =>
+    (name === "signature" && status === "pass") || name === "introspection"
+  )
   return [
     result,
     ...(isSigned ? [] : ["The signature was not verified: anybody could have written this token."]),

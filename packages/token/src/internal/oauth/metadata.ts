@@ -11,7 +11,17 @@ import { checkEndpoint } from "./endpoints.ts"
 import { exchange } from "./exchange.ts"
 import type { RequestOptions } from "./requestOptions.ts"
 
-/** The token endpoint of one client. */
+/** The options of requests to an endpoint: its URL, or the issuer whose metadata name it. */
+export interface EndpointOptions extends
+  Pick<
+    RequestOptions,
+    "allowLocalhost" | "discovery" | "insecureHosts" | "issuer" | "maxBytes" | "requestTimeout"
+  >
+{
+  readonly url?: string | undefined
+}
+
+/** An endpoint of the authorization server of one client. */
 export interface TokenEndpoint {
   /**
    * Fails with `NetworkError`: `DISCOVERY_INVALID`, `EGRESS_REFUSED`, or the codes of a failed request; with
@@ -38,7 +48,7 @@ export const refused = (reason: string, url?: string | URL): KeelsonError.Networ
 }
 
 /** Logs the hosts that receive secrets without TLS, once for each client. */
-const warnOnce = ({ insecureHosts }: RequestOptions): Effect.Effect<void> => {
+const warnOnce = ({ insecureHosts }: EndpointOptions): Effect.Effect<void> => {
   let isDue = insecureHosts.length > 0
   return Effect.suspend(() => {
     if (!isDue) return Effect.void
@@ -48,7 +58,7 @@ const warnOnce = ({ insecureHosts }: RequestOptions): Effect.Effect<void> => {
 }
 
 /** Fetches metadata with the client of token requests. Allows any host, since the operator or the issuer named it. */
-const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions): Egress.Egress["Service"] => {
+const metadataEgress = ({ maxBytes, requestTimeout, ...options }: EndpointOptions): Egress.Egress["Service"] => {
   const check = (url: string | URL) =>
     Effect.fromResult(Result.mapError(checkEndpoint(String(url), options), (reason) => refused(reason, url)))
   return {
@@ -69,23 +79,25 @@ const metadataEgress = ({ maxBytes, requestTimeout, ...options }: RequestOptions
 }
 
 /** The endpoint for mutual TLS; without one, clients with a certificate use the other one (RFC 8705, 5). */
-const mutualTlsEndpoint = ({ document, endpoint }: Discovery.Metadata): string => {
+const mutualTlsEndpoint = ({ document, endpoint }: Discovery.Metadata, name: Discovery.Endpoint): string => {
   const aliases = document["mtls_endpoint_aliases"]
-  return Predicate.hasProperty(aliases, "token_endpoint") && typeof aliases.token_endpoint === "string"
-    ? aliases.token_endpoint
-    : endpoint
+  return Predicate.hasProperty(aliases, name) && typeof aliases[name] === "string" ? aliases[name] : endpoint
 }
 
+/** The token endpoint of the options; see `makeEndpoint`. */
+export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint =>
+  makeEndpoint({ ...options, url: options.tokenEndpoint }, "token_endpoint")
+
 /** The endpoint of the options, or else that of the issuer's metadata, which are cached as long as their response allows. */
-export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
-  const { discovery: kind, issuer, tokenEndpoint } = options
-  if (tokenEndpoint !== undefined || issuer === undefined) {
-    return { url: Effect.as(warnOnce(options), tokenEndpoint ?? ""), onGone: () => {} }
+export const makeEndpoint = (options: EndpointOptions, endpoint: Discovery.Endpoint): TokenEndpoint => {
+  const { discovery: kind, issuer, url } = options
+  if (url !== undefined || issuer === undefined) {
+    return { url: Effect.as(warnOnce(options), url ?? ""), onGone: () => {} }
   }
   const discovery = Discovery.make({
     issuer,
     kind,
-    endpoint: "token_endpoint",
+    endpoint,
     egress: metadataEgress(options),
     rules: {},
     ttl: Duration.hours(1),
@@ -98,7 +110,7 @@ export const makeTokenEndpoint = (options: RequestOptions): TokenEndpoint => {
       Effect.zipWith(
         discovery.metadata,
         UsesMutualTls,
-        (metadata, isMutual) => isMutual ? mutualTlsEndpoint(metadata) : metadata.endpoint
+        (metadata, isMutual) => isMutual ? mutualTlsEndpoint(metadata, endpoint) : metadata.endpoint
       )
     ),
     onGone: discovery.expire

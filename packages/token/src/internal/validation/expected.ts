@@ -45,6 +45,8 @@ const descriptions: Partial<Record<CheckName, Describe>> = {
   algorithm: ({ algorithms }) => `alg is one of ${listed(algorithms)}`,
   type: ({ requireType, types }) => `typ is one of ${listed(types)}${requireType ? "" : ", or absent"}`,
   payload: ({ policy }) => `a JSON object with at most ${policy.maxDepth} levels and ${policy.maxMembers} members`,
+  introspection: () => "the authorization server says that the token is active",
+  tokenType: () => "token_type is Bearer or DPoP",
   registeredClaims: ({ policy }) =>
     `${
       policy.trustDomain === undefined ? "iss, " : ""
@@ -94,6 +96,8 @@ const checkOf = (reason: TokenError.Reason, { policy, requiredClaims }: Rules): 
   switch (reason._tag) {
     case "TokenMalformed":
       return parts[reason.part]
+    case "TokenInactive":
+      return "introspection"
     case "AlgorithmUnsupported":
       return "algorithm"
     case "TypeMismatch":

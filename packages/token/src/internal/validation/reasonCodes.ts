@@ -19,7 +19,9 @@ export const validationCodes = {
   ClaimInvalid: "TOKEN_CLAIM_INVALID",
   ClaimRejected: "VALIDATION_FAILED",
   TokenRevoked: "TOKEN_REVOKED",
-  RevocationUnavailable: "AUTHORIZATION_UNAVAILABLE"
+  RevocationUnavailable: "AUTHORIZATION_UNAVAILABLE",
+  TokenInactive: "TOKEN_INACTIVE",
+  IntrospectionUnavailable: "INTROSPECTION_UNAVAILABLE"
 } as const satisfies Record<Exclude<TokenError.Reason, TokenError.BindingReason>["_tag"], ErrorCode.ErrorCode>
 
 /** The code of each reason to reject a request with a valid token, for want of a proof that the caller has its key. */

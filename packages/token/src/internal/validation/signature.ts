@@ -281,7 +281,7 @@ export const SignatureVerifier = Context.Reference<VerifySignature>("@keelson/to
  */
 export const findVerifyingKey = (
   verifySignature: VerifySignature,
-  { header: { alg }, segments, signature }: ParsedToken,
+  { header: { alg }, segments, signature }: Pick<ParsedToken, "header" | "segments" | "signature">,
   candidates: ReadonlyArray<Candidate>
 ): number | Promise<number> => {
   const signed = encodeText(segments.signed)

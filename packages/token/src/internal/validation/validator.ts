@@ -18,8 +18,10 @@ import { checkCall, checkHash } from "./checks.ts"
 import type { HashText } from "./platform.ts"
 import { reasonCodes, type RequestRejection, requestRejections, validationCodes } from "./reasonCodes.ts"
 import { failWith, issuerUnserved, revocationUnavailable, revoked } from "./reasons.ts"
+import type { Rules } from "./rules.ts"
+import type { JsonObject } from "./strictJson.ts"
 import { TokenCache, type VerifiedToken } from "./tokenCache.ts"
-import { type UncachedToken, Verifier, type VerifierConfig } from "./verification.ts"
+import { type UncachedToken, type VerificationResult, Verifier, type VerifierConfig } from "./verification.ts"
 
 /** A token as callers pass it. */
 export type TokenInput = string | Redacted.Redacted
@@ -34,12 +36,36 @@ export const tokenText = (token: TokenInput): string => {
   }
 }
 
+/** Verifies tokens that are not in the cache. Concurrent callers with the same token share one verification. */
+export interface TokenVerifier<C> {
+  readonly verify: (token: UncachedToken, clock: Clock.Clock) => Effect.Effect<VerificationResult<C>>
+  /** Drops what was cached: no running verification fills the cache afterwards. */
+  readonly invalidate: () => void
+}
+
+/** Makes a verifier for a cache that it fills: none where the policy has none. */
+export type MakeVerifier<C> = (cache: TokenCache<Validated<C>> | undefined) => TokenVerifier<C>
+
+/** A validator's introspection of tokens at the authorization server (RFC 7662). All but `handles` is for `Explain`. */
+export interface TokenIntrospection {
+  /** Whether a token is introspected, rather than verified here. */
+  readonly handles: (text: string) => boolean
+  /** The rules for introspected tokens. */
+  readonly rules: Rules
+  readonly checkForm: (text: string) => Result.Result<void, TokenError.Reason>
+  readonly ask: (text: string) => Effect.Effect<Result.Result<JsonObject, TokenError.Reason>>
+  readonly checkTokenType: (members: JsonObject) => TokenError.Reason | undefined
+  readonly findIssuer: (iss: string) => Result.Result<unknown, TokenError.Reason>
+}
+
 /** What a validator consists of. */
 export interface ValidatorConfig<C> extends VerifierConfig<C> {
   /** Its name in metrics, spans and logs. */
   readonly id: string
   readonly hash: HashText | undefined
   readonly revocation: Revocation["Service"] | undefined
+  /** How it introspects tokens, if it does. */
+  readonly introspection?: TokenIntrospection | undefined
 }
 
 type Cached<C> = VerifiedToken<Validated<C>>
@@ -69,25 +95,27 @@ const checkHashes = (
 export class Validator<C> implements TokenValidator<C> {
   readonly #config: ValidatorConfig<C>
   readonly #cache: TokenCache<Validated<C>> | undefined
-  readonly #verifier: Verifier<C>
+  readonly #verifier: TokenVerifier<C>
   readonly #requiresNonce: boolean
   /** Plain fields, read when metrics are. */
   readonly #counts = {
     accepted: 0,
     hits: 0,
     misses: 0,
+    /** Those of the misses that were rejected from the cache of rejected tokens. */
+    rejectionHits: 0,
     rejected: new Map<TokenError.Code, number>(),
     requests: new Map<RequestRejection, number>()
   }
   #hasWarned = false
 
-  constructor(config: ValidatorConfig<C>) {
+  constructor(config: ValidatorConfig<C>, makeVerifier: MakeVerifier<C> = (cache) => new Verifier(config, cache)) {
     const { cacheBytes, cacheEntries, nonce, profile } = config.rules.policy
     this.#config = config
     this.#cache = cacheEntries === 0 || config.hash === undefined
       ? undefined
       : new TokenCache({ maxEntries: cacheEntries, maxBytes: cacheBytes })
-    this.#verifier = new Verifier(config, this.#cache)
+    this.#verifier = makeVerifier(this.#cache)
     this.#requiresNonce = profile === "idToken" && nonce === "required"
   }
 
@@ -116,7 +144,8 @@ export class Validator<C> implements TokenValidator<C> {
     Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const text = tokenText(token)
-      const skipExpiry = options.skipExpiry === true
+      // The authorization server answers that an expired token is not active.
+      const skipExpiry = options.skipExpiry === true && this.#config.introspection?.handles(text) !== true
       const hash = skipExpiry ? undefined : this.#hashOf(text)
       const cached = this.#lookup(hash, clock)
       const verified = cached === undefined
@@ -157,6 +186,7 @@ export class Validator<C> implements TokenValidator<C> {
       ),
       MetricSeries.register("tokenCacheHits", { validator: id }, () => counts.hits),
       MetricSeries.register("tokenCacheMisses", { validator: id }, () => counts.misses),
+      MetricSeries.register("tokenCacheRejections", { validator: id }, () => counts.rejectionHits),
       MetricSeries.register("tokenCacheEntries", { validator: id }, () => this.#cache?.entries ?? 0),
       MetricSeries.register("tokenCacheBytes", { validator: id }, () => this.#cache?.bytes ?? 0)
     ], { discard: true })
@@ -181,7 +211,10 @@ export class Validator<C> implements TokenValidator<C> {
     this.#counts.misses++
     const clock = fiber.getRef(Clock.Clock)
     const rejection = token.hash === undefined ? undefined : this.#cache?.rejection(token.hash, clock)
-    if (rejection !== undefined) return this.#reject(rejection)
+    if (rejection !== undefined) {
+      this.#counts.rejectionHits++
+      return this.#reject(rejection)
+    }
     const verified = Effect.flatMap(this.#verifier.verify(token, clock), (result) => {
       if (Result.isFailure(result)) return this.#rejectUncached(result.failure)
       const { success } = result

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
+import type { Registered } from "../../Claims.ts"
 import type * as TokenError from "../../TokenError.ts"
 import type { Validated } from "../../TokenValidator.ts"
 import { checkClaims, checkTimes, validityWindow } from "./checks.ts"
@@ -48,9 +49,10 @@ const lookupReason = (error: KeySource.LookupError): Reason => {
 }
 
 /** Looks up the keys to try, four at most, of the token's own issuer. A key that states its issuer has to agree (R3). */
-export const findKeys = <C>(
-  { keys, rules: { keyUse } }: VerifierConfig<C>,
-  { header, issuer: { keysOf }, members, registered: { iss } }: KeyNames
+export const findKeys = (
+  { keys }: Pick<VerifierConfig<unknown>, "keys">,
+  { header, issuer: { keysOf }, members, registered: { iss } }: KeyNames,
+  keyUse?: Rules["keyUse"]
 ): Effect.Effect<ReadonlyArray<KeySource.Candidate>, Reason> =>
   Effect.matchEffect(keys.find(keysOf, keyUse === undefined ? header : { ...header, use: keyUse }), {
     onFailure: (error) => Effect.fail(lookupReason(error)),
@@ -70,6 +72,10 @@ export const findKeys = <C>(
 /** Measured: the bytes of an entry without its claims, and of each of its scopes. */
 const entryBytes = 512
 const scopeBytes = 48
+
+/** Estimated bytes of an entry in memory; `size` is that of the claims. */
+export const entrySize = (size: number, { scopes }: Registered): number =>
+  entryBytes + size + scopeBytes * scopes.length
 
 /** The result of a verification: the verified token, or the reason to reject it. */
 export type VerificationResult<C> = Result.Result<VerifiedToken<Validated<C>>, Reason>
@@ -142,7 +148,7 @@ export class Verifier<C> {
     // The keys of this token were not available a moment ago. They are looked up again, without parsing the token again.
     const names = hash === undefined ? undefined : this.#cache?.keyNames(hash)
     if (names !== undefined) {
-      return Effect.matchEffect(findKeys(this.#config, names), {
+      return Effect.matchEffect(findKeys(this.#config, names, this.#config.rules.keyUse), {
         onFailure: (reason) => Effect.succeed(rejectedWithoutKeys(reason)),
         onSuccess: (candidates) => this.#parseThen(token, clock, () => Effect.succeed(candidates))
       })
@@ -151,7 +157,7 @@ export class Verifier<C> {
       token,
       clock,
       (parsed) =>
-        Effect.tapError(findKeys(this.#config, parsed), () =>
+        Effect.tapError(findKeys(this.#config, parsed, this.#config.rules.keyUse), () =>
           Effect.sync(() => {
             if (hash !== undefined) this.#cache?.setKeyNames(hash, parsed)
           }))
@@ -255,7 +261,7 @@ export class Verifier<C> {
         key,
         window,
         endsAt: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(remaining),
-        size: entryBytes + parsed.size + scopeBytes * registered.scopes.length
+        size: entrySize(parsed.size, registered)
       }
     })
   }

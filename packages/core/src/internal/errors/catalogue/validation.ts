@@ -179,5 +179,30 @@ export const validation = {
       "Send the request again, with a new proof that has the nonce in the header `DPoP-Nonce` of the response.",
       "If it happens again and again, give all processes of the API the same `nonceKey`."
     ]
+  },
+  TOKEN_INACTIVE: {
+    id: "JWT-017",
+    ...refused,
+    description: "The authorization server says that the token is not active (RFC 7662, 2.2).",
+    troubleshooting: [
+      "The token is expired, revoked or unknown to the authorization server: acquire a new token.",
+      "Some servers answer the same for a client that may not introspect the token: check the rights of `clientId`."
+    ]
+  },
+  INTROSPECTION_UNAVAILABLE: {
+    id: "JWT-018",
+    category: "NETWORK",
+    severity: "ERROR",
+    status: 503,
+    retryable: true,
+    breaker: "failure",
+    description:
+      "The authorization server did not answer whether the token is active, so that it cannot be validated now.",
+    troubleshooting: [
+      "`problem` in the details says why, and `detail` what is wrong with an answer that was received.",
+      "For `timeout`, `network`, `status`, `circuit` and `busy`, check the introspection endpoint and its response times.",
+      "For `refused`, check `clientId` and `auth`; for `endpoint`, check `issuer` and `endpoint`; for `configuration`, check the client's key or secret.",
+      "For `limited`, many tokens that were never seen arrived at once: check their origin, or raise `newTokensPerSecond`."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>
