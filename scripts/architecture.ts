@@ -37,10 +37,11 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   token: {
     adapters: ["http"],
     explain: ["validation"],
+    fleet: [],
     guard: [],
     http: ["validation"],
     oauth: [],
-    provider: [],
+    provider: ["fleet"],
     revocation: ["validation"],
     sidecar: ["guard"],
     validation: []

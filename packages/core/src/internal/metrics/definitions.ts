@@ -1,5 +1,6 @@
 import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
+import { fleetDefinitions } from "./fleetDefinitions.ts"
 
 /** The definition of a metric. */
 export interface Definition {
@@ -58,6 +59,7 @@ export const definitions = {
     labels: ["server"],
     description: "Token lookups that the cache could not answer."
   },
+  ...fleetDefinitions,
   ...circuitDefinitions,
   ...callMetrics,
   jwksRequests: {
