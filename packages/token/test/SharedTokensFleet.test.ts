@@ -190,7 +190,7 @@ describe.skipIf(skipReason !== undefined)("8 processes on one Redis, at a real a
         const answers = yield* Fiber.join(asking)
         assert.strictEqual(answers[holder], "killed")
         assert.strictEqual(new Set(answers).size, 2)
-        assert.strictEqual(server.requests.filter(({ body }) => body.get("topic") === topic.name).length, 1)
+        assert.strictEqual(tokenRequests(fleetOf, topic), 2)
         assert.deepStrictEqual(
           new Set(yield* askAll(fleetOf.fleet, topic, "get")),
           new Set(answers.filter((answer) => answer !== "killed"))

@@ -22,7 +22,7 @@ const sharedOf = (timeout: string | undefined) =>
     redis: NodeRedis.layer({ socket: { path: settings.redis, tls: false } }),
     keys: [{ id: "test", key: Redacted.make(settings.key) }],
     // Patient: no test depends on how busy the machine is.
-    timeout: timeout === undefined ? "1 minute" : "2 seconds",
+    timeout: timeout === undefined ? "10 seconds" : "2 seconds",
     lease: "1 minute"
   })
 

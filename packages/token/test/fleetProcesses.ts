@@ -19,7 +19,7 @@ export interface Topic {
   readonly name: string
   /** The refresh token of the fleet; client credentials without one. */
   readonly refreshToken?: string | undefined
-  /** `short` for two seconds. Default: one minute, so that no answer of Redis is late. */
+  /** `short` for two seconds. Default: ten seconds, so that no answer of Redis is late. */
   readonly timeout?: "short" | undefined
 }
 
