@@ -29,7 +29,8 @@ const on = (...tags: ReadonlyArray<Extract<Command, { readonly process: number }
 
 export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: on("get") },
-  { weight: 3, arbitrary: on("refresh", "replace", "invalidate") },
+  { weight: 2, arbitrary: on("refresh") },
+  { weight: 5, arbitrary: on("replace", "invalidate") },
   { weight: 3, arbitrary: on("kill", "close", "pause", "resume") },
   {
     weight: 6,
@@ -206,7 +207,8 @@ export class Fleet {
         Effect.sync(() => {
           if (token === undefined) return
           this.#law(token.expiresAt.wall > clock.currentTimeMillisUnsafe(), "[T4] an expired token was handed out")
-          if (gone !== undefined && textOf(token) !== gone) self.gone.add(gone)
+          this.#law(textOf(token) !== gone, "[R13] a rejected token was its own replacement")
+          if (gone !== undefined) self.gone.add(gone)
           this.#law(!self.gone.has(textOf(token)), "[K-11] a replaced token came back")
           self.obtained.push(token)
         })
