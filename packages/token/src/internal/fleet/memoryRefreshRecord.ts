@@ -41,7 +41,8 @@ export const makeMemoryRefreshRecord = (leaseMillis: number): RefreshRecord => {
       }),
     write: (holder, token, { isLast, seed }) =>
       Effect.sync(() => {
-        if (!isHolder(holder)) return false
+        // Also after the lease ended, if no other was granted since: a late or repeated write has the newest refresh token.
+        if (fence !== holder.fence || (lease !== undefined && lease.owner !== holder.owner)) return false
         stored = { token, fence: holder.fence }
         state = undefined
         if (seed !== undefined) seeds.add(seed)
@@ -58,6 +59,10 @@ export const makeMemoryRefreshRecord = (leaseMillis: number): RefreshRecord => {
         lease = undefined
         state = outcome === "refused" ? "refused" : undefined
         return true
+      }),
+    release: (owner) =>
+      Effect.sync(() => {
+        if (lease?.owner === owner && state !== "sent") lease = undefined
       }),
     renew: (holder) =>
       at((now) => {

@@ -99,6 +99,7 @@ export const makeRedisRefreshRecord = (
         (sealed) => flag(({ eval: call }) => call(scripts.write)(key, holder, sealed, seed ?? "", isLast))
       ),
     end: (holder, state) => flag(({ eval: call }) => call(scripts.end)(key, holder, state)),
+    release: (owner) => Effect.asVoid(flag(({ eval: call }) => call(scripts.release)(key, owner))),
     renew: (holder) => flag(({ eval: call }) => call(scripts.renew)(key, holder, lease)),
     seize: (owner) => run("refresh_token", ({ eval: call }) => call(scripts.seize)(key, owner, lease), fenceOf),
     unmark: flag(({ eval: call }) => call(scripts.unmark)(key)),

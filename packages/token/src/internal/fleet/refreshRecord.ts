@@ -40,6 +40,8 @@ export interface RefreshRecord {
   ) => Effect.Effect<boolean | undefined>
   /** Ends the lease. The mark stays as it is for `ambiguous`. */
   readonly end: (holder: Holder, state: "kept" | "refused" | "ambiguous") => Effect.Effect<boolean | undefined>
+  /** Ends a lease that the process may have, unless the refresh token is marked as sent. */
+  readonly release: (owner: string) => Effect.Effect<void>
   readonly renew: (holder: Holder) => Effect.Effect<boolean | undefined>
   /** Takes the lease from whoever has it, to write another refresh token. Returns the fencing number. */
   readonly seize: (owner: string) => Effect.Effect<number | undefined>

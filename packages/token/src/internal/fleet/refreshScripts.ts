@@ -69,7 +69,8 @@ const write = Redis.script(
     numberOfKeys: 1,
     lua: `${prelude}${seeds}
 load("fence", "owner", "seeds")
-if not isHolder(ARGV[1], ARGV[2]) then return 0 end
+-- Also after the lease ended, if no other was granted since: a late or repeated write has the newest refresh token.
+if c.fence ~= ARGV[2] or (c.owner and c.owner ~= "" and c.owner ~= ARGV[1]) then return 0 end
 redis.call("HSET", key, "value", ARGV[3], "valueFence", ARGV[2], "state", "")
 remember(ARGV[4])
 if ARGV[5] == "1" then redis.call("HSET", key, "owner", "") end
@@ -93,6 +94,15 @@ return 1
 `
   }
 ).withReturnType<number>()
+
+const release = Redis.script((key: string, owner: string) => [key, owner], {
+  numberOfKeys: 1,
+  lua: `
+if redis.call("HGET", KEYS[1], "owner") ~= ARGV[1] or redis.call("HGET", KEYS[1], "state") == "sent" then return 0 end
+redis.call("HSET", KEYS[1], "owner", "")
+return 1
+`
+}).withReturnType<number>()
 
 const renew = Redis.script(
   (key: string, lease: Holder, millis: number) => [...holder(key, lease), millis],
@@ -133,4 +143,4 @@ return { value() or "", c.valueFence or "0" }
 }).withReturnType<ReadonlyArray<unknown>>()
 
 /** Every script, by the operation that it performs. */
-export const refreshScripts = { begin, mark, write, end, renew, seize, unmark, read } as const
+export const refreshScripts = { begin, mark, write, end, release, renew, seize, unmark, read } as const

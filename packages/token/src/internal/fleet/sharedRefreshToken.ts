@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
 import type { RefreshTokenOutcome, RefreshTokenStore, RefreshTokenUse } from "../../RefreshTokenStore.ts"
@@ -135,7 +136,11 @@ export const makeSharedRefreshToken = (
       Effect.gen(function*() {
         yield* repeatEnd
         const owner = SecureRandom.uuidV4Unsafe()
-        const reply = yield* restore(lease(owner))
+        const reply = yield* Effect.onExit(restore(lease(owner)), (exit) =>
+          Exit.isSuccess(exit) && exit.value !== undefined
+            ? Effect.void
+            // In the background. Also without a reply: the store may grant the lease late.
+            : Effect.asVoid(Effect.forkDetach(record.release(owner))))
         if (reply === undefined) return yield* alone(rotates)
         if (reply._tag !== "lease") return yield* failed(reply._tag)
         const holder = { owner, fence: reply.fence }

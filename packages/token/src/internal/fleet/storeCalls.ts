@@ -39,6 +39,21 @@ const replyOf = (error: unknown): string =>
 const operationsThatWrite: ReadonlySet<Operation> = new Set(["commit", "refresh_token"])
 
 /**
+ * The connection with scripts as one command each. `eval` of Effect loads a script and then runs it by its hash: a release
+ * that follows a call without a reply would not be sent while the server does not answer.
+ */
+const withWholeScripts = (connection: Connection): Connection => ({
+  ...connection,
+  eval: (script) => (...params) =>
+    connection.send(
+      "EVAL",
+      script.lua,
+      String(script.numberOfKeys(...params)),
+      ...script.params(...params).map(String)
+    )
+})
+
+/**
  * Bounded calls on a connection. Failures are counted, and logged once for each outage: until a call succeeds again, or, if
  * the server refused writes, until a write does.
  */
@@ -60,6 +75,7 @@ export const makeStoreCalls = Effect.fnUntraced(function*(
   }
   for (const reason of reasons) yield* MetricSeries.register("sharedTokenIgnored", { reason }, () => ignored[reason])
 
+  const redis = withWholeScripts(connection)
   let outage: "calls" | "writes" | undefined
   const loggedReasons = new Set<IgnoredReason>()
   let isConnected = false
@@ -93,7 +109,7 @@ export const makeStoreCalls = Effect.fnUntraced(function*(
   return {
     run: (operation, call, read) =>
       // A defect of the client must not end its caller.
-      Effect.andThen(connected, Effect.suspend(() => waitAtMost(call(connection), limit))).pipe(
+      Effect.andThen(connected, Effect.suspend(() => waitAtMost(call(redis), limit))).pipe(
         Effect.flatMap(Option.match({
           onNone: () => Effect.as(onFailure(operation, ""), undefined),
           onSome: (reply) =>
