@@ -81,7 +81,11 @@ const identityOf = ({ options, parameters }: TokenClient, refreshToken?: string)
   clientId: options.clientId,
   scope: options.scope,
   audience: options.resource ?? options.audience,
-  other: JSON.stringify([refreshToken ?? null, options.audience ?? null, Object.entries(parameters).toSorted(([a], [b]) => a < b ? -1 : 1)])
+  other: JSON.stringify([
+    refreshToken ?? null,
+    options.audience ?? null,
+    Object.entries(parameters).toSorted(([a], [b]) => a < b ? -1 : 1)
+  ])
 })
 
 const clientCredentialsOf = (client: TokenClient): TokenSource =>

@@ -77,7 +77,10 @@ const setUp = Effect.gen(function*() {
 
 const reasonOf = (error: unknown) => detailsOf(error)["reason"]
 const endLease = (redis: Redis.Redis["Service"]) =>
-  Effect.flatMap(redis.send<ReadonlyArray<string>>("KEYS", "*:refresh"), ([key = ""]) => redis.send("HSET", key, "until", "1"))
+  Effect.flatMap(
+    redis.send<ReadonlyArray<string>>("KEYS", "*:refresh"),
+    ([key = ""]) => redis.send("HSET", key, "until", "1")
+  )
 
 describe.skipIf(skipReason !== undefined)("a refresh token that processes share", () => {
   it.live("[R14] is sent once, whichever process refreshes, and the next one is stored first", () =>

@@ -5,7 +5,7 @@ import { type RedisServer, redisServer, skipReason } from "@keelson/testing/redi
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { afterAll, beforeAll } from "vitest"
-import { askAll, fleetProcesses, type FleetProcess, senderOf, type Topic } from "./fleetProcesses.ts"
+import { askAll, type FleetProcess, fleetProcesses, senderOf, type Topic } from "./fleetProcesses.ts"
 import { clientSecret, type OAuthServer, oauthServer } from "./oauthServer.ts"
 import { keyText } from "./sharedTokensSupport.ts"
 
@@ -19,7 +19,10 @@ interface Machines {
 }
 
 /** Runs commands on a connection of its own. */
-const withRedis = <A>({ redis }: Machines, use: (redis: Redis.Redis["Service"]) => Effect.Effect<A, Redis.RedisError>) =>
+const withRedis = <A>(
+  { redis }: Machines,
+  use: (redis: Redis.Redis["Service"]) => Effect.Effect<A, Redis.RedisError>
+) =>
   Effect.scoped(Effect.flatMap(
     Layer.build(NodeRedis.layer({ socket: { path: redis.path, tls: false } })),
     (context) => Effect.orDie(use(Context.get(context, Redis.Redis)))
@@ -147,7 +150,10 @@ describe.skipIf(skipReason !== undefined)("8 processes on one Redis, at a real a
         assert(one !== undefined)
         const stored = yield* one.ask(other, "get")
         yield* withRedis(fleetOf, ({ send }) =>
-          Effect.all([send("CONFIG", "SET", "maxmemory", "1"), send("CONFIG", "SET", "maxmemory-policy", "noeviction")]))
+          Effect.all([
+            send("CONFIG", "SET", "maxmemory", "1"),
+            send("CONFIG", "SET", "maxmemory-policy", "noeviction")
+          ]))
         const alone = yield* askAll(fleet, topic, "get")
         assert.strictEqual(new Set(alone).size, size)
         assert.deepStrictEqual(new Set(yield* askAll(others, other, "get")), new Set([stored]))
@@ -165,8 +171,12 @@ describe.skipIf(skipReason !== undefined)("8 processes on one Redis, at a real a
         const tokens = yield* Effect.forEach(topics, (topic) => fleet[0]?.ask(topic, "get") ?? Effect.die("none"))
         const dump = yield* withRedis(fleetOf, ({ send }) =>
           Effect.flatMap(send<ReadonlyArray<string>>("KEYS", "*"), (keys) =>
-            Effect.forEach(keys, (key) => Effect.map(send<object>("HGETALL", key), (hash) => JSON.stringify([key, hash])))))
-        const sent = server.requests.flatMap(({ body }) => body.get("refresh_token") ?? [])
+            Effect.forEach(keys, (key) =>
+              Effect.map(send<object>("HGETALL", key), (hash) =>
+                JSON.stringify([key, hash])))))
+        const sent = server.requests.flatMap(({ body }) =>
+          body.get("refresh_token") ?? []
+        )
         assert.isAtLeast(dump.length, 2)
         const all = dump.join("\n")
         const secrets = [...tokens, ...sent, clientSecret, keyText(1), server.issuer, "basic:client", "alice"]
@@ -270,8 +280,11 @@ describe.skipIf(skipReason !== undefined)("8 processes on one Redis, at a real a
         yield* Fiber.join(asking)
         const owners = yield* withRedis(fleetOf, ({ send }) =>
           Effect.flatMap(send<ReadonlyArray<string>>("KEYS", "*"), (keys) =>
-            Effect.forEach(keys, (key) => send("HGET", key, "owner"))))
-        for (const owner of owners) assert.include([null, ""], owner)
+            Effect.forEach(keys, (key) =>
+              send("HGET", key, "owner"))))
+        for (const owner of owners) {
+          assert.include([null, ""], owner)
+        }
       })
     ))
 })

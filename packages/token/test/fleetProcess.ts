@@ -52,14 +52,21 @@ const send = (reply: Reply) => Effect.sync(() => void process.send?.(reply))
 
 const answer = (provider: TokenProvider.TokenProvider["Service"], { number, order }: Order) => {
   if (order === "state") {
-    return Effect.flatMap(provider.status, ({ counts: { acquisitions }, lastAttemptAt }) =>
-      send({ number, text: JSON.stringify({ acquisitions, lastAttemptAt, warnings }), code: undefined }))
+    return Effect.flatMap(
+      provider.status,
+      ({ counts: { acquisitions }, lastAttemptAt }) =>
+        send({ number, text: JSON.stringify({ acquisitions, lastAttemptAt, warnings }), code: undefined })
+    )
   }
   const run = order === "replace" ? Effect.flatMap(provider.get, provider.replace) : provider[order]
   return Effect.flatMap(Effect.result(run), (result) =>
     send(
       result._tag === "Success"
-        ? { number, text: result.success === undefined ? "unchanged" : Redacted.value(result.success.value), code: undefined }
+        ? {
+          number,
+          text: result.success === undefined ? "unchanged" : Redacted.value(result.success.value),
+          code: undefined
+        }
         : { number, text: undefined, code: result.failure.code }
     ))
 }

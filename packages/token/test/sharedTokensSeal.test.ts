@@ -21,13 +21,19 @@ describe("the encryption of stored tokens", () => {
       const seal = yield* makeSeal([keyOf("one", 1)])
       const sealed = yield* seal.close("the token", about)
       assert.deepInclude(yield* seal.open(sealed, about), { _tag: "Success", success: "the token" })
-      for (const other of ["[\"token\",\"identity\",8]", "[\"token\",\"other\",7]", "[\"refresh\",\"identity\",7]", ""]) {
+      for (
+        const other of ["[\"token\",\"identity\",8]", "[\"token\",\"other\",7]", "[\"refresh\",\"identity\",7]", ""]
+      ) {
         assert.deepInclude(yield* seal.open(sealed, other), { _tag: "Failure", failure: "cipher" })
       }
       const length = sealed.length - sealed.lastIndexOf(".") - 1
       // The last character may have bits that say nothing.
       for (let at = 0; at < length - 1; at++) {
-        assert.deepInclude(yield* seal.open(changed(sealed, at), about), { _tag: "Failure", failure: "cipher" }, String(at))
+        assert.deepInclude(
+          yield* seal.open(changed(sealed, at), about),
+          { _tag: "Failure", failure: "cipher" },
+          String(at)
+        )
       }
       assert.deepInclude(yield* seal.open(sealed.slice(0, -4), about), { _tag: "Failure", failure: "cipher" })
     }))
@@ -66,7 +72,8 @@ describe("the encryption of stored tokens", () => {
 
   const decode = Configuration.decode(SharedTokensOptions.SharedTokensOptions)
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64")
-  const pattern = (at: (index: number) => number) => base64(Uint8Array.from({ length: 32 }, (_, index) => at(index) & 255))
+  const pattern = (at: (index: number) => number) =>
+    base64(Uint8Array.from({ length: 32 }, (_, index) => at(index) & 255))
 
   it.effect("[R16] accepts 32 random bytes in base64 and base64url", () =>
     Effect.gen(function*() {
@@ -102,7 +109,9 @@ describe("the encryption of stored tokens", () => {
         if (key !== "") assert.notInclude(inspect([error, error.stack], { depth: 9 }), key, name)
       }
       const key = keyText(1)
-      for (const keys of [[], [{ id: "a", key }, { id: "a", key: keyText(2) }], [{ id: "a b", key }], [{ id: "", key }]]) {
+      for (
+        const keys of [[], [{ id: "a", key }, { id: "a", key: keyText(2) }], [{ id: "a b", key }], [{ id: "", key }]]
+      ) {
         assert.strictEqual((yield* Effect.flip(decode({ keys }))).code, "INVALID_CONFIG")
       }
     }))

@@ -241,8 +241,10 @@ export class Fleet {
           if (token === undefined) return Effect.void
           if (command._tag === "replace") return this.#call(self, self.provider.replace(token), textOf(token))
           return Effect.asVoid(Effect.forkIn(
-            Effect.tap(self.provider.invalidate(token), (isDropped) =>
-              Effect.sync(() => isDropped && self.gone.add(textOf(token)))),
+            Effect.tap(
+              self.provider.invalidate(token),
+              (isDropped) => Effect.sync(() => isDropped && self.gone.add(textOf(token)))
+            ),
             self.scope,
             { startImmediately: true }
           ))
