@@ -47,17 +47,24 @@ export interface RedisOptions<E> extends SharedTokensOptions.Options {
  *
  * **Example** (A guard whose tokens are shared)
  *
- * ```ts
+ * ```ts import.meta.vitest
  * import { NodeRedis } from "@effect/platform-node"
- * import { SharedTokens } from "@keelson/token"
+ * import { SharedTokens, TokenGuard } from "@keelson/token"
  * import { Effect, Layer, Redacted } from "effect"
  *
- * const Shared = SharedTokens.layerRedis({
+ * class Billing extends TokenGuard.Service<Billing>()("app/Billing") {}
+ *
+ * const shared = SharedTokens.layerRedis({
  *   redis: NodeRedis.layer({ url: "rediss://redis.internal:6379" }),
  *   keys: [{ id: "2026-11", key: Redacted.make("from a vault: openssl rand -base64 32") }]
  * })
- * // Billing is a TokenGuard.Service.
- * const BillingLive = Layer.provide(Billing.layer({ origins, source }), Shared)
+ * const billing = Billing.layer({
+ *   origins: ["https://billing.example"],
+ *   // Instead of `OAuthClient.clientCredentials(...)`, whose tokens are shared.
+ *   source: Effect.succeed({ accessToken: Redacted.make("abc") })
+ * })
+ *
+ * Layer.isLayer(Layer.provide(billing, shared)) // => true
  * ```
  */
 export const layerRedis = <E>(

@@ -58,10 +58,15 @@ const Id = Schema.String.check(
   Schema.isPattern(/^[\w-]{1,32}$/, { expected: "text from 1 to 32 letters, digits, - and _" })
 )
 
-const Key = Schema.RedactedFromValue(
-  Schema.String.check(Schema.makeFilter((text: string) => keyIssue(text) ?? true)),
-  { label: "key" }
-)
+/** A checked key. */
+export const Key = Schema.Struct({
+  id: Id,
+  key: Schema.RedactedFromValue(
+    Schema.String.check(Schema.makeFilter((text: string) => keyIssue(text) ?? true)),
+    { label: "key" }
+  )
+})
+export type Key = typeof Key.Type
 
 const expectedKeys = "a list of 1 to 10 keys with different ids"
 
@@ -91,7 +96,7 @@ const Prefix = Schema.String.check(
  * ```
  */
 export const SharedTokensOptions = Schema.Struct({
-  keys: Schema.Array(Schema.Struct({ id: Id, key: Key })).check(
+  keys: Schema.Array(Key).check(
     Schema.isMinLength(1, { expected: expectedKeys }),
     Schema.isMaxLength(10, { expected: expectedKeys }),
     Schema.makeFilter(

@@ -30,10 +30,16 @@ const isBound = (token: AcquiredToken): boolean =>
   (Predicate.hasProperty(token, "tokenType") && String(token.tokenType).toLowerCase() === "dpop") ||
   hasConfirmation(Redacted.value(token.value))
 
+/** The form of an OAuth error. The tag of another error has another one. */
+const oauthError = /^[a-z_]{1,100}$/
+
 /** How the failure is told to the others. A refusal may concern this process only, so it does not lengthen the pause. */
 const reported = ({ error, retryAfter }: CallFailure, most: number, longest: number): ReportedFailure => {
   const details: Readonly<Record<string, unknown>> = { ...error.details }
-  const refusal = Predicate.isString(details["error"]) ? details["error"] : undefined
+  const stated = details["error"]
+  const refusal = error.code === "TOKEN_ACQUISITION_FAILED" && Predicate.isString(stated) && oauthError.test(stated)
+    ? stated
+    : undefined
   return {
     code: error.code,
     error: refusal,
