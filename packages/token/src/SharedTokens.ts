@@ -48,14 +48,15 @@ export interface RedisOptions<E> extends SharedTokensOptions.Options {
  * **Example** (A guard whose tokens are shared)
  *
  * ```ts import.meta.vitest
- * import { NodeRedis } from "@effect/platform-node"
  * import { SharedTokens, TokenGuard } from "@keelson/token"
  * import { Effect, Layer, Redacted } from "effect"
+ * import { Redis } from "effect/persistence"
  *
  * class Billing extends TokenGuard.Service<Billing>()("app/Billing") {}
  *
  * const shared = SharedTokens.layerRedis({
- *   redis: NodeRedis.layer({ url: "rediss://redis.internal:6379" }),
+ *   // Instead of `NodeRedis.layer({ url: "rediss://redis.internal:6379" })` of `@effect/platform-node`.
+ *   redis: Layer.mock(Redis.Redis, {}),
  *   keys: [{ id: "2026-11", key: Redacted.make("from a vault: openssl rand -base64 32") }]
  * })
  * const billing = Billing.layer({

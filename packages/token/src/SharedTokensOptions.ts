@@ -5,11 +5,11 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { keyIssue } from "./internal/fleet/keyBytes.ts"
+import { expectedKey, isKeyText } from "./internal/fleet/keyBytes.ts"
 
 /** A key that encrypts stored tokens (AES-256-GCM). */
 export interface EncryptionKey {
-  /** The name that stored values state. From 1 to 32 letters, digits, `-` and `_`. Required. */
+  /** The name that stored values state. From 1 to 32 letters, digits, - and _. Required. */
   readonly id: string
   /**
    * 32 random bytes in base64 or base64url, as `openssl rand -base64 32` prints them. Passphrases, and bytes that are not
@@ -22,7 +22,7 @@ export interface EncryptionKey {
 export interface Options {
   /**
    * The first key encrypts, all of them decrypt. To change the key, first add the new one as the last of all processes, then
-   * move it to the first place, then remove the old one. From 1 to 10 keys. Required.
+   * move it to the first place, then remove the old one. From 1 to 10 keys with different ids. Required.
    */
   readonly keys: ReadonlyArray<EncryptionKey>
   /**
@@ -62,7 +62,7 @@ const Id = Schema.String.check(
 export const Key = Schema.Struct({
   id: Id,
   key: Schema.RedactedFromValue(
-    Schema.String.check(Schema.makeFilter((text: string) => keyIssue(text) ?? true)),
+    Schema.String.check(Schema.makeFilter(isKeyText, { expected: expectedKey })),
     { label: "key" }
   )
 })

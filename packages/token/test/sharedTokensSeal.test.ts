@@ -105,7 +105,7 @@ describe("the encryption of stored tokens", () => {
         const error = yield* Effect.flip(decode({ keys: [{ id: "a", key }] }))
         assert.strictEqual(error.code, "INVALID_CONFIG", name)
         assert.include(error.message, "keys", name)
-        assert.include(error.message, "32 random bytes in base64", name)
+        assert.include(error.message, "base64 of 32 random bytes", name)
         if (key !== "") assert.notInclude(inspect([error, error.stack], { depth: 9 }), key, name)
       }
       const key = keyText(1)

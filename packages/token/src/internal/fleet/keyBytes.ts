@@ -11,7 +11,7 @@ export const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
   return decoded?.byteLength === 32 ? new Uint8Array(decoded) : undefined
 }
 
-const expected = "32 random bytes in base64, as `openssl rand -base64 32` prints them"
+export const expectedKey = "base64 of 32 random bytes, as `openssl rand -base64 32` prints it"
 
 /** Of 32 random bytes, fewer than 20 different ones occur once in more than 10^9 keys. */
 const leastDifferent = 20
@@ -26,10 +26,8 @@ const isRow = (bytes: Uint8Array): boolean =>
     return previous === undefined || ((byte - previous) & 255) === (((bytes[1] ?? 0) - (bytes[0] ?? 0)) & 255)
   })
 
-/** What a key must be, if it is not that. */
-export const keyIssue = (text: string): string | undefined => {
+/** Whether a text is 32 bytes that look random. */
+export const isKeyText = (text: string): boolean => {
   const bytes = keyBytes(text)
-  return bytes === undefined || new Set(bytes).size < leastDifferent || isText(bytes) || isRow(bytes)
-    ? expected
-    : undefined
+  return bytes !== undefined && new Set(bytes).size >= leastDifferent && !isText(bytes) && !isRow(bytes)
 }
