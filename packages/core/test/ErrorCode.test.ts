@@ -171,6 +171,8 @@ describe("ErrorCode", () => {
         "JWKS_LOADING",
         "AUTHORIZATION_UNAVAILABLE",
         "STORE_UNAVAILABLE",
+        "TOKEN_STORE_UNAVAILABLE",
+        "TOKEN_WAIT_EXCEEDED",
         "THROTTLED"
       ])
     })

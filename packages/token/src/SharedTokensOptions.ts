@@ -70,6 +70,20 @@ export type Key = typeof Key.Type
 
 const expectedKeys = "a list of 1 to 10 keys with different ids"
 
+const Keys = Schema.Array(Key).check(
+  Schema.isMinLength(1, { expected: expectedKeys }),
+  Schema.isMaxLength(10, { expected: expectedKeys }),
+  Schema.makeFilter(
+    (keys: ReadonlyArray<{ readonly id: string }>) => new Set(keys.map(({ id }) => id)).size === keys.length,
+    { expected: expectedKeys }
+  )
+)
+
+/** The whole list as JSON, as one variable of the environment. */
+const KeysInJson = Schema.String.check(Schema.isMaxLength(8_192, { expected: expectedKeys })).pipe(
+  Schema.decodeTo(Schema.fromJsonString(Keys))
+)
+
 /** Without braces: the part in braces determines the slot in a Redis cluster. */
 const Prefix = Schema.String.check(
   Schema.isPattern(/^[^{}]{0,128}$/, { expected: "text from 0 to 128 characters without braces" })
@@ -96,14 +110,7 @@ const Prefix = Schema.String.check(
  * ```
  */
 export const SharedTokensOptions = Schema.Struct({
-  keys: Schema.Array(Key).check(
-    Schema.isMinLength(1, { expected: expectedKeys }),
-    Schema.isMaxLength(10, { expected: expectedKeys }),
-    Schema.makeFilter(
-      (keys: ReadonlyArray<{ readonly id: string }>) => new Set(keys.map(({ id }) => id)).size === keys.length,
-      { expected: expectedKeys }
-    )
-  ),
+  keys: Schema.Union([Keys, KeysInJson]),
   prefix: Field.defaulted(Prefix, "keelson:token:"),
   timeout: Field.defaulted(Field.duration("1 millis", "10 seconds"), Duration.millis(200)),
   lease: Field.defaulted(Field.duration("1 second", "1 minute"), Duration.seconds(5)),

@@ -233,9 +233,14 @@ describe.skipIf(skipReason !== undefined)("SharedTokens in a real Redis", () => 
           ConfigProvider.ConfigProvider,
           ConfigProvider.fromEnv({ env })
         )
-      const key = { SHARED_KEYS_0_ID: "a", SHARED_KEYS_0_KEY: keyText(1) }
+      const key = { SHARED_KEYS: JSON.stringify([{ id: "a", key: keyText(1) }]) }
       yield* build({ ...key, SHARED_LEASE: "10 seconds" })
-      for (const wrong of [{ SHARED_KEYS_0_KEY: "short" }, { SHARED_LEASE: "1 millis" }, { SHARED_PREFIX: "a{" }]) {
+      const short = JSON.stringify([{ id: "a", key: "short" }])
+      for (
+        const wrong of [{ SHARED_KEYS: short }, { SHARED_KEYS: "x" }, { SHARED_LEASE: "1 millis" }, {
+          SHARED_PREFIX: "a{"
+        }]
+      ) {
         assert.strictEqual((yield* Effect.flip(build({ ...key, ...wrong }))).code, "INVALID_CONFIG")
       }
     }).pipe(Effect.scoped))
