@@ -1,8 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Problem } from "@keelson/core"
 import { Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { SharedTokens, TokenProvider, TokenSource } from "../src/index.ts"
+import {
+  ClientAuth,
+  OAuthClient,
+  SharedTokens,
+  TokenGuard,
+  TokenHttpClient,
+  TokenProvider,
+  TokenSource
+} from "../src/index.ts"
 import { type Answer, detailsOf, down, failure, hanging, living, slow, textOf } from "./tokenSupport.ts"
 
 const identity = { issuer: "https://idp.example", clientId: "app", scope: "read" }
@@ -288,5 +297,45 @@ describe("SharedTokens", () => {
         assert.isTrue(results.every(({ _tag }) => _tag === "Success"), String(index))
         assert.strictEqual(fleet.requests(), 5)
       }
+    }))
+
+  it.effect("[K-11] guards share the tokens of a client, and each narrowed scope has its own", () =>
+    Effect.gen(function*() {
+      const sent: Array<string> = []
+      const server = HttpClient.make((request) =>
+        Effect.sync(() => {
+          const body = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
+          sent.push(new URLSearchParams(body).get("scope") ?? "")
+          const answer = { access_token: `token-${sent.length}`, token_type: "Bearer", expires_in: 600 }
+          return HttpClientResponse.fromWeb(request, Response.json(answer))
+        })
+      )
+      const api = HttpClient.make((request) =>
+        Effect.succeed(HttpClientResponse.fromWeb(request, new Response(request.headers["authorization"])))
+      )
+      const source = (grant: TokenSource.Grant) =>
+        OAuthClient.clientCredentials({
+          issuer: "https://idp.example",
+          tokenEndpoint: "https://idp.example/token",
+          clientId: "app",
+          auth: ClientAuth.secretPost(Redacted.make("secret")),
+          scope: grant.scope ?? "all"
+        })
+      const guard = TokenGuard.make({ name: "billing", origins: ["https://api.example"], source })
+      const use = Effect.gen(function*() {
+        const made = yield* guard
+        const narrow = yield* made.scoped({ scope: "read" })
+        return yield* Effect.forEach([made, narrow], (one) => Effect.flatMap(one.get("/"), ({ text }) => text))
+      })
+      const shared = yield* Layer.build(SharedTokens.layerMemory)
+      for (let process = 0; process < 3; process++) {
+        const texts = yield* use.pipe(
+          Effect.provideService(HttpClient.HttpClient, api),
+          Effect.provideService(TokenHttpClient.TokenHttpClient, server),
+          Effect.provideContext(shared)
+        )
+        assert.deepStrictEqual(texts, ["Bearer token-1", "Bearer token-2"])
+      }
+      assert.deepStrictEqual(sent, ["all", "read"])
     }))
 })
