@@ -54,16 +54,11 @@ const onlyKey = ({ send }: Redis.Redis["Service"]) =>
     return key
   })
 
-const ignored = Effect.map(
-  PrometheusEndpoint.format,
-  (text) =>
-    Object.fromEntries(
-      Array.from(
-        text.matchAll(/shared_token_ignored_values_total\{reason="(\w+)"\} (\d+)/g),
-        ([, reason, count]) => [reason, Number(count)]
-      )
-    )
-)
+/** How many stored values were not used, by reason. */
+const ignored = Effect.map(PrometheusEndpoint.format, (text): Readonly<Record<string, number>> => {
+  const found = text.matchAll(/shared_token_ignored_values_total\{reason="(\w+)"\} (\d+)/g)
+  return Object.fromEntries(Array.from(found, ([, reason, count]) => [reason, Number(count)]))
+})
 
 describe.skipIf(skipReason !== undefined)("SharedTokens in a real Redis", () => {
   it.live("[K-11] [R16] a second process takes the token, whose record ends with it and names nobody", () =>
