@@ -56,7 +56,7 @@ export interface RedisOptions<E> extends SharedTokensOptions.Options {
  *
  * const shared = SharedTokens.layerRedis({
  *   // Instead of `NodeRedis.layer({ url: "rediss://redis.internal:6379" })` of `@effect/platform-node`.
- *   redis: Layer.mock(Redis.Redis, {}),
+ *   redis: Layer.effect(Redis.Redis, Effect.never),
  *   keys: [{ id: "2026-11", key: Redacted.make("from a vault: openssl rand -base64 32") }]
  * })
  * const billing = Billing.layer({

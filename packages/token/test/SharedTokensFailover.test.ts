@@ -110,7 +110,7 @@ const coded = <A>(call: Effect.Effect<A, unknown>) =>
     return Object.assign(error, { code: error.code })
   })
 
-const test = (title: string, run: Effect.Effect<void, { readonly code: string }, Scope.Scope>) =>
+const test = (title: string, run: Effect.Effect<void, unknown, Scope.Scope>) =>
   it.live(title, () => run.pipe(Effect.scoped, quiet))
 
 describe.skipIf(skipReason !== undefined)("a failover of Redis", () => {

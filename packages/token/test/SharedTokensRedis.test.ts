@@ -5,7 +5,7 @@ import { type RedisServer, redisServer, skipReason } from "@keelson/testing/redi
 import { ConfigProvider, Context, Duration, Effect, Exit, Layer, Logger, Redacted, References, Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { inspect } from "node:util"
-import { SharedTokens, SharedTokensOptions, TokenProvider, TokenSource } from "../src/index.ts"
+import { SharedTokens, type SharedTokensOptions, TokenProvider, TokenSource } from "../src/index.ts"
 import { keyText } from "./sharedTokensSupport.ts"
 import { textOf } from "./tokenSupport.ts"
 
