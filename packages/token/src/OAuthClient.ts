@@ -16,12 +16,13 @@ import { makeTokenEndpoint } from "./internal/oauth/metadata.ts"
 import { makeRefreshGrant } from "./internal/oauth/refreshGrant.ts"
 import { fatalErrors as knownFatalErrors } from "./internal/oauth/requestFailed.ts"
 import * as RequestOptions from "./internal/oauth/requestOptions.ts"
+import { makeSharedRefreshGrant } from "./internal/oauth/sharedRefreshGrant.ts"
 import { accessTokenType, makeJwtBearer, makeTokenExchange, withGrant } from "./internal/oauth/subjectGrant.ts"
 import { type TokenClient, tokenRequest } from "./internal/oauth/tokenRequest.ts"
 import { isTransient } from "./internal/provider/isTransient.ts"
 import type * as OAuthOptions from "./OAuthOptions.ts"
 import type { RefreshTokenStore } from "./RefreshTokenStore.ts"
-import { fromEffect, type Grant, type SubjectSource, type TokenSource } from "./TokenSource.ts"
+import { fromEffect, type Grant, type Identity, type SubjectSource, type TokenSource } from "./TokenSource.ts"
 
 /** Options of `clientCredentials` and `jwtBearer`. */
 export interface Options extends RequestOptions.Options {
@@ -80,13 +81,28 @@ const makeTokenClient = ({ auth, parameters = {}, ...input }: Options): TokenCli
   }
 }
 
+/** Which tokens a client gets, for processes that share them. Names the refresh token, if there is one. */
+const identityOf = ({ options, parameters }: TokenClient, refreshToken?: string): Identity => ({
+  issuer: options.issuer ?? options.tokenEndpoint ?? "",
+  clientId: options.clientId,
+  scope: options.scope,
+  audience: options.resource ?? options.audience,
+  other: JSON.stringify([
+    refreshToken ?? null,
+    options.audience ?? null,
+    Object.entries(parameters).toSorted(([a], [b]) => a < b ? -1 : 1)
+  ])
+})
+
 const clientCredentialsOf = (client: TokenClient): TokenSource =>
   fromEffect(
     Effect.flatMap(
       Effect.mapError(tokenRequest(client, { type: "client_credentials" }), ({ error }) => error),
       // Drops a refresh token, which this grant must not return (RFC 6749, 4.4.3).
       ({ token }) => Effect.fromResult(token)
-    )
+    ),
+    isTransient,
+    identityOf(client)
   )
 
 /**
@@ -138,15 +154,17 @@ export interface RefreshOptions extends Options {
 export interface RefreshSource extends TokenSource {
   /**
    * Allows a refresh token to be sent again although it may have been used already, after a request timed out or its connection
-   * broke. Let an operator decide: a server that receives a refresh token twice may revoke all tokens issued from it.
+   * broke. Let an operator decide: a server that receives a refresh token twice may revoke all tokens issued from it. Fails with
+   * `AuthenticationError` (`TOKEN_STORE_UNAVAILABLE`) if processes share the refresh token and the store does not respond.
    */
-  readonly resend: Effect.Effect<void>
+  readonly resend: Effect.Effect<void, KeelsonError.AuthenticationError>
 }
 
 /**
  * Tokens by the refresh token grant (RFC 6749, 6). A rotating refresh token is sent once and never retried; the new one is saved
  * before the access token is returned. After a timeout or a broken connection all further attempts fail with
- * `TOKEN_REFRESH_FAILED`, reason `ambiguous`, until the store has another refresh token or `resend` runs.
+ * `TOKEN_REFRESH_FAILED`, reason `ambiguous`, until the store has another refresh token or `resend` runs. With a store of
+ * `SharedTokens.refreshTokenStore` this holds for all processes together.
  *
  * Throws `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  */
@@ -154,8 +172,13 @@ export const refreshToken = (
   { fatalErrors = [], rotates = true, store, ...options }: RefreshOptions
 ): RefreshSource => {
   const fatal = new Set([...knownFatalErrors, ...decodeFatalErrors(fatalErrors)])
-  const { acquire, resend } = makeRefreshGrant({ ...makeTokenClient(options), fatal }, store, rotates)
-  return { ...fromEffect(acquire, rotates ? () => false : isTransient), resend }
+  const client = { ...makeTokenClient(options), fatal }
+  const { shared } = store
+  const { acquire, resend } = shared === undefined
+    ? makeRefreshGrant(client, store, rotates)
+    : makeSharedRefreshGrant(client, shared, rotates)
+  const identity = shared === undefined ? undefined : identityOf(client, shared.name)
+  return { ...fromEffect(acquire, rotates ? () => false : isTransient, identity), resend }
 }
 
 const TokenTypeUri = Field.text(1, 2048)

@@ -21,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AcquiredToken } from "./AcquiredToken.ts"
 import { contextBreakerStore } from "./internal/provider/contextBreakerStore.ts"
+import { contextSharedToken } from "./internal/provider/contextSharedToken.ts"
 import { makeEventLog } from "./internal/provider/eventLog.ts"
 import { makeGet, replace } from "./internal/provider/lookups.ts"
 import { makeSharedAcquisition } from "./internal/provider/sharedAcquisition.ts"
@@ -101,12 +102,14 @@ export class TokenProvider extends Context.Service<TokenProvider, {
    * token stays in use until the new one is acquired.
    *
    * `undefined` if the rejected token is the cached one and another token was replaced within the policy's `refusalCooldown`
-   * (30 seconds): the server would reject a new token as well. Fails with `TokenProviderError`.
+   * (30 seconds), by this process or by one that shares the token: the server would reject a new token as well. Fails with
+   * `TokenProviderError`.
    */
   readonly replace: (rejected: AcquiredToken) => Effect.Effect<AcquiredToken | undefined, TokenProviderError>
   /**
    * Drops a token if it is the cached one, and discards the result of a running acquisition: its callers get a token that was
-   * requested afterwards. Returns whether it was the cached one.
+   * requested afterwards. Other processes that share the token keep it until it is due or rejected. Returns whether it was the
+   * cached one.
    */
   readonly invalidate: (token: AcquiredToken) => Effect.Effect<boolean>
   readonly status: Effect.Effect<Status>
@@ -124,7 +127,8 @@ const withDeadline = (options: ResiliencePolicy.Options = {}): ResiliencePolicy.
 
 /**
  * Creates a provider that lives in the scope. It acquires its first token when a caller needs one. Its circuit is kept in the
- * `BreakerStore` in context, or in memory without one.
+ * `BreakerStore` in context, or in memory without one. With `SharedTokens` in context, and a source that has an `identity`,
+ * processes share the token.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
  *
@@ -168,9 +172,12 @@ export const make = Effect.fnUntraced(function*<R = never>(
   yield* registerCounts(state)
   const eventLog = yield* makeEventLog(server)
   yield* Effect.addFinalizer(() => Effect.sync(() => state.close()))
+  const source = Effect.isEffect(options.source) ? TokenSource.fromEffect(options.source) : options.source
+  const shared = yield* contextSharedToken(source.identity, server)
   const acquisition = yield* makeSharedAcquisition({
     state,
-    source: Effect.isEffect(options.source) ? TokenSource.fromEffect(options.source) : options.source,
+    shared,
+    source,
     resilience,
     eventLog,
     validate: options.validate,
@@ -182,10 +189,12 @@ export const make = Effect.fnUntraced(function*<R = never>(
     refresh: acquisition.join("forced"),
     replace: (rejected) => replace(state, acquisition, rejected),
     invalidate: (token) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         const isCurrent = state.isCurrent(token)
-        if (isCurrent) state.invalidate()
-        return isCurrent
+        if (!isCurrent) return Effect.succeed(false)
+        const fence = state.cachedToken?.fence ?? 0
+        state.invalidate()
+        return shared === undefined || fence === 0 ? Effect.succeed(true) : Effect.as(shared.invalidate(fence), true)
       }),
     status: Effect.clockWith((clock) => Effect.sync(() => state.status(clock))),
     events: Stream.fromPubSub(eventLog.events)

@@ -41,6 +41,23 @@ export interface Grant {
   readonly audience?: string | undefined
 }
 
+/**
+ * Which tokens a source acquires. Two sources with the same identity get tokens that are worth the same, so processes with
+ * `SharedTokens` share them. Members that are left out differ from every text.
+ */
+export interface Identity {
+  /** The issuer, or the URL of the token endpoint. Required. */
+  readonly issuer: string
+  /** The client's id. Required. */
+  readonly clientId: string
+  /** The requested scope, space-separated; the order does not matter. Default none. */
+  readonly scope?: string | undefined
+  /** The API that the tokens are for. Default none. */
+  readonly audience?: string | undefined
+  /** Everything else that distinguishes the tokens, such as the user that they belong to. It is only hashed. Default none. */
+  readonly other?: string | undefined
+}
+
 /** Acquires tokens. */
 export interface TokenSource<out R = never> {
   /**
@@ -51,6 +68,11 @@ export interface TokenSource<out R = never> {
   readonly acquire: Effect.Effect<TokenResponse, unknown, R>
   /** Whether an error may be retried, if the provider has a retry policy. */
   readonly isRetryable: (error: unknown) => boolean
+  /**
+   * Which tokens these are, for processes that share them by `SharedTokens`. Without it every process acquires its own. Leave it
+   * out for tokens of one process or one user's request, and for tokens that are bound to a key or a certificate. Default none.
+   */
+  readonly identity?: Identity | undefined
 }
 
 /** Acquires tokens on behalf of subjects, each with the token of its subject: `OAuthClient.tokenExchange` and `jwtBearer`. */
@@ -69,7 +91,7 @@ export type Input<R = never> = TokenSource<R> | Effect.Effect<TokenResponse, unk
 
 /**
  * A source that runs an effect for each token. `isRetryable` says whether a retry may succeed. By default:
- * after a timeout, a failed connection, and the statuses 429, 502, 503 and 504.
+ * after a timeout, a failed connection, and the statuses 429, 502, 503 and 504. With an `identity`, processes can share the tokens.
  *
  * **Example** (Tokens from another library)
  *
@@ -93,8 +115,9 @@ export type Input<R = never> = TokenSource<R> | Effect.Effect<TokenResponse, unk
  */
 export const fromEffect = <R>(
   acquire: Effect.Effect<TokenResponse, unknown, R>,
-  isRetryable: (error: unknown) => boolean = isTransient
-): TokenSource<R> => ({ acquire, isRetryable })
+  isRetryable: (error: unknown) => boolean = isTransient,
+  identity?: Identity
+): TokenSource<R> => ({ acquire, isRetryable, identity })
 
 /**
  * A source for one subject, such as a workload that exchanges the token of its platform. An effect reads the subject's token for each

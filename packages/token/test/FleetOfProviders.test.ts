@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Simulate } from "@keelson/core/testing"
-import { Duration, Effect, Redacted } from "effect"
-import { TokenProvider } from "../src/index.ts"
+import { Context, Duration, Effect, Layer, Redacted } from "effect"
+import { SharedTokens, TokenProvider, TokenSource } from "../src/index.ts"
 
 /** Every process looks its token up once per second. A token lives five minutes and is refreshed after four. */
 const fleet = {
@@ -89,4 +89,39 @@ describe("a fleet of token providers", () => {
       assert.deepStrictEqual(requests(one), requests(again))
       assert.notDeepEqual(requests(one), requests(other))
     }))
+
+  /** Providers that share their token, through one store for the whole fleet. */
+  const sharing = Effect.map(Layer.build(SharedTokens.layerMemory), (context) => (process: Simulate.Process) => {
+    const identity = { issuer: "https://idp.example", clientId: "app" }
+    const source = TokenSource.fromEffect(sourceOf(process), () => false, identity)
+    return TokenProvider.make({ name: "billing", source, policy: { jitter: 0 } }).pipe(
+      Effect.provideService(SharedTokens.SharedTokens, Context.get(context, SharedTokens.SharedTokens)),
+      Effect.map(({ get }): Simulate.Client => ({ call: get }))
+    )
+  })
+  const large = { ...fleet, processes: 200, load: { perSecond: 0.2, arrivals: "even" } } satisfies Simulate.Options
+
+  it.effect("[K-11] [K-36] 200 processes that share their token acquire one for each lifetime: five in twenty minutes", () =>
+    Effect.gen(function*() {
+      const client = yield* sharing
+      const { total } = yield* Simulate.fleet({ ...large, client })
+      assert.strictEqual(total.calls, 200 * 240)
+      assert.strictEqual(total.goodShare, 1)
+      assert.deepStrictEqual([total.counts["tokens"], total.requests], [5, 5])
+      const own = yield* Simulate.fleet({ ...large, client: provider({ policy: { jitter: 0 } }) })
+      assert.strictEqual(own.total.counts["tokens"], 200 * 5)
+    }).pipe(Effect.scoped))
+
+  it.effect("[K-11] [K-36] 200 processes that share their token ask once per pause in an outage, and recover within it", () =>
+    Effect.gen(function*() {
+      const client = yield* sharing
+      const { after, during, metastable, recoveryMillis } = yield* Simulate.fleet({ ...large, outage, client })
+      // Seven minutes with pauses of up to five seconds.
+      assert.isAtMost(during.requests, 420 / 5 + 20)
+      assert.isFalse(metastable)
+      assert.isAtMost(recoveryMillis ?? Infinity, 16_000)
+      // One token at the end of the outage, and one for each lifetime after it.
+      assert.isAtMost(after.counts["tokens"] ?? 0, 2)
+      assert.isAtMost(after.requests, 5)
+    }).pipe(Effect.scoped))
 })

@@ -2,6 +2,7 @@ import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
 import { dpopDefinitions } from "./dpopDefinitions.ts"
 import { introspectionDefinitions } from "./introspectionDefinitions.ts"
+import { fleetDefinitions } from "./fleetDefinitions.ts"
 
 /** The definition of a metric. */
 export interface Definition {
@@ -69,6 +70,7 @@ export const definitions = {
     labels: ["server"],
     description: "Token lookups that the cache could not answer."
   },
+  ...fleetDefinitions,
   ...circuitDefinitions,
   ...callMetrics,
   jwksRequests: {

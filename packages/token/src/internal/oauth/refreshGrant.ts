@@ -45,7 +45,7 @@ const textOf = (token: Redacted.Redacted | undefined): Effect.Effect<string, Kee
 export interface RefreshGrant {
   readonly acquire: Effect.Effect<TokenResponse, RequestFailed["error"]>
   /** Allows a refresh token that may have been used already to be sent again. */
-  readonly resend: Effect.Effect<void>
+  readonly resend: Effect.Effect<void, KeelsonError.AuthenticationError>
 }
 
 /**

@@ -10,6 +10,7 @@ import type { AcquiredToken } from "../../AcquiredToken.ts"
 import * as RefreshPolicy from "../../RefreshPolicy.ts"
 import type { AcquisitionCause } from "../../TokenEvent.ts"
 import type { Deviation, TokenResponse, TokenSource } from "../../TokenSource.ts"
+import type { SharedToken } from "../fleet/sharedToken.ts"
 import { AttemptFailed, type CallFailure, retryAfterOf, toAcquisitionError, toCallFailure } from "./acquisitionError.ts"
 import { type CachedToken, isDiverged, makeCachedToken, planRemainder } from "./cachedToken.ts"
 import type { EventLog } from "./eventLog.ts"
@@ -24,6 +25,8 @@ export interface ProviderContext<R> {
   readonly validate: ((token: AcquiredToken) => Effect.Effect<unknown, unknown, R>) | undefined
   /** The random part of the jitter, drawn once for each provider. */
   readonly random: number
+  /** The tokens that processes share; `undefined` if this provider's are its own. */
+  readonly shared: SharedToken | undefined
 }
 
 /** The result of an acquisition, and how many attempts it made. */
@@ -73,7 +76,8 @@ const planOf = (
   return remainder === undefined ? RefreshPolicy.plan(policy, expiresIn, random) : Result.succeed(remainder)
 }
 
-const check = <R>(
+/** Checks a token, and plans its refresh. */
+export const check = <R>(
   { random, state, validate }: ProviderContext<R>,
   response: TokenResponse,
   issuedAt: Instant.Instant

@@ -111,6 +111,10 @@ export const isRejection = ({ code }: { readonly code: ErrorCode.ErrorCode }): b
 export interface CallFailure {
   readonly error: AcquisitionError | Breaker.CircuitOpen
   readonly retryAfter: Duration.Duration | undefined
+  /** Whether another process failed, and this one sent no request. Default false. */
+  readonly isShared?: boolean | undefined
+  /** The failed acquisitions of all processes in a row. Default: unknown. */
+  readonly fleetFailures?: number | undefined
 }
 
 /** Returns the error of an acquisition's last attempt. `extraDetails` describe the whole acquisition. */

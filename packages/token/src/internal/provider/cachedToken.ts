@@ -15,6 +15,10 @@ export interface CachedToken {
   readonly usableUntil: Instant.Instant
   /** The difference between the wall clock and the monotonic clock when the token was requested. */
   readonly offset: number
+  /** The fencing number with which processes share it; 0 if this process alone has it. */
+  readonly fence: number
+  /** When it was due before a server rejected it. */
+  readonly dueBefore?: Instant.Instant | undefined
 }
 
 /** A cached token, requested at `issuedAt`. */
@@ -38,7 +42,8 @@ export const makeCachedToken = (
     success: Effect.succeed(token),
     refreshAt: since(refreshAfter),
     usableUntil: since(usableFor),
-    offset: Instant.offset(issuedAt)
+    offset: Instant.offset(issuedAt),
+    fence: 0
   }
 }
 

@@ -59,7 +59,7 @@ export const makeGet = (
 /**
  * A token to replace a rejected one, which stays in use until the new one is acquired: another server may accept it, and while
  * the authorization server is down no other token is available. `undefined` if the rejected token is current and another was
- * replaced within `refusalCooldown`.
+ * replaced within `refusalCooldown`, by this process or by one that shares the token.
  */
 export const replace = (
   state: TokenState,
@@ -78,5 +78,6 @@ export const replace = (
       state.expedite(clock)
     }
     state.counts.misses++
-    return acquisition.join("refused")
+    // The same token if all processes together replaced one a moment ago.
+    return Effect.map(acquisition.join("refused"), (token) => token === usable?.token ? undefined : token)
   })

@@ -14,6 +14,7 @@ import { type TokenProviderError, TokenRefreshFailed } from "../../TokenProvider
 import { acquire, type AcquisitionResult, type ProviderContext } from "./acquisition.ts"
 import { type CallFailure, isRejection } from "./acquisitionError.ts"
 import type { CachedToken } from "./cachedToken.ts"
+import { acquireShared } from "./fleetAcquisition.ts"
 
 /** The single acquisition that a provider runs at a time, shared by all callers. */
 export interface SharedAcquisition {
@@ -47,9 +48,12 @@ const onSuccess = Effect.fnUntraced(function*<R>(
   elapsed: Duration.Duration
 ) {
   const discarded = state.epoch !== epoch
-  state.counts.acquisitions++
   state.recordSuccess(cachedToken, discarded)
-  yield* countAcquisition(state.server, "success", elapsed)
+  // Without an attempt, another process requested the token.
+  if (acquired.attempts > 0) {
+    state.counts.acquisitions++
+    yield* countAcquisition(state.server, "success", elapsed)
+  }
   yield* eventLog.publish(attemptId, {
     _tag: "Refreshed",
     attempts: acquired.attempts,
@@ -60,17 +64,24 @@ const onSuccess = Effect.fnUntraced(function*<R>(
   yield* eventLog.publish(attemptId, completed(true, acquired, elapsed))
 })
 
-/** Records the failure. A rejection, as by the breaker, sent no request, so it does not count towards an escalation. */
+/**
+ * Records the failure. A rejection, as by the breaker, sent no request, so it does not count towards an escalation. The failure
+ * of another process is escalated there.
+ */
 const onFailure = Effect.fnUntraced(function*<R>(
   { eventLog, state }: ProviderContext<R>,
   attemptId: string,
   acquired: AcquisitionResult,
-  { error, retryAfter }: CallFailure,
+  { error, fleetFailures, isShared = false, retryAfter }: CallFailure,
   elapsed: Duration.Duration
 ): Effect.fn.Return<TokenProviderError> {
   const isRejected = isRejection(error)
   const errorKind = error.code
-  const isEscalation = state.recordFailure(error, isRejected, retryAfter, Instant.now(yield* Clock.Clock))
+  const isEscalation = state.recordFailure(
+    error,
+    { isRejection: isRejected, isShared, retryAfter, fleetFailures },
+    Instant.now(yield* Clock.Clock)
+  )
   const consecutiveFailures = state.failures.count
   state.counts.failures++
   const reported: TokenProviderError = isRejected || !state.isEscalated ? error : new TokenRefreshFailed({
@@ -81,7 +92,7 @@ const onFailure = Effect.fnUntraced(function*<R>(
   })
   state.failures.error = reported
   if (isEscalation) state.counts.escalations++
-  if (!isRejected) yield* countAcquisition(state.server, "failure", elapsed)
+  if (!isRejected && !isShared) yield* countAcquisition(state.server, "failure", elapsed)
   yield* eventLog.publish(attemptId, {
     _tag: "RefreshFailed",
     attempts: acquired.attempts,
@@ -98,15 +109,25 @@ const acquireCurrent = Effect.fn("TokenProvider.acquire")(function*<R>(
   provider: ProviderContext<R>,
   firstCause: AcquisitionCause
 ): Effect.fn.Return<AcquiredToken, TokenProviderError, R> {
-  const { state } = provider
+  const { shared, state } = provider
   yield* Effect.annotateCurrentSpan({ server: state.server, cause: firstCause })
   let cause = firstCause
+  let isLimited = firstCause === "refused"
   while (true) {
     const clock = yield* Clock.Clock
     const began = clock.monotonicTimeNanosUnsafe()
     const { epoch } = state
     const attemptId = yield* Effect.sync(() => SecureRandom.uuidV4Unsafe())
-    const acquired = yield* acquire(provider, attemptId, cause)
+    const acquired = shared === undefined
+      ? yield* acquire(provider, attemptId, cause)
+      : yield* acquireShared(provider, shared, attemptId, cause, isLimited && state.usableToken(clock) !== undefined)
+    if (acquired === "unchanged") {
+      const unchanged = state.usableToken(clock)
+      state.defer()
+      if (unchanged !== undefined) return unchanged.token
+      isLimited = false
+      continue
+    }
     state.lastAttempts = acquired.attempts
     const elapsed = Duration.nanos(clock.monotonicTimeNanosUnsafe() - began)
     if (Result.isFailure(acquired.result)) {
@@ -117,6 +138,7 @@ const acquireCurrent = Effect.fn("TokenProvider.acquire")(function*<R>(
     // Acquire again if a logger or subscriber of the success event invalidated the token.
     if (state.epoch === epoch) return cachedToken.token
     cause = "refused"
+    isLimited = false
   }
 })
 

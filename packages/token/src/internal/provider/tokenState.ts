@@ -27,6 +27,17 @@ interface Failures {
   notBefore: Instant.Instant | undefined
 }
 
+/** What is known about a failed acquisition beside its error. */
+interface FailureFacts {
+  /** The breaker, for example, rejected the request. */
+  readonly isRejection: boolean
+  /** Another process failed. It escalates, and this one does not. */
+  readonly isShared: boolean
+  readonly retryAfter: Duration.Duration | undefined
+  /** The failed acquisitions of all processes in a row, if processes share the token. */
+  readonly fleetFailures: number | undefined
+}
+
 const noFailures = (): Failures => ({
   count: 0,
   setbacks: 0,
@@ -48,6 +59,8 @@ export class TokenState {
   lastToken: CachedToken | undefined
   /** Incremented by each invalidation. A token that was requested before the last one must not be used. */
   epoch = 0
+  /** The largest fencing number of a shared token that was invalidated here: no such token is taken again. */
+  rejectedFence = 0
   isAcquiring = false
   isClosed = false
   failures = noFailures()
@@ -83,10 +96,21 @@ export class TokenState {
   }
   /** Makes the cached token due for a refresh, after a server rejected it. It stays in use until a new one is acquired. */
   expedite(clock: Clock.Clock): void {
-    if (this.cachedToken !== undefined) this.cachedToken = { ...this.cachedToken, refreshAt: Instant.now(clock) }
+    const { cachedToken } = this
+    if (cachedToken === undefined) return
+    const dueBefore = cachedToken.dueBefore ?? cachedToken.refreshAt
+    this.cachedToken = { ...cachedToken, refreshAt: Instant.now(clock), dueBefore }
+  }
+  /** Undoes `expedite`: all processes together replaced a rejected token a moment ago. */
+  defer(): void {
+    const { cachedToken } = this
+    if (cachedToken?.dueBefore !== undefined) {
+      this.cachedToken = { ...cachedToken, refreshAt: cachedToken.dueBefore, dueBefore: undefined }
+    }
   }
   /** Removes the cached token; the result of a running acquisition is discarded too. */
   invalidate(): void {
+    this.rejectedFence = Math.max(this.rejectedFence, this.cachedToken?.fence ?? 0)
     this.cachedToken = undefined
     this.epoch++
   }
@@ -99,17 +123,18 @@ export class TokenState {
   recordSuccess(cachedToken: CachedToken, isDiscarded: boolean): void {
     this.failures = noFailures()
     this.lastToken = cachedToken
-    if (!isDiscarded) this.cachedToken = cachedToken
+    if (isDiscarded) this.rejectedFence = Math.max(this.rejectedFence, cachedToken.fence)
+    else this.cachedToken = cachedToken
   }
   /** Records a failed acquisition. Returns whether it escalates: the number of failures has just reached `escalateAfter`. */
   recordFailure(
     error: TokenProviderError,
-    isRejection: boolean,
-    retryAfter: Duration.Duration | undefined,
+    { fleetFailures, isRejection, isShared, retryAfter }: FailureFacts,
     at: Instant.Instant
   ): boolean {
     const { failures, policy: { escalateAfter, maxFailureDelay } } = this
-    if (!isRejection) failures.count++
+    if (isShared) failures.count = fleetFailures ?? failures.count
+    else if (!isRejection) failures.count = fleetFailures ?? failures.count + 1
     failures.last = error.code
     failures.error = error
     // An open circuit has its own time limit, which `notBefore` must not extend.
@@ -117,7 +142,7 @@ export class TokenState {
       ? undefined
       : Instant.after(at, Duration.toMillis(Duration.min(retryAfter, maxFailureDelay)))
     this.delayRefresh(at, retryAfter)
-    return !isRejection && failures.count === escalateAfter
+    return !isRejection && !isShared && failures.count === escalateAfter
   }
   /** Prevents a refresh before expiry for a delay that doubles with each failure. */
   delayRefresh(at: Instant.Instant, retryAfter: Duration.Duration = Duration.zero): void {

@@ -186,5 +186,31 @@ export const authentication = {
       "If `reason` is `expired`, check what writes the file (kubelet, spiffe-helper, an agent), and the clock of this machine.",
       "If `reason` is `audience`, ask the platform for a token with the audience that the receiver expects."
     ]
+  },
+  TOKEN_WAIT_EXCEEDED: {
+    id: "TOK-018",
+    category: "AUTHENTICATION",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "failure",
+    description: "Another process acquires the token for all processes, and did not finish in time.",
+    troubleshooting: [
+      "Check the log of the other processes: the one that holds the lease waits for the authorization server.",
+      "Set a `deadline` for acquisitions that is below `maxWait` of the shared tokens."
+    ]
+  },
+  TOKEN_STORE_UNAVAILABLE: {
+    id: "TOK-019",
+    category: "AUTHENTICATION",
+    severity: "ERROR",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description: "The shared store of a rotating refresh token is unavailable, so the refresh token was not used.",
+    troubleshooting: [
+      "Check Redis. A process alone must not use a refresh token that the server accepts once only.",
+      "If one process alone has the refresh token, `onStoreFailure: \"alone\"` lets it continue."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>
