@@ -9,7 +9,7 @@ import * as OAuth from "oauth4webapi"
 import { makeThumbprint, type Thumbprint } from "./internal/oauth/certificate.ts"
 import { importPrivateKey, invalidKey, makeCurrentKey } from "./internal/oauth/importPrivateKey.ts"
 import { increasingSeconds } from "./internal/oauth/increasingSeconds.ts"
-import { readSecret, withCurrent } from "./internal/oauth/readSecret.ts"
+import { readSecret, type SecretError, withCurrent } from "./internal/oauth/readSecret.ts"
 import type { signingAlgorithms } from "./internal/oauth/signingAlgorithms.ts"
 
 export type { Thumbprint } from "./internal/oauth/certificate.ts"
@@ -39,7 +39,7 @@ export interface ClientAuth {
       /** The issuer, or the URL of the token endpoint if no issuer is configured. Required. */
       readonly audience: string
     }
-  ) => Effect.Effect<OAuth.ClientAuth, KeelsonError.ConfigurationError>
+  ) => Effect.Effect<OAuth.ClientAuth, SecretError>
 }
 
 /** A secret, or an effect that reads it for each request, so that it can be rotated. */
@@ -233,7 +233,8 @@ export interface ClientAssertionOptions {
  * identity provider that the authorization server trusts (RFC 7521, 4.2; RFC 7523, 2.2). The effect runs for each request, so
  * that a file that is rotated is read again. White space around the assertion is dropped.
  *
- * An attempt fails with `ConfigurationError` (`KEY_INVALID`) if the assertion cannot be read or is empty.
+ * An attempt fails with the error of a `WorkloadIdentity`, or with `ConfigurationError` (`KEY_INVALID`) if the assertion cannot be
+ * read otherwise or is empty.
  */
 export const clientAssertion = (
   assertion: Secret,

@@ -1,24 +1,14 @@
+import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { quiet } from "@keelson/testing/observe"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { decodeJwt, exportJWK, generateKeyPair, SignJWT } from "jose"
 import * as Fs from "node:fs/promises"
 import { join } from "node:path"
-import { type ClientAuth, OAuthClient, TokenGuard, TokenProvider, WorkloadIdentity } from "../src/index.ts"
+import { ClientAuth, OAuthClient, TokenGuard, TokenProvider, WorkloadIdentity } from "../src/index.ts"
 import { oauthServer } from "./oauthServer.ts"
 import { directory, inEnvironment, json, metadataService } from "./workloadSupport.ts"
-
-/** Sends an assertion that another party signed (RFC 7523, 2.2). */
-const assertedBy = ({ assertion }: WorkloadIdentity.WorkloadIdentity): ClientAuth.ClientAuth => ({
-  method: "private_key_jwt",
-  prepare: () =>
-    Effect.map(Effect.orDie(assertion), (token) => (_, client, body) => {
-      body.set("client_id", client.client_id)
-      body.set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-      body.set("client_assertion", Redacted.value(token))
-    })
-})
 
 /** A platform whose key the server trusts for the client `signer`. */
 const platform = Effect.promise(async () => {
@@ -48,7 +38,7 @@ describe("Workload identity at a real authorization server", () => {
       const source = OAuthClient.clientCredentials({
         issuer: server.issuer,
         clientId: "signer",
-        auth: assertedBy(identity),
+        auth: ClientAuth.clientAssertion(identity.assertion),
         scope: "read",
         allowLocalhost: true
       })
@@ -74,7 +64,7 @@ describe("Workload identity at a real authorization server", () => {
       const source = OAuthClient.clientCredentials({
         issuer: server.issuer,
         clientId: "signer",
-        auth: assertedBy(identity),
+        auth: ClientAuth.clientAssertion(identity.assertion),
         allowLocalhost: true
       })
       const provider = yield* TokenProvider.make({ name: "idp", source })
@@ -82,6 +72,14 @@ describe("Workload identity at a real authorization server", () => {
       yield* provider.refresh
       assert.deepStrictEqual(assertions(server.requests), ["1", "2"])
     }).pipe(Effect.scoped, quiet))
+
+  it.effect("[K-39] [C8] a missing assertion keeps the error of the platform", () =>
+    Effect.gen(function*() {
+      const identity = yield* WorkloadIdentity.file({ path: "/nowhere/token" })
+      const auth = ClientAuth.clientAssertion(identity.assertion)
+      const error = yield* Effect.flip(auth.prepare({ audience: "https://idp.example" }))
+      assert.deepStrictEqual([error.code, error.details["path"]], ["WORKLOAD_TOKEN_INVALID", "/nowhere/token"])
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live("[K-39] an identity is a source of a guard: an API that trusts the platform gets its token", () =>
     Effect.gen(function*() {

@@ -1,8 +1,8 @@
 import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
 import { dpopDefinitions } from "./dpopDefinitions.ts"
-import { introspectionDefinitions } from "./introspectionDefinitions.ts"
 import { fleetDefinitions } from "./fleetDefinitions.ts"
+import { introspectionDefinitions } from "./introspectionDefinitions.ts"
 
 /** The definition of a metric. */
 export interface Definition {

@@ -15,6 +15,7 @@ import { checkEndpoint } from "../oauth/endpoints.ts"
 import type { ExchangeFailed, ReceivedResponse } from "../oauth/exchange.ts"
 import type { TokenEndpoint } from "../oauth/metadata.ts"
 import { type ExchangeRecord, oauthFetch } from "../oauth/oauthFetch.ts"
+import type { SecretError } from "../oauth/readSecret.ts"
 import type { JsonLimits } from "../validation/strictJson.ts"
 import { type Answer, inactive, isJson, isSigned, parseAnswer } from "./answer.ts"
 import { type Evidence, IntrospectionFailed, unusable } from "./failure.ts"
@@ -69,7 +70,7 @@ const endpointFailed = (error: KeelsonError.NetworkError | KeelsonError.Configur
   return failed(problem, code, { isRetryable: ErrorCode.codeInfo[code].retryable })
 }
 
-const configurationFailed = ({ code }: KeelsonError.ConfigurationError): IntrospectionFailed =>
+const configurationFailed = ({ code }: SecretError): IntrospectionFailed =>
   failed("configuration", code, { evidence: "ignored" })
 
 /** The `error` of a response (RFC 6749, 5.2). */

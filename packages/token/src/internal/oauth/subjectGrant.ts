@@ -5,6 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { Secret } from "../../ClientAuth.ts"
 import type { Deviation, Grant, SubjectSource, TokenResponse } from "../../TokenSource.ts"
+import type { SecretError } from "./readSecret.ts"
 import { readSecret } from "./readSecret.ts"
 import { type GrantedTokens, invalidResponse, typeOf } from "./readToken.ts"
 import type { RequestFailed } from "./requestFailed.ts"
@@ -54,7 +55,7 @@ type AcquireFor = SubjectSource["acquireFor"]
 /** Makes the attempts of a grant that presents the token of a subject. `check` checks the response. */
 const makeAcquireFor = (
   client: TokenClient,
-  grantOf: (subjectToken: Redacted.Redacted) => Effect.Effect<ExtensionGrant, KeelsonError.ConfigurationError>,
+  grantOf: (subjectToken: Redacted.Redacted) => Effect.Effect<ExtensionGrant, SecretError>,
   check: (granted: GrantedTokens) => Result.Result<TokenResponse, KeelsonError.AuthenticationError>
 ): AcquireFor =>
 (subjectToken, grant) =>
@@ -105,8 +106,9 @@ export const makeTokenExchange = (
   client: TokenClient,
   { actorToken, actorTokenType, requestedTokenType, subjectTokenType }: ExchangeTypes
 ): AcquireFor => {
-  const actor: Effect.Effect<Readonly<Record<string, string>>, KeelsonError.ConfigurationError> =
-    actorToken === undefined ? Effect.succeed({}) : Effect.map(readSecret(actorToken, "actorToken"), (token) => ({
+  const actor: Effect.Effect<Readonly<Record<string, string>>, SecretError> = actorToken === undefined ?
+    Effect.succeed({}) :
+    Effect.map(readSecret(actorToken, "actorToken"), (token) => ({
       actor_token: Redacted.value(token),
       actor_token_type: actorTokenType
     }))

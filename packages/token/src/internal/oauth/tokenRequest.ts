@@ -1,4 +1,3 @@
-import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -10,6 +9,7 @@ import { CurrentDpopKey, type DpopKey } from "../../DpopKey.ts"
 import { checkEndpoint } from "./endpoints.ts"
 import { refused, type TokenEndpoint } from "./metadata.ts"
 import { type ExchangeRecord, oauthFetch } from "./oauthFetch.ts"
+import type { SecretError } from "./readSecret.ts"
 import type { GrantedTokens } from "./readToken.ts"
 import { libraryCode, readAnswer, RequestFailed } from "./requestFailed.ts"
 import type { RequestOptions } from "./requestOptions.ts"
@@ -75,8 +75,7 @@ const send = (
   }
 }
 
-const unsent = (error: KeelsonError.NetworkError | KeelsonError.ConfigurationError) =>
-  new RequestFailed({ error, delivery: "unsent" })
+const unsent = (error: SecretError) => new RequestFailed({ error, delivery: "unsent" })
 
 /**
  * Whether there is no token endpoint at the URL any more. A timeout does not count: fetching the metadata again would double the

@@ -27,7 +27,7 @@ const hasConfirmation = (token: string): boolean => {
 
 /** Whether a token is of use to one process only: it is bound to a key (RFC 9449) or to a certificate (RFC 8705). */
 const isBound = (token: AcquiredToken): boolean =>
-  (Predicate.hasProperty(token, "tokenType") && String(token.tokenType).toLowerCase() === "dpop") ||
+  (Predicate.hasProperty(token, "tokenType") && token.tokenType.toLowerCase() === "dpop") ||
   hasConfirmation(Redacted.value(token.value))
 
 /** The form of an OAuth error. The tag of another error has another one. */
