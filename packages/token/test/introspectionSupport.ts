@@ -24,7 +24,7 @@ export const Claims = Schema.Struct({
 export class OpaqueTokens extends TokenValidator.Service<OpaqueTokens>()("test/OpaqueTokens", { claims: Claims }) {}
 
 /** What the endpoint received. */
-export interface Asked {
+interface Asked {
   readonly token: string
   readonly body: URLSearchParams
   readonly headers: Readonly<Record<string, string>>
@@ -121,7 +121,7 @@ export const introspected = (
     (context) => Context.get(context, OpaqueTokens)
   )
 
-export const jwtPolicy: ValidationPolicy.Options = {
+const jwtPolicy: ValidationPolicy.Options = {
   issuers: [issuer],
   audiences: ["api"],
   algorithms: ["ES256"],

@@ -9,7 +9,7 @@ export interface RecordFixture {
   readonly wait: (millis: number) => Effect.Effect<void>
 }
 
-export const request = (owner: string, options: Partial<TurnRequest> = {}): TurnRequest => ({
+const request = (owner: string, options: Partial<TurnRequest> = {}): TurnRequest => ({
   owner,
   process: owner,
   known: 0,
@@ -24,7 +24,7 @@ export const valueOf = (text: string, lifetime = 600_000) => ({
   scope: "read"
 })
 
-export const refusal = (options: Partial<ReportedFailure> = {}): ReportedFailure => ({
+const refusal = (options: Partial<ReportedFailure> = {}): ReportedFailure => ({
   code: "UPSTREAM_UNAVAILABLE",
   error: undefined,
   status: 503,
@@ -35,7 +35,7 @@ export const refusal = (options: Partial<ReportedFailure> = {}): ReportedFailure
 
 type Lease = Extract<Reply, { readonly _tag: "lease" }>
 
-export const leaseOf = (record: TokenRecord, owner: string, options: Partial<TurnRequest> = {}): Effect.Effect<Lease> =>
+const leaseOf = (record: TokenRecord, owner: string, options: Partial<TurnRequest> = {}): Effect.Effect<Lease> =>
   Effect.map(record.begin(request(owner, options)), (reply) => {
     assert(reply?._tag === "lease", JSON.stringify(reply))
     return reply

@@ -21,7 +21,7 @@ export const isGood = ({ status }: Response): boolean => {
 }
 
 /** The response that an unused outcome holds: the answer, or that of an error. */
-export const heldResponse = (exit: Exit.Exit<Response, unknown>): Response | undefined => {
+const heldResponse = (exit: Exit.Exit<Response, unknown>): Response | undefined => {
   if (exit._tag === "Success") return exit.value
   for (const reason of exit.cause.reasons) {
     if (reason._tag !== "Fail") continue

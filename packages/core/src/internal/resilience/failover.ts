@@ -51,7 +51,7 @@ const isRejection = (error: unknown): error is Rejection =>
 type Sent<E> = E | DeadlineExceeded | RetryExhausted<E | DeadlineExceeded> | Throttled
 
 /** A call to one endpoint, and the options of its retry loop. */
-export interface Attempt<A, E, R> {
+interface Attempt<A, E, R> {
   readonly attempt: Effect.Effect<A, E, R>
   readonly loop: LoopOptions<E, never>
 }

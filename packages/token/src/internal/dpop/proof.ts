@@ -19,7 +19,7 @@ import { isTarget, normalizeUri } from "./targetUri.ts"
 type Reason = TokenError.Reason
 
 /** Upper bound of the characters of a proof. One with an RSA key of 8192 bits has about 4,000, with a URL of 2,000. */
-export const maxProofLength = 8192
+const maxProofLength = 8192
 
 /** Upper bound of the characters of a `jti`. */
 const maxIdLength = 256

@@ -44,7 +44,7 @@ export type Outcome =
   | { readonly _tag: "released" }
 
 /** What became of the outcome. */
-export interface Settled<A> {
+interface Settled<A> {
   readonly result: A
   /** Whether another process got the lease meanwhile, so that the token was not stored. */
   readonly isSuperseded: boolean

@@ -17,7 +17,7 @@ export interface RequestProblem {
 }
 
 /** Where a token was: `dpop` is the header `Authorization` with the scheme `DPoP`, and `header` the same with `Bearer`. */
-export type TokenSource = "header" | "dpop" | "namedHeader" | "query" | "cookie"
+type TokenSource = "header" | "dpop" | "namedHeader" | "query" | "cookie"
 
 /** The token of a request, or why there is none to validate. */
 export type RequestToken =

@@ -88,7 +88,7 @@ const confirmationOf = (members: JsonObject, name: string): string | undefined =
 }
 
 /** The claim `cnf`. A claim that is not an object names no key, and is not the same as a token without the claim. */
-export const decodeConfirmation = (members: JsonObject): Confirmation | undefined => {
+const decodeConfirmation = (members: JsonObject): Confirmation | undefined => {
   const value = own(members, "cnf")
   if (Predicate.isNullish(value)) return undefined
   const names: JsonObject = Predicate.isObject(value) ? { ...value } : {}
