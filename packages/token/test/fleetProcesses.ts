@@ -23,13 +23,13 @@ export interface Topic {
   readonly timeout?: "short" | undefined
 }
 
-interface Order {
+export interface Order {
   readonly number: number
   readonly topic: Topic
   readonly order: "get" | "refresh" | "replace" | "state"
 }
 
-interface Reply {
+export interface Reply {
   /** That of the order; -1 when the process is ready. */
   readonly number: number
   readonly text: string | undefined
