@@ -267,24 +267,19 @@ export const Service = <Self>() =>
 <const Id extends string, S extends ClaimsSchema, R = never>(
   id: Id,
   { claims, revocation }: ServiceOptions<S, R>
-): ServiceClass<Self, Id, S, R> =>
-  class Tag extends Context.Service<Self, TokenValidator<S["Type"]>>()(id) {
+): ServiceClass<Self, Id, S, R> => {
+  const list = revocation ?? Effect.undefined
+  return class Tag extends Context.Service<Self, TokenValidator<S["Type"]>>()(id) {
     static readonly claims = claims
     static readonly layer = (policy: ValidationPolicy.Options) =>
-      Layer.effect(
-        Tag,
-        Effect.flatMap(revocation ?? Effect.undefined, (revocation) => make(id, { claims, policy, revocation }))
-      )
+      Layer.effect(Tag, Effect.flatMap(list, (revocation) => make(id, { claims, policy, revocation })))
     static readonly layerIntrospected = <R2 = never>(
       policy: Introspection.Policy,
       introspection: Introspection.Introspection<R2>
     ) =>
       Layer.effect(
         Tag,
-        Effect.flatMap(
-          revocation ?? Effect.undefined,
-          (revocation) => makeIntrospected(id, { claims, policy, revocation }, introspection)
-        )
+        Effect.flatMap(list, (revocation) => makeIntrospected(id, { claims, policy, revocation }, introspection))
       )
     static readonly layerMixed = <R2 = never>(
       policy: ValidationPolicy.Options,
@@ -293,9 +288,7 @@ export const Service = <Self>() =>
     ) =>
       Layer.effect(
         Tag,
-        Effect.flatMap(
-          revocation ?? Effect.undefined,
-          (revocation) => makeMixed(id, { claims, policy, revocation }, introspection, options)
-        )
+        Effect.flatMap(list, (revocation) => makeMixed(id, { claims, policy, revocation }, introspection, options))
       )
   }
+}
