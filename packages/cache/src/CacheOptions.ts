@@ -1,0 +1,135 @@
+/**
+ * Options of caches: checked data from code, a file or the environment.
+ */
+import type { DurationInput } from "@keelson/core/Configuration"
+import * as Field from "@keelson/core/unstable/Field"
+import * as ByteSize from "effect/ByteSize"
+import * as Duration from "effect/Duration"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+/** The options of one bucket. Every one may be left out. */
+export interface BucketOptions {
+  /** Whether the bucket is cached. Default true. */
+  readonly enabled?: boolean | undefined
+  /** How long entries of the bucket live; 0 seconds means for ever. From 0 millis to 8760 hours. Default: that of the tier. */
+  readonly ttl?: DurationInput | undefined
+  /** The largest item of the bucket. From 1 bytes to 1024 GiB. Default: that of the tier. */
+  readonly maxItemSize?: Field.SizeInput | undefined
+}
+
+/** The options of the tier in memory. Every one may be left out. */
+export interface MemoryOptions {
+  /** The largest item. From 1 bytes to 1024 GiB. Default 10 MiB. */
+  readonly maxItemSize?: Field.SizeInput | undefined
+  /** What all entries together may count with. From 1 bytes to 1024 GiB. Default 1 GiB. */
+  readonly maxSize?: Field.SizeInput | undefined
+  /** How long entries live; 0 seconds means for ever. From 0 millis to 8760 hours. Default 1 hour. */
+  readonly ttl?: DurationInput | undefined
+}
+
+/** The options of the tier on disk. Every one may be left out. */
+export interface DiskOptions {
+  /** The directory, which belongs to the cache alone. Made if it does not exist. From 1 to 4096 characters. Default /var/cache/keelson. */
+  readonly dir?: string | undefined
+  /** The largest item. From 1 bytes to 1024 GiB. Default 1 GiB. */
+  readonly maxItemSize?: Field.SizeInput | undefined
+  /** What all entries together may take on the disk. From 1 bytes to 1024 GiB. Default 10 GiB. */
+  readonly maxSize?: Field.SizeInput | undefined
+  /** How long entries live; 0 seconds means for ever. From 0 millis to 8760 hours. Default 1 hour. */
+  readonly ttl?: DurationInput | undefined
+}
+
+/** The options of the tier in Redis. Every one may be left out. */
+export interface RedisOptions {
+  /** The URL of the server, as `redis://host:6379`. Required where a file or the environment names the tier. */
+  readonly url?: string | undefined
+  /** The password. Default none. */
+  readonly password?: Redacted.Redacted | undefined
+  /** The number of the database. From 0 to 65535. Default 0. */
+  readonly database?: number | undefined
+  /** What the names of all entries begin with. From 1 to 128 characters. Default keelson:. */
+  readonly prefix?: string | undefined
+  /** The largest item. From 1 bytes to 512 MiB. Default 10 MiB. */
+  readonly maxItemSize?: Field.SizeInput | undefined
+  /** How long entries live; 0 seconds means for ever. From 0 millis to 8760 hours. Default 1 hour. */
+  readonly ttl?: DurationInput | undefined
+  /** How long a call to Redis may take. From 1 millis to 1 minute. Default 1 second. */
+  readonly timeout?: DurationInput | undefined
+}
+
+const maxSize = "1024 GiB"
+
+const ttl = () => Field.duration("0 millis", "8760 hours")
+const maxItemSize = () => Field.size(1, maxSize)
+
+/** The largest item must fit into its tier. */
+export const itemFits = Schema.makeFilter((
+  o: { readonly maxItemSize: ByteSize.ByteSize; readonly maxSize: ByteSize.ByteSize }
+) =>
+  o.maxItemSize <= o.maxSize ||
+  { path: ["maxItemSize"], issue: `at most the maxSize of the tier, which is ${Field.writtenSize(o.maxSize)}` }
+)
+
+/** Checked options of a bucket. */
+export const Bucket = Schema.Struct({
+  enabled: Field.defaulted(Schema.Boolean, true),
+  ttl: Schema.optionalKey(ttl()),
+  maxItemSize: Schema.optionalKey(maxItemSize())
+})
+export type Bucket = typeof Bucket.Type
+
+/** Checked options of the tier in memory. */
+export const Memory = Schema.Struct({
+  maxItemSize: Field.defaulted(maxItemSize(), ByteSize.mebibytes(10)),
+  maxSize: Field.defaulted(Field.size(1, maxSize), ByteSize.gibibytes(1)),
+  ttl: Field.defaulted(ttl(), Duration.hours(1))
+}).check(itemFits)
+export type Memory = typeof Memory.Type
+
+/** Checked options of the tier on disk. */
+export const Disk = Schema.Struct({
+  dir: Field.defaulted(Field.text(1, 4096), "/var/cache/keelson"),
+  maxItemSize: Field.defaulted(maxItemSize(), ByteSize.gibibytes(1)),
+  maxSize: Field.defaulted(Field.size(1, maxSize), ByteSize.gibibytes(10)),
+  ttl: Field.defaulted(ttl(), Duration.hours(1))
+}).check(itemFits)
+export type Disk = typeof Disk.Type
+
+const redisUrl = Schema.String.check(
+  Schema.makeFilter((text: string) => URL.canParse(text) && ["redis:", "rediss:"].includes(new URL(text).protocol), {
+    expected: "a URL that begins with redis:// or rediss://"
+  })
+)
+
+/** Checked options of the tier in Redis. */
+export const Redis = Schema.Struct({
+  url: Schema.optionalKey(redisUrl),
+  password: Schema.optionalKey(Schema.RedactedFromValue(Field.text(1, 4096), { label: "password" })),
+  database: Field.defaulted(Field.int(0, 65_535), 0),
+  prefix: Field.defaulted(Field.text(1, 128), "keelson:"),
+  maxItemSize: Field.defaulted(Field.size(1, "512 MiB"), ByteSize.mebibytes(10)),
+  ttl: Field.defaulted(ttl(), Duration.hours(1)),
+  timeout: Field.defaulted(Field.duration("1 millis", "1 minute"), Duration.seconds(1))
+})
+export type Redis = typeof Redis.Type
+
+/** The options of a cache of several tiers. Every one may be left out. */
+export interface Options {
+  /** Whether there is a cache at all. Nothing else is checked if not. Default false. */
+  readonly enabled?: boolean | undefined
+  /** The tiers, fastest first, each at most once. From 1 to 3. Default memory. */
+  readonly layers?: ReadonlyArray<"memory" | "disk" | "redis"> | undefined
+  /** The tier in memory. Default: its defaults. */
+  readonly memory?: MemoryOptions | undefined
+  /** The tier on disk. Default: its defaults. */
+  readonly disk?: DiskOptions | undefined
+  /** The tier in Redis. Default: its defaults. */
+  readonly redis?: RedisOptions | undefined
+  /** Options of single buckets, by name. Default none. */
+  readonly buckets?: Readonly<Record<string, BucketOptions>> | undefined
+}
+
+/** Checked options of buckets, by name. */
+export const Buckets = Field.defaulted(Schema.Record(Field.text(1, 255), Bucket), {})
+export type Buckets = Readonly<Record<string, Bucket>>
