@@ -75,7 +75,13 @@ describe("CacheLoader", () => {
     Effect.gen(function*() {
       const { load, state } = source()
       const cache = yield* MemoryCache.make()
-      const loader = yield* CacheLoader.make({ cache, load, ttl: "10 seconds", ttlJitter: 0, staleWindow: "10 seconds" })
+      const loader = yield* CacheLoader.make({
+        cache,
+        load,
+        ttl: "10 seconds",
+        ttlJitter: 0,
+        staleWindow: "10 seconds"
+      })
       yield* loader.getOrLoad(key("a"))
       yield* TestClock.adjust("10 seconds")
       state.failure = "down"
@@ -206,7 +212,9 @@ describe("CacheLoader", () => {
 
   it.effect("refuses options out of their range", () =>
     Effect.gen(function*() {
-      for (const options of [{ ttlJitter: 0.6 }, { ttl: "-1 seconds" as const }, { staleWindow: "9000 hours" as const }]) {
+      for (
+        const options of [{ ttlJitter: 0.6 }, { ttl: "-1 seconds" as const }, { staleWindow: "9000 hours" as const }]
+      ) {
         const error = yield* Effect.flip(CacheLoader.make({ cache: CacheTier.none, load: source().load, ...options }))
         assert.strictEqual(error.code, "INVALID_CONFIG")
       }
