@@ -15,7 +15,7 @@ export type Reason =
   | { readonly _tag: "StorageFull" }
   /** The disk failed to read or write (`CACHE_IO_FAILED`); `operation` is what was tried. */
   | { readonly _tag: "Io"; readonly operation: string }
-  /** Redis failed, or did not respond in time (`STORE_UNAVAILABLE`). */
+  /** Redis failed, or did not respond in time (`CACHE_REDIS_FAILED`). */
   | { readonly _tag: "Redis"; readonly operation: string }
   /** A stored entry cannot be read (`CACHE_ENTRY_CORRUPT`); `problem` says what does not match. */
   | {
@@ -29,7 +29,7 @@ const codes = {
   BodyIncomplete: "CACHE_BODY_INCOMPLETE",
   StorageFull: "CACHE_STORAGE_FULL",
   Io: "CACHE_IO_FAILED",
-  Redis: "STORE_UNAVAILABLE",
+  Redis: "CACHE_REDIS_FAILED",
   Serialization: "CACHE_ENTRY_CORRUPT"
 } as const satisfies Record<Reason["_tag"], string>
 

@@ -77,5 +77,18 @@ export const cache = {
     breaker: "ignored",
     description: "The body of a new entry ended early, or has another length than was announced. Nothing was stored.",
     troubleshooting: ["Check the source of the body: its connection may have been cut."]
+  },
+  CACHE_REDIS_FAILED: {
+    id: "CAC-008",
+    category: "INTERNAL",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "failure",
+    description: "The Redis of the cache failed, or did not respond in time.",
+    troubleshooting: [
+      "Check that Redis is up and reachable. Until then the cache works without it.",
+      "Compare `timeout` with the response times of Redis."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>
