@@ -1,10 +1,12 @@
 /**
  * Options of caches: checked data from code, a file or the environment.
  */
-import type { DurationInput } from "@keelson/core/Configuration"
+import * as Configuration from "@keelson/core/Configuration"
+import type { ConfigurationError } from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import * as ByteSize from "effect/ByteSize"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
@@ -13,7 +15,7 @@ export interface BucketOptions {
   /** Whether the bucket is cached. Default true. */
   readonly enabled?: boolean | undefined
   /** How long entries of the bucket live; 0 seconds means for ever. From 0 millis to 8760 hours. Default: that of the tier. */
-  readonly ttl?: DurationInput | undefined
+  readonly ttl?: Configuration.DurationInput | undefined
   /** The largest item of the bucket. From 1 bytes to 1024 GiB. Default: that of the tier. */
   readonly maxItemSize?: Field.SizeInput | undefined
 }
@@ -25,7 +27,7 @@ export interface MemoryOptions {
   /** What all entries together may count with. From 1 bytes to 1024 GiB. Default 1 GiB. */
   readonly maxSize?: Field.SizeInput | undefined
   /** How long entries live; 0 seconds means for ever. From 0 millis to 8760 hours. Default 1 hour. */
-  readonly ttl?: DurationInput | undefined
+  readonly ttl?: Configuration.DurationInput | undefined
 }
 
 /** The options of the tier on disk. Every one may be left out. */
@@ -37,7 +39,7 @@ export interface DiskOptions {
   /** What all entries together may take on the disk. From 1 bytes to 1024 GiB. Default 10 GiB. */
   readonly maxSize?: Field.SizeInput | undefined
   /** How long entries live; 0 seconds means for ever. From 0 millis to 8760 hours. Default 1 hour. */
-  readonly ttl?: DurationInput | undefined
+  readonly ttl?: Configuration.DurationInput | undefined
 }
 
 /** The options of the tier in Redis. Every one may be left out. */
@@ -53,9 +55,9 @@ export interface RedisOptions {
   /** The largest item. From 1 bytes to 512 MiB. Default 10 MiB. */
   readonly maxItemSize?: Field.SizeInput | undefined
   /** How long entries live; 0 seconds means for ever. From 0 millis to 8760 hours. Default 1 hour. */
-  readonly ttl?: DurationInput | undefined
+  readonly ttl?: Configuration.DurationInput | undefined
   /** How long a call to Redis may take. From 1 millis to 1 minute. Default 1 second. */
-  readonly timeout?: DurationInput | undefined
+  readonly timeout?: Configuration.DurationInput | undefined
 }
 
 const maxSize = "1024 GiB"
@@ -133,3 +135,81 @@ export interface Options {
 /** Checked options of buckets, by name. */
 export const Buckets = Field.defaulted(Schema.Record(Field.text(1, 255), Bucket), {})
 export type Buckets = Readonly<Record<string, Bucket>>
+
+const layers = ["memory", "disk", "redis"] as const
+
+/** A tier of a cache, by name. */
+export type LayerName = (typeof layers)[number]
+
+const expectedLayers = "a list of 1 to 3 of memory, disk and redis, each at most once"
+
+const Enabled = Schema.Struct({
+  enabled: Field.defaulted(Schema.Boolean, false),
+  layers: Field.defaulted(
+    Schema.Array(Schema.Literals(layers)).check(
+      Schema.makeFilter((list: ReadonlyArray<LayerName>) => list.length > 0 && new Set(list).size === list.length, {
+        expected: expectedLayers
+      })
+    ),
+    ["memory"]
+  ),
+  memory: Schema.optionalKey(Memory),
+  disk: Schema.optionalKey(Disk),
+  redis: Schema.optionalKey(Redis),
+  buckets: Buckets
+}).check(
+  // A section of a tier that is not used is a mistake: its author expects it to take effect.
+  Schema.makeFilter((o: { readonly layers: ReadonlyArray<LayerName> } & { readonly [K in LayerName]?: unknown }) => {
+    const unused = layers.find((name) => o[name] !== undefined && !o.layers.includes(name))
+    return unused === undefined || { path: [unused], issue: `left out, or listed in layers` }
+  }),
+  Schema.makeFilter((o: { readonly layers: ReadonlyArray<LayerName>; readonly redis?: Redis }) =>
+    !o.layers.includes("redis") || o.redis?.url !== undefined || { path: ["redis", "url"], issue: "the URL of Redis" }
+  )
+)
+
+const Disabled = Schema.Struct({
+  enabled: Field.defaulted(Schema.Literal(false), false),
+  layers: Schema.optionalKey(Schema.Unknown),
+  memory: Schema.optionalKey(Schema.Unknown),
+  disk: Schema.optionalKey(Schema.Unknown),
+  redis: Schema.optionalKey(Schema.Unknown),
+  buckets: Schema.optionalKey(Schema.Unknown)
+})
+
+/** Checked options of a cache of several tiers. */
+export type CacheOptions = typeof Enabled.Type
+
+const off: CacheOptions = { enabled: false, layers: ["memory"], buckets: {} }
+
+/** The options of a disabled cache are not checked, beyond their names. */
+const unlessOff = (
+  disabled: Effect.Effect<typeof Disabled.Type, ConfigurationError>,
+  enabled: Effect.Effect<CacheOptions, ConfigurationError>
+): Effect.Effect<CacheOptions, ConfigurationError> =>
+  Effect.matchEffect(disabled, { onSuccess: () => Effect.succeed(off), onFailure: () => enabled })
+
+/**
+ * Checks options given in code, as `Options`. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ *
+ * **Example** (Two tiers)
+ *
+ * ```ts import.meta.vitest
+ * import { CacheOptions } from "@keelson/cache"
+ * import { Effect } from "effect"
+ *
+ * const options = { enabled: true, layers: ["memory", "disk"], memory: { maxSize: "64 MiB", maxItemSize: "1 MiB" } }
+ * const { layers } = await Effect.runPromise(CacheOptions.decode(options))
+ * layers // => ["memory", "disk"]
+ * ```
+ */
+export const decode = (input: unknown): Effect.Effect<CacheOptions, ConfigurationError> =>
+  unlessOff(Configuration.decode(Disabled)(input), Configuration.decode(Enabled)(input))
+
+/** The same from JSON or YAML; see `Configuration.decodeText`. */
+export const decodeText = (input: Configuration.Text): Effect.Effect<CacheOptions, ConfigurationError> =>
+  unlessOff(Configuration.decodeText(Disabled, input), Configuration.decodeText(Enabled, input))
+
+/** The same from the environment below a path; see `Configuration.fromEnvironment`. */
+export const config = (path: Configuration.Path): Effect.Effect<CacheOptions, ConfigurationError> =>
+  unlessOff(Configuration.fromEnvironment(Disabled, path), Configuration.fromEnvironment(Enabled, path))
