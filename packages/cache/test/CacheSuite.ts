@@ -39,7 +39,7 @@ export const cacheSuite = ({ make, name, rows }: Subject) =>
         assert.strictEqual(yield* text(entry), "77777")
         assert.deepStrictEqual(entry?.metadata, metadata)
         assert.strictEqual(entry?.length, 5)
-        assert.strictEqual(entry.expiresAt!.epochMilliseconds - entry.createdAt.epochMilliseconds, 60_000)
+        assert.strictEqual(entry!.expiresAt!.epochMilliseconds - entry!.createdAt.epochMilliseconds, 60_000)
         assert.isUndefined(yield* cache.get(key("a b/e")))
       }))
 
@@ -163,7 +163,7 @@ export const cacheSuite = ({ make, name, rows }: Subject) =>
         yield* cache.set(key("empty"), { body: Stream.empty })
         assert.strictEqual((yield* cache.get(key("empty")))?.length, 0)
         const broken = Stream.concat(Stream.make(bytes(3, 9)), Stream.fail("reset" as const))
-        assert.deepStrictEqual(yield* Effect.exit(cache.set(key("a"), { body: broken })), Exit.fail("reset"))
+        assert.strictEqual(yield* Effect.flip(cache.set(key("a"), { body: broken })), "reset")
         for (const body of [Stream.make(bytes(4, 9)), Stream.make(bytes(6, 9))]) {
           const exit = yield* Effect.exit(cache.set(key("a"), { body, length: 5 }))
           assert.strictEqual(reasonOf(exit), "BodyIncomplete")
