@@ -143,7 +143,8 @@ export type LayerName = (typeof layers)[number]
 
 const expectedLayers = "a list of 1 to 3 of memory, disk and redis, each at most once"
 
-const Enabled = Schema.Struct({
+/** Checked options of a cache of several tiers. */
+export const CacheOptions = Schema.Struct({
   enabled: Field.defaulted(Schema.Boolean, false),
   layers: Field.defaulted(
     Schema.Array(Schema.Literals(layers)).check(
@@ -168,6 +169,8 @@ const Enabled = Schema.Struct({
   )
 )
 
+export type CacheOptions = typeof CacheOptions.Type
+
 const Disabled = Schema.Struct({
   enabled: Field.defaulted(Schema.Literal(false), false),
   layers: Schema.optionalKey(Schema.Unknown),
@@ -176,9 +179,6 @@ const Disabled = Schema.Struct({
   redis: Schema.optionalKey(Schema.Unknown),
   buckets: Schema.optionalKey(Schema.Unknown)
 })
-
-/** Checked options of a cache of several tiers. */
-export type CacheOptions = typeof Enabled.Type
 
 const off: CacheOptions = { enabled: false, layers: ["memory"], buckets: {} }
 
@@ -204,12 +204,12 @@ const unlessOff = (
  * ```
  */
 export const decode = (input: unknown): Effect.Effect<CacheOptions, ConfigurationError> =>
-  unlessOff(Configuration.decode(Disabled)(input), Configuration.decode(Enabled)(input))
+  unlessOff(Configuration.decode(Disabled)(input), Configuration.decode(CacheOptions)(input))
 
 /** The same from JSON or YAML; see `Configuration.decodeText`. */
 export const decodeText = (input: Configuration.Text): Effect.Effect<CacheOptions, ConfigurationError> =>
-  unlessOff(Configuration.decodeText(Disabled, input), Configuration.decodeText(Enabled, input))
+  unlessOff(Configuration.decodeText(Disabled, input), Configuration.decodeText(CacheOptions, input))
 
 /** The same from the environment below a path; see `Configuration.fromEnvironment`. */
 export const config = (path: Configuration.Path): Effect.Effect<CacheOptions, ConfigurationError> =>
-  unlessOff(Configuration.fromEnvironment(Disabled, path), Configuration.fromEnvironment(Enabled, path))
+  unlessOff(Configuration.fromEnvironment(Disabled, path), Configuration.fromEnvironment(CacheOptions, path))

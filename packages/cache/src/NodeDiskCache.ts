@@ -62,7 +62,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.andThen(files.prepare, recover(files)),
     (cause) => InvalidConfig.option("dir", "a directory that this process may read and write, and no link", { cause })
   )
-  const runFork = yield* FiberSet.makeRuntime<never>()
+  const runFork = yield* FiberSet.makeRuntime()
   let isDue = false
   const writeIndex = Effect.suspend(() => {
     if (!isDue) return Effect.void

@@ -117,7 +117,7 @@ export const make = Effect.fnUntraced(function*(
   const { maxPending, writes } = yield* Configuration.decode(Policy)(data)
   yield* checkTiers(tiers)
   const background = yield* FiberSet.make<void>()
-  const runFork = yield* FiberSet.runtime(background)<never>()
+  const runFork = yield* FiberSet.runtime(background)()
   const fork = (effect: Effect.Effect<void>) => runFork(effect)
   const flush = FiberSet.awaitEmpty(background)
   // Runs before the set of fibers is interrupted.

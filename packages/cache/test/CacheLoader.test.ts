@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CacheEntry, CacheError, CacheLoader, CacheTier, MemoryCache, ValueCache } from "@keelson/cache"
+import { type CacheEntry, CacheError, CacheLoader, CacheTier, MemoryCache, ValueCache } from "@keelson/cache"
 import { Deferred, Duration, Effect, Exit, Fiber, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { bytes, key } from "./CacheSuite.ts"

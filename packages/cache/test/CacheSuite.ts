@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CacheEntry, CacheKey, CacheStats, type CacheTier } from "@keelson/cache"
+import { CacheEntry, CacheError, CacheKey, CacheStats, type CacheTier } from "@keelson/cache"
 import { Duration, Effect, Exit, Fiber, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -20,7 +20,9 @@ export const key = (name: string, bucket = "b") => CacheKey.makeUnsafe({ bucket,
 export const bytes = (length: number, value = 1) => new Uint8Array(length).fill(value)
 export const reasonOf = <A, E>(exit: Exit.Exit<A, E>): unknown => {
   const error = Exit.isFailure(exit) ? Exit.findErrorOption(exit) : undefined
-  return error?._tag === "Some" ? (error.value as { reason?: { _tag: string } }).reason?._tag : undefined
+  return error?._tag === "Some"
+    ? error.value instanceof CacheError.CacheError ? error.value.reason._tag : undefined
+    : undefined
 }
 const text = (entry: CacheEntry.CacheEntry | undefined) =>
   entry === undefined ? Effect.undefined : Effect.map(CacheEntry.readBytes(entry), (read) => Array.from(read).join(""))

@@ -17,14 +17,23 @@ const command = (server: RedisServer, name: string, ...args: ReadonlyArray<strin
   )
 
 const namesIn = (server: RedisServer) =>
-  Effect.map(command(server, "KEYS", "*"), (names) => (names as Array<string>).toSorted())
+  Effect.map(command(server, "KEYS", "*"), (names) => Array.isArray(names) ? names.map(String).toSorted() : [])
 
 describe.skipIf(skipReason !== undefined)("RedisCache", () => {
   cacheSuite({
     name: "RedisCache",
     rows: "[S4-22] [S4-23] [S4-25]",
-    make: ({ maxSize: _, ...bounds }) =>
-      Effect.flatMap(redisServer, ({ redis }) => RedisCache.make({ redis, timeout: "1 minute", ...bounds }))
+    make: ({ buckets, maxItemSize }) =>
+      Effect.flatMap(
+        redisServer,
+        ({ redis }) =>
+          RedisCache.make({
+            redis,
+            timeout: "1 minute",
+            maxItemSize,
+            ...(buckets === undefined ? undefined : { buckets })
+          })
+      )
   })
 
   withServer("[S4-22] names entries by prefix, bucket and key, escaped", (server) =>

@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CacheEntry, CacheError, type CacheTier, MemoryCache, TieredCache } from "@keelson/cache"
-import { Deferred, Duration, Effect, Exit, Fiber, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Stream, Struct } from "effect"
 import { TestClock } from "effect/testing"
 import { bytes, cacheSuite, key, reasonOf } from "./CacheSuite.ts"
 
 const tier = (name: string, options: MemoryCache.Options = {}) =>
-  Effect.map(MemoryCache.make(options), ({ getUnsafe: _, ...cache }): CacheTier.CacheTier => ({ ...cache, name }))
+  Effect.map(
+    MemoryCache.make(options),
+    (memory): CacheTier.CacheTier => ({ ...Struct.omit(memory, ["getUnsafe"]), name })
+  )
 
 /** A tier whose calls fail while `isDown`, and whose writes wait for `gate` if there is one. */
 const faulty = (base: CacheTier.CacheTier) => {

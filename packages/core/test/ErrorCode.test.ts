@@ -177,7 +177,12 @@ describe("ErrorCode", () => {
         "JWKS_LOADING",
         "AUTHORIZATION_UNAVAILABLE",
         "STORE_UNAVAILABLE",
-        "THROTTLED"
+        "THROTTLED",
+        "CACHE_STORAGE_FULL",
+        "CACHE_IO_FAILED",
+        "CACHE_ENTRY_CORRUPT",
+        "CACHE_BODY_INCOMPLETE",
+        "CACHE_REDIS_FAILED"
       ])
     })
   })

@@ -130,7 +130,7 @@ export class DiskStore {
   #store(
     key: CacheKey,
     name: string,
-    { createdAt, metadata = {}, staleWindow, ttl }: NewEntry<never, never> | NewEntry<unknown, unknown>,
+    { createdAt, metadata = {}, staleWindow, ttl }: NewEntry | NewEntry<unknown, unknown>,
     data: Written,
     rules: BucketRules
   ): Effect.Effect<void, CacheError> {

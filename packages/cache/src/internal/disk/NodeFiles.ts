@@ -83,14 +83,13 @@ export class Files {
   }
   /** Makes the directories, which only this user may read. Fails if one is a link. */
   readonly prepare: Effect.Effect<void, CacheError> = Effect.suspend(() =>
-    io("mkdir", async () => {
-      for (const path of [this.#dir, this.entries]) {
+    Effect.forEach([this.#dir, this.entries], (path) =>
+      io("mkdir", async () => {
         await mkdir(path, { recursive: true, mode: 0o700 })
         const stats = await lstat(path)
         if (!stats.isDirectory()) throw Object.assign(new Error("Not a directory"), { code: "ENOTDIR" })
         await chmod(path, 0o700)
-      }
-    })
+      }), { discard: true })
   )
   /** A new file that nobody else has, which is removed unless `use` succeeds. */
   #temporary<A, E, R>(

@@ -58,9 +58,6 @@ export const writeMeta = ({ key: { bucket, etag, key, variant }, metadata, ...re
 
 /** Reads the text of a `.meta` file; `undefined` if it is not one, or one of another version. */
 export const readMeta = (text: string): Meta | undefined =>
-  Option.getOrUndefined(Option.map(decode(text), ({ key, version: _, ...file }): Meta => ({
-    ...file,
-    key: new CacheKey(key),
-    expiresAt: file.expiresAt,
-    staleUntil: file.staleUntil
-  })))
+  Option.getOrUndefined(Option.map(decode(text), (
+    { createdAt, expiresAt, hash, key, length, metadata, staleUntil }
+  ): Meta => ({ key: new CacheKey(key), metadata, length, hash, createdAt, expiresAt, staleUntil })))

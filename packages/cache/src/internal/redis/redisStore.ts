@@ -1,6 +1,6 @@
 import type * as Resilience from "@keelson/core/Resilience"
 import { waitAtMost } from "@keelson/core/unstable/Bounded"
-import type { Sender } from "@keelson/core/unstable/RedisConnection"
+import { redisReply, type Sender } from "@keelson/core/unstable/RedisConnection"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -20,7 +20,7 @@ const scanCount = "500"
 const failed = (operation: string, cause?: unknown) => new CacheError({ _tag: "Redis", operation }, cause)
 
 /** Redis has reached `maxmemory`, and evicts nothing. */
-const isFull = (error: unknown): boolean => String((error as { cause?: unknown }).cause ?? error).includes("OOM")
+const isFull = (error: unknown): boolean => redisReply(error) === "OOM"
 
 /** Text in which the characters that `SCAN` matches as patterns stand for themselves. */
 const literally = (text: string): string => text.replaceAll(/[*?[\]\\^-]/g, String.raw`\$&`)

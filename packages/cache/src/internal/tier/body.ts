@@ -8,7 +8,7 @@ const tooLarge = (size: number, maxItemSize: number) => new CacheError({ _tag: "
 
 /** The error of a body that cannot be stored, before it is read. */
 export const refuseLength = (
-  { body, length }: NewEntry<never, never> | NewEntry<unknown, unknown>,
+  { body, length }: NewEntry | NewEntry<unknown, unknown>,
   maxItemSize: number
 ): CacheError | undefined => {
   const announced = body instanceof Uint8Array ? body.length : length

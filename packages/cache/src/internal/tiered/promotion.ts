@@ -1,5 +1,5 @@
-import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
+import type * as Clock from "effect/Clock"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import type { CacheEntry, NewEntry } from "../../CacheEntry.ts"
 import type { CacheError } from "../../CacheError.ts"
