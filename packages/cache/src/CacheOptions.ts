@@ -14,9 +14,9 @@ import * as Schema from "effect/Schema"
 export interface BucketOptions {
   /** Whether the bucket is cached. Default true. */
   readonly enabled?: boolean | undefined
-  /** How long entries of the bucket live; 0 seconds means for ever. From 0 millis to 8760 hours. Default: that of the tier. */
+  /** How long entries of the bucket live; 0 seconds means for ever. Without it, as long as the tier says. From 0 millis to 8760 hours. Default none. */
   readonly ttl?: Configuration.DurationInput | undefined
-  /** The largest item of the bucket. From 1 bytes to 1024 GiB. Default: that of the tier. */
+  /** The largest item of the bucket. Without it, that of the tier. From 1 bytes to 1024 GiB. Default none. */
   readonly maxItemSize?: Field.SizeInput | undefined
 }
 
@@ -120,13 +120,13 @@ export type Redis = typeof Redis.Type
 export interface Options {
   /** Whether there is a cache at all. Nothing else is checked if not. Default false. */
   readonly enabled?: boolean | undefined
-  /** The tiers, fastest first, each at most once. From 1 to 3. Default memory. */
+  /** The tiers, fastest first. From 1 to 3 of memory, disk and redis, each at most once. Default memory. */
   readonly layers?: ReadonlyArray<"memory" | "disk" | "redis"> | undefined
-  /** The tier in memory. Default: its defaults. */
+  /** The options of the tier in memory. Without them, its defaults. Default none. */
   readonly memory?: MemoryOptions | undefined
-  /** The tier on disk. Default: its defaults. */
+  /** The options of the tier on disk. Without them, its defaults. Default none. */
   readonly disk?: DiskOptions | undefined
-  /** The tier in Redis. Default: its defaults. */
+  /** The options of the tier in Redis. Without them, its defaults. Default none. */
   readonly redis?: RedisOptions | undefined
   /** Options of single buckets, by name. Default none. */
   readonly buckets?: Readonly<Record<string, BucketOptions>> | undefined
