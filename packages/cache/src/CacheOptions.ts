@@ -44,9 +44,9 @@ export interface DiskOptions {
 
 /** The options of the tier in Redis. Every one may be left out. */
 export interface RedisOptions {
-  /** The URL of the server, as `redis://host:6379`. Required where a file or the environment names the tier. */
+  /** The URL of the server, as `redis://host:6379`. Required by `CacheOptions`, not by `RedisCache.make`. Default none. */
   readonly url?: string | undefined
-  /** The password. Default none. */
+  /** The password. From 1 to 4096 characters. Default none. */
   readonly password?: Redacted.Redacted | undefined
   /** The number of the database. From 0 to 65535. Default 0. */
   readonly database?: number | undefined
@@ -56,7 +56,7 @@ export interface RedisOptions {
   readonly maxItemSize?: Field.SizeInput | undefined
   /** How long entries live; 0 seconds means for ever. From 0 millis to 8760 hours. Default 1 hour. */
   readonly ttl?: Configuration.DurationInput | undefined
-  /** How long a call to Redis may take. From 1 millis to 1 minute. Default 1 second. */
+  /** How long a call to Redis may take. From 1 milli to 1 minute. Default 1 second. */
   readonly timeout?: Configuration.DurationInput | undefined
 }
 
