@@ -25,7 +25,7 @@ import * as CacheOptions from "./CacheOptions.ts"
 import type { CacheStats } from "./CacheStats.ts"
 import { type CacheTier, type GetOptions, refreshed } from "./CacheTier.ts"
 import { readChunks, writeBody } from "./internal/redis/chunks.ts"
-import { RedisStore } from "./internal/redis/redisStore.ts"
+import { chunkSize, RedisStore } from "./internal/redis/redisStore.ts"
 import { type StoredEntry, writeStored } from "./internal/redis/stored.ts"
 import { checkedBody, refuseLength } from "./internal/tier/body.ts"
 import { sha256Hex } from "./internal/tier/digest.ts"
@@ -88,7 +88,7 @@ export const make = Effect.fnUntraced(function*<E>(
     if (body._tag === "Bytes") {
       if (body.bytes.length !== length) return yield* Effect.fail(corrupt("length"))
       if ((yield* sha256Hex(body.bytes)) !== hash) return yield* Effect.fail(corrupt("hash"))
-    }
+    } else if (body.hashes.length !== Math.ceil(length / chunkSize)) return yield* Effect.fail(corrupt("length"))
     const timeOf = (time: number | undefined) => time === undefined ? undefined : DateTime.makeUnsafe(time)
     const entry: CacheEntry = {
       metadata,
@@ -110,9 +110,13 @@ export const make = Effect.fnUntraced(function*<E>(
     if (stored === undefined) return undefined
     const now = yield* Clock.currentTimeMillis
     // Redis removes it a little later.
-    return hasCome(getOptions?.stale === true ? stored.staleUntil : stored.expiresAt, now)
-      ? undefined
-      : yield* seen(stored)
+    if (hasCome(getOptions?.stale === true ? stored.staleUntil : stored.expiresAt, now)) return undefined
+    const { body } = stored
+    if (body._tag === "Chunks" && !(yield* store.hasChunks(body.generation, body.hashes.length))) {
+      yield* Effect.ignore(store.remove(key))
+      return undefined
+    }
+    return yield* seen(stored)
   })
 
   return {
@@ -161,7 +165,7 @@ export const make = Effect.fnUntraced(function*<E>(
             expiresAt: end === undefined ? undefined : Math.round(end.wall),
             staleUntil: gone === undefined ? undefined : Math.round(gone.wall)
           })
-          yield* Effect.onError(store.write(key, text, millis), () =>
+          yield* Effect.onError(Effect.flatMap(text, (value) => store.write(key, value, millis)), () =>
             stored.body._tag === "Chunks"
               ? store.removeGeneration(stored.body.generation, stored.body.hashes.length)
               : Effect.void)

@@ -10,9 +10,9 @@ import { type GetOptions, type Refresh, refreshed } from "../../CacheTier.ts"
 import { checkedBody } from "../tier/body.ts"
 import type { Counters } from "../tier/counters.ts"
 import { type BucketRules, hasPassed, instantOf, lifeOf } from "../tier/rules.ts"
-import { writeMeta } from "./meta.ts"
 import { type DiskEntry, metaOf, recovered, seen } from "./NodeDiskEntry.ts"
 import { type Files, isAbsent, nameOf, type Written } from "./NodeFiles.ts"
+import { writeMeta } from "./NodeMeta.ts"
 import type { Recovery } from "./NodeRecovery.ts"
 
 /** Bodies up to this size are returned as bytes, which were compared with their hash; larger ones as a stream. */
@@ -88,10 +88,11 @@ export class DiskStore {
   /** An entry without its file is gone, and one that does not match its hash is removed: neither is served again. */
   #failed(entry: DiskEntry, error: CacheError): Effect.Effect<undefined, CacheError> {
     if (error.reason._tag !== "Serialization" && !isAbsent(error)) return Effect.fail(error)
-    return Effect.andThen(
-      this.#exclusive(this.#evict([entry])),
-      isAbsent(error) ? Effect.undefined : Effect.fail(error)
-    )
+    return this.#exclusive(Effect.suspend(() => {
+      // It was replaced while it was read: what was read may have been the new body.
+      if (this.#entries.get(entry.key.id) !== entry) return Effect.undefined
+      return Effect.andThen(this.#evict([entry]), isAbsent(error) ? Effect.undefined : Effect.fail(error))
+    }))
   }
   #touch(entry: DiskEntry, clock: Clock.Clock): void {
     entry.accessed = clock.currentTimeMillisUnsafe()
@@ -103,7 +104,7 @@ export class DiskStore {
   #bodyOf(entry: DiskEntry): Effect.Effect<Body, CacheError> {
     const { hash, length, name, verified } = entry
     if (length <= maxInMemory) {
-      return Effect.flatMap(this.#files.read(name), ({ bytes, hash: found }) => {
+      return Effect.flatMap(this.#files.read(name, length), ({ bytes, hash: found }) => {
         if (bytes.length !== length) return Effect.fail(corrupt("length"))
         return found === hash ? Effect.succeed({ _tag: "Bytes", bytes }) : Effect.fail(corrupt("hash"))
       })
@@ -119,13 +120,17 @@ export class DiskStore {
   set<E, R>(key: CacheKey, entry: NewEntry<E, R>, rules: BucketRules): Effect.Effect<void, CacheError | E, R> {
     const name = nameOf(key)
     const { body, length } = entry
-    const written = body instanceof Uint8Array
-      ? this.#files.write(name, body)
-      : this.#files.writeStream(name, checkedBody(body, length, rules.maxItemSize))
     // Between the end of the body and the commit nothing may lose the temporary file.
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(written), (data) => this.#store(key, name, entry, data, rules))
-    )
+    return Effect.uninterruptibleMask((restore) => {
+      const path = this.#files.temporaryPath(name)
+      const written = body instanceof Uint8Array
+        ? this.#files.write(path, body)
+        : this.#files.writeStream(path, checkedBody(body, length, rules.maxItemSize))
+      return Effect.flatMap(
+        Effect.onError(restore(written), () => this.#files.remove(path)),
+        (data) => this.#store(key, name, entry, data, rules)
+      )
+    })
   }
   #store(
     key: CacheKey,
@@ -163,17 +168,27 @@ export class DiskStore {
   #publish(entry: DiskEntry, data: Written): Effect.Effect<void, CacheError> {
     const { name } = entry
     return Effect.gen({ self: this }, function*() {
-      const meta = yield* this.#files.write(name, new TextEncoder().encode(writeMeta(metaOf(entry))))
+      const meta = yield* this.#writeMeta(entry)
       yield* this.#makeRoom(entry)
       yield* Effect.onError(this.#files.move(data.path, name, "data"), () => this.#files.remove(meta.path))
       yield* Effect.onError(
         this.#files.move(meta.path, name, "meta"),
-        () => Effect.andThen(this.#files.remove(meta.path), this.#drop(entry.key.id))
+        () =>
+          Effect.andThen(this.#files.remove(meta.path), () => {
+            if (this.#forget(entry.key.id) !== undefined) this.#onChange()
+            return this.#files.removeEntry(name)
+          })
       )
       this.#forget(entry.key.id)
       this.#add(entry)
       this.#onChange()
     })
+  }
+
+  #writeMeta(entry: DiskEntry): Effect.Effect<Written, CacheError> {
+    return Effect.suspend(() =>
+      this.#files.write(this.#files.temporaryPath(entry.name), new TextEncoder().encode(writeMeta(metaOf(entry))))
+    )
   }
 
   refresh(key: CacheKey, refresh: Refresh, rules: BucketRules): Effect.Effect<void, CacheError> {
@@ -190,7 +205,7 @@ export class DiskStore {
         life: { created: entry.life.created, ...lifeOf(now, refresh.ttl ?? rules.ttl, refresh.staleWindow) },
         size: sizeOf(key, metadata, entry.length)
       }
-      const meta = yield* this.#files.write(entry.name, new TextEncoder().encode(writeMeta(metaOf(renewed))))
+      const meta = yield* this.#writeMeta(renewed)
       yield* Effect.onError(this.#files.move(meta.path, entry.name, "meta"), () => this.#files.remove(meta.path))
       this.#forget(key.id)
       this.#add(renewed)

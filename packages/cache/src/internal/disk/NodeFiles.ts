@@ -63,6 +63,9 @@ const identityOf = (handle: FileHandle): Effect.Effect<Identity, CacheError> =>
     ({ ino, mtimeNs, size }) => ({ ino, mtime: mtimeNs, size })
   )
 
+/** Follows no link, and waits for no writer of a pipe. */
+const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
 const chunkSize = 256 * 1024
 
 /** The files of a directory of entries. */
@@ -91,12 +94,15 @@ export class Files {
         await chmod(path, 0o700)
       }), { discard: true })
   )
-  /** A new file that nobody else has, which is removed unless `use` succeeds. */
+  /** The path of a new temporary file, which nobody else has. */
+  temporaryPath(name: string): string {
+    return join(this.entries, `${name}.${randomUUID()}.tmp`)
+  }
+  /** A new file, which is removed unless `use` succeeds. An interruption while it is closed leaves it to the caller. */
   #temporary<A, E, R>(
-    name: string,
-    use: (handle: FileHandle, path: string) => Effect.Effect<A, E, R>
+    path: string,
+    use: (handle: FileHandle) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | CacheError, R> {
-    const path = join(this.entries, `${name}.${randomUUID()}.tmp`)
     const create = openFile(path, "wx")
     // The directory may have been removed while the process runs.
     const created = Effect.catchIf(
@@ -110,7 +116,7 @@ export class Files {
     )
     return Effect.acquireUseRelease(
       created,
-      (handle) => use(handle, path),
+      use,
       (handle, exit) =>
         Effect.andThen(
           Effect.ignore(io("close", () => handle.close())),
@@ -119,8 +125,8 @@ export class Files {
     )
   }
   /** Writes bytes to a temporary file. */
-  write(name: string, bytes: Uint8Array): Effect.Effect<Written, CacheError> {
-    return this.#temporary(name, (handle, path) =>
+  write(path: string, bytes: Uint8Array): Effect.Effect<Written, CacheError> {
+    return this.#temporary(path, (handle) =>
       Effect.gen(function*() {
         yield* io("write", () => handle.writeFile(bytes))
         return { path, length: bytes.length, hash: sha256(bytes), identity: yield* identityOf(handle) }
@@ -128,10 +134,10 @@ export class Files {
   }
   /** Writes a stream to a temporary file. */
   writeStream<E, R>(
-    name: string,
+    path: string,
     body: Stream.Stream<Uint8Array, E, R>
   ): Effect.Effect<Written, E | CacheError, R> {
-    return this.#temporary(name, (handle, path) =>
+    return this.#temporary(path, (handle) =>
       Effect.gen(function*() {
         const hash = createHash("sha256")
         let length = 0
@@ -150,10 +156,14 @@ export class Files {
   }
   /** Replaces the index. */
   writeIndex(text: string): Effect.Effect<void, CacheError> {
-    return Effect.flatMap(
-      this.write("index", new TextEncoder().encode(text)),
-      ({ path }) => Effect.onError(io("rename", () => rename(path, this.index)), () => this.remove(path))
-    )
+    return Effect.suspend(() => {
+      const path = this.temporaryPath("index")
+      const written = this.write(path, new TextEncoder().encode(text))
+      return Effect.onError(
+        Effect.andThen(written, io("rename", () => rename(path, this.index))),
+        () => this.remove(path)
+      )
+    })
   }
   /** Removes a file. A file that is not there, or cannot be removed, is no error: the next start removes it. */
   remove(path: string): Effect.Effect<void> {
@@ -169,17 +179,28 @@ export class Files {
     use: (handle: FileHandle) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | CacheError> {
     return Effect.acquireUseRelease(
-      openFile(this.pathOf(name, "data"), constants.O_RDONLY | constants.O_NOFOLLOW),
+      openFile(this.pathOf(name, "data"), readOnly),
       use,
       (handle) => Effect.ignore(io("close", () => handle.close()))
     )
   }
-  /** The whole body, and its hash. */
-  read(name: string): Effect.Effect<{ readonly bytes: Uint8Array; readonly hash: string }, CacheError> {
-    return this.#open(
-      name,
-      (handle) => Effect.map(io("read", () => handle.readFile()), (bytes) => ({ bytes, hash: sha256(bytes) }))
-    )
+  /** The body and its hash. Of a file that is longer than `length` one byte more is read. */
+  read(
+    name: string,
+    length: number
+  ): Effect.Effect<{ readonly bytes: Uint8Array; readonly hash: string }, CacheError> {
+    return this.#open(name, (handle) =>
+      Effect.gen(function*() {
+        const buffer = Buffer.allocUnsafeSlow(length + 1)
+        let received = 0
+        while (received < buffer.length) {
+          const { bytesRead } = yield* io("read", () => handle.read(buffer, received, buffer.length - received))
+          if (bytesRead === 0) break
+          received += bytesRead
+        }
+        const bytes = buffer.subarray(0, received)
+        return { bytes, hash: sha256(bytes) }
+      }))
   }
   /** The identity and hash of a body, read in chunks. The hash is left out for a body with the identity `known`. */
   inspect(
@@ -199,27 +220,31 @@ export class Files {
         }
       }))
   }
-  /** The body as a stream, which fails if it is not the one with this identity. */
+  /** The body as a stream, which fails if it is not the one with this identity, and if it ends early. */
   stream(name: string, identity: Identity): Stream.Stream<Uint8Array, CacheError> {
     return Stream.unwrap(Effect.gen({ self: this }, function*() {
       const handle = yield* Effect.acquireRelease(
-        openFile(this.pathOf(name, "data"), constants.O_RDONLY | constants.O_NOFOLLOW),
+        openFile(this.pathOf(name, "data"), readOnly),
         (opened) => Effect.ignore(io("close", () => opened.close()))
       )
       if (!isSame(yield* identityOf(handle), identity)) {
         return yield* Effect.fail(new CacheError({ _tag: "NotFound" }))
       }
-      return Stream.unfold(undefined, () =>
-        Effect.suspend(() => {
-          const buffer = Buffer.allocUnsafe(chunkSize)
-          return Effect.map(
-            io("read", () => handle.read(buffer, 0, chunkSize)),
-            ({ bytesRead }) =>
-              bytesRead === 0
-                ? undefined
-                : [new Uint8Array(buffer.buffer, buffer.byteOffset, bytesRead), undefined] as const
-          )
-        }))
+      return Stream.unfold(
+        Number(identity.size),
+        (left) =>
+          Effect.suspend((): Effect.Effect<readonly [Uint8Array, number] | undefined, CacheError> => {
+            if (left === 0) return Effect.undefined
+            const buffer = Buffer.allocUnsafeSlow(Math.min(chunkSize, left))
+            return Effect.flatMap(
+              io("read", () => handle.read(buffer, 0, buffer.length)),
+              ({ bytesRead }) =>
+                bytesRead === 0
+                  ? Effect.fail(new CacheError({ _tag: "Serialization", problem: "length" }))
+                  : Effect.succeed([new Uint8Array(buffer.buffer, 0, bytesRead), left - bytesRead])
+            )
+          })
+      )
     }))
   }
 }

@@ -2,8 +2,9 @@ import * as Effect from "effect/Effect"
 import { lstatSync, readdirSync, readFileSync, unlinkSync } from "node:fs"
 import { join } from "node:path"
 import type { CacheError } from "../../CacheError.ts"
-import { type Meta, readMeta } from "./meta.ts"
+import { isTime } from "../tier/rules.ts"
 import { type Files, nameOf, toCacheError } from "./NodeFiles.ts"
+import { type Meta, readMeta } from "./NodeMeta.ts"
 
 /** An entry that was found on the disk. Its body has the right length; it is compared with its hash when it is read. */
 export interface Recovered {
@@ -40,7 +41,9 @@ const readIndex = (path: string): ReadonlyMap<string, number> => {
     const accessed = typeof parsed === "object" && parsed !== null && "accessed" in parsed ? parsed.accessed : undefined
     return new Map(
       typeof accessed === "object" && accessed !== null
-        ? Object.entries(accessed).filter((pair): pair is [string, number] => Number.isFinite(pair[1]))
+        ? Object.entries(accessed).filter((pair): pair is [string, number] =>
+          typeof pair[1] === "number" && isTime(pair[1])
+        )
         : []
     )
   } catch {

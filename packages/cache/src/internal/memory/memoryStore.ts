@@ -65,6 +65,10 @@ class Held implements CacheEntry {
 const frozen = ({ headers, ...metadata }: Metadata): Metadata =>
   Object.freeze(headers === undefined ? metadata : { ...metadata, headers: Object.freeze({ ...headers }) })
 
+/** Bytes that keep no larger buffer alive, such as the chunk of a socket that they are a part of. */
+const owned = (bytes: Uint8Array): Uint8Array =>
+  bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes
+
 /**
  * The entries of a tier in memory, least recently used first. Bytes and items are exact after each call: every entry that goes
  * is counted where it goes.
@@ -113,7 +117,7 @@ export class MemoryStore {
     const created = createdAt === undefined ? now : instantOf(createdAt.epochMilliseconds, now)
     const life = { created, ...lifeOf(now, ttl, staleWindow) }
     const counts = this.#counters.of(key.bucket)
-    return this.#put(new Held(key, frozen(metadata), { _tag: "Bytes", bytes }, life, now.wall, counts))
+    return this.#put(new Held(key, frozen(metadata), { _tag: "Bytes", bytes: owned(bytes) }, life, now.wall, counts))
   }
   /** Gives an entry a new life. Returns false if there is no such entry. */
   refresh(key: CacheKey, refresh: Refresh, ttl: Duration.Duration, clock: Clock.Clock): boolean {

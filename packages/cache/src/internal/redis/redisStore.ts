@@ -17,6 +17,9 @@ export const chunkSize = 1_048_576
 /** Names that `SCAN` returns at once. */
 const scanCount = "500"
 
+/** In place of a reply: a full Redis responds, and its circuit stays closed for lookups. */
+const full = Symbol("full")
+
 const failed = (operation: string, cause?: unknown) => new CacheError({ _tag: "Redis", operation }, cause)
 
 /** Redis has reached `maxmemory`, and evicts nothing. */
@@ -58,20 +61,18 @@ export class RedisStore {
     this.#execute = options.execute
   }
   #send(operation: string, command: string, ...args: ReadonlyArray<string>): Effect.Effect<unknown, CacheError> {
+    const sent = Effect.catch(
+      Effect.suspend(() => waitAtMost(this.#redis.send(command, ...args), this.#timeout)),
+      (error) => isFull(error) ? Effect.succeed(Option.some<unknown>(full)) : Effect.fail(failed(operation))
+    )
     const call = Effect.flatMap(
       // A defect of the client must not end its caller.
-      Effect.catchDefect(
-        Effect.mapError(
-          Effect.suspend(() => waitAtMost(this.#redis.send(command, ...args), this.#timeout)),
-          (error) => isFull(error) ? new CacheError({ _tag: "StorageFull" }) : failed(operation)
-        ),
-        () => Effect.fail(failed(operation))
-      ),
+      Effect.catchDefect(sent, () => Effect.fail(failed(operation))),
       Option.match({ onNone: () => Effect.fail(failed(operation)), onSome: Effect.succeed })
     )
-    return Effect.mapError(
-      this.#execute(call),
-      (error) => error instanceof CacheError ? error : failed(operation, error)
+    return Effect.flatMap(
+      Effect.mapError(this.#execute(call), (error) => error instanceof CacheError ? error : failed(operation, error)),
+      (reply) => reply === full ? Effect.fail(new CacheError({ _tag: "StorageFull" })) : Effect.succeed(reply)
     )
   }
   nameOf(key: CacheKey.CacheKey): string {
@@ -91,7 +92,7 @@ export class RedisStore {
     return Effect.flatMap(this.#send("get", "GET", this.nameOf(key)), (value) => {
       if (value === null || value === undefined) return Effect.undefined
       return typeof value === "string"
-        ? Effect.map(Effect.fromResult(readStored(value, key)), (entry) => ({ text: value, entry }))
+        ? Effect.map(readStored(value, key), (entry) => ({ text: value, entry }))
         : Effect.fail(new CacheError({ _tag: "Serialization", problem: "format" }))
     })
   }
@@ -108,27 +109,28 @@ export class RedisStore {
         ? []
         : body.hashes.map((_, index) => this.#chunkName(body.generation, index))
       return Effect.map(
-        this.#send(
-          "refresh",
-          "EVAL",
-          updateScript,
-          String(chunks.length + 1),
-          this.nameOf(key),
-          ...chunks,
-          found.text,
-          writeStored(changed.entry),
-          String(changed.millis ?? 0)
-        ),
+        Effect.flatMap(writeStored(changed.entry), (text) =>
+          this.#send(
+            "refresh",
+            "EVAL",
+            updateScript,
+            String(chunks.length + 1),
+            this.nameOf(key),
+            ...chunks,
+            found.text,
+            text,
+            String(changed.millis ?? 0)
+          )),
         (reply) => reply === 1
       )
     })
   }
-  /** Writes an entry, and returns the generation of chunks that it replaces, if any. */
+  /** Writes an entry, and removes the chunks of the one that it replaces. */
   write(key: CacheKey.CacheKey, text: string, millis: number | undefined): Effect.Effect<void, CacheError> {
     const life = millis === undefined ? [] : ["PX", String(millis)]
     return Effect.flatMap(
       this.#send("set", "SET", this.nameOf(key), text, ...life, "GET"),
-      (previous) => this.#removeChunks(previous)
+      (previous) => Effect.asVoid(this.#removeChunks(previous))
     )
   }
   writeChunk(
@@ -162,15 +164,24 @@ export class RedisStore {
   /** Removes an entry with its chunks. Returns whether there was one. */
   remove(key: CacheKey.CacheKey): Effect.Effect<StoredEntry | boolean, CacheError> {
     return Effect.flatMap(this.#send("delete", "GETDEL", this.nameOf(key)), (value) => {
-      const stored = typeof value === "string" ? Result.getOrUndefined(readStored(value, key)) : undefined
-      return Effect.as(this.#removeChunks(value), stored ?? (value !== null && value !== undefined))
+      return Effect.map(this.#removeChunks(value), (stored) => stored ?? (value !== null && value !== undefined))
     })
   }
-  #removeChunks(value: unknown): Effect.Effect<void> {
-    const stored = typeof value === "string" ? Result.getOrUndefined(readStored(value, undefined)) : undefined
-    return stored?.body._tag === "Chunks"
-      ? this.removeGeneration(stored.body.generation, stored.body.hashes.length)
-      : Effect.void
+  /** Removes the chunks of a value that was removed. Returns its entry, if it is one. */
+  #removeChunks(value: unknown): Effect.Effect<StoredEntry | undefined> {
+    if (typeof value !== "string") return Effect.undefined
+    return Effect.flatMap(Effect.orElseSucceed(readStored(value, undefined), () => undefined), (stored) =>
+      Effect.as(
+        stored?.body._tag === "Chunks"
+          ? this.removeGeneration(stored.body.generation, stored.body.hashes.length)
+          : Effect.void,
+        stored
+      ))
+  }
+  /** Whether all chunks are there: Redis may have evicted one of them. */
+  hasChunks(generation: string, chunks: number): Effect.Effect<boolean, CacheError> {
+    const names = Array.from({ length: chunks }, (_, index) => this.#chunkName(generation, index))
+    return Effect.map(this.#send("get", "EXISTS", ...names), (count) => count === chunks)
   }
   /** The names of the entries of a bucket, or of all, in batches; `withChunks` also those of chunks. */
   scan<A>(

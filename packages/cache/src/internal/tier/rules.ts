@@ -43,7 +43,12 @@ export interface Life {
   readonly gone: Instant.Instant | undefined
 }
 
-const isForever = (ttl: Duration.Duration): boolean => Duration.isZero(ttl) || !Duration.isFinite(ttl)
+/** The last time that a `DateTime` can have, in milliseconds since 1970. */
+const lastTime = 8_640_000_000_000_000
+
+/** A life that ends after all times is one without end. */
+const isForever = (ttl: Duration.Duration, now: Instant.Instant): boolean =>
+  Duration.isZero(ttl) || !(now.wall + Duration.toMillis(ttl) <= lastTime)
 
 /** The life of an entry that begins now. */
 export const lifeOf = (
@@ -51,21 +56,25 @@ export const lifeOf = (
   ttl: Duration.Duration,
   staleWindow: Duration.Duration | undefined
 ): Omit<Life, "created"> => {
-  if (isForever(ttl)) return { end: undefined, gone: undefined }
+  if (isForever(ttl, now)) return { end: undefined, gone: undefined }
   const end = Instant.after(now, Duration.toMillis(ttl))
   return {
     end,
     gone: staleWindow === undefined || Duration.isZero(staleWindow)
       ? end
-      : Instant.after(end, Duration.toMillis(staleWindow))
+      : Instant.after(end, Math.min(Duration.toMillis(staleWindow), lastTime - end.wall))
   }
 }
 
 /** The instant of a wall time, such as that of an entry that was stored by another process. */
 export const instantOf = (wall: number, now: Instant.Instant): Instant.Instant => Instant.after(now, wall - now.wall)
 
+/** Whether a number from the disk or from Redis is a time. */
+export const isTime = (value: number): boolean => Number.isInteger(value) && Math.abs(value) <= lastTime
+
 /** The wall time of an instant. */
-export const timeOf = ({ wall }: Instant.Instant): DateTime.Utc => DateTime.makeUnsafe(wall)
+export const timeOf = ({ wall }: Instant.Instant): DateTime.Utc =>
+  DateTime.makeUnsafe(Math.max(-lastTime, Math.min(lastTime, wall)))
 
 /** Whether an instant has come, on either clock: a machine that was suspended serves nothing old. */
 export const hasPassed = (end: Instant.Instant | undefined, clock: Clock.Clock): boolean =>

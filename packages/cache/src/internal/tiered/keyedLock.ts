@@ -10,16 +10,18 @@ export const makeKeyedLock = (): KeyedLock => {
   const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
   return {
     withLock: (id) => (self) =>
-      Effect.suspend(() => {
-        const lock = locks.get(id) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
-        lock.users++
-        locks.set(id, lock)
-        return Effect.ensuring(
-          lock.semaphore.withPermits(1)(self),
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const lock = locks.get(id) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
+          lock.users++
+          locks.set(id, lock)
+          return lock
+        }),
+        ({ semaphore }) => semaphore.withPermits(1)(self),
+        (lock) =>
           Effect.sync(() => {
             if (--lock.users === 0) locks.delete(id)
           })
-        )
-      })
+      )
   }
 }

@@ -97,6 +97,14 @@ export class Tiers {
       Effect.sync(() => this.#tasks.end(task))
     )
   }
+  /** The same for work that begins now. No interruption leaves it among the work in progress. */
+  #working<A, E, R>(key: CacheKey, work: (task: Task) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => this.#tasks.begin(key)),
+      (task) => this.#options.lock.withLock(key.id)(Effect.suspend(() => work(task))),
+      (task) => Effect.sync(() => this.#tasks.end(task))
+    )
+  }
   /** Removes what was written while the cache was cleared. */
   #orGone<E, R>(task: Task, work: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> {
     return Effect.andThen(
@@ -109,19 +117,15 @@ export class Tiers {
     return Effect.suspend(() => {
       const { tiers } = this.#options
       if (tiers.every(({ tier }) => tier.maxItemSize(key.bucket) === 0)) return Effect.void
-      const task = this.#tasks.begin(key)
       const { body } = entry
-      const stored = body instanceof Uint8Array
-        ? this.#setBytes(task, { ...entry, body })
-        : this.#setStream(task, entry)
-      return this.#locked(
-        task,
-        Effect.suspend(() => {
-          // Cleared while it waited: it is newer than that.
-          task.isCurrent = true
-          return this.#orGone(task, stored)
-        })
-      )
+      return this.#working(key, (task) => {
+        // Cleared while it waited: it is newer than that.
+        task.isCurrent = true
+        const stored = body instanceof Uint8Array
+          ? this.#setBytes(task, { ...entry, body })
+          : this.#setStream(task, entry)
+        return this.#orGone(task, stored)
+      })
     })
   }
   #setBytes(task: Task, entry: NewEntry & { readonly body: Uint8Array }): Effect.Effect<void, CacheError> {
@@ -131,44 +135,62 @@ export class Tiers {
     const takers = tiers.filter((tier) => accepts(tier, key.bucket, length))
     const [first, ...others] = takers
     const refusing = tiers.filter((tier) => !takers.includes(tier))
-    return Effect.gen({ self: this }, function*() {
-      yield* removeFrom(refusing, key)
-      if (first === undefined) return yield* Effect.fail(tooLarge(tiers, key.bucket, length))
-      this.#tasks.supersedeOthers(task)
-      const error = yield* writeTier(first, key, entry)
-      if (others.length === 0) return error === undefined ? undefined : yield* Effect.fail(error)
-      const rest = this.#sure(key, others, Effect.forEach(others, (tier) => writeTier(tier, key, entry)))
-      if (error === undefined && this.#isBehind) return this.#later(key, Effect.asVoid(rest))
-      const errors = yield* rest
-      // It is cached as long as one tier has it.
-      if (error !== undefined && errors.every((other) => other !== undefined)) return yield* Effect.fail(error)
-    })
+    return this.#sure(
+      key,
+      removeFrom(takers, key),
+      Effect.gen({ self: this }, function*() {
+        // Also what is still written behind: it is older.
+        this.#tasks.supersedeOthers(task)
+        yield* removeFrom(refusing, key)
+        if (first === undefined) return yield* Effect.fail(tooLarge(tiers, key.bucket, length))
+        const error = yield* writeTier(first, key, entry)
+        if (others.length === 0) return error === undefined ? undefined : yield* Effect.fail(error)
+        const rest = this.#sure(
+          key,
+          removeFrom(others, key),
+          Effect.forEach(others, (tier) => writeTier(tier, key, entry))
+        )
+        if (error === undefined && this.#isBehind) return this.#later(key, Effect.asVoid(rest))
+        const errors = yield* rest
+        // It is cached as long as one tier has it.
+        if (error !== undefined && errors.every((other) => other !== undefined)) return yield* Effect.fail(error)
+      })
+    )
   }
   #setStream<E, R>(task: Task, entry: NewEntry<E, R>): Effect.Effect<void, CacheError | E, R> {
     const { tiers } = this.#options
     const { key } = task
     const sink = sinkOf(tiers, key.bucket, entry.length)
     if (sink === undefined) {
-      const refused = Effect.fail(tooLarge(tiers, key.bucket, entry.length ?? 1))
-      return Effect.andThen(removeFrom(tiers, key), refused)
+      return Effect.suspend(() => {
+        this.#tasks.supersedeOthers(task)
+        const refused = Effect.fail(tooLarge(tiers, key.bucket, entry.length ?? 1))
+        return Effect.andThen(removeFrom(tiers, key), refused)
+      })
     }
     const others = tiers.filter((tier) => tier !== sink)
-    return Effect.gen({ self: this }, function*() {
-      yield* Effect.tapError(
-        sink.tier.set(key, entry),
-        (error) => error instanceof CacheError ? sink.note("set", error) : Effect.void
-      )
-      this.#tasks.supersedeOthers(task)
-      const copies = this.#sure(key, others, copyTo(sink, others, key))
-      if (!this.#isBehind) return yield* copies
-      // Until then the others must not answer with what they had.
-      yield* removeFrom(others, key)
-      this.#later(key, copies)
-    })
+    // A tier may have stored it although the write was interrupted: then the others have an older one.
+    return this.#sure(
+      key,
+      copyTo(sink, others, key),
+      Effect.gen({ self: this }, function*() {
+        yield* Effect.tapError(
+          sink.tier.set(key, entry),
+          (error) => error instanceof CacheError ? sink.note("set", error) : Effect.void
+        )
+        this.#tasks.supersedeOthers(task)
+        if (!this.#isBehind) return yield* copyTo(sink, others, key)
+        // Until then the others must not answer with what they had.
+        yield* removeFrom(others, key)
+        this.#later(key, this.#sure(key, removeFrom(others, key), copyTo(sink, others, key)))
+      })
+    )
   }
-  /** Removes a key from tiers whose writes were interrupted: they would answer with an older item once the others have none. */
-  #sure<A>(key: CacheKey, tiers: ReadonlyArray<Guarded>, writes: Effect.Effect<A>): Effect.Effect<A> {
-    return Effect.onInterrupt(writes, () => Effect.sync(() => this.#later(key, removeFrom(tiers, key))))
+  /** After an interrupted write, `correct` runs: a tier would answer with an older item once the others have none. */
+  #sure<A, E, R>(key: CacheKey, correct: Effect.Effect<void>, writes: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return this.#options.tiers.length === 1
+      ? writes
+      : Effect.onInterrupt(writes, () => Effect.sync(() => this.#later(key, correct)))
   }
   get #isBehind(): boolean {
     return this.#options.writesBehind && this.#tasks.size <= this.#options.maxPending
@@ -178,24 +200,20 @@ export class Tiers {
   }
 
   refresh(key: CacheKey, refresh: Refresh): Effect.Effect<void, CacheError> {
-    return Effect.suspend(() =>
-      this.#locked(
-        this.#tasks.begin(key),
-        Effect.flatMap(
-          Effect.forEach(this.#options.tiers, ({ attempt, tier }) =>
-            attempt("refresh", Effect.as(tier.refresh(key, refresh), true), () => false)),
-          (results) =>
-            results.includes(true) ? Effect.void : notFound
-        )
-      )
-    )
+    return this.#working(key, () =>
+      Effect.flatMap(
+        Effect.forEach(this.#options.tiers, ({ attempt, tier }) =>
+          attempt("refresh", Effect.as(tier.refresh(key, refresh), true), () => false)),
+        (results) =>
+          results.includes(true) ? Effect.void : notFound
+      ))
   }
   delete(key: CacheKey): Effect.Effect<boolean, CacheError> {
-    return Effect.suspend(() => {
-      const task = this.#tasks.begin(key)
-      const done = this.#inAll("delete", ({ tier }) => tier.delete(key), (results) => results.includes(true))
-      return this.#locked(task, Effect.ensuring(done, Effect.sync(() => this.#tasks.supersedeOthers(task))))
-    })
+    return this.#working(key, (task) =>
+      Effect.ensuring(
+        this.#inAll("delete", ({ tier }) => tier.delete(key), (results) => results.includes(true)),
+        Effect.sync(() => this.#tasks.supersedeOthers(task))
+      ))
   }
   clear(bucket: string | undefined): Effect.Effect<number, CacheError> {
     return Effect.suspend(() => {
