@@ -86,10 +86,11 @@ export const make = Effect.fnUntraced(function*(
         const problem = refuseLength(entry, maxItemSize)
         if (problem !== undefined) return Effect.fail(problem)
         const clock = fiber.getRef(Clock.Clock)
-        return Effect.flatMap(collect(entry, maxItemSize), (bytes) =>
+        const put = (bytes: Uint8Array) =>
           store.set(key, bytes, entry, entry.ttl ?? ttl, clock)
             ? Effect.void
-            : Effect.fail(new CacheError({ _tag: "ItemTooLarge", size: bytes.length, maxItemSize })))
+            : Effect.fail(new CacheError({ _tag: "ItemTooLarge", size: bytes.length, maxItemSize }))
+        return entry.body instanceof Uint8Array ? put(entry.body) : Effect.flatMap(collect(entry, maxItemSize), put)
       }),
     refresh: (key, refresh) =>
       Effect.flatten(

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ObjectCache } from "@keelson/cache"
 import * as NodeCache from "@keelson/cache/NodeCache"
 import * as Metrics from "@keelson/core/Metrics"
+import * as PrometheusEndpoint from "@keelson/core/PrometheusEndpoint"
 import { ConfigProvider, Effect, FileSystem, type Layer } from "effect"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
@@ -68,7 +69,6 @@ describe("NodeCache", () => {
       const dir = join(yield* temporaryDirectory, "cache")
       const layer = NodeCache.layerText({
         format: "yaml",
-        // eslint-disable-next-line no-template-curly-in-string
         text: "enabled: true\nlayers: [disk]\ndisk: { dir: \"${CACHE_DIR}/cache\" }"
       })
       yield* use(layer, (cache) => cache.set(key("a"), { body: bytes(3) })).pipe(
@@ -76,7 +76,7 @@ describe("NodeCache", () => {
       )
       assert.isTrue(existsSync(join(dir, "entries")))
       const error = yield* Effect.flip(use(layer, () => Effect.void).pipe(withEnvironment({})))
-      assert.strictEqual(error.code, "INVALID_CONFIG")
+      assert.strictEqual(error.code, "CONFIG_VARIABLE_MISSING")
       assert.include(error.message, "CACHE_DIR")
     }))
 
@@ -89,7 +89,7 @@ describe("NodeCache", () => {
           yield* cache.set(key("a", "shop"), { body: bytes(100) })
           yield* cache.get(key("a", "shop"))
           yield* cache.get(key("x", "shop"))
-          return yield* Metrics.prometheusText
+          return yield* PrometheusEndpoint.format
         }))
       for (
         const line of [
@@ -103,6 +103,6 @@ describe("NodeCache", () => {
         ]
       ) assert.include(text, line)
       assert.match(text, /^keelson_cache_size_bytes\{layer="disk",bucket="shop"\} 1\d\d$/m)
-      assert.notInclude(yield* Metrics.prometheusText, "keelson_cache_items{layer=\"disk\"")
-    }))
+      assert.notInclude(yield* PrometheusEndpoint.format, "keelson_cache_items{layer=\"disk\"")
+    }).pipe(Effect.provide(Metrics.layerIsolated)))
 })

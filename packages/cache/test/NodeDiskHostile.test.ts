@@ -107,7 +107,7 @@ describe("NodeDiskCache", () => {
     Effect.gen(function*() {
       const cache = yield* NodeDiskCache.make({ dir: yield* temporaryDirectory })
       yield* cache.set(key("a"), { body: bytes(10) })
-      let isDone = false
+      const state = { isDone: false }
       const writer = yield* Effect.forkChild(
         Effect.ensuring(
           Effect.forEach(
@@ -116,11 +116,11 @@ describe("NodeDiskCache", () => {
             { discard: true }
           ),
           Effect.sync(() => {
-            isDone = true
+            state.isDone = true
           })
         )
       )
-      while (!isDone) {
+      while (!state.isDone) {
         const found = yield* Effect.forEach([1, 2, 3, 4], () => cache.get(key("a")), { concurrency: 4 })
         for (const entry of found) {
           if (entry === undefined) continue

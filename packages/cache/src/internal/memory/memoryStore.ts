@@ -62,8 +62,13 @@ class Held implements CacheEntry {
   }
 }
 
-const frozen = ({ headers, ...metadata }: Metadata): Metadata =>
-  Object.freeze(headers === undefined ? metadata : { ...metadata, headers: Object.freeze({ ...headers }) })
+const noMetadata: Metadata = Object.freeze({})
+
+const frozen = (metadata: Metadata | undefined): Metadata => {
+  if (metadata === undefined) return noMetadata
+  const { headers, ...rest } = metadata
+  return Object.freeze(headers === undefined ? rest : { ...rest, headers: Object.freeze({ ...headers }) })
+}
 
 /** Bytes that keep no larger buffer alive, such as the chunk of a socket that they are a part of. */
 const owned = (bytes: Uint8Array): Uint8Array =>
@@ -113,7 +118,7 @@ export class MemoryStore {
   /** Stores an entry. Returns false, and changes nothing, if it is larger than the whole store. */
   set(key: CacheKey, bytes: Uint8Array, entry: Stored, ttl: Duration.Duration, clock: Clock.Clock): boolean {
     const now = Instant.now(clock)
-    const { createdAt, metadata = {}, staleWindow } = entry
+    const { createdAt, metadata, staleWindow } = entry
     const created = createdAt === undefined ? now : instantOf(createdAt.epochMilliseconds, now)
     const life = { created, ...lifeOf(now, ttl, staleWindow) }
     const counts = this.#counters.of(key.bucket)
