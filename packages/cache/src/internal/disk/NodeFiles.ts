@@ -47,7 +47,7 @@ export interface Identity {
   readonly size: bigint
 }
 
-export const isSame = (a: Identity, b: Identity): boolean => a.ino === b.ino && a.mtime === b.mtime && a.size === b.size
+const isSame = (a: Identity, b: Identity): boolean => a.ino === b.ino && a.mtime === b.mtime && a.size === b.size
 
 /** A body that was written to a temporary file. */
 export interface Written {

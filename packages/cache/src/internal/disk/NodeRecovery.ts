@@ -7,7 +7,7 @@ import { type Files, nameOf, toCacheError } from "./NodeFiles.ts"
 import { type Meta, readMeta } from "./NodeMeta.ts"
 
 /** An entry that was found on the disk. Its body has the right length; it is compared with its hash when it is read. */
-export interface Recovered {
+interface Recovered {
   readonly name: string
   readonly meta: Meta
   /** The time of the last lookup, in milliseconds since 1970. */

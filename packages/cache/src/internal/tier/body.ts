@@ -17,7 +17,7 @@ export const refuseLength = (
 }
 
 /** The error of a body whose length is not the announced one. */
-export const checkLength = (announced: number | undefined, received: number): CacheError | undefined =>
+const checkLength = (announced: number | undefined, received: number): CacheError | undefined =>
   announced === undefined || announced === received
     ? undefined
     : new CacheError({ _tag: "BodyIncomplete", announced, received })

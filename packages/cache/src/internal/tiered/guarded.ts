@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { CacheError } from "../../CacheError.ts"
 import type { CacheTier } from "../../CacheTier.ts"
 
-export type Operation = "get" | "set" | "delete" | "clear" | "refresh"
+type Operation = "get" | "set" | "delete" | "clear" | "refresh"
 
 /** A tier whose failures are counted, and logged once for each outage. */
 export interface Guarded {
