@@ -40,13 +40,14 @@ export default defineConfig({
     ],
     coverage: {
       provider: "v8",
-      include: ["packages/{core,jwks,token}/src/**/*.ts"],
+      include: ["packages/{core,jwks,token,cache}/src/**/*.ts"],
       exclude: ["**/index.ts"],
       reporter: ["text", "lcov", "json-summary"],
       reportsDirectory: "coverage",
       thresholds: {
         "packages/core/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
         "packages/jwks/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
+        "packages/cache/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
         "packages/token/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 }
       }
     }

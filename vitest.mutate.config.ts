@@ -5,7 +5,12 @@ export default defineConfig({
   test: {
     isolate: false,
     strictTags: false,
-    include: ["packages/core/test/**/*.test.ts", "packages/jwks/test/**/*.test.ts", "packages/token/test/**/*.test.ts"],
+    include: [
+      "packages/core/test/**/*.test.ts",
+      "packages/jwks/test/**/*.test.ts",
+      "packages/token/test/**/*.test.ts",
+      "packages/cache/test/**/*.test.ts"
+    ],
     exclude: [
       // Slow, and about modules that are not mutated.
       "packages/core/test/{BreakerStore,Redaction,Secrets,OpenTelemetry}.test.ts",
@@ -22,6 +27,7 @@ export default defineConfig({
       "packages/jwks/test/{NodeEgress,Real}*.test.ts",
       "packages/token/test/TokenGuard{Load,Real,Secrets}.test.ts",
       "packages/token/test/{Interop,OAuth{Client,Secrets},RevocationRedis,RevocableTokens,SecurityPage,Vectors}.test.ts",
+      "packages/cache/test/{RedisCache,NodeDiskCrash}.test.ts",
       // Thousands of tokens each: they notice more than a run for each mutant has time for.
       "packages/token/test/corpus/**",
       "packages/token/test/properties/{acceptance,cache,differential,explain,explainHostile,laws,tokenProvider,totality}.test.ts",

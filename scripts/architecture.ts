@@ -4,7 +4,8 @@
 export const packageImports: Readonly<Record<string, ReadonlyArray<string>>> = {
   core: [],
   jwks: ["core"],
-  token: ["core", "jwks"]
+  token: ["core", "jwks"],
+  cache: ["core"]
 }
 
 /**
@@ -33,6 +34,14 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     registry: ["cache"],
     snapshot: ["keys"],
     static: ["keys"]
+  },
+  cache: {
+    disk: ["tier"],
+    loader: ["tier"],
+    memory: ["tier"],
+    redis: ["tier"],
+    tier: [],
+    tiered: ["tier"]
   },
   token: {
     adapters: ["http"],

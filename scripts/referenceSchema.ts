@@ -1,8 +1,8 @@
 /** Reads type, range and default of an option from its schema's syntax tree, where Effect keeps annotations and checks. */
-import { Duration, Result, Schema, SchemaAST } from "effect"
+import { ByteSize, Duration, Result, Schema, SchemaAST } from "effect"
 import { join } from "node:path"
 import { decodeResult } from "../packages/core/src/internal/configuration/decodeResult.ts"
-import { written } from "../packages/core/src/unstable/Field.ts"
+import { written, writtenSize } from "../packages/core/src/unstable/Field.ts"
 import { root } from "./api/program.ts"
 
 export interface Bounds {
@@ -30,6 +30,7 @@ export interface Options extends Decodable {
 /** A default as text. An empty list or object counts as no default. */
 const shown = (value: unknown): string | undefined => {
   if (Duration.isDuration(value)) return written(value)
+  if (ByteSize.isByteSize(value)) return writtenSize(value)
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(shown).join(", ")
   return typeof value === "object" && value !== null && Object.keys(value).length === 0 ? undefined : String(value)
 }

@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path"
 import ts from "typescript-api"
 
 export const root = resolve(import.meta.dirname, "../..")
-export const packageNames = ["core", "jwks", "token"] as const
+export const packageNames = ["core", "jwks", "token", "cache"] as const
 
 const compilerOptions: ts.CompilerOptions = {
   strict: true,
@@ -76,8 +76,9 @@ export const open = (
 
 /** `core/RetryPolicy` for the file of that module among sources or declarations of our packages, else `undefined`. */
 export const ownModule = (file: string): string | undefined => {
-  const [, name, path] =
-    /(?:packages|@keelson)\/(core|jwks|token)\/(?:src|dist)\/(.*?)(?:\.d)?\.ts$/.exec(file.replaceAll("\\", "/")) ?? []
+  const [, name, path] = /(?:packages|@keelson)\/(core|jwks|token|cache)\/(?:src|dist)\/(.*?)(?:\.d)?\.ts$/.exec(
+    file.replaceAll("\\", "/")
+  ) ?? []
   return name === undefined || path === undefined ? undefined : `${name}/${path}`
 }
 

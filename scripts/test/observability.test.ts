@@ -58,8 +58,11 @@ const guide = read("docs/guides/observability.md")
 const queries = [...guide.matchAll(/```promql\n([\s\S]*?)```/g)].map(([, query = ""]) => query)
 
 const labelsOf = (metric: string): ReadonlyArray<string> | undefined => {
-  const exact = Object.values(MetricSeries.definitions).find(({ name }) => `keelson_${name}` === metric)
-  if (exact !== undefined) return exact.kind === "histogram" ? undefined : exact.labels
+  const named = Object.values(MetricSeries.definitions).filter(({ name }) => `keelson_${name}` === metric)
+  // Series of one name may have different labels, such as those of caches of tokens and of objects.
+  if (named.length > 0) {
+    return named.some(({ kind }) => kind === "histogram") ? undefined : named.flatMap(({ labels }) => labels)
+  }
   const base = metric.replace(/_(?:bucket|sum|count)$/, "")
   const histogram = Object.values(MetricSeries.definitions).find(({ name }) => `keelson_${name}` === base)
   return histogram?.kind === "histogram" ? [...histogram.labels, "le"] : undefined

@@ -1,6 +1,7 @@
 /**
  * The decoders of options: one schema and the interface that users write, kept the same by the compiler.
  */
+import type * as ByteSize from "effect/ByteSize"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
@@ -10,7 +11,7 @@ import type { Equals } from "effect/Types"
 import * as Configuration from "../Configuration.ts"
 import { decodeResult } from "../internal/configuration/decodeResult.ts"
 import type { ConfigurationError } from "../KeelsonError.ts"
-import type { DurationInput } from "./Field.ts"
+import type { DurationInput, SizeInput } from "./Field.ts"
 
 /** Decodes options given in code: throws the `ConfigurationError`. */
 export const decodeUnsafe = <S extends Schema.ConstraintDecoder<unknown>>(
@@ -27,6 +28,7 @@ type IsOptional<A, K> = K extends keyof A ? {} extends Pick<A, K> ? true : false
 
 /** The type in code of a value of a schema with the type `A` and the encoded form `E`. */
 type Written<A, E> = A extends Duration.Duration ? DurationInput
+  : A extends ByteSize.ByteSize ? SizeInput
   : A extends Primitive | Redacted.Redacted<unknown> | ((...args: ReadonlyArray<never>) => unknown) ? A
   : A extends ReadonlyArray<infer Item> ? ReadonlyArray<Written<Item, E extends ReadonlyArray<infer EItem> ? EItem : E>>
   : WrittenStruct<A, Extract<E, object>>
@@ -79,7 +81,7 @@ export const maker = <Options, S extends Decodable>(
  * the environment.
  *
  * `Options` is the interface of options in code. It does not compile unless it has exactly the options of the schema, with
- * the same types: `DurationInput` for a `Duration`, and optional if the schema has a default.
+ * the same types: `DurationInput` for a `Duration`, `SizeInput` for a `ByteSize`, and optional if the schema has a default.
  */
 export const decoders = <Options, S extends Decodable>(
   schema: S & Mismatch<Options, S>

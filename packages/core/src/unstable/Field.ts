@@ -1,9 +1,12 @@
 /**
  * Fields of option schemas: a range, a message that names it, and a default.
  */
+import * as ByteSize from "effect/ByteSize"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { LocalDevelopment } from "../internal/configuration/localDevelopment.ts"
 
@@ -94,4 +97,40 @@ export const duration = (minimum: DurationInput, maximum: DurationInput) => {
       Duration.isGreaterThanOrEqualTo(value, least) && Duration.isLessThanOrEqualTo(value, most),
     { expected: `a duration with its unit, from ${written(least)} to ${written(most)}` }
   ))
+}
+
+/** A size in options: a number of bytes, or text of a number and its unit, as in `"10 MiB"`. */
+export type SizeInput = ByteSize.ByteSize | number | Extract<ByteSize.Input, string>
+
+/** The environment has text only: a number without a unit means bytes there too. */
+const sizeOf = (input: number | string | bigint): Option.Option<ByteSize.ByteSize> =>
+  typeof input === "string"
+    ? ByteSize.fromString(/^\s*\d+\s*$/.test(input) ? `${input.trim()} bytes` : input)
+    : ByteSize.fromInput(typeof input === "bigint" ? ByteSize.bytes(input) : input)
+
+/** A size as text that options accept, in the largest unit that gives a whole number. */
+export const writtenSize = (size: ByteSize.ByteSize): string => {
+  const units = [["GiB", 1_073_741_824n], ["MiB", 1_048_576n], ["KiB", 1024n]] as const
+  const unit = units.find(([, factor]) => size >= factor && size % factor === 0n)
+  return unit === undefined ? `${size} bytes` : `${size / unit[1]} ${unit[0]}`
+}
+
+/** A size in a range, both ends included. Its encoded form is text with a unit. */
+export const size = (minimum: SizeInput, maximum: SizeInput) => {
+  const least = ByteSize.fromInputUnsafe(minimum)
+  const most = ByteSize.fromInputUnsafe(maximum)
+  const expected = `a size in bytes or with its unit, from ${writtenSize(least)} to ${writtenSize(most)}`
+  return Schema.Union([Schema.String, Schema.Number, Schema.BigInt]).annotate({ expected }).pipe(
+    Schema.decodeTo(
+      Schema.ByteSize,
+      SchemaTransformation.transformEffect({
+        decode: (input: number | string | bigint) =>
+          Option.match(sizeOf(input), {
+            onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ expected })),
+            onSome: Effect.succeed
+          }),
+        encode: (value: ByteSize.ByteSize) => Effect.succeed(writtenSize(value))
+      })
+    )
+  ).check(Schema.makeFilter((value: ByteSize.ByteSize) => value >= least && value <= most, { expected }))
 }

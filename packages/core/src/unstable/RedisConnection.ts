@@ -16,6 +16,8 @@ import { isRefusal, redisReply } from "../internal/errors/redisReply.ts"
 import { isTelling } from "../internal/retry/unanswered.ts"
 import { waitAtMost } from "./Bounded.ts"
 
+export { redisReply } from "../internal/errors/redisReply.ts"
+
 /** The part of a connection that sends commands. */
 export type Sender = Pick<Redis.Redis["Service"], "send">
 

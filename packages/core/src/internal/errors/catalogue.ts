@@ -1,6 +1,7 @@
 import type { CodeInfo } from "../../ErrorCode.ts"
 import { authentication } from "./catalogue/authentication.ts"
 import { authorization } from "./catalogue/authorization.ts"
+import { cache } from "./catalogue/cache.ts"
 import { configuration } from "./catalogue/configuration.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
@@ -15,5 +16,6 @@ export const catalogue = {
   ...keys,
   ...validation,
   ...authorization,
-  ...internal
+  ...internal,
+  ...cache
 } as const satisfies Record<string, CodeInfo>

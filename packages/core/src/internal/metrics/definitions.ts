@@ -1,3 +1,4 @@
+import { cacheDefinitions } from "./cacheDefinitions.ts"
 import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
 import { dpopDefinitions } from "./dpopDefinitions.ts"
@@ -61,16 +62,17 @@ export const definitions = {
     kind: "counter",
     unit: "lookups",
     labels: ["server"],
-    description: "Token lookups answered from the cache."
+    description: "Lookups answered from a cache: of tokens (server), or of objects (layer, bucket)."
   },
   cacheMisses: {
     name: "cache_misses_total",
     kind: "counter",
     unit: "lookups",
     labels: ["server"],
-    description: "Token lookups that the cache could not answer."
+    description: "Lookups that a cache could not answer: of tokens (server), or of objects (layer, bucket)."
   },
   ...fleetDefinitions,
+  ...cacheDefinitions,
   ...circuitDefinitions,
   ...callMetrics,
   jwksRequests: {
