@@ -1,9 +1,9 @@
 /**
  * A cache in memory, on disk and in Redis from one set of options, on Node.js.
  */
-import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import type * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -16,6 +16,13 @@ import * as ObjectCache from "./ObjectCache.ts"
 import * as RedisCache from "./RedisCache.ts"
 import * as TieredCache from "./TieredCache.ts"
 
+/** Loaded where a cache has Redis: others need no `@effect/platform-node`. */
+const nodeRedis = Effect.tryPromise({
+  try: () => import("@effect/platform-node/NodeRedis"),
+  catch: (cause) =>
+    InvalidConfig.option("layers", "without redis, or install @effect/platform-node and redis", { cause })
+})
+
 const makeTier = (
   name: CacheOptions.LayerName,
   { buckets, disk, memory, redis }: CacheOptions.CacheOptions
@@ -27,15 +34,16 @@ const makeTier = (
       return NodeDiskCache.make({ ...disk, buckets })
     case "redis": {
       const { database = 0, password, url, ...rest } = redis ?? {}
-      return RedisCache.make({
-        ...rest,
-        buckets,
-        redis: NodeRedis.layer({
-          database,
-          ...(url === undefined ? undefined : { url }),
-          ...(password === undefined ? undefined : { password: Redacted.value(password) })
-        })
-      })
+      return Effect.flatMap(nodeRedis, ({ layer: connect }) =>
+        RedisCache.make({
+          ...rest,
+          buckets,
+          redis: connect({
+            database,
+            ...(url === undefined ? undefined : { url }),
+            ...(password === undefined ? undefined : { password: Redacted.value(password) })
+          })
+        }))
     }
   }
 }

@@ -252,7 +252,8 @@ export interface FirstOfOptions {
   readonly within?: Field.DurationInput | undefined
 }
 
-const FirstOf = Schema.Struct({
+/** Checked options of `firstOf`. */
+export const FirstOf = Schema.Struct({
   within: Field.defaulted(Field.duration("100 millis", "5 minutes"), Duration.seconds(5))
 })
 
