@@ -84,11 +84,9 @@ export const secretBasic = (secret: Secret): ClientAuth =>
 /** Sends the client's secret in the request body, for servers that accept it nowhere else (RFC 6749, 2.3.1). */
 export const secretPost = (secret: Secret): ClientAuth => bySecret("client_secret_post", secret, OAuth.ClientSecretPost)
 
-/** A private key that signs, and what names it. */
-export interface ClientKey {
-  /** The private key. Required. */
-  readonly key: CryptoKey
-  /** The id that the server knows the key by. Default none. */
+/** What names a private key. */
+export interface KeyNames {
+  /** The id that the server knows the key by. Without it, that of a JWK. Default none. */
   readonly kid?: string | undefined
   /**
    * The certificate of the key in PEM, for servers that know the key by the thumbprint of its certificate, such as Microsoft Entra
@@ -97,8 +95,14 @@ export interface ClientKey {
   readonly certificate?: string | undefined
 }
 
+/** A private key that signs, and what names it. */
+export interface ClientKey extends KeyNames {
+  /** The private key. Required. */
+  readonly key: CryptoKey
+}
+
 /** A private key as text. */
-export interface KeyText {
+export interface KeyText extends KeyNames {
   /**
    * The key in PEM, or as a JWK. PEM may be PKCS #8, PKCS #1 (`RSA PRIVATE KEY`), SEC 1 (`EC PRIVATE KEY`) or encrypted, and its
    * line breaks may be written as `\n`. Required.
@@ -108,10 +112,6 @@ export interface KeyText {
   readonly passphrase?: Redacted.Redacted | undefined
   /** The algorithm that the key signs with. Default: that of the JWK. */
   readonly alg?: string | undefined
-  /** The id that the server knows the key by. Default: that of the JWK. */
-  readonly kid?: string | undefined
-  /** As `certificate` of `ClientKey`. Default none. */
-  readonly certificate?: string | undefined
 }
 
 /** A private key, or an effect that returns the current one, so that it can be rotated. */

@@ -14,12 +14,18 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { TokenProvider } from "./TokenProvider.ts"
 
+/** A key set whose state is reported. */
+export interface Keys {
+  /** The issuer, which names the part. Required. */
+  readonly issuer: string
+  /** The status of the key set. Required. */
+  readonly status: Effect.Effect<JwksStatus>
+}
+
 /** The parts of an application. A part that is left out is not reported. */
 export interface Options {
   /** Key sets: a `JwksCache`, or the status of a provider of a `JwksRegistry` under the name of its issuer. Default none. */
-  readonly keys?:
-    | ReadonlyArray<{ readonly issuer: string; readonly status: Effect.Effect<JwksStatus> }>
-    | undefined
+  readonly keys?: ReadonlyArray<Keys> | undefined
   /** Tokens for calls: a `TokenProvider`, such as the `provider` of a guard. Default none. */
   readonly tokens?: ReadonlyArray<Pick<TokenProvider["Service"], "server" | "status">> | undefined
 }

@@ -55,8 +55,9 @@ export interface WorkloadIdentity extends TokenSource {
 type ConfigurationError = KeelsonError.ConfigurationError
 
 /** The options of one platform, out of those of `WorkloadIdentityOptions`. */
+type Given<A> = { readonly [K in keyof A]-?: Exclude<A[K], undefined> }
 type OptionsOf<Required extends keyof Options, Optional extends keyof Options> =
-  & { readonly [K in Required]-?: Exclude<Options[K], undefined> }
+  & Given<Pick<Options, Required>>
   & Pick<Options, Optional | "maxBytes" | "timeout">
 
 const identityOf = (name: string, acquire: Acquire): WorkloadIdentity => ({

@@ -46,6 +46,12 @@ export type TokenFault =
 /** What is wrong with a logout token, in addition: no logout event, a `nonce`, neither `sub` nor `sid`. */
 export type LogoutTokenFault = "withoutEvent" | "withNonce" | "withoutSubject"
 
+/** A response that comes late. */
+export interface Delay {
+  /** How late, by Effect's clock. Required. */
+  readonly delay: Duration.Input
+}
+
 /**
  * How the issuer's endpoints fail:
  *
@@ -53,7 +59,7 @@ export type LogoutTokenFault = "withoutEvent" | "withNonce" | "withoutSubject"
  * - `noKeys`: a key set without keys, and no effect on other endpoints;
  * - `{ delay }`: the response comes later, by Effect's clock.
  */
-export type ServerFault = "down" | "hang" | "error" | "garbage" | "noKeys" | { readonly delay: Duration.Input }
+export type ServerFault = "down" | "hang" | "error" | "garbage" | "noKeys" | Delay
 
 /** An endpoint of the issuer: discovery documents, key set, token endpoint. */
 export type Endpoint = "metadata" | "keys" | "token"
@@ -87,6 +93,14 @@ export interface TokenOptions extends Omit<LogoutTokenOptions, "fault"> {
   readonly code?: string | undefined
 }
 
+/** A client of the token endpoint. */
+export interface Client {
+  /** Its `client_id`. Required. */
+  readonly id: string
+  /** Its `client_secret`. Required. */
+  readonly secret: string
+}
+
 /** Options of an issuer. */
 export interface Options {
   /**
@@ -97,7 +111,7 @@ export interface Options {
   /** Claims of every token, such as those that your claims schema requires. Default none. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined
   /** The client that gets tokens from the token endpoint. Default: `test-client`, with the secret `test-secret`. */
-  readonly client?: { readonly id: string; readonly secret: string } | undefined
+  readonly client?: Client | undefined
   /** How all endpoints fail from the start. Default none. */
   readonly fault?: ServerFault | undefined
 }
