@@ -30,11 +30,14 @@ export const format: Effect.Effect<string> = Effect.gen(function*() {
   const text = yield* PrometheusMetrics.format()
   const prefix = yield* Metrics.Prefix
   const present = new Set(Array.from(text.matchAll(/^# TYPE (\S+)/gm), ([, name]) => name))
-  const ours = Object.values(MetricSeries.definitions).map((definition) => ({
-    ...definition,
-    name: sanitize(prefix + definition.name)
-  }))
-  const absent = ours.filter(({ name }) => !present.has(name))
+  // By name: two definitions may share a family, with other labels.
+  const ours = new Map(
+    Object.values(MetricSeries.definitions).map((definition) => {
+      const name = sanitize(prefix + definition.name)
+      return [name, { ...definition, name }]
+    })
+  )
+  const absent = Array.from(ours.values()).filter(({ name }) => !present.has(name))
   return text + absent.map(({ description, kind, name }) => `# HELP ${name} ${description}\n# TYPE ${name} ${kind}\n`)
     .join("")
 })

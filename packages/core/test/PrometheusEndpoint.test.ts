@@ -20,7 +20,7 @@ const scrape = Effect.fnUntraced(function*(path = "/metrics") {
 
 const families = Effect.map(scrape(), ({ text }) => parse(text))
 
-const names = Object.values(MetricSeries.definitions).map(({ name }) => name)
+const names = Array.from(new Set(Object.values(MetricSeries.definitions).map(({ name }) => name)))
 
 const kinds = Object.fromEntries(
   Object.values(MetricSeries.definitions).map(({ kind, name }) => [`keelson_${name}`, kind.toUpperCase()])
@@ -71,6 +71,19 @@ describe("PrometheusEndpoint", () => {
       assert.include(text, "\norders_total 3\n")
       assert.include(text, String.raw`keelson_retry_attempts_total{server="a\"b\\c\nd"} 1`)
       assert.strictEqual(parse(text).find(({ name }) => name === "orders_total")?.metrics[0]?.value, "3")
+    }).pipe(Effect.provide(serve(PrometheusEndpoint.layer()))))
+
+  it.effect("shows a family with series of two kinds once", () =>
+    Effect.gen(function*() {
+      yield* MetricSeries.increment("cacheHits", { server: "a" })
+      yield* MetricSeries.increment("tierHits", { layer: "memory", bucket: "b" })
+      const { text } = yield* scrape()
+      assert.lengthOf(text.match(/^# TYPE keelson_cache_hits_total /gm) ?? [], 1)
+      const family = parse(text).find(({ name }) => name === "keelson_cache_hits_total")
+      assert.sameDeepMembers((family?.metrics ?? []).map(({ labels }) => labels), [
+        { server: "a" },
+        { layer: "memory", bucket: "b" }
+      ])
     }).pipe(Effect.provide(serve(PrometheusEndpoint.layer()))))
 
   it.effect.each(["shop_", "my-shop.", "7shop_", "shop__"])(
