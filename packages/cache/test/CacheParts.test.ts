@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CacheError, CacheKey, CacheStats, CacheTier, MemoryCache, ObjectCache } from "@keelson/cache"
 import * as NodeCache from "@keelson/cache/NodeCache"
-import { ConfigProvider, Effect, Equal, Hash } from "effect"
+import { ConfigProvider, Effect, Equal, Hash, Layer } from "effect"
 import { bytes, key } from "./CacheSuite.ts"
 
 describe("CacheKey", () => {
@@ -48,7 +48,7 @@ describe("Caches that store nothing", () => {
       assert.deepStrictEqual(yield* Effect.provide(program, ObjectCache.layerMemory()), [3, ["memory"]])
       const environment = ConfigProvider.layer(ConfigProvider.fromEnv({ env: { APP_CACHE_ENABLED: "false" } }))
       const disabled = NodeCache.layerConfig(["app", "cache"])
-      assert.deepStrictEqual(yield* Effect.provide(Effect.provide(program, disabled), environment), [undefined, []])
+      assert.deepStrictEqual(yield* Effect.provide(program, Layer.provide(disabled, environment)), [undefined, []])
     }))
 })
 
