@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CacheEntry, CacheError, type CacheTier, MemoryCache, TieredCache } from "@keelson/cache"
-import { Deferred, Duration, Effect, Exit, Fiber, Stream, Struct } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Logger, Stream, Struct } from "effect"
 import { TestClock } from "effect/testing"
 import { bytes, cacheSuite, key, reasonOf } from "./CacheSuite.ts"
 
@@ -115,6 +115,35 @@ describe("TieredCache", () => {
       assert.isUndefined(yield* memory.get(key("b")))
       assert.strictEqual(reasonOf(yield* Effect.exit(cache.clear())), "Io")
       assert.isUndefined(yield* third.cache.get(key("a")))
+    }))
+
+  it.effect("[S4-26] a tier that only fails to write is one warning, whatever else succeeds, until a write succeeds", () =>
+    Effect.gen(function*() {
+      const lines: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        if (logLevel === "Warn") lines.push(message)
+      })
+      const base = yield* tier("slow")
+      let isFull = true
+      const slow: CacheTier.CacheTier = {
+        ...base,
+        set: (id, entry) =>
+          isFull ? Effect.fail(new CacheError.CacheError({ _tag: "StorageFull" })) : base.set(id, entry)
+      }
+      const cache = yield* TieredCache.make({ tiers: [yield* MemoryCache.make(), slow] })
+      const program = Effect.gen(function*() {
+        for (const name of ["a", "b", "c"]) {
+          yield* cache.set(key(name), { body: bytes(1) })
+          yield* cache.get(key("x"))
+        }
+        assert.deepStrictEqual(lines.map(String), ["Cache tier failed: slow"])
+        isFull = false
+        yield* cache.set(key("a"), { body: bytes(1) })
+        isFull = true
+        yield* cache.set(key("a"), { body: bytes(1) })
+        assert.lengthOf(lines, 2)
+      })
+      yield* Effect.provide(program, Logger.layer([logger]))
     }))
 
   it.effect("[S4-28] fails to store only if no tier stored", () =>
