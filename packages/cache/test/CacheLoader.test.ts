@@ -213,6 +213,28 @@ describe("CacheLoader", () => {
       assert.isTrue(yield* loader.invalidate(key("a")))
     }))
 
+  it.effect("invalidate: an item that is being stored is removed", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryCache.make()
+      const began = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const cache: CacheTier.CacheTier = {
+        ...memory,
+        set: (id, entry) =>
+          Effect.andThen(
+            Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(gate)),
+            memory.set(id, entry)
+          )
+      }
+      const loader = yield* CacheLoader.make({ cache, load: source().load })
+      const early = yield* Effect.forkChild(loader.getOrLoad(key("a")), { startImmediately: true })
+      yield* Deferred.await(began)
+      yield* loader.invalidate(key("a"))
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(early)
+      assert.isUndefined(yield* memory.get(key("a")))
+    }))
+
   it.effect("a cache that fails is one without entries", () =>
     Effect.gen(function*() {
       const failing = Effect.fail(new CacheError.CacheError({ _tag: "Io", operation: "read" }))
