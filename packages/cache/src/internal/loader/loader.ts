@@ -113,8 +113,10 @@ export const makeLoader = Effect.fnUntraced(function*<Input, E, R>(
     })
   /** The load, or what the cache still has once it failed: a load may take longer than the stale window. */
   const orStale = (key: CacheKey, input: Input): Effect.Effect<CacheEntry, E | SingleFlight.Closed> =>
-    Effect.catch(share(key, input), (error) =>
-      Effect.flatMap(peek(key), (stale) => stale === undefined ? Effect.fail(error) : Effect.succeed(stale)))
+    Effect.catch(
+      share(key, input),
+      (error) => Effect.flatMap(peek(key), (stale) => stale === undefined ? Effect.fail(error) : Effect.succeed(stale))
+    )
   const staleOr = (key: CacheKey, input: Input): Effect.Effect<CacheEntry, E | SingleFlight.Closed> =>
     Effect.flatMap(peek(key), (stale) =>
       stale === undefined
