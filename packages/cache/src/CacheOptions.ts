@@ -50,7 +50,10 @@ export interface RedisOptions {
   readonly password?: Redacted.Redacted | undefined
   /** The number of the database. From 0 to 65535. Default 0. */
   readonly database?: number | undefined
-  /** What the names of all entries begin with. From 1 to 128 characters. Default keelson:. */
+  /**
+   * What the names of all entries begin with. No other data in the database may begin with it: `clear` removes everything that does.
+   * From 1 to 128 characters. Default keelson:cache:.
+   */
   readonly prefix?: string | undefined
   /** The largest item. From 1 bytes to 512 MiB. Default 10 MiB. */
   readonly maxItemSize?: Field.SizeInput | undefined
@@ -109,7 +112,7 @@ export const Redis = Schema.Struct({
   url: Schema.optionalKey(redisUrl),
   password: Schema.optionalKey(Schema.RedactedFromValue(Field.text(1, 4096), { label: "password" })),
   database: Field.defaulted(Field.int(0, 65_535), 0),
-  prefix: Field.defaulted(Field.text(1, 128), "keelson:"),
+  prefix: Field.defaulted(Field.text(1, 128), "keelson:cache:"),
   maxItemSize: Field.defaulted(Field.size(1, "512 MiB"), ByteSize.mebibytes(10)),
   ttl: Field.defaulted(ttl(), Duration.hours(1)),
   timeout: Field.defaulted(Field.duration("1 millis", "1 minute"), Duration.seconds(1))

@@ -1,5 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type CacheEntry, CacheError, CacheLoader, CacheTier, MemoryCache, ValueCache } from "@keelson/cache"
+import {
+  type CacheEntry,
+  CacheError,
+  CacheLoader,
+  CacheTier,
+  MemoryCache,
+  TieredCache,
+  ValueCache
+} from "@keelson/cache"
 import { Deferred, Duration, Effect, Exit, Fiber, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { bytes, key } from "./CacheSuite.ts"
@@ -93,6 +101,44 @@ describe("CacheLoader", () => {
       assert.strictEqual(lengthOf(yield* loader.getOrLoad(key("a"))), 4)
     }))
 
+  it.effect("[S4-32] an expired item is not returned after a load that failed later than its stale window, or after a purge", () =>
+    Effect.gen(function*() {
+      const { load, state } = source()
+      const cache = yield* MemoryCache.make()
+      const options = { cache, load, ttl: "10 seconds", ttlJitter: 0, staleWindow: "10 seconds" } as const
+      const loader = yield* CacheLoader.make(options)
+      for (const during of [TestClock.adjust("10 seconds"), loader.invalidate(key("a"))]) {
+        state.failure = undefined
+        state.gate = undefined
+        yield* loader.reload(key("a"))
+        yield* TestClock.adjust("10 seconds")
+        state.failure = "down"
+        const gate = state.gate = yield* Deferred.make<void>()
+        const waiting = yield* Effect.forkChild(loader.getOrLoad(key("a")), { startImmediately: true })
+        yield* Effect.asVoid<unknown, unknown, never>(during)
+        yield* Deferred.succeed(gate, undefined)
+        assert.deepStrictEqual(yield* Fiber.await(waiting), Exit.fail("down"))
+      }
+    }))
+
+  it.effect("[S4-26] [S4-32] an expired item of a fast tier hides no newer one of a slow tier, and is a miss", () =>
+    Effect.gen(function*() {
+      const { load, state } = source()
+      const memory = yield* MemoryCache.make()
+      const slow = yield* MemoryCache.make()
+      const cache = yield* TieredCache.make({ tiers: [memory, { ...slow, name: "slow" }] })
+      const life = { ttl: Duration.seconds(10), staleWindow: Duration.seconds(10) }
+      for (const serveStale of ["failure", "always"] as const) {
+        const loader = yield* CacheLoader.make({ cache, load, serveStale })
+        yield* memory.set(key(serveStale), { body: bytes(7), ...life })
+        yield* TestClock.adjust("10 seconds")
+        yield* slow.set(key(serveStale), { body: bytes(9), ...life })
+        assert.strictEqual(lengthOf(yield* loader.getOrLoad(key(serveStale))), 9)
+        assert.strictEqual(state.loads, 0)
+      }
+      assert.deepInclude(yield* memory.stats, { hits: 0, misses: 2 })
+    }))
+
   it.effect("serveStale: always answers with the expired item, and loads once in the background", () =>
     Effect.gen(function*() {
       const { load, state } = source()
@@ -165,6 +211,28 @@ describe("CacheLoader", () => {
       assert.deepStrictEqual([lengthOf(yield* Fiber.join(early)), lengthOf(yield* Fiber.join(late))], [1, 2])
       assert.strictEqual((yield* cache.get(key("a")))?.length, 2)
       assert.isTrue(yield* loader.invalidate(key("a")))
+    }))
+
+  it.effect("invalidate: an item that is being stored is removed", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryCache.make()
+      const began = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const cache: CacheTier.CacheTier = {
+        ...memory,
+        set: (id, entry) =>
+          Effect.andThen(
+            Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(gate)),
+            memory.set(id, entry)
+          )
+      }
+      const loader = yield* CacheLoader.make({ cache, load: source().load })
+      const early = yield* Effect.forkChild(loader.getOrLoad(key("a")), { startImmediately: true })
+      yield* Deferred.await(began)
+      yield* loader.invalidate(key("a"))
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(early)
+      assert.isUndefined(yield* memory.get(key("a")))
     }))
 
   it.effect("a cache that fails is one without entries", () =>

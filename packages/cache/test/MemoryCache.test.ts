@@ -49,6 +49,21 @@ describe("MemoryCache", () => {
       }
     }))
 
+  it.effect("[S4-07] keeps no larger buffer alive than the bytes that it counts, twice at most", () =>
+    Effect.gen(function*() {
+      const cache = yield* MemoryCache.make()
+      yield* cache.set(key("a"), { body: bytes(1_000_000).subarray(10, 20) })
+      const body = (yield* cache.get(key("a")))?.body
+      assert.isTrue(body?._tag === "Bytes" && body.bytes.length === 10 && body.bytes.buffer.byteLength <= 20)
+    }))
+
+  it.effect("[S4-04] a bucket stores no larger items than its tier", () =>
+    Effect.gen(function*() {
+      const cache = yield* MemoryCache.make({ maxItemSize: 100, buckets: { b: { maxItemSize: 1000 } } })
+      assert.strictEqual(cache.maxItemSize("b"), 100)
+      assert.strictEqual(reasonOf(yield* Effect.exit(cache.set(key("a"), { body: bytes(101) }))), "ItemTooLarge")
+    }))
+
   it.effect("[S4-12] evicts the least recently used entries, as many as needed and never the new one", () =>
     Effect.gen(function*() {
       const cache = yield* MemoryCache.make({ maxItemSize: 3 * counted(100), maxSize: 3 * counted(100) })

@@ -41,7 +41,10 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
       const cache = yield* RedisCache.make({ redis: server.redis, timeout: "1 minute" })
       yield* cache.set(CacheKey.makeUnsafe({ bucket: "b", key: "a b/\u00e9" }), { body: bytes(1) })
       yield* cache.set(CacheKey.makeUnsafe({ bucket: "b", key: "x", etag: "\"1\"" }), { body: bytes(1) })
-      assert.deepStrictEqual(yield* namesIn(server), ["keelson:b:a%20b%2F%C3%A9", "keelson:b:x?etag=%221%22"])
+      assert.deepStrictEqual(yield* namesIn(server), [
+        "keelson:cache:b:a%20b%2F%C3%A9",
+        "keelson:cache:b:x?etag=%221%22"
+      ])
     }))
 
   withServer("[S4-25] clears its own prefix only, and a bucket with its chunks", (server) =>
@@ -58,6 +61,23 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
       assert.strictEqual(yield* one.clear(), 1)
       assert.deepStrictEqual(yield* namesIn(server), ["foreign", "oneb:a"])
     }))
+
+  withServer(
+    "[S4-25] its default prefix is no other store's: revocations, proofs, tokens and circuits stay",
+    (server) =>
+      Effect.gen(function*() {
+        const cache = yield* RedisCache.make({ redis: server.redis, timeout: "1 minute" })
+        const others = ["breaker", "dpop", "revoked", "token"].map((store) => `keelson:${store}:a`)
+        for (const name of others) yield* command(server, "SET", name, "1")
+        yield* cache.set(key("a", "revoked"), { body: bytes(1) })
+        assert.deepInclude(yield* cache.stats, { items: 1 })
+        assert.strictEqual(yield* command(server, "GET", "keelson:revoked:a"), "1")
+        assert.strictEqual(yield* cache.clear("revoked"), 1)
+        yield* cache.set(key("a"), { body: bytes(1) })
+        assert.strictEqual(yield* cache.clear(), 1)
+        assert.deepStrictEqual(yield* namesIn(server), others)
+      })
+  )
 
   withServer(
     "[S4-23] a large body is in chunks, read one at a time, and gone with its entry",
@@ -78,10 +98,10 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
         assert.isAbove(stats.bytes, 4_000_000)
         // Replaced: the chunks of the old one are removed, and a reader of it is told.
         yield* cache.set(key("a"), { body: bytes(5) })
-        assert.deepStrictEqual(yield* namesIn(server), ["keelson:b:a"])
+        assert.deepStrictEqual(yield* namesIn(server), ["keelson:cache:b:a"])
         assert.strictEqual(reasonOf(yield* Effect.exit(CacheEntry.readBytes(entry!))), "NotFound")
         yield* cache.set(key("a"), { body })
-        const chunk = (yield* namesIn(server)).find((name) => name.startsWith("keelson:#"))!
+        const chunk = (yield* namesIn(server)).find((name) => name.startsWith("keelson:cache:#"))!
         yield* command(server, "SETRANGE", chunk, "10", "AAAA")
         const damaged = yield* cache.get(key("a"))
         assert.strictEqual(reasonOf(yield* Effect.exit(CacheEntry.readBytes(damaged!))), "Serialization")
@@ -111,7 +131,7 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
       Effect.gen(function*() {
         const cache = yield* RedisCache.make({ redis: server.redis, timeout: "1 minute" })
         yield* cache.set(key("good"), { body: bytes(3) })
-        const good = String(yield* command(server, "GET", "keelson:b:good"))
+        const good = String(yield* command(server, "GET", "keelson:cache:b:good"))
         const values = [
           ["", "format"],
           ["not base64!", "format"],
@@ -121,13 +141,13 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
           [good.slice(0, -8), "format"]
         ] as const
         for (const [value, problem] of values) {
-          yield* command(server, "SET", "keelson:b:a", value)
+          yield* command(server, "SET", "keelson:cache:b:a", value)
           const exit = yield* Effect.exit(cache.get(key("a")))
           assert.strictEqual(reasonOf(exit), "Serialization", value)
           assert.include(String(Exit.isFailure(exit) && exit.cause), `(${problem})`)
           assert.isUndefined(yield* cache.get(key("a")))
         }
-        yield* command(server, "LPUSH", "keelson:b:a", "1")
+        yield* command(server, "LPUSH", "keelson:cache:b:a", "1")
         assert.strictEqual(reasonOf(yield* Effect.exit(cache.get(key("a")))), "Redis")
       })
   )

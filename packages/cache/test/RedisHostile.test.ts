@@ -61,7 +61,7 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
       const server = yield* redisServer
       const cache = yield* RedisCache.make({ redis: server.redis, timeout: "1 minute" })
       yield* cache.set(key("a"), { body: bytes(2_500_000) })
-      const chunk = (yield* namesIn(server)).find((name) => name.startsWith("keelson:#"))!
+      const chunk = (yield* namesIn(server)).find((name) => name.startsWith("keelson:cache:#"))!
       yield* command(server, "DEL", chunk)
       assert.isUndefined(yield* cache.get(key("a")))
       assert.deepStrictEqual(yield* namesIn(server), [])

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CacheEntry, CacheError, type CacheTier, MemoryCache, TieredCache } from "@keelson/cache"
-import { Deferred, Duration, Effect, Exit, Fiber, Stream, Struct } from "effect"
+import * as Metrics from "@keelson/core/Metrics"
+import * as PrometheusEndpoint from "@keelson/core/PrometheusEndpoint"
+import { Deferred, Duration, Effect, Exit, Fiber, Logger, Stream, Struct } from "effect"
 import { TestClock } from "effect/testing"
 import { bytes, cacheSuite, key, reasonOf } from "./CacheSuite.ts"
 
@@ -117,6 +119,40 @@ describe("TieredCache", () => {
       assert.isUndefined(yield* third.cache.get(key("a")))
     }))
 
+  it.effect("[S4-26] a tier that only fails to write is one warning, whatever else succeeds, until a write succeeds", () =>
+    Effect.gen(function*() {
+      const lines: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        if (logLevel === "Warn") lines.push(message)
+      })
+      const base = yield* tier("slow")
+      let isFull = true
+      const slow: CacheTier.CacheTier = {
+        ...base,
+        set: (id, entry) =>
+          isFull ? Effect.fail(new CacheError.CacheError({ _tag: "StorageFull" })) : base.set(id, entry)
+      }
+      const cache = yield* TieredCache.make({ tiers: [yield* MemoryCache.make(), slow] })
+      const program = Effect.gen(function*() {
+        for (const name of ["a", "b", "c"]) {
+          yield* cache.set(key(name), { body: bytes(1) })
+          yield* cache.get(key("x"))
+        }
+        assert.deepStrictEqual(lines.map(String), ["Cache tier failed: slow"])
+        isFull = false
+        yield* cache.set(key("a"), { body: bytes(1) })
+        isFull = true
+        yield* cache.set(key("a"), { body: bytes(1) })
+        // That there is no such entry says nothing about the tier.
+        assert.strictEqual(reasonOf(yield* Effect.exit(cache.refresh(key("x"), {}))), "NotFound")
+        assert.lengthOf(lines, 2)
+        const text = yield* PrometheusEndpoint.format
+        assert.include(text, "keelson_cache_failures_total{layer=\"slow\",operation=\"set\"} 4")
+        assert.notInclude(text, "operation=\"refresh\"")
+      })
+      yield* Effect.provide(program, [Logger.layer([logger]), Metrics.layerIsolated])
+    }))
+
   it.effect("[S4-28] fails to store only if no tier stored", () =>
     Effect.gen(function*() {
       const second = faulty(yield* tier("second"))
@@ -142,6 +178,22 @@ describe("TieredCache", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* cache.flush
       assert.strictEqual((yield* slow.cache.get(key("a")))?.length, 1)
+    }))
+
+  it.effect("[S4-28] beyond maxPending a set writes through", () =>
+    Effect.gen(function*() {
+      const slow = faulty(yield* tier("slow"))
+      const gate = slow.state.gate = yield* Deferred.make<void>()
+      const tiers = [yield* MemoryCache.make(), slow.cache]
+      const cache = yield* TieredCache.make({ tiers, writes: "behind", maxPending: 2 })
+      for (const name of ["a", "b"]) yield* cache.set(key(name), { body: bytes(1) })
+      const third = yield* Effect.forkChild(cache.set(key("c"), { body: bytes(1) }), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      const waits = third.pollUnsafe() === undefined
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(third)
+      assert.isTrue(waits)
+      assert.isDefined(yield* slow.cache.get(key("c")))
     }))
 
   it.effect("[S4-28] a newer entry or a purge wins over what is still written behind or promoted", () =>

@@ -85,6 +85,45 @@ describe("Metrics", () => {
     )
   })
 
+  describe("families of object caches", () => {
+    const tier = { layer: "memory", bucket: "shop" }
+    it.effect.each(
+      [
+        ["cache_hits_total", "Counter", MetricSeries.register("tierHits", tier, () => 3)],
+        ["cache_misses_total", "Counter", MetricSeries.register("tierMisses", tier, () => 3)],
+        ["cache_evictions_total", "Counter", MetricSeries.register("tierEvictions", tier, () => 3)],
+        ["cache_size_bytes", "Gauge", MetricSeries.register("tierSize", tier, () => 3)],
+        ["cache_items", "Gauge", MetricSeries.register("tierItems", tier, () => 3)]
+      ] as const
+    )("[S4-33] %s is a %s by layer and bucket", ([name, type, update]) =>
+      Effect.gen(function*() {
+        yield* update
+        const [found, ...others] = yield* series(`keelson_${name}`)
+        assert.isEmpty(others)
+        assert.deepStrictEqual([found?.type, found?.attributes, found && valueOf(found)], [type, tier, 3])
+        assert.isNotEmpty(found?.description)
+      }).pipe(Effect.provide(Metrics.layerIsolated)))
+
+    it.effect.each(
+      [["cache_get_duration_seconds", "tierGetDuration"], ["cache_set_duration_seconds", "tierSetDuration"]] as const
+    )("[S4-33] %s is a histogram of seconds by layer", ([name, metric]) =>
+      Effect.gen(function*() {
+        yield* MetricSeries.observe(metric, { layer: "disk" }, Duration.millis(20))
+        yield* MetricSeries.observe(metric, { layer: "disk" }, Duration.millis(30))
+        const [found, ...others] = yield* series(`keelson_${name}`)
+        assert.isEmpty(others)
+        assert.deepStrictEqual(found?.attributes, { layer: "disk" })
+        assert.isTrue(found?.type === "Histogram" && found.state.count === 2 && Math.abs(found.state.sum - 0.05) < 1e-9)
+      }).pipe(Effect.provide(Metrics.layerIsolated)))
+
+    it.effect("[S4-33] the cache of tokens and one of objects share a family, by other labels", () =>
+      Effect.gen(function*() {
+        yield* MetricSeries.register("cacheHits", a, () => 1)
+        yield* MetricSeries.register("tierHits", tier, () => 2)
+        assert.deepStrictEqual(yield* hits, [[a, 1], [tier, 2]])
+      }).pipe(Effect.provide(Metrics.layerIsolated)))
+  })
+
   describe("register", () => {
     it.effect("adds up the sources of one series, read when metrics are read", () =>
       Effect.gen(function*() {

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Logger } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
+import { BreakerStore, Resilience } from "../../src/index.ts"
 import { waitAtMost } from "../../src/unstable/Bounded.ts"
 import { connectInBackground } from "../../src/unstable/RedisConnection.ts"
 
@@ -64,6 +65,67 @@ describe("connectInBackground", () => {
       yield* TestClock.adjust(0)
       assert.strictEqual(made.times, 1)
     }))
+})
+
+/** A Redis that refuses every connection, with the times of the attempts in milliseconds. */
+const refusing = Effect.fnUntraced(function*(message: string) {
+  const attempts: Array<number> = []
+  const error = new Redis.RedisError({ cause: new Error(message) })
+  const layer = Layer.effect(
+    Redis.Redis,
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      attempts.push(now)
+      return Effect.fail(error)
+    })
+  )
+  return { attempts, connection: yield* connectInBackground(layer, "not connected") }
+})
+
+const quiet = Effect.provide(Logger.layer([]))
+
+describe("connectInBackground to a Redis that refuses connections", () => {
+  it.effect.each(["connect ECONNREFUSED 127.0.0.1:6379", "WRONGPASS invalid username-password pair"])(
+    "[S4-24] %s: calls fail with a typed error at once, and it connects again with exponential delays up to 5 seconds",
+    (message) =>
+      Effect.gen(function*() {
+        const { attempts, connection } = yield* refusing(message)
+        yield* TestClock.adjust("1 minute")
+        const delays = attempts.slice(1).map((time, index) => time - attempts[index]!)
+        assert.deepStrictEqual(delays.slice(0, 8), [100, 200, 400, 800, 1600, 3200, 5000, 5000])
+        assert.strictEqual(Math.max(...delays), 5000)
+        for (let call = 0; call < 3; call++) {
+          assert.instanceOf(yield* Effect.flip(connection.send("PING")), Redis.RedisError)
+        }
+        assert.lengthOf(delays, attempts.length - 1)
+      }).pipe(quiet)
+  )
+
+  it.effect("[S4-24] calls through a policy are retried with exponential delays, at most so often, and then rejected", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* refusing("connect ECONNREFUSED")
+      yield* TestClock.adjust("1 minute")
+      const calls: Array<number> = []
+      const call = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        calls.push(now)
+        return connection.send("GET", "a")
+      })
+      const { execute } = yield* Resilience.make("redis", {
+        retry: {
+          maxAttempts: 4,
+          strategy: "exponential",
+          initialDelay: "100 millis",
+          jitter: "none"
+        },
+        breaker: { failureThreshold: 1, openDuration: "1 hour" }
+      })
+      const waiting = yield* Effect.forkChild(Effect.exit(execute(call)), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
+      assert.deepStrictEqual(calls.slice(1).map((time, index) => time - calls[index]!), [100, 200, 400])
+      const rejected = yield* Effect.flip(execute(call))
+      assert.strictEqual(rejected._tag, "CircuitOpen")
+      assert.lengthOf(calls, 4)
+    }).pipe(Effect.provide(BreakerStore.layerMemory), quiet))
 })
 
 describe("connectInBackground and refused calls", () => {

@@ -70,7 +70,7 @@ export const makeLoader = Effect.fnUntraced(function*<Input, E, R>(
       if (given === undefined) return Effect.succeed({ staleWindow })
       return Effect.map(shortened(given, ttlJitter), (shorter) => ({ ttl: shorter, staleWindow }))
     })
-  const look = (key: CacheKey) => Effect.orElseSucceed(cache.get(key, { stale: true }), () => undefined)
+  const look = (key: CacheKey) => Effect.orElseSucceed(cache.get(key), () => undefined)
   const peek = (key: CacheKey) => Effect.orElseSucceed(cache.get(key, { stale: true, peek: true }), () => undefined)
 
   const store = Effect.fnUntraced(function*(key: CacheKey, loaded: Loaded, flight: Flight<E>) {
@@ -111,8 +111,17 @@ export const makeLoader = Effect.fnUntraced(function*<Input, E, R>(
         })))
       return Deferred.await(flight.done)
     })
-  const isFresh = ({ expiresAt }: CacheEntry, now: number): boolean =>
-    expiresAt === undefined || expiresAt.epochMilliseconds > now
+  /** The load, or what the cache still has once it failed: a load may take longer than the stale window. */
+  const orStale = (key: CacheKey, input: Input): Effect.Effect<CacheEntry, E | SingleFlight.Closed> =>
+    Effect.catch(
+      share(key, input),
+      (error) => Effect.flatMap(peek(key), (stale) => stale === undefined ? Effect.fail(error) : Effect.succeed(stale))
+    )
+  const staleOr = (key: CacheKey, input: Input): Effect.Effect<CacheEntry, E | SingleFlight.Closed> =>
+    Effect.flatMap(peek(key), (stale) =>
+      stale === undefined
+        ? share(key, input)
+        : Effect.as(Effect.forkDetach(Effect.ignore(share(key, input))), stale))
 
   return {
     reload: share,
@@ -123,16 +132,11 @@ export const makeLoader = Effect.fnUntraced(function*<Input, E, R>(
         flights.delete(key.id)
         return cache.delete(key)
       }),
+    // A slower tier may have an item that has not expired.
     getOrLoad: (key, input) =>
-      Effect.flatMap(
-        look(key),
-        (entry) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<CacheEntry, E | SingleFlight.Closed> => {
-            if (entry === undefined) return share(key, input)
-            if (isFresh(entry, now)) return Effect.succeed(entry)
-            if (serveStale === "failure") return Effect.orElseSucceed(share(key, input), () => entry)
-            return Effect.as(Effect.forkDetach(Effect.ignore(share(key, input))), entry)
-          })
-      )
+      Effect.flatMap(look(key), (entry) => {
+        if (entry !== undefined) return Effect.succeed(entry)
+        return serveStale === "failure" ? orStale(key, input) : staleOr(key, input)
+      })
   }
 })

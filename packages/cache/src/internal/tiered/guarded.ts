@@ -5,7 +5,7 @@ import type { CacheTier } from "../../CacheTier.ts"
 
 type Operation = "get" | "set" | "delete" | "clear" | "refresh"
 
-/** A tier whose failures are counted, and logged once for each outage. */
+/** A tier whose failures are counted, and logged once for each operation until it succeeds again. */
 export interface Guarded {
   readonly tier: CacheTier
   /** Runs a call to the tier. After a failure, which is counted, the result is that of `orElse`. */
@@ -23,13 +23,14 @@ const isOrdinary = ({ reason: { _tag } }: CacheError): boolean =>
   _tag === "NotFound" || _tag === "ItemTooLarge" || _tag === "BodyIncomplete"
 
 export const makeGuarded = (tier: CacheTier): Guarded => {
-  let isDown = false
+  // A full disk fails to write, and answers lookups in between: it would be logged each time.
+  const failing = new Set<Operation>()
   const note = (operation: Operation, error: CacheError): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (isOrdinary(error)) return Effect.void
       const count = MetricSeries.increment("tierFailures", { layer: tier.name, operation })
-      if (isDown) return count
-      isDown = true
+      if (failing.has(operation)) return count
+      failing.add(operation)
       return Effect.andThen(
         count,
         Effect.annotateLogs(Effect.logWarning(`Cache tier failed: ${tier.name}`), {
@@ -45,7 +46,7 @@ export const makeGuarded = (tier: CacheTier): Guarded => {
     attempt: (operation, call, orElse) =>
       Effect.matchEffect(call, {
         onSuccess: (value) => {
-          isDown = false
+          failing.delete(operation)
           return Effect.succeed(value)
         },
         onFailure: (error) => Effect.map(note(operation, error), () => orElse(error))
