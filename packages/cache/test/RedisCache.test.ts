@@ -45,6 +45,9 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
         "keelson:cache:b:a%20b%2F%C3%A9",
         "keelson:cache:b:x?etag=%221%22"
       ])
+      const short = yield* RedisCache.make({ redis: server.redis, timeout: "1 minute", prefix: "keelson:" })
+      yield* short.set(CacheKey.makeUnsafe({ bucket: "b", key: "k" }), { body: bytes(1) })
+      assert.include(yield* namesIn(server), "keelson:b:k")
     }))
 
   withServer("[S4-25] clears its own prefix only, and a bucket with its chunks", (server) =>

@@ -85,7 +85,7 @@ const quiet = Effect.provide(Logger.layer([]))
 
 describe("connectInBackground to a Redis that refuses connections", () => {
   it.effect.each(["connect ECONNREFUSED 127.0.0.1:6379", "WRONGPASS invalid username-password pair"])(
-    "[S4-24] %s: calls fail with a typed error at once, and it connects again with exponential delays up to 5 seconds",
+    "%s: calls fail with a typed error at once, and it connects again with exponential delays up to 5 seconds",
     (message) =>
       Effect.gen(function*() {
         const { attempts, connection } = yield* refusing(message)
@@ -100,7 +100,7 @@ describe("connectInBackground to a Redis that refuses connections", () => {
       }).pipe(quiet)
   )
 
-  it.effect("[S4-24] calls through a policy are retried with exponential delays, at most so often, and then rejected", () =>
+  it.effect("calls through a policy are retried with exponential delays, at most so often, and then rejected", () =>
     Effect.gen(function*() {
       const { connection } = yield* refusing("connect ECONNREFUSED")
       yield* TestClock.adjust("1 minute")
