@@ -95,6 +95,31 @@ describe("A protected resource whose tokens may be bound", () => {
   }
 })
 
+describe("A token that is bound to a key and to a certificate", () => {
+  const thumbprint = (hash: string) => Buffer.from(hash, "hex").toString("base64url")
+  const own = "ab".repeat(32)
+  const header = { name: "X-Cert", proxies: ["127.0.0.1", "::1"], format: "xfcc" } as const
+
+  for (const [name, variant] of variants) {
+    it.live(`[K-23] ${name} requires both, and a request without the certificate uses up no proof`, () =>
+      Effect.gen(function*() {
+        const signer = yield* proofSigner()
+        const token = yield* tokenWithCnf({ jkt: signer.jkt, "x5t#S256": thumbprint(own) })
+        const tokens = tokensOf(keysOf([yield* pairOf("ES256")]))
+        const settings = { baseUrls: [baseUrl], dpop: "allowed", mtls: { mode: "allowed", header } } as const
+        const { send } = yield* serve(variant, tokens, settings, quiet)
+        const proof = yield* makeProof(signer, token)
+        const statusOf = (...more: ReadonlyArray<string>) =>
+          Effect.map(send("GET /me", ...dpop(token, proof), ...more), problemOf)
+        assert.deepInclude(yield* statusOf(), { status: 401, code: "AUTH-001" })
+        assert.deepInclude(yield* statusOf(`X-Cert: Hash=${"cd".repeat(32)}`), { status: 401, code: "AUTH-001" })
+        assert.strictEqual((yield* send("GET /me", bearer(token), `X-Cert: Hash=${own}`)).status, 401)
+        assert.strictEqual((yield* statusOf(`X-Cert: Hash=${own}`)).status, 200)
+        assert.deepInclude(yield* statusOf(`X-Cert: Hash=${own}`), { status: 401, code: "TOK-010" })
+      }))
+  }
+})
+
 describe("An introspected token that is bound", () => {
   const claims = { aud: audience, jti: "one", iat: 1, scope: "reports:read", token_type: "DPoP" }
 
