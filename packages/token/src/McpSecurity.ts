@@ -77,8 +77,11 @@ export type McpOptions = typeof McpOptions.Type
 type Excluded = "header" | "queryParameter" | "cookie" | "resourceMetadata"
 
 /** Options of `layer`: the checks, the metadata of the server as a protected resource, and those of `HttpSecurity`. */
-export interface Settings<V, P, C>
-  extends Options, Omit<ProtectedResource.LayerOptions, "scopes">, Omit<SecuritySettings<V, P, C>, Excluded | "scopes">
+export interface Settings<V, P, C, R = never>
+  extends
+    Options,
+    Omit<ProtectedResource.LayerOptions, "scopes">,
+    Omit<SecuritySettings<V, P, C, R>, Excluded | "scopes">
 {}
 
 const checkNames = Struct.keys(McpOptions.fields)
@@ -86,7 +89,7 @@ const resourceNames = [...Struct.keys(ProtectedResource.ResourceOptions.fields),
 const notOfSecurity = [...checkNames, ...resourceNames] as const
 
 /** Makes the middleware of the server's routes, around those of `HttpSecurity`. Their handlers have the principal. */
-const makeRoutes = <V, P, C>(settings: Settings<V, P, C>, options: McpOptions, tools: ToolRules) => {
+const makeRoutes = <V, P, C, R>(settings: Settings<V, P, C, R>, options: McpOptions, tools: ToolRules) => {
   const rules = {
     tools,
     sessions: new McpSessions(options.maxSessions),
@@ -95,14 +98,14 @@ const makeRoutes = <V, P, C>(settings: Settings<V, P, C>, options: McpOptions, t
   const admission = HttpRouter.middleware<{ handles: HttpSecurityError }>()((handler) =>
     Effect.flatMap(settings.principal, (caller) => admit(handler, caller, rules))
   )
-  return admission.combine(HttpSecurity.middleware<P, V, C>(Struct.omit(settings, notOfSecurity)))
+  return admission.combine(HttpSecurity.middleware<P, V, C, R>(Struct.omit(settings, notOfSecurity)))
 }
 
 /**
  * Makes the middleware of the server's tools: it hides what a caller may not see, and is the second check of each call, by the
  * tool that the server is about to run.
  */
-const makeGate = <V, P, C>({ principal }: Settings<V, P, C>, tools: ToolRules) =>
+const makeGate = <V, P, C, R>({ principal }: Settings<V, P, C, R>, tools: ToolRules) =>
   McpServer.visibility(({ method, target }) =>
     Effect.map(
       principal,
@@ -112,14 +115,14 @@ const makeGate = <V, P, C>({ principal }: Settings<V, P, C>, tools: ToolRules) =
   ).layer
 
 /** The layer that protects an MCP server: it provides the principal to the handlers of its routes and tools. */
-export type Protection<V, P> = Layer.Layer<
+export type Protection<V, P, R = never> = Layer.Layer<
   HttpRouter.Request.From<"Requires", P>,
   KeelsonError.ConfigurationError,
-  V | HttpRouter.HttpRouter
+  V | R | HttpRouter.HttpRouter
 >
 
 /** The layer as what it is: the compiler cannot see that a type parameter, taken from itself, leaves nothing. */
-function protectionOf<V, P>(layer: unknown): Protection<V, P>
+function protectionOf<V, P, R>(layer: unknown): Protection<V, P, R>
 function protectionOf(layer: unknown): unknown {
   return layer
 }
@@ -135,13 +138,13 @@ function protectionOf(layer: unknown): unknown {
  *
  * The validator must require the resource as the audience. Fails with `ConfigurationError` (`INVALID_CONFIG`, or `KEY_INVALID`).
  */
-export const layer = <V, P, C>(settings: Settings<V, P, C>): Protection<V, P> =>
+export const layer = <V, P, C, R = never>(settings: Settings<V, P, C, R>): Protection<V, P, R> =>
   Layer.unwrap(
-    Effect.map(Configuration.decode(McpOptions)(Struct.pick(settings, checkNames)), (options): Protection<V, P> => {
+    Effect.map(Configuration.decode(McpOptions)(Struct.pick(settings, checkNames)), (options): Protection<V, P, R> => {
       const tools = new ToolRules(options)
       const { layer: routes } = makeRoutes(settings, options, tools)
       const metadata = ProtectedResource.layer({ ...Struct.pick(settings, resourceNames), scopes: options.scopes })
-      return Layer.merge(protectionOf<V, P>(routes), protectionOf<V, P>(makeGate(settings, tools)))
+      return Layer.merge(protectionOf<V, P, R>(routes), protectionOf<V, P, R>(makeGate(settings, tools)))
         .pipe(Layer.provideMerge(metadata))
     })
   )

@@ -19,9 +19,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { checkEndpoint, isIssuer } from "./internal/oauth/endpoints.ts"
-import { type BearerChallenge, bearerChallenge } from "./internal/resource/bearerChallenge.ts"
 import { checkResource, checkServer, serverPlaces } from "./internal/resource/checkMetadata.ts"
 import { fetchFirst, type FetchRules, get, invalid } from "./internal/resource/fetchMetadata.ts"
+import { type ResourceChallenge, resourceChallenge } from "./internal/resource/resourceChallenge.ts"
 import { metadataPaths } from "./internal/resource/wellKnown.ts"
 
 export type { MetadataProblem } from "./internal/resource/fetchMetadata.ts"
@@ -102,9 +102,9 @@ export interface ResourceDiscovery {
 }
 
 /** What the resource answers to a request without a token. Without an answer its metadata may still be found. */
-const askForChallenge = (resource: URL, rules: FetchRules): Effect.Effect<BearerChallenge | undefined> =>
+const askForChallenge = (resource: URL, rules: FetchRules): Effect.Effect<ResourceChallenge | undefined> =>
   get(resource, rules).pipe(
-    Effect.map(({ headers, status }) => status === 401 ? bearerChallenge(headers["www-authenticate"]) : undefined),
+    Effect.map(({ headers, status }) => status === 401 ? resourceChallenge(headers["www-authenticate"]) : undefined),
     Effect.orElseSucceed(() => undefined)
   )
 

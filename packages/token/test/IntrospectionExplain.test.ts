@@ -16,6 +16,7 @@ import {
   OpaqueTokens,
   type Respond
 } from "./introspectionSupport.ts"
+import { baseUrl, makeProof, proofSigner } from "./proofSupport.ts"
 
 const subject = "subject-that-nobody-may-see"
 
@@ -25,7 +26,7 @@ const explained = Effect.fnUntraced(function*(
   token = opaque("secret"),
   more: Partial<Introspection.Options> = {}
 ) {
-  yield* TestClock.adjust("20000 days")
+  yield* TestClock.setTime(20_000 * 86_400_000)
   const server = makeEndpoint(respond)
   const tokens = yield* introspected(server, more)
   const explanation = yield* Effect.provideContext(
@@ -125,6 +126,32 @@ describe("Explain for introspected tokens", () => {
         })
         assert.deepStrictEqual(reason, own)
       }
+    }))
+
+  it.effect("[R8] [K-23] checks whether the request proves the key of a bound token", () =>
+    Effect.gen(function*() {
+      const signer = yield* proofSigner()
+      const token = opaque("secret")
+      const security = { dpop: "required", baseUrls: [baseUrl] } as const
+      const respond = answering({ cnf: { jkt: signer.jkt } })
+      const explainedFor = Effect.fnUntraced(function*(htm: string) {
+        yield* TestClock.setTime(20_000 * 86_400_000)
+        const proof = yield* makeProof(signer, token, { htm })
+        const request = { method: "GET", url: "/me", proof }
+        return yield* explained(respond, { introspect: true, request, security })
+      })
+      const good = yield* explainedFor("GET")
+      assert.isTrue(good.accepted)
+      assert.include(good.by("pass"), "proofSignature")
+      const bad = yield* explainedFor("POST")
+      assert.deepStrictEqual([bad.accepted, bad.by("fail")], [false, ["proofMethod"]])
+      assert.include(bad.text, "htm is \"GET\"")
+      const request = { method: "GET", url: "/me" }
+      const unbound = yield* explained(answering(), { introspect: true, request, security })
+      assert.deepStrictEqual(unbound.reason, { _tag: "TokenUnbound" })
+      const undecided = yield* explained(respond, { request, security })
+      assert.isFalse(undecided.accepted)
+      assert.strictEqual(undecided.server.asked.length, 0)
     }))
 
   it.effect("[R8] [K-23] a text that cannot be a token is never sent", () =>

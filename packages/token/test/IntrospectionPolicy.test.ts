@@ -96,8 +96,17 @@ describe("The policy of introspected tokens", () => {
   it.effect("[K-23] token_type is Bearer or DPoP in any case, and may be absent if the answer names its audience", () =>
     Effect.gen(function*() {
       const missing = { _tag: "ClaimMissing", claim: "token_type" }
-      for (const type of ["bearer", "BEARER", "DPoP", "dpop", undefined, null]) {
+      const cnf = { jkt: "A".repeat(43) }
+      for (const type of ["bearer", "BEARER", undefined, null]) {
         assert.deepStrictEqual(yield* outcome({ token_type: type }), accepted, String(type))
+      }
+      for (const type of ["DPoP", "dpop"]) {
+        assert.deepStrictEqual(yield* outcome({ token_type: type, cnf }), accepted, type)
+        // Whoever stole it could use it as a bearer token.
+        const unnamed = { _tag: "ClaimMissing", claim: "cnf" }
+        for (const none of [undefined, null, {}, []]) {
+          assert.deepStrictEqual(yield* outcome({ token_type: type, cnf: none }), unnamed, type)
+        }
       }
       assert.deepStrictEqual(yield* outcome({ token_type: undefined }, { requireTokenType: true }), missing)
       const assumed = { aud: undefined, token_type: undefined }

@@ -83,6 +83,35 @@ describe("ResourceGuard", () => {
       assert.deepStrictEqual(yield* guard.requestedScopes, ["mcp", "read", "write"])
     }))
 
+  it.effect("[K-23] [K-37] finds the server and steps up by challenges of the scheme DPoP, where tokens are bound", () =>
+    Effect.gen(function*() {
+      const elsewhere = "https://api.example/meta"
+      const { backend, requests, status } = yield* guarded(needs, { dpop: "required" }, {
+        ...honest,
+        [resource]: challenge(`DPoP scope="list", algs="ES256", resource_metadata="${elsewhere}"`),
+        [elsewhere]: json(resourceDocument)
+      })
+      backend.grants = ["list", "read", "write"]
+      backend.challengeOf = (scopes) => `DPoP error="insufficient_scope", scope="${scopes.join(" ")}", algs="ES256"`
+      assert.strictEqual(yield* status("/mcp/read"), 200)
+      assert.deepStrictEqual(requests.slice(0, 2), [resource, elsewhere])
+      // With both schemes, and both have the scopes.
+      backend.challengeOf = (scopes) => {
+        const scope = `scope="${scopes.join(" ")}"`
+        return `DPoP error="insufficient_scope", ${scope}, algs="ES256", Bearer ${scope}`
+      }
+      assert.strictEqual(yield* status("/mcp/write"), 200)
+      assert.deepStrictEqual(backend.calls, [
+        "read list 403",
+        "read list+read 200",
+        "write list+read 403",
+        "write list+read+write 200"
+      ])
+      // With two of one scheme it is unclear which one applies.
+      backend.challengeOf = () => "DPoP scope=\"a\", DPoP scope=\"admin\""
+      assert.strictEqual(yield* status("/mcp/destroy"), 403)
+    }))
+
   it.effect("[K-37] steps up after a 401 that names scopes", () =>
     Effect.gen(function*() {
       const { backend, status } = yield* guarded(needs)

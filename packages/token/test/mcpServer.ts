@@ -1,12 +1,13 @@
 /** A protected MCP server of `effect/ai`, on a real server at a free port of 127.0.0.1. */
 import { NodeHttpServer } from "@effect/platform-node"
+import type { KeelsonError } from "@keelson/core"
 import { KeySource } from "@keelson/jwks"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import { audience, goodClaims, issuer, keysOf, pairOf, sign } from "@keelson/testing/tokens"
 import { Context, Deferred, Effect, Layer, References, Schema } from "effect"
 import { McpProtocol, McpSchema, McpServer, Tool, Toolkit } from "effect/ai"
 import { HttpRouter, HttpServer } from "effect/http"
-import { Claims, Principal, TokenValidator, ValidationPolicy } from "../src/index.ts"
+import { type BindingOptions, Claims, Principal, ProofReplays, TokenValidator, ValidationPolicy } from "../src/index.ts"
 import * as McpSecurity from "../src/McpSecurity.ts"
 
 export class Tokens extends TokenValidator.Service<Tokens>()("test/McpTokens", { claims: Claims.AccessToken }) {}
@@ -76,7 +77,7 @@ const protocols = [
   McpProtocol.v2025_03_26
 ] as const
 
-export type McpServerOptions = Partial<Omit<McpSecurity.Options, "tools">> & {
+export type McpServerOptions = Partial<Omit<McpSecurity.Options, "tools">> & BindingOptions.Options & {
   readonly tools?: McpSecurity.Options["tools"]
   readonly implies?: Record<string, ReadonlyArray<string>>
 }
@@ -124,7 +125,11 @@ const originOf = (address: HttpServer.HttpServer["Service"]["address"]): string 
   `http://127.0.0.1:${address._tag === "InetAddressV4" || address._tag === "InetAddressV6" ? address.port : 0}`
 
 /** Serves in the scope: with tokens of the tests, or of a real authorization server. */
-export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions = {}, authorizationServer?: string) {
+export const mcpServer = Effect.fnUntraced(function*(
+  options: McpServerOptions = {},
+  authorizationServer?: string,
+  record: Layer.Layer<ProofReplays.ProofReplays, KeelsonError.ConfigurationError> = ProofReplays.layerMemory()
+) {
   const runs: Runs = new Map()
   const own = yield* ownTokens
   const started = yield* Deferred.make<void>()
@@ -139,8 +144,12 @@ export const mcpServer = Effect.fnUntraced(function*(options: McpServerOptions =
       allowLocalhost: true,
       scopes: ["mcp"],
       tools,
+      replays: ProofReplays.ProofReplays,
       ...options
-    }).pipe(Layer.provide(authorizationServer === undefined ? own : tokensOfServer(resource, authorizationServer)))
+    }).pipe(
+      Layer.provide(record),
+      Layer.provide(authorizationServer === undefined ? own : tokensOfServer(resource, authorizationServer))
+    )
   }
   let inner: McpServer.McpServer["Service"] | undefined
   const learn = Layer.effectDiscard(Effect.map(McpServer.McpServer, (found) => {

@@ -68,7 +68,11 @@ const tokenClient = (backend: Backend) =>
       return HttpClientResponse.fromWeb(
         request,
         isGranted
-          ? responseOf({ access_token: scopes.join("+") || "none", token_type: "Bearer", expires_in: 3_600 })
+          ? responseOf({
+            access_token: scopes.join("+") || "none",
+            token_type: request.headers["dpop"] === undefined ? "Bearer" : "DPoP",
+            expires_in: 3_600
+          })
           : responseOf({ error: "invalid_scope" }, 400)
       )
     })
@@ -79,7 +83,7 @@ const apiClient = (backend: Backend) =>
   HttpClient.make((request, url) =>
     Effect.sync(() => {
       const name = url.pathname.split("/").at(-1) ?? ""
-      const owned = (request.headers["authorization"] ?? "").slice("Bearer ".length).split("+")
+      const owned = (request.headers["authorization"] ?? "").replace(/^\w+ /, "").split("+")
       const needed = backend.needs[name] ?? []
       const isAllowed = needed.every((scope) => owned.includes(scope))
       const status = isAllowed ? 200 : backend.status

@@ -90,7 +90,8 @@ const ignoredChallenges: ReadonlyArray<string> = [
   `Bearer resource_metadata="${metadataUrl}", Bearer resource_metadata="${elsewhere}"`,
   `Bearer scope="a", scope="b", resource_metadata="${elsewhere}"`,
   `Basic resource_metadata="${elsewhere}"`,
-  `DPoP resource_metadata="${elsewhere}"`,
+  `DPoP resource_metadata="${metadataUrl}", DPoP resource_metadata="${elsewhere}"`,
+  `DPoP resource_metadata="${elsewhere}", Bearer scope="mcp"`,
   `Bearer resource_metadata="${elsewhere}`,
   `Bearer resource_metadata='${elsewhere}'`,
   `Bearer resource_metadata=${elsewhere}`,
@@ -283,6 +284,9 @@ export const mutations: ReadonlyArray<Mutation> = [
       [resource]: challenge(`Bearer resource_metadata="${text}"`)
     }, invalid("location"))
   ),
+  change("a challenge of the scheme DPoP that names another origin", {
+    [resource]: challenge(`DPoP algs="ES256", resource_metadata="${location}"`)
+  }, invalid("location")),
   ...ignoredChallenges.map((value) => change(`the challenge ${shown(value)}`, { [resource]: challenge(value) }, found)),
   ...ignoredScopes.map((scope) =>
     change(`a challenge for the scopes ${shown(scope)}`, {

@@ -4,7 +4,7 @@ export const checkNames = [
   "form",
   /** The authorization server says that the token is active; only for introspected tokens, in place of header and signature. */
   "introspection",
-  /** `token_type` is that of an access token; only for introspected tokens. */
+  /** `token_type` is that of an access token, with the key of a token of the type `DPoP`; only for introspected tokens. */
   "tokenType",
   /** A valid JOSE header without critical extensions. */
   "header",

@@ -10,6 +10,7 @@ import { expectedBy } from "../validation/expected.ts"
 import type { JsonObject } from "../validation/strictJson.ts"
 import type { TokenIntrospection, ValidatorConfig } from "../validation/validator.ts"
 import { examineCall, examineClaims, examineRevocation } from "./examine.ts"
+import { bindingToExamine, examineBinding } from "./examineBinding.ts"
 import { Findings } from "./findings.ts"
 import { providerGuide } from "./providerGuide.ts"
 
@@ -42,12 +43,13 @@ export const examineIntrospected = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Explanation> {
   const { rules } = introspection
   const config = { ...validator, rules }
+  const binding = options.request === undefined ? undefined : bindingToExamine(options.request, options.security)
   const findings = new Findings(
     options.showValues === true,
     (name) =>
       name === "form"
         ? `text with the syntax of a bearer token, with at most ${rules.policy.maxLength} characters`
-        : expectedBy(name, rules, options)
+        : expectedBy(name, rules, options) ?? binding?.expected(name)
   )
   const members = yield* examineAnswer(introspection, text, options, findings)
   findings.claims = members
@@ -65,6 +67,7 @@ export const examineIntrospected = Effect.fnUntraced(function*(
   examineClaims(config, claims, { ...options, skipExpiry: false }, findings, now, claimNeeds)
   yield* examineCall(config, claims, undefined, options, findings, claimNeeds)
   yield* examineRevocation(config, claims, findings, "introspection")
+  if (binding !== undefined) yield* examineBinding(config, binding, text, registered, findings)
   const { explanation } = findings
   const guide = explanation.accepted ? undefined : providerGuide(rules.policy)
   return guide === undefined ? explanation : { ...explanation, guide }

@@ -11,7 +11,7 @@ const headerMembers: Partial<Record<CheckName, string>> = { algorithm: "alg", ty
 
 /** The claims that a check reads. */
 const checkedClaims: Partial<Record<CheckName, ReadonlyArray<string>>> = {
-  tokenType: ["token_type"],
+  tokenType: ["token_type", "cnf"],
   issuer: ["iss"],
   audience: ["aud"],
   expiry: ["exp"],

@@ -61,7 +61,14 @@ const bindingRejected = (space: ProtectionSpace, cause: TokenError): Unauthorize
   const response = bindingResponse(space, cause)
   if (response === undefined) return undefined
   const [code, error, description] = response
-  return new Unauthorized({ code, message: description, cause, challenge: challenge(space, { error, description }) })
+  // Another proof is enough for a token that is good.
+  const scopes = error === "invalid_token" ? space.scopes : undefined
+  return new Unauthorized({
+    code,
+    message: description,
+    cause,
+    challenge: challenge(space, { error, description, scopes })
+  })
 }
 
 /** The proof has no current nonce. The caller learns the nonce for its next proof: RFC 9449, 9. */

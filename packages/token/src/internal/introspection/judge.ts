@@ -5,6 +5,7 @@ import * as Instant from "@keelson/core/unstable/Instant"
 import type * as KeySource from "@keelson/jwks/unstable/KeySourceTag"
 import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as TokenError from "../../TokenError.ts"
 import type { Validated } from "../../TokenValidator.ts"
@@ -52,7 +53,7 @@ const tokenTypes: ReadonlySet<unknown> = new Set(["bearer", "dpop"])
 
 /**
  * Whether the answer is about an access token. A server may introspect refresh tokens as well, whose answers name no type (RFC
- * 7662, 2.2).
+ * 7662, 2.2). A token of the type `DPoP` is bound to a key: without the key's thumbprint anyone could use it as a bearer token.
  */
 export const checkTokenType = (
   members: JsonObject,
@@ -63,7 +64,9 @@ export const checkTokenType = (
     const isAssumed = defaultAudience !== undefined && own(members, audienceClaim) === undefined
     return requireTokenType ?? isAssumed ? missingMember("token_type") : undefined
   }
-  return typeof type === "string" && tokenTypes.has(type.toLowerCase()) ? undefined : typeMismatch
+  const name = typeof type === "string" ? type.toLowerCase() : undefined
+  if (!tokenTypes.has(name)) return typeMismatch
+  return name === "dpop" && !Predicate.hasProperty(own(members, "cnf"), "jkt") ? missingMember("cnf") : undefined
 }
 
 /** The issuer of an answer: the configured one, which the policy has to trust too. */

@@ -2,9 +2,9 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Result from "effect/Result"
 import { checkEndpoint } from "../oauth/endpoints.ts"
-import { maxScopes, scopesIn } from "./bearerChallenge.ts"
 import type { Document } from "./document.ts"
 import { invalid } from "./fetchMetadata.ts"
+import { maxScopes, scopesIn } from "./resourceChallenge.ts"
 
 type Checked<A> = Result.Result<A, KeelsonError.NetworkError>
 

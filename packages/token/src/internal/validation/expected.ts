@@ -46,7 +46,7 @@ const descriptions: Partial<Record<CheckName, Describe>> = {
   type: ({ requireType, types }) => `typ is one of ${listed(types)}${requireType ? "" : ", or absent"}`,
   payload: ({ policy }) => `a JSON object with at most ${policy.maxDepth} levels and ${policy.maxMembers} members`,
   introspection: () => "the authorization server says that the token is active",
-  tokenType: () => "token_type is Bearer or DPoP",
+  tokenType: () => "token_type is Bearer or DPoP; with DPoP there is cnf.jkt",
   registeredClaims: ({ policy }) =>
     `${
       policy.trustDomain === undefined ? "iss, " : ""

@@ -1,8 +1,8 @@
 import * as AuthChallenge from "../../AuthChallenge.ts"
 import { scopeToken } from "../http/scopes.ts"
 
-/** What the bearer challenge of a protected resource asks for. */
-export interface BearerChallenge {
+/** What the challenge of a protected resource asks for. */
+export interface ResourceChallenge {
   /** The scopes that the request needs. Empty if the challenge names none. */
   readonly scopes: ReadonlyArray<string>
   /** The URL of the metadata, as written. */
@@ -18,10 +18,15 @@ export const scopesIn = (text: string | undefined): ReadonlyArray<string> => {
   return scopes.length <= maxScopes && scopes.every((scope) => scopeToken.test(scope)) ? scopes : []
 }
 
-/** The bearer challenge of a header, if it has exactly one: with two it is unclear which one applies. */
-export const bearerChallenge = (header: string | undefined): BearerChallenge | undefined => {
-  const [challenge, second] = (header === undefined ? undefined : AuthChallenge.parse(header))
-    ?.filter(({ scheme }) => scheme === "bearer") ?? []
+/**
+ * The challenge of a header for the scheme `Bearer`, or else for `DPoP`, which is the only one where tokens have to be bound. It must be
+ * the only one of its scheme: with two it is unclear which one applies.
+ */
+export const resourceChallenge = (header: string | undefined): ResourceChallenge | undefined => {
+  const challenges = (header === undefined ? undefined : AuthChallenge.parse(header)) ?? []
+  const ofScheme = (name: string) => challenges.filter(({ scheme }) => scheme === name)
+  const ofBearer = ofScheme("bearer")
+  const [challenge, second] = ofBearer.length === 0 ? ofScheme("dpop") : ofBearer
   return challenge === undefined || second !== undefined
     ? undefined
     : {
