@@ -24,7 +24,8 @@ const keyMissing = () =>
   })
 
 /**
- * The source of a guard, which gets the guard's key. A token that the guard cannot send as it should fails the attempt.
+ * The source of a guard, which gets the guard's key. A token that the guard cannot send as it should fails the attempt. With a
+ * key, its tokens are those of this guard alone: one that another process shares is not bound to the key.
  *
  * @see RFC 9449, 5: a client that needs bound tokens discards others
  */
@@ -43,6 +44,7 @@ export const boundSource = <R>(
   }
   return {
     ...source,
+    identity: binding === undefined ? source.identity : undefined,
     acquire: Effect.provideService(Effect.flatMap(source.acquire, check), CurrentDpopKey, binding?.key)
   }
 }
