@@ -98,6 +98,24 @@ describe("ResourceGuard", () => {
       assert.lengthOf(new Set(proofs.map(({ jti }) => jti)), 5)
     }))
 
+  it.effect("[K-37] [K-23] understands an API that accepts bound tokens alone", () =>
+    Effect.gen(function*() {
+      const of = (scopes: string, more = "") => `DPoP realm="api", scope="${scopes}"${more}`
+      const { backend, status } = yield* guarded(needs, { dpop: "required" }, {
+        ...honest,
+        [resource]: challenge(of("mcp", `, algs="ES256"`)),
+        [metadataUrl]: json({ ...resourceDocument, scopes_supported: ["mcp"] })
+      })
+      backend.challengeOf = (scopes) => of(scopes.join(" "), `, error="insufficient_scope"`)
+      assert.strictEqual(yield* status("/mcp/read"), 200)
+      assert.deepStrictEqual(backend.calls, ["read mcp 403", "read mcp+read 200"])
+      backend.challengeOf = (scopes) => `${of(scopes.join(" "))}, ${of("admin")}`
+      assert.strictEqual(yield* status("/mcp/write"), 403)
+      backend.challengeOf = (scopes) => `${of("admin")}, Bearer scope="${scopes.join(" ")}"`
+      assert.strictEqual(yield* status("/mcp/write"), 200)
+      assert.strictEqual(backend.calls.at(-1), "write mcp+read+write 200")
+    }))
+
   it.effect("[K-37] steps up to the union of all scopes so far, once, and keeps it for later calls", () =>
     Effect.gen(function*() {
       const { backend, guard, status } = yield* guarded(needs)

@@ -1,7 +1,7 @@
 import * as AuthChallenge from "../../AuthChallenge.ts"
 import { scopeToken } from "../http/scopes.ts"
 
-/** What the bearer challenge of a protected resource asks for. */
+/** What the challenge of a protected resource asks for. */
 export interface BearerChallenge {
   /** The scopes that the request needs. Empty if the challenge names none. */
   readonly scopes: ReadonlyArray<string>
@@ -18,10 +18,11 @@ export const scopesIn = (text: string | undefined): ReadonlyArray<string> => {
   return scopes.length <= maxScopes && scopes.every((scope) => scopeToken.test(scope)) ? scopes : []
 }
 
-/** The bearer challenge of a header, if it has exactly one: with two it is unclear which one applies. */
-export const bearerChallenge = (header: string | undefined): BearerChallenge | undefined => {
-  const [challenge, second] = (header === undefined ? undefined : AuthChallenge.parse(header))
-    ?.filter(({ scheme }) => scheme === "bearer") ?? []
+/** The challenge of a header with a scheme, if it has exactly one: with two it is unclear which one applies. */
+const challengeOf = (header: string | undefined, schemes: ReadonlyArray<string>): BearerChallenge | undefined => {
+  const challenges = (header === undefined ? undefined : AuthChallenge.parse(header)) ?? []
+  const first = schemes.find((name) => challenges.some(({ scheme }) => scheme === name))
+  const [challenge, second] = challenges.filter(({ scheme }) => scheme === first)
   return challenge === undefined || second !== undefined
     ? undefined
     : {
@@ -29,3 +30,9 @@ export const bearerChallenge = (header: string | undefined): BearerChallenge | u
       resourceMetadata: challenge.parameters.get("resource_metadata")
     }
 }
+
+/** The bearer challenge of a header. */
+export const bearerChallenge = (header: string | undefined) => challengeOf(header, ["bearer"])
+
+/** The bearer challenge of a header; where it has none, as of an API for bound tokens alone, that for DPoP (RFC 9449, 7.1). */
+export const tokenChallenge = (header: string | undefined) => challengeOf(header, ["bearer", "dpop"])

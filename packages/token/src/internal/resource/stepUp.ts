@@ -10,7 +10,7 @@ import * as Predicate from "effect/Predicate"
 import { LRUCache } from "lru-cache"
 import type { GuardError, TokenGuard } from "../../TokenGuard.ts"
 import type { TokenProviderError } from "../../TokenProviderError.ts"
-import { bearerChallenge, maxScopes } from "./bearerChallenge.ts"
+import { maxScopes, tokenChallenge } from "./bearerChallenge.ts"
 
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
@@ -77,7 +77,7 @@ export class SteppedScopes {
     if (response.status !== 401 && response.status !== 403) return undefined
     const { requested } = this
     const lacking =
-      bearerChallenge(response.headers["www-authenticate"])?.scopes.filter((scope) => !requested.includes(scope)) ?? []
+      tokenChallenge(response.headers["www-authenticate"])?.scopes.filter((scope) => !requested.includes(scope)) ?? []
     const { allowedScopes } = this.#rules
     const isAllowed = allowedScopes === undefined || lacking.every((scope) => allowedScopes.has(scope))
     return lacking.length === 0 || !isAllowed || requested.length + lacking.length > maxScopes ? undefined : lacking
