@@ -16,10 +16,11 @@ const notBound = () =>
     details: { reason: "token_type", expected: "DPoP", received: "Bearer" }
   })
 
-const keyMissing = () =>
+/** The error for a bound token of a guard without a key. */
+export const keyMissing = (advice: string) =>
   new KeelsonError.AuthenticationError({
     code: "DPOP_KEY_MISSING",
-    message: "The token is bound to a key (token_type DPoP), but the guard has none: set its option dpop",
+    message: `The token is bound to a key (token_type DPoP), but the guard has none: ${advice}`,
     details: { reason: "token_type", expected: "Bearer", received: "DPoP" }
   })
 
@@ -37,7 +38,7 @@ export const boundSource = <R>(
   const check = (response: TokenSource.TokenResponse) => {
     if (response.tokenType === "DPoP") {
       return binding === undefined
-        ? Effect.fail(keyMissing())
+        ? Effect.fail(keyMissing("set its option dpop"))
         : Effect.succeed(response)
     }
     return binding?.isRequired === true ? Effect.fail(notBound()) : Effect.succeed(response)
