@@ -257,6 +257,13 @@ describe("CallerGuard", () => {
         issuedFor("at-ada", 7)
       ])
       assert.strictEqual(yield* sentBy(ada), issuedFor("at-ada", 7))
+
+      yield* guard.forget("https://idp.example", "ada")
+      const late = yield* begin(sentBy(ada))
+      yield* guard.forget("https://idp.example", "ada")
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(late)
+      assert.strictEqual((yield* guard.status).callers, 1)
     }).pipe(Effect.scoped))
 
   it.effect("[K-38] at most capacity callers are kept: the least recently used one is exchanged again", () =>
