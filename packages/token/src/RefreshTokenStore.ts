@@ -27,7 +27,8 @@ export interface SharedRefreshToken {
   readonly name: string
   /**
    * The refresh token, for one request of this process. Where it `rotates`, it is marked as sent before this completes, and no
-   * process gets it again until the mark is removed. Fails with `AuthenticationError`: `TOKEN_STORE_UNAVAILABLE`,
+   * process gets it again until the mark is removed. Runs in an uninterruptible region; waiting for another process can be
+   * interrupted in it too. Fails with `AuthenticationError`: `TOKEN_STORE_UNAVAILABLE`,
    * `TOKEN_WAIT_EXCEEDED`, or `TOKEN_REFRESH_FAILED` whose `reason` is `ambiguous`, `refused` or `missing`.
    */
   readonly use: (rotates: boolean) => Effect.Effect<RefreshTokenUse, KeelsonError.AuthenticationError>

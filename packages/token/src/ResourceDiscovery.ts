@@ -18,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { UsesMutualTls } from "./internal/mtls/certificateUse.ts"
 import { checkEndpoint, isIssuer } from "./internal/oauth/endpoints.ts"
 import { checkResource, checkServer, serverPlaces } from "./internal/resource/checkMetadata.ts"
 import { fetchFirst, type FetchRules, get, invalid } from "./internal/resource/fetchMetadata.ts"
@@ -79,7 +80,7 @@ export interface DiscoveredResource {
   readonly resource: string
   /** The issuer of the authorization server to use. */
   readonly issuer: string
-  /** The URL of the server's token endpoint. */
+  /** The URL of the server's token endpoint; the one for mutual TLS, if there is one and the client of token requests has a certificate. */
   readonly tokenEndpoint: string
   /** The scopes to begin with: those of the resource's challenge, else those of its metadata. */
   readonly scopes: ReadonlyArray<string>
@@ -146,7 +147,7 @@ const lookUp = Effect.fnUntraced(function*(
   return {
     resource: options.resource,
     issuer: found.issuer,
-    tokenEndpoint: yield* Effect.fromResult(checkServer(server, found.issuer, options)),
+    tokenEndpoint: yield* Effect.fromResult(checkServer(server, found.issuer, options, yield* UsesMutualTls)),
     scopes: challenge !== undefined && challenge.scopes.length > 0 ? challenge.scopes : found.scopes,
     metadata: document,
     server

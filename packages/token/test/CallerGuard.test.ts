@@ -5,6 +5,7 @@ import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, Fiber, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
+import { DpopKey, SharedTokens, TokenProvider, TokenSource } from "../src/index.ts"
 import {
   callerOf,
   down,
@@ -256,6 +257,13 @@ describe("CallerGuard", () => {
         issuedFor("at-ada", 7)
       ])
       assert.strictEqual(yield* sentBy(ada), issuedFor("at-ada", 7))
+
+      yield* guard.forget("https://idp.example", "ada")
+      const late = yield* begin(sentBy(ada))
+      yield* guard.forget("https://idp.example", "ada")
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(late)
+      assert.strictEqual((yield* guard.status).callers, 1)
     }).pipe(Effect.scoped))
 
   it.effect("[K-38] at most capacity callers are kept: the least recently used one is exchanged again", () =>
@@ -318,6 +326,43 @@ describe("CallerGuard", () => {
       exchange.answer = living("1 hour")
       yield* sentBy(ada)
     }).pipe(Effect.scoped))
+
+  it.effect("[K-38] [K-23] tokens of callers are bound to no key, also with one in context, and a bound one is an error", () =>
+    Effect.gen(function*() {
+      const keys: Array<string | undefined> = []
+      const exchange = makeExchange((token, grant, number) =>
+        Effect.flatMap(DpopKey.CurrentDpopKey, (key) => {
+          keys.push(key?.thumbprint)
+          return Effect.map(living("1 minute")(token, grant, number), (response): TokenSource.TokenResponse => ({
+            ...response,
+            tokenType: number === 1 ? "Bearer" : "DPoP"
+          }))
+        })
+      )
+      const key = yield* DpopKey.generate()
+      const guard = yield* Effect.provideService(guardOver(exchange), DpopKey.CurrentDpopKey, key)
+      yield* guard.onBehalfOf(tokenOf("a"), callerOf("ada")).token
+      const error = yield* Effect.flip(guard.onBehalfOf(tokenOf("b"), callerOf("bob")).token)
+      assert.deepStrictEqual([error.code, keys], ["DPOP_KEY_MISSING", [undefined, undefined]])
+      assert.include(error.message, "tokens of callers must be bearer tokens")
+    }).pipe(Effect.scoped))
+
+  it.effect("[K-38] [K-11] tokens of callers and subjects are not shared by processes", () =>
+    Effect.gen(function*() {
+      const exchange = makeExchange()
+      const one = yield* guardOver(exchange)
+      const other = yield* guardOver(exchange)
+      for (const guard of [one, other]) yield* guard.onBehalfOf(tokenOf("a"), callerOf("ada")).token
+      const source = TokenSource.forSubject(exchange.source, tokenOf("a"))
+      for (const name of ["first", "second"]) yield* (yield* TokenProvider.make({ name, source })).get
+      assert.deepStrictEqual(exchange.asked, ["at-a", "at-a", "at-a", "at-a"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provideService(SharedTokens.SharedTokens, {
+        token: () => Effect.die(new Error("shared")),
+        refreshTokenStore: () => Effect.die(new Error("shared"))
+      })
+    ))
 
   it.effect("[K-38] the token is sent to the guard's origins only, and named operations work as those of TokenGuard", () =>
     Effect.gen(function*() {

@@ -3,6 +3,7 @@ import { Effect, Fiber, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { ResourceGuard } from "../src/index.ts"
+import { readProof } from "./proofs.ts"
 import { gate, guarded, secret } from "./resource/guarded.ts"
 import {
   challenge,
@@ -12,9 +13,12 @@ import {
   metadataUrl,
   resource,
   resourceDocument,
+  serverDocument,
   serverUrl,
+  tokenEndpoint,
   type World
 } from "./resource/world.ts"
+import { detailsOf } from "./tokenSupport.ts"
 
 const needs = { list: ["mcp"], read: ["read"], write: ["read", "write"], destroy: ["admin"] }
 
@@ -56,6 +60,60 @@ describe("ResourceGuard", () => {
       assert.strictEqual(yield* scopeOf({ scopes: ["write"] }), "write")
       assert.isUndefined(yield* scopeOf({ scopes: [] }))
       assert.isUndefined(yield* scopeOf({ allowedScopes: ["write"] }))
+    }))
+
+  it.effect("[K-37] [K-23] requests its token at the endpoint for mutual TLS if its client has a certificate", () =>
+    Effect.gen(function*() {
+      const mutual = "https://mtls.idp.example/token"
+      const withAlias = (alias: unknown): World => ({
+        ...honest,
+        [serverUrl]: json({ ...serverDocument, mtls_endpoint_aliases: { token_endpoint: alias } })
+      })
+      const urlsOf = Effect.fnUntraced(function*(alias: unknown, mutualTls: boolean) {
+        const { backend, guard } = yield* guarded({}, {}, withAlias(alias), mutualTls)
+        const result = yield* Effect.result(guard.get("/mcp/list"))
+        return result._tag === "Success" ? backend.tokenRequests.map(({ url }) => url) : detailsOf(result.failure)
+      })
+      assert.deepStrictEqual(yield* urlsOf(mutual, true), [mutual])
+      assert.deepStrictEqual(yield* urlsOf(mutual, false), [tokenEndpoint])
+      assert.deepStrictEqual(yield* urlsOf(7, true), [tokenEndpoint])
+      assert.deepInclude(yield* urlsOf("http://mtls.idp.example/token", true), { reason: "tokenEndpoint" })
+    }))
+
+  it.effect("[K-37] [K-23] binds the first token and that of a step-up to one key", () =>
+    Effect.gen(function*() {
+      const { backend, status } = yield* guarded(needs, { dpop: "required" })
+      assert.strictEqual(yield* status("/mcp/list"), 200)
+      assert.strictEqual(yield* status("/mcp/read"), 200)
+      assert.deepStrictEqual(backend.calls, ["list mcp 200", "read mcp 403", "read mcp+read 200"])
+      const proofs = yield* Effect.promise(() => Promise.all(backend.proofs.map((proof) => readProof(proof))))
+      assert.deepStrictEqual(proofs.map(({ htu }) => htu), [
+        tokenEndpoint,
+        `${resource}/mcp/list`,
+        `${resource}/mcp/read`,
+        tokenEndpoint,
+        `${resource}/mcp/read`
+      ])
+      assert.lengthOf(new Set(proofs.map(({ jkt }) => jkt)), 1)
+      assert.lengthOf(new Set(proofs.map(({ jti }) => jti)), 5)
+    }))
+
+  it.effect("[K-37] [K-23] understands an API that accepts bound tokens alone", () =>
+    Effect.gen(function*() {
+      const of = (scopes: string, more = "") => `DPoP realm="api", scope="${scopes}"${more}`
+      const { backend, status } = yield* guarded(needs, { dpop: "required" }, {
+        ...honest,
+        [resource]: challenge(of("mcp", `, algs="ES256"`)),
+        [metadataUrl]: json({ ...resourceDocument, scopes_supported: ["mcp"] })
+      })
+      backend.challengeOf = (scopes) => of(scopes.join(" "), `, error="insufficient_scope"`)
+      assert.strictEqual(yield* status("/mcp/read"), 200)
+      assert.deepStrictEqual(backend.calls, ["read mcp 403", "read mcp+read 200"])
+      backend.challengeOf = (scopes) => `${of(scopes.join(" "))}, ${of("admin")}`
+      assert.strictEqual(yield* status("/mcp/write"), 403)
+      backend.challengeOf = (scopes) => `${of("admin")}, Bearer scope="${scopes.join(" ")}"`
+      assert.strictEqual(yield* status("/mcp/write"), 200)
+      assert.strictEqual(backend.calls.at(-1), "write mcp+read+write 200")
     }))
 
   it.effect("[K-37] steps up to the union of all scopes so far, once, and keeps it for later calls", () =>
@@ -264,7 +322,7 @@ describe("ResourceGuard", () => {
       const { backend, guard } = yield* guarded(needs)
       const client = ResourceGuard.toHttpClient(guard)
       assert.isTrue(HttpClient.isHttpClient(client))
-      assert.strictEqual((yield* client.get(`${resource}/read`)).status, 200)
+      assert.strictEqual((yield* client.get(`${resource}/mcp/read`)).status, 200)
       backend.isDown = true
       backend.grants = []
       const error = yield* Effect.flip(client.get("https://other.example"))

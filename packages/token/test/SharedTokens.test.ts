@@ -12,6 +12,7 @@ import {
   TokenProvider,
   TokenSource
 } from "../src/index.ts"
+import { identityText } from "../src/internal/fleet/identityText.ts"
 import { type Answer, detailsOf, down, failure, hanging, living, slow, textOf } from "./tokenSupport.ts"
 
 const identity = { issuer: "https://idp.example", clientId: "app", scope: "read" }
@@ -337,5 +338,34 @@ describe("SharedTokens", () => {
         assert.deepStrictEqual(texts, ["Bearer token-1", "Bearer token-2"])
       }
       assert.deepStrictEqual(sent, ["all", "read"])
+    }))
+
+  it.effect("[K-11] clients with other parameters or another audience have tokens of their own", () => {
+    const options: OAuthClient.Options = {
+      tokenEndpoint: "https://idp.example/token",
+      clientId: "app",
+      auth: ClientAuth.secretPost(Redacted.make("secret"))
+    }
+    const identities = [
+      {},
+      { audience: "a" },
+      { resource: "a" },
+      { resource: "a", audience: "b" },
+      { parameters: { tenant: "a" } },
+      { parameters: { tenant: "b" } },
+      { scope: "a" }
+    ].map((more) => identityText(OAuthClient.clientCredentials({ ...options, ...more }).identity ?? assert.fail()))
+    assert.strictEqual(new Set(identities).size, identities.length)
+    return Effect.void
+  })
+
+  it.effect("[K-11] a shared token that the check of a process refuses is not used there", () =>
+    Effect.gen(function*() {
+      const fleet = yield* fleetOf(living("10 minutes"))
+      assert.strictEqual(textOf(yield* (yield* fleet.process()).get), "token-1")
+      const strict = yield* fleet.process({
+        validate: ({ value }) => Redacted.value(value) === "token-1" ? Effect.fail("refused") : Effect.void
+      })
+      assert.strictEqual(textOf(yield* strict.get), "token-2")
     }))
 })

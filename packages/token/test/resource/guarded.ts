@@ -24,6 +24,8 @@ export interface Backend {
   /** Runs before a token is returned. */
   beforeToken: Effect.Effect<void>
   readonly tokenRequests: Array<TokenRequest>
+  /** The header `dpop` of each request for a token or at the API that has one; such a token is bound. */
+  readonly proofs: Array<string>
   /** The requests at the API: path, scopes of the token, and status. */
   readonly calls: Array<string>
   /** The header of a response for a lack of scopes. */
@@ -41,6 +43,7 @@ const backendOf = (needs: Backend["needs"]): Backend => ({
   endpoint: undefined,
   beforeToken: Effect.void,
   tokenRequests: [],
+  proofs: [],
   calls: [],
   challengeOf: (scopes) =>
     `Bearer error="insufficient_scope", scope="${scopes.join(" ")}", resource_metadata="${metadataUrl}"`,
@@ -52,12 +55,17 @@ const formOf = (body: { readonly _tag: string }): Readonly<Record<string, string
     ? Object.fromEntries(new URLSearchParams(new TextDecoder().decode(body.body)))
     : {}
 
+const keepProof = ({ proofs }: Backend, { dpop }: Readonly<Record<string, string | undefined>>): void => {
+  if (dpop !== undefined) proofs.push(dpop)
+}
+
 /** The authorization server: a token's text is the scopes that it was granted. */
 const tokenClient = (backend: Backend) =>
   HttpClient.make((request, url) =>
     Effect.gen(function*() {
       const form = formOf(request.body)
       backend.tokenRequests.push({ url: url.href, form })
+      keepProof(backend, request.headers)
       yield* backend.beforeToken
       if (backend.isDown) return HttpClientResponse.fromWeb(request, responseOf({}, 503))
       if (backend.endpoint !== undefined && backend.endpoint !== url.href) {
@@ -83,7 +91,9 @@ const apiClient = (backend: Backend) =>
   HttpClient.make((request, url) =>
     Effect.sync(() => {
       const name = url.pathname.split("/").at(-1) ?? ""
-      const owned = (request.headers["authorization"] ?? "").replace(/^\w+ /, "").split("+")
+      const scheme = request.headers["dpop"] === undefined ? "Bearer " : "DPoP "
+      keepProof(backend, request.headers)
+      const owned = (request.headers["authorization"] ?? "").replace(scheme, "").split("+")
       const needed = backend.needs[name] ?? []
       const isAllowed = needed.every((scope) => owned.includes(scope))
       const status = isAllowed ? 200 : backend.status
@@ -102,7 +112,8 @@ export const guarded = Effect.fnUntraced(function*(
   world: World | (() => World) = {
     ...honest,
     [resource]: challenge(`Bearer scope="mcp", resource_metadata="${metadataUrl}"`)
-  }
+  },
+  mutualTls = false
 ) {
   const backend = backendOf(needs)
   const { layer: egress, requests } = egressOf(typeof world === "function" ? world : () => world)
@@ -114,7 +125,10 @@ export const guarded = Effect.fnUntraced(function*(
   }).pipe(
     Effect.provide(Layer.merge(
       Layer.succeed(HttpClient.HttpClient, apiClient(backend)),
-      Layer.merge(egress, TokenHttpClient.layer(Layer.succeed(HttpClient.HttpClient, tokenClient(backend))))
+      Layer.merge(
+        egress,
+        TokenHttpClient.layer(Layer.succeed(HttpClient.HttpClient, tokenClient(backend)), { mutualTls })
+      )
     ))
   )
   const status = (path: string) => Effect.map(guard.get(path), (response) => response.status)

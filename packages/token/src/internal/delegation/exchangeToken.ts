@@ -5,7 +5,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { AcquiredToken } from "../../AcquiredToken.ts"
+import { CurrentDpopKey } from "../../DpopKey.ts"
 import type { Deviation, SubjectSource, TokenResponse } from "../../TokenSource.ts"
+import { keyMissing } from "../guard/boundSource.ts"
 import { expired, isHeaderSafe, notHeaderSafe, report } from "../provider/acquisition.ts"
 import {
   AttemptFailed,
@@ -54,7 +56,7 @@ const makeCallerToken = (
   return { _tag: "Token", token, success: Effect.succeed(token), usableUntil: since(usable) }
 }
 
-/** Requests a token once. Its age counts from before the request. */
+/** Requests a token once, which is not bound to a key. Its age counts from before the request. */
 const requestToken = <R>(
   { defaultLifetime, deviations, server, source }: ExchangeContext<R>,
   caller: CallerGrant,
@@ -62,8 +64,10 @@ const requestToken = <R>(
 ): Effect.Effect<CallerToken, unknown, R> =>
   Effect.suspend(() => {
     const issuedAt = Instant.now(clock)
-    return Effect.flatMap(source.acquireFor(caller.token, caller.grant), (response) =>
+    const acquired = Effect.provideService(source.acquireFor(caller.token, caller.grant), CurrentDpopKey, undefined)
+    return Effect.flatMap(acquired, (response) =>
       Effect.gen(function*() {
+        if (response.tokenType === "DPoP") return yield* keyMissing("tokens of callers must be bearer tokens")
         if (response.deviations !== undefined) yield* report({ server, deviations }, response.deviations)
         if (!isHeaderSafe(Redacted.value(response.accessToken))) return yield* notHeaderSafe()
         const token = makeCallerToken(response, issuedAt, caller.expiresAt, defaultLifetime)

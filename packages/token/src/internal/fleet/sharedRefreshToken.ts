@@ -132,17 +132,21 @@ export const makeSharedRefreshToken = (
   }
 
   const use = (rotates: boolean) =>
-    Effect.uninterruptibleMask((restore) =>
+    Effect.uninterruptible(
       Effect.gen(function*() {
         yield* repeatEnd
         const owner = SecureRandom.uuidV4Unsafe()
-        const reply = yield* Effect.onExit(restore(lease(owner)), (exit) =>
+        const reply = yield* Effect.onExit(Effect.interruptible(lease(owner)), (exit) =>
           Exit.isSuccess(exit) && exit.value !== undefined
             ? Effect.void
             // In the background. Also without a reply: the store may grant the lease late.
             : Effect.asVoid(Effect.forkDetach(record.release(owner))))
-        if (reply === undefined) return yield* alone(rotates)
-        if (reply._tag !== "lease") return yield* failed(reply._tag)
+        if (reply === undefined) {
+          return yield* alone(rotates)
+        }
+        if (reply._tag !== "lease") {
+          return yield* failed(reply._tag)
+        }
         const holder = { owner, fence: reply.fence }
         const current = yield* restored(holder, reply.stored)
         if (current === undefined) {
@@ -159,10 +163,17 @@ export const makeSharedRefreshToken = (
         const renewal = yield* Effect.forkDetach(Effect.interruptible(
           Effect.sleep(Duration.toMillis(leaseTime) / renewals).pipe(
             Effect.andThen(record.renew(holder)),
-            Effect.repeat({ while: (isHolder) => isHolder !== false })
+            Effect.repeat({
+              while: (isHolder) =>
+                isHolder !== false
+            })
           )
         ))
-        return { token: current.token, end: endOf(holder, () => renewal.interruptUnsafe()) }
+        return {
+          token: current.token,
+          end: endOf(holder, () =>
+            renewal.interruptUnsafe())
+        }
       })
     )
 

@@ -16,15 +16,17 @@ const notBound = () =>
     details: { reason: "token_type", expected: "DPoP", received: "Bearer" }
   })
 
-const keyMissing = () =>
+/** The error for a bound token of a guard without a key. */
+export const keyMissing = (advice: string) =>
   new KeelsonError.AuthenticationError({
     code: "DPOP_KEY_MISSING",
-    message: "The token is bound to a key (token_type DPoP), but the guard has none: set its option dpop",
+    message: `The token is bound to a key (token_type DPoP), but the guard has none: ${advice}`,
     details: { reason: "token_type", expected: "Bearer", received: "DPoP" }
   })
 
 /**
- * The source of a guard, which gets the guard's key. A token that the guard cannot send as it should fails the attempt.
+ * The source of a guard, which gets the guard's key. A token that the guard cannot send as it should fails the attempt. With a
+ * key, its tokens are those of this guard alone: one that another process shares is not bound to the key.
  *
  * @see RFC 9449, 5: a client that needs bound tokens discards others
  */
@@ -36,13 +38,14 @@ export const boundSource = <R>(
   const check = (response: TokenSource.TokenResponse) => {
     if (response.tokenType === "DPoP") {
       return binding === undefined
-        ? Effect.fail(keyMissing())
+        ? Effect.fail(keyMissing("set its option dpop"))
         : Effect.succeed(response)
     }
     return binding?.isRequired === true ? Effect.fail(notBound()) : Effect.succeed(response)
   }
   return {
     ...source,
+    identity: binding === undefined ? source.identity : undefined,
     acquire: Effect.provideService(Effect.flatMap(source.acquire, check), CurrentDpopKey, binding?.key)
   }
 }

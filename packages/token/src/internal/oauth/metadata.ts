@@ -79,7 +79,11 @@ const metadataEgress = ({ maxBytes, requestTimeout, ...options }: EndpointOption
 }
 
 /** The endpoint for mutual TLS; without one, clients with a certificate use the other one (RFC 8705, 5). */
-const mutualTlsEndpoint = ({ document, endpoint }: Discovery.Metadata, name: Discovery.Endpoint): string => {
+export const mutualTlsEndpoint = <A>(
+  document: Readonly<Record<string, unknown>>,
+  name: Discovery.Endpoint,
+  endpoint: A
+): A | string => {
   const aliases = document["mtls_endpoint_aliases"]
   return Predicate.hasProperty(aliases, name) && typeof aliases[name] === "string" ? aliases[name] : endpoint
 }
@@ -110,7 +114,8 @@ export const makeEndpoint = (options: EndpointOptions, endpoint: Discovery.Endpo
       Effect.zipWith(
         discovery.metadata,
         UsesMutualTls,
-        (metadata, isMutual) => isMutual ? mutualTlsEndpoint(metadata, endpoint) : metadata.endpoint
+        (metadata, isMutual) =>
+          isMutual ? mutualTlsEndpoint(metadata.document, endpoint, metadata.endpoint) : metadata.endpoint
       )
     ),
     onGone: discovery.expire

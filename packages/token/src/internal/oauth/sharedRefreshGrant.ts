@@ -14,8 +14,10 @@ import { type TokenClient, tokenRequest } from "./tokenRequest.ts"
 const outcomeOf = (
   exit: Exit.Exit<GrantedTokens, RequestFailed>,
   { token }: RefreshTokenUse,
+  isBegun: boolean,
   rotates: boolean
 ): RefreshTokenOutcome => {
+  if (!isBegun) return { _tag: "kept" }
   if (Exit.isSuccess(exit)) {
     const next = exit.value.refreshToken
     return next === undefined || Redacted.value(next) === Redacted.value(token)
@@ -56,10 +58,15 @@ export const makeSharedRefreshGrant = (
   const acquire = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       if (unsaved !== undefined) yield* save(unsaved)
-      const use = yield* restore(shared.use(rotates))
-      const refreshToken = use.token
-      const exit = yield* Effect.exit(restore(tokenRequest(client, { type: "refresh_token", refreshToken })))
-      yield* save(use.end(outcomeOf(exit, use, rotates)))
+      // Not interruptible as a whole: an interruption would lose the use, and nobody could end it.
+      const use = yield* shared.use(rotates)
+      let isBegun = false
+      const request = Effect.suspend(() => {
+        isBegun = true
+        return tokenRequest(client, { type: "refresh_token", refreshToken: use.token })
+      })
+      const exit = yield* Effect.exit(restore(request))
+      yield* save(use.end(outcomeOf(exit, use, isBegun, rotates)))
       const granted = yield* Effect.mapError(exit, ({ error }) => error)
       return yield* Effect.fromResult(granted.token)
     })

@@ -2,6 +2,7 @@ import type * as KeelsonError from "@keelson/core/KeelsonError"
 import type * as SafeUrl from "@keelson/core/unstable/SafeUrl"
 import * as Result from "effect/Result"
 import { checkEndpoint } from "../oauth/endpoints.ts"
+import { mutualTlsEndpoint } from "../oauth/metadata.ts"
 import type { Document } from "./document.ts"
 import { invalid } from "./fetchMetadata.ts"
 import { maxScopes, scopesIn } from "./resourceChallenge.ts"
@@ -60,12 +61,21 @@ export const checkResource = (
   return Result.succeed({ issuer, scopes: scopes.length > maxScopes ? [] : scopesIn(scopes.join(" ")), document })
 }
 
-/** Checks the metadata of an authorization server (RFC 8414, 3.3), and returns its token endpoint. */
-export const checkServer = (document: Document, issuer: string, options: SafeUrl.Options): Checked<string> => {
+/**
+ * Checks the metadata of an authorization server (RFC 8414, 3.3), and returns its token endpoint: with `isMutualTls` the one for
+ * mutual TLS, if there is one (RFC 8705, 5).
+ */
+export const checkServer = (
+  document: Document,
+  issuer: string,
+  options: SafeUrl.Options,
+  isMutualTls: boolean
+): Checked<string> => {
   if (document["issuer"] !== issuer) {
     return Result.fail(invalid("issuer", "The metadata belong to another issuer: `issuer` must be the configured one"))
   }
-  const { token_endpoint: endpoint } = document
+  const { token_endpoint: common } = document
+  const endpoint = isMutualTls ? mutualTlsEndpoint(document, "token_endpoint", common) : common
   const url = typeof endpoint === "string" && endpoint.length <= 8_192 ? checkEndpoint(endpoint, options) : undefined
   return url === undefined || Result.isFailure(url)
     ? Result.fail(invalid("tokenEndpoint", "`token_endpoint` must be an https URL without user and fragment"))
