@@ -45,7 +45,7 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   },
   token: {
     adapters: ["http"],
-    delegation: ["provider", "validation"],
+    delegation: ["dpop", "provider", "validation"],
     dpop: ["validation"],
     explain: ["dpop", "validation"],
     fleet: [],

@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import { AcquiredToken } from "../../AcquiredToken.ts"
 import { CurrentDpopKey } from "../../DpopKey.ts"
 import type { Deviation, SubjectSource, TokenResponse } from "../../TokenSource.ts"
-import { keyMissing } from "../guard/boundSource.ts"
+import { keyMissing } from "../dpop/clientKeyMissing.ts"
 import { expired, isHeaderSafe, notHeaderSafe, report } from "../provider/acquisition.ts"
 import {
   AttemptFailed,

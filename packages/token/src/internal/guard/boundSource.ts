@@ -2,6 +2,7 @@ import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import { CurrentDpopKey, type DpopKey } from "../../DpopKey.ts"
 import * as TokenSource from "../../TokenSource.ts"
+import { keyMissing } from "../dpop/clientKeyMissing.ts"
 
 /** How a guard uses a key: it sends only tokens that are bound to the key, or also others. */
 export interface Binding {
@@ -14,14 +15,6 @@ const notBound = () =>
     code: "TOKEN_NOT_BOUND",
     message: "The token is not bound to the guard's key: its token_type is Bearer, not DPoP",
     details: { reason: "token_type", expected: "DPoP", received: "Bearer" }
-  })
-
-/** The error for a bound token of a guard without a key. */
-export const keyMissing = (advice: string) =>
-  new KeelsonError.AuthenticationError({
-    code: "DPOP_KEY_MISSING",
-    message: `The token is bound to a key (token_type DPoP), but the guard has none: ${advice}`,
-    details: { reason: "token_type", expected: "Bearer", received: "DPoP" }
   })
 
 /**
