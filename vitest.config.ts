@@ -40,7 +40,7 @@ export default defineConfig({
     ],
     coverage: {
       provider: "v8",
-      include: ["packages/{core,jwks,token,cache}/src/**/*.ts"],
+      include: ["packages/{core,jwks,token,cache,audit,gateway}/src/**/*.ts"],
       exclude: ["**/index.ts"],
       reporter: ["text", "lcov", "json-summary"],
       reportsDirectory: "coverage",
@@ -48,6 +48,8 @@ export default defineConfig({
         "packages/core/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
         "packages/jwks/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
         "packages/cache/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
+        "packages/audit/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
+        "packages/gateway/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 },
         "packages/token/src/**": { statements: 95, branches: 95, functions: 95, lines: 95 }
       }
     }

@@ -9,7 +9,9 @@ export default defineConfig({
       "packages/core/test/**/*.test.ts",
       "packages/jwks/test/**/*.test.ts",
       "packages/token/test/**/*.test.ts",
-      "packages/cache/test/**/*.test.ts"
+      "packages/cache/test/**/*.test.ts",
+      "packages/audit/test/**/*.test.ts",
+      "packages/gateway/test/**/*.test.ts"
     ],
     exclude: [
       // Slow, and about modules that are not mutated.

@@ -5,7 +5,9 @@ export const packageImports: Readonly<Record<string, ReadonlyArray<string>>> = {
   core: [],
   jwks: ["core"],
   token: ["core", "jwks"],
-  cache: ["core"]
+  cache: ["core"],
+  audit: ["core"],
+  gateway: ["core", "jwks", "token", "cache", "audit"]
 }
 
 /**

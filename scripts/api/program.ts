@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path"
 import ts from "typescript-api"
 
 export const root = resolve(import.meta.dirname, "../..")
-export const packageNames = ["core", "jwks", "token", "cache"] as const
+export const packageNames = ["core", "jwks", "token", "cache", "audit", "gateway"] as const
 
 const compilerOptions: ts.CompilerOptions = {
   strict: true,

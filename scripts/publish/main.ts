@@ -20,7 +20,7 @@ import { build, pack, type Tarball } from "./tarballs.ts"
 
 const root = join(import.meta.dirname, "../..")
 const work = join(root, ".packs")
-const folders = ["core", "jwks", "token", "cache"]
+const folders = ["core", "jwks", "token", "cache", "audit", "gateway"]
 const whole = "keelson"
 const budgetPath = join(import.meta.dirname, "budget.json")
 

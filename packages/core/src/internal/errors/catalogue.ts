@@ -1,4 +1,5 @@
 import type { CodeInfo } from "../../ErrorCode.ts"
+import { audit } from "./catalogue/audit.ts"
 import { authentication } from "./catalogue/authentication.ts"
 import { authorization } from "./catalogue/authorization.ts"
 import { cache } from "./catalogue/cache.ts"
@@ -17,5 +18,6 @@ export const catalogue = {
   ...validation,
   ...authorization,
   ...internal,
-  ...cache
+  ...cache,
+  ...audit
 } as const satisfies Record<string, CodeInfo>

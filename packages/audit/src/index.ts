@@ -1,0 +1,7 @@
+/**
+ * Audit logs: bounded, redacted entries to files, syslog and object stores, with counted losses.
+ */
+export * as AuditEntry from "./AuditEntry.ts"
+export * as AuditError from "./AuditError.ts"
+export * as AuditSink from "./AuditSink.ts"
+export * as ObjectStore from "./ObjectStore.ts"
