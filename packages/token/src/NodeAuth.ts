@@ -4,6 +4,7 @@
  * The module's name is `@keelson/token/node`. It imports none of the frameworks.
  */
 import * as Configuration from "@keelson/core/Configuration"
+import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as LocalDevelopment from "@keelson/core/LocalDevelopment"
 import * as Field from "@keelson/core/unstable/Field"
 import type { Algorithm } from "@keelson/jwks/Algorithm"
@@ -30,6 +31,7 @@ import { metrics } from "./internal/adapters/metrics.ts"
 import { layerRedaction } from "./internal/http/redaction.ts"
 import type { ClaimsSchema } from "./internal/validation/claims.ts"
 import * as Principal from "./Principal.ts"
+import * as ProofReplays from "./ProofReplays.ts"
 import * as TokenValidator from "./TokenValidator.ts"
 import * as ValidationPolicy from "./ValidationPolicy.ts"
 import * as ValidatorOptions from "./ValidatorOptions.ts"
@@ -64,6 +66,11 @@ export interface CommonOptions
   readonly keys?: StaticKeys.Options["keys"] | undefined
   /** Which URLs may be requested for keys, and through which proxy; see `NodeEgress`. Default none. */
   readonly egress?: NodeEgress.Options | undefined
+  /**
+   * The record of used DPoP proofs, for an API with several processes: `ProofReplays.layerRedis(...)`. Default: one in the memory of
+   * this process.
+   */
+  readonly replays?: Layer.Layer<ProofReplays.ProofReplays, KeelsonError.ConfigurationError> | undefined
   /** Whether the issuer may use http on this machine. For development only; it logs a warning. Default false. */
   readonly localDevelopment?: boolean | undefined
   /** Receives the log lines, with the fields first, as pino and `console` do. Default: the console, from level info. */
@@ -150,7 +157,7 @@ const keySourceOf = (
 /** The authentication as a layer of a service that is private to this module. */
 const layerOf = <S extends ClaimsSchema>(
   service: Context.Service<Authentication<S["Type"]>, BearerAuthentication.BearerAuthentication<S["Type"]>>,
-  { audience, claims, egress, issuer, keys, localDevelopment, logger, name, roles, ...rest }: ClaimsOptions<S>
+  { audience, claims, egress, issuer, keys, localDevelopment, logger, name, replays, roles, ...rest }: ClaimsOptions<S>
 ) =>
   Layer.unwrap(Effect.gen(function*() {
     const own = yield* decodeOwn({ issuer, audience, localDevelopment, name })
@@ -165,7 +172,12 @@ const layerOf = <S extends ClaimsSchema>(
     class Tokens extends TokenValidator.Service<Tokens>()(own.name, { claims }) {}
     class Caller extends Principal.Service<Caller, S["Type"]>()("@keelson/token/node/Caller", { roles }) {}
     const settings = { ...Struct.pick(rest, httpNames), validator: Tokens, principal: Caller }
-    return Layer.effect(service, BearerAuthentication.make(settings)).pipe(
+    const authentication = replays === undefined
+      ? Layer.effect(service, BearerAuthentication.make(settings))
+      : Layer.effect(service, BearerAuthentication.make({ ...settings, replays: ProofReplays.ProofReplays })).pipe(
+        Layer.provide(replays)
+      )
+    return authentication.pipe(
       Layer.provide(Tokens.layer(ValidatorOptions.policyOf(options))),
       Layer.provide(keySourceOf(options, { egress, keys }, own.name)),
       // The spans of this runtime contain no headers. The application must redact the spans of its own server.

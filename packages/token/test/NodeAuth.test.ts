@@ -2,11 +2,11 @@ import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { attempt } from "@keelson/testing/attempt"
 import { audience, issuer as otherIssuer, pairOf } from "@keelson/testing/tokens"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import type * as Http from "node:http"
-import { Claims, HttpSecurityError, type Principal } from "../src/index.ts"
+import { Claims, HttpSecurityError, type Principal, ProofReplays } from "../src/index.ts"
 import { type AnyClaims, type Auth, auth, type LineLogger, problemOf } from "../src/NodeAuth.ts"
-import { applications, makeIssuer, openAuth, request } from "./nodeAuthServers.ts"
+import { applications, inExpress, makeIssuer, openAuth, request } from "./nodeAuthServers.ts"
 import { baseUrl, makeProof, proofSigner } from "./proofSupport.ts"
 
 const problemOfText = (
@@ -22,6 +22,33 @@ const makeLogger = () => {
 }
 
 describe("[K-46] authentication without Effect", () => {
+  it.live("[K-23] two processes with one record of proofs: a proof that one accepted is rejected by the other", () =>
+    Effect.gen(function*() {
+      const issuer = yield* makeIssuer
+      const used = new Set<string>()
+      let isClosed = false
+      const record = ProofReplays.ProofReplays.of({
+        add: ({ jti }) => Effect.sync(() => !isClosed && !used.has(jti) && used.add(jti).size > 0)
+      })
+      const replays = Layer.effect(
+        ProofReplays.ProofReplays,
+        Effect.as(Effect.addFinalizer(() => Effect.sync(() => void (isClosed = true))), record)
+      )
+      const options = { dpop: "allowed", baseUrls: [baseUrl], replays } as const
+      const urls = yield* Effect.all([openAuth(issuer, options), openAuth(issuer, options)].map(
+        (opened) => Effect.flatMap(opened, inExpress)
+      ))
+      const signer = yield* proofSigner()
+      const token = yield* issuer.token({ scope: "reports:read", cnf: { jkt: signer.jkt } })
+      const dpop = yield* makeProof(signer, token, { htu: `${baseUrl}/reports` })
+      const headers = { authorization: `DPoP ${token}`, dpop }
+      const statuses = yield* Effect.forEach(
+        urls,
+        (url) => Effect.map(request(`${url}/reports`, { headers }), ({ status }) => status)
+      )
+      assert.deepStrictEqual(statuses, [200, 401])
+    }))
+
   for (const [name, application] of Object.entries(applications)) {
     describe(`in ${name}`, () => {
       it.live(`[K-46] [K-28 H4] ${name}: admits callers with a valid token and its scopes`, () =>

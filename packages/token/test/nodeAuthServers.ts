@@ -76,7 +76,7 @@ const listening = (server: ServerType): Effect.Effect<string, never, Scope.Scope
   )
 }
 
-const inExpress: Application = (api) => {
+export const inExpress: Application = (api) => {
   const { metrics, protect } = api.express
   const app = express()
   const onError: ErrorRequestHandler = (error: unknown, _request, response, next) => {
