@@ -2,6 +2,7 @@
 import { BreakerStore } from "@keelson/core"
 import { Effect, Layer } from "effect"
 import { CircuitBreaker } from "effect/persistence"
+import { caches } from "./cache/suite.ts"
 import { idleCircuits } from "./circuits.ts"
 import { merge } from "./figures.ts"
 import { hedges } from "./hedges.ts"
@@ -27,10 +28,10 @@ const policies = Effect.gen(function*() {
   return merge([...results, hedged, { comparisons: [], nanoseconds: [], findings }])
 })
 
-const parts = { policies, jwks: keySets, validation, tokens, bound, simulation: simulations }
+const parts = { policies, jwks: keySets, validation, tokens, bound, cache: caches, simulation: simulations }
 
 /** The order of the parts in the tables. */
-const order: ReadonlyArray<PartName> = ["policies", "jwks", "validation", "tokens", "bound", "simulation"]
+const order: ReadonlyArray<PartName> = ["policies", "jwks", "validation", "tokens", "bound", "cache", "simulation"]
 
 const stores = Layer.merge(BreakerStore.layerMemory, CircuitBreaker.layerStoreMemory())
 

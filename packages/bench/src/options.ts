@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util"
 
 /** The measured parts, in the order in which they run: key sets first, since memory must be measured in a fresh process. */
-export const partNames = ["jwks", "validation", "policies", "tokens", "bound", "simulation"] as const
+export const partNames = ["jwks", "validation", "policies", "tokens", "bound", "cache", "simulation"] as const
 export type PartName = (typeof partNames)[number]
 
 export interface BenchOptions {

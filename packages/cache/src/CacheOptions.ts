@@ -3,10 +3,12 @@
  */
 import * as Configuration from "@keelson/core/Configuration"
 import type { ConfigurationError } from "@keelson/core/KeelsonError"
+import * as Aliases from "@keelson/core/unstable/Aliases"
 import * as Field from "@keelson/core/unstable/Field"
 import * as ByteSize from "effect/ByteSize"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
@@ -174,6 +176,53 @@ export const CacheOptions = Schema.Struct({
 
 export type CacheOptions = typeof CacheOptions.Type
 
+/**
+ * Older names of options, and the section they are in. `decode` and `decodeText` read them, with sizes and lifetimes as plain numbers; the
+ * environment has the current names alone.
+ */
+export const aliases: Aliases.Aliases = {
+  cache_layers: { name: "layers" },
+  memory_cache: { name: "memory" },
+  disk_cache: { name: "disk" },
+  redis_cache: { name: "redis" },
+  "memory.max_item_size_mb": { name: "maxItemSize", unit: "MiB" },
+  "memory.max_cache_size_mb": { name: "maxSize", unit: "MiB" },
+  "memory.max_size_mb": { name: "maxSize", unit: "MiB" },
+  "memory.default_ttl_seconds": { name: "ttl", unit: "seconds" },
+  "disk.cache_dir": { name: "dir" },
+  "disk.max_disk_cache_size_gb": { name: "maxSize", unit: "GiB" },
+  "disk.max_size_gb": { name: "maxSize", unit: "GiB" },
+  "disk.max_item_size_mb": { name: "maxItemSize", unit: "MiB" },
+  "disk.ttl_seconds": { name: "ttl", unit: "seconds" },
+  "redis.redis_url": { name: "url" },
+  "redis.redis_password": { name: "password" },
+  "redis.redis_db": { name: "database" },
+  "redis.redis_key_prefix": { name: "prefix" },
+  "redis.redis_ttl_seconds": { name: "ttl", unit: "seconds" },
+  "buckets.*.ttl_seconds": { name: "ttl", unit: "seconds" },
+  "buckets.*.max_item_size_mb": { name: "maxItemSize", unit: "MiB" }
+}
+
+const rename = Aliases.rename(aliases)
+
+/** Options with current names. Sections had a switch of their own: one that is off, and in no layer, is as if it were left out. */
+const current = (input: unknown): unknown => {
+  const options = rename(input)
+  if (!Predicate.isObject(options)) return options
+  const listed: unknown = options["layers"]
+  const isListed = (name: string) => Array.isArray(listed) ? listed.includes(name) : name === "memory"
+  return Object.fromEntries(
+    Object.entries(options).flatMap(([name, section]) => {
+      if (!layers.some((layer) => layer === name) || !Predicate.hasProperty(section, "enabled")) {
+        return [[name, section]]
+      }
+      const { enabled, ...rest } = section
+      if (String(enabled) === "true") return [[name, rest]]
+      return String(enabled) === "false" && !isListed(name) ? [] : [[name, section]]
+    })
+  )
+}
+
 const Disabled = Schema.Struct({
   enabled: Field.defaulted(Schema.Literal(false), false),
   layers: Schema.optionalKey(Schema.Unknown),
@@ -193,7 +242,8 @@ const unlessOff = (
   Effect.matchEffect(disabled, { onSuccess: () => Effect.succeed(off), onFailure: () => enabled })
 
 /**
- * Checks options given in code, as `Options`. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming the option and its bound.
+ * Checks options given in code, as `Options`. Older names are read too, as `aliases` lists them. Fails with `ConfigurationError`
+ * (`INVALID_CONFIG`) naming the option and its bound.
  *
  * **Example** (Two tiers)
  *
@@ -207,11 +257,17 @@ const unlessOff = (
  * ```
  */
 export const decode = (input: unknown): Effect.Effect<CacheOptions, ConfigurationError> =>
-  unlessOff(Configuration.decode(Disabled)(input), Configuration.decode(CacheOptions)(input))
+  Effect.suspend(() => {
+    const options = current(input)
+    return unlessOff(Configuration.decode(Disabled)(options), Configuration.decode(CacheOptions)(options))
+  })
 
 /** The same from JSON or YAML; see `Configuration.decodeText`. */
 export const decodeText = (input: Configuration.Text): Effect.Effect<CacheOptions, ConfigurationError> =>
-  unlessOff(Configuration.decodeText(Disabled, input), Configuration.decodeText(CacheOptions, input))
+  unlessOff(
+    Configuration.decodeText(Disabled, input, current),
+    Configuration.decodeText(CacheOptions, input, current)
+  )
 
 /** The same from the environment below a path; see `Configuration.fromEnvironment`. */
 export const config = (path: Configuration.Path): Effect.Effect<CacheOptions, ConfigurationError> =>

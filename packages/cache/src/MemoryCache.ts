@@ -5,10 +5,10 @@ import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { CacheEntry } from "./CacheEntry.ts"
+import type { CacheEntry, NewEntry } from "./CacheEntry.ts"
 import { CacheError } from "./CacheError.ts"
 import type { CacheKey } from "./CacheKey.ts"
 import * as CacheOptions from "./CacheOptions.ts"
@@ -16,7 +16,7 @@ import type { CacheTier, GetOptions } from "./CacheTier.ts"
 import { MemoryStore } from "./internal/memory/memoryStore.ts"
 import { collect, refuseLength } from "./internal/tier/body.ts"
 import { registerTier } from "./internal/tier/metrics.ts"
-import { makeRules, maxItemSizeOf } from "./internal/tier/rules.ts"
+import { type BucketRules, makeRules, maxItemSizeOf } from "./internal/tier/rules.ts"
 
 /** Options of `make`. */
 export interface Options extends CacheOptions.MemoryOptions {
@@ -39,6 +39,9 @@ export interface MemoryCache extends CacheTier {
 const decode = Configuration.decode(
   Schema.Struct({ ...CacheOptions.Memory.fields, buckets: CacheOptions.Buckets }).check(CacheOptions.itemFits)
 )
+
+/** The clock of the fiber that runs. `Effect.clockWith` costs as much as a lookup. */
+const currentClock = (): Clock.Clock => Fiber.getCurrent()!.getRef(Clock.Clock)
 
 const notFound = Effect.fail(new CacheError({ _tag: "NotFound" }))
 
@@ -72,35 +75,41 @@ export const make = Effect.fnUntraced(function*(
   const rulesOf = makeRules(checked, checked.buckets)
   const store = new MemoryStore(Number(checked.maxSize), yield* registerTier("memory"))
   yield* Effect.addFinalizer(() => Effect.sync(() => store.clear(undefined)))
-  const withClock = <A>(use: (clock: Clock.Clock) => A) =>
-    Effect.withFiber((fiber) => Exit.succeed(use(fiber.getRef(Clock.Clock))))
+  const put = (
+    key: CacheKey,
+    bytes: Uint8Array,
+    entry: NewEntry<unknown, unknown>,
+    rules: BucketRules,
+    clock: Clock.Clock
+  ) =>
+    store.set(key, bytes, entry, entry.ttl ?? rules.ttl, clock)
+      ? Effect.void
+      : Effect.fail(new CacheError({ _tag: "ItemTooLarge", size: bytes.length, maxItemSize: rules.maxItemSize }))
   return {
     name: "memory",
     maxItemSize: (bucket) => maxItemSizeOf(rulesOf(bucket)),
     getUnsafe: (key, clock, options) => store.get(key, clock, options),
-    get: (key, options) => withClock((clock) => store.get(key, clock, options)),
+    get: (key, options) => Effect.sync(() => store.get(key, currentClock(), options)),
     set: (key, entry) =>
-      Effect.withFiber((fiber) => {
-        const { enabled, maxItemSize, ttl } = rulesOf(key.bucket)
-        if (!enabled) return Effect.void
-        const problem = refuseLength(entry, maxItemSize)
+      Effect.suspend(() => {
+        const rules = rulesOf(key.bucket)
+        if (!rules.enabled) return Effect.void
+        const problem = refuseLength(entry, rules.maxItemSize)
         if (problem !== undefined) return Effect.fail(problem)
-        const clock = fiber.getRef(Clock.Clock)
-        const put = (bytes: Uint8Array) =>
-          store.set(key, bytes, entry, entry.ttl ?? ttl, clock)
-            ? Effect.void
-            : Effect.fail(new CacheError({ _tag: "ItemTooLarge", size: bytes.length, maxItemSize }))
-        return entry.body instanceof Uint8Array ? put(entry.body) : Effect.flatMap(collect(entry, maxItemSize), put)
+        return entry.body instanceof Uint8Array
+          ? put(key, entry.body, entry, rules, currentClock())
+          : Effect.flatMap(
+            collect(entry, rules.maxItemSize),
+            (bytes) => put(key, bytes, entry, rules, currentClock())
+          )
       }),
     refresh: (key, refresh) =>
-      Effect.flatten(
-        withClock((clock) =>
-          store.refresh(key, refresh, refresh.ttl ?? rulesOf(key.bucket).ttl, clock) ? Effect.void : notFound
-        )
+      Effect.suspend(() =>
+        store.refresh(key, refresh, refresh.ttl ?? rulesOf(key.bucket).ttl, currentClock()) ? Effect.void : notFound
       ),
-    delete: (key) => withClock((clock) => store.delete(key, clock)),
+    delete: (key) => Effect.sync(() => store.delete(key, currentClock())),
     clear: (bucket) => Effect.sync(() => store.clear(bucket)),
     stats: Effect.sync(() => store.stats),
-    cleanupExpired: withClock((clock) => store.cleanup(clock))
+    cleanupExpired: Effect.sync(() => store.cleanup(currentClock()))
   }
 })

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as CacheOptions from "./CacheOptions.ts"
 import type { CacheTier } from "./CacheTier.ts"
 import { DiskStore } from "./internal/disk/NodeDiskStore.ts"
@@ -64,11 +65,15 @@ export const make = Effect.fnUntraced(function*(
   )
   const runFork = yield* FiberSet.makeRuntime()
   let isDue = false
-  const writeIndex = Effect.suspend(() => {
-    if (!isDue) return Effect.void
-    isDue = false
-    return Effect.ignore(files.writeIndex(store.index))
-  })
+  const writing = Semaphore.makeUnsafe(1)
+  // Whole, and one after the other: at the end of the scope the last write has the last times.
+  const writeIndex = Effect.uninterruptible(
+    writing.withPermits(1)(Effect.suspend(() => {
+      if (!isDue) return Effect.void
+      isDue = false
+      return Effect.ignore(files.writeIndex(store.index))
+    }))
+  )
   const store: DiskStore = new DiskStore(files, {
     maxBytes: Number(checked.maxSize),
     counters: yield* registerTier("disk"),

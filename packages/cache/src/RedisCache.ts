@@ -155,7 +155,7 @@ export const make = Effect.fnUntraced(function*<E>(
           const body = entry.body instanceof Uint8Array
             ? Stream.make(entry.body)
             : checkedBody(entry.body, entry.length, maxItemSize)
-          const stored = yield* writeBody(store, body, millis)
+          const stored = yield* writeBody(store, body)
           const { metadata = {} } = entry
           const text = writeStored({
             ...stored,
@@ -165,7 +165,7 @@ export const make = Effect.fnUntraced(function*<E>(
             expiresAt: end === undefined ? undefined : Math.round(end.wall),
             staleUntil: gone === undefined ? undefined : Math.round(gone.wall)
           })
-          yield* Effect.onError(Effect.flatMap(text, (value) => store.write(key, value, millis)), () =>
+          yield* Effect.onError(Effect.flatMap(text, (value) => store.write(key, stored, value, millis)), () =>
             stored.body._tag === "Chunks"
               ? store.removeGeneration(stored.body.generation, stored.body.hashes.length)
               : Effect.void)
@@ -197,16 +197,22 @@ export const make = Effect.fnUntraced(function*<E>(
     clear: (bucket) => store.clear(bucket),
     stats: Effect.gen(function*() {
       const held = new Map<string, { bytes: number; items: number }>()
-      yield* store.scan(undefined, (names) =>
-        Effect.map(store.sizesOf(names), (sizes) => {
+      // `SCAN` may return a name twice.
+      const counted = new Set<string>()
+      yield* store.scan(undefined, (found) => {
+        const names = found.filter((name) => !counted.has(name))
+        return Effect.map(store.sizesOf(names), (sizes) => {
           for (const [index, name] of names.entries()) {
+            if (counted.has(name)) continue
+            counted.add(name)
             const bucket = store.bucketOf(name) ?? ""
             const of = held.get(bucket) ?? { bytes: 0, items: 0 }
             of.bytes += sizes[index] ?? 0
             if (bucket !== "") of.items++
             held.set(bucket, of)
           }
-        }))
+        })
+      })
       return combined(counters.stats(undefined), held)
     })
   }

@@ -107,6 +107,32 @@ describe("NodeDiskCache", () => {
       assert.lengthOf(filesOf(dir), 6)
     }))
 
+  it.effect("[S4-19] the index has the last lookups, although the process ends while it is written", () =>
+    Effect.gen(function*() {
+      const dir = yield* temporaryDirectory
+      yield* withCache({ dir }, (cache) =>
+        Effect.gen(function*() {
+          yield* cache.set(key("a"), { body: bytes(10) })
+          yield* TestClock.adjust("4 seconds")
+          yield* cache.get(key("a"))
+          // The index is written in the background from here on.
+          yield* TestClock.adjust("1 second")
+        }))
+      const { accessed } = JSON.parse(readFileSync(join(dir, "index.json"), "utf8"))
+      assert.deepStrictEqual(Object.values(accessed), [4000])
+      yield* withCache({ dir }, (cache) =>
+        Effect.gen(function*() {
+          yield* cache.set(key("b"), { body: bytes(10) })
+          yield* TestClock.adjust("5 seconds")
+          // It is due again while the first one is written.
+          yield* cache.get(key("a"))
+        }))
+      const later: { accessed: Record<string, number> } = JSON.parse(readFileSync(join(dir, "index.json"), "utf8"))
+      assert.deepStrictEqual(Object.values(later.accessed).toSorted((a, b) => a - b), [5000, 10_000])
+      assert.deepStrictEqual(readdirSync(dir).toSorted(), ["entries", "index.json"])
+      assert.isEmpty(filesOf(dir).filter((file) => file.endsWith(".tmp")))
+    }))
+
   it.effect("[S4-19] a smaller bound, a damaged or missing index, and expired entries at the start", () =>
     Effect.gen(function*() {
       const dir = yield* temporaryDirectory

@@ -7,6 +7,7 @@
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Yaml from "effect/encoding/Yaml"
+import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
@@ -121,10 +122,13 @@ export interface Text {
  *
  * Fails with `ConfigurationError`: `CONFIG_MISSING` with `missing_key`, `CONFIG_VARIABLE_MISSING` with `var_name`,
  * `INVALID_CONFIG` with `path` and `expected`, for YAML also with the `line`. A member that occurs twice is rejected.
+ *
+ * - `convert`: changes the section before it is decoded, such as names of an older format.
  */
 export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
-  input: Text
+  input: Text,
+  convert: (section: unknown) => unknown = identity
 ): Effect.Effect<S["Type"], ConfigurationError> => {
   const path = input.section === undefined ? [] : input.section.split(".")
   const codec = Schema.toCodecStringTree(schema)
@@ -140,7 +144,7 @@ export const decodeText = <S extends Schema.ConstraintDecoder<unknown>>(
     Effect.flatMap((tree) => pick(tree, path)),
     Effect.filterOrFail(isBounded, () => unbounded(path)),
     Effect.flatMap(EnvSubstitution.substituteAll),
-    Effect.flatMap((tree) => decode(stringTree(tree))),
+    Effect.flatMap((tree) => decode(stringTree(convert(tree)))),
     Effect.mapError((error) =>
       error instanceof ConfigurationError ? error : toConfigurationError(error.issue, path, {
         ast: SchemaAST.toEncoded(codec.ast),

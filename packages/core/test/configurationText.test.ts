@@ -164,7 +164,7 @@ describe("the text of a configuration", () => {
       }))
   }
 
-  for (const text of ["250", "", "ms", "5 fortnights", "-1s", "1 s 2 ms", "1e3ms"]) {
+  for (const text of ["250", "", "ms", "5 fortnights", "-1s", "1 s 2 ms", "1e3ms", "1 ss", "5mss", "2 hs"]) {
     it.effect(`[K-28 H9] refuses the duration ${JSON.stringify(text)}, and shows one that works`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(decode({ delay: text }))

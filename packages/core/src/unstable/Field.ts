@@ -56,17 +56,23 @@ export const text = (minimum: number, maximum: number) => {
 const spellings: ReadonlyMap<string, string> = new Map([
   ["ns", "nanos"],
   ["nanosecond", "nanos"],
+  ["nanoseconds", "nanos"],
   ["us", "micros"],
   ["\u00b5s", "micros"],
   ["microsecond", "micros"],
+  ["microseconds", "micros"],
   ["ms", "millis"],
   ["millisecond", "millis"],
+  ["milliseconds", "millis"],
   ["s", "seconds"],
   ["sec", "seconds"],
+  ["secs", "seconds"],
   ["m", "minutes"],
   ["min", "minutes"],
+  ["mins", "minutes"],
   ["h", "hours"],
   ["hr", "hours"],
+  ["hrs", "hours"],
   ["d", "days"],
   ["w", "weeks"]
 ])
@@ -78,7 +84,7 @@ const respelled = (text: string): string => {
   const [, amount, unit = ""] = spelled.exec(text) ?? []
   if (amount === undefined) return text
   const word = unit.toLowerCase().replace("\u03bc", "\u00b5")
-  return `${amount} ${spellings.get(word) ?? spellings.get(word.replace(/s$/, "")) ?? word}`
+  return `${amount} ${spellings.get(word) ?? word}`
 }
 
 const DurationText = Schema.String.pipe(

@@ -4,7 +4,7 @@ import { type Body, type CacheEntry, type Metadata, sizeOf } from "../../CacheEn
 import type { CacheKey } from "../../CacheKey.ts"
 import type { BucketCounts } from "../tier/counters.ts"
 import { instantOf, type Life, timeOf } from "../tier/rules.ts"
-import type { Identity } from "./NodeFiles.ts"
+import type { Identity } from "./NodeFileIo.ts"
 import type { Meta } from "./NodeMeta.ts"
 
 /** An entry on the disk. */

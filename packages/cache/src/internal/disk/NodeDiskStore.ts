@@ -11,12 +11,10 @@ import { checkedBody } from "../tier/body.ts"
 import type { Counters } from "../tier/counters.ts"
 import { type BucketRules, hasPassed, instantOf, lifeOf } from "../tier/rules.ts"
 import { type DiskEntry, metaOf, recovered, seen } from "./NodeDiskEntry.ts"
-import { type Files, isAbsent, nameOf, type Written } from "./NodeFiles.ts"
+import { isAbsent } from "./NodeFileIo.ts"
+import { type Files, maxInMemory, nameOf, type Written } from "./NodeFiles.ts"
 import { writeMeta } from "./NodeMeta.ts"
 import type { Recovery } from "./NodeRecovery.ts"
-
-/** Bodies up to this size are returned as bytes, which were compared with their hash; larger ones as a stream. */
-const maxInMemory = 1_048_576
 
 const corrupt = (problem: "length" | "hash") => new CacheError({ _tag: "Serialization", problem })
 

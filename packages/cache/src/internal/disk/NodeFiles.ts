@@ -2,11 +2,25 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { createHash, hash as hashOnce, randomUUID } from "node:crypto"
-import { constants } from "node:fs"
-import { chmod, type FileHandle, lstat, mkdir, open, rename, unlink } from "node:fs/promises"
+import { chmod, type FileHandle, lstat, mkdir, rename, unlink } from "node:fs/promises"
 import { join } from "node:path"
 import { CacheError } from "../../CacheError.ts"
 import type { CacheKey } from "../../CacheKey.ts"
+import {
+  type Identity,
+  identityOf,
+  io,
+  isAbsent,
+  isSame,
+  openFile,
+  readOnly,
+  readWhole,
+  toCacheError,
+  writeNew
+} from "./NodeFileIo.ts"
+
+/** Bodies up to this size are returned as bytes, which were compared with their hash; larger ones as a stream. */
+export const maxInMemory = 1_048_576
 
 /** SHA-256 of bytes or text, in hex. */
 export const sha256 = (data: Uint8Array | string): string => hashOnce("sha256", data, "hex")
@@ -14,57 +28,14 @@ export const sha256 = (data: Uint8Array | string): string => hashOnce("sha256", 
 /** The name of an entry's files. Nothing of a key is in a path. */
 export const nameOf = ({ id }: CacheKey): string => sha256(id)
 
-const full: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
-
-const codeOf = (cause: unknown): unknown =>
-  typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
-
-/** The error of a failed operation. The cause names paths of the directory, and nothing of a key. */
-export const toCacheError = (operation: string) => (cause: unknown): CacheError =>
-  full.has(codeOf(cause))
-    ? new CacheError({ _tag: "StorageFull" }, cause)
-    : new CacheError({ _tag: "Io", operation }, cause)
-
-const absent: ReadonlySet<unknown> = new Set(["ENOENT", "ELOOP"])
-
-/** Whether a file was not there, or was a link. */
-export const isAbsent = ({ reason }: CacheError): boolean => reason._tag === "NotFound"
-
-const io = <A>(operation: string, run: () => Promise<A>): Effect.Effect<A, CacheError> =>
-  Effect.tryPromise({ try: run, catch: toCacheError(operation) })
-
-const openFile = (path: string, flags: string | number): Effect.Effect<FileHandle, CacheError> =>
-  Effect.tryPromise({
-    try: () => open(path, flags, 0o600),
-    catch: (cause) =>
-      absent.has(codeOf(cause)) ? new CacheError({ _tag: "NotFound" }, cause) : toCacheError("open")(cause)
-  })
-
-/** What the file system says of a file: another one has another identity, also with the same name. */
-export interface Identity {
-  readonly ino: bigint
-  readonly mtime: bigint
-  readonly size: bigint
-}
-
-const isSame = (a: Identity, b: Identity): boolean => a.ino === b.ino && a.mtime === b.mtime && a.size === b.size
-
 /** A body that was written to a temporary file. */
 export interface Written {
   readonly path: string
   readonly length: number
   readonly hash: string
-  readonly identity: Identity
+  /** That of a body that is not compared with its hash each time that it is read. */
+  readonly identity: Identity | undefined
 }
-
-const identityOf = (handle: FileHandle): Effect.Effect<Identity, CacheError> =>
-  Effect.map(
-    io("stat", () => handle.stat({ bigint: true })),
-    ({ ino, mtimeNs, size }) => ({ ino, mtime: mtimeNs, size })
-  )
-
-/** Follows no link, and waits for no writer of a pipe. */
-const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 const chunkSize = 256 * 1024
 
@@ -98,14 +69,9 @@ export class Files {
   temporaryPath(name: string): string {
     return join(this.entries, `${name}.${randomUUID()}.tmp`)
   }
-  /** A new file, which is removed unless `use` succeeds. An interruption while it is closed leaves it to the caller. */
-  #temporary<A, E, R>(
-    path: string,
-    use: (handle: FileHandle) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | CacheError, R> {
-    const create = openFile(path, "wx")
-    // The directory may have been removed while the process runs.
-    const created = Effect.catchIf(
+  /** Creates a file, and makes the directories again if they were removed while the process runs. */
+  #prepared<A>(create: Effect.Effect<A, CacheError>): Effect.Effect<A, CacheError> {
+    return Effect.catchIf(
       create,
       isAbsent,
       () =>
@@ -114,8 +80,14 @@ export class Files {
           (error) => isAbsent(error) ? toCacheError("open")(error) : error
         )
     )
+  }
+  /** A new file, which is removed unless `use` succeeds. An interruption while it is closed leaves it to the caller. */
+  #temporary<A, E, R>(
+    path: string,
+    use: (handle: FileHandle) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | CacheError, R> {
     return Effect.acquireUseRelease(
-      created,
+      this.#prepared(openFile(path, "wx")),
       use,
       (handle, exit) =>
         Effect.andThen(
@@ -124,13 +96,14 @@ export class Files {
         )
     )
   }
-  /** Writes bytes to a temporary file. */
+  /** Writes bytes to a temporary file, which is removed if that fails. In one step: `set` of a small item is mostly this. */
   write(path: string, bytes: Uint8Array): Effect.Effect<Written, CacheError> {
-    return this.#temporary(path, (handle) =>
-      Effect.gen(function*() {
-        yield* io("write", () => handle.writeFile(bytes))
-        return { path, length: bytes.length, hash: sha256(bytes), identity: yield* identityOf(handle) }
-      }))
+    const written = writeNew(path, bytes, bytes.length > maxInMemory)
+    const result = Effect.map(
+      this.#prepared(written),
+      (identity): Written => ({ path, length: bytes.length, hash: sha256(bytes), identity })
+    )
+    return Effect.uninterruptible(Effect.onError(result, () => this.remove(path)))
   }
   /** Writes a stream to a temporary file. */
   writeStream<E, R>(
@@ -189,18 +162,7 @@ export class Files {
     name: string,
     length: number
   ): Effect.Effect<{ readonly bytes: Uint8Array; readonly hash: string }, CacheError> {
-    return this.#open(name, (handle) =>
-      Effect.gen(function*() {
-        const buffer = Buffer.allocUnsafeSlow(length + 1)
-        let received = 0
-        while (received < buffer.length) {
-          const { bytesRead } = yield* io("read", () => handle.read(buffer, received, buffer.length - received))
-          if (bytesRead === 0) break
-          received += bytesRead
-        }
-        const bytes = buffer.subarray(0, received)
-        return { bytes, hash: sha256(bytes) }
-      }))
+    return Effect.map(readWhole(this.pathOf(name, "data"), length), (bytes) => ({ bytes, hash: sha256(bytes) }))
   }
   /** The identity and hash of a body, read in chunks. The hash is left out for a body with the identity `known`. */
   inspect(

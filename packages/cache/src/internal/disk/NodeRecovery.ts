@@ -3,7 +3,8 @@ import { lstatSync, readdirSync, readFileSync, unlinkSync } from "node:fs"
 import { join } from "node:path"
 import type { CacheError } from "../../CacheError.ts"
 import { isTime } from "../tier/rules.ts"
-import { type Files, nameOf, toCacheError } from "./NodeFiles.ts"
+import { toCacheError } from "./NodeFileIo.ts"
+import { type Files, nameOf } from "./NodeFiles.ts"
 import { type Meta, readMeta } from "./NodeMeta.ts"
 
 /** An entry that was found on the disk. Its body has the right length; it is compared with its hash when it is read. */

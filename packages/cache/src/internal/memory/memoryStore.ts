@@ -8,7 +8,7 @@ import type { CacheKey } from "../../CacheKey.ts"
 import type { CacheStats } from "../../CacheStats.ts"
 import { type GetOptions, type Refresh, refreshed } from "../../CacheTier.ts"
 import type { BucketCounts, Counters } from "../tier/counters.ts"
-import { hasPassed, instantOf, type Life, lifeOf, timeOf } from "../tier/rules.ts"
+import { type Ends, hasPassed, lifeOf, timeOf, wallTime } from "../tier/rules.ts"
 
 /** What a new entry has besides its body. */
 type Stored = Pick<NewEntry, "metadata" | "staleWindow" | "createdAt">
@@ -21,7 +21,10 @@ class Held implements CacheEntry {
   readonly counts: BucketCounts
   /** The bytes that the entry counts with. */
   readonly size: number
-  readonly life: Life
+  /** The wall time of its creation, in milliseconds. */
+  readonly created: number
+  readonly end: Instant.Instant | undefined
+  readonly gone: Instant.Instant | undefined
   /** The wall time of the last lookup, in milliseconds. */
   accessed: number
 
@@ -29,7 +32,8 @@ class Held implements CacheEntry {
     key: CacheKey,
     metadata: Metadata,
     body: Body & { readonly _tag: "Bytes" },
-    life: Life,
+    created: number,
+    { end, gone }: Ends,
     accessed: number,
     counts: BucketCounts
   ) {
@@ -38,36 +42,47 @@ class Held implements CacheEntry {
     this.body = body
     this.counts = counts
     this.size = sizeOf(key, metadata, body.bytes.length)
-    this.life = life
+    this.created = created
+    this.end = end
+    this.gone = gone
     this.accessed = accessed
   }
   get length(): number {
     return this.body.bytes.length
   }
   get createdAt(): DateTime.Utc {
-    return timeOf(this.life.created)
+    return wallTime(this.created)
   }
   get expiresAt(): DateTime.Utc | undefined {
-    return this.life.end === undefined ? undefined : timeOf(this.life.end)
+    return this.end === undefined ? undefined : timeOf(this.end)
   }
   get staleUntil(): DateTime.Utc | undefined {
-    return this.life.gone === undefined ? undefined : timeOf(this.life.gone)
+    return this.gone === undefined ? undefined : timeOf(this.gone)
   }
   get accessedAt(): DateTime.Utc {
     return DateTime.makeUnsafe(this.accessed)
   }
   /** The same entry with other metadata and another end. */
-  renewed(metadata: Metadata, ends: Omit<Life, "created">): Held {
-    return new Held(this.key, metadata, this.body, { created: this.life.created, ...ends }, this.accessed, this.counts)
+  renewed(metadata: Metadata, ends: Ends): Held {
+    return new Held(this.key, metadata, this.body, this.created, ends, this.accessed, this.counts)
   }
 }
 
 const noMetadata: Metadata = Object.freeze({})
 
+/** A copy that nobody changes. Spelled out, since `set` is a hot path and a copy by spreading costs twice as much. */
 const frozen = (metadata: Metadata | undefined): Metadata => {
   if (metadata === undefined) return noMetadata
-  const { headers, ...rest } = metadata
-  return Object.freeze(headers === undefined ? rest : { ...rest, headers: Object.freeze({ ...headers }) })
+  const { contentType, etag, headers } = metadata
+  if (headers === undefined) {
+    if (etag === undefined) return contentType === undefined ? noMetadata : Object.freeze({ contentType })
+    return Object.freeze(contentType === undefined ? { etag } : { contentType, etag })
+  }
+  return Object.freeze({
+    ...(contentType === undefined ? undefined : { contentType }),
+    ...(etag === undefined ? undefined : { etag }),
+    headers: Object.freeze({ ...headers })
+  })
 }
 
 /** Bytes that keep no larger buffer alive, such as the chunk of a socket that they are a part of. */
@@ -102,27 +117,40 @@ export class MemoryStore {
       this.#counters.of(key.bucket).misses++
       return undefined
     }
-    if (hasPassed(held.life.end, clock) && !this.#isServed(held, clock, options)) {
+    // `hasPassed`, with one reading of each clock.
+    const { end } = held
+    const wall = clock.currentTimeMillisUnsafe()
+    if (
+      end !== undefined && (wall >= end.wall || clock.monotonicTimeNanosUnsafe() >= end.monotonic) &&
+      !this.#isServed(held, clock, options)
+    ) {
       held.counts.misses++
       return undefined
     }
     held.counts.hits++
-    held.accessed = clock.currentTimeMillisUnsafe()
+    held.accessed = wall
     return held
   }
   #peek(key: CacheKey, clock: Clock.Clock, { stale }: GetOptions): CacheEntry | undefined {
     const held = this.#entries.peek(key.id)
     if (held === undefined) return undefined
-    return hasPassed(stale === true ? held.life.gone : held.life.end, clock) ? undefined : held
+    return hasPassed(stale === true ? held.gone : held.end, clock) ? undefined : held
   }
   /** Stores an entry. Returns false, and changes nothing, if it is larger than the whole store. */
   set(key: CacheKey, bytes: Uint8Array, entry: Stored, ttl: Duration.Duration, clock: Clock.Clock): boolean {
     const now = Instant.now(clock)
     const { createdAt, metadata, staleWindow } = entry
-    const created = createdAt === undefined ? now : instantOf(createdAt.epochMilliseconds, now)
-    const life = { created, ...lifeOf(now, ttl, staleWindow) }
-    const counts = this.#counters.of(key.bucket)
-    return this.#put(new Held(key, frozen(metadata), { _tag: "Bytes", bytes: owned(bytes) }, life, now.wall, counts))
+    return this.#put(
+      new Held(
+        key,
+        frozen(metadata),
+        { _tag: "Bytes", bytes: owned(bytes) },
+        createdAt === undefined ? now.wall : createdAt.epochMilliseconds,
+        lifeOf(now, ttl, staleWindow),
+        now.wall,
+        this.#counters.of(key.bucket)
+      )
+    )
   }
   /** Gives an entry a new life. Returns false if there is no such entry. */
   refresh(key: CacheKey, refresh: Refresh, ttl: Duration.Duration, clock: Clock.Clock): boolean {
@@ -136,7 +164,7 @@ export class MemoryStore {
   delete(key: CacheKey, clock: Clock.Clock): boolean {
     const held = this.#entries.peek(key.id)
     if (held === undefined) return false
-    if (hasPassed(held.life.gone, clock)) {
+    if (hasPassed(held.gone, clock)) {
       this.#expire(held)
       return false
     }
@@ -155,7 +183,7 @@ export class MemoryStore {
   cleanup(clock: Clock.Clock): number {
     let count = 0
     for (const held of Array.from(this.#entries.values())) {
-      if (!hasPassed(held.life.gone, clock)) continue
+      if (!hasPassed(held.gone, clock)) continue
       this.#expire(held)
       count++
     }
@@ -175,7 +203,7 @@ export class MemoryStore {
   }
   /** Whether an expired entry answers a lookup that accepts a stale one. An entry past its stale window is removed. */
   #isServed(held: Held, clock: Clock.Clock, options: GetOptions | undefined): boolean {
-    if (!hasPassed(held.life.gone, clock)) return options?.stale === true
+    if (!hasPassed(held.gone, clock)) return options?.stale === true
     this.#expire(held)
     return false
   }

@@ -41,8 +41,7 @@ const rechunked = <E, R>(body: Stream.Stream<Uint8Array, E, R>): Stream.Stream<U
  */
 export const writeBody = <E, R>(
   store: RedisStore,
-  body: Stream.Stream<Uint8Array, E, R>,
-  millis: number | undefined
+  body: Stream.Stream<Uint8Array, E, R>
 ): Effect.Effect<StoredBody, E | CacheError, R> =>
   Effect.suspend(() => {
     const generation = SecureRandom.uuidV4Unsafe()
@@ -50,7 +49,7 @@ export const writeBody = <E, R>(
     let first: Uint8Array | undefined
     let length = 0
     const writeChunk = Effect.fnUntraced(function*(bytes: Uint8Array) {
-      yield* store.writeChunk(generation, hashes.length, bytes, millis)
+      yield* store.writeChunk(generation, hashes.length, bytes)
       hashes.push(yield* sha256Hex(bytes))
     })
     const written = Effect.gen(function*() {

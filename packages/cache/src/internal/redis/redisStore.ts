@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import { CacheError } from "../../CacheError.ts"
 import * as CacheKey from "../../CacheKey.ts"
 import { sha256Hex } from "../tier/digest.ts"
+import { clearScript, removeScript, updateScript, writeScript } from "./scripts.ts"
 import { readStored, type StoredEntry, writeStored } from "./stored.ts"
 
 /** The bytes of a body that are in one value of Redis: with larger ones a command would hold up all others. */
@@ -29,16 +30,10 @@ const isFull = (error: unknown): boolean => redisReply(error) === "OOM"
 const literally = (text: string): string => text.replaceAll(/[*?[\]\\^-]/g, String.raw`\$&`)
 
 /**
- * Replaces the value of the first key if it still is the given one, and gives it and the other keys a lifetime in milliseconds;
- * 0 means for ever.
+ * How long a chunk lives whose entry is not written yet, in milliseconds. A process that is killed before that leaves chunks that
+ * nothing names, and a body that takes longer is not stored.
  */
-const updateScript = `
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
-for _, name in ipairs(KEYS) do
-  if ARGV[3] == '0' then redis.call('PERSIST', name) else redis.call('PEXPIRE', name, ARGV[3]) end
-end
-return 1`
+const pendingLife = "3600000"
 
 /** The commands of a cache in Redis. Each waits no longer than the timeout. */
 export class RedisStore {
@@ -79,8 +74,14 @@ export class RedisStore {
     return this.#prefix + CacheKey.format(key)
   }
   /** No key has such a name: keys have no `#` in their text form. */
+  get #chunkPrefix(): string {
+    return `${this.#prefix}#`
+  }
   #chunkName(generation: string, index: number): string {
-    return `${this.#prefix}#${generation}:${index}`
+    return `${this.#chunkPrefix}${generation}:${index}`
+  }
+  #chunksOf(body: StoredEntry["body"]): ReadonlyArray<string> {
+    return body._tag === "Bytes" ? [] : body.hashes.map((_, index) => this.#chunkName(body.generation, index))
   }
   /** The stored entry of a key; `undefined` if there is none. Fails with `Serialization` for another value. */
   read(key: CacheKey.CacheKey): Effect.Effect<StoredEntry | undefined, CacheError> {
@@ -104,10 +105,7 @@ export class RedisStore {
     return Effect.flatMap(this.#readText(key), (found) => {
       const changed = found === undefined ? undefined : change(found.entry)
       if (found === undefined || changed === undefined) return Effect.succeed(false)
-      const { body } = found.entry
-      const chunks = body._tag === "Bytes"
-        ? []
-        : body.hashes.map((_, index) => this.#chunkName(body.generation, index))
+      const chunks = this.#chunksOf(found.entry.body)
       return Effect.map(
         Effect.flatMap(writeStored(changed.entry), (text) =>
           this.#send(
@@ -125,23 +123,36 @@ export class RedisStore {
       )
     })
   }
-  /** Writes an entry, and removes the chunks of the one that it replaces. */
-  write(key: CacheKey.CacheKey, text: string, millis: number | undefined): Effect.Effect<void, CacheError> {
-    const life = millis === undefined ? [] : ["PX", String(millis)]
-    return Effect.flatMap(
-      this.#send("set", "SET", this.nameOf(key), text, ...life, "GET"),
-      (previous) => Effect.asVoid(this.#removeChunks(previous))
-    )
-  }
-  writeChunk(
-    generation: string,
-    index: number,
-    bytes: Uint8Array,
+  /**
+   * Writes an entry, and removes the chunks of the one that it replaces, both at once. Fails if a chunk of it is gone: the body took
+   * too long, or the cache was cleared meanwhile.
+   */
+  write(
+    key: CacheKey.CacheKey,
+    { body }: Pick<StoredEntry, "body">,
+    text: string,
     millis: number | undefined
   ): Effect.Effect<void, CacheError> {
-    const life = millis === undefined ? [] : ["PX", String(millis)]
+    const chunks = this.#chunksOf(body)
+    return Effect.flatMap(
+      this.#send(
+        "set",
+        "EVAL",
+        writeScript,
+        String(chunks.length + 1),
+        this.nameOf(key),
+        ...chunks,
+        text,
+        String(millis ?? 0),
+        this.#chunkPrefix
+      ),
+      (reply) => reply === 1 ? Effect.void : Effect.fail(failed("set"))
+    )
+  }
+  /** Writes a chunk, which lives for an hour until its entry is written. */
+  writeChunk(generation: string, index: number, bytes: Uint8Array): Effect.Effect<void, CacheError> {
     return Effect.asVoid(
-      this.#send("set", "SET", this.#chunkName(generation, index), Base64.encode(bytes), ...life)
+      this.#send("set", "SET", this.#chunkName(generation, index), Base64.encode(bytes), "PX", pendingLife)
     )
   }
   /** A chunk with the right hash. Fails with `NotFound` if it is gone. */
@@ -161,22 +172,15 @@ export class RedisStore {
     const names = Array.from({ length: chunks }, (_, index) => this.#chunkName(generation, index))
     return names.length === 0 ? Effect.void : Effect.ignore(this.#send("delete", "UNLINK", ...names))
   }
-  /** Removes an entry with its chunks. Returns whether there was one. */
+  /** Removes an entry with its chunks, both at once. Returns it, or whether there was something that is no entry. */
   remove(key: CacheKey.CacheKey): Effect.Effect<StoredEntry | boolean, CacheError> {
-    return Effect.flatMap(this.#send("delete", "GETDEL", this.nameOf(key)), (value) => {
-      return Effect.map(this.#removeChunks(value), (stored) => stored ?? (value !== null && value !== undefined))
-    })
-  }
-  /** Removes the chunks of a value that was removed. Returns its entry, if it is one. */
-  #removeChunks(value: unknown): Effect.Effect<StoredEntry | undefined> {
-    if (typeof value !== "string") return Effect.undefined
-    return Effect.flatMap(Effect.orElseSucceed(readStored(value, undefined), () => undefined), (stored) =>
-      Effect.as(
-        stored?.body._tag === "Chunks"
-          ? this.removeGeneration(stored.body.generation, stored.body.hashes.length)
-          : Effect.void,
-        stored
-      ))
+    return Effect.flatMap(
+      this.#send("delete", "EVAL", removeScript, "1", this.nameOf(key), this.#chunkPrefix),
+      (value) =>
+        typeof value === "string"
+          ? Effect.orElseSucceed(readStored(value, undefined), () => true)
+          : Effect.succeed(false)
+    )
   }
   /** Whether all chunks are there: Redis may have evicted one of them. */
   hasChunks(generation: string, chunks: number): Effect.Effect<boolean, CacheError> {
@@ -199,21 +203,25 @@ export class RedisStore {
       })
     return from("0")
   }
-  /** Removes entries, and with `bucket` their chunks. Returns how many entries there were. */
+  /** Removes entries with their chunks. Returns how many entries there were. */
   clear(bucket: string | undefined): Effect.Effect<number, CacheError> {
     let count = 0
-    const isChunk = (name: string) => name.startsWith(`${this.#prefix}#`)
+    const remove = (entries: ReadonlyArray<string>) =>
+      entries.length === 0
+        ? Effect.void
+        : Effect.map(
+          this.#send("clear", "EVAL", clearScript, String(entries.length), ...entries, this.#chunkPrefix),
+          (removed) => {
+            count += Number(removed)
+          }
+        )
     return Effect.map(
-      this.scan(bucket, (names) =>
-        bucket === undefined
-          ? Effect.map(this.#send("clear", "UNLINK", ...names), () => {
-            count += names.filter((name) => !isChunk(name)).length
-          })
-          : Effect.forEach(names, (name) =>
-            Effect.flatMap(this.#send("clear", "GETDEL", name), (value) => {
-              if (value !== null && value !== undefined) count++
-              return this.#removeChunks(value)
-            }), { discard: true, concurrency: 16 })),
+      this.scan(bucket, (names) => {
+        const chunks = names.filter((name) => name.startsWith(this.#chunkPrefix))
+        // Chunks that no entry has, too.
+        const others = chunks.length === 0 ? Effect.void : this.#send("clear", "UNLINK", ...chunks)
+        return Effect.andThen(others, remove(names.filter((name) => !name.startsWith(this.#chunkPrefix))))
+      }),
       () => count
     )
   }

@@ -34,7 +34,7 @@ const Value = Schema.Struct({
   /** The body, if it is in the value. */
   body: optional(Schema.instanceOf(Uint8Array)),
   /** Otherwise the name of its chunks, and their hashes. */
-  generation: optional(Schema.String),
+  generation: optional(Schema.String.check(Schema.isPattern(/^[0-9a-f-]{36}$/))),
   chunks: optional(Schema.Array(Schema.String))
 })
 
@@ -58,7 +58,17 @@ const encoder = new Encoder({ ignoreUndefined: true })
 
 const decodeValue = Schema.decodeUnknownOption(Value)
 
-/** The text of an entry: MessagePack in base64, since commands to Redis are text, a point, and its SHA-256 in hex. */
+/** The longest end of a text that names chunks. */
+export const chunksLength = 48
+
+/** The end of the text of an entry, which the scripts in Redis read: the name of its chunks, and their number. */
+const endingOf = (body: StoredEntry["body"]): string =>
+  body._tag === "Bytes" ? "" : `.${body.generation}.${body.hashes.length}`
+
+/**
+ * The text of an entry: MessagePack in base64, since commands to Redis are text; its SHA-256 in hex; and if it has chunks, their name
+ * and number. Points separate them.
+ */
 export const writeStored = ({ body, key, metadata, ...entry }: StoredEntry): Effect.Effect<string> =>
   Effect.suspend(() => {
     const { contentType, etag, headers } = metadata
@@ -74,7 +84,7 @@ export const writeStored = ({ body, key, metadata, ...entry }: StoredEntry): Eff
       ...entry,
       ...(body._tag === "Bytes" ? { body: body.bytes } : { generation: body.generation, chunks: body.hashes })
     })
-    return Effect.map(sha256Hex(bytes), (check) => `${Base64.encode(bytes)}.${check}`)
+    return Effect.map(sha256Hex(bytes), (check) => `${Base64.encode(bytes)}.${check}${endingOf(body)}`)
   })
 
 const corrupt = (problem: "format" | "version" | "key") => new CacheError({ _tag: "Serialization", problem })
@@ -84,13 +94,19 @@ export const readStored = (text: string, key: CacheKey.CacheKey | undefined): Ef
   Effect.suspend(() => {
     const end = text.indexOf(".")
     const bytes = Base64.decode(end === -1 ? text : text.slice(0, end))
+    const rest = end === -1 ? "" : text.slice(end + 1)
     if (Result.isFailure(bytes)) return Effect.fail(corrupt("format"))
     return Effect.flatMap(sha256Hex(bytes.success), (check) => {
       const entry = readContent(bytes.success, key)
-      if (end !== -1 && text.slice(end + 1) === check) return Effect.fromResult(entry)
-      const { reason } = Result.isFailure(entry) ? entry.failure : corrupt("format")
+      if (Result.isSuccess(entry)) {
+        return rest === `${check}${endingOf(entry.success.body)}`
+          ? Effect.fromResult(entry)
+          : Effect.fail(corrupt("format"))
+      }
+      const { reason } = entry.failure
       // Another version may have another form.
-      return Effect.fail(corrupt("problem" in reason && reason.problem === "version" ? "version" : "format"))
+      const isKnown = rest.startsWith(check) || (reason._tag === "Serialization" && reason.problem === "version")
+      return Effect.fail(isKnown ? entry.failure : corrupt("format"))
     })
   })
 

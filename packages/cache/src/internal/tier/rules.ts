@@ -28,36 +28,42 @@ export const makeRules = (
       maxItemSize: maxItemSize === undefined ? own.maxItemSize : Math.min(Number(maxItemSize), own.maxItemSize)
     }])
   )
-  return (bucket) => others.get(bucket) ?? own
+  return others.size === 0 ? () => own : (bucket) => others.get(bucket) ?? own
 }
 
 /** The largest item of a bucket; 0 for one that is not cached. */
 export const maxItemSizeOf = ({ enabled, maxItemSize }: BucketRules): number => enabled ? maxItemSize : 0
 
-/** How long an entry lives. */
-export interface Life {
-  readonly created: Instant.Instant
+/** When an entry ends. */
+export interface Ends {
   /** When it expires; `undefined` if it never does. */
   readonly end: Instant.Instant | undefined
   /** Until when it is kept. */
   readonly gone: Instant.Instant | undefined
 }
 
+/** How long an entry lives. */
+export interface Life extends Ends {
+  readonly created: Instant.Instant
+}
+
 /** The last time that a `DateTime` can have, in milliseconds since 1970. */
 const lastTime = 8_640_000_000_000_000
 
 /** A life that ends after all times is one without end. */
-const isForever = (ttl: Duration.Duration, now: Instant.Instant): boolean =>
-  Duration.isZero(ttl) || !(now.wall + Duration.toMillis(ttl) <= lastTime)
+const isForever = (millis: number, now: Instant.Instant): boolean => millis === 0 || !(now.wall + millis <= lastTime)
+
+const forever: Ends = { end: undefined, gone: undefined }
 
 /** The life of an entry that begins now. */
 export const lifeOf = (
   now: Instant.Instant,
   ttl: Duration.Duration,
   staleWindow: Duration.Duration | undefined
-): Omit<Life, "created"> => {
-  if (isForever(ttl, now)) return { end: undefined, gone: undefined }
-  const end = Instant.after(now, Duration.toMillis(ttl))
+): Ends => {
+  const millis = Duration.toMillis(ttl)
+  if (isForever(millis, now)) return forever
+  const end = Instant.after(now, millis)
   return {
     end,
     gone: staleWindow === undefined || Duration.isZero(staleWindow)
@@ -72,9 +78,12 @@ export const instantOf = (wall: number, now: Instant.Instant): Instant.Instant =
 /** Whether a number from the disk or from Redis is a time. */
 export const isTime = (value: number): boolean => Number.isInteger(value) && Math.abs(value) <= lastTime
 
-/** The wall time of an instant. */
-export const timeOf = ({ wall }: Instant.Instant): DateTime.Utc =>
+/** The time of a wall clock, brought into the range of times. */
+export const wallTime = (wall: number): DateTime.Utc =>
   DateTime.makeUnsafe(Math.max(-lastTime, Math.min(lastTime, wall)))
+
+/** The wall time of an instant. */
+export const timeOf = ({ wall }: Instant.Instant): DateTime.Utc => wallTime(wall)
 
 /** Whether an instant has come, on either clock: a machine that was suspended serves nothing old. */
 export const hasPassed = (end: Instant.Instant | undefined, clock: Clock.Clock): boolean =>
