@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
-import { Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { ClientAuth, OAuthClient, TokenGuard, type TokenSource } from "../src/index.ts"
+import { ClientAuth, OAuthClient, TokenGuard, TokenSource } from "../src/index.ts"
 import { makeGrants } from "../src/internal/guard/grants.ts"
 import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
@@ -62,7 +62,14 @@ describe("TokenGuard", () => {
           ] as const
         ) {
           const error = yield* Effect.flip(guard.get(url))
-          assert.deepInclude(error, { _tag: "NetworkError", code: "EGRESS_REFUSED", details: { reason, hop: 0 } }, url)
+          const message = `The guard did not send the request because of its ${reason}`
+          const expected = {
+            _tag: "NetworkError",
+            code: "EGRESS_REFUSED",
+            message,
+            details: { reason, hop: 0 }
+          } as const
+          assert.deepInclude(error, expected, url)
         }
         assert.deepStrictEqual(api.received, [])
         assert.strictEqual(asked(), 0)
@@ -196,6 +203,22 @@ describe("TokenGuard", () => {
         assert.notStrictEqual(tokensOf(api.received).at(-1), "token-1")
       }))
 
+    it.effect("[K-10] its body is released if no new token can be acquired", () =>
+      Effect.gen(function*() {
+        let cancelled = 0
+        const source = makeSource()
+        const api = scripted(() =>
+          Effect.sync(() => {
+            source.isDown = true
+            return new Response(new ReadableStream({ cancel: () => void cancelled++ }), { status: 401 })
+          })
+        )
+        const guard = yield* guardOver(api, { source: source.source })
+        yield* Effect.flip(guard.get("/"))
+        yield* Effect.yieldNow
+        assert.strictEqual(cancelled, 1)
+      }))
+
     it.effect("interrupting a caller while a token is replaced does not affect other callers", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
@@ -297,7 +320,25 @@ describe("TokenGuard", () => {
       Effect.gen(function*() {
         const api = scripted(plain)
         const fixed = yield* guardOver(api, { source: makeSource().source })
-        assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), { code: "INVALID_CONFIG" })
+        const refusal = {
+          code: "INVALID_CONFIG",
+          message: "This source cannot narrow scopes; pass `(grant) => source`",
+          details: { path: "source", expected: "a function of the scope and audience" }
+        } as const
+        assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), refusal)
+        // Sources that are an object, and an effect that is a function, are no functions of the grant.
+        class Answer extends Context.Service<Answer, TokenSource.TokenResponse>()("test/Answer") {}
+        for (const source of [TokenSource.fromEffect(makeSource().source), Answer]) {
+          const answering = scripted(plain)
+          const guard = yield* Effect.provideService(
+            guardOver(answering, { source }),
+            Answer,
+            { accessToken: Redacted.make("token-1") }
+          )
+          assert.deepInclude(yield* Effect.flip(guard.scoped({ scope: "read" })), refusal)
+          yield* guard.get("/")
+          assert.deepStrictEqual(tokensOf(answering.received), ["token-1"])
+        }
         const picky = yield* guardOver(api, {
           source: ({ scope = "read" }) =>
             OAuthClient.clientCredentials({
