@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { quiet } from "@keelson/testing/observe"
 import { Clock, Effect, Predicate, Redacted, type Scope } from "effect"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { TokenSidecar } from "../src/index.ts"
@@ -127,10 +128,14 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({ scope: "read write" })).status, 200)
         assert.strictEqual((yield* ensure()).status, 202)
         assert.deepStrictEqual(scopes, [undefined, "read write"])
+        assert.strictEqual((yield* ensure({ audience: "https://other.example" })).status, 202)
         const unknown = [404, { error_code: "unknown_server", message: "No server has this name" }] as const
         assert.deepStrictEqual(brief(yield* ensure({ server: "other" })), unknown)
         yield* guards.register("second", { url: "https://second.example", source: source.source })
         assert.deepStrictEqual(brief(yield* ensure()), unknown)
+        for (const { server } of guards.servers()) yield* guards.unregister(server)
+        assert.deepStrictEqual(brief(yield* ensure()), unknown)
+        yield* guards.register("second", { url: "https://second.example", source: source.source })
         const refused = yield* ensure({ server: "second", scope: "read" })
         assert.deepInclude(refused, { status: 400 })
         assert.deepInclude(refused.json, { error_code: "invalid_request" })
@@ -260,7 +265,12 @@ describe("TokenSidecar", () => {
         ) {
           const answer = yield* send({ url })
           assert.strictEqual(answer.status, 500, url)
-          assert.deepInclude(answer.json, { error_code: "non_retriable", attempts: 0 })
+          assert.deepStrictEqual(answer.json, {
+            error_code: "non_retriable",
+            message: "The URL belongs to no registered server",
+            operation: "append_rows",
+            attempts: 0
+          })
         }
         assert.deepStrictEqual([api.received.length, source.asked()], [0, 0])
       })
@@ -281,6 +291,7 @@ describe("TokenSidecar", () => {
           { headers: { "transfer-encoding": "chunked" } },
           { headers: { "retry-after": "1\r\nx: y" } },
           { headers: { "bad name": "x" } },
+          { headers: { "x-good": "1", "x-bad": "1\n2" } },
           { body: { not: "text" } }
         ]
         for (const body of bad) {
@@ -289,6 +300,12 @@ describe("TokenSidecar", () => {
           assert.deepInclude(answer.json, { error_code: "invalid_request" })
           assert.notInclude(answer.text, "mine")
         }
+        assert.deepInclude((yield* send({ operation: "drop_tables" })).json, {
+          message: "operation must be one of discover_ingest_host, get_scoped_token, open_channel, append_rows"
+        })
+        assert.deepInclude((yield* send({ headers: { "X-Own": "1", Authorization: "Bearer mine" } })).json, {
+          message: "The caller must not set the header Authorization"
+        })
         assert.deepStrictEqual(api.received, [])
       })
     )
@@ -383,6 +400,37 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({ scope: "other" })).status, 202)
         assert.strictEqual((yield* ensure({ scope: "s119" })).status, 200)
         assert.strictEqual((yield* send({ scope: "another" })).status, 202)
+      })
+    )
+
+    live(
+      "[S2-17] sends a body with its type, text/plain if the caller names none, and no body without one",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar()
+        yield* send()
+        yield* send({ method: "POST" })
+        yield* send({ method: "POST", body: "x" })
+        yield* send({ method: "POST", body: "<x/>", headers: { "Content-Type": "text/xml" } })
+        assert.deepStrictEqual(api.received.map(({ hasBody, headers }) => [hasBody, headers["content-type"]]), [
+          [false, undefined],
+          [false, undefined],
+          [true, "text/plain;charset=UTF-8"],
+          [true, "text/xml"]
+        ])
+      })
+    )
+
+    live(
+      "[S2-17] is 400 for a scope if the server's source cannot narrow scopes, and sends nothing",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar()
+        for (const grant of [{ scope: "read" }, { audience: "https://other.example" }]) {
+          assert.deepStrictEqual(brief(yield* send(grant)), [400, {
+            error_code: "invalid_request",
+            message: "This source cannot narrow scopes; pass `(grant) => source`"
+          }])
+        }
+        assert.deepStrictEqual(api.received, [])
       })
     )
 
@@ -491,8 +539,32 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({}, { host: "localhost" })).status, 202)
         for (const host of ["0.0.0.0", "::"]) {
           const error = yield* Effect.flip(sidecar({ listen: { host, port: 0 } }))
-          assert.deepInclude(error, { code: "INVALID_CONFIG" })
+          assert.deepInclude(error, {
+            code: "INVALID_CONFIG",
+            message: "The token sidecar must not listen on an address that other machines can reach",
+            details: { path: "host", expected: "a loopback address, or a Unix socket" }
+          })
         }
+      })
+    )
+
+    live(
+      "[R20] [R22] a request without a Host is rejected",
+      Effect.gen(function*() {
+        const { source, to } = yield* sidecar()
+        const answer = yield* Effect.callback<string>((resume) => {
+          const socket = connect({ host: "127.0.0.1", ...to }, () =>
+            socket.end(
+              `POST /sdk/token/ensure HTTP/1.0\r\nAuthorization: Bearer ${secret}\r\nContent-Type: application/json\r\n` +
+                "Content-Length: 2\r\n\r\n{}"
+            ))
+          let text = ""
+          socket.on("data", (chunk) => text += String(chunk))
+          socket.once("close", () => resume(Effect.succeed(text)))
+          socket.once("error", (error) => resume(Effect.die(error)))
+        })
+        assert.match(answer, /^HTTP\/1\.\d 403 /)
+        assert.strictEqual(source.asked(), 0)
       })
     )
 
@@ -523,7 +595,10 @@ describe("TokenSidecar", () => {
         ) {
           const answer = yield* call("/sdk/token/ensure", { body })
           assert.strictEqual(answer.status, 400, body)
-          assert.deepInclude(answer.json, { error_code: "invalid_request" })
+          assert.deepStrictEqual(answer.json, {
+            error_code: "invalid_request",
+            message: "The payload does not match the API schema"
+          })
           assert.notInclude(answer.text, "hidden")
         }
       })
