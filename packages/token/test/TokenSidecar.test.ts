@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { quiet } from "@keelson/testing/observe"
-import { Clock, Effect, Predicate, Redacted, type Scope } from "effect"
+import { Clock, Context, Effect, Layer, Option, Predicate, Redacted, type Scope } from "effect"
+import { HttpClientError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { TokenSidecar } from "../src/index.ts"
+import { callerCheck } from "../src/internal/sidecar/callerCheck.ts"
+import { Api, CallerCheck } from "../src/internal/sidecar/contract.ts"
 import { makeSource, type Reply, tokensOf } from "./guardSupport.ts"
 import { type Answered, secret, sidecar } from "./sidecarServer.ts"
 
@@ -202,7 +205,12 @@ describe("TokenSidecar", () => {
         const other = yield* sidecar({
           source: { ...source, source: Effect.fail(new KeelsonError.NetworkError({ code: "TIMEOUT" })) }
         })
-        assert.deepInclude((yield* other.send()).json, { error_code: "unauthorized", attempts: 0 })
+        assert.deepStrictEqual((yield* other.send()).json, {
+          error_code: "unauthorized",
+          message: new KeelsonError.NetworkError({ code: "TIMEOUT" }).message,
+          operation: "append_rows",
+          attempts: 0
+        })
       })
     )
 
@@ -236,12 +244,53 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-17] is 500 for a failure that a retry cannot fix",
+      "[S2-17] is 429 without an answer too, and while the circuit is open, which says how long",
       Effect.gen(function*() {
-        const { send } = yield* sidecar({ reply: always(500), server: { resilience: { retry } } })
+        const breaker = { failureThreshold: 1, openDuration: "1 hour" } as const
+        const { api, send } = yield* sidecar({
+          reply: (request) =>
+            Effect.fail(
+              new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
+            ),
+          server: { resilience: { breaker, retry: { maxAttempts: 1 } } }
+        })
+        const unanswered = yield* send()
+        assert.strictEqual(unanswered.status, 429)
+        assert.notProperty(unanswered.headers, "retry-after")
+        const rejected = yield* send()
+        assert.strictEqual(rejected.status, 429)
+        assert.match(rejected.headers["retry-after"] ?? "", /^3[0-6]\d\d$/)
+        assert.include(rejected.text, "Circuit")
+        assert.notInclude(unanswered.text, "Circuit")
+        assert.strictEqual(api.received.length, 1)
+      })
+    )
+
+    live(
+      "[S2-17] an answer that is not returned is released",
+      Effect.gen(function*() {
+        let cancelled = 0
+        const reply: Reply = ({ url }) =>
+          Effect.sync(() =>
+            new Response(new ReadableStream({ cancel: () => void cancelled++ }), { status: Number(url.slice(-3)) })
+          )
+        const { send } = yield* sidecar({ reply })
+        for (const status of [200, 404, 429, 500]) yield* send({ url: `https://api.example/v1/${status}` })
+        assert.strictEqual(cancelled, 4)
+      })
+    )
+
+    live(
+      "[S2-17] is 500 for a failure that a retry cannot fix, without a Retry-After",
+      Effect.gen(function*() {
+        const { send } = yield* sidecar({
+          reply: always(500, { "retry-after": "7" }),
+          server: { resilience: { retry } }
+        })
         const answer = yield* send({ operation: "discover_ingest_host" })
         assert.strictEqual(answer.status, 500)
         assert.deepInclude(answer.json, { error_code: "non_retriable", operation: "discover_ingest_host", attempts: 1 })
+        assert.notProperty(answer.headers, "retry-after")
       })
     )
 
@@ -332,7 +381,32 @@ describe("TokenSidecar", () => {
           final_status: "forwarded_to_caller",
           response: { status: 404, headers: { "content-type": "text/plain", etag: "\"1\"" }, body: "grüße" }
         }])
-        assert.strictEqual((yield* send({ url: "https://api.example/v1/large" })).status, 500)
+        assert.deepStrictEqual(brief(yield* send({ url: "https://api.example/v1/large" })), [500, {
+          error_code: "non_retriable",
+          message: "The response body is too long or incomplete",
+          operation: "append_rows",
+          attempts: 1
+        }])
+      })
+    )
+
+    live(
+      "the size limit is for the whole body, and a character may come in two parts",
+      Effect.gen(function*() {
+        const parts: Record<string, ReadonlyArray<Uint8Array<ArrayBuffer>>> = {
+          limit: [new Uint8Array(1_000_000).fill(97), new Uint8Array(48_576).fill(97)],
+          above: [new Uint8Array(1_000_000).fill(97), new Uint8Array(48_577).fill(97)],
+          split: [new Uint8Array([0xc3]), new Uint8Array([0xbc, 97])]
+        }
+        const reply: Reply = ({ url }) => Effect.sync(() => new Response(ReadableStream.from(parts[url.slice(-5)]!)))
+        const { send } = yield* sidecar({ reply, options: { showResponses: true } })
+        assert.deepNestedInclude((yield* send({ url: "https://api.example/v1/limit" })).json, {
+          "response.body": "a".repeat(1_048_576)
+        })
+        assert.strictEqual((yield* send({ url: "https://api.example/v1/above" })).status, 500)
+        assert.deepNestedInclude((yield* send({ url: "https://api.example/v1/split" })).json, {
+          "response.body": "üa"
+        })
       })
     )
 
@@ -547,6 +621,29 @@ describe("TokenSidecar", () => {
         }
       })
     )
+
+    it.effect("[R20] a caller whose address cannot be read is not of this machine", () =>
+      Effect.gen(function*() {
+        const check = Context.get(
+          yield* Layer.build(callerCheck({ hosts: [], secret: Redacted.make(secret) })),
+          CallerCheck
+        )
+        const outcomeOf = (remoteAddress: Option.Option<string>) => {
+          const web = new Request("http://localhost/", { headers: { host: "localhost" } })
+          const request = HttpServerRequest.fromWeb(web).modify({ remoteAddress })
+          const handled = check.secret(Effect.succeed(HttpServerResponse.empty()), {
+            credential: Redacted.make(secret),
+            endpoint: Api.groups.tokens.endpoints.ensure,
+            group: Api.groups.tokens
+          })
+          return handled.pipe(
+            Effect.provideService(HttpServerRequest.HttpServerRequest, request),
+            Effect.match({ onFailure: () => "refused", onSuccess: () => "allowed" })
+          )
+        }
+        const of = [Option.none(), Option.some("127.0.0.1"), Option.some("192.0.2.1"), Option.some("unknown")]
+        assert.deepStrictEqual(yield* Effect.forEach(of, outcomeOf), ["allowed", "allowed", "refused", "refused"])
+      }).pipe(Effect.scoped))
 
     live(
       "[R20] [R22] a request without a Host is rejected",
