@@ -3,7 +3,7 @@ import { KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/cor
 import { JwksError } from "@keelson/jwks"
 import { errorOf } from "@keelson/testing/exits"
 import { keysOf, pairOf } from "@keelson/testing/tokens"
-import { Context, Duration, Effect, Exit, Layer, Schema } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Redacted, Schema } from "effect"
 import {
   HttpClient,
   HttpClientRequest,
@@ -11,6 +11,7 @@ import {
   HttpMiddleware,
   HttpRouter,
   HttpServer,
+  HttpServerRequest,
   HttpServerResponse
 } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiClient, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
@@ -87,6 +88,28 @@ describe("HttpSecurity of an HttpApi", () => {
       const none = yield* HttpApiClient.makeWith(Api, { httpClient: client })
       assert.deepInclude(errorOf(yield* Effect.exit(none.endpoints.me())), { code: "TOKEN_MISSING" })
     }))
+
+  it.live("[T6] the middleware answers a refused caller; an outage stays a failure, which error reporters see", () =>
+    Effect.gen(function*() {
+      const token = yield* tokenWith()
+      const exitOf = (keys: Parameters<typeof tokensOf>[0], authorization: string) =>
+        Effect.gen(function*() {
+          const settings = { validator: Tokens, principal: Caller }
+          const layer = Layer.provide(HttpSecurity.layer(Authenticated, settings), tokensOf(keys))
+          const { bearer } = Context.get(yield* Layer.build(layer), Authenticated)
+          const request = HttpServerRequest.fromWeb(new Request("http://localhost/me", { headers: { authorization } }))
+          const group = Api.groups.endpoints
+          return yield* bearer(Effect.succeed(HttpServerResponse.empty()), {
+            credential: Redacted.make(""),
+            endpoint: group.endpoints.me,
+            group
+          }).pipe(Effect.provideService(HttpServerRequest.HttpServerRequest, request), Effect.exit)
+        })
+      const refused = yield* exitOf(keysOf([yield* pairOf("ES256")]), "Bearer a.b.c")
+      assert.strictEqual(Exit.isSuccess(refused) ? refused.value.status : refused._tag, 401)
+      const down = yield* exitOf(keysDown(new JwksError.JwksUnavailable()), `Bearer ${token}`)
+      assert.instanceOf(errorOf(down), HttpSecurityError.Unavailable)
+    }).pipe(Effect.scoped))
 
   it.live("[T6] [K-03] a client gets the time to wait while keys are unavailable", () =>
     Effect.gen(function*() {
