@@ -3,7 +3,7 @@ import { KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/cor
 import { JwksError } from "@keelson/jwks"
 import { errorOf } from "@keelson/testing/exits"
 import { keysOf, pairOf } from "@keelson/testing/tokens"
-import { Context, Duration, Effect, Exit, Layer, Redacted, Schema } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Option, Schema } from "effect"
 import {
   HttpClient,
   HttpClientRequest,
@@ -11,10 +11,17 @@ import {
   HttpMiddleware,
   HttpRouter,
   HttpServer,
-  HttpServerRequest,
   HttpServerResponse
 } from "effect/http"
-import { HttpApi, HttpApiBuilder, HttpApiClient, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import {
+  HttpApi,
+  HttpApiBuilder,
+  HttpApiClient,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  OpenApi
+} from "effect/http-api"
 import { Claims, HttpSecurity, HttpSecurityError, Principal, TokenValidator } from "../src/index.ts"
 import { protectedServer, quiet, tokenWith } from "./HttpSecuritySuite.ts"
 import {
@@ -91,25 +98,30 @@ describe("HttpSecurity of an HttpApi", () => {
 
   it.live("[T6] the middleware answers a refused caller; an outage stays a failure, which error reporters see", () =>
     Effect.gen(function*() {
-      const token = yield* tokenWith()
-      const exitOf = (keys: Parameters<typeof tokensOf>[0], authorization: string) =>
-        Effect.gen(function*() {
-          const settings = { validator: Tokens, principal: Caller }
-          const layer = Layer.provide(HttpSecurity.layer(Authenticated, settings), tokensOf(keys))
-          const { bearer } = Context.get(yield* Layer.build(layer), Authenticated)
-          const request = HttpServerRequest.fromWeb(new Request("http://localhost/me", { headers: { authorization } }))
-          const group = Api.groups.endpoints
-          return yield* bearer(Effect.succeed(HttpServerResponse.empty()), {
-            credential: Redacted.make(""),
-            endpoint: group.endpoints.me,
-            group
-          }).pipe(Effect.provideService(HttpServerRequest.HttpServerRequest, request), Effect.exit)
-        })
-      const refused = yield* exitOf(keysOf([yield* pairOf("ES256")]), "Bearer a.b.c")
-      assert.strictEqual(Exit.isSuccess(refused) ? refused.value.status : refused._tag, 401)
-      const down = yield* exitOf(keysDown(new JwksError.JwksUnavailable()), `Bearer ${token}`)
-      assert.instanceOf(errorOf(down), HttpSecurityError.Unavailable)
-    }).pipe(Effect.scoped))
+      class Reporter extends HttpApiMiddleware.Service<Reporter>()("test/Reporter") {}
+      const One = HttpApi.make("one").add(
+        HttpApiGroup.make("group").add(HttpApiEndpoint.get("me", "/me", { success: Schema.String }))
+          .middleware(Authenticated).middleware(Reporter)
+      )
+      const ended: Array<string | undefined> = []
+      const reporter = Layer.succeed(Reporter, (handler) =>
+        Effect.onExit(handler, (exit) =>
+          Effect.sync(() => {
+            const error: unknown = Option.getOrUndefined(Exit.findErrorOption(exit))
+            ended.push(HttpSecurityError.isHttpSecurityError(error) ? error._tag : exit._tag)
+          })))
+      const app = () =>
+        HttpApiBuilder.layer(One).pipe(
+          Layer.provide(HttpApiBuilder.group(One, "group", (group) => group.handle("me", () => Effect.succeed("me")))),
+          Layer.provide(HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller })),
+          Layer.provide(reporter)
+        )
+      const known = yield* serve(app, tokensOf(keysOf([yield* pairOf("ES256")])), {}, quiet)
+      assert.strictEqual((yield* known.send("GET /me", bearer("a.b.c"))).status, 401)
+      const down = yield* serve(app, tokensOf(keysDown(new JwksError.JwksUnavailable())), {}, quiet)
+      assert.strictEqual((yield* down.send("GET /me", bearer(yield* tokenWith()))).status, 503)
+      assert.deepStrictEqual(ended, ["Success", "Unavailable"])
+    }))
 
   it.live("[T6] [K-03] a client gets the time to wait while keys are unavailable", () =>
     Effect.gen(function*() {

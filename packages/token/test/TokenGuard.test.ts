@@ -328,17 +328,17 @@ describe("TokenGuard", () => {
         assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), refusal)
         // Sources that are an object, and an effect that is a function, are no functions of the grant.
         class Answer extends Context.Service<Answer, TokenSource.TokenResponse>()("test/Answer") {}
-        for (const source of [TokenSource.fromEffect(makeSource().source), Answer]) {
-          const answering = scripted(plain)
-          const guard = yield* Effect.provideService(
-            guardOver(answering, { source }),
-            Answer,
-            { accessToken: Redacted.make("token-1") }
-          )
+        const answering = scripted(plain)
+        const given = yield* guardOver(answering, { source: TokenSource.fromEffect(makeSource().source) })
+        const answered = yield* TokenGuard.make({ name: "api", origins: [origin], source: Answer }).pipe(
+          Effect.provideService(HttpClient.HttpClient, answering.client),
+          Effect.provideService(Answer, { accessToken: Redacted.make("token-of-the-service") })
+        )
+        for (const guard of [given, answered]) {
           assert.deepInclude(yield* Effect.flip(guard.scoped({ scope: "read" })), refusal)
           yield* guard.get("/")
-          assert.deepStrictEqual(tokensOf(answering.received), ["token-1"])
         }
+        assert.deepStrictEqual(tokensOf(answering.received), ["token-1", "token-of-the-service"])
         const picky = yield* guardOver(api, {
           source: ({ scope = "read" }) =>
             OAuthClient.clientCredentials({
