@@ -42,7 +42,6 @@ export class ExecutionScope {
   }
 
   #attach(): void {
-    if (this.#link !== undefined) return
     const link = Scope.forkUnsafe(this.#parent)
     this.#link = link
     // Runs at once if the caller's scope is closed already.
