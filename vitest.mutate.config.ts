@@ -24,7 +24,7 @@ export default defineConfig({
       "packages/jwks/test/properties/{staticKeys,snapshots,registry,stateMachine}.test.ts",
       "packages/jwks/test/SimulatedDay.test.ts",
       // Whole fleets for each mutant.
-      "packages/core/test/testing/Simulate{,dClients}.test.ts",
+      "packages/core/test/testing/Simulate.test.ts",
       "packages/core/test/properties/simulation.test.ts",
       "packages/token/test/{FleetOfProviders,SharedTokensFleet}.test.ts",
       // They read the sources, which mutants have instruments in.
@@ -34,7 +34,7 @@ export default defineConfig({
       "packages/token/test/TokenGuard{Load,Real,Secrets}.test.ts",
       "packages/token/test/{BackChannelLogout,BoundTokens,Introspection}Real.test.ts",
       "packages/token/test/Shared{Tokens,TokenRecord}{Failover,Redis}.test.ts",
-      "packages/token/test/{{,Bound,Resource}Interop,OAuth{Client,Secrets},RevocationRedis,RevocableTokens,SecurityPage,Vectors}.test.ts",
+      "packages/token/test/{{,Bound,Resource}Interop,OAuthSecrets,RevocationRedis,RevocableTokens,SecurityPage,Vectors}.test.ts",
       "packages/token/test/{LocalDevelopment,WithoutEffectGuide,moduleLoad,redisList,validationFiles}.test.ts",
       "packages/cache/test/{RedisCache,RedisHostile,NodeDiskCrash}.test.ts",
       // Thousands of tokens each: they notice more than a run for each mutant has time for.
