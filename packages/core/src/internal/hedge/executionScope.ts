@@ -46,7 +46,6 @@ export class ExecutionScope {
     this.#link = link
     // Runs at once if the caller's scope is closed already.
     Effect.runFork(Scope.addFinalizerExit(link, (exit) => {
-      if (this.#link !== link) return Effect.void
       this.#link = undefined
       return Scope.close(this.scope, exit)
     }))
