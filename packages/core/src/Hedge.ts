@@ -134,6 +134,7 @@ export const make = Effect.fnUntraced(function*(
   const policy = yield* Configuration.decode(HedgePolicy.HedgePolicy)(data)
   const { delay: fixed, enabled, maxHedges, minDelay, minimumCalls } = policy
   const budget = shared ?? fromPolicy(policy.budget ?? defaultBudget)
+  const fixedNanos = fixed && Duration.toNanosUnsafe(fixed)
   const latencies = fixed === undefined ? new Latencies(policy.windowSize, policy.quantile) : undefined
   const counts = { calls: 0, hedges: 0, wins: 0, budgetSpent: 0 }
   const owner: Owner = {
@@ -153,7 +154,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** The delay before a hedge, in nanoseconds. */
   const delayNanos = (): bigint | undefined => {
-    if (latencies === undefined) return fixed === undefined ? undefined : Duration.toNanosUnsafe(fixed)
+    if (latencies === undefined) return fixedNanos
     if (latencies.count < minimumCalls) return undefined
     const seen = BigInt(Math.ceil(latencies.quantile()))
     return seen < least ? least : seen

@@ -266,6 +266,24 @@ describe("Hedge", () => {
         assert.strictEqual(scope.state._tag, "Empty")
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
+    it.effect("[K-20] a resource that the answer acquires after it released all others belongs to the caller's scope", () =>
+      Effect.gen(function*() {
+        const hedge = yield* Hedge.make("search", { delay: "100 millis" })
+        const log: Array<string> = []
+        const scope = yield* Scope.make()
+        const own = yield* Scope.provide(hedge.execute(Effect.scope), scope)
+        for (let round = 0; round < 3; round++) {
+          const inner = yield* Scope.fork(own)
+          yield* Scope.provide(acquiring(log, round), inner)
+          yield* Scope.close(inner, Exit.void)
+          assert.strictEqual(scope.state._tag, "Empty")
+        }
+        yield* Scope.provide(acquiring(log, 3), own)
+        assert.deepStrictEqual(log.slice(-2), ["release 2", "acquire 3"])
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(log.slice(-2), ["acquire 3", "release 3"])
+      }).pipe(Effect.scoped, Effect.provide(layer)))
+
     it.effect("[K-20] a resource that the answer acquires later belongs to the caller's scope", () =>
       Effect.gen(function*() {
         const hedge = yield* Hedge.make("search", { delay: "100 millis" })
@@ -303,6 +321,15 @@ describe("Hedge", () => {
         assert.strictEqual(yield* RetryBudget.available(budget), 1)
         // The hedge withdraws one, and its own execution is no new call.
         yield* runOut(hedge.execute(resilience.execute(Effect.sleep("150 millis"))), "1 second")
+        assert.strictEqual(yield* RetryBudget.available(budget), 1)
+      }).pipe(Effect.scoped, Effect.provide(layer)))
+
+    it.effect("[K-17][K-20] so it does for a call that is not hedged, since too few answers are known", () =>
+      Effect.gen(function*() {
+        const budget = RetryBudget.make({ ratio: 1, minPerSecond: 0 })
+        const hedge = yield* Hedge.make("search", { minimumCalls: 10, budget })
+        const resilience = yield* Resilience.make("search", { retry: { budget } })
+        yield* hedge.execute(resilience.execute(Effect.void))
         assert.strictEqual(yield* RetryBudget.available(budget), 1)
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
@@ -385,6 +412,13 @@ describe("Hedge", () => {
         assert.isAtMost(Duration.toMillis(delay!), 18 * 1.045)
         yield* runOut(hedge.execute(millis(10_000)), "10 seconds")
         assert.strictEqual((yield* hedge.snapshot).hedges, 1)
+      }).pipe(Effect.scoped, Effect.provide(layer)))
+
+    it.live("[K-20] a call is not hedged, however long it takes, while too few answers are known", () =>
+      Effect.gen(function*() {
+        const hedge = yield* Hedge.make("search", { minimumCalls: 10 })
+        yield* hedge.execute(millis(30))
+        assert.strictEqual((yield* hedge.snapshot).hedges, 0)
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
     it.effect("[K-20] failures are no latencies", () =>

@@ -107,6 +107,24 @@ describe("Hedge.http", () => {
       return origin.received
     }))
 
+  it.effect("[K-20] a response below 500 is the answer, except 408 and 429", () =>
+    Effect.scoped(Effect.gen(function*() {
+      for (const [status, answer] of [[404, 404], [304, 304], [408, 200], [429, 200], [500, 200]] as const) {
+        const origin = yield* httpOrigin("hang", status, 200)
+        const hedge = yield* Hedge.make("search", { delay: "100 millis", maxHedges: 2, budget: { ratio: 10 } })
+        const client = hedge.http(yield* HttpClient.HttpClient)
+        const fiber = yield* Effect.forkChild(client.get(origin.url), { startImmediately: true })
+        yield* eventually(() => origin.received.length === 1)
+        yield* TestClock.adjust("100 millis")
+        yield* eventually(() => origin.received.length === 2)
+        if (answer !== status) {
+          yield* TestClock.adjust("100 millis")
+          yield* eventually(() => origin.received.length === 3)
+        }
+        assert.strictEqual((yield* Fiber.join(fiber)).status, answer)
+      }
+    })).pipe(fetch))
+
   it.effect("[K-20] hedges safe methods only: neither POST, nor PUT, DELETE and keys", () =>
     Effect.gen(function*() {
       const safe = [HttpClientRequest.get, HttpClientRequest.head, HttpClientRequest.options]

@@ -281,6 +281,45 @@ describe("Nonces of the called server", () => {
       }
     }).pipe(Effect.scoped))
 
+  it.effect("[K-23] the nonce that the answer to the repeated request brings is used for the next request", () =>
+    Effect.gen(function*() {
+      const api = scripted((_, number) =>
+        Effect.succeed(
+          number === 1
+            ? new Response(null, { status: 401, headers: nonceChallenge("one") })
+            : new Response(null, { headers: { "dpop-nonce": "two" } })
+        )
+      )
+      const guard = yield* guardOver(api, { source: makeBoundSource().source, dpop: "required" })
+      yield* guard.get("/")
+      yield* guard.get("/")
+      assert.deepStrictEqual((yield* proofsOf(api)).map(({ nonce }) => nonce), [undefined, "one", "two"])
+    }).pipe(Effect.scoped))
+
+  it.effect("[K-23] a response that is no 401 is returned, whatever its challenge says", () =>
+    Effect.gen(function*() {
+      for (const status of [200, 400, 403]) {
+        const api = scripted(() => Effect.succeed(new Response(null, { status, headers: nonceChallenge("one") })))
+        const guard = yield* guardOver(api, { source: makeBoundSource().source, dpop: "required" })
+        assert.strictEqual((yield* guard.get("/")).status, status)
+        assert.lengthOf(api.received, 1)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("[K-23] a request without an answer fails with the error of the client", () =>
+    Effect.gen(function*() {
+      const api = scripted((request) =>
+        Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({ request, cause: new Error("reset") })
+          })
+        )
+      )
+      const guard = yield* guardOver(api, { source: makeBoundSource().source, dpop: "required" })
+      const error = yield* Effect.flip(guard.get("/"))
+      assert.strictEqual(HttpClientError.isHttpClientError(error) ? error.reason._tag : error._tag, "TransportError")
+    }).pipe(Effect.scoped))
+
   it.effect("[K-23] a body that can be sent once is not sent again for a nonce; the next request has it", () =>
     Effect.gen(function*() {
       const api = scripted(challenges(nonceChallenge("one")))
@@ -357,7 +396,12 @@ describe("Tokens that are not as the guard needs them", () => {
           dpop: "required"
         })
         const error = yield* Effect.flip(guard.get("/"))
-        assert.deepInclude(error, { code: "TOKEN_NOT_BOUND", _tag: "AuthenticationError" })
+        assert.deepInclude(error, {
+          code: "TOKEN_NOT_BOUND",
+          _tag: "AuthenticationError",
+          message: "The token is not bound to the guard's key: its token_type is Bearer, not DPoP",
+          details: { reason: "token_type", expected: "DPoP", received: "Bearer", server: "api", attempts: 1 }
+        })
         assert.notInclude(JSON.stringify(error), "secret")
         assert.lengthOf(api.received, 0)
       }
@@ -379,7 +423,11 @@ describe("Tokens that are not as the guard needs them", () => {
       const api = scripted(statuses())
       const guard = yield* guardOver(api, { source: makeBoundSource().source })
       const error = yield* Effect.flip(guard.get("/"))
-      assert.deepInclude(error, { code: "DPOP_KEY_MISSING", _tag: "AuthenticationError" })
+      assert.deepInclude(error, {
+        code: "DPOP_KEY_MISSING",
+        _tag: "AuthenticationError",
+        message: "The token is bound to a key (token_type DPoP), but the guard has none: set its option dpop"
+      })
       assert.lengthOf(api.received, 0)
     }).pipe(Effect.scoped, quiet))
 
@@ -396,7 +444,11 @@ describe("Tokens that are not as the guard needs them", () => {
     Effect.gen(function*() {
       const options = { source: makeBoundSource().source, dpop: "off", dpopKey: DpopKey.generate() } as const
       const error = yield* Effect.flip(guardOver(scripted(statuses()), options))
-      assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", "dpop"])
+      assert.deepInclude(error, {
+        code: "INVALID_CONFIG",
+        message: "Invalid configuration: dpop is off, but there is a dpopKey: leave out one of them",
+        details: { path: "dpop", expected: "required or preferred beside dpopKey, or left out" }
+      })
     }).pipe(Effect.scoped))
 
   it.effect("[K-23] the tokens of all grants of a guard are bound to its one key", () =>

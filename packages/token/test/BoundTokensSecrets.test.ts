@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Metrics, Problem, PrometheusEndpoint } from "@keelson/core"
 import { recording } from "@keelson/testing/observe"
 import { Cause, Effect, Exit, Option, Redacted, type Tracer } from "effect"
-import { HttpClientError, HttpClientRequest } from "effect/http"
+import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { inspect } from "node:util"
 import { ClientAuth, DpopKey, HttpSecurity, OAuthClient, type TokenGuard, TokenProvider } from "../src/index.ts"
 import { guardOver, origin, type Reply, scripted } from "./guardSupport.ts"
@@ -74,7 +74,14 @@ describe("Secrets of bound tokens", () => {
       assert.isAbove(spans.length, 50)
       const all = [...output, ...lines, ...spans.map(shown)].join("\n")
       for (const secret of [token, nonce, "CryptoKey", ...proofs]) assert.notInclude(all, secret)
-    })).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated))
+      // The spans have the headers, though, as the application asks for.
+      assert.match(all, /http\.request\.header\.dpop/)
+      assert.match(all, /http\.response\.header\.dpop-nonce/)
+    })).pipe(
+      Effect.provideService(HttpClient.TracerHeaderFilter, () => true),
+      Effect.scoped,
+      Effect.provide(Metrics.layerIsolated)
+    )
   })
 
   it.live("[R21] [K-23] with layerRedaction, a response that the application logs does not show the proof of its request", () => {

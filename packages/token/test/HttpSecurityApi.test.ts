@@ -3,7 +3,7 @@ import { KeelsonError, Metrics, Problem, PrometheusEndpoint } from "@keelson/cor
 import { JwksError } from "@keelson/jwks"
 import { errorOf } from "@keelson/testing/exits"
 import { keysOf, pairOf } from "@keelson/testing/tokens"
-import { Context, Duration, Effect, Exit, Layer, Schema } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Option, Schema } from "effect"
 import {
   HttpClient,
   HttpClientRequest,
@@ -13,7 +13,15 @@ import {
   HttpServer,
   HttpServerResponse
 } from "effect/http"
-import { HttpApi, HttpApiBuilder, HttpApiClient, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import {
+  HttpApi,
+  HttpApiBuilder,
+  HttpApiClient,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  OpenApi
+} from "effect/http-api"
 import { Claims, HttpSecurity, HttpSecurityError, Principal, TokenValidator } from "../src/index.ts"
 import { protectedServer, quiet, tokenWith } from "./HttpSecuritySuite.ts"
 import {
@@ -86,6 +94,33 @@ describe("HttpSecurity of an HttpApi", () => {
       assert.deepInclude(errorOf(yield* Effect.exit(malformed.endpoints.me())), { _tag: "InvalidRequest", status: 400 })
       const none = yield* HttpApiClient.makeWith(Api, { httpClient: client })
       assert.deepInclude(errorOf(yield* Effect.exit(none.endpoints.me())), { code: "TOKEN_MISSING" })
+    }))
+
+  it.live("[T6] the middleware answers a refused caller; an outage stays a failure, which error reporters see", () =>
+    Effect.gen(function*() {
+      class Reporter extends HttpApiMiddleware.Service<Reporter>()("test/Reporter") {}
+      const One = HttpApi.make("one").add(
+        HttpApiGroup.make("group").add(HttpApiEndpoint.get("me", "/me", { success: Schema.String }))
+          .middleware(Authenticated).middleware(Reporter)
+      )
+      const ended: Array<string | undefined> = []
+      const reporter = Layer.succeed(Reporter, (handler) =>
+        Effect.onExit(handler, (exit) =>
+          Effect.sync(() => {
+            const error: unknown = Option.getOrUndefined(Exit.findErrorOption(exit))
+            ended.push(HttpSecurityError.isHttpSecurityError(error) ? error._tag : exit._tag)
+          })))
+      const app = () =>
+        HttpApiBuilder.layer(One).pipe(
+          Layer.provide(HttpApiBuilder.group(One, "group", (group) => group.handle("me", () => Effect.succeed("me")))),
+          Layer.provide(HttpSecurity.layer(Authenticated, { validator: Tokens, principal: Caller })),
+          Layer.provide(reporter)
+        )
+      const known = yield* serve(app, tokensOf(keysOf([yield* pairOf("ES256")])), {}, quiet)
+      assert.strictEqual((yield* known.send("GET /me", bearer("a.b.c"))).status, 401)
+      const down = yield* serve(app, tokensOf(keysDown(new JwksError.JwksUnavailable())), {}, quiet)
+      assert.strictEqual((yield* down.send("GET /me", bearer(yield* tokenWith()))).status, 503)
+      assert.deepStrictEqual(ended, ["Success", "Unavailable"])
     }))
 
   it.live("[T6] [K-03] a client gets the time to wait while keys are unavailable", () =>

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted } from "effect"
+import { KeelsonError } from "@keelson/core"
+import { Context, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { ClientAuth, OAuthClient, TokenGuard } from "../src/index.ts"
+import { ClientAuth, OAuthClient, TokenGuard, TokenSource } from "../src/index.ts"
+import { makeGrants } from "../src/internal/guard/grants.ts"
 import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
 const plain: Reply = statuses()
@@ -60,7 +62,14 @@ describe("TokenGuard", () => {
           ] as const
         ) {
           const error = yield* Effect.flip(guard.get(url))
-          assert.deepInclude(error, { _tag: "NetworkError", code: "EGRESS_REFUSED", details: { reason, hop: 0 } }, url)
+          const message = `The guard did not send the request because of its ${reason}`
+          const expected = {
+            _tag: "NetworkError",
+            code: "EGRESS_REFUSED",
+            message,
+            details: { reason, hop: 0 }
+          } as const
+          assert.deepInclude(error, expected, url)
         }
         assert.deepStrictEqual(api.received, [])
         assert.strictEqual(asked(), 0)
@@ -194,6 +203,22 @@ describe("TokenGuard", () => {
         assert.notStrictEqual(tokensOf(api.received).at(-1), "token-1")
       }))
 
+    it.effect("[K-10] its body is released if no new token can be acquired", () =>
+      Effect.gen(function*() {
+        let cancelled = 0
+        const source = makeSource()
+        const api = scripted(() =>
+          Effect.sync(() => {
+            source.isDown = true
+            return new Response(new ReadableStream({ cancel: () => void cancelled++ }), { status: 401 })
+          })
+        )
+        const guard = yield* guardOver(api, { source: source.source })
+        yield* Effect.flip(guard.get("/"))
+        yield* Effect.yieldNow
+        assert.strictEqual(cancelled, 1)
+      }))
+
     it.effect("interrupting a caller while a token is replaced does not affect other callers", () =>
       Effect.gen(function*() {
         const { asked, source } = makeSource()
@@ -217,9 +242,12 @@ describe("TokenGuard", () => {
     it.effect("keeps tokens separate by scope and audience, and shares them between equal grants", () =>
       Effect.gen(function*() {
         const sources = new Map<string, ReturnType<typeof makeSource>>()
+        const grants: Array<TokenSource.Grant> = []
         const api = scripted(plain)
         const guard = yield* guardOver(api, {
-          source: ({ audience, scope }) => {
+          source: (grant) => {
+            const { audience, scope } = grant
+            grants.push(grant)
             const made = makeSource(`${scope ?? "all"}@${audience ?? "any"}`.replaceAll(" ", "+"))
             sources.set(`${scope} ${audience}`, made)
             return made.source
@@ -238,16 +266,79 @@ describe("TokenGuard", () => {
           "read@https://other.example-1"
         ])
         assert.strictEqual(sources.size, 4)
+        assert.deepStrictEqual<unknown>(grants, [
+          {},
+          { scope: "read" },
+          { scope: "read write" },
+          { scope: "read", audience: "https://other.example" }
+        ])
         yield* read.provider.invalidate(yield* read.provider.get)
         yield* Effect.all([read.get("/"), both.get("/")])
         assert.deepStrictEqual(tokensOf(api.received.slice(5)), ["read@any-2", "read+write@any-1"])
+      }))
+
+    it.effect("a grant with an audience alone has no scope, and one with neither has the guard's own tokens", () =>
+      Effect.gen(function*() {
+        const grants: Array<TokenSource.Grant> = []
+        const guard = yield* guardOver(scripted(plain), {
+          source: (grant) => {
+            grants.push(grant)
+            return makeSource().source
+          }
+        })
+        assert.strictEqual(yield* guard.scoped({}), guard)
+        assert.strictEqual(yield* guard.scoped({ scope: " " }), guard)
+        yield* guard.scoped({ audience: "https://other.example" })
+        yield* guard.scoped({ scope: " ", audience: "https://other.example" })
+        assert.deepStrictEqual<unknown>(grants, [{}, { audience: "https://other.example" }])
+      }))
+
+    it.effect("[S2-18] tokens of a grant are refreshed, replaced after a 401, and have events", () =>
+      Effect.gen(function*() {
+        const api = scripted(statuses(401, 200))
+        const sources = [makeSource("all"), makeSource("read")] as const
+        const guard = yield* guardOver(api, { source: ({ scope }) => sources[scope === undefined ? 0 : 1].source })
+        const read = yield* guard.scoped({ scope: "read" })
+        const events = yield* Effect.forkChild(Stream.runCollect(Stream.take(read.provider.events, 4)), {
+          startImmediately: true
+        })
+        yield* read.get("/")
+        assert.deepStrictEqual(tokensOf(api.received), ["read-1", "read-2"])
+        assert.strictEqual(Redacted.value((yield* read.provider.refresh).value), "read-3")
+        yield* read.get("/")
+        assert.deepStrictEqual(tokensOf(api.received.slice(2)), ["read-3"])
+        assert.strictEqual(sources[0].asked(), 0)
+        assert.deepStrictEqual((yield* Fiber.join(events)).map(({ _tag }) => _tag), [
+          "RefreshStarted",
+          "Refreshed",
+          "RefreshCompleted",
+          "RefreshStarted"
+        ])
       }))
 
     it.effect("fails if the source is not a function, or throws", () =>
       Effect.gen(function*() {
         const api = scripted(plain)
         const fixed = yield* guardOver(api, { source: makeSource().source })
-        assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), { code: "INVALID_CONFIG" })
+        const refusal = {
+          code: "INVALID_CONFIG",
+          message: "This source cannot narrow scopes; pass `(grant) => source`",
+          details: { path: "source", expected: "a function of the scope and audience" }
+        } as const
+        assert.deepInclude(yield* Effect.flip(fixed.scoped({ scope: "read" })), refusal)
+        // Sources that are an object, and an effect that is a function, are no functions of the grant.
+        class Answer extends Context.Service<Answer, TokenSource.TokenResponse>()("test/Answer") {}
+        const answering = scripted(plain)
+        const given = yield* guardOver(answering, { source: TokenSource.fromEffect(makeSource().source) })
+        const answered = yield* TokenGuard.make({ name: "api", origins: [origin], source: Answer }).pipe(
+          Effect.provideService(HttpClient.HttpClient, answering.client),
+          Effect.provideService(Answer, { accessToken: Redacted.make("token-of-the-service") })
+        )
+        for (const guard of [given, answered]) {
+          assert.deepInclude(yield* Effect.flip(guard.scoped({ scope: "read" })), refusal)
+          yield* guard.get("/")
+        }
+        assert.deepStrictEqual(tokensOf(answering.received), ["token-1", "token-of-the-service"])
         const picky = yield* guardOver(api, {
           source: ({ scope = "read" }) =>
             OAuthClient.clientCredentials({
@@ -290,19 +381,60 @@ describe("TokenGuard", () => {
         assert.strictEqual((yield* second.provider.status).counts.acquisitions, 1)
       }))
 
+    it.effect("[K-28 G7] of grants that were never used, the oldest leaves", () =>
+      Effect.gen(function*() {
+        const made: Array<string | undefined> = []
+        const guard = yield* guardOver(scripted(plain), {
+          source: ({ scope }) => {
+            made.push(scope)
+            return makeSource(scope).source
+          }
+        })
+        const clients = yield* Effect.forEach(Array.from({ length: 101 }), (_, i) => guard.scoped({ scope: `s${i}` }))
+        assert.strictEqual(made.length, 102)
+        yield* Effect.forEach(clients.slice(1), (client) => client.get("/"))
+        assert.strictEqual(made.length, 102)
+        yield* clients[0]?.get("/") ?? Effect.die("no grant")
+        assert.deepStrictEqual([made.length, made.at(-1)], [103, "s0"])
+      }))
+
+    it.effect("[K-28 G7] what a grant acquired is released if its provider cannot be made", () =>
+      Effect.gen(function*() {
+        const released: Array<string | undefined> = []
+        const held = yield* makeGrants(({ scope }) =>
+          Effect.andThen(
+            Effect.addFinalizer(() => Effect.sync(() => released.push(scope))),
+            Effect.fail(new KeelsonError.ConfigurationError({ code: "INVALID_CONFIG" }))
+          )
+        )
+        assert.strictEqual((yield* Effect.flip(held({ scope: "read" }))).code, "INVALID_CONFIG")
+        assert.deepStrictEqual(released, ["read"])
+      }))
+
     it.effect("[K-28 G7] a grant that acquires a token is not closed; with 100 of them a further one fails", () =>
       Effect.gen(function*() {
         const api = scripted(plain)
         const source = makeSource()
-        const guard = yield* guardOver(api, { source: () => Effect.delay(source.source, "1 second") })
+        let made = 0
+        const guard = yield* guardOver(api, {
+          source: () => {
+            made++
+            return Effect.delay(source.source, "1 second")
+          }
+        })
         const calls = Array.from(
           { length: 100 },
           (_, i) => Effect.flatMap(guard.scoped({ scope: `s${i}` }), (client) => client.get("/"))
         )
         const running = yield* Effect.forkChild(Effect.all(calls, { concurrency: "unbounded" }))
         yield* TestClock.adjust("500 millis")
-        assert.deepInclude(yield* Effect.flip(guard.scoped({ scope: "one-more" })), { code: "INVALID_CONFIG" })
-        yield* guard.scoped({ scope: "s7" })
+        assert.deepInclude(yield* Effect.flip(guard.scoped({ scope: "one-more" })), {
+          code: "INVALID_CONFIG",
+          message: "A guard acquires tokens for at most 100 scopes and audiences at once",
+          details: { path: "scope", expected: "at most 100 of them at once" }
+        })
+        for (let i = 0; i < 100; i++) yield* guard.scoped({ scope: `s${i}` })
+        assert.strictEqual(made, 101)
         yield* TestClock.adjust("500 millis")
         assert.strictEqual((yield* Fiber.join(running)).length, 100)
         yield* guard.scoped({ scope: "one-more" })

@@ -212,6 +212,26 @@ describe("TokenGuard redirects", () => {
       }
     }))
 
+  it.effect("a request that becomes a GET loses the headers of its body; one that is a GET already keeps all", () =>
+    Effect.gen(function*() {
+      const headers = { "content-encoding": "gzip", "content-language": "de", "content-location": "/x", "x-own": "1" }
+      for (const method of ["POST", "GET", "HEAD"] as const) {
+        const api = scripted(byUrl({ [`${origin}/a`]: [303, "/b"] }))
+        const guard = yield* guardOver(api, { source: makeSource().source })
+        yield* guard.execute(HttpClientRequest.make(method)("/a", { headers }))
+        const kept = Object.keys(headers).filter((name) => Object.hasOwn(api.received[1]?.headers ?? {}, name))
+        assert.deepStrictEqual(kept, method === "POST" ? ["x-own"] : Object.keys(headers), method)
+      }
+    }))
+
+  it.effect("a response with a redirect's status and no Location is returned", () =>
+    Effect.gen(function*() {
+      const api = scripted(() => Effect.sync(() => new Response(null, { status: 302 })))
+      const guard = yield* guardOver(api, { source: makeSource().source })
+      assert.strictEqual((yield* guard.get("/")).status, 302)
+      assert.lengthOf(api.received, 1)
+    }))
+
   it.effect("[R12] one that must not be followed fails with the reason", () =>
     Effect.gen(function*() {
       const api = scripted(byUrl({

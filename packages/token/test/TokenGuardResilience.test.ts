@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BreakerStore, Metrics } from "@keelson/core"
+import { BreakerStore, Deadline, KeelsonError, Metrics } from "@keelson/core"
+import { recording } from "@keelson/testing/observe"
 import { runOut } from "@keelson/testing/virtualTime"
-import { Duration, Effect, Fiber, Metric } from "effect"
-import { HttpBody, HttpClientError, HttpClientRequest } from "effect/http"
+import { Clock, Duration, Effect, Fiber, Metric } from "effect"
+import { HttpBody, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import type { TokenGuard } from "../src/index.ts"
+import { NoToken } from "../src/internal/guard/client.ts"
 import { guardOver, makeSource, origin, type Reply, scripted, statuses, tokensOf } from "./guardSupport.ts"
 
 const retry = { maxAttempts: 4, initialDelay: "200 millis", multiplier: 1.8, maxDelay: "5 seconds" } as const
@@ -13,6 +15,21 @@ const broken: Reply = (request) =>
   Effect.fail(
     new HttpClientError.HttpClientError({
       reason: new HttpClientError.TransportError({ request, description: "reset" })
+    })
+  )
+
+/** The client cannot send the request. */
+const unsendable: Reply = (request) =>
+  Effect.fail(new HttpClientError.HttpClientError({ reason: new HttpClientError.EncodeError({ request }) }))
+
+/** The client cannot read the response. */
+const unreadable: Reply = (request) =>
+  Effect.fail(
+    new HttpClientError.HttpClientError({
+      reason: new HttpClientError.DecodeError({
+        request,
+        response: HttpClientResponse.fromWeb(request, new Response("{"))
+      })
     })
   )
 
@@ -102,6 +119,14 @@ describe("TokenGuard resilience", () => {
       source.isDown = false
       assert.strictEqual((yield* guard.get("/")).status, 200)
     }))
+
+  it("[S3-27] whatever the error of a failed acquisition says, repeating the request does not help", () => {
+    const codes = [
+      [new KeelsonError.NetworkError({ code: "NETWORK_ERROR" }), "TOKEN_ACQUISITION_FAILED"],
+      [new KeelsonError.NetworkError({ code: "EGRESS_REFUSED" }), "EGRESS_REFUSED"]
+    ] as const
+    for (const [error, code] of codes) assert.strictEqual(new NoToken({ error }).code, code)
+  })
 
   it.effect("[S3-27] requests and acquisitions have separate circuits, also in one store", () =>
     Effect.gen(function*() {
@@ -230,6 +255,24 @@ describe("TokenGuard resilience", () => {
         assert.strictEqual(api.received.length, 3)
       }))
 
+    it.effect("[K-28 C11] of the guard's deadline and the caller's, the earlier one ends the call", () =>
+      Effect.gen(function*() {
+        const guard = yield* guardOver(scripted(() => Effect.never), {
+          source: makeSource().source,
+          resilience: { deadline: "2 seconds" }
+        })
+        for (const [own, ends] of [["1 second", 1000], ["3 seconds", 2000]] as const) {
+          const clock = yield* Clock.Clock
+          const until = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(own)
+          const call = Effect.provideService(Effect.flip(guard.get("/")), Deadline.CurrentDeadline, until)
+          const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+          yield* TestClock.adjust(ends - 1)
+          assert.strictEqual(fiber.pollUnsafe(), undefined, own)
+          yield* TestClock.adjust(1)
+          assert.deepInclude(yield* Fiber.join(fiber), { _tag: "DeadlineExceeded" }, own)
+        }
+      }))
+
     it.effect("[K-28 J8] [S2-18] a 401 is replayed once in a call, also if an attempt is repeated", () =>
       Effect.gen(function*() {
         const source = makeSource()
@@ -272,6 +315,7 @@ describe("TokenGuard resilience", () => {
 
     it.effect("[S2-13] [S2-21] returns operation, attempts, success and elapsed time", () =>
       Effect.gen(function*() {
+        yield* TestClock.adjust("5 seconds")
         const api = scripted(
           inTurn((request, number) => Effect.delay(statuses(503)(request, number), "1 second"), statuses(0, 204))
         )
@@ -298,9 +342,11 @@ describe("TokenGuard resilience", () => {
       Effect.gen(function*() {
         const always = (status: number): Reply => () => Effect.sync(() => new Response(null, { status }))
         const post = HttpClientRequest.post("/", { body: HttpBody.text("row") })
+        const upload = HttpClientRequest.put("/", { body: HttpBody.raw(new ReadableStream()) })
         const kinds = [
           [yield* outcomeOf(always(200)), "success", 1],
           [yield* outcomeOf(always(304)), "success", 1],
+          [yield* outcomeOf(always(400)), "forwarded", 1],
           [yield* outcomeOf(always(404)), "forwarded", 1],
           [yield* outcomeOf(always(401)), "unauthorized", 2],
           [yield* outcomeOf(always(500)), "nonRetryable", 1],
@@ -309,6 +355,10 @@ describe("TokenGuard resilience", () => {
           [yield* outcomeOf(always(503), { resilience: { retry } }, post), "forwarded", 1],
           [yield* outcomeOf(broken, { resilience: { retry } }), "exhausted", 4],
           [yield* outcomeOf(broken, { resilience: { retry } }, post), "nonRetryable", 1],
+          [yield* outcomeOf(always(503), { resilience: { retry } }, upload), "forwarded", 1],
+          [yield* outcomeOf(broken, { resilience: { retry } }, upload), "nonRetryable", 1],
+          [yield* outcomeOf(unsendable), "nonRetryable", 1],
+          [yield* outcomeOf(unreadable), "nonRetryable", 1],
           [yield* outcomeOf(broken), "exhausted", 1],
           [yield* outcomeOf(() => Effect.never, { resilience: { deadline: "1 second" } }), "exhausted", 1],
           [yield* outcomeOf(always(200), {}, HttpClientRequest.get("https://elsewhere.example")), "nonRetryable", 0]
@@ -317,6 +367,38 @@ describe("TokenGuard resilience", () => {
           assert.deepInclude(outcome, { kind, attempts, success: kind === "success" }, String(index))
         }
       }))
+
+    it.effect("[S2-17] is exhausted if the circuit is open", () =>
+      Effect.gen(function*() {
+        const guard = yield* guardOver(scripted(statuses(503)), {
+          source: makeSource().source,
+          resilience: { breaker: { failureThreshold: 1 }, retry: { maxAttempts: 1 } }
+        })
+        yield* guard.send("append_rows", HttpClientRequest.get("/"))
+        const outcome = yield* guard.send("append_rows", HttpClientRequest.get("/"))
+        assert.deepInclude(outcome, { kind: "exhausted", attempts: 0, response: undefined })
+        assert.deepInclude(outcome.error, { _tag: "CircuitOpen" })
+      }))
+
+    it.effect("[S2-17] has a response only if it may be read: not that of an error while reading it", () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* outcomeOf(unreadable)).response, undefined)
+        const refused = yield* outcomeOf(
+          () => Effect.sync(() => new Response(null, { status: 503 })),
+          { resilience: { retry } },
+          HttpClientRequest.post("/")
+        )
+        assert.strictEqual(refused.response?.status, 503)
+      }))
+
+    it.effect("[S2-20] has a span with the server and the operation", () => {
+      const { record, spans } = recording()
+      return record(Effect.gen(function*() {
+        yield* outcomeOf(statuses())
+        const span = spans.find(({ name }) => name === "TokenGuard.send")
+        assert.deepStrictEqual(Object.fromEntries(span?.attributes ?? []), { server: "api", operation: "append_rows" })
+      }))
+    })
 
     it.effect("[S2-17] [S2-18] is unauthorized if the rejected token cannot be replaced", () =>
       Effect.gen(function*() {

@@ -106,6 +106,14 @@ describe("TokenGuards", () => {
         assert.deepInclude(error, { code: "INVALID_CONFIG" })
         assert.strictEqual(error.details["path"], path, server)
       }
+      assert.deepInclude(yield* Effect.flip(register("a", { url: "https://c.example", source })), {
+        message: "Invalid server: server must be a name that no other server has",
+        details: { path: "server", expected: "a name that no other server has" }
+      })
+      assert.deepInclude(yield* Effect.flip(register("b", { url: "https://a.example/x", source })), {
+        message: "Invalid server: url must be a URL that no other server has",
+        details: { path: "url", expected: "a URL that no other server has" }
+      })
       assert.strictEqual(servers().length, 1)
     }))
 

@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { KeelsonError } from "@keelson/core"
 import { quiet } from "@keelson/testing/observe"
 import { Clock, Effect, Predicate, Redacted, type Scope } from "effect"
+import { HttpClientError } from "effect/http"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { TokenSidecar } from "../src/index.ts"
@@ -127,10 +129,14 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({ scope: "read write" })).status, 200)
         assert.strictEqual((yield* ensure()).status, 202)
         assert.deepStrictEqual(scopes, [undefined, "read write"])
+        assert.strictEqual((yield* ensure({ audience: "https://other.example" })).status, 202)
         const unknown = [404, { error_code: "unknown_server", message: "No server has this name" }] as const
         assert.deepStrictEqual(brief(yield* ensure({ server: "other" })), unknown)
         yield* guards.register("second", { url: "https://second.example", source: source.source })
         assert.deepStrictEqual(brief(yield* ensure()), unknown)
+        for (const { server } of guards.servers()) yield* guards.unregister(server)
+        assert.deepStrictEqual(brief(yield* ensure()), unknown)
+        yield* guards.register("second", { url: "https://second.example", source: source.source })
         const refused = yield* ensure({ server: "second", scope: "read" })
         assert.deepInclude(refused, { status: 400 })
         assert.deepInclude(refused.json, { error_code: "invalid_request" })
@@ -197,7 +203,12 @@ describe("TokenSidecar", () => {
         const other = yield* sidecar({
           source: { ...source, source: Effect.fail(new KeelsonError.NetworkError({ code: "TIMEOUT" })) }
         })
-        assert.deepInclude((yield* other.send()).json, { error_code: "unauthorized", attempts: 0 })
+        assert.deepStrictEqual((yield* other.send()).json, {
+          error_code: "unauthorized",
+          message: new KeelsonError.NetworkError({ code: "TIMEOUT" }).message,
+          operation: "append_rows",
+          attempts: 0
+        })
       })
     )
 
@@ -231,12 +242,53 @@ describe("TokenSidecar", () => {
     )
 
     live(
-      "[S2-17] is 500 for a failure that a retry cannot fix",
+      "[S2-17] is 429 without an answer too, and while the circuit is open, which says how long",
       Effect.gen(function*() {
-        const { send } = yield* sidecar({ reply: always(500), server: { resilience: { retry } } })
+        const breaker = { failureThreshold: 1, openDuration: "1 hour" } as const
+        const { api, send } = yield* sidecar({
+          reply: (request) =>
+            Effect.fail(
+              new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
+            ),
+          server: { resilience: { breaker, retry: { maxAttempts: 1 } } }
+        })
+        const unanswered = yield* send()
+        assert.strictEqual(unanswered.status, 429)
+        assert.notProperty(unanswered.headers, "retry-after")
+        const rejected = yield* send()
+        assert.strictEqual(rejected.status, 429)
+        assert.match(rejected.headers["retry-after"] ?? "", /^3[0-6]\d\d$/)
+        assert.include(rejected.text, "Circuit")
+        assert.notInclude(unanswered.text, "Circuit")
+        assert.strictEqual(api.received.length, 1)
+      })
+    )
+
+    live(
+      "[S2-17] an answer that is not returned is released",
+      Effect.gen(function*() {
+        let cancelled = 0
+        const reply: Reply = ({ url }) =>
+          Effect.sync(() =>
+            new Response(new ReadableStream({ cancel: () => void cancelled++ }), { status: Number(url.slice(-3)) })
+          )
+        const { send } = yield* sidecar({ reply })
+        for (const status of [200, 404, 429, 500]) yield* send({ url: `https://api.example/v1/${status}` })
+        assert.strictEqual(cancelled, 4)
+      })
+    )
+
+    live(
+      "[S2-17] is 500 for a failure that a retry cannot fix, without a Retry-After",
+      Effect.gen(function*() {
+        const { send } = yield* sidecar({
+          reply: always(500, { "retry-after": "7" }),
+          server: { resilience: { retry } }
+        })
         const answer = yield* send({ operation: "discover_ingest_host" })
         assert.strictEqual(answer.status, 500)
         assert.deepInclude(answer.json, { error_code: "non_retriable", operation: "discover_ingest_host", attempts: 1 })
+        assert.notProperty(answer.headers, "retry-after")
       })
     )
 
@@ -260,7 +312,12 @@ describe("TokenSidecar", () => {
         ) {
           const answer = yield* send({ url })
           assert.strictEqual(answer.status, 500, url)
-          assert.deepInclude(answer.json, { error_code: "non_retriable", attempts: 0 })
+          assert.deepStrictEqual(answer.json, {
+            error_code: "non_retriable",
+            message: "The URL belongs to no registered server",
+            operation: "append_rows",
+            attempts: 0
+          })
         }
         assert.deepStrictEqual([api.received.length, source.asked()], [0, 0])
       })
@@ -281,6 +338,7 @@ describe("TokenSidecar", () => {
           { headers: { "transfer-encoding": "chunked" } },
           { headers: { "retry-after": "1\r\nx: y" } },
           { headers: { "bad name": "x" } },
+          { headers: { "x-good": "1", "x-bad": "1\n2" } },
           { body: { not: "text" } }
         ]
         for (const body of bad) {
@@ -289,6 +347,12 @@ describe("TokenSidecar", () => {
           assert.deepInclude(answer.json, { error_code: "invalid_request" })
           assert.notInclude(answer.text, "mine")
         }
+        assert.deepInclude((yield* send({ operation: "drop_tables" })).json, {
+          message: "operation must be one of discover_ingest_host, get_scoped_token, open_channel, append_rows"
+        })
+        assert.deepInclude((yield* send({ headers: { "X-Own": "1", Authorization: "Bearer mine" } })).json, {
+          message: "The caller must not set the header Authorization"
+        })
         assert.deepStrictEqual(api.received, [])
       })
     )
@@ -315,7 +379,39 @@ describe("TokenSidecar", () => {
           final_status: "forwarded_to_caller",
           response: { status: 404, headers: { "content-type": "text/plain", etag: "\"1\"" }, body: "grüße" }
         }])
-        assert.strictEqual((yield* send({ url: "https://api.example/v1/large" })).status, 500)
+        assert.deepStrictEqual(brief(yield* send({ url: "https://api.example/v1/large" })), [500, {
+          error_code: "non_retriable",
+          message: "The response body is too long or incomplete",
+          operation: "append_rows",
+          attempts: 1
+        }])
+      })
+    )
+
+    live(
+      "the size limit is for the whole body, and a character may come in two parts",
+      Effect.gen(function*() {
+        const parts: Record<string, ReadonlyArray<Uint8Array<ArrayBuffer>>> = {
+          limit: [new Uint8Array(1_000_000).fill(97), new Uint8Array(48_576).fill(97)],
+          above: [new Uint8Array(1_000_000).fill(97), new Uint8Array(48_577).fill(97)],
+          split: [new Uint8Array([0xc3]), new Uint8Array([0xbc, 97])]
+        }
+        const bodyOf = (all: ReadonlyArray<Uint8Array<ArrayBuffer>>) =>
+          new ReadableStream<Uint8Array>({
+            start(controller) {
+              for (const part of all) controller.enqueue(part)
+              controller.close()
+            }
+          })
+        const reply: Reply = ({ url }) => Effect.sync(() => new Response(bodyOf(parts[url.slice(-5)] ?? [])))
+        const { send } = yield* sidecar({ reply, options: { showResponses: true } })
+        assert.deepNestedInclude((yield* send({ url: "https://api.example/v1/limit" })).json, {
+          "response.body": "a".repeat(1_048_576)
+        })
+        assert.strictEqual((yield* send({ url: "https://api.example/v1/above" })).status, 500)
+        assert.deepNestedInclude((yield* send({ url: "https://api.example/v1/split" })).json, {
+          "response.body": "üa"
+        })
       })
     )
 
@@ -383,6 +479,37 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({ scope: "other" })).status, 202)
         assert.strictEqual((yield* ensure({ scope: "s119" })).status, 200)
         assert.strictEqual((yield* send({ scope: "another" })).status, 202)
+      })
+    )
+
+    live(
+      "[S2-17] sends a body with its type, text/plain if the caller names none, and no body without one",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar()
+        yield* send()
+        yield* send({ method: "POST" })
+        yield* send({ method: "POST", body: "x" })
+        yield* send({ method: "POST", body: "<x/>", headers: { "Content-Type": "text/xml" } })
+        assert.deepStrictEqual(api.received.map(({ hasBody, headers }) => [hasBody, headers["content-type"]]), [
+          [false, undefined],
+          [false, undefined],
+          [true, "text/plain;charset=UTF-8"],
+          [true, "text/xml"]
+        ])
+      })
+    )
+
+    live(
+      "[S2-17] is 400 for a scope if the server's source cannot narrow scopes, and sends nothing",
+      Effect.gen(function*() {
+        const { api, send } = yield* sidecar()
+        for (const grant of [{ scope: "read" }, { audience: "https://other.example" }]) {
+          assert.deepStrictEqual(brief(yield* send(grant)), [400, {
+            error_code: "invalid_request",
+            message: "This source cannot narrow scopes; pass `(grant) => source`"
+          }])
+        }
+        assert.deepStrictEqual(api.received, [])
       })
     )
 
@@ -491,8 +618,42 @@ describe("TokenSidecar", () => {
         assert.strictEqual((yield* ensure({}, { host: "localhost" })).status, 202)
         for (const host of ["0.0.0.0", "::"]) {
           const error = yield* Effect.flip(sidecar({ listen: { host, port: 0 } }))
-          assert.deepInclude(error, { code: "INVALID_CONFIG" })
+          assert.deepInclude(error, {
+            code: "INVALID_CONFIG",
+            message: "The token sidecar must not listen on an address that other machines can reach",
+            details: { path: "host", expected: "a loopback address, or a Unix socket" }
+          })
         }
+      })
+    )
+
+    live(
+      "[R20] a caller whose address cannot be read is not of this machine",
+      Effect.gen(function*() {
+        for (const [remoteAddress, status] of [["127.0.0.1", 202], ["192.0.2.1", 403], ["unknown", 403]] as const) {
+          const { ensure } = yield* sidecar({ remoteAddress })
+          assert.strictEqual((yield* ensure()).status, status, remoteAddress)
+        }
+      })
+    )
+
+    live(
+      "[R20] [R22] a request without a Host is rejected",
+      Effect.gen(function*() {
+        const { source, to } = yield* sidecar()
+        const answer = yield* Effect.callback<string>((resume) => {
+          const socket = connect({ host: "127.0.0.1", port: to.port ?? 0 }, () =>
+            socket.end(
+              `POST /sdk/token/ensure HTTP/1.0\r\nAuthorization: Bearer ${secret}\r\nContent-Type: application/json\r\n` +
+                "Content-Length: 2\r\n\r\n{}"
+            ))
+          let text = ""
+          socket.on("data", (chunk) => text += String(chunk))
+          socket.once("close", () => resume(Effect.succeed(text)))
+          socket.once("error", (error) => resume(Effect.die(error)))
+        })
+        assert.match(answer, /^HTTP\/1\.\d 403 /)
+        assert.strictEqual(source.asked(), 0)
       })
     )
 
@@ -523,7 +684,10 @@ describe("TokenSidecar", () => {
         ) {
           const answer = yield* call("/sdk/token/ensure", { body })
           assert.strictEqual(answer.status, 400, body)
-          assert.deepInclude(answer.json, { error_code: "invalid_request" })
+          assert.deepStrictEqual(answer.json, {
+            error_code: "invalid_request",
+            message: "The payload does not match the API schema"
+          })
           assert.notInclude(answer.text, "hidden")
         }
       })

@@ -94,6 +94,13 @@ describe("UrlScope", () => {
       ) assert.isFalse(has("https://api.example/a", `https://api.example/${path}`), path)
     })
 
+    it("[S3-08] [R12] contains a path that is escaped up to seven times, and none that is escaped more often", () => {
+      for (let times = 0; times < 12; times++) {
+        const path = `a/x${"%25".repeat(times > 0 ? 1 : 0)}${"25".repeat(Math.max(0, times - 1))}`
+        assert.strictEqual(has("https://api.example/a", `https://api.example/${path}`), times <= 7, path)
+      }
+    })
+
     it("[S3-08] contains names that only resemble dot segments", () => {
       for (const path of ["a/...", "a/..b", "a/b..", "a/.well-known/x", "a/100%25", "a/x;v=1", "a/b//c"]) {
         assert.isTrue(has("https://api.example/a", `https://api.example/${path}`), path)

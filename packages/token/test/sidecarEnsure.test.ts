@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { KeelsonError } from "@keelson/core"
 import { skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
@@ -17,6 +18,24 @@ describe("tokens that the sidecar shows", () => {
         const { token } = yield* makeEnsure(true)(provider, false)
         assert.strictEqual(token.value, shown ? "token" : undefined)
       }
+    }).pipe(Effect.scoped))
+})
+
+describe("failures that the sidecar shows", () => {
+  it.effect("[S2-15] a retry may help while the circuit is open, and during a shutdown", () =>
+    Effect.gen(function*() {
+      const { provider, server } = yield* providerOf(down, { resilience: { breaker: { failureThreshold: 1 } } })
+      const ensure = makeEnsure(false)
+      for (let i = 0; i < 4; i++) {
+        assert.strictEqual((yield* Effect.flip(ensure(provider, false))).errorCode, "refresh_failed")
+      }
+      assert.strictEqual(server.times.length, 1)
+      const closed = yield* Effect.scoped(providerOf(living("1 hour")))
+      assert.strictEqual((yield* Effect.flip(ensure(closed.provider, false))).errorCode, "refresh_failed")
+      const refused = yield* providerOf(() =>
+        Effect.fail(new KeelsonError.AuthenticationError({ code: "TOKEN_ACQUISITION_FAILED" }))
+      )
+      assert.strictEqual((yield* Effect.flip(ensure(refused.provider, false))).errorCode, "non_retriable")
     }).pipe(Effect.scoped))
 })
 

@@ -1,8 +1,8 @@
 /** The token sidecar on a real server, with scripted tokens and API responses. */
 import { NodeHttpServer } from "@effect/platform-node"
 import * as Host from "@keelson/core/unstable/Host"
-import { Context, Effect, Layer, Redacted } from "effect"
-import { HttpClient, HttpMiddleware, HttpRouter, HttpServer } from "effect/http"
+import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { HttpClient, HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest } from "effect/http"
 import { NetAddress } from "effect/net"
 import * as Http from "node:http"
 import type { TokenGuard } from "../src/index.ts"
@@ -62,11 +62,21 @@ export const sidecar = Effect.fnUntraced(function*(
     readonly options?: Partial<TokenSidecar.Options>
     readonly listen?: { readonly host: string; readonly port: number } | { readonly path: string }
     readonly isBehindProxy?: boolean
+    /** What the server says to be the caller's address. */
+    readonly remoteAddress?: string
   } = {}
 ) {
   const source = settings.source ?? makeSource("secret-token")
   const api = scripted(settings.reply ?? statuses())
   const listen = settings.listen ?? { host: "127.0.0.1", port: 0 }
+  const { remoteAddress } = settings
+  const withAddress = HttpMiddleware.make((app) =>
+    Effect.updateService(
+      app,
+      HttpServerRequest.HttpServerRequest,
+      (request) => remoteAddress === undefined ? request : request.modify({ remoteAddress: Option.some(remoteAddress) })
+    )
+  )
   const served = HttpRouter.serve(
     TokenSidecar.layer({ secret: Redacted.make(secret), operations, ...settings.options }),
     {
@@ -74,7 +84,7 @@ export const sidecar = Effect.fnUntraced(function*(
       disableLogger: true,
       ...(settings.isBehindProxy === true
         ? { middleware: HttpMiddleware.xForwardedHeaders({ trustedProxies: Host.isLoopbackAddress }) }
-        : undefined)
+        : { middleware: withAddress })
     }
   ).pipe(
     Layer.provideMerge(Layer.provide(TokenGuards.layer(), Layer.succeed(HttpClient.HttpClient, api.client))),

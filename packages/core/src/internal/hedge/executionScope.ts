@@ -42,12 +42,10 @@ export class ExecutionScope {
   }
 
   #attach(): void {
-    if (this.#link !== undefined) return
     const link = Scope.forkUnsafe(this.#parent)
     this.#link = link
     // Runs at once if the caller's scope is closed already.
     Effect.runFork(Scope.addFinalizerExit(link, (exit) => {
-      if (this.#link !== link) return Effect.void
       this.#link = undefined
       return Scope.close(this.scope, exit)
     }))

@@ -15,16 +15,15 @@ import type { RequestTarget } from "./target.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
 
-/** The `error` of a response that rejects the proof; a new token would not help (RFC 9449, 7.1 and 9). */
-const rejectionOf = ({ headers, status }: Response): "nonce" | "proof" | undefined => {
-  if (status !== 401) return undefined
-  const error = dpopError(headers["www-authenticate"])
-  if (error === "use_dpop_nonce") return "nonce"
-  return error === "invalid_dpop_proof" ? "proof" : undefined
-}
+const errorOf = ({ headers, status }: Response): string | undefined =>
+  status === 401 ? dpopError(headers["www-authenticate"]) : undefined
 
-/** Whether a response rejects the proof, and not the token. */
-export const isProofRejected = (response: Response): boolean => rejectionOf(response) !== undefined
+/** Whether the server demands a nonce (RFC 9449, 9). */
+const demandsNonce = (response: Response): boolean => errorOf(response) === "use_dpop_nonce"
+
+/** Whether a response rejects the proof, and not the token: a new token would not help (RFC 9449, 7.1 and 9). */
+export const isProofRejected = (response: Response): boolean =>
+  demandsNonce(response) || errorOf(response) === "invalid_dpop_proof"
 
 /** The client's own span has the headers of request and response. */
 const redactProofs = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -80,7 +79,7 @@ export const sendBound = <E>(
   const once = sendOnce(send, key, target, token, mapError)
   return Effect.flatMap(once, (response) => {
     const hasNonce = keep(response)
-    return hasNonce && rejectionOf(response) === "nonce" && HttpReplay.isReplayable(target.request)
+    return hasNonce && demandsNonce(response) && HttpReplay.isReplayable(target.request)
       ? Effect.andThen(
         HttpRetry.discard(response),
         Effect.andThen(count, Effect.tap(once, (next) => Effect.sync(() => keep(next))))

@@ -85,8 +85,8 @@ const makeScopedClient = <E>(
  */
 export class NoToken extends Data.TaggedError("NoToken")<{ readonly error: TokenProviderError }> {
   get code(): ErrorCode.ErrorCode {
-    const code = ErrorCode.codeOf(this.error)
-    return code === undefined || ErrorCode.codeInfo[code].retryable ? "TOKEN_ACQUISITION_FAILED" : code
+    const { code } = this.error
+    return ErrorCode.codeInfo[code].retryable ? "TOKEN_ACQUISITION_FAILED" : code
   }
 }
 

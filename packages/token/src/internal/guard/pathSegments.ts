@@ -25,7 +25,7 @@ const decode = (text: string): string =>
   text.replaceAll(/%[\dA-Fa-f]{2}/g, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16)))
 
 /** Whether a segment is `.` or `..`, without what some servers take for parameters after `;`. */
-const isDotSegment = (text: string): boolean => /^\.{1,2}$/.test(text.replace(/;.*$/s, ""))
+const isDotSegment = (text: string): boolean => /^\.{1,2}$/.test(text.replace(/;.*/s, ""))
 
 /** Whether some server could read a segment as several segments or as a dot segment. */
 const isAmbiguous = (segment: string): boolean => {

@@ -22,9 +22,11 @@ export interface RequestPolicies {
   readonly run: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
-/** The name of an origin's circuit: `<server>/requests` for the first one. The circuit of token acquisitions is `<server>`. */
+/** The name of the first origin's circuit, and of requests without one. The circuit of token acquisitions is `<server>`. */
+const firstName = (server: string): string => `${server}/requests`
+
 const nameOf = (server: string, origin: string, index: number): string =>
-  index === 0 ? `${server}/requests` : `${server}/requests/${origin.replace(/^https:\/\//, "")}`
+  index === 0 ? firstName(server) : `${firstName(server)}/${origin.replace("https://", "")}`
 
 /** Sets the deadline of an effect, which the policies of its requests obey. */
 const withDeadline = <A, E, R>(self: Effect.Effect<A, E, R>, deadline: Duration.Duration): Effect.Effect<A, E, R> =>
@@ -90,7 +92,7 @@ export const makeRequestPolicies: (
         Effect.map(make(nameOf(server, origin, index), policy), (resilience) => [origin, resilience] as const)
     )
   )
-  const foreign = yield* make(nameOf(server, "", 0), Struct.omit(policy, ["breaker"]))
+  const foreign = yield* make(firstName(server), Struct.omit(policy, ["breaker"]))
   const { deadline } = policy
   return {
     isClosed: series.isClosed,

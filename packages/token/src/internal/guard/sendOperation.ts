@@ -1,7 +1,5 @@
 import * as Breaker from "@keelson/core/Breaker"
-import * as Deadline from "@keelson/core/Deadline"
 import * as ErrorCode from "@keelson/core/ErrorCode"
-import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Retry from "@keelson/core/Retry"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -67,8 +65,7 @@ const kindOfError = (error: MarkedError): SendOutcomeKind => {
     if (error.stoppedBy !== "unsafeMethod" && error.stoppedBy !== "bodyNotReplayable") return "exhausted"
     return responseOf(error.error) === undefined ? "nonRetryable" : "forwarded"
   }
-  if (error instanceof Breaker.CircuitOpen || error instanceof Deadline.DeadlineExceeded) return "exhausted"
-  if (error instanceof KeelsonError.NetworkError) return "nonRetryable"
+  if (error instanceof Breaker.CircuitOpen) return "exhausted"
   const code = ErrorCode.codeOf(error)
   return code !== undefined && ErrorCode.codeInfo[code].retryable ? "exhausted" : "nonRetryable"
 }

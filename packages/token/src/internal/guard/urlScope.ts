@@ -49,8 +49,7 @@ export const parse = (text: string, options?: Options): Result.Result<UrlScope, 
     return Result.succeed({ origin: url.origin, path })
   })
 
-const pathOf = (path: string): PathSegments | undefined =>
-  path === "" || path === "/" ? [] : segmentsOf(path.replace(/\/$/, ""))
+const pathOf = (path: string): PathSegments | undefined => path === "/" ? [] : segmentsOf(path.replace(/\/$/, ""))
 
 /** Whether a scope contains a URL. */
 export const contains = ({ origin, path }: UrlScope, url: URL): boolean => {

@@ -107,7 +107,7 @@ export const failed = (
   const { attempts, operation } = sent
   return HttpServerResponse.jsonUnsafe(
     { error_code: errorCode, message: options.message ?? message, operation, attempts },
-    { status, ...(options.headers === undefined ? undefined : { headers: options.headers }) }
+    { status, headers: options.headers ?? {} }
   )
 }
 
