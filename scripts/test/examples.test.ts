@@ -9,7 +9,7 @@ const stepsOf = (out: string): ReadonlyArray<ReadonlyArray<string>> =>
 const hasRedis = process.env["KEELSON_REQUIRE_REDIS"] === "1" ||
   spawnSync("redis-server", ["--version"]).error === undefined
 
-describe("examples", { timeout: 600_000 }, () => {
+describe("examples", () => {
   it("[K-22] retry-schedules prints the delays of every preset and the effect of jitter at a cap", async () => {
     const { code, err, out } = await run("retry-schedules.ts")
     assert.deepStrictEqual([code, err], [0, ""])

@@ -12,6 +12,7 @@ import * as Function from "effect/Function"
 import * as Schema from "effect/Schema"
 import { code } from "./ErrorCode.ts"
 import { errorBody } from "./internal/errors/errorBody.ts"
+import { withoutStack } from "./internal/errors/withoutStack.ts"
 import { left, sooner } from "./internal/retry/deadline.ts"
 import { interruptAfter } from "./internal/retry/interruptAfter.ts"
 import type { DurationInput } from "./unstable/Field.ts"
@@ -106,7 +107,7 @@ export const within: {
     return interruptAfter(
       Effect.provideService(self, CurrentDeadline, until),
       after,
-      () => new DeadlineExceeded({ limit: "call", after }),
+      () => withoutStack(() => new DeadlineExceeded({ limit: "call", after })),
       options?.detach ?? false
     )
   }))

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Configuration from "./Configuration.ts"
 import { CurrentDeadline } from "./Deadline.ts"
@@ -98,6 +99,15 @@ export interface Hedge {
 /** A twentieth of the calls: as many as the default quantile of 0.95 selects. */
 const defaultBudget: RetryBudget.Policy = { ratio: 0.05, minPerSecond: 1, window: Duration.seconds(10) }
 
+/** A budget that several parts share, and the options that are data. Callers in JavaScript may give anything. */
+const apart = (options: Options): { readonly data: unknown; readonly shared: RetryBudget.RetryBudget | undefined } => {
+  if (!Predicate.hasProperty(options, "budget") || !isRetryBudget(options.budget)) {
+    return { data: options, shared: undefined }
+  }
+  const { budget: shared, ...data } = options
+  return { data, shared }
+}
+
 /**
  * Makes a hedge for calls to one service.
  *
@@ -127,10 +137,9 @@ const defaultBudget: RetryBudget.Policy = { ratio: 0.05, minPerSecond: 1, window
  */
 export const make = Effect.fnUntraced(function*(
   name: string,
-  { budget: given, ...options }: Options = {}
+  options: Options = {}
 ): Effect.fn.Return<Hedge, ConfigurationError, Scope.Scope> {
-  const shared = given !== undefined && isRetryBudget(given) ? given : undefined
-  const data = shared === undefined && given !== undefined ? { ...options, budget: given } : options
+  const { data, shared } = apart(options)
   const policy = yield* Configuration.decode(HedgePolicy.HedgePolicy)(data)
   const { delay: fixed, enabled, maxHedges, minDelay, minimumCalls } = policy
   const budget = shared ?? fromPolicy(policy.budget ?? defaultBudget)

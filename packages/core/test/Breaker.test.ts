@@ -347,8 +347,9 @@ describe("Breaker", () => {
     "[K-14] stays open as long as the response of a failure asks for, by itself or as the last of a retry",
     Effect.gen(function*() {
       const request = HttpClientRequest.get("http://billing.test/")
-      const response = (retryAfter: string, status = 503) =>
-        HttpClientResponse.fromWeb(request, new Response(null, { status, headers: { "retry-after": retryAfter } }))
+      const answer = (headers: Readonly<Record<string, string>>) =>
+        HttpClientResponse.fromWeb(request, new Response(null, { status: 503, headers: { ...headers } }))
+      const response = (retryAfter: string) => answer({ "retry-after": retryAfter })
       const failed = (retryAfter: string) =>
         new HttpClientError.HttpClientError({
           reason: new HttpClientError.StatusCodeError({ request, response: response(retryAfter) })
@@ -371,6 +372,17 @@ describe("Breaker", () => {
       assert.strictEqual(yield* openFor(Effect.fail(failed("86400"))), 120)
       for (const odd of ["", "-5", "soon", "Fri, 20 Nov 2026 15:00:00 GMT"]) {
         assert.strictEqual(yield* openFor(Effect.fail(failed(odd))), 1)
+      }
+      // The same hints as retries read.
+      const hints: ReadonlyArray<readonly [Readonly<Record<string, string>>, number]> = [
+        [{ "retry-after": "29.5" }, 30],
+        [{ "retry-after-ms": "30000" }, 30],
+        [{ ratelimit: "\"default\";r=0;t=30" }, 30],
+        [{ "retry-after": "Fri, 20 Nov 2026 15:00:30 GMT", date: "Fri, 20 Nov 2026 15:00:00 GMT" }, 30],
+        [{ "x-ratelimit-reset": "1795186830" }, 1]
+      ]
+      for (const [headers, seconds] of hints) {
+        assert.strictEqual(yield* openFor(Effect.succeed(answer(headers))), seconds, JSON.stringify(headers))
       }
     })
   )

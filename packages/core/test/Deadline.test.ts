@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { errorOf } from "@keelson/testing/exits"
 import { runOut, skewedClock } from "@keelson/testing/virtualTime"
 import { Clock, Duration, Effect, Exit, Fiber, Ref } from "effect"
 import { TestClock } from "effect/testing"
-import { Deadline } from "../src/index.ts"
+import { Deadline, Retry, RetryPolicy } from "../src/index.ts"
 
 const late = (after: Duration.Duration) => Exit.fail(new Deadline.DeadlineExceeded({ limit: "call", after }))
 
@@ -21,6 +22,21 @@ describe("Deadline", () => {
       const { elapsed, exit } = yield* runOut(Deadline.within(hung, "2 seconds"))
       assert.deepStrictEqual([exit, Duration.toSeconds(elapsed)], [late(Duration.seconds(2)), 2])
       assert.isTrue(yield* Ref.get(interrupted))
+    }))
+
+  it.effect("its errors have no stack, also those of an attempt: many calls may fail at the same time", () =>
+    Effect.gen(function*() {
+      const attempts = Retry.retry(Effect.never, RetryPolicy.make({ attemptTimeout: "1 second", maxAttempts: 1 }))
+      const calls: ReadonlyArray<Effect.Effect<never, unknown>> = [
+        Deadline.within(Effect.never, "1 second"),
+        Effect.mapError(attempts, ({ error }) => error)
+      ]
+      for (const call of calls) {
+        const { exit } = yield* runOut(call)
+        const late = errorOf(exit)
+        assert.instanceOf(late, Deadline.DeadlineExceeded)
+        assert.notMatch(String(late.stack), /\n\s+at /)
+      }
     }))
 
   it.effect("takes the sooner of two: an inner one can't outlive the outer", () =>

@@ -611,7 +611,7 @@ describe("Endpoints", () => {
       [["https://eu.test/a", "https://eu.test/b"], "endpoints.1 must be an endpoint whose id differs"],
       [["https://eu.test", "http://us.test"], "endpoints.1 must be a URL with https, like the URLs before it"],
       [["a", {}], "endpoints.1 must be an endpoint with a url or an id"],
-      [[{ id: "a", weight: 0 }], "endpoints.0 must be an endpoint with a weight above 0"],
+      [[{ id: "a", weight: 0 }], "endpoints.0.weight must be above 0, since every other endpoint has the weight 0"],
       [["https://u:p@eu.test"], "endpoints.0 must be"],
       [[{ url: "https://eu.test/?a" }], "a base URL: http or https, without user, query and fragment"],
       [[{ url: "ftp://eu.test/" }], "a base URL: http or https, without user, query and fragment"],

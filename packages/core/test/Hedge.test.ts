@@ -489,5 +489,13 @@ describe("Hedge", () => {
       assert.strictEqual(error.code, "INVALID_CONFIG")
       assert.include(error.message, "quantile")
       assert.include((yield* Effect.flip(Hedge.make("search", { minimumCalls: 600 }))).message, "windowSize")
+      for (const options of [null, 5, "text", { budget: null }, { budget: 5 }]) {
+        const refused: Effect.Effect<unknown, KeelsonError.ConfigurationError, Scope.Scope> = Reflect.apply(
+          Hedge.make,
+          undefined,
+          ["search", options]
+        )
+        assert.strictEqual((yield* Effect.flip(refused)).code, "INVALID_CONFIG")
+      }
     }).pipe(Effect.scoped, Effect.provide(layer)))
 })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { eventually } from "@keelson/testing/eventually"
 import { type Answer, httpOrigin, type Origin, selfSignedOrigin } from "@keelson/testing/httpOrigin"
 import { forAllEffect } from "@keelson/testing/properties"
-import { Effect, Exit, Fiber, Option, Queue, type Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Option, Queue, Schedule, type Scope, Stream } from "effect"
 import {
   FetchHttpClient,
   HttpBody,
@@ -304,6 +304,31 @@ describe("HttpRetry", () => {
         assert.deepStrictEqual([response.status, origin.received.length], [200, 3])
         yield* eventually(() => origin.aborted() === 2)
       }).pipe(Effect.provide(layer)))
+
+    const thrown = new Error("a callback that throws")
+    const throwing = () => {
+      throw thrown
+    }
+    it.live.each<readonly [string, HttpRetry.Options, RetryPolicy.Options?]>([
+      ["while", { while: throwing }],
+      ["while, of a status that is not listed", { while: throwing }, { statuses: [] }],
+      ["retryAfter", { retryAfter: throwing }],
+      ["retryAfter, with a schedule", { retryAfter: throwing }, { schedule: Schedule.recurs(3) }],
+      ["failureClass", { failureClass: throwing }, { throttled: { initialDelay: "1 second" } }],
+      ["onRetry", { onRetry: throwing }],
+      ["onRetry, as an effect", { onRetry: () => Effect.die(thrown) }]
+    ])(
+      "[K-32] closes the connection of a response if a callback throws: %s",
+      ([, options, more]) =>
+        Effect.gen(function*() {
+          const origin = yield* httpOrigin(endless, endless)
+          const policy = RetryPolicy.make({ maxAttempts: 3, initialDelay: "0 millis", jitter: "none", ...more })
+          const client = HttpRetry.retry(yield* HttpClient.HttpClient, policy, options)
+          const exit = yield* Effect.exit(client.get(origin.url))
+          assert.deepStrictEqual(exit, Exit.die(thrown))
+          yield* eventually(() => origin.aborted() === 1)
+        }).pipe(Effect.provide(FetchHttpClient.layer))
+    )
 
     it.live("leaves the last response of a retry that gave up to be read", () =>
       Effect.gen(function*() {

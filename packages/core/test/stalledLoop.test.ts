@@ -110,7 +110,6 @@ describe("a stall of this process", () => {
       Effect.gen(function*() {
         const { answered, state } = yield* arranged(0.5)
         assert.deepStrictEqual([answered, state], [requests, "CLOSED"])
-      }).pipe(Effect.provide(layer)),
-    60_000
+      }).pipe(Effect.provide(layer))
   )
 })

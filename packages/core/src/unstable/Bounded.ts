@@ -1,7 +1,7 @@
 /**
  * Stops waiting for a store call after a limit, even if the call cannot be interrupted.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -23,8 +23,10 @@ export const waitAtMost = <A, E, R>(
     Effect.flatMap(
       Effect.forkDetach(Effect.interruptible(call), { startImmediately: true }),
       (running) =>
-        restore(Effect.timeoutOption(Fiber.await(running), limit)).pipe(
-          Effect.flatMap((exit) => exit._tag === "Some" ? Effect.succeed(exit) : lastLook(running)),
+        restore(exitAtMost(running, limit)).pipe(
+          Effect.tap((exit) =>
+            exit._tag === "Some" ? Effect.void : Effect.sync(() => running.interruptUnsafe(undefined, unanswered))
+          ),
           Effect.ensuring(Effect.sync(() => running.interruptUnsafe())),
           Effect.flatMap((exit): Effect.Effect<Option.Option<A>, E> =>
             exit._tag === "Some" ? Effect.map(exit.value, Option.some) : Effect.succeedNone
@@ -34,13 +36,29 @@ export const waitAtMost = <A, E, R>(
   )
 
 /**
- * Checks once more whether a call has ended, after pending input was read, and interrupts it if not. A process that was
- * paused, as by garbage collection, runs its timers before it reads its sockets: a store that responded in time would
- * otherwise count as too slow.
+ * Waits for the exit of a fiber for at most `limit`. Returns `None` if it has none by then, and does not interrupt it.
+ *
+ * Time in which this process did not run does not count, up to the limit once more: the fiber may not have sent its request
+ * before a pause, as by garbage collection or a busy machine. After that it is checked once more when pending input was read:
+ * a process that was paused runs its timers before it reads its sockets.
  */
-const lastLook = <A, E>(running: Fiber.Fiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
-  Effect.map(Effect.yieldNow, () => {
-    const exit = running.pollUnsafe()
-    if (exit === undefined) running.interruptUnsafe(undefined, unanswered)
-    return Option.fromUndefinedOr(exit)
+export const exitAtMost = <A, E>(
+  running: Fiber.Fiber<A, E>,
+  limit: Duration.Duration
+): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
+  Effect.clockWith((clock) => {
+    const until = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(limit)
+    const wait = (duration: Duration.Duration) => Effect.timeoutOption(Fiber.await(running), duration)
+    return Effect.flatMap(wait(limit), (exit) => {
+      if (exit._tag === "Some") return Effect.succeed(exit)
+      const lost = clock.monotonicTimeNanosUnsafe() - until
+      if (lost <= 0n) return lastLook(running)
+      return Effect.flatMap(
+        wait(Duration.min(Duration.nanos(lost), limit)),
+        (exit) => exit._tag === "Some" ? Effect.succeed(exit) : lastLook(running)
+      )
+    })
   })
+
+const lastLook = <A, E>(running: Fiber.Fiber<A, E>): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
+  Effect.map(Effect.yieldNow, () => Option.fromUndefinedOr(running.pollUnsafe()))

@@ -46,6 +46,10 @@ const threadStore = Effect.map(
   })
 )
 
+/** A pause of this process. */
+const block = (millis: number) =>
+  Effect.sync(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis))
+
 describe("bounded", () => {
   it.effect("gives what the call gives, its error, and none where it has not ended by the limit", () =>
     Effect.gen(function*() {
@@ -79,6 +83,16 @@ describe("bounded", () => {
       // Its timer begins with the next turn.
       yield* Effect.yieldNow
       yield* pause(1_100)
+      assert.deepStrictEqual(yield* Fiber.join(waiting), Option.some("answer"))
+    }))
+
+  it.live("[R10] a pause of this process is not the store's: a call that had not been sent before it has its time after it", () =>
+    Effect.gen(function*() {
+      const call = Effect.as(Effect.andThen(Effect.sleep(1), Effect.sleep(20)), "answer")
+      const waiting = yield* Effect.forkChild(waitAtMost(call, second), { startImmediately: true })
+      // Its timer begins with the next turn.
+      yield* Effect.yieldNow
+      yield* block(2_000)
       assert.deepStrictEqual(yield* Fiber.join(waiting), Option.some("answer"))
     }))
 })

@@ -3,8 +3,8 @@ import * as Exit from "effect/Exit"
 import type * as Headers from "effect/http/Headers"
 import * as Predicate from "effect/Predicate"
 import { type BreakerOutcome, codeInfo, statusCode } from "../../ErrorCode.ts"
-import * as RetryAfter from "../../RetryAfter.ts"
 import { evidenceOf } from "../errors/evidence.ts"
+import { hints } from "../retry/hints.ts"
 import { RetryExhausted } from "../retry/retryExhausted.ts"
 import { failure, ignored, type Outcome, success } from "./effectBreaker.ts"
 
@@ -26,10 +26,12 @@ const responseOf = (error: unknown): Response | undefined => {
   return Predicate.hasProperty(error, "response") && isResponse(error.response) ? error.response : undefined
 }
 
-/** A failure. A `Retry-After` in seconds keeps the circuit open for that long; a date is not read. */
+/**
+ * A failure. What its response asks for keeps the circuit open for that long. There is no clock here, so that a date counts
+ * only from the `Date` of the response: without one it is in the past, as seen from the end of time.
+ */
 const failed = (response: Response | undefined): Outcome => {
-  const header = response?.headers["retry-after"]?.trim()
-  const asked = header !== undefined && /^\d+$/.test(header) ? RetryAfter.parse(header, 0) : undefined
+  const asked = response === undefined ? undefined : hints(response, Infinity).delay
   return asked === undefined ? outcomes.failure : failure({ retryAfter: asked })
 }
 
@@ -44,7 +46,8 @@ const breakerOutcome = (error: unknown): BreakerOutcome =>
  * The outcome of a call by the catalogue: a code for an unhealthy service is a failure, a code for a healthy service (such as
  * a 4xx) a success, and any other code is ignored. An error that says itself that repeating the call does not help
  * (`isRetryable: false`) is ignored, as is a `SchemaError`. Other errors without a code are failures. A defect counts as the
- * error that it is. An HTTP response counts by its status; its `Retry-After` in seconds keeps the circuit open for that long.
+ * error that it is. An HTTP response counts by its status; the circuit stays open for as long as it asks for
+ * (`RetryAfter.hints`), where a date counts from the `Date` of the response.
  */
 export const classify = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) {

@@ -9,7 +9,7 @@ import * as Redis from "effect/persistence/Redis"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CurrentDeadline } from "../../Deadline.ts"
-import { waitAtMost } from "../../unstable/Bounded.ts"
+import { exitAtMost, waitAtMost } from "../../unstable/Bounded.ts"
 import * as Decoders from "../../unstable/Decoders.ts"
 import * as Field from "../../unstable/Field.ts"
 import { connectInBackground, type Connection } from "../../unstable/RedisConnection.ts"
@@ -146,7 +146,7 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
       Effect.exit(call(redis, options.prefix + key)),
       (exit) => note(session, operation, key, exit)
     )
-    const exit = yield* waitUntilDeadline(noted, options.timeout)
+    const exit = yield* waitUntilDeadline(noted)
     return exit === undefined || Exit.isFailure(exit) ? undefined : exit.value
   })
   return {
@@ -165,25 +165,22 @@ export const makeShared = Effect.fnUntraced(function*<E>(options: {
 })
 
 /**
- * Waits for a call for at most `limit`, and not past the current deadline and its grace; `undefined` if that comes first.
- * The call itself continues in the background, so that an outcome at the deadline is still recorded, and so that a caller
- * without time left is no evidence against the store.
+ * Waits for a call, and not past the current deadline and its grace; `undefined` if that comes first. The limits of its
+ * commands bound the call itself. It continues in the background, so that an outcome at the deadline is still recorded, and
+ * so that a caller without time left is no evidence against the store.
  */
-const waitUntilDeadline = <A, E, R>(
-  call: Effect.Effect<A, E, R>,
-  limit: Duration.Duration
-): Effect.Effect<A | undefined, E, R> =>
+const waitUntilDeadline = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A | undefined, E, R> =>
   Effect.withFiber((fiber) => {
     const until = fiber.getRef(CurrentDeadline)
     const now = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe()
-    const remaining = until === undefined ? limit : left(until, now)
-    const patience = Duration.clamp(remaining, { minimum: grace, maximum: limit })
     return Effect.flatMap(
       Effect.forkDetach(Effect.interruptible(call), { startImmediately: true }),
       (running) =>
-        Effect.flatMap(
-          Effect.timeoutOption(Effect.interruptible(Fiber.await(running)), patience),
-          (exit): Effect.Effect<A | undefined, E> => exit._tag === "Some" ? exit.value : Effect.succeed(undefined)
-        )
+        until === undefined
+          ? Fiber.join(running)
+          : Effect.flatMap(
+            exitAtMost(running, Duration.max(left(until, now), grace)),
+            (exit): Effect.Effect<A | undefined, E> => exit._tag === "Some" ? exit.value : Effect.succeed(undefined)
+          )
     )
   })

@@ -58,7 +58,7 @@ const isOneScheme = Schema.makeFilter((list: ReadonlyArray<Given>) => {
 
 const isWeighty = Schema.makeFilter((list: ReadonlyArray<Given>) =>
   list.some((given) => listed(given).weight > 0) ||
-  { path: [0], issue: "an endpoint with a weight above 0, since no other has one" }
+  { path: [0, "weight"], issue: "above 0, since every other endpoint has the weight 0" }
 )
 
 /** The endpoints of one name. A call with credentials must not go from https to http: all URLs have one scheme. */

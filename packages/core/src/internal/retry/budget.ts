@@ -1,9 +1,9 @@
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
-import type { Options, Policy, RetryBudget } from "../../RetryBudget.ts"
+import type { Policy, RetryBudget } from "../../RetryBudget.ts"
 
 /** Whether a value is a budget, and not the options of one. */
-export const isRetryBudget = (u: RetryBudget | Options): u is RetryBudget => Predicate.hasProperty(u, "reserve")
+export const isRetryBudget = (u: unknown): u is RetryBudget => Predicate.hasProperty(u, "reserve")
 
 /** The number of slices that the window is counted in. */
 const slices = 10

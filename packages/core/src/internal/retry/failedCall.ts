@@ -78,7 +78,18 @@ export class Call<A, E, R, R2, G> {
     const defect = Cause.findDie(cause)
     return Result.isSuccess(defect)
       ? Effect.failCause(Cause.fromReasons([defect.success]))
-      : this.#failed(error.success)
+      : this.#released(error.success, () => this.#failed(error.success))
+  }
+
+  /** What follows an error. If a callback throws, the call dies, and what the failed attempt holds is released first. */
+  #released(error: E | DeadlineExceeded, next: () => Next<A, E, R | R2>): Next<A, E, R | R2> {
+    try {
+      return next()
+    } catch (defect) {
+      const discard = this.#options?.discard
+      const died = Effect.die(defect)
+      return discard === undefined || !this.#isOwn(error) ? died : Effect.andThen(discard(error), died)
+    }
   }
 
   /** What follows a failed attempt: its error, the end of the retries, or a delay and the next attempt. */
@@ -100,7 +111,10 @@ export class Call<A, E, R, R2, G> {
     }
     return Effect.flatMap(
       this.#delays.step(now, error),
-      (delay) => delay === undefined ? this.#giveUp(error, now, "schedule") : this.#planned(error, now, delay, own)
+      (delay) =>
+        delay === undefined
+          ? this.#giveUp(error, now, "schedule")
+          : this.#released(error, () => this.#planned(error, now, delay, own))
     )
   }
 

@@ -182,7 +182,11 @@ export const prepareHttp = <E, R>(
       const isListed = policy.statuses.includes(response.status)
       if (!isListed && options?.while === undefined) return Effect.succeed(response)
       const error = statusError(response)
-      return isListed || isRetried(error) ? Effect.fail(error) : Effect.succeed(response)
+      try {
+        return isListed || isRetried(error) ? Effect.fail(error) : Effect.succeed(response)
+      } catch (defect) {
+        return Effect.andThen(discard(response), Effect.die(defect))
+      }
     }
   )
   const refuse = (failure: unknown): StoppedBy | undefined => {

@@ -2,6 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { DeadlineExceeded } from "../../Deadline.ts"
+import { withoutStack } from "../errors/withoutStack.ts"
 import { interruptAfter } from "./interruptAfter.ts"
 
 /** The limits of an attempt. */
@@ -29,8 +30,8 @@ export const limitAttempt = <A, E, R>(
     const isCall = attemptTimeout === undefined || remaining <= Duration.toMillis(attemptTimeout) * 1e6
     const after = isCall ? Duration.millis(Math.max(0, remaining / 1e6)) : attemptTimeout
     const late = (): DeadlineExceeded => {
-      const error = new DeadlineExceeded(
-        isCall ? { limit: "call", after: deadline ?? after } : { limit: "attempt", after }
+      const error = withoutStack(() =>
+        new DeadlineExceeded(isCall ? { limit: "call", after: deadline ?? after } : { limit: "attempt", after })
       )
       onLate(error)
       return error
