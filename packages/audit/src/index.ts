@@ -3,5 +3,6 @@
  */
 export * as AuditEntry from "./AuditEntry.ts"
 export * as AuditError from "./AuditError.ts"
+export * as AuditOptions from "./AuditOptions.ts"
 export * as AuditSink from "./AuditSink.ts"
 export * as ObjectStore from "./ObjectStore.ts"
