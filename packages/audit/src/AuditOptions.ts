@@ -55,7 +55,10 @@ export interface SyslogOptions {
   readonly appName?: string | undefined
   /** The name of this host in the messages, of printable ASCII. Without it, that of the system. From 1 to 255 characters. Default none. */
   readonly hostname?: string | undefined
-  /** The largest message; a longer entry is shortened. From 480 bytes to 64000 bytes. Default 8 KiB. */
+  /**
+   * The largest message; a longer entry is shortened. Not above the limit of the server, which may split longer messages: that of
+   * rsyslog is 8096 bytes unless configured. From 480 bytes to 64000 bytes. Default 8000 bytes.
+   */
   readonly maxMessageSize?: Field.SizeInput | undefined
   /** A PEM file with the certificate authorities for `tls`. Without it, those of Node. From 1 to 4096 characters. Default none. */
   readonly caFile?: string | undefined
@@ -140,7 +143,7 @@ export const Syslog = Schema.Struct({
   facility: Field.defaulted(Facility, "local0"),
   appName: Field.defaulted(printable(48), "keelson"),
   hostname: Schema.optionalKey(printable(255)),
-  maxMessageSize: Field.defaulted(Field.size(480, 64_000), ByteSize.kibibytes(8)),
+  maxMessageSize: Field.defaulted(Field.size(480, 64_000), ByteSize.bytes(8000)),
   caFile: Schema.optionalKey(Field.text(1, 4096)),
   timeout: Field.defaulted(Field.duration("10 millis", "1 minute"), Duration.seconds(5))
 })
