@@ -14,6 +14,7 @@ import * as AuditOptions from "./AuditOptions.ts"
 import type { AuditSink } from "./AuditSink.ts"
 import { toFailure } from "./internal/file/NodeAppendFile.ts"
 import { FileWriter } from "./internal/file/NodeFileWriter.ts"
+import { periodicSync } from "./internal/file/periodicSync.ts"
 
 const decode = Configuration.decode(AuditOptions.File)
 
@@ -30,9 +31,9 @@ const toAuditError = (thrown: unknown): AuditError => {
  * user alone if the sink makes them; links are refused. It is opened again if another program, such as logrotate, moved or removed
  * it.
  *
- * `write` returns when the operating system has the entries: they survive the end of this process from then on. `flush` syncs them
- * to the disk, at most once a second, so that they also survive a power failure. A line that a killed process left half is ended
- * before the next one.
+ * `write` returns when the operating system has the entries: they survive the end of this process from then on. Within a second
+ * after `flush` they are synced to the disk, so that they also survive a power failure. A line that a killed process left half is
+ * ended before the next one.
  *
  * Fails with `ConfigurationError` (`INVALID_CONFIG`), also for a file that cannot be opened. `write` and `flush` fail with
  * `AuditError` (`AUDIT_FILE_FAILED`); a later `write` of the same entries writes those that are missing. If a file cannot be
@@ -66,27 +67,32 @@ export const make = Effect.fnUntraced(function*(
     const problem = writer.takeProblem()
     if (problem === undefined) return Effect.void
     const { operation } = problem
-    const warning = Effect.logWarning("Audit file cannot be rotated, or an old one cannot be removed; entries are written")
+    const warning = Effect.logWarning(
+      "Audit file cannot be rotated, or an old one cannot be removed; entries are written"
+    )
     return Effect.annotateLogs(warning, { operation, code: "AUDIT_FILE_FAILED" })
   })
   // A call to the file system that began cannot be taken back, so it ends even if its caller is interrupted.
   const run = (use: (now: number) => Promise<void>): Effect.Effect<void, AuditError> =>
-    Effect.uninterruptible(turn.withPermits(1)(Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) =>
-        Effect.ensuring(
-          Effect.tryPromise({ try: () => use(now), catch: toAuditError }),
-          warn
-        )
-    )))
+    Effect.uninterruptible(
+      turn.withPermits(1)(Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) =>
+          Effect.ensuring(
+            Effect.tryPromise({ try: () => use(now), catch: toAuditError }),
+            warn
+          )
+      ))
+    )
   yield* Effect.mapError(
     run((now) => writer.start(now)),
     (cause) => InvalidConfig.option("path", "a file that this process may write, and no link", { cause })
   )
   yield* Effect.addFinalizer(() => Effect.ignore(run(() => writer.close())))
+  const flush = yield* periodicSync({ isDirty: () => writer.isDirty, sync: run(() => writer.sync()) })
   return {
     name: "file",
     write: (records) => records.length === 0 ? Effect.void : run((now) => writer.write(records, now)),
-    flush: run((now) => writer.flush(now))
+    flush
   }
 })

@@ -79,7 +79,9 @@ const authorities = Effect.fnUntraced(function*(
 export const make = Effect.fnUntraced(function*(
   options: AuditOptions.SyslogOptions
 ): Effect.fn.Return<AuditSink, KeelsonError.ConfigurationError, Scope.Scope> {
-  const { appName, caFile, facility, host, maxMessageSize, port, protocol, timeout, ...checked } = yield* decode(options)
+  const { appName, caFile, facility, host, maxMessageSize, port, protocol, timeout, ...checked } = yield* decode(
+    options
+  )
   const ca = caFile === undefined ? undefined : yield* authorities(caFile)
   const format = formatter({
     facility,

@@ -1,10 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeFileSink from "@keelson/audit/NodeFileSink"
+import { eventually } from "@keelson/testing/eventually"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs"
+import { open } from "node:fs/promises"
 import { join } from "node:path"
-import { linesOf, namesOf, range, record, records, sequencesIn, sequencesOf, temporaryDirectory } from "./sinkSupport.ts"
+import {
+  linesOf,
+  namesOf,
+  range,
+  record,
+  records,
+  sequencesIn,
+  sequencesOf,
+  temporaryDirectory
+} from "./sinkSupport.ts"
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777
 
@@ -13,6 +24,26 @@ const kilobyte = (sequence: number) => {
   const { line } = record(sequence, { text: "" })
   return record(sequence, { text: "x".repeat(999 - line.length) })
 }
+
+/** Counts the syncs of all files from now on. */
+const countSyncs = Effect.map(
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const handle = await open("/dev/null")
+      const prototype: { datasync: () => Promise<void> } = Object.getPrototypeOf(handle)
+      await handle.close()
+      const { datasync } = prototype
+      const counter = { count: 0, restore: () => Object.assign(prototype, { datasync }) }
+      prototype.datasync = function() {
+        counter.count++
+        return datasync.call(this)
+      }
+      return counter
+    }),
+    ({ restore }) => Effect.sync(restore)
+  ),
+  (counter) => () => counter.count
+)
 
 const at = (iso: string) => TestClock.setTime(Date.parse(iso))
 
@@ -116,6 +147,27 @@ describe("NodeFileSink", () => {
       }))
   })
 
+  describe("flush", () => {
+    it.effect("[S4-43] syncs what was written at once, and then once a second", () =>
+      Effect.gen(function*() {
+        const dir = yield* temporaryDirectory
+        const sink = yield* NodeFileSink.make({ path: join(dir, "audit.jsonl") })
+        const syncs = yield* countSyncs
+        yield* sink.flush
+        assert.strictEqual(syncs(), 0)
+        for (let second = 0; second < 3; second++) {
+          yield* Effect.forEach(range(0, 5), (sequence) => Effect.andThen(sink.write([record(sequence)]), sink.flush))
+          assert.strictEqual(syncs(), 2 * second + 1)
+          yield* TestClock.adjust("999 millis")
+          assert.strictEqual(syncs(), 2 * second + 1)
+          yield* TestClock.adjust("1 millis")
+          // The file system is not on the clock of the test.
+          yield* eventually(() => syncs() === 2 * second + 2)
+          yield* TestClock.adjust("1 second")
+        }
+      }))
+  })
+
   describe("rotation", () => {
     it.effect("[S4-40] [S4-43] rotates by size, and never splits an entry over two files", () =>
       Effect.gen(function*() {
@@ -131,7 +183,12 @@ describe("NodeFileSink", () => {
           "audit-2026-11-30-21-05-59-123-0002.jsonl",
           "audit.jsonl"
         ])
-        assert.deepStrictEqual(namesOf(dir).map((name) => statSync(join(dir, name)).size), [65_000, 65_000, 65_000, 7000])
+        assert.deepStrictEqual(namesOf(dir).map((name) => statSync(join(dir, name)).size), [
+          65_000,
+          65_000,
+          65_000,
+          7000
+        ])
         assert.deepStrictEqual(sequencesOf(dir), range(0, 202))
         assert.isTrue(namesOf(dir).every((name) => modeOf(join(dir, name)) === 0o600))
       }))
@@ -153,7 +210,12 @@ describe("NodeFileSink", () => {
       Effect.gen(function*() {
         yield* at("2026-11-30T21:05:59.123Z")
         const dir = yield* temporaryDirectory
-        const foreign = ["audit-2020-01-01.jsonl", "audit-notes.jsonl", "other.jsonl", "audit-2020-01-01-00-00-00-000-0000.txt"]
+        const foreign = [
+          "audit-2020-01-01.jsonl",
+          "audit-notes.jsonl",
+          "other.jsonl",
+          "audit-2020-01-01-00-00-00-000-0000.txt"
+        ]
         for (const name of foreign) writeFileSync(join(dir, name), "")
         writeFileSync(join(dir, "audit-2020-01-01-00-00-00-000-0000.jsonl"), "")
         const options = { path: join(dir, "audit.jsonl"), maxSize: "64 KiB", keep: 2 } as const
@@ -161,7 +223,12 @@ describe("NodeFileSink", () => {
         yield* sink.write(range(0, 500).map(kilobyte))
         assert.deepStrictEqual(
           namesOf(dir),
-          ["audit-2026-11-30-21-05-59-123-0005.jsonl", "audit-2026-11-30-21-05-59-123-0006.jsonl", "audit.jsonl", ...foreign]
+          [
+            "audit-2026-11-30-21-05-59-123-0005.jsonl",
+            "audit-2026-11-30-21-05-59-123-0006.jsonl",
+            "audit.jsonl",
+            ...foreign
+          ]
             .toSorted()
         )
         assert.deepStrictEqual(sequencesOf(dir).filter(Number.isInteger), range(325, 175))
@@ -202,7 +269,7 @@ describe("NodeFileSink", () => {
         assert.include(namesOf(dir), "audit-2026-11-30-21-06-00-000-0000.jsonl")
       }))
 
-    it.effect("[S4-40] [S4-43] rotates daily at midnight (UTC), with a flush too, and after a restart", () =>
+    it.effect("[S4-40] [S4-43] rotates daily at the first entry after midnight (UTC), and after a restart", () =>
       Effect.gen(function*() {
         const dir = yield* temporaryDirectory
         const path = join(dir, "audit.jsonl")
@@ -217,12 +284,9 @@ describe("NodeFileSink", () => {
         yield* sink.write([record(3)])
         assert.deepStrictEqual(namesOf(dir), ["audit-2126-12-01-00-00-00-000-0000.jsonl", "audit.jsonl"])
         assert.deepStrictEqual(sequencesIn(linesOf(path)), [3])
-        yield* TestClock.adjust("1 day")
-        yield* sink.flush
-        yield* TestClock.adjust("1 day")
-        yield* sink.flush
-        assert.deepStrictEqual(namesOf(dir).slice(1), ["audit-2126-12-02-00-00-00-000-0000.jsonl", "audit.jsonl"])
+        yield* TestClock.adjust("3 days")
         yield* sink.write([record(4)])
+        assert.deepStrictEqual(namesOf(dir).slice(1), ["audit-2126-12-04-00-00-00-000-0000.jsonl", "audit.jsonl"])
         yield* Scope.close(scope, Exit.void)
         // The file system has another clock than the test: the file counts as one of an earlier day.
         yield* TestClock.adjust("1 day")

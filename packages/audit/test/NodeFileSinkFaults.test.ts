@@ -33,8 +33,8 @@ const killed = async (path: string, run: number): Promise<number> => {
   })
   const reported: Array<number> = []
   const lines = createInterface(child.stdout).on("line", (line) => reported.push(Number(line)))
-  await once(lines, "line")
-  await setTimeout((run * 7) % 40)
+  while (reported.length <= (run * 37) % 100) await once(lines, "line")
+  await setTimeout(run % 4)
   child.kill("SIGKILL")
   await Promise.all([once(child, "close"), once(lines, "close")])
   return reported.at(-1)!
@@ -52,7 +52,15 @@ describe("NodeFileSink", () => {
         symlinkSync(path("nowhere"), path("dangling.jsonl"))
         symlinkSync(path("target"), path("linked"))
         spawnSync("mkfifo", [path("pipe")])
-        const refused = ["link.jsonl", "dangling.jsonl", "linked/audit.jsonl", "pipe", "target", "target.jsonl/a", "x".repeat(300)]
+        const refused = [
+          "link.jsonl",
+          "dangling.jsonl",
+          "linked/audit.jsonl",
+          "pipe",
+          "target",
+          "target.jsonl/a",
+          "x".repeat(300)
+        ]
         for (const name of refused) {
           const error = yield* Effect.flip(NodeFileSink.make({ path: path(name) }))
           assert.strictEqual(error.code, "INVALID_CONFIG", name)
@@ -187,7 +195,7 @@ describe("NodeFileSink", () => {
           const whole = sequences.filter((sequence) => sequence !== undefined)
           assert.isAtMost(sequences.length - whole.length + torn, kills)
           assert.strictEqual(new Set(whole).size, whole.length)
-          assert.isAbove(whole.length, kills)
+          assert.isAtLeast(whole.length, kills)
         }),
       Math.max(600_000, kills * 60_000)
     )
@@ -210,7 +218,9 @@ describe("NodeFileSink", () => {
           }
         })
         yield* Effect.promise(() => once(lines, "close"))
-        const found = sequencesIn([dir, moved].flatMap((one) => namesOf(one).flatMap((name) => linesOf(join(one, name)))))
+        const found = sequencesIn(
+          [dir, moved].flatMap((one) => namesOf(one).flatMap((name) => linesOf(join(one, name))))
+        )
         assert.deepStrictEqual(found.toSorted((a, b) => a! - b!), range(0, 30_000))
         assert.isAbove(namesOf(dir).length, 50)
         assert.isAbove(moves, 5)

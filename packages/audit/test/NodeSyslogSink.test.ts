@@ -3,7 +3,13 @@ import type { AuditError, AuditOptions, AuditSink } from "@keelson/audit"
 import * as NodeSyslogSink from "@keelson/audit/NodeSyslogSink"
 import { eventually } from "@keelson/testing/eventually"
 import { caFile, fixturePath, silentOrigin } from "@keelson/testing/httpsOrigin"
-import { makeSyslogServer, skipReason, type SyslogServer, syslogServer, tlsSkipReason } from "@keelson/testing/syslogServer"
+import {
+  makeSyslogServer,
+  skipReason,
+  type SyslogServer,
+  syslogServer,
+  tlsSkipReason
+} from "@keelson/testing/syslogServer"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { writeFileSync } from "node:fs"
@@ -73,7 +79,17 @@ describe("NodeSyslogSink", () => {
         Effect.gen(function*() {
           const { server, sink } = yield* setUp(protocol, { facility: "auth", appName: "gateway", hostname: "host-1" })
           const forged = "<134>1 2026-11-30T21:05:59.123Z evil evil 1 audit - {\"sequence\":666}"
-          const hostile = ["\n", "\r\n", "\u0000", `\n${forged}`, `\u0000${forged}`, `57 ${forged}`, "]", "\" x=\"", "\\"]
+          const hostile = [
+            "\n",
+            "\r\n",
+            "\u0000",
+            `\n${forged}`,
+            `\u0000${forged}`,
+            `57 ${forged}`,
+            "]",
+            "\" x=\"",
+            "\\"
+          ]
           yield* sink.write(hostile.map((text, sequence) => record(sequence + 1, { key: text })))
           // Written by someone who does not escape: still one message.
           yield* sink.write([{ ...record(20), line: `{"sequence":20,"key":"a\n${"<134>1 - - - - - -"}\u0000"}` }])
@@ -81,8 +97,14 @@ describe("NodeSyslogSink", () => {
           yield* eventually(() => server.messages().length >= hostile.length + 3)
           const messages = server.messages()
           assert.deepStrictEqual(sent(server), [...range(1, hostile.length), 20, 21, 22])
-          assert.deepStrictEqual(new Set(messages.map((one) => `${one.hostname} ${one.appName}`)), new Set(["host-1 gateway"]))
-          assert.deepStrictEqual(messages.slice(0, hostile.length).map(({ message }) => JSON.parse(message).key), hostile)
+          assert.deepStrictEqual(
+            new Set(messages.map((one) => `${one.hostname} ${one.appName}`)),
+            new Set(["host-1 gateway"])
+          )
+          assert.deepStrictEqual(
+            messages.slice(0, hostile.length).map(({ message }) => JSON.parse(message).key),
+            hostile
+          )
           const { key, user } = JSON.parse(messages.at(-2)!.message)
           assert.match(key, /^k{3000,}\[TRUNCATED\]$/)
           assert.match(user, /^u{3000,}\[TRUNCATED\]$/)
@@ -119,7 +141,9 @@ describe("NodeSyslogSink", () => {
           yield* Fiber.join(writer)
           // Over UDP an answer that nobody listens comes after messages; the next ones bring those again.
           let last = count * 20
-          while (!range(1, count * 20).every((sequence) => sent(server).includes(sequence)) && last < count * 20 + 200) {
+          while (
+            !range(1, count * 20).every((sequence) => sent(server).includes(sequence)) && last < count * 20 + 200
+          ) {
             yield* persistently(sink, [record(++last)])
             yield* Effect.sleep("50 millis")
           }
@@ -173,7 +197,12 @@ describe("NodeSyslogSink", () => {
     it.effect("[S4-44] a server that does not answer fails within the timeout, and the connection is closed", () =>
       Effect.gen(function*() {
         const silent = yield* silentOrigin
-        const sink = yield* NodeSyslogSink.make({ host: "127.0.0.1", port: silent.port, protocol: "tls", timeout: "2 seconds" })
+        const sink = yield* NodeSyslogSink.make({
+          host: "127.0.0.1",
+          port: silent.port,
+          protocol: "tls",
+          timeout: "2 seconds"
+        })
         const writing = yield* Effect.forkChild(Effect.flip(sink.write([record(1)])), { startImmediately: true })
         yield* eventually(() => silent.open() === 1)
         yield* TestClock.adjust("1999 millis")
@@ -209,17 +238,28 @@ describe("NodeSyslogSink", () => {
         yield* TestClock.adjust("1 second")
         yield* sink.write([record(1)])
         yield* eventually(() => received.length > 0)
-        assert.match(Buffer.concat(received).toString(), /^\d+ <134>1 \S+ \S+ keelson \d+ audit \[meta sequenceId="1"\] \{"sequence":1\}$/)
+        assert.match(
+          Buffer.concat(received).toString(),
+          /^\d+ <134>1 \S+ \S+ keelson \d+ audit \[meta sequenceId="1"\] \{"sequence":1\}$/
+        )
       }))
 
-    it.live.skipIf(tlsSkipReason !== undefined)("[S4-44] [R26] a server whose certificate is not trusted receives nothing", () =>
-      Effect.gen(function*() {
-        const server = yield* syslogServer({ tls })
-        const sink = yield* NodeSyslogSink.make({ host: "localhost", port: server.tcpPort, protocol: "tls", timeout: "1 minute" })
-        const error = yield* Effect.flip(sink.write([record(1)]))
-        assert.strictEqual(error.code, "AUDIT_SYSLOG_FAILED")
-        assert.lengthOf(server.messages(), 0)
-      }))
+    it.live.skipIf(tlsSkipReason !== undefined)(
+      "[S4-44] [R26] a server whose certificate is not trusted receives nothing",
+      () =>
+        Effect.gen(function*() {
+          const server = yield* syslogServer({ tls })
+          const sink = yield* NodeSyslogSink.make({
+            host: "localhost",
+            port: server.tcpPort,
+            protocol: "tls",
+            timeout: "1 minute"
+          })
+          const error = yield* Effect.flip(sink.write([record(1)]))
+          assert.strictEqual(error.code, "AUDIT_SYSLOG_FAILED")
+          assert.lengthOf(server.messages(), 0)
+        })
+    )
 
     it.effect("[S4-40] refuses options out of their bounds, and files that are no certificates", () =>
       Effect.gen(function*() {

@@ -16,7 +16,9 @@ const program = Effect.gen(function*() {
   const sink = yield* NodeFileSink.make({ path, maxSize: "95 KiB" })
   yield* sink.write(Array.from({ length: 90 }, (_, index) => record(index, 1000)))
   // The third of these has no room in any file. Those before it are in a file that is full, and must not be written again.
-  const entries = [100, 101, 102, 103, 104, 105, 106].map((sequence) => record(sequence, sequence === 103 ? 500_000 : 3000))
+  const entries = [100, 101, 102, 103, 104, 105, 106].map((sequence) =>
+    record(sequence, sequence === 103 ? 500_000 : 3000)
+  )
   const first = yield* Effect.flip(sink.write(entries))
   const second = yield* Effect.flip(sink.write(entries))
   yield* sink.write(entries.filter(({ sequence }) => sequence !== 103))

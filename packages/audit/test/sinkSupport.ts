@@ -54,7 +54,8 @@ export const sequencesOf = (dir: string): ReadonlyArray<number | undefined> =>
 export const failedAt = <A>(call: Effect.Effect<A, AuditError.AuditError>): Effect.Effect<string> =>
   Effect.match(call, {
     onSuccess: () => "none",
-    onFailure: (error) => error instanceof AuditError.AuditError ? `${error.reason._tag} ${error.reason.operation}` : "?"
+    onFailure: (error) =>
+      error instanceof AuditError.AuditError ? `${error.reason._tag} ${error.reason.operation}` : "?"
   })
 
 export const range = (from: number, count: number): ReadonlyArray<number> =>

@@ -91,7 +91,9 @@ const configuration = (
     ? ""
     : ` DefaultNetstreamDriver="ossl" DefaultNetstreamDriverCAFile="${tls.ca}"` +
       ` DefaultNetstreamDriverCertFile="${tls.cert}" DefaultNetstreamDriverKeyFile="${tls.key}"`
-  const stream = tls === undefined ? "" : " StreamDriver.Name=\"ossl\" StreamDriver.Mode=\"1\" StreamDriver.AuthMode=\"anon\""
+  const stream = tls === undefined
+    ? ""
+    : " StreamDriver.Name=\"ossl\" StreamDriver.Mode=\"1\" StreamDriver.AuthMode=\"anon\""
   const template = fields.map(([name, property]) => `\\"${name}\\":\\"%${property}%\\"`).join(",")
   return [
     `global(workDirectory="${dir}"${driver})`,

@@ -8,13 +8,19 @@ import { record } from "../sinkSupport.ts"
 const options = { facility: "local0", hostname: "host", appName: "app", processId: "1", maxSize: 2048 } as const
 
 const text = fc.string({ unit: "binary", maxLength: 3000, size: "max" })
-const members = fc.dictionary(fc.string({ unit: "binary", maxLength: 20 }), fc.oneof(text, fc.integer(), fc.constant(null)))
+const members = fc.dictionary(
+  fc.string({ unit: "binary", maxLength: 20 }),
+  fc.oneof(text, fc.integer(), fc.constant(null))
+)
 
 describe("syslog", () => {
   it("[S4-44] [R38] whatever an entry holds, its message is printable ASCII of at most the largest size", () => {
     fc.assert(fc.property(members, fc.integer({ min: 480, max: 8000 }), (entry, maxSize) => {
       const message = formatter({ ...options, maxSize })(record(1, entry))
-      assert.match(message, /^<134>1 2023-11-14T22:13:20\.123Z host app 1 audit \[meta sequenceId="1"\] \{[\x20-\x7e]*\}$/)
+      assert.match(
+        message,
+        /^<134>1 2023-11-14T22:13:20\.123Z host app 1 audit \[meta sequenceId="1"\] \{[\x20-\x7e]*\}$/
+      )
       assert.isAtMost(message.length, maxSize)
     }))
   })
@@ -50,7 +56,13 @@ describe("syslog", () => {
 
   it("[S4-44] numbers of messages go from 1 to 2147483647 and begin again (RFC 5424, 7.3.1)", () => {
     const idOf = (sequence: number) => /sequenceId="(\d+)"/.exec(formatter(options)({ ...record(1), sequence }))?.[1]
-    assert.deepStrictEqual([0, 1, 2_147_483_647, 2_147_483_648, 2_147_483_649].map(idOf), ["1", "1", "2147483647", "1", "2"])
+    assert.deepStrictEqual([0, 1, 2_147_483_647, 2_147_483_648, 2_147_483_649].map(idOf), [
+      "1",
+      "1",
+      "2147483647",
+      "1",
+      "2"
+    ])
   })
 
   it("[S4-44] remembers what was sent within 5 seconds before a connection broke, at most 1 MiB", () => {

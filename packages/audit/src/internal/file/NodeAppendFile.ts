@@ -152,6 +152,10 @@ export class AppendFile {
     }
     await this.close()
   }
+  /** Whether something was written that is not known to be on the disk. */
+  get isDirty(): boolean {
+    return this.#isDirty
+  }
   /** Waits until what was written is on the disk, so that it survives a power failure. */
   async sync(): Promise<void> {
     if (!this.#isDirty || this.#opened === undefined) return

@@ -5,9 +5,6 @@ import { Rotation } from "./NodeRotation.ts"
 
 const dayOf = (millis: number): number => Math.floor(millis / 86_400_000)
 
-/** How long written lines may wait until they are synced to the disk, in milliseconds. */
-const syncPause = 1000
-
 export interface FileWriterOptions {
   /** In bytes. */
   readonly maxSize: number
@@ -30,7 +27,6 @@ export class FileWriter {
   readonly #written = new Written()
   /** The day of the last line in the file; `undefined` if it has none. */
   #day: number | undefined
-  #synced = 0
   #problem: Failure | undefined
   #isReported = false
 
@@ -53,7 +49,9 @@ export class FileWriter {
   async write(records: ReadonlyArray<AuditRecord>, now: number): Promise<void> {
     await this.#openToday(now)
     const pending = this.#written.pending(records)
-    for (const { isNew, records, text } of chunksOf(pending, this.#file.size, this.#options.maxSize, Buffer.byteLength)) {
+    for (
+      const { isNew, records, text } of chunksOf(pending, this.#file.size, this.#options.maxSize, Buffer.byteLength)
+    ) {
       if (isNew) await this.#rotate(now)
       await this.#file.append(text)
       this.#day = dayOf(now)
@@ -61,12 +59,13 @@ export class FileWriter {
     }
     this.#written.clear()
   }
-  /** Syncs the file to the disk, at most once a second, and rotates it after midnight even if nothing is written. */
-  async flush(now: number): Promise<void> {
-    if (this.#options.isDaily) await this.#openToday(now)
-    if (Math.abs(now - this.#synced) < syncPause) return
-    this.#synced = now
-    await this.#file.sync()
+  /** Whether lines were written that are not synced to the disk. */
+  get isDirty(): boolean {
+    return this.#file.isDirty
+  }
+  /** Syncs the file to the disk. */
+  sync(): Promise<void> {
+    return this.#file.sync()
   }
   async close(): Promise<void> {
     try {

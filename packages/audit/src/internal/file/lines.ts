@@ -38,7 +38,9 @@ export const chunksOf = (
   let text = ""
   let isNew = false
   const end = (index: number) => {
-    if (index > start) chunks.push({ records: records.slice(start, index), text, size: used - (isNew ? 0 : size), isNew })
+    if (index > start) {
+      chunks.push({ records: records.slice(start, index), text, size: used - (isNew ? 0 : size), isNew })
+    }
   }
   for (const [index, record] of records.entries()) {
     const line = lineOf(record)

@@ -10,8 +10,7 @@ export const stampOf = (millis: number): string =>
 
 /** The time of such a stamp, in milliseconds since 1970; `undefined` if it is not one. */
 export const timeOfStamp = (stamp: string): number | undefined => {
-  const [, date, hours, minutes, seconds, millis] =
-    /^(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{3})$/.exec(stamp) ?? []
+  const [, date, hours, minutes, seconds, millis] = /^(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{3})$/.exec(stamp) ?? []
   if (date === undefined) return undefined
   const time = DateTime.make(`${date}T${hours}:${minutes}:${seconds}.${millis}Z`)
   return time._tag === "Some" ? time.value.epochMilliseconds : undefined
