@@ -67,7 +67,11 @@ export const localLimits = (clock: Clock.Clock, maxEntries: number) => {
         all.set(key, state)
         return state
       },
-      grown: (name, state) => all.set(prefix + name, state)
+      grown: (name, state) => {
+        // Setting the same object again would not change its size.
+        all.delete(prefix + name)
+        all.set(prefix + name, state)
+      }
     }
   }
 
