@@ -97,7 +97,8 @@ const table = {
   CACHE_IO_FAILED: ["CAC-005", 500, "ERROR", "INTERNAL"],
   CACHE_ENTRY_CORRUPT: ["CAC-006", 500, "WARNING", "INTERNAL"],
   CACHE_BODY_INCOMPLETE: ["CAC-007", 502, "WARNING", "INTERNAL"],
-  CACHE_REDIS_FAILED: ["CAC-008", 503, "WARNING", "INTERNAL"]
+  CACHE_REDIS_FAILED: ["CAC-008", 503, "WARNING", "INTERNAL"],
+  CACHE_REDIS_BUSY: ["CAC-009", 503, "WARNING", "INTERNAL"]
 } as const satisfies Record<ErrorCode.ErrorCode, Row>
 
 /** An error as Node makes it. */
@@ -201,6 +202,7 @@ describe("ErrorCode", () => {
         "THROTTLED",
         "CACHE_STORAGE_FULL",
         "CACHE_IO_FAILED",
+        "CACHE_REDIS_BUSY",
         "CACHE_ENTRY_CORRUPT",
         "CACHE_BODY_INCOMPLETE",
         "CACHE_REDIS_FAILED"
