@@ -17,6 +17,8 @@ export type Reason =
   | { readonly _tag: "Io"; readonly operation: string }
   /** Redis failed, or did not respond in time (`CACHE_REDIS_FAILED`). */
   | { readonly _tag: "Redis"; readonly operation: string }
+  /** All connections to Redis are in use, and none became free in time (`CACHE_REDIS_BUSY`). */
+  | { readonly _tag: "RedisBusy"; readonly operation: string }
   /** A stored entry cannot be read (`CACHE_ENTRY_CORRUPT`); `problem` says what does not match. */
   | {
     readonly _tag: "Serialization"
@@ -30,6 +32,7 @@ const codes = {
   StorageFull: "CACHE_STORAGE_FULL",
   Io: "CACHE_IO_FAILED",
   Redis: "CACHE_REDIS_FAILED",
+  RedisBusy: "CACHE_REDIS_BUSY",
   Serialization: "CACHE_ENTRY_CORRUPT"
 } as const satisfies Record<Reason["_tag"], string>
 
@@ -46,6 +49,8 @@ const messageOf = (reason: Reason): string | undefined => {
       return `The disk of the cache failed (${reason.operation})`
     case "Redis":
       return `Redis failed or did not respond in time (${reason.operation})`
+    case "RedisBusy":
+      return `All connections to Redis are in use (${reason.operation})`
     case "Serialization":
       return `A stored entry cannot be read (${reason.problem})`
     default:

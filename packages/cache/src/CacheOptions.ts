@@ -63,6 +63,16 @@ export interface RedisOptions {
   readonly ttl?: Configuration.DurationInput | undefined
   /** How long a call to Redis may take. From 1 milli to 1 minute. Default 1 second. */
   readonly timeout?: Configuration.DurationInput | undefined
+  /**
+   * How many connections there may be. Each command has one for itself, so that a large value holds up no other; it waits while
+   * all are in use. Without it, all commands share one connection and none waits. From 1 to 1000. Default none.
+   */
+  readonly poolSize?: number | undefined
+  /**
+   * How many commands may wait for a connection of the pool, each for at most `timeout`. Others fail with `RedisBusy`. From 0 to
+   * 100000. Default 1000.
+   */
+  readonly maxQueued?: number | undefined
 }
 
 const maxSize = "1024 GiB"
@@ -117,7 +127,9 @@ export const Redis = Schema.Struct({
   prefix: Field.defaulted(Field.text(1, 128), "keelson:cache:"),
   maxItemSize: Field.defaulted(Field.size(1, "512 MiB"), ByteSize.mebibytes(10)),
   ttl: Field.defaulted(ttl(), Duration.hours(1)),
-  timeout: Field.defaulted(Field.duration("1 millis", "1 minute"), Duration.seconds(1))
+  timeout: Field.defaulted(Field.duration("1 millis", "1 minute"), Duration.seconds(1)),
+  poolSize: Schema.optionalKey(Field.int(1, 1_000)),
+  maxQueued: Field.defaulted(Field.int(0, 100_000), 1_000)
 })
 export type Redis = typeof Redis.Type
 

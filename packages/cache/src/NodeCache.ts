@@ -33,13 +33,16 @@ const makeTier = (
     case "disk":
       return NodeDiskCache.make({ ...disk, buckets })
     case "redis": {
-      const { database = 0, password, url, ...rest } = redis ?? {}
+      const { database = 0, password, poolSize, url, ...rest } = redis ?? {}
+      const pool = poolSize === undefined ? undefined : { poolSize }
       return Effect.flatMap(nodeRedis, ({ layer: connect }) =>
         RedisCache.make({
           ...rest,
+          ...pool,
           buckets,
           redis: connect({
             database,
+            ...(poolSize === undefined ? undefined : { maxConnections: poolSize }),
             ...(url === undefined ? undefined : { url }),
             ...(password === undefined ? undefined : { password: Redacted.value(password) })
           })

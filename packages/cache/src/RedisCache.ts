@@ -4,6 +4,7 @@
  * Redis may be down, hang or be full: a call fails within its time limit, and a circuit breaker keeps later calls from waiting.
  */
 import * as BreakerStore from "@keelson/core/BreakerStore"
+import * as Bulkhead from "@keelson/core/Bulkhead"
 import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Resilience from "@keelson/core/Resilience"
@@ -34,7 +35,10 @@ import { lifeOf, makeRules, maxItemSizeOf } from "./internal/tier/rules.ts"
 
 /** Options of `make`. */
 export interface Options<E> extends CacheOptions.RedisOptions {
-  /** The connection, such as `NodeRedis.layer(...)`. It is opened in the background, and reopened when it is lost. Required. */
+  /**
+   * The connection, such as `NodeRedis.layer(...)`. It is opened in the background, and reopened when it is lost. With
+   * `poolSize`, give it as many connections (`maxConnections`, by default 10). Required.
+   */
   readonly redis: Layer.Layer<Redis.Redis, E>
   /** Options of single buckets, by name. Default none. */
   readonly buckets?: Readonly<Record<string, CacheOptions.BucketOptions>> | undefined
@@ -69,13 +73,22 @@ export const make = Effect.fnUntraced(function*<E>(
   { redis: layer, resilience, ...options }: Options<E>
 ): Effect.fn.Return<CacheTier, KeelsonError.ConfigurationError, Scope.Scope> {
   const checked = yield* decode(options)
+  const { maxQueued, poolSize, prefix, timeout } = checked
   const rulesOf = makeRules(checked, checked.buckets)
   const connection = yield* connectInBackground(layer, "Redis cache not connected")
   const { execute } = yield* Effect.provide(
     Resilience.make("cache.redis", resilience ?? defaultResilience),
     BreakerStore.layerMemory
   )
-  const store = new RedisStore(connection, { prefix: checked.prefix, timeout: checked.timeout, execute })
+  const queue = poolSize === undefined
+    ? undefined
+    : yield* Bulkhead.make("cache.redis", { maxConcurrent: poolSize, maxQueued, maxWait: timeout })
+  const store = new RedisStore({ send: queue === undefined ? connection.send : connection.sendReserved }, {
+    prefix,
+    timeout,
+    // Inside the breaker: what waits for a connection says nothing about Redis.
+    execute: (call) => execute(queue === undefined ? call : queue.execute(call))
+  })
   const counters = yield* registerTier("redis")
   const timed = (metric: "tierGetDuration" | "tierSetDuration") => <A, E2, R>(self: Effect.Effect<A, E2, R>) =>
     Effect.flatMap(

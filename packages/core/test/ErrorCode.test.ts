@@ -100,7 +100,8 @@ const table = {
   CACHE_REDIS_FAILED: ["CAC-008", 503, "WARNING", "INTERNAL"],
   AUDIT_FILE_FAILED: ["AUD-001", 500, "ERROR", "INTERNAL"],
   AUDIT_SYSLOG_FAILED: ["AUD-002", 503, "ERROR", "INTERNAL"],
-  AUDIT_STORE_FAILED: ["AUD-003", 503, "ERROR", "INTERNAL"]
+  AUDIT_STORE_FAILED: ["AUD-003", 503, "ERROR", "INTERNAL"],
+  CACHE_REDIS_BUSY: ["CAC-009", 503, "WARNING", "INTERNAL"]
 } as const satisfies Record<ErrorCode.ErrorCode, Row>
 
 /** An error as Node makes it. */
@@ -204,6 +205,7 @@ describe("ErrorCode", () => {
         "THROTTLED",
         "CACHE_STORAGE_FULL",
         "CACHE_IO_FAILED",
+        "CACHE_REDIS_BUSY",
         "CACHE_ENTRY_CORRUPT",
         "CACHE_BODY_INCOMPLETE",
         "CACHE_REDIS_FAILED"

@@ -23,6 +23,11 @@ export type Sender = Pick<Redis.Redis["Service"], "send">
 
 /** A connection for commands and scripts. Both fail where there is no session. */
 export interface Connection extends Pick<Redis.Redis["Service"], "send" | "eval"> {
+  /**
+   * Sends a command on a connection that it has for itself, from the pool of the client (`Redis.reserve`). A connection whose
+   * command failed or was interrupted leaves the pool. Waits, without a limit, while all connections of the pool are in use.
+   */
+  readonly sendReserved: Redis.Redis["Service"]["send"]
   /** The current session, another object after each reconnect; `undefined` while there is no connection. */
   readonly session: () => object | undefined
   /** Logs a warning, unless one was logged since Redis last answered. Every outage has one warning, whoever notices it. */
@@ -171,6 +176,8 @@ export const connectInBackground = Effect.fnUntraced(
       session: () => current,
       warnOnce,
       send: (command, ...args) => use((redis) => redis.send(command, ...args)),
+      sendReserved: (command, ...args) =>
+        use(({ reserve }) => Effect.scoped(Effect.flatMap(reserve, ({ send }) => send(command, ...args)))),
       eval: (script) => (...params) => use((redis) => redis.eval(script)(...params))
     }
   }

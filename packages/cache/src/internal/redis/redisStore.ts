@@ -1,4 +1,5 @@
-import type * as Resilience from "@keelson/core/Resilience"
+import * as Bulkhead from "@keelson/core/Bulkhead"
+import * as Retry from "@keelson/core/Retry"
 import { waitAtMost } from "@keelson/core/unstable/Bounded"
 import { redisReply, type Sender } from "@keelson/core/unstable/RedisConnection"
 import type * as Duration from "effect/Duration"
@@ -35,19 +36,31 @@ const literally = (text: string): string => text.replaceAll(/[*?[\]\\^-]/g, Stri
  */
 const pendingLife = "3600000"
 
+/** Runs a command between what protects Redis. Its own errors are those of the breaker, the retries and the queue. */
+export type Execute = <A>(call: Effect.Effect<A, CacheError>) => Effect.Effect<A, unknown>
+
+/** The error of a command that was not answered. */
+const errorOf = (operation: string, error: unknown): CacheError => {
+  if (error instanceof CacheError) return error
+  const last = error instanceof Retry.RetryExhausted ? error.error : error
+  return last instanceof Bulkhead.BulkheadFull
+    ? new CacheError({ _tag: "RedisBusy", operation }, error)
+    : failed(operation, error)
+}
+
 /** The commands of a cache in Redis. Each waits no longer than the timeout. */
 export class RedisStore {
   readonly #redis: Sender
   readonly #prefix: string
   readonly #timeout: Duration.Duration
-  readonly #execute: Resilience.Resilience["execute"]
+  readonly #execute: Execute
 
   constructor(
     redis: Sender,
     options: {
       readonly prefix: string
       readonly timeout: Duration.Duration
-      readonly execute: Resilience.Resilience["execute"]
+      readonly execute: Execute
     }
   ) {
     this.#redis = redis
@@ -66,7 +79,7 @@ export class RedisStore {
       Option.match({ onNone: () => Effect.fail(failed(operation)), onSome: Effect.succeed })
     )
     return Effect.flatMap(
-      Effect.mapError(this.#execute(call), (error) => error instanceof CacheError ? error : failed(operation, error)),
+      Effect.mapError(this.#execute(call), (error) => errorOf(operation, error)),
       (reply) => reply === full ? Effect.fail(new CacheError({ _tag: "StorageFull" })) : Effect.succeed(reply)
     )
   }

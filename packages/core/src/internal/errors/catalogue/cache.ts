@@ -90,5 +90,18 @@ export const cache = {
       "Check that Redis is up and reachable. Until then the cache works without it.",
       "Compare `timeout` with the response times of Redis."
     ]
+  },
+  CACHE_REDIS_BUSY: {
+    id: "CAC-009",
+    category: "INTERNAL",
+    severity: "WARNING",
+    status: 503,
+    retryable: true,
+    breaker: "ignored",
+    description: "All connections to the Redis of the cache are in use, and none became free in time.",
+    troubleshooting: [
+      "Raise `poolSize` while Redis has capacity left, or `maxQueued` and `timeout` for short bursts.",
+      "Until then the cache works without Redis for the calls that are too many."
+    ]
   }
 } as const satisfies Record<string, CodeInfo>
