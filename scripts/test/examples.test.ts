@@ -137,6 +137,25 @@ describe("examples", () => {
     ])
   })
 
+  it("[S4-20] [S4-26] [S4-28] [S4-29] tiered-cache keeps its promises in memory, on disk and in Redis, and exits", async () => {
+    const { code, err, out } = await run("tiered-cache.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const promises = [
+      "many callers share one load",
+      "later ones get it from memory",
+      "a restart keeps what is on disk",
+      "a stale page beats an error",
+      "an unknown page is an error",
+      "another machine has it from Redis",
+      "a purge removes it from all tiers",
+      "after that it is loaded again"
+    ].filter((promise) => hasRedis || !promise.includes("Redis"))
+    const kept = out.split("\n").filter((line) => line.endsWith("  kept"))
+    assert.deepStrictEqual(kept.map((line) => line.split(/ {2,}/)[0]), promises)
+    const tiers = hasRedis ? ["memory", "disk", "redis"] : ["memory", "disk"]
+    for (const tier of tiers) assert.match(out, new RegExp(String.raw`^${tier} +\d+ +\d+ +1 +\d+$`, "m"))
+  })
+
   it(
     "[T6] existing-node-app responds the same in Fastify and Express, reloads under load, and leaves nothing open",
     async () => {

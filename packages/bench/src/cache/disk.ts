@@ -4,6 +4,7 @@ import { Effect, type Scope } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { setTimeout } from "node:timers/promises"
 import type { Finding } from "../figures.ts"
+import { mainThread } from "../measure.ts"
 import { keyOf, percentile, temporaryDirectory } from "./directory.ts"
 
 const bodyLength = 4096
@@ -20,19 +21,22 @@ const fill = (dir: string, items: number) =>
     )
   }))
 
-/** Opens a cache, and measures the delays of the event loop meanwhile, in milliseconds. */
+/**
+ * Opens a cache, and measures the processor time of that, which hardly depends on the load of the machine, and the delays of the event
+ * loop meanwhile, in milliseconds.
+ */
 const opened = (dir: string) =>
   Effect.gen(function*() {
     const delays = monitorEventLoopDelay({ resolution: 1 })
     yield* Effect.promise(() => setTimeout(50))
     delays.enable()
-    const began = performance.now()
+    const began = mainThread()
     const items = yield* Effect.scoped(Effect.flatMap(
       NodeDiskCache.make({ dir }),
       (cache) =>
         Effect.map(cache.stats, (stats) => {
           delays.disable()
-          return { items: stats.items, millis: performance.now() - began }
+          return { items: stats.items, millis: mainThread() - began }
         })
     ))
     return { ...items, delay: delays.percentile(99) / 1_000_000 }
@@ -73,7 +77,13 @@ export const disk: Effect.Effect<ReadonlyArray<Finding>, unknown, Scope.Scope> =
   const lookup = yield* Effect.scoped(lookups)
   const group = "cache on disk"
   return [
-    { group, what: "opening 10,000 entries", value: millis, unit: "ms", aim: { is: "at most", value: 1000 } },
+    {
+      group,
+      what: "opening 10,000 entries, processor time",
+      value: millis,
+      unit: "ms",
+      aim: { is: "at most", value: 1000 }
+    },
     {
       group,
       what: "event-loop delay while it opens, P99",

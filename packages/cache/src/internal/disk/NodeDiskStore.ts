@@ -14,7 +14,7 @@ import { type DiskEntry, metaOf, recovered, seen } from "./NodeDiskEntry.ts"
 import { isAbsent } from "./NodeFileIo.ts"
 import { type Files, maxInMemory, nameOf, type Written } from "./NodeFiles.ts"
 import { writeMeta } from "./NodeMeta.ts"
-import type { Recovery } from "./NodeRecovery.ts"
+import { inSlices, namesAtOnce, type Recovery } from "./NodeRecovery.ts"
 
 const corrupt = (problem: "length" | "hash") => new CacheError({ _tag: "Serialization", problem })
 
@@ -45,11 +45,14 @@ export class DiskStore {
   /** Takes over what was found on the disk, without what has expired or has no room. */
   adopt({ entries }: Recovery, clock: Clock.Clock): Effect.Effect<void> {
     const now = Instant.now(clock)
-    for (const { accessed, meta, name } of entries) {
-      this.#add(recovered(name, meta, accessed, now, this.#counters.of(meta.key.bucket)))
-    }
-    const expired = Array.from(this.#entries.values()).filter(({ life }) => hasPassed(life.gone, clock))
-    return this.#exclusive(Effect.andThen(this.#evict(expired), this.#makeRoom(undefined)))
+    const expired: Array<DiskEntry> = []
+    const added = inSlices(entries, namesAtOnce, ({ accessed, meta, name }) => {
+      const entry = recovered(name, meta, accessed, now, this.#counters.of(meta.key.bucket))
+      this.#add(entry)
+      if (hasPassed(entry.life.gone, clock)) expired.push(entry)
+    })
+    const removed = Effect.suspend(() => Effect.andThen(this.#evict(expired), this.#makeRoom(undefined)))
+    return Effect.andThen(added, this.#exclusive(removed))
   }
 
   get(key: CacheKey, options: GetOptions | undefined): Effect.Effect<CacheEntry | undefined, CacheError> {

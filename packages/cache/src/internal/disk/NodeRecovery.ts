@@ -27,6 +27,9 @@ export interface Recovery {
 /** The files of one slice: reading them takes a few milliseconds, then other work gets its turn. */
 const slice = 100
 
+/** The entries of one slice where nothing is read. */
+export const namesAtOnce = 1000
+
 /** Does not follow links: what is no plain file is no entry. */
 const fileSize = (path: string): number | undefined => {
   const stats = lstatSync(path, { throwIfNoEntry: false })
@@ -70,20 +73,30 @@ const readEntry = ({ entries }: Files, name: string): Meta | undefined => {
 const ownFile = /^([0-9a-f]{64})\.(data|meta)$/
 const temporary = /^(?:[0-9a-f]{64}|index)\.[0-9a-f-]{36}\.tmp$/
 
+/** Uses items one after the other, and lets other work have its turn after each slice of them. */
+export const inSlices = Effect.fnUntraced(function*<A>(items: Iterable<A>, size: number, use: (item: A) => void) {
+  let count = 0
+  for (const item of items) {
+    use(item)
+    if (++count % size === 0) yield* Effect.yieldNow
+  }
+})
+
 /** The names of the files in a directory, by what they are. */
-const listed = (files: Files) => {
+const listed = Effect.fnUntraced(function*(files: Files) {
   const metas = new Set<string>()
   const datas = new Set<string>()
   const temporaries: Array<string> = []
   let foreign = 0
-  for (const file of readdirSync(files.entries)) {
+  const names = yield* Effect.try({ try: () => readdirSync(files.entries), catch: toCacheError("readdir") })
+  yield* inSlices(names, namesAtOnce, (file) => {
     const [, name, kind] = ownFile.exec(file) ?? []
     if (name !== undefined) (kind === "meta" ? metas : datas).add(name)
     else if (temporary.test(file)) temporaries.push(file)
     else foreign++
-  }
+  })
   return { metas, datas, temporaries, foreign }
-}
+})
 
 /**
  * Reads what is on the disk, and removes what is no whole entry: temporary files, a body or `.meta` file without the other, and
@@ -93,10 +106,7 @@ const listed = (files: Files) => {
  */
 export const recover = (files: Files): Effect.Effect<Recovery, CacheError> =>
   Effect.gen(function*() {
-    const { datas, foreign, metas, temporaries } = yield* Effect.try({
-      try: () => listed(files),
-      catch: toCacheError("readdir")
-    })
+    const { datas, foreign, metas, temporaries } = yield* listed(files)
     const accessed = readIndex(files.index)
     const entries: Array<Recovered> = []
     let removed = 0
@@ -108,15 +118,8 @@ export const recover = (files: Files): Effect.Effect<Recovery, CacheError> =>
         // The next start tries again.
       }
     }
-    const inSlices = Effect.fnUntraced(function*(names: Iterable<string>, use: (name: string) => void) {
-      let count = 0
-      for (const name of names) {
-        use(name)
-        if (++count % slice === 0) yield* Effect.yieldNow
-      }
-    })
-    yield* inSlices(temporaries, remove)
-    yield* inSlices(metas, (name) => {
+    yield* inSlices(temporaries, slice, remove)
+    yield* inSlices(metas, slice, (name) => {
       const meta = readEntry(files, name)
       if (meta === undefined) {
         remove(`${name}.meta`)
@@ -125,7 +128,7 @@ export const recover = (files: Files): Effect.Effect<Recovery, CacheError> =>
       }
       entries.push({ name, meta, accessed: accessed.get(name) ?? meta.createdAt })
     })
-    yield* inSlices(datas, (name) => {
+    yield* inSlices(datas, slice, (name) => {
       if (!metas.has(name)) remove(`${name}.data`)
     })
     entries.sort((a, b) => a.accessed - b.accessed)
