@@ -61,6 +61,20 @@ for (const [name, layer] of Object.entries(clients)) {
         yield* eventually(() => origin.aborted() === 3)
       }).pipe(Effect.scoped, Effect.provide([layer, services])))
 
+    it.effect("[K-20][H1] the body that an error holds is cancelled", () =>
+      Effect.gen(function*() {
+        const origin = yield* httpOrigin("hang", { status: 503, endless: true }, 200)
+        const hedge = yield* Hedge.make("search", { delay: "100 millis", maxHedges: 2, budget: { ratio: 10 } })
+        const client = hedge.http(HttpClient.filterStatusOk(yield* HttpClient.HttpClient))
+        const fiber = yield* Effect.forkChild(client.get(origin.url), { startImmediately: true })
+        for (const received of [1, 2]) {
+          yield* eventually(() => origin.received.length === received)
+          yield* TestClock.adjust("100 millis")
+        }
+        assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
+        yield* eventually(() => origin.aborted() === 2)
+      }).pipe(Effect.scoped, Effect.provide([layer, services])))
+
     it.effect("[K-20][H1] interrupting the caller ends the connections of all its requests", () =>
       Effect.gen(function*() {
         const origin = yield* httpOrigin("hang", "hang")
