@@ -1,7 +1,19 @@
 import { defineConfig } from "vitest/config"
 
+const packages = `${import.meta.dirname}/packages`
+
 /** The tests that mutants are run against: one flat project, and the same cases for every mutant. */
 export default defineConfig({
+  resolve: {
+    // Mutants are in a copy of the repository, whose `node_modules` lead back to the packages themselves. Without this, a test
+    // would have some of the classes twice, and would run other packages' code without its mutants.
+    alias: [
+      { find: /^@keelson\/(core|token)\/testing$/, replacement: `${packages}/$1/src/testing/index.ts` },
+      { find: /^@keelson\/token\/node$/, replacement: `${packages}/token/src/NodeAuth.ts` },
+      { find: /^@keelson\/(\w+)\/(.+)$/, replacement: `${packages}/$1/src/$2.ts` },
+      { find: /^@keelson\/(\w+)$/, replacement: `${packages}/$1/src/index.ts` }
+    ]
+  },
   test: {
     isolate: false,
     strictTags: false,

@@ -179,6 +179,12 @@ describe("AdaptiveLimit", () => {
         const error = yield* Effect.flip(AdaptiveLimit.make("billing", options))
         assert.deepStrictEqual([error.code, error.details["path"]], ["INVALID_CONFIG", path])
       }
+      const low = yield* Effect.flip(AdaptiveLimit.make("billing", { minLimit: 21 }))
+      assert.include(low.message, "at least minLimit, which is 21")
+      const high = yield* Effect.flip(AdaptiveLimit.make("billing", { maxLimit: 19 }))
+      assert.include(high.message, "at most maxLimit, which is 19")
+      const fixed = yield* AdaptiveLimit.make("billing", { minLimit: 7, initialLimit: 7, maxLimit: 7 })
+      assert.strictEqual((yield* fixed.snapshot).limit, 7)
       // Does not compile unless the interface and the schema have the same options.
       Decoders.maker<AdaptiveLimit.Options, typeof AdaptiveLimit.Policy>(AdaptiveLimit.Policy)
       const { policy } = yield* AdaptiveLimit.make("billing")

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { errorOf, exhausted } from "@keelson/testing/exits"
+import { metric } from "@keelson/testing/observe"
 import { runOut } from "@keelson/testing/virtualTime"
 import { Deferred, Duration, Effect, Exit, Fiber, Metric, Random, type Scope } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
@@ -194,6 +195,40 @@ describe("Endpoints", () => {
         assert.deepStrictEqual([error.stoppedBy, trace()], ["budget", "aabbc"])
         assert.strictEqual(exhausted(yield* Effect.exit(run)).stoppedBy, "budget")
         assert.strictEqual(trace(), "a")
+      })
+    )
+
+    test(
+      "[K-34] a call has its own retries, which are counted for the service",
+      Effect.gen(function*() {
+        const { call, endpoints, health, trace } = yield* scripted({
+          retry: { maxAttempts: 3, initialDelay: "0 millis" }
+        })
+        health["a"] = "down"
+        assert.strictEqual(yield* endpoints.execute(call), "b")
+        assert.strictEqual(trace(), "aaab")
+        assert.strictEqual(yield* metric("retry_attempts_total", "server=\"billing\""), 2)
+        assert.strictEqual(yield* endpoints.execute(call, { while: () => false }), "b")
+        assert.strictEqual(trace(), "ab")
+        assert.strictEqual(yield* endpoints.execute(call, { priority: "high" }), "b")
+        assert.strictEqual(trace(), "aaab")
+        assert.strictEqual(yield* metric("retry_attempts_total", "server=\"billing\""), 4)
+      })
+    )
+
+    test(
+      "[K-34] the deadline ends a call that only fails, at the end of the wait before its next attempt",
+      Effect.gen(function*() {
+        const { call, endpoints, health, trace } = yield* scripted({
+          deadline: "5 seconds",
+          retry: { maxAttempts: 9, initialDelay: "2 seconds", strategy: "fixed", jitter: "none" }
+        })
+        health["a"] = health["b"] = health["c"] = "down"
+        for (const options of [undefined, { priority: "high" } as const]) {
+          const { elapsed } = yield* runOut(Effect.exit(endpoints.execute(call, options)))
+          assert.isAtMost(Duration.toMillis(elapsed), 5000)
+          assert.strictEqual(trace().slice(0, 3), "aaa")
+        }
       })
     )
 

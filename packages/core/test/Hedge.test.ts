@@ -207,6 +207,41 @@ describe("Hedge", () => {
         assert.strictEqual(log.length, 6)
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
+    it.effect("[K-20][H1] no hedge starts while the executions of an interrupted caller end", () =>
+      Effect.gen(function*() {
+        const hedge = yield* Hedge.make("search", { delay: "100 millis" })
+        const started: Array<number> = []
+        const call = hedge.execute((number) => {
+          started.push(number)
+          return Effect.ensuring(Effect.never, Effect.sleep("1 second"))
+        })
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust("50 millis")
+        const ended = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(ended)
+        assert.deepStrictEqual(started, [0])
+      }).pipe(Effect.scoped, Effect.provide(layer)))
+
+    it.effect("[K-20][H1] a hedge whose start ends the first execution is interrupted", () =>
+      Effect.gen(function*() {
+        const hedge = yield* Hedge.make("search", { delay: "100 millis" })
+        const log: Array<string> = []
+        let answer = (_: Effect.Effect<string>): void => assert.fail("not started")
+        const call = hedge.execute((number) =>
+          number === 0
+            ? Effect.callback<string>((resume) => {
+              answer = resume
+            })
+            : Effect.suspend(() => {
+              answer(Effect.succeed("first"))
+              return Effect.never
+            }).pipe(Effect.onInterrupt(() => Effect.sync(() => log.push("interrupted"))))
+        )
+        const { exit } = yield* runOut(call, "1 second")
+        assert.deepStrictEqual([exit, log], [Exit.succeed("first"), ["interrupted"]])
+      }).pipe(Effect.scoped, Effect.provide(layer)))
+
     it.effect("[K-20][H1] the caller gets the answer before a loser's finalizers have run; closing the hedge waits", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()

@@ -61,6 +61,20 @@ for (const [name, layer] of Object.entries(clients)) {
         yield* eventually(() => origin.aborted() === 3)
       }).pipe(Effect.scoped, Effect.provide([layer, services])))
 
+    it.effect("[K-20][H1] the body that an error holds is cancelled", () =>
+      Effect.gen(function*() {
+        const origin = yield* httpOrigin("hang", { status: 503, endless: true }, 200)
+        const hedge = yield* Hedge.make("search", { delay: "100 millis", maxHedges: 2, budget: { ratio: 10 } })
+        const client = hedge.http(HttpClient.filterStatusOk(yield* HttpClient.HttpClient))
+        const fiber = yield* Effect.forkChild(client.get(origin.url), { startImmediately: true })
+        for (const received of [1, 2]) {
+          yield* eventually(() => origin.received.length === received)
+          yield* TestClock.adjust("100 millis")
+        }
+        assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
+        yield* eventually(() => origin.aborted() === 2)
+      }).pipe(Effect.scoped, Effect.provide([layer, services])))
+
     it.effect("[K-20][H1] interrupting the caller ends the connections of all its requests", () =>
       Effect.gen(function*() {
         const origin = yield* httpOrigin("hang", "hang")
@@ -103,6 +117,7 @@ describe("Hedge.http", () => {
       yield* TestClock.adjust("100 millis")
       const { hedges } = yield* hedge.snapshot
       yield* eventually(() => origin.received.length === 1 + hedges)
+      assert.strictEqual(fiber.pollUnsafe(), undefined)
       yield* Fiber.interrupt(fiber)
       return origin.received
     }))
@@ -187,8 +202,36 @@ describe("Hedge.http", () => {
     Effect.gen(function*() {
       const hedge = yield* Hedge.make("search", { delay: "100 millis" })
       const client = HttpClient.mapRequestEffect(hedge.http(yield* HttpClient.HttpClient), () => Effect.never)
-      yield* runOut(Effect.timeout(client.get("http://search.test/"), "1 second"))
+      const { exit } = yield* runOut(Effect.timeout(client.get("http://search.test/"), "1 second"))
       assert.strictEqual((yield* hedge.snapshot).hedges, 0)
+      assert.isTrue(Exit.isFailure(exit) && !Exit.hasDies(exit))
+    }).pipe(Effect.scoped, fetch))
+
+  it.effect("[K-20] the mappers of a client below the hedge run once for each request", () =>
+    Effect.gen(function*() {
+      const client = yield* HttpClient.HttpClient
+      const appending = (name: string) =>
+        HttpClient.mapRequest(client, (request) =>
+          HttpClientRequest.setHeader(request, "x-names", `${request.headers["x-names"] ?? ""}${name}`))
+      for (
+        const [options, second] of [
+          [undefined, "a"],
+          [{
+            clientOf: () =>
+              undefined
+          }, "a"],
+          [{ clientOf: () => appending("b") }, "b"]
+        ] as const
+      ) {
+        const origin = yield* httpOrigin("hang", 200)
+        const hedge = yield* Hedge.make("search", { delay: "100 millis" })
+        const get = hedge.http(appending("a"), options).get(origin.url)
+        const fiber = yield* Effect.forkChild(get, { startImmediately: true })
+        yield* eventually(() => origin.received.length === 1)
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
+        assert.deepStrictEqual(origin.received.map(({ headers }) => headers["x-names"]), ["a", second])
+      }
     }).pipe(Effect.scoped, fetch))
 
   it.effect("[K-20][K-34] clientOf sends a hedge to another endpoint, with that client's own request mappers", () =>

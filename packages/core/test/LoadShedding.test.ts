@@ -32,7 +32,11 @@ describe("LoadShedding", () => {
       const app = LoadShedding.middleware(limit)(Effect.succeed(ok))
       assert.strictEqual(status(yield* request(app, "/")), 200)
       const dies = LoadShedding.middleware(limit)(Effect.die("called"))
-      const shed = yield* limit.execute(Effect.orDie(request(dies, "/")))
+      const [shed, again] = yield* limit.execute(
+        Effect.all([Effect.orDie(request(dies, "/")), Effect.orDie(request(dies, "/"))])
+      )
+      // A refusal under load costs no new response.
+      assert.strictEqual(again, shed)
       assert.deepStrictEqual([shed.status, shed.headers["retry-after"]], [503, "3"])
       assert.strictEqual(shed.headers["content-type"], "application/problem+json")
     }))

@@ -257,9 +257,16 @@ describe("TokenGuard resilience", () => {
 
     it.effect("[K-28 C11] of the guard's deadline and the caller's, the earlier one ends the call", () =>
       Effect.gen(function*() {
-        const guard = yield* guardOver(scripted(() => Effect.never), {
+        const api = scripted(({ url }) =>
+          Effect.delay(
+            Effect.sync(() => new Response(null, { status: 302, headers: { location: `${new URL(url).pathname}x` } })),
+            "700 millis"
+          )
+        )
+        const guard = yield* guardOver(api, {
           source: makeSource().source,
-          resilience: { deadline: "2 seconds" }
+          resilience: { deadline: "2 seconds" },
+          maxRedirects: 10
         })
         for (const [own, ends] of [["1 second", 1000], ["3 seconds", 2000]] as const) {
           const clock = yield* Clock.Clock
