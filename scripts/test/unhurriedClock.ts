@@ -1,9 +1,11 @@
 /**
  * Loaded before the programs that tests start. A turn of their event loop counts as a hundredth of a second at most, however
  * long it takes: on a busy machine they play the same as on an idle one, only slower, and no time limit of theirs runs out
- * for want of a processor.
+ * for want of a processor. Their HTTP servers do not close idle connections, which Node does by its own timers: a client that
+ * sends its next request at that moment, as after a pause, finds the connection reset.
  */
 import { syncBuiltinESMExports } from "node:module"
+import net from "node:net"
 import timers from "node:timers"
 
 /** The most milliseconds that a turn counts as. */
@@ -82,4 +84,12 @@ performance.now = now
 Object.assign(process, { hrtime })
 Object.assign(globalThis, { Date: UnhurriedDate, setTimeout: unhurried, clearTimeout: cleared })
 Object.assign(timers, { setTimeout: unhurried, clearTimeout: cleared })
+
+const listen = Reflect.get(net.Server.prototype, "listen")
+Object.assign(net.Server.prototype, {
+  listen(this: net.Server, ...args: ReadonlyArray<unknown>): unknown {
+    if ("keepAliveTimeout" in this) Object.assign(this, { keepAliveTimeout: 0 })
+    return Reflect.apply(listen, this, args)
+  }
+})
 syncBuiltinESMExports()
