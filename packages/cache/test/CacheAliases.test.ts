@@ -114,6 +114,13 @@ redis:
       assert.deepInclude(yield* yaml("enabled: false\ncache_layers: [tape]"), { enabled: false })
     }))
 
+  it.effect("[S4-01] what is no object is refused", () =>
+    Effect.gen(function*() {
+      for (const input of ["enabled", 1, null, [true]]) {
+        assert.strictEqual((yield* Effect.flip(CacheOptions.decode(input))).code, "INVALID_CONFIG")
+      }
+    }))
+
   it.effect("[S4-01] an older name beside the current one is refused, and one in another section", () =>
     Effect.gen(function*() {
       for (
