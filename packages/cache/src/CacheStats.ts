@@ -33,7 +33,7 @@ export const empty: Counts = { hits: 0, misses: 0, evictions: 0, bytes: 0, items
 
 /** The counts of one bucket; `empty` for a bucket that the cache does not know. */
 export const ofBucket = ({ buckets }: CacheStats, bucket: string): Counts =>
-  Object.hasOwn(buckets, bucket) ? buckets[bucket] ?? empty : empty
+  (Object.hasOwn(buckets, bucket) ? buckets[bucket] : undefined) ?? empty
 
 /** The counts of two caches together. */
 export const add = (a: Counts, b: Counts): Counts => {

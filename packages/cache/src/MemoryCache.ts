@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(function*(
         return entry.body instanceof Uint8Array
           ? put(key, entry.body, entry, rules, currentClock())
           : Effect.flatMap(
-            collect(entry, rules.maxItemSize),
+            collect(entry.body, entry.length, rules.maxItemSize),
             (bytes) => put(key, bytes, entry, rules, currentClock())
           )
       }),

@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { CacheOptions } from "@keelson/cache"
 import * as Aliases from "@keelson/core/unstable/Aliases"
 import { ByteSize, ConfigProvider, Duration, Effect, Redacted } from "effect"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 
 const yaml = (text: string) => CacheOptions.decodeText({ format: "yaml", text })
 
@@ -70,19 +72,21 @@ redis:
     }))
 
   it("[S4-01] every older name has the option and the unit that the table states", () => {
-    const fields = {
-      "": CacheOptions.CacheOptions.fields,
-      memory: CacheOptions.Memory.fields,
-      disk: CacheOptions.Disk.fields,
-      redis: CacheOptions.Redis.fields,
-      buckets: CacheOptions.Bucket.fields
-    }
+    const fields = new Map<string, object>([
+      ["", CacheOptions.CacheOptions.fields],
+      ["memory", CacheOptions.Memory.fields],
+      ["disk", CacheOptions.Disk.fields],
+      ["redis", CacheOptions.Redis.fields],
+      ["buckets", CacheOptions.Bucket.fields]
+    ])
+    const guide = readFileSync(join(import.meta.dirname, "../../../docs/guides/caching.md"), "utf8")
     const nested = (keys: ReadonlyArray<string>, value: unknown) =>
       keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value)
     for (const [path, { name, unit }] of Object.entries(CacheOptions.aliases)) {
       const sections = path.replace("*", "any").split(".")
       const key = sections.pop() ?? ""
-      assert.property(fields[(sections[0] ?? "") as keyof typeof fields], name)
+      assert.property(fields.get(sections[0] ?? ""), name)
+      assert.include(guide, `\`${key}\``)
       for (const value of [3, " 3.5 "]) {
         const shown = unit === undefined ? value : `${String(value).trim()} ${unit}`
         assert.deepStrictEqual(
@@ -108,6 +112,13 @@ redis:
         ]
       ) assert.strictEqual((yield* Effect.flip(yaml(text))).code, "INVALID_CONFIG", text)
       assert.deepInclude(yield* yaml("enabled: false\ncache_layers: [tape]"), { enabled: false })
+    }))
+
+  it.effect("[S4-01] what is no object is refused", () =>
+    Effect.gen(function*() {
+      for (const input of ["enabled", 1, null, [true]]) {
+        assert.strictEqual((yield* Effect.flip(CacheOptions.decode(input))).code, "INVALID_CONFIG")
+      }
     }))
 
   it.effect("[S4-01] an older name beside the current one is refused, and one in another section", () =>

@@ -131,6 +131,35 @@ describe("MemoryCache", () => {
       assert.isUndefined(cache.getUnsafe(key("a"), yield* Clock.Clock))
     }))
 
+  it.effect("[S4-07] keeps each part of the metadata, and nothing that is not there", () =>
+    Effect.gen(function*() {
+      const cache = yield* MemoryCache.make()
+      const parts = { contentType: "text/plain", etag: "\"1\"", headers: { a: "1" } }
+      for (const names of [[], ["contentType"], ["etag"], ["headers"], ["contentType", "etag"], ["etag", "headers"]]) {
+        const metadata = Object.fromEntries(Object.entries(parts).filter(([name]) => names.includes(name)))
+        yield* cache.set(key("a"), {
+          body: bytes(1),
+          metadata: { contentType: undefined, etag: undefined, ...metadata }
+        })
+        const entry = yield* cache.get(key("a"))
+        assert.deepStrictEqual(entry?.metadata, metadata)
+        assert.isTrue(Object.isFrozen(entry?.metadata))
+        assert.strictEqual((yield* cache.stats).bytes, CacheEntry.sizeOf(key("a"), metadata, 1))
+      }
+    }))
+
+  it.effect("[S4-08] [S4-15] an expired entry cannot be deleted, and counts as evicted; one without end has no end", () =>
+    Effect.gen(function*() {
+      const cache = yield* MemoryCache.make()
+      yield* cache.set(key("a"), { body: bytes(1), ttl: Duration.seconds(1) })
+      yield* cache.set(key("ever"), { body: bytes(1), ttl: Duration.zero })
+      yield* TestClock.adjust("1 second")
+      assert.isFalse(yield* cache.delete(key("a")))
+      assert.deepInclude(yield* cache.stats, { items: 1, evictions: 1 })
+      const ever = yield* cache.get(key("ever"))
+      assert.deepStrictEqual([ever?.expiresAt, ever?.staleUntil], [undefined, undefined])
+    }))
+
   it.effect("[S4-08] a lookup moves the time of the last access", () =>
     Effect.gen(function*() {
       const cache = yield* MemoryCache.make()

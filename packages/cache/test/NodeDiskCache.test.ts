@@ -133,6 +133,58 @@ describe("NodeDiskCache", () => {
       assert.isEmpty(filesOf(dir).filter((file) => file.endsWith(".tmp")))
     }))
 
+  it.effect("[S4-08] [S4-20] an entry without end has none after a restart; an expired one cannot be deleted", () =>
+    Effect.gen(function*() {
+      const dir = yield* temporaryDirectory
+      yield* withCache({ dir }, (cache) =>
+        Effect.andThen(
+          cache.set(key("ever"), { body: bytes(10), ttl: Duration.zero }),
+          cache.set(key("a"), { body: bytes(10), ttl: Duration.seconds(5) })
+        ))
+      yield* withCache({ dir }, (cache) =>
+        Effect.gen(function*() {
+          yield* TestClock.adjust("5 seconds")
+          assert.isFalse(yield* cache.delete(key("a")))
+          assert.deepInclude(yield* cache.stats, { items: 1, evictions: 1 })
+          yield* TestClock.adjust("9000 hours")
+          const entry = yield* cache.get(key("ever"))
+          assert.deepStrictEqual([entry?.length, entry?.expiresAt, entry?.staleUntil], [10, undefined, undefined])
+          // The life of the tier, which ends.
+          yield* cache.refresh(key("ever"), {})
+          yield* TestClock.adjust("1 hour")
+          assert.isUndefined(yield* cache.get(key("ever")))
+        }))
+      assert.deepStrictEqual(filesOf(dir), [])
+    }))
+
+  it.effect("[S4-18] refuses an item that fits maxItemSize, but with its metadata not into the whole cache", () =>
+    Effect.gen(function*() {
+      const dir = yield* temporaryDirectory
+      const cache = yield* NodeDiskCache.make({ dir, maxItemSize: 100, maxSize: 120 })
+      yield* cache.set(key("a"), { body: bytes(50) })
+      const before = filesOf(dir)
+      assert.strictEqual(reasonOf(yield* Effect.exit(cache.set(key("a"), { body: bytes(100) }))), "ItemTooLarge")
+      assert.deepStrictEqual(filesOf(dir), before)
+      assert.lengthOf((yield* read(cache, key("a")))!, 50)
+    }))
+
+  it.effect("[S4-19] [R37] an index of any other form is an empty one, and a huge .meta file is no entry", () =>
+    Effect.gen(function*() {
+      const dir = yield* temporaryDirectory
+      yield* withCache({ dir }, (cache) => cache.set(key("a"), { body: bytes(10) }))
+      for (const index of ["null", "[]", "{}", "{\"accessed\":5}", "{\"accessed\":{\"x\":\"y\",\"z\":1e300}}"]) {
+        writeFileSync(join(dir, "index.json"), index)
+        yield* withCache(
+          { dir },
+          (cache) => Effect.map(cache.stats, ({ items }) => assert.strictEqual(items, 1, index))
+        )
+      }
+      const meta = filesOf(dir).find((file) => file.endsWith(".meta"))!
+      writeFileSync(join(dir, "entries", meta), Buffer.alloc(1_048_577, 32))
+      yield* withCache({ dir }, (cache) => Effect.map(cache.stats, ({ items }) => assert.strictEqual(items, 0)))
+      assert.deepStrictEqual(filesOf(dir), [])
+    }))
+
   it.effect("[S4-19] a smaller bound, a damaged or missing index, and expired entries at the start", () =>
     Effect.gen(function*() {
       const dir = yield* temporaryDirectory

@@ -68,6 +68,40 @@ describe.skipIf(skipReason !== undefined)("RedisCache", () => {
       assert.deepInclude(yield* cache.stats, { hits: 0, misses: 1, items: 0 })
     }))
 
+  it.live("[S4-23] [R33] a value with another body than it says is an error, and removed", () =>
+    Effect.gen(function*() {
+      const server = yield* redisServer
+      const cache = yield* RedisCache.make({ redis: server.redis, timeout: "1 minute" })
+      const stored = {
+        key: key("a"),
+        metadata: {},
+        hash: "0".repeat(64),
+        createdAt: 1,
+        expiresAt: undefined,
+        staleUntil: undefined
+      }
+      const chunks = { _tag: "Chunks", generation: crypto.randomUUID(), hashes: ["0".repeat(64)] } as const
+      for (
+        const [length, body, problem] of [
+          [5, { _tag: "Bytes", bytes: bytes(4) }, "length"],
+          [4, { _tag: "Bytes", bytes: bytes(4) }, "hash"],
+          [3_000_000, chunks, "length"]
+        ] as const
+      ) {
+        yield* command(server, "SET", `keelson:cache:#${chunks.generation}:0`, "not base64!")
+        yield* command(server, "SET", "keelson:cache:b:a", yield* writeStored({ ...stored, length, body }))
+        const exit = yield* Effect.exit(cache.get(key("a")))
+        assert.strictEqual(reasonOf(exit), "Serialization")
+        assert.include(String(Exit.isFailure(exit) && exit.cause), `(${problem})`)
+        assert.isUndefined(yield* cache.get(key("a")))
+      }
+      assert.lengthOf(yield* namesIn(server), 0)
+      yield* command(server, "SET", `keelson:cache:#${chunks.generation}:0`, "not base64!")
+      yield* command(server, "SET", "keelson:cache:b:a", yield* writeStored({ ...stored, length: 4, body: chunks }))
+      const entry = yield* cache.get(key("a"))
+      assert.strictEqual(reasonOf(yield* Effect.exit(CacheEntry.readBytes(entry!))), "Serialization")
+    }))
+
   it.live("[S4-24] a full Redis does not open the circuit: lookups go on", () =>
     Effect.gen(function*() {
       const server = yield* redisServer

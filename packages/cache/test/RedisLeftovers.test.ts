@@ -31,7 +31,11 @@ const changed = (
   Layer.effect(
     Redis.Redis,
     Effect.map(Redis.Redis, (own) =>
-      Redis.Redis.of({ ...own, send: (name, ...args) => change(own.send.bind(own), name, args) as never }))
+      Redis.Redis.of({
+        ...own,
+        // oxlint-disable-next-line no-unsafe-type-assertion -- the type of a reply is what its caller says
+        send: (name, ...args) => change(own.send.bind(own), name, args) as never
+      }))
   ).pipe(Layer.provide(redis))
 
 const large = 2_500_000

@@ -4,7 +4,7 @@ import * as NodeDiskCache from "@keelson/cache/NodeDiskCache"
 import { get, put } from "cacache"
 import { Effect, type Scope } from "effect"
 import type { Loop } from "../contestant.ts"
-import { type Comparison, type Figures, type Finding } from "../figures.ts"
+import type { Comparison, Figures, Finding } from "../figures.ts"
 import { each, measure, processor, spread } from "../measure.ts"
 import { bytesIn, keyOf, temporaryDirectory } from "./directory.ts"
 

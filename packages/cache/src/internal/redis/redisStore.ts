@@ -183,7 +183,7 @@ export class RedisStore {
   }
   removeGeneration(generation: string, chunks: number): Effect.Effect<void> {
     const names = Array.from({ length: chunks }, (_, index) => this.#chunkName(generation, index))
-    return names.length === 0 ? Effect.void : Effect.ignore(this.#send("delete", "UNLINK", ...names))
+    return Effect.ignore(this.#send("delete", "UNLINK", ...names))
   }
   /** Removes an entry with its chunks, both at once. Returns it, or whether there was something that is no entry. */
   remove(key: CacheKey.CacheKey): Effect.Effect<StoredEntry | boolean, CacheError> {

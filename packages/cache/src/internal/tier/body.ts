@@ -52,9 +52,8 @@ export const checkedBody = <E, R>(
 
 /** The whole body in memory. */
 export const collect = <E, R>(
-  { body, length }: NewEntry<E, R>,
+  body: Stream.Stream<Uint8Array, E, R>,
+  announced: number | undefined,
   maxItemSize: number
 ): Effect.Effect<Uint8Array, E | CacheError, R> =>
-  body instanceof Uint8Array
-    ? Effect.succeed(body)
-    : Effect.map(Stream.runCollect(checkedBody(body, length, maxItemSize)), Bytes.concat)
+  Effect.map(Stream.runCollect(checkedBody(body, announced, maxItemSize)), Bytes.concat)
