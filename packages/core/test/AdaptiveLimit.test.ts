@@ -3,6 +3,7 @@ import { Deferred, Duration, Effect, Exit, Fiber, Metric } from "effect"
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { AdaptiveLimit, Breaker, Deadline, ErrorCode, KeelsonError, Metrics } from "../src/index.ts"
+import { Gate } from "../src/internal/limit/gate.ts"
 import { classify } from "../src/internal/limit/sample.ts"
 import * as Decoders from "../src/unstable/Decoders.ts"
 
@@ -138,6 +139,61 @@ describe("AdaptiveLimit", () => {
       yield* Effect.forEach(calls, Fiber.join)
       assert.deepStrictEqual((yield* limit.snapshot).baseline, Duration.millis(100))
     }))
+
+  it.effect("[K-31] a call that is interrupted counts as dropped if it was slower than tolerated, else it does not count", () =>
+    Effect.gen(function*() {
+      for (const [interruptedAfter, shrinks] of [["150 millis", false], ["151 millis", true]] as const) {
+        const limit = yield* AdaptiveLimit.make("billing", {
+          minLimit: 2,
+          initialLimit: 10,
+          minSamples: 5,
+          window: "10 millis"
+        })
+        for (let round = 0; round < 2; round++) {
+          const fibers = yield* Effect.forEach(
+            Array.from({ length: 6 }),
+            () => Effect.forkChild(limit.execute(Effect.sleep("100 millis")), { startImmediately: true })
+          )
+          yield* TestClock.adjust("100 millis")
+          yield* Effect.forEach(fibers, Fiber.await)
+        }
+        assert.deepStrictEqual((yield* limit.snapshot).baseline, Duration.millis(100))
+        const before = (yield* limit.snapshot).limit
+        const hanging = yield* Effect.forEach(
+          Array.from({ length: 6 }),
+          () => Effect.forkChild(limit.execute(Effect.never), { startImmediately: true })
+        )
+        yield* TestClock.adjust(interruptedAfter)
+        yield* Effect.forEach(hanging, Fiber.interrupt)
+        assert.strictEqual((yield* limit.snapshot).limit < before, shrinks, interruptedAfter)
+      }
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it.effect("[K-31] shows the baseline in seconds, and takes an unknown priority for normal", () =>
+    Effect.gen(function*() {
+      const limit = yield* AdaptiveLimit.make("billing", { minSamples: 5, window: "10 millis" })
+      const priority: AdaptiveLimit.Priority = JSON.parse("\"urgent\"")
+      for (let call = 0; call < 8; call++) {
+        const fiber = yield* Effect.forkChild(limit.execute(Effect.sleep("250 millis"), { priority }), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust("250 millis")
+        yield* Fiber.join(fiber)
+      }
+      assert.deepEqual(yield* metric("adaptive_limit_baseline_seconds"), [[{ server: "billing" }, { value: 0.25 }]])
+    }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it("[K-31] a limit that grows admits calls that wait, in their order", () => {
+    const gate = new Gate(1, 5)
+    const admitted: Array<number> = []
+    assert.isTrue(gate.tryAcquire())
+    for (let number = 0; number < 3; number++) {
+      const waiter = { priority: 0, previous: undefined, next: undefined, admit: () => void admitted.push(number) }
+      assert.isTrue(gate.enqueue({ ...waiter, displace: () => assert.fail("displaced") }))
+    }
+    gate.resize(3)
+    assert.deepStrictEqual([admitted, gate.inFlight, gate.queued], [[0, 1], 3, 1])
+  })
 
   it.effect("[K-31] counts limit, calls and rejections while its scope is open", () =>
     Effect.gen(function*() {

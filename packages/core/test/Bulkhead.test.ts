@@ -45,7 +45,8 @@ describe("Bulkhead", () => {
         yield* Effect.flip(bulkhead.execute(Effect.void)),
         yield* Effect.flip(bulkhead.execute(Effect.void))
       ]
-      assert.deepStrictEqual([error.status, error.message], [503, "Bulkhead rejected the call: the queue is full"])
+      assert.deepStrictEqual([error.name, error.status], ["BulkheadFull", 503])
+      assert.strictEqual(error.message, "Bulkhead rejected the call: the queue is full")
       assert.deepStrictEqual(error.details, {
         server: "billing",
         reason: "queue",

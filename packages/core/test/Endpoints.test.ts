@@ -5,7 +5,7 @@ import { runOut } from "@keelson/testing/virtualTime"
 import { Deferred, Duration, Effect, Exit, Fiber, Metric, Random, type Scope } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Breaker, BreakerStore, Endpoints, HttpRetry, Metrics, RetryBudget } from "../src/index.ts"
+import { Breaker, BreakerStore, Endpoints, HttpRetry, KeelsonError, Metrics, RetryBudget } from "../src/index.ts"
 
 type Health = "ok" | "down" | "hung"
 
@@ -393,6 +393,38 @@ describe("Endpoints", () => {
         assert.isTrue(Exit.isSuccess(exit))
         assert.deepStrictEqual(sent, ["a"])
         assert.isAtLeast(Duration.toMillis(elapsed), 4000)
+      })
+    )
+
+    test(
+      "[K-34] a call waits for the end of a pause, with no place taken, if all endpoints ask for one",
+      Effect.gen(function*() {
+        const busy = Object.assign(new KeelsonError.NetworkError({ code: "RATE_LIMITED" }), {
+          retryAfter: Duration.seconds(5)
+        })
+        let isBusy = true
+        const billing = yield* Endpoints.make("billing", { endpoints: ["a", "b"], throttle: {}, bulkhead: {} })
+        const run = billing.execute(({ id }) => isBusy ? Effect.fail(busy) : Effect.succeed(id))
+        yield* Effect.exit(run)
+        isBusy = false
+        const fiber = yield* Effect.forkChild(run, { startImmediately: true })
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual(fiber.pollUnsafe(), undefined)
+        assert.strictEqual((yield* billing.endpoints[0]!.bulkhead!.snapshot).inFlight, 0)
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(yield* Fiber.join(fiber), "a")
+      })
+    )
+
+    test(
+      "[K-34] a call that asks for none is not hedged",
+      Effect.gen(function*() {
+        const { call, endpoints, health, trace } = yield* scripted({ hedge })
+        health["a"] = "hung"
+        yield* runOut(Effect.timeout(endpoints.execute(call, { hedge: false }), "1 second"), "1 second")
+        assert.strictEqual(trace(), "a")
+        yield* runOut(endpoints.execute(call, { hedge: true }), "1 second")
+        assert.strictEqual(trace(), "ab")
       })
     )
 

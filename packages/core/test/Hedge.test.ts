@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { errorOf } from "@keelson/testing/exits"
 import { metric } from "@keelson/testing/observe"
 import { runOut } from "@keelson/testing/virtualTime"
-import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Breaker, BreakerStore, Deadline, Hedge, KeelsonError, Metrics, Resilience, RetryBudget } from "../src/index.ts"
 
@@ -227,7 +227,7 @@ describe("Hedge", () => {
       Effect.gen(function*() {
         const hedge = yield* Hedge.make("search", { delay: "100 millis" })
         const log: Array<string> = []
-        let answer = (_: Effect.Effect<string>): void => assert.fail("not started")
+        let answer: (first: Effect.Effect<string>) => void = () => assert.fail("not started")
         const call = hedge.execute((number) =>
           number === 0
             ? Effect.callback<string>((resume) => {
@@ -414,6 +414,12 @@ describe("Hedge", () => {
         assert.deepStrictEqual(log, ["start 0", "interrupt 0"])
         yield* runOut(Deadline.within(hedge.execute(call), "250 millis"), "1 second")
         assert.strictEqual(log.filter((line) => line.startsWith("start")).length, 4)
+        // Also where nothing ends the call at its deadline: hedges at 100 and 200 of 300 milliseconds.
+        log.splice(0)
+        const until = (yield* Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe("300 millis")
+        const call3 = Effect.provideService(hedge.execute(call), Deadline.CurrentDeadline, until)
+        yield* runOut(Effect.timeout(call3, "1 second"), "2 seconds")
+        assert.deepStrictEqual(log.filter((line) => line.startsWith("start")), ["start 0", "start 1", "start 2"])
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
     it.effect("[K-20] a rejected hedge does not end the call, and the breaker ignores the interrupted loser", () =>
