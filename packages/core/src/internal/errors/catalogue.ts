@@ -7,6 +7,7 @@ import { configuration } from "./catalogue/configuration.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
+import { objectStore } from "./catalogue/objectStore.ts"
 import { validation } from "./catalogue/validation.ts"
 
 /** The entries by name. Ids and names are never reused for another meaning. */
@@ -19,5 +20,6 @@ export const catalogue = {
   ...authorization,
   ...internal,
   ...cache,
-  ...audit
+  ...audit,
+  ...objectStore
 } as const satisfies Record<string, CodeInfo>
