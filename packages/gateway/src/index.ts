@@ -1,6 +1,7 @@
 /**
  * An authenticated, caching and audited gateway before S3-compatible stores.
  */
+export * as AuditObjectStore from "./AuditObjectStore.ts"
 export * as AuthOptions from "./AuthOptions.ts"
 export * as BucketOptions from "./BucketOptions.ts"
 export * as GatewayConfig from "./GatewayConfig.ts"
@@ -8,4 +9,6 @@ export * as ListenOptions from "./ListenOptions.ts"
 export * as ObjectStore from "./ObjectStore.ts"
 export * as RateLimitOptions from "./RateLimitOptions.ts"
 export * as ReplicaOptions from "./ReplicaOptions.ts"
+export * as Replicas from "./Replicas.ts"
+export * as ReplicasOptions from "./ReplicasOptions.ts"
 export * as StoreError from "./StoreError.ts"
