@@ -4,6 +4,8 @@ import { authentication } from "./catalogue/authentication.ts"
 import { authorization } from "./catalogue/authorization.ts"
 import { cache } from "./catalogue/cache.ts"
 import { configuration } from "./catalogue/configuration.ts"
+import { gateway } from "./catalogue/gateway.ts"
+import { gatewayServer } from "./catalogue/gatewayServer.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
@@ -21,5 +23,7 @@ export const catalogue = {
   ...internal,
   ...cache,
   ...audit,
+  ...gateway,
+  ...gatewayServer,
   ...objectStore
 } as const satisfies Record<string, CodeInfo>
