@@ -5,9 +5,11 @@ import { authorization } from "./catalogue/authorization.ts"
 import { cache } from "./catalogue/cache.ts"
 import { configuration } from "./catalogue/configuration.ts"
 import { gateway } from "./catalogue/gateway.ts"
+import { gatewayServer } from "./catalogue/gatewayServer.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
+import { objectStore } from "./catalogue/objectStore.ts"
 import { validation } from "./catalogue/validation.ts"
 
 /** The entries by name. Ids and names are never reused for another meaning. */
@@ -21,5 +23,7 @@ export const catalogue = {
   ...internal,
   ...cache,
   ...audit,
-  ...gateway
+  ...gateway,
+  ...gatewayServer,
+  ...objectStore
 } as const satisfies Record<string, CodeInfo>
