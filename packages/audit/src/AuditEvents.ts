@@ -89,7 +89,8 @@ const record = (log: AuditLog["Service"], code: ErrorCode.ErrorCode, context: Co
       CorrelationId.fromHeader(headers[CorrelationId.header]),
     clientIp: Option.getOrUndefined(remoteAddress),
     httpMethod: method,
-    requestPath: originalUrl,
+    // A router may have removed a part of `url`; this one may have an origin.
+    requestPath: originalUrl.replace(/^https?:\/\/[^/]*/, ""),
     responseStatus: status,
     userAgent: headers["user-agent"],
     referer: headers["referer"],

@@ -200,8 +200,12 @@ describe("AuditMiddleware", () => {
     Effect.gen(function*() {
       const observing = AuditEvents.layer({ rejections: true })
       const alone = yield* serve({}, observing)
-      yield* Effect.provide(alone.text("/rejected"), Layer.empty)
+      yield* alone.text("/rejected?access_token=abc")
       yield* alone.text("/hello")
+      const [rejected, ...others] = yield* alone.entries(1)
+      assert.lengthOf(others, 0)
+      assert.deepInclude(rejected, { http_method: "GET", request_path: "/rejected?access_token=[REDACTED]", response_status: 401 })
+      assert.strictEqual(Object(rejected?.["details"]).error_name, "TOKEN_EXPIRED")
       const both = yield* serve({}, Layer.merge(observing, Layer.orDie(AuditMiddleware.layer())))
       yield* both.text("/rejected")
       yield* both.text("/hello")

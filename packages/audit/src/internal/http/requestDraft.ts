@@ -47,7 +47,7 @@ export class RequestDraft implements RequestObserver {
 
   /** The entry. `isCut`: whether the response was not sent to its end. */
   entry(response: HttpServerResponse.HttpServerResponse, duration: Duration.Duration, isCut: boolean): AuditEntry {
-    const { headers, method, originalUrl } = this.#request
+    const { headers, method, url } = this.#request
     const { status } = response
     const rejection = status >= 400 ? this.#rejection : undefined
     const sent = method === "HEAD" ? 0 : this.streamed ?? (isCut ? undefined : lengthOf(response))
@@ -56,7 +56,7 @@ export class RequestDraft implements RequestObserver {
       correlationId: this.correlationId,
       clientIp: this.#clientIp,
       httpMethod: method,
-      requestPath: originalUrl,
+      requestPath: url,
       responseStatus: status,
       responseSizeBytes: sent,
       duration,
