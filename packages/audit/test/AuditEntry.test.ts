@@ -78,7 +78,10 @@ describe("AuditEntry", () => {
       const second = memory.lines[1] ?? {}
       assert.deepStrictEqual(Object.keys(second), [...fields, "sequence"])
       assert.isNull(second["user"])
-      assert.match(String(second["correlation_id"]), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+      assert.match(
+        String(second["correlation_id"]),
+        /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+      )
     }))
 
   it("[S4-41] writes any instant as RFC 3339", () => {
@@ -94,7 +97,11 @@ describe("AuditEntry", () => {
 
   it("[S4-41] writes numbers that are none as null", () => {
     for (const bad of [Number.NaN, Infinity, -1, 1.5]) {
-      const { response_size_bytes, response_status } = fieldsOf({ httpMethod: "GET", responseStatus: bad, responseSizeBytes: bad })
+      const { response_size_bytes, response_status } = fieldsOf({
+        httpMethod: "GET",
+        responseStatus: bad,
+        responseSizeBytes: bad
+      })
       assert.deepStrictEqual([response_status, response_size_bytes], [null, null])
     }
     assert.isNull(fieldsOf({ httpMethod: "GET", duration: Duration.infinity })["duration_ms"])
@@ -119,7 +126,10 @@ describe("AuditEntry", () => {
     assert.notInclude(line, "eyJ")
     const parsed = fieldsOf(hostile)
     assert.strictEqual(parsed["user"], "Bearer [REDACTED]")
-    assert.strictEqual(parsed["request_path"], "/a/[REDACTED]?access_token=[REDACTED]&X-Amz-Signature=[REDACTED]&page=[REDACTED]")
+    assert.strictEqual(
+      parsed["request_path"],
+      "/a/[REDACTED]?access_token=[REDACTED]&X-Amz-Signature=[REDACTED]&page=[REDACTED]"
+    )
     assert.strictEqual(parsed["referer"], "https://app.example/cb?code=[REDACTED]&state=[REDACTED]")
     // The same from memory.
     assert.strictEqual(lineOf(hostile), line)
@@ -127,8 +137,15 @@ describe("AuditEntry", () => {
 
   it("[S4-42] keeps what names a user, an object and a browser, also if it looks random", () => {
     const random = "k1Q9xYz8VbN3mR7tLpW2sD4fG6hJ0aBcEoUiXyZ5"
-    const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
-    const parsed = fieldsOf({ httpMethod: "GET", user: random, objectKey: `a/${random}`, requestPath: `/b/a/${random}`, userAgent: agent })
+    const agent =
+      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+    const parsed = fieldsOf({
+      httpMethod: "GET",
+      user: random,
+      objectKey: `a/${random}`,
+      requestPath: `/b/a/${random}`,
+      userAgent: agent
+    })
     assert.deepStrictEqual(
       [parsed["user"], parsed["object_key"], parsed["request_path"], parsed["user_agent"]],
       [random, `a/${random}`, `/b/a/${random}`, agent]
@@ -136,8 +153,32 @@ describe("AuditEntry", () => {
   })
 
   it("[S4-41][R38] is one line without control and invisible characters, whatever a key holds", (context) => {
-    const nasty = fc.constantFrom("\n", "\r\n", "\u2028", "\u2029", "\u0085", "\u0000", "\u001b[2J", "\u007f", "\u009b", "\ud800", "\udc00", "\u202e", "\ufeff", "\u200b", "\"", "\\", "},{", "\u{e0001}", "日本", "e\u0301", "😀")
-    const hostile = fc.array(fc.oneof(nasty, fc.string({ unit: "binary", maxLength: 5 })), { maxLength: 12 }).map((all) => all.join(""))
+    const nasty = fc.constantFrom(
+      "\n",
+      "\r\n",
+      "\u2028",
+      "\u2029",
+      "\u0085",
+      "\u0000",
+      "\u001b[2J",
+      "\u007f",
+      "\u009b",
+      "\ud800",
+      "\udc00",
+      "\u202e",
+      "\ufeff",
+      "\u200b",
+      "\"",
+      "\\",
+      "},{",
+      "\u{e0001}",
+      "日本",
+      "e\u0301",
+      "😀"
+    )
+    const hostile = fc.array(fc.oneof(nasty, fc.string({ unit: "binary", maxLength: 5 })), { maxLength: 12 }).map((
+      all
+    ) => all.join(""))
     const entry = fc.record({
       httpMethod: hostile,
       correlationId: hostile,

@@ -30,7 +30,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("down" as const), sink, is: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("hold" as const), sink, is: fc.boolean() }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("pass" as const), millis: fc.constantFrom(0, 50, 100, 900, 6_000) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("pass" as const), millis: fc.constantFrom(0, 50, 100, 900, 6_000) })
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("interrupt" as const), which: fc.nat() }) },
   { weight: 1, arbitrary: fc.constant({ do: "flush" as const }) }
 )
@@ -47,7 +50,6 @@ const run: fc.Arbitrary<Run> = fc.record({
   endsUp: fc.boolean(),
   steps: fc.array(step, { minLength: 1, maxLength: 25 })
 })
-
 
 const check = ({ endsUp, overflow, steps }: Run) =>
   Effect.gen(function*() {
@@ -75,7 +77,9 @@ const check = ({ endsUp, overflow, steps }: Run) =>
         case "record":
           for (let index = 0; index < one.count; index++) {
             recorded++
-            const fiber = yield* fork(log.record({ httpMethod: "GET", objectKey: `${recorded}/${"x y".repeat(one.length / 3)}` }))
+            const fiber = yield* fork(
+              log.record({ httpMethod: "GET", objectKey: `${recorded}/${"x y".repeat(one.length / 3)}` })
+            )
             // Without room nobody waits if entries are dropped.
             if (overflow === "drop") assert.isDefined(fiber.pollUnsafe())
           }
@@ -134,4 +138,3 @@ describe("AuditLog", () => {
   it("[A1][R38] every entry is in the sink once and in order, or in a line about a loss", (context) =>
     forAllEffect(context, 150, run, check))
 })
-
