@@ -9,7 +9,7 @@ const pieces = secrets.flatMap(({ carriers, secret }) => [secret, ...carriers]).
 
 describe("Redaction.name", () => {
   it("[S4-42] keeps words that look random, and removes tokens, keys and credentials", () => {
-    const jwt = `eyJhbGciOiJSUzI1NiJ9.${"eyJzdWIiOiJhbGljZSJ9"}.c2lnbmF0dXJl`
+    const jwt = ["eyJhbGciOiJSUzI1NiJ9", "eyJzdWIiOiJhbGljZSJ9", "c2lnbmF0dXJl"].join(".")
     assert.strictEqual(Redaction.name("assets/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpH/Zx9.png"), "assets/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpH/Zx9.png")
     assert.strictEqual(Redaction.name(`downloads/${jwt}/a.png`), "downloads/[REDACTED]/a.png")
     assert.strictEqual(Redaction.name("Bearer 4f9a2b7c1d"), "Bearer [REDACTED]")

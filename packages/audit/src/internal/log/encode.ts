@@ -1,6 +1,7 @@
 import * as Redaction from "@keelson/core/Redaction"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import type { AuditEntry, Level } from "../../AuditEntry.ts"
 import type { AuditRecord } from "../../AuditSink.ts"
 
@@ -89,7 +90,7 @@ const detailsOf = (details: NonNullable<AuditEntry["details"]>): string => {
     [key, value]
   ) => [key.slice(0, 64), typeof value === "string" ? value.slice(0, 4 * limits.details) : value])
   const redacted = Redaction.value(Object.fromEntries(members))
-  const parts = Object.entries(Object(redacted) as object).map(([key, value]: [string, unknown]) =>
+  const parts = Object.entries(Predicate.isObject(redacted) ? redacted : {}).map(([key, value]: [string, unknown]) =>
     `${name(key, 64)}:${typeof value === "string" ? name(value, limits.details) : JSON.stringify(value)}`
   )
   return `{${parts.join(",")}}`
