@@ -132,7 +132,10 @@ export const layer = ({ rejections = false, tokens = [] }: Options): Layer.Layer
     Effect.flatMap(AuditLog, (log) =>
       Effect.forEach(
         tokens,
-        (stream) => Effect.forkScoped(Stream.runForEach(stream, (event) => log.record(entryOf(event))), { startImmediately: true }),
+        (stream) =>
+          Effect.forkScoped(Stream.runForEach(stream, (event) => log.record(entryOf(event))), {
+            startImmediately: true
+          }),
         { discard: true }
       ))
   )

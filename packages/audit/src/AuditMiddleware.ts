@@ -128,7 +128,9 @@ const makeAudited = Effect.fnUntraced(function*(options: Options) {
       const finish = (sent: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
         const duration = Duration.nanos(clock.monotonicTimeNanosUnsafe() - began)
         return Effect.flatMap(responseOf(handled ?? sent), (response) => {
-          const isCut = handled !== undefined && Exit.isSuccess(handled) ? Exit.isFailure(sent) : response.status === 499
+          const isCut = handled !== undefined && Exit.isSuccess(handled)
+            ? Exit.isFailure(sent)
+            : response.status === 499
           const entry = log.record(draft.entry(response, duration, isCut))
           return logRequests
             ? Effect.andThen(entry, logCompletion(draft, response.status, duration, isCut))
@@ -149,7 +151,9 @@ const makeAudited = Effect.fnUntraced(function*(options: Options) {
       )
       const started = Effect.andThen(
         Effect.ignore(Effect.annotateCurrentSpan("correlation_id", correlationId)),
-        logRequests ? Effect.annotateLogs(Effect.logDebug("Request started"), { correlation_id: correlationId }) : Effect.void
+        logRequests
+          ? Effect.annotateLogs(Effect.logDebug("Request started"), { correlation_id: correlationId })
+          : Effect.void
       )
       // The scope of a request closes once its response was sent, streams included, or could not be.
       const scope = Context.getOrUndefined(context, Scope.Scope)

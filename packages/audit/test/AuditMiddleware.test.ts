@@ -30,7 +30,10 @@ const security = (route: string, decide: (observer: RequestObserver, context: ne
     })
   )
 
-const serve = (options: AuditMiddleware.Options = {}, more: Layer.Layer<never, never, AuditLog.AuditLog | HttpRouter.HttpRouter> = Layer.empty) =>
+const serve = (
+  options: AuditMiddleware.Options = {},
+  more: Layer.Layer<never, never, AuditLog.AuditLog | HttpRouter.HttpRouter> = Layer.empty
+) =>
   Effect.gen(function*() {
     const memory = makeSink()
     const hanging = yield* Deferred.make<void>()
@@ -46,7 +49,11 @@ const serve = (options: AuditMiddleware.Options = {}, more: Layer.Layer<never, n
       HttpRouter.add(
         "GET",
         "/stream",
-        Effect.succeed(HttpServerResponse.stream(Stream.fromIterable(["abc", "defg"]).pipe(Stream.encodeText), { contentType: "text/x" }))
+        Effect.succeed(
+          HttpServerResponse.stream(Stream.fromIterable(["abc", "defg"]).pipe(Stream.encodeText), {
+            contentType: "text/x"
+          })
+        )
       ),
       HttpRouter.add(
         "GET",
@@ -61,7 +68,11 @@ const serve = (options: AuditMiddleware.Options = {}, more: Layer.Layer<never, n
           HttpServerResponse.empty({ status: 304 })
         )
       ),
-      HttpRouter.add("GET", "/id", Effect.map(CorrelationId.CorrelationId, (id) => HttpServerResponse.text(String(id)))),
+      HttpRouter.add(
+        "GET",
+        "/id",
+        Effect.map(CorrelationId.CorrelationId, (id) => HttpServerResponse.text(String(id)))
+      ),
       security("/authenticated", (observer, context) => observer.authenticated("alice", context), 200),
       security("/rejected", (observer, context) => observer.rejected("TOKEN_EXPIRED", context), 401)
     )
@@ -102,7 +113,9 @@ describe("AuditMiddleware", () => {
       yield* text("/fails")
       const lines = yield* entries(6)
       assert.deepStrictEqual(
-        lines.map(({ http_method, request_path, response_size_bytes, response_status }) => [http_method, request_path, response_status, response_size_bytes]),
+        lines.map((
+          { http_method, request_path, response_size_bytes, response_status }
+        ) => [http_method, request_path, response_status, response_size_bytes]),
         [
           ["GET", "/hello?token=[REDACTED]", 200, 5],
           ["POST", "/hello", 201, 6],
@@ -129,7 +142,11 @@ describe("AuditMiddleware", () => {
       first.end()
       yield* Deferred.await(hanging)
       first.destroy()
-      assert.deepInclude((yield* entries(1))[0], { request_path: "/hangs", response_status: 499, details: { aborted: true } })
+      assert.deepInclude((yield* entries(1))[0], {
+        request_path: "/hangs",
+        response_status: 499,
+        details: { aborted: true }
+      })
       yield* Effect.callback<void>((resume) => {
         const second = httpRequest(`${base}/endless`, (response) => {
           response.on("error", () => {})
@@ -167,7 +184,8 @@ describe("AuditMiddleware", () => {
       assert.strictEqual(missing.headers.get("x-correlation-id"), "m-1")
       const lines = yield* entries(11)
       assert.deepStrictEqual(lines.slice(0, 3).map(({ correlation_id }) => correlation_id), ["order-4711", made, "a-b"])
-      const of = (id: string) => logs.filter(({ correlation_id }) => correlation_id === id).map(({ message }) => message)
+      const of = (id: string) =>
+        logs.filter(({ correlation_id }) => correlation_id === id).map(({ message }) => message)
       assert.deepStrictEqual(of("order-4711"), ["Request started", "inside", "Request completed"])
       assert.includeMembers(of("f-1"), ["Request started", "Request failed"])
     }))
@@ -204,7 +222,11 @@ describe("AuditMiddleware", () => {
       yield* alone.text("/hello")
       const [rejected, ...others] = yield* alone.entries(1)
       assert.lengthOf(others, 0)
-      assert.deepInclude(rejected, { http_method: "GET", request_path: "/rejected?access_token=[REDACTED]", response_status: 401 })
+      assert.deepInclude(rejected, {
+        http_method: "GET",
+        request_path: "/rejected?access_token=[REDACTED]",
+        response_status: 401
+      })
       assert.strictEqual(Object(rejected?.["details"]).error_name, "TOKEN_EXPIRED")
       const both = yield* serve({}, Layer.merge(observing, Layer.orDie(AuditMiddleware.layer())))
       yield* both.text("/rejected")
@@ -214,7 +236,9 @@ describe("AuditMiddleware", () => {
 
   it.effect("[S4-40] fails for proxies that are none", () =>
     Effect.gen(function*() {
-      const build = Layer.build(Layer.provide(AuditMiddleware.layer({ proxies: ["10.0.0.1/8"] }), [AuditLog.layerDisabled, HttpRouter.layer]))
+      const build = Layer.build(
+        Layer.provide(AuditMiddleware.layer({ proxies: ["10.0.0.1/8"] }), [AuditLog.layerDisabled, HttpRouter.layer])
+      )
       const { message } = yield* Effect.flip(build)
       assert.match(message, /proxies\.0 must be an address, or a network in CIDR notation/)
     }))
