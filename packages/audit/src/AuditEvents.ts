@@ -32,7 +32,7 @@ export interface Options {
   readonly tokens?: ReadonlyArray<Stream.Stream<TokenEvent>> | undefined
   /**
    * Whether the callers that `HttpSecurity` rejects are recorded, for servers without `AuditMiddleware`: with it, the entry of the
-   * request has the reason, and this has no effect. Default false.
+   * request has the reason, and this has no effect. Provide the layer to that of the server. Default false.
    */
   readonly rejections?: boolean | undefined
 }

@@ -31,8 +31,8 @@ const security = (route: string, decide: (observer: RequestObserver, context: ne
   )
 
 const serve = (
-  options: AuditMiddleware.Options = {},
-  more: Layer.Layer<never, never, AuditLog.AuditLog | HttpRouter.HttpRouter> = Layer.empty
+  more: Layer.Layer<never, never, AuditLog.AuditLog | HttpRouter.HttpRouter>,
+  around: Layer.Layer<never, never, AuditLog.AuditLog> = Layer.empty
 ) =>
   Effect.gen(function*() {
     const memory = makeSink()
@@ -78,6 +78,7 @@ const serve = (
     )
     const log = yield* AuditLog.make({ sinks: [memory.sink] })
     const app = HttpRouter.serve(Layer.mergeAll(routes, more), { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provide(around),
       Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { port: 0, host: "127.0.0.1" })),
       Layer.provide(Layer.succeed(AuditLog.AuditLog, log)),
       Layer.provide(Logger.layer([logger])),
@@ -96,10 +97,10 @@ const serve = (
         eventually(() => memory.records.length >= count),
         Effect.sync(() => memory.lines)
       )
-    return { base, entries, get, hanging, log, logs, memory, options, text }
+    return { base, entries, get, hanging, logs, text }
   })
 
-const audited = (options: AuditMiddleware.Options = {}) => serve(options, Layer.orDie(AuditMiddleware.layer(options)))
+const audited = (options: AuditMiddleware.Options = {}) => serve(Layer.orDie(AuditMiddleware.layer(options)))
 
 describe("AuditMiddleware", () => {
   it.live("[S4-41][A1] records one entry for every request, with its address, status, bytes and time", () =>
@@ -217,7 +218,7 @@ describe("AuditMiddleware", () => {
   it.live("[S2-22] rejections are recorded without the middleware too, and once with it", () =>
     Effect.gen(function*() {
       const observing = AuditEvents.layer({ rejections: true })
-      const alone = yield* serve({}, observing)
+      const alone = yield* serve(Layer.empty, observing)
       yield* alone.text("/rejected?access_token=abc")
       yield* alone.text("/hello")
       const [rejected, ...others] = yield* alone.entries(1)
@@ -228,7 +229,7 @@ describe("AuditMiddleware", () => {
         response_status: 401
       })
       assert.strictEqual(Object(rejected?.["details"]).error_name, "TOKEN_EXPIRED")
-      const both = yield* serve({}, Layer.merge(observing, Layer.orDie(AuditMiddleware.layer())))
+      const both = yield* serve(Layer.orDie(AuditMiddleware.layer()), observing)
       yield* both.text("/rejected")
       yield* both.text("/hello")
       assert.lengthOf(yield* both.entries(2), 2)

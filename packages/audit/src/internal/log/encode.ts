@@ -96,6 +96,9 @@ const detailsOf = (details: NonNullable<AuditEntry["details"]>): string => {
   return `{${parts.join(",")}}`
 }
 
+/** Ids that this package makes, and most others. */
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 /** What an entry has at least: the log adds it. */
 export interface Stamp {
   readonly sequence: number
@@ -127,7 +130,10 @@ export const makeEncoder = () => {
   /** The entry as one line of JSON, redacted: the 14 fields, `sequence`, and `details` if it has any. */
   return (entry: AuditEntry, { correlationId, sequence, timestamp }: Stamp): AuditRecord => {
     const details = entry.details === undefined ? "" : `,"details":${detailsOf(entry.details)}`
-    const line = `{"timestamp":"${time(timestamp)}","correlation_id":${name(correlationId, limits.correlationId)}` +
+    const line =
+      `{"timestamp":"${time(timestamp)}","correlation_id":${
+        uuid.test(correlationId) ? `"${correlationId}"` : name(correlationId, limits.correlationId)
+      }` +
       `,"client_ip":${orNull(entry.clientIp, address)}` +
       `,"user":${orNull(entry.user, user)},"bucket":${orNull(entry.bucket, short)}` +
       `,"object_key":${orNull(entry.objectKey, (text) => name(text, limits.objectKey))}` +
