@@ -47,6 +47,9 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
   },
   audit: {
     file: [],
+    http: [],
+    log: [],
+    options: [],
     spool: ["file"],
     syslog: ["file"]
   },

@@ -45,6 +45,40 @@ describe("examples", () => {
     assert.isAbove(apart, 0)
   })
 
+  it("[S4-41] [S4-42] [S2-22] [S2-23] [A1] [A2] audit-log prints a line for each request and event, without a token", async () => {
+    const { code, err, out } = await run("audit-log.ts")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const lines = out.trim().split("\n")
+    const entries = lines.slice(0, -1).map((line) => JSON.parse(line))
+    assert.deepStrictEqual(
+      entries.map(({ details, http_method, object_key, request_path, response_status, sequence, user }) => [
+        sequence,
+        http_method,
+        request_path,
+        response_status,
+        user,
+        object_key,
+        details?.error_name ?? details?.error_kind ?? null
+      ]),
+      [
+        [1, "GET", "/invoices/1", 200, "alice", "1.json", null],
+        [2, "GET", "/invoices/1?access_token=[REDACTED]", 401, null, null, "TOKEN_EXPIRED"],
+        [3, "GET", "/invoices/1", 401, null, null, "TOKEN_MISSING"],
+        [4, "GET", "/other", 404, null, null, null],
+        [5, "token.refresh.start", null, null, null, null, null],
+        [6, "token.refresh.failure", null, null, null, null, entries[5].details.error_kind],
+        [7, "token.retry.outcome", null, null, null, null, null]
+      ]
+    )
+    assert.strictEqual(entries[0].correlation_id, "order-4711")
+    const failure = entries[5]
+    assert.deepInclude(failure.details, { server: "billing", outcome: "Failed", attempts: 1, consecutive_failures: 1 })
+    assert.match(failure.details.trace_id, /^[0-9a-f]{32}$/)
+    assert.strictEqual(failure.correlation_id, entries[4].correlation_id)
+    assert.notMatch(out, /eyJ|Bearer/)
+    assert.strictEqual(lines.at(-1), "7 entries, 7 written, 0 lost")
+  })
+
   it("[L1] [L3] [K-03] jwks-cache prints the outcomes and the provider's requests, and exits", async () => {
     const { code, err, out } = await run("jwks-cache.ts")
     assert.deepStrictEqual([code, err], [0, ""])

@@ -23,7 +23,7 @@ import * as AuditOptions from "./AuditOptions.ts"
 import type { AuditSink } from "./AuditSink.ts"
 import * as CorrelationId from "./CorrelationId.ts"
 import { Recorder } from "./internal/log/recorder.ts"
-import { SinkWriter } from "./internal/log/sinkWriter.ts"
+import type { SinkWriter } from "./internal/log/sinkWriter.ts"
 
 /** The counts of one sink. `written + lost + pending` is the number of entries that were recorded. */
 export interface SinkStats {

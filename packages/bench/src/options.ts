@@ -16,17 +16,19 @@ export interface BenchOptions {
 }
 
 /** Programs beside the parts: each runs alone. */
-const programNames = ["soak", "dns"] as const
+const programNames = ["soak", "dns", "audit"] as const
 export type ProgramName = (typeof programNames)[number]
 
-const defaultMinutes: Readonly<Record<ProgramName, number>> = { soak: 30, dns: 1 }
+const defaultMinutes: Readonly<Record<ProgramName, number>> = { soak: 30, dns: 1, audit: 2 }
 
 export const usage = `npx -y pnpm@12 bench [part...] [options]
 npx -y pnpm@12 bench soak [minutes]
 npx -y pnpm@12 bench dns [minutes]
+npx -y pnpm@12 bench audit [minutes]
   part      ${partNames.join(", ")}; default: all, which takes 3 to 10 minutes
   soak      heap growth beside rotating keys, a flaky server and junk tokens; default: ${defaultMinutes.soak} minutes
   dns       latency of the application's own dns.lookup while a name server hangs; default: ${defaultMinutes.dns} minute
+  audit     10,000 audit entries per second to a rotated file, beside pino; default: ${defaultMinutes.audit} minutes
   --json    writes packages/bench/results.json and docs/benchmarks.md; only with all parts
   --help    prints this text`
 

@@ -1,5 +1,6 @@
 /** Runs a program beside the parts, and prints its figures. */
 import { Effect } from "effect"
+import { audit } from "./audit/audit.ts"
 import { dns } from "./dns/dns.ts"
 import type { Finding } from "./figures.ts"
 import type { ProgramName } from "./options.ts"
@@ -8,7 +9,8 @@ import { soak } from "./soak/soak.ts"
 
 const programs: Readonly<Record<ProgramName, (minutes: number) => Effect.Effect<ReadonlyArray<Finding>, unknown>>> = {
   soak,
-  dns
+  dns,
+  audit
 }
 
 export const runProgram = (name: ProgramName, minutes: number): Promise<void> =>

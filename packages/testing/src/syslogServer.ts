@@ -120,6 +120,10 @@ const accepts = (port: number): Effect.Effect<boolean> =>
     socket.once("error", () => end(false))
   })
 
+/** Whether a process listens at a UDP port. Binding it to find out could keep the server from doing so. */
+const isBound = (port: number): boolean =>
+  readFileSync("/proc/net/udp", "utf8").includes(`:${port.toString(16).toUpperCase().padStart(4, "0")} `)
+
 const read = (path: string): ReadonlyArray<SyslogMessage> =>
   existsSync(path)
     ? readFileSync(path, "utf8").split("\n").slice(0, -1).map((line): SyslogMessage => JSON.parse(line))
@@ -158,7 +162,10 @@ export const makeSyslogServer = Effect.fnUntraced(function*(
       if (checked.status !== 0) return Effect.die(new Error(checked.stderr))
       rmSync(join(dir, "pid"), { force: true })
       state.child = spawn(binary ?? "rsyslogd", ["-n", "-f", file, "-i", join(dir, "pid")], { stdio: "ignore" })
-      return Effect.asVoid(Effect.repeat(accepts(ports.tcpPort), { until: (isAccepted) => isAccepted }))
+      return Effect.andThen(
+        Effect.repeat(accepts(ports.tcpPort), { until: (isAccepted) => isAccepted }),
+        eventually(() => isBound(ports.udpPort))
+      )
     })
   }
 })

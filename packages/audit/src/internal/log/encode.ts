@@ -1,6 +1,7 @@
 import * as Redaction from "@keelson/core/Redaction"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import type { AuditEntry, Level } from "../../AuditEntry.ts"
 import type { AuditRecord } from "../../AuditSink.ts"
 
@@ -89,11 +90,14 @@ const detailsOf = (details: NonNullable<AuditEntry["details"]>): string => {
     [key, value]
   ) => [key.slice(0, 64), typeof value === "string" ? value.slice(0, 4 * limits.details) : value])
   const redacted = Redaction.value(Object.fromEntries(members))
-  const parts = Object.entries(Object(redacted) as object).map(([key, value]: [string, unknown]) =>
+  const parts = Object.entries(Predicate.isObject(redacted) ? redacted : {}).map(([key, value]: [string, unknown]) =>
     `${name(key, 64)}:${typeof value === "string" ? name(value, limits.details) : JSON.stringify(value)}`
   )
   return `{${parts.join(",")}}`
 }
+
+/** Ids that this package makes, and most others. */
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** What an entry has at least: the log adds it. */
 export interface Stamp {
@@ -126,7 +130,10 @@ export const makeEncoder = () => {
   /** The entry as one line of JSON, redacted: the 14 fields, `sequence`, and `details` if it has any. */
   return (entry: AuditEntry, { correlationId, sequence, timestamp }: Stamp): AuditRecord => {
     const details = entry.details === undefined ? "" : `,"details":${detailsOf(entry.details)}`
-    const line = `{"timestamp":"${time(timestamp)}","correlation_id":${name(correlationId, limits.correlationId)}` +
+    const line =
+      `{"timestamp":"${time(timestamp)}","correlation_id":${
+        uuid.test(correlationId) ? `"${correlationId}"` : name(correlationId, limits.correlationId)
+      }` +
       `,"client_ip":${orNull(entry.clientIp, address)}` +
       `,"user":${orNull(entry.user, user)},"bucket":${orNull(entry.bucket, short)}` +
       `,"object_key":${orNull(entry.objectKey, (text) => name(text, limits.objectKey))}` +

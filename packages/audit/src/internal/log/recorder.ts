@@ -6,7 +6,7 @@ import type * as AuditOptions from "../../AuditOptions.ts"
 import type { AuditSink } from "../../AuditSink.ts"
 import * as CorrelationId from "../../CorrelationId.ts"
 import { entryLevel, makeEncoder } from "./encode.ts"
-import { type Loss, SinkBuffer, Waiting, weigh } from "./sinkBuffer.ts"
+import { type Loss, SinkBuffer, type Waiting, weigh } from "./sinkBuffer.ts"
 import { SinkWriter } from "./sinkWriter.ts"
 
 const ranks: Readonly<Record<Level, number>> = { info: 0, warning: 1, error: 2 }

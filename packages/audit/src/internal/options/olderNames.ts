@@ -84,9 +84,9 @@ export const withOlderNames = (options: typeof AuditOptions.AuditOptions, { File
   type To = typeof options.Encoded
 
   const fileOf = (
-    { buffer_size: _, max_backup_files, max_file_size_mb, path = "", rotation_policy, ...rest }: typeof file.Type
+    { max_backup_files, max_file_size_mb, path = "", rotation_policy, ...rest }: typeof file.Type
   ): To["file"] & {} => ({
-    ...rest,
+    ...Struct.omit(rest, ["buffer_size"]),
     path,
     ...(max_file_size_mb === undefined ? undefined : { maxSize: `${max_file_size_mb} MiB` }),
     ...(max_backup_files === undefined ? undefined : { keep: max_backup_files }),
