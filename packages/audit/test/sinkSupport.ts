@@ -58,5 +58,5 @@ export const failedAt = <A>(call: Effect.Effect<A, AuditError.AuditError>): Effe
       error instanceof AuditError.AuditError ? `${error.reason._tag} ${error.reason.operation}` : "?"
   })
 
-export const range = (from: number, count: number): ReadonlyArray<number> =>
+export const range = (from: number, count: number): Array<number> =>
   Array.from({ length: count }, (_, index) => from + index)
