@@ -198,6 +198,45 @@ describe("CacheLoader", () => {
       assert.strictEqual(lengthOf(yield* loader.getOrLoad(key("a"))), 7)
     }))
 
+  it.effect("a source that confirms an item that it was not asked about is asked again, once", () =>
+    Effect.gen(function*() {
+      const cache = yield* MemoryCache.make()
+      let calls = 0
+      const loader = yield* CacheLoader.make({
+        cache,
+        load: ({ key: name }) =>
+          Effect.sync(() => ++calls === 1 || name === "never" ? { confirmed: {} } : { body: bytes(7) })
+      })
+      assert.strictEqual(lengthOf(yield* loader.getOrLoad(key("a"))), 7)
+      assert.strictEqual(calls, 2)
+      const exit = yield* Effect.exit(loader.getOrLoad(key("never")))
+      assert.include(String(Exit.isFailure(exit) && exit.cause), "confirmed an item that the cache does not have")
+      assert.strictEqual(calls, 4)
+    }))
+
+  it.effect("[S4-32] an item that was invalidated while its source confirmed it gets no new life", () =>
+    Effect.gen(function*() {
+      const cache = yield* MemoryCache.make()
+      const gate = yield* Deferred.make<void>()
+      let refreshes = 0
+      const loader = yield* CacheLoader.make({
+        cache: {
+          ...cache,
+          refresh: (id, refresh) => Effect.andThen(Effect.sync(() => refreshes++), cache.refresh(id, refresh))
+        },
+        load: () => Effect.as(Deferred.await(gate), { confirmed: {} })
+      })
+      yield* cache.set(key("a"), { body: bytes(3), ttl: Duration.seconds(1), staleWindow: Duration.seconds(9) })
+      yield* TestClock.adjust("1 seconds")
+      const early = yield* Effect.forkChild(loader.getOrLoad(key("a")), { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* loader.invalidate(key("a"))
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(lengthOf(yield* Fiber.join(early)), 3)
+      assert.strictEqual(refreshes, 0)
+      assert.isUndefined(yield* cache.get(key("a"), { stale: true }))
+    }))
+
   it.effect("invalidate: a load that runs is not stored, and later callers load anew", () =>
     Effect.gen(function*() {
       const { load, state } = source()

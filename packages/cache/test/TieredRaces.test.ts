@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type CacheTier, MemoryCache, TieredCache } from "@keelson/cache"
 import { Deferred, Duration, Effect, Fiber, Stream, Struct } from "effect"
+import { TestClock } from "effect/testing"
 import { bytes, key, reasonOf } from "./CacheSuite.ts"
 
 const tier = (name: string, options: MemoryCache.Options = {}) =>
@@ -139,4 +140,61 @@ describe("TieredCache", () => {
         assert.strictEqual(yield* cache.clear(bucket), 1)
       }
     }))
+
+  /** A second tier whose entries are read for a copy once the gate opens. */
+  const gated = Effect.gen(function*() {
+    const base = yield* tier("second")
+    const began = yield* Deferred.make<void>()
+    const gate = yield* Deferred.make<void>()
+    const second: CacheTier.CacheTier = {
+      ...base,
+      get: (id, options) =>
+        options?.peek === true
+          ? Effect.andThen(
+            Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(gate)),
+            base.get(id, options)
+          )
+          : base.get(id, options)
+    }
+    return { second, began, gate }
+  })
+
+  it.effect("[S4-27] [S4-08] a copy lives as long as its entry: for ever, or not at all if that has ended", () =>
+    Effect.gen(function*() {
+      const first = yield* tier("first")
+      const { began, gate, second } = yield* gated
+      const cache = yield* TieredCache.make({ tiers: [first, second] })
+      yield* second.set(key("ever"), { body: bytes(1), ttl: Duration.zero })
+      yield* second.set(key("short"), { body: bytes(1), ttl: Duration.seconds(1), staleWindow: Duration.hours(1) })
+      yield* second.set(key("stale"), { body: bytes(1), ttl: Duration.seconds(9), staleWindow: Duration.hours(1) })
+      for (const name of ["ever", "short", "stale"]) assert.isDefined(yield* cache.get(key(name)))
+      yield* Deferred.await(began)
+      yield* TestClock.adjust("2 seconds")
+      yield* Deferred.succeed(gate, undefined)
+      yield* cache.flush
+      assert.isUndefined(yield* first.get(key("short"), { stale: true }))
+      const stale = yield* first.get(key("stale"))
+      assert.strictEqual(stale!.staleUntil!.epochMilliseconds, 9000 + 3_600_000)
+      yield* TestClock.adjust("9000 hours")
+      const ever = yield* first.get(key("ever"))
+      assert.deepStrictEqual([ever?.length, ever?.expiresAt], [1, undefined])
+    }))
+
+  for (const [bucket, isCopied] of [["other", true], ["b", false], [undefined, false]] as const) {
+    it.effect(`[S4-27] [S4-29] clearing ${bucket ?? "all"} ${isCopied ? "lets" : "ends"} a copy that runs in bucket b`, () =>
+      Effect.gen(function*() {
+        const first = yield* tier("first")
+        const { began, gate, second } = yield* gated
+        const cache = yield* TieredCache.make({ tiers: [first, second] })
+        yield* second.set(key("a"), { body: bytes(1) })
+        yield* cache.get(key("a"))
+        yield* Deferred.await(began)
+        yield* cache.clear(bucket)
+        // The other process stored it again, after it was cleared here.
+        yield* second.set(key("a"), { body: bytes(2) })
+        yield* Deferred.succeed(gate, undefined)
+        yield* cache.flush
+        assert.strictEqual((yield* first.get(key("a")))?.length, isCopied ? 2 : undefined)
+      }))
+  }
 })
