@@ -74,7 +74,13 @@ export const GatewayConfig = Schema.Struct({
     {}
   ),
   cache: section(CacheOptions.CacheOptions, empty(CacheOptions.CacheOptions)),
-  audit: Schema.optionalKey(Schema.Unknown),
+  audit: Schema.optionalKey(
+    Schema.Unknown.check(
+      Schema.makeFilter((section: unknown) => typeof section === "object" && section !== null, {
+        expected: "a section of options of an audit log"
+      })
+    )
+  ),
   admin: section(Admin, empty(Admin)),
   buckets: Schema.Array(Bucket).check(
     Schema.isMinLength(1, { expected: expectedBuckets }),
