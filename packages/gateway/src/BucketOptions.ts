@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { Network } from "./internal/config/network.ts"
 import { isPrefix } from "./internal/config/prefix.ts"
-import { maxSlidingLimit, parseRate, Rate } from "./internal/config/rate.ts"
+import { maxSlidingLimit, parseRate, Rate } from "./internal/limits/rate.ts"
 import { Replica, type ReplicaOptions } from "./ReplicaOptions.ts"
 
 /** A method that a bucket can serve. */
