@@ -32,7 +32,8 @@ const shown = (value: unknown): string | undefined => {
   if (Duration.isDuration(value)) return written(value)
   if (ByteSize.isByteSize(value)) return writtenSize(value)
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(shown).join(", ")
-  return typeof value === "object" && value !== null && Object.keys(value).length === 0 ? undefined : String(value)
+  // The defaults of a section are those of its options.
+  return typeof value === "object" && value !== null ? undefined : String(value)
 }
 
 const expectedOf = (ast: SchemaAST.AST): string | undefined => {

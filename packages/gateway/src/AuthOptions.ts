@@ -22,7 +22,7 @@ export interface AuthOptions extends ValidatorOptions.Options {
   readonly header?: string | undefined
   /**
    * A query parameter that may contain the token of a `GET` request (RFC 6750, 2.3). Only for clients that cannot set headers:
-   * URLs end up in histories, logs and `Referer`. From 1 to 128 characters. Default none.
+   * URLs end up in histories, logs and `Referer`. From 1 to 128 characters, without spaces and separators. Default none.
    */
   readonly queryParameter?: string | undefined
   /** A cookie that may contain the token. Default none. */

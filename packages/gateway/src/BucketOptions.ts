@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { Network } from "./internal/config/network.ts"
 import { isPrefix } from "./internal/config/prefix.ts"
-import { maxSlidingLimit, parseRate, Rate } from "./internal/config/rate.ts"
+import { maxSlidingLimit, parseRate, Rate } from "./internal/limits/rate.ts"
 import { Replica, type ReplicaOptions } from "./ReplicaOptions.ts"
 
 /** A method that a bucket can serve. */
@@ -96,7 +96,7 @@ export interface BucketOptions {
   readonly require?: RequireOptions | undefined
   /** What a token must have in addition, by method. Default none. */
   readonly requireFor?: RequireForOptions | undefined
-  /** The methods that are served. From 1 to 4 methods. Default GET, HEAD. */
+  /** The methods that are served. From 1 to 4 of GET, HEAD, PUT and DELETE, each at most once. Default GET, HEAD. */
   readonly methods?: ReadonlyArray<Method> | undefined
   /** The options of its entries in the cache, over those of the tiers. Default none. */
   readonly cache?: CacheOptions.BucketOptions | undefined
@@ -106,7 +106,7 @@ export interface BucketOptions {
   readonly rateLimit?: RateLimitOptions | undefined
   /** Which pages of other origins may read it. Default none. */
   readonly cors?: CorsOptions | undefined
-  /** The object that is served for a key that is empty or ends with `/`, as `index.html`. From 1 to 1024 characters. Default none. */
+  /** The object that is served for a key that is empty or ends with `/`, as `index.html`. From 1 to 1024 characters, without / at its beginning. Default none. */
   readonly index?: string | undefined
   /** Headers that cross in addition to the usual ones. Default none. */
   readonly headers?: HeaderOptions | undefined
@@ -241,7 +241,9 @@ export const Bucket = Schema.Struct({
   access: Schema.optionalKey(Access),
   rateLimit: Schema.optionalKey(RateLimit),
   cors: Schema.optionalKey(Cors),
-  index: Schema.optionalKey(matching(/^[^/\0][^\0]{0,1023}$/, "a key from 1 to 1024 characters that begins without /")),
+  index: Schema.optionalKey(
+    matching(/^[^/\0][^\0]{0,1023}$/, "text from 1 to 1024 characters, without / at its beginning")
+  ),
   headers: Schema.optionalKey(Headers),
   errors: Field.defaulted(Schema.Literals(["s3", "problem"]), "s3"),
   breaker: Schema.optionalKey(BreakerPolicy.BreakerPolicy)

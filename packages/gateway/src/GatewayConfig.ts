@@ -74,7 +74,13 @@ export const GatewayConfig = Schema.Struct({
     {}
   ),
   cache: section(CacheOptions.CacheOptions, empty(CacheOptions.CacheOptions)),
-  audit: Schema.optionalKey(Schema.Unknown),
+  audit: Schema.optionalKey(
+    Schema.Unknown.check(
+      Schema.makeFilter((section: unknown) => typeof section === "object" && section !== null, {
+        expected: "a section of options of an audit log"
+      })
+    )
+  ),
   admin: section(Admin, empty(Admin)),
   buckets: Schema.Array(Bucket).check(
     Schema.isMinLength(1, { expected: expectedBuckets }),
@@ -137,15 +143,10 @@ export const decode = (input: unknown): Effect.Effect<GatewayConfig, Configurati
  * import { GatewayConfig } from "@keelson/gateway"
  * import { Effect } from "effect"
  *
- * const text = `
- * buckets:
- *   - name: assets
- *     path: /assets
- *     public: true
- *     replicas: [{ endpoint: "https://s3.eu-west-1.amazonaws.com", bucket: assets, regoin: eu-west-1 }]
- * `
+ * const replica = `{ endpoint: "https://s3.example", bucket: a }`
+ * const text = `buckets: [{ name: a, path: /a, public: true, replicas: [${replica}] }]\nworker: 2`
  * const error = await Effect.runPromise(Effect.flip(GatewayConfig.parse(text)))
- * error.message // => "Invalid configuration: buckets.0.replicas.0.regoin (line 6, column 82) is not an option; did you mean region?"
+ * error.message // => "Invalid configuration: worker (line 2, column 1) is not an option; did you mean workers?"
  * ```
  */
 export const parse = (

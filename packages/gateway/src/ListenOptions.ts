@@ -66,7 +66,7 @@ export interface AdminOptions {
    * theirs. From 1 to 64 characters. Default admin.
    */
   readonly auth?: string | undefined
-  /** The scope that a token of an administrator must have. From 1 to 256 characters without spaces. Default gateway:admin. */
+  /** The scope that a token of an administrator must have. Without spaces. From 1 to 256 characters. Default gateway:admin. */
   readonly scope?: string | undefined
 }
 

@@ -270,17 +270,19 @@ buckets:
     Effect.gen(function*() {
       const config = yield* parsed(withSecrets)
       const redacted = Redacted.make(secret)
-      const refuses = Effect.fnUntraced(function*<S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S, value: S["Type"]) {
-        const exits = [
-          yield* Effect.exit(Schema.encodeUnknownEffect(schema)(value)),
-          yield* Effect.exit(Schema.encodeUnknownEffect(Schema.toCodecJson(schema))(value)),
-          yield* Effect.exit(Schema.encodeUnknownEffect(Schema.toCodecStringTree(schema))(value))
-        ]
-        for (const exit of exits) {
-          assert.isTrue(Exit.isFailure(exit))
-          assert.notInclude(inspect(exit, { depth: null }), secret)
+      const refuses = Effect.fnUntraced(
+        function*<S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S, value: S["Type"]) {
+          const exits = [
+            yield* Effect.exit(Schema.encodeUnknownEffect(schema)(value)),
+            yield* Effect.exit(Schema.encodeUnknownEffect(Schema.toCodecJson(schema))(value)),
+            yield* Effect.exit(Schema.encodeUnknownEffect(Schema.toCodecStringTree(schema))(value))
+          ]
+          for (const exit of exits) {
+            assert.isTrue(Exit.isFailure(exit))
+            assert.notInclude(inspect(exit, { depth: null }), secret)
+          }
         }
-      })
+      )
       const policy = config.auth["default"]!
       const [bucket] = config.buckets
       const [replica] = bucket!.replicas

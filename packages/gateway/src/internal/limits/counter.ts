@@ -1,4 +1,4 @@
-import type { ParsedRate } from "../config/rate.ts"
+import type { ParsedRate } from "./rate.ts"
 import { SlidingWindow } from "./slidingWindow.ts"
 import { emptyBucket, type TokenBucket, tokenRule, tokenTake, tokenWait } from "./tokenBucket.ts"
 

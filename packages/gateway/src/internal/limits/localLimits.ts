@@ -1,8 +1,8 @@
 import type * as Clock from "effect/Clock"
 import { LRUCache } from "lru-cache"
 import type { RateLimit } from "../../BucketOptions.ts"
-import { parseRate } from "../config/rate.ts"
 import { type Counter, counterOf, type State } from "./counter.ts"
+import { parseRate } from "./rate.ts"
 import { type LimitName, type Rejection, rejectionOf } from "./rejection.ts"
 import { SlidingWindow } from "./slidingWindow.ts"
 

@@ -1,4 +1,4 @@
-import type { ParsedRate } from "../config/rate.ts"
+import type { ParsedRate } from "./rate.ts"
 
 /**
  * A token bucket as the time at which it is full again, in nanoseconds: `whole + part / limit`. As a fraction it is exact: no rounding adds up.
