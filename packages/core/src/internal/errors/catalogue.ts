@@ -4,6 +4,7 @@ import { authentication } from "./catalogue/authentication.ts"
 import { authorization } from "./catalogue/authorization.ts"
 import { cache } from "./catalogue/cache.ts"
 import { configuration } from "./catalogue/configuration.ts"
+import { gatewayServer } from "./catalogue/gatewayServer.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
@@ -19,5 +20,6 @@ export const catalogue = {
   ...authorization,
   ...internal,
   ...cache,
-  ...audit
+  ...audit,
+  ...gatewayServer
 } as const satisfies Record<string, CodeInfo>

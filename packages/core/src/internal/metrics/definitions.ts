@@ -3,6 +3,7 @@ import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
 import { dpopDefinitions } from "./dpopDefinitions.ts"
 import { fleetDefinitions } from "./fleetDefinitions.ts"
+import { gatewayDefinitions } from "./gatewayDefinitions.ts"
 import { introspectionDefinitions } from "./introspectionDefinitions.ts"
 
 /** The definition of a metric. */
@@ -75,6 +76,7 @@ export const definitions = {
   ...cacheDefinitions,
   ...circuitDefinitions,
   ...callMetrics,
+  ...gatewayDefinitions,
   jwksRequests: {
     name: "jwks_cache_requests_total",
     kind: "counter",

@@ -1,0 +1,106 @@
+/**
+ * One request and its answer: what is sent, counted and recorded of it.
+ */
+import type { Principal } from "@keelson/token/Principal"
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { type CacheResult } from "./cacheStatus.ts"
+import { addCors } from "./cors.ts"
+import { errorBody, type Refusal } from "./errorBody.ts"
+import type { ServedBucket, Shared } from "./served.ts"
+
+/** Where the time of a request went, in nanoseconds of the monotonic clock. */
+export interface Split {
+  auth: bigint
+  cache: bigint
+  store: bigint
+}
+
+/** A request and its answer. */
+export class NodeExchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly shared: Shared
+  readonly started: bigint
+  readonly correlationId: string
+  /** Without what follows the question mark. */
+  readonly path: string
+  bucket: ServedBucket | undefined
+  key: string | undefined
+  clientAddress: string | undefined
+  caller: Principal<object> | undefined
+  result: CacheResult | undefined
+  cacheStatus: string | undefined
+  /** The bytes of the body that were written. */
+  sent = 0
+  readonly split: Split = { auth: 0n, cache: 0n, store: 0n }
+
+  constructor(request: IncomingMessage, response: ServerResponse, shared: Shared, correlationId: string) {
+    this.request = request
+    this.response = response
+    this.shared = shared
+    this.started = shared.clock.monotonicTimeNanosUnsafe()
+    this.correlationId = correlationId
+    const target = request.url ?? ""
+    const query = target.indexOf("?")
+    this.path = query < 0 ? target : target.slice(0, query)
+  }
+
+  /** A request header; several of the same name are one list. */
+  header(name: string): string | undefined {
+    const value = this.request.headers[name]
+    return Array.isArray(value) ? value.join(", ") : value
+  }
+  get isHead(): boolean {
+    return this.request.method === "HEAD"
+  }
+  get isOver(): boolean {
+    return this.response.headersSent || this.response.destroyed
+  }
+  /** Nanoseconds since a moment. */
+  since(moment: bigint): bigint {
+    return this.shared.clock.monotonicTimeNanosUnsafe() - moment
+  }
+
+  /** Sends the head. `headers` are names and values in turn. */
+  head(status: number, headers: Array<string>): void {
+    headers.push("x-correlation-id", this.correlationId)
+    if (this.cacheStatus !== undefined) headers.push("cache-status", this.cacheStatus)
+    const cors = this.bucket?.options.cors
+    if (cors !== undefined) addCors(headers, cors, this.header("origin"))
+    this.response.writeHead(status, headers)
+  }
+  /** Sends a whole answer. A HEAD has the length and no body. */
+  send(status: number, headers: Array<string>, body: Uint8Array): void {
+    headers.push("content-length", String(body.length))
+    this.head(status, headers)
+    if (this.isHead || body.length === 0) {
+      this.response.end()
+      return
+    }
+    this.sent = body.length
+    this.response.end(body)
+  }
+  /** Sends an answer without a body: 204 and 304 have no length. */
+  sendEmpty(status: number, headers: Array<string>): void {
+    if (status !== 204 && status !== 304) headers.push("content-length", "0")
+    this.head(status, headers)
+    this.response.end()
+  }
+  /** Answers with an error, or breaks the connection off if the answer has begun. */
+  refuse(refusal: Refusal, headers: Array<string> = []): void {
+    if (this.response.headersSent) {
+      this.response.destroy()
+      return
+    }
+    const { contentType, text } = errorBody(refusal, this.bucket?.options.errors ?? "s3", this.correlationId)
+    if (!headers.includes("cache-control")) headers.push("cache-control", "no-store")
+    headers.push("content-type", contentType)
+    // What is left of an upload would have to be read before the next request.
+    if (hasBody(this.request)) this.response.shouldKeepAlive = false
+    this.send(refusal.status, headers, new TextEncoder().encode(text))
+  }
+}
+
+/** Whether a request announces a body (RFC 9112, 6). */
+export const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"

@@ -1,0 +1,55 @@
+/**
+ * What a request needs to know of its bucket, and what all requests share.
+ */
+import type { CacheEntry } from "@keelson/cache/CacheEntry"
+import type { TieredCache } from "@keelson/cache/TieredCache"
+import type { HttpSecurityError } from "@keelson/token/HttpSecurityError"
+import type { Principal } from "@keelson/token/Principal"
+import type * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { Bucket } from "../../BucketOptions.ts"
+import type { GatewayConfig } from "../../GatewayConfig.ts"
+import type { ObjectStore } from "../../ObjectStore.ts"
+import type { Fills } from "../fill/fills.ts"
+import type { BucketCounts } from "./counts.ts"
+import type { PreparedEntry } from "./preparedEntry.ts"
+
+/** Authenticates the caller of a request, as `BearerAuthentication` does. */
+export type Authenticate = (request: object) => Effect.Effect<Principal<object>, HttpSecurityError>
+
+/** How entries of a bucket are stored. */
+export interface BucketCaching {
+  /** Upper bound of a stored body; 0 for a bucket that is not cached. */
+  readonly maxItemSize: number
+  /** How long entries live; zero means for ever. `undefined`: as long as each tier says. */
+  readonly ttl: Duration.Duration | undefined
+  /** The shortest lifetime of the tiers in milliseconds, which a store can only lower; infinite for ever. */
+  readonly shortest: number
+  /** How long an expired entry may be served while the store is down, in milliseconds. */
+  readonly staleMillis: number
+}
+
+/** A bucket as it is served under one configuration. */
+export interface ServedBucket {
+  readonly options: Bucket
+  readonly store: ObjectStore
+  /** `undefined` for a public bucket. */
+  readonly authenticate: Authenticate | undefined
+  readonly caching: BucketCaching
+  readonly counts: BucketCounts
+  /** The names of request headers that answers depend on: those with tokens. */
+  readonly vary: string | undefined
+  /** What is made once for each entry in memory under this configuration. */
+  readonly prepared: WeakMap<CacheEntry, PreparedEntry>
+}
+
+/** What all requests share. */
+export interface Shared {
+  readonly cache: TieredCache
+  readonly fills: Fills
+  readonly clock: Clock.Clock
+  readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  readonly config: GatewayConfig
+}
