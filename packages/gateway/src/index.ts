@@ -1,4 +1,10 @@
 /**
  * An authenticated, caching and audited gateway before S3-compatible stores.
  */
+export * as AuthOptions from "./AuthOptions.ts"
+export * as BucketOptions from "./BucketOptions.ts"
+export * as GatewayConfig from "./GatewayConfig.ts"
+export * as ListenOptions from "./ListenOptions.ts"
 export * as ObjectStore from "./ObjectStore.ts"
+export * as RateLimitOptions from "./RateLimitOptions.ts"
+export * as ReplicaOptions from "./ReplicaOptions.ts"

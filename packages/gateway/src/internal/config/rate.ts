@@ -1,0 +1,46 @@
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+/** A rate: how many requests in which time. */
+export interface ParsedRate {
+  readonly limit: number
+  readonly windowMillis: number
+}
+
+const form = /^\s*(\d{1,9})\s*(?:per|\/)\s*(?:(\d{1,9})\s*)?(millisecond|milli|second|minute|hour|day|ms|s|m|h|d)s?\s*$/i
+
+const units: Readonly<Record<string, string>> = {
+  millisecond: "millis",
+  milli: "millis",
+  ms: "millis",
+  second: "seconds",
+  s: "seconds",
+  minute: "minutes",
+  m: "minutes",
+  hour: "hours",
+  h: "hours",
+  day: "days",
+  d: "days"
+}
+
+const longest = 86_400_000
+
+/** Reads a rate, as `100 per second` or `5 per 10 seconds`; `undefined` for other text, and for a rate out of its range. */
+export const parseRate = (text: string): ParsedRate | undefined => {
+  const [, count, amount = "1", unit = ""] = form.exec(text) ?? []
+  if (count === undefined) return undefined
+  const millis = Option.map(Duration.fromInput(`${Number(amount)} ${units[unit.toLowerCase()]}` as Duration.Input), Duration.toMillis)
+  const windowMillis = Option.getOrElse(millis, () => 0)
+  const limit = Number(count)
+  return limit >= 1 && limit <= 1_000_000 && windowMillis >= 1 && windowMillis <= longest
+    ? { limit, windowMillis }
+    : undefined
+}
+
+/** Text of a rate. */
+export const Rate = Schema.String.check(
+  Schema.makeFilter((text: string) => parseRate(text) !== undefined, {
+    expected: "a rate, as 100 per second: 1 to 1000000 requests per 1 milli to 24 hours"
+  })
+)
