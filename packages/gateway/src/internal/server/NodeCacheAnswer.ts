@@ -5,12 +5,13 @@ import type { CacheEntry } from "@keelson/cache/CacheEntry"
 import type { CacheError } from "@keelson/cache/CacheError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as Conditional from "../../Conditional.ts"
 import { type CacheResult, hit } from "./cacheStatus.ts"
 import { refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import { type PreparedEntry, prepareEntry } from "./preparedEntry.ts"
-import { conditionsOf, selectHeaders, type Verdict } from "./rules.ts"
-import type { ServedBucket } from "./served.ts"
+import { selectHeaders } from "./rules.ts"
+import type { ServedBucket } from "./NodeServed.ts"
 
 /** What is made once for an entry that stays in memory. */
 export const preparedOf = (bucket: ServedBucket, entry: CacheEntry): PreparedEntry => {
@@ -40,36 +41,45 @@ export const answerEntry = (
   x.result = origin?.result ?? "hit"
   x.cacheStatus = origin?.cacheStatus ?? hit(Number.isFinite(ttl) ? Math.max(0, ttl) : undefined)
   const headers = prepared.headers.slice()
-  headers.push("age", String(Math.max(0, Math.floor((now - prepared.confirmedAt) / 1000))))
-  const verdict = conditionsOf(x.request, { ...prepared, length: entry.length })
-  return answerVerdict(x, entry, verdict, headers)
-}
-
-const answerVerdict = (
-  x: NodeExchange,
-  entry: CacheEntry,
-  verdict: Verdict,
-  headers: Array<string>
-): Effect.Effect<void, CacheError> | undefined => {
-  switch (verdict._tag) {
-    case "NotModified":
-      return x.sendEmpty(304, notModified(headers)) ?? undefined
-    case "PreconditionFailed":
-      return x.refuse(refusals.preconditionFailed) ?? undefined
-    case "RangeInvalid":
-      return x.refuse(refusals.rangeInvalid, ["content-range", `bytes */${entry.length}`]) ?? undefined
-    case "Range": {
-      const { end, start } = verdict
-      const part = headers.concat("content-range", `bytes ${start}-${end}/${entry.length}`)
-      return sendBody(x, entry, 206, withoutChecksums(part), start, end - start + 1)
-    }
-    case "Full":
+  const confirmedAt = origin?.result === "revalidated" ? now : prepared.confirmedAt
+  headers.push("age", String(Math.max(0, Math.floor((now - confirmedAt) / 1000))))
+  const outcome = conditionsOf(x, { ...prepared, size: entry.length })
+  switch (outcome.status) {
+    case 200:
       return sendBody(x, entry, 200, headers, 0, entry.length)
+    case 206: {
+      const { from, to } = outcome
+      const part = withoutChecksums(headers)
+      part.push("content-range", `bytes ${from}-${to}/${entry.length}`)
+      return sendBody(x, entry, 206, part, from, to - from + 1)
+    }
+    case 304:
+      x.sendEmpty(304, notModified(headers))
+      return undefined
+    case 412:
+      x.refuse(refusals.preconditionFailed)
+      return undefined
+    case 416:
+      x.refuse(refusals.rangeInvalid, ["content-range", `bytes */${entry.length}`])
+      return undefined
   }
 }
 
+const whole: Conditional.Outcome = { status: 200 }
+
+/** What the preconditions and the range of a request say of an object. */
+export const conditionsOf = (x: NodeExchange, object: Conditional.Representation): Conditional.Outcome => {
+  const { headers, method = "GET" } = x.request
+  for (const name of conditionNames) {
+    if (headers[name] !== undefined) return Conditional.evaluate(method, headers, object)
+  }
+  return whole
+}
+
+const conditionNames = ["if-none-match", "range", "if-modified-since", "if-match", "if-unmodified-since"]
+
 /** The headers that a 304 has (RFC 9110, 15.4.5); those of the body are left out. */
-const notModified = (headers: ReadonlyArray<string>): Array<string> => pairsWithout(headers, (name) =>
+export const notModified = (headers: ReadonlyArray<string>): Array<string> => pairsWithout(headers, (name) =>
   !["etag", "cache-control", "vary", "expires", "age", "content-location", "last-modified"].includes(name))
 
 /** Checksums are those of the whole object. */

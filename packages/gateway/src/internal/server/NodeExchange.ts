@@ -1,12 +1,15 @@
 /**
  * One request and its answer: what is sent, counted and recorded of it.
  */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { Principal } from "@keelson/token/Principal"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { type CacheResult } from "./cacheStatus.ts"
 import { addCors } from "./cors.ts"
-import { errorBody, type Refusal } from "./errorBody.ts"
-import type { ServedBucket, Shared } from "./served.ts"
+import { errorBody, type Refusal, refusals } from "./errorBody.ts"
+import type { ServedBucket, Shared } from "./NodeServed.ts"
 
 /** Where the time of a request went, in nanoseconds of the monotonic clock. */
 export interface Split {
@@ -24,6 +27,8 @@ export class NodeExchange {
   readonly correlationId: string
   /** Without what follows the question mark. */
   readonly path: string
+  /** Whether the client waits for a 100 before it sends the body. */
+  readonly awaitsContinue: boolean
   bucket: ServedBucket | undefined
   key: string | undefined
   clientAddress: string | undefined
@@ -33,13 +38,17 @@ export class NodeExchange {
   /** The bytes of the body that were written. */
   sent = 0
   readonly split: Split = { auth: 0n, cache: 0n, store: 0n }
+  /** When the store was asked. */
+  storeStarted = 0n
+  #fiber: Fiber.Fiber<unknown, unknown> | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse, shared: Shared, correlationId: string) {
+  constructor(request: IncomingMessage, response: ServerResponse, shared: Shared, correlationId: string, awaitsContinue: boolean) {
     this.request = request
     this.response = response
     this.shared = shared
     this.started = shared.clock.monotonicTimeNanosUnsafe()
     this.correlationId = correlationId
+    this.awaitsContinue = awaitsContinue
     const target = request.url ?? ""
     const query = target.indexOf("?")
     this.path = query < 0 ? target : target.slice(0, query)
@@ -59,6 +68,20 @@ export class NodeExchange {
   /** Nanoseconds since a moment. */
   since(moment: bigint): bigint {
     return this.shared.clock.monotonicTimeNanosUnsafe() - moment
+  }
+
+  /** Runs an effect, which is interrupted when the connection closes before the answer is sent. */
+  runBody(effect: Effect.Effect<void, unknown>): void {
+    const guarded = Effect.catchCause(effect, (cause) =>
+      Effect.sync(() => {
+        if (!Cause.hasInterruptsOnly(cause)) this.refuse(refusals.internal)
+      }))
+    this.follow(this.shared.run(guarded))
+  }
+  /** Interrupts a fiber when the connection closes. */
+  follow(fiber: Fiber.Fiber<unknown, unknown>): void {
+    if (this.#fiber === undefined) this.response.on("close", () => this.#fiber?.interruptUnsafe())
+    this.#fiber = fiber
   }
 
   /** Sends the head. `headers` are names and values in turn. */

@@ -2,15 +2,16 @@
  * Answers from the store: through a fill that other requests share, or by a request of its own.
  */
 import type { CacheEntry } from "@keelson/cache/CacheEntry"
+import * as Effect from "effect/Effect"
 import type { StoreCall, StoreFailure, StoreHandler, StoreHead, StoreRequest } from "../../ObjectStore.ts"
 import type { FillCall, FillReader } from "../fill/fill.ts"
 import { forwarded } from "./cacheStatus.ts"
 import { type Refusal, refusals } from "./errorBody.ts"
-import { answerEntry } from "./NodeCacheAnswer.ts"
+import { answerEntry, conditionsOf, notModified } from "./NodeCacheAnswer.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import { objectHeaders } from "./preparedEntry.ts"
-import { conditionsOf, selectHeaders } from "./rules.ts"
-import type { ServedBucket } from "./served.ts"
+import { selectHeaders } from "./rules.ts"
+import type { ServedBucket } from "./NodeServed.ts"
 
 /** What to do with the answer of the store. */
 export interface StorePlan {
@@ -24,8 +25,10 @@ export interface StorePlan {
   readonly isUsableStale: boolean
   /** Whether the preconditions of the client were sent to the store, which then decided them. */
   readonly isForwarded: boolean
-  /** Called when the request needs nothing more of the store. */
-  readonly done: () => void
+  /** Whether the shared request is a HEAD, which only asks about the expired entry. */
+  readonly isProbe: boolean
+  /** The request for this client alone, where the shared one does not answer it. */
+  readonly own: StoreRequest
 }
 
 const failures: Readonly<Record<StoreFailure, Refusal>> = {
@@ -73,27 +76,33 @@ export class NodeStoreAnswer implements FillReader {
   /** The client has its answer; what comes is for the cache alone. */
   #isSink = false
   #isDone = false
+  #isForwarded: boolean
 
   constructor(x: NodeExchange, plan: StorePlan) {
     this.#x = x
     this.#plan = plan
+    this.#isForwarded = plan.isForwarded
     x.response.on("drain", () => this.#call?.resume())
-    x.response.on("close", () => this.#leave())
+    x.response.on("close", () => {
+      // The cache still gets what this client did not need.
+      if (!this.#isSink) this.#leave()
+    })
   }
   /** Another request had begun the fill. */
   collapse(): void {
     this.#isCollapsed = true
   }
 
-  /** Sends a request for this client alone. */
-  dispatch(request: StoreRequest): void {
+  /** Sends the request for this client alone. */
+  dispatch(): void {
+    this.#isForwarded = true
     const handler: StoreHandler = {
       onHead: (head) => this.onHead(head, false),
       onData: (chunk) => this.onData(chunk),
       onEnd: () => this.onEnd(),
       onFailure: (failure, cause) => this.onFailure(failure, cause)
     }
-    const call: StoreCall = this.#plan.bucket.store.dispatch(request, handler)
+    const call: StoreCall = this.#plan.bucket.store.dispatch(this.#plan.own, handler)
     this.onJoin({ resume: () => call.resume(), leave: () => call.abort() })
     if (this.#isDone) call.abort()
   }
@@ -104,11 +113,16 @@ export class NodeStoreAnswer implements FillReader {
   readonly onHead = (head: StoreHead, isStored: boolean): void => {
     if (this.#isDone) return
     this.#measure()
-    const { expired, isForwarded } = this.#plan
-    if (head.status === 304 && expired !== undefined && !isForwarded) return this.#answerRevalidated(expired)
+    const { expired, isProbe } = this.#plan
+    const isForwarded = this.#isForwarded
+    if (head.status === 304 && expired !== undefined && !isForwarded) return this.#answerExpired(expired, "revalidated", 304)
+    if (head.status === 200 && isProbe && !isForwarded && !this.#x.isHead) {
+      this.#call?.leave()
+      return this.dispatch()
+    }
     this.#label(head.status, isStored)
     if (head.status === 200 || head.status === 206 || (head.status === 304 && isForwarded)) {
-      return this.#answerObject(head)
+      return this.#answerObject(head, isStored)
     }
     if (isOutage(head.status)) return this.#answerOutage(refusalOf(head.status), head.status)
     const extra = head.status === 416 && head.headers["content-range"] !== undefined
@@ -141,7 +155,7 @@ export class NodeStoreAnswer implements FillReader {
   readonly onRetry = (): void => {
     if (this.#isDone) return
     this.#isCollapsed = false
-    this.dispatch({ method: "GET", key: this.#plan.key, headers: {} })
+    this.dispatch()
   }
 
   #measure(): void {
@@ -152,26 +166,26 @@ export class NodeStoreAnswer implements FillReader {
     this.#x.result = this.#plan.reason === "uri-miss" || this.#plan.reason === "stale" ? "miss" : "bypass"
     this.#x.cacheStatus = forwarded(this.#plan.reason, status, isStored, this.#isCollapsed)
   }
-  #answerObject(head: StoreHead): void {
+  #answerObject(head: StoreHead, isStored: boolean): void {
     const x = this.#x
-    const { bucket, isForwarded } = this.#plan
+    const { bucket } = this.#plan
     const headers = objectHeaders(selectHeaders(bucket, head.headers, head.status), bucket.vary, bucket.options.public)
     const length = head.headers["content-length"]
-    if (!isForwarded && head.status === 200) {
-      const verdict = conditionsOf(x.request, {
+    if (!this.#isForwarded && head.status === 200) {
+      const { status } = conditionsOf(x, {
         etag: head.headers["etag"],
         lastModified: head.headers["last-modified"],
-        length: Number(length ?? 0)
+        size: Number(length ?? 0)
       })
-      if (verdict._tag === "NotModified" || verdict._tag === "PreconditionFailed") {
-        this.#isSink = true
-        if (verdict._tag === "NotModified") x.sendEmpty(304, headers)
+      if (status === 304 || status === 412) {
+        this.#isSink = isStored
+        if (status === 304) x.sendEmpty(304, notModified(headers))
         else x.refuse(refusals.preconditionFailed)
-        return
+        return isStored ? undefined : this.#leave()
       }
     }
     if (head.status === 304) {
-      x.sendEmpty(304, headers)
+      x.sendEmpty(304, notModified(headers))
       return this.#leave()
     }
     if (head.status === 206 && head.headers["content-range"] !== undefined && !headers.includes("content-range")) {
@@ -183,13 +197,10 @@ export class NodeStoreAnswer implements FillReader {
     x.response.end()
     this.#leave()
   }
-  #answerRevalidated(entry: CacheEntry): void {
-    this.#answerExpired(entry, "revalidated", 304)
-  }
   #answerOutage(refusal: Refusal, status: number | undefined): void {
     const { bucket, expired, isUsableStale } = this.#plan
     bucket.counts.failures++
-    if (expired !== undefined && isUsableStale) return this.#answerExpired(expired, "stale", status)
+    if (expired !== undefined && isUsableStale && !this.#isForwarded) return this.#answerExpired(expired, "stale", status)
     this.#label(status, false)
     this.#x.refuse(refusal, refusal.status === 503 ? ["retry-after", "1"] : [])
     this.#leave()
@@ -197,8 +208,10 @@ export class NodeStoreAnswer implements FillReader {
   #answerExpired(entry: CacheEntry, result: "revalidated" | "stale", status: number | undefined): void {
     const cacheStatus = forwarded("stale", status, false, this.#isCollapsed)
     const body = answerEntry(this.#x, this.#plan.bucket, entry, { result, cacheStatus })
-    if (body !== undefined) this.#x.runBody(body)
-    this.#leave()
+    if (body === undefined) return this.#leave()
+    // An entry that cannot be read is one that the store has to send.
+    this.#call?.leave()
+    this.#x.runBody(Effect.catch(body, () => Effect.sync(() => this.dispatch())))
   }
   #leave(): void {
     if (this.#isDone) return
@@ -208,6 +221,5 @@ export class NodeStoreAnswer implements FillReader {
   }
   #finish(): void {
     this.#isDone = true
-    this.#plan.done()
   }
 }

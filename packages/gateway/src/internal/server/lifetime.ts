@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
 import type { StoreControl } from "./cacheControl.ts"
-import type { BucketCaching } from "./served.ts"
+import type { BucketCaching } from "./NodeServed.ts"
 
 /** The share of a lifetime by which it may end early, so that entries of one moment do not expire in one moment. */
 const jitter = 0.1

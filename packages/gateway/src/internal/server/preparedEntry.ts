@@ -6,6 +6,8 @@ import { privateControl } from "./cacheControl.ts"
 export interface PreparedEntry {
   readonly etag: string | undefined
   readonly lastModified: string | undefined
+  /** The `Date` of the response of the store. */
+  readonly date: string | undefined
   /** Names and values in turn, without the length. */
   readonly headers: ReadonlyArray<string>
   /** When the store sent or confirmed it, in milliseconds since 1970. */
@@ -47,6 +49,7 @@ export const prepareEntry = (
   return {
     etag: metadata.etag,
     lastModified: stored["last-modified"],
+    date: stored["date"],
     headers: objectHeaders(select(stored), vary, isPublic),
     confirmedAt: Number.isFinite(confirmed) ? confirmed : DateTime.toEpochMillis(createdAt),
     expiresAt: expiresAt === undefined ? Number.POSITIVE_INFINITY : DateTime.toEpochMillis(expiresAt)

@@ -10,7 +10,9 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Bucket } from "../../BucketOptions.ts"
+import type { IncomingMessage } from "node:http"
 import type { GatewayConfig } from "../../GatewayConfig.ts"
+import type { Routed, Router } from "../../ObjectKey.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Fills } from "../fill/fills.ts"
 import type { BucketCounts } from "./counts.ts"
@@ -31,18 +33,50 @@ export interface BucketCaching {
   readonly staleMillis: number
 }
 
+/**
+ * Whether a request is admitted: 0 if it is, else the milliseconds to wait. An effect where a shared store counts.
+ */
+export type Admission = number | Effect.Effect<number>
+
+/** The rate limits of a bucket. */
+export interface BucketLimits {
+  /** Counts a request before its token is checked. */
+  readonly request: (address: string) => Admission
+  /** Counts a request of a user. */
+  readonly user: (user: string) => Admission
+}
+
 /** A bucket as it is served under one configuration. */
 export interface ServedBucket {
   readonly options: Bucket
   readonly store: ObjectStore
   /** `undefined` for a public bucket. */
   readonly authenticate: Authenticate | undefined
+  /** Whether an address may reach it. */
+  readonly allows: (address: string) => boolean
+  readonly limits: BucketLimits | undefined
   readonly caching: BucketCaching
   readonly counts: BucketCounts
   /** The names of request headers that answers depend on: those with tokens. */
   readonly vary: string | undefined
+  /** The query parameter that may contain a token. */
+  readonly tokenParameter: string | undefined
   /** What is made once for each entry in memory under this configuration. */
   readonly prepared: WeakMap<CacheEntry, PreparedEntry>
+}
+
+/** One configuration in use. A request keeps the one that it began with. */
+export interface Snapshot {
+  readonly config: GatewayConfig
+  readonly buckets: ReadonlyArray<ServedBucket>
+  readonly route: Router<RoutedBucket>
+  /** The address of the client, also behind trusted proxies. */
+  readonly clientAddress: (request: IncomingMessage) => string
+}
+
+/** A bucket as the router of targets knows it. */
+export interface RoutedBucket extends Routed {
+  readonly served: ServedBucket
 }
 
 /** What all requests share. */
@@ -50,6 +84,7 @@ export interface Shared {
   readonly cache: TieredCache
   readonly fills: Fills
   readonly clock: Clock.Clock
+  /** Counts of requests for no bucket. */
+  readonly unrouted: BucketCounts
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  readonly config: GatewayConfig
 }

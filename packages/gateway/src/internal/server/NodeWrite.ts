@@ -1,0 +1,105 @@
+/**
+ * PUT and DELETE of an object, where the bucket allows them. What the cache has of the object is removed.
+ */
+import * as CacheKey from "@keelson/cache/CacheKey"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { StoreBody, StoreCall, StoreFailure, StoreHead } from "../../ObjectStore.ts"
+import { type Refusal, refusals } from "./errorBody.ts"
+import type { NodeExchange } from "./NodeExchange.ts"
+import type { ServedBucket } from "./NodeServed.ts"
+import { uploadHeaders } from "./rules.ts"
+
+/** Whether the body is in chunks that each have a signature, which is not what the object consists of. */
+const isChunkSigned = (x: NodeExchange): boolean =>
+  (x.header("content-encoding") ?? "").toLowerCase().split(",").some((coding) => coding.trim() === "aws-chunked") ||
+  (x.header("x-amz-content-sha256") ?? "").toUpperCase().startsWith("STREAMING-") ||
+  x.header("x-amz-decoded-content-length") !== undefined || x.header("x-amz-trailer") !== undefined
+
+/** The body of an upload, or why it is not accepted. */
+const bodyOf = (x: NodeExchange): StoreBody | Refusal => {
+  if (isChunkSigned(x)) return refusals.uploadEncoded
+  const length = x.header("content-length")
+  if (length === undefined || x.header("transfer-encoding") !== undefined) return refusals.lengthMissing
+  return { length: Number(length), chunks: x.request }
+}
+
+/** Answers a PUT or DELETE. */
+export const answerWrite = (x: NodeExchange, bucket: ServedBucket, key: string, method: "PUT" | "DELETE"): void => {
+  const body = method === "DELETE" ? undefined : bodyOf(x)
+  if (body !== undefined && "status" in body) {
+    bucket.counts.refusals.upload++
+    return x.refuse(body)
+  }
+  x.result = "bypass"
+  x.storeStarted = x.shared.clock.monotonicTimeNanosUnsafe()
+  // Clients with `Expect: 100-continue` send the body now (RFC 9110, 10.1.1).
+  if (x.awaitsContinue) x.response.writeContinue()
+  const forget = forgetObject(x, bucket, key)
+  const sent = Effect.callback<StoreHead | StoreFailure>((resume) => {
+    let head: StoreHead | undefined
+    const call: StoreCall = bucket.store.dispatch({
+      method,
+      key,
+      headers: method === "PUT" ? uploadHeaders(x.request.headers, bucket) : {},
+      ...(body === undefined ? undefined : { body })
+    }, {
+      onHead: (received) => {
+        head = received
+      },
+      onData: () => true,
+      onEnd: () => resume(Effect.succeed(head ?? "incomplete")),
+      onFailure: (failure) => resume(Effect.succeed(failure))
+    })
+    return Effect.sync(() => call.abort())
+  })
+  // Also after a failure, and if the client left: the store may have done it.
+  x.runBody(Effect.flatMap(
+    Effect.ensuring(Effect.andThen(forget, sent), forget),
+    (result) => Effect.sync(() => answer(x, result))
+  ))
+}
+
+/** Removes the object from all tiers, and keeps running fills from storing what they read before. */
+const forgetObject = (x: NodeExchange, bucket: ServedBucket, key: string): Effect.Effect<void> => {
+  const cacheKey = Result.getOrUndefined(CacheKey.make({ bucket: bucket.options.name, key }))
+  if (cacheKey === undefined) return Effect.void
+  const { cache, fills } = x.shared
+  return Effect.andThen(
+    Effect.sync(() => fills.discard((id) => id === cacheKey.id || id === `${cacheKey.id}\0HEAD`)),
+    Effect.ignore(cache.delete(cacheKey))
+  )
+}
+
+const answer = (x: NodeExchange, result: StoreHead | StoreFailure): void => {
+  x.split.store = x.since(x.storeStarted)
+  if (x.isOver) return
+  if (typeof result === "string") {
+    if (x.bucket !== undefined) x.bucket.counts.failures++
+    return x.refuse(result === "unreachable" || result === "timeout" ? refusals.storeTimeout : refusals.storeUnavailable)
+  }
+  const { headers, status } = result
+  const etag = headers["etag"]
+  if (status >= 200 && status < 300) return x.sendEmpty(status, etag === undefined ? [] : ["etag", etag])
+  x.refuse(refusalOf(status))
+}
+
+const refusalOf = (status: number): Refusal => {
+  switch (status) {
+    case 400:
+    case 413:
+      return refusals.requestInvalid
+    case 403:
+      return refusals.storeDenied
+    case 404:
+      return refusals.objectMissing
+    case 409:
+    case 412:
+      return refusals.preconditionFailed
+    case 503:
+    case 429:
+      return refusals.storeUnavailable
+    default:
+      return status >= 500 ? refusals.storeBroken : refusals.requestInvalid
+  }
+}
