@@ -8,8 +8,8 @@ import * as Field from "@keelson/core/unstable/Field"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { Network } from "./internal/config/network.ts"
-import { Rate } from "./internal/config/rate.ts"
 import { isPrefix } from "./internal/config/prefix.ts"
+import { Rate } from "./internal/config/rate.ts"
 import { Replica, type ReplicaOptions } from "./ReplicaOptions.ts"
 
 /** A method that a bucket can serve. */

@@ -46,7 +46,8 @@ export interface Options {
 /** A section that has its defaults where it is left out. */
 const section = <S extends Schema.Top>(schema: S, value: S["Type"]) => Field.defaulted(schema, value)
 
-const empty = <S extends Schema.ConstraintDecoder<unknown>>(schema: S): S["Type"] => Schema.decodeUnknownSync(schema)({})
+const empty = <S extends Schema.ConstraintDecoder<unknown>>(schema: S): S["Type"] =>
+  Schema.decodeUnknownSync(schema)({})
 
 const expectedBuckets = "a list of 1 to 1000 buckets"
 

@@ -104,7 +104,9 @@ export type StaticCredentials = typeof StaticCredentials.Type
 const CredentialFields = Schema.Struct({
   env: Schema.optionalKey(
     Schema.String.check(
-      Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, { expected: "the beginning of names of environment variables" })
+      Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, {
+        expected: "the beginning of names of environment variables"
+      })
     )
   ),
   profile: Schema.optionalKey(Field.text(1, 128)),

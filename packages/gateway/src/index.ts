@@ -3,8 +3,10 @@
  */
 export * as AuthOptions from "./AuthOptions.ts"
 export * as BucketOptions from "./BucketOptions.ts"
+export * as Conditional from "./Conditional.ts"
 export * as GatewayConfig from "./GatewayConfig.ts"
 export * as ListenOptions from "./ListenOptions.ts"
+export * as ObjectKey from "./ObjectKey.ts"
 export * as ObjectStore from "./ObjectStore.ts"
 export * as RateLimitOptions from "./RateLimitOptions.ts"
 export * as ReplicaOptions from "./ReplicaOptions.ts"

@@ -4,6 +4,7 @@ import { authentication } from "./catalogue/authentication.ts"
 import { authorization } from "./catalogue/authorization.ts"
 import { cache } from "./catalogue/cache.ts"
 import { configuration } from "./catalogue/configuration.ts"
+import { gateway } from "./catalogue/gateway.ts"
 import { gatewayServer } from "./catalogue/gatewayServer.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
@@ -21,5 +22,6 @@ export const catalogue = {
   ...internal,
   ...cache,
   ...audit,
+  ...gateway,
   ...gatewayServer
 } as const satisfies Record<string, CodeInfo>

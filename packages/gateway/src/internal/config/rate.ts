@@ -8,7 +8,8 @@ export interface ParsedRate {
   readonly windowMillis: number
 }
 
-const form = /^\s*(\d{1,9})\s*(?:per|\/)\s*(?:(\d{1,9})\s*)?(millisecond|milli|second|minute|hour|day|ms|s|m|h|d)s?\s*$/i
+const form =
+  /^\s*(\d{1,9})\s*(?:per|\/)\s*(?:(\d{1,9})\s*)?(millisecond|milli|second|minute|hour|day|ms|s|m|h|d)s?\s*$/i
 
 const units: Readonly<Record<string, string>> = {
   millisecond: "millis",
@@ -30,7 +31,10 @@ const longest = 86_400_000
 export const parseRate = (text: string): ParsedRate | undefined => {
   const [, count, amount = "1", unit = ""] = form.exec(text) ?? []
   if (count === undefined) return undefined
-  const millis = Option.map(Duration.fromInput(`${Number(amount)} ${units[unit.toLowerCase()]}` as Duration.Input), Duration.toMillis)
+  const millis = Option.map(
+    Duration.fromInput(`${Number(amount)} ${units[unit.toLowerCase()]}` as Duration.Input),
+    Duration.toMillis
+  )
   const windowMillis = Option.getOrElse(millis, () => 0)
   const limit = Number(count)
   return limit >= 1 && limit <= 1_000_000 && windowMillis >= 1 && windowMillis <= longest

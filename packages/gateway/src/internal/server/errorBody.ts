@@ -22,16 +22,16 @@ const refusal = (status: number, s3: string, code: ErrorCode.ErrorCode, message:
 /** All errors that the gateway itself answers with, but those of tokens. */
 export const refusals = {
   targetInvalid: refusal(400, "InvalidURI", "GATEWAY_REQUEST_INVALID", "The request target is not a path of this gateway"),
-  queryUnsupported: refusal(400, "InvalidArgument", "GATEWAY_REQUEST_INVALID", "The query parameter is not supported"),
+  queryUnsupported: refusal(400, "InvalidArgument", "GATEWAY_QUERY_REFUSED", "The query parameter is not supported"),
   requestInvalid: refusal(400, "InvalidRequest", "GATEWAY_REQUEST_INVALID", "The request is malformed"),
-  addressDenied: refusal(403, "AccessDenied", "GATEWAY_ADDRESS_DENIED", "The address of the client is not allowed"),
+  addressDenied: refusal(403, "AccessDenied", "GATEWAY_ADDRESS_REJECTED", "The address of the client is not allowed"),
   storeDenied: refusal(403, "AccessDenied", "GATEWAY_STORE_DENIED", "The store denied access to the object"),
-  bucketUnknown: refusal(404, "NoSuchBucket", "GATEWAY_OBJECT_NOT_FOUND", "The path belongs to no bucket"),
+  bucketUnknown: refusal(404, "NoSuchBucket", "GATEWAY_BUCKET_NOT_FOUND", "The path belongs to no bucket"),
   objectMissing: refusal(404, "NoSuchKey", "GATEWAY_OBJECT_NOT_FOUND", "The object does not exist"),
   methodDenied: refusal(405, "MethodNotAllowed", "GATEWAY_METHOD_NOT_ALLOWED", "The bucket does not serve this method"),
   lengthMissing: refusal(411, "MissingContentLength", "GATEWAY_UPLOAD_UNSUPPORTED", "An upload needs a Content-Length"),
-  preconditionFailed: refusal(412, "PreconditionFailed", "GATEWAY_REQUEST_INVALID", "A precondition does not hold"),
-  rangeInvalid: refusal(416, "InvalidRange", "GATEWAY_REQUEST_INVALID", "The range is not in the object"),
+  preconditionFailed: refusal(412, "PreconditionFailed", "GATEWAY_PRECONDITION_FAILED", "A precondition does not hold"),
+  rangeInvalid: refusal(416, "InvalidRange", "GATEWAY_RANGE_NOT_SATISFIABLE", "The range is not in the object"),
   rateLimited: refusal(429, "SlowDown", "GATEWAY_RATE_LIMITED", "Too many requests"),
   uploadEncoded: refusal(
     501,
