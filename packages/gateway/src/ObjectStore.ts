@@ -16,10 +16,12 @@ export interface StoreRequest {
   readonly body?: StoreBody | undefined
 }
 
-/** The body of a request, which is read once. */
+/** The body of a request. */
 export interface StoreBody {
   readonly length: number
   readonly chunks: AsyncIterable<Uint8Array>
+  /** Whether `chunks` can be read again from the beginning, so that a request may be sent again. Default false. */
+  readonly isRepeatable?: boolean | undefined
 }
 
 /** Why a store gave no response, or not all of it. */
@@ -30,8 +32,10 @@ export type StoreFailure =
   | "timeout"
   /** The body broke off, or has another length than was announced. */
   | "incomplete"
-  /** The circuit of the store is open: it was not asked. */
+  /** The circuits of all replicas are open: none was asked. */
   | "rejected"
+  /** The key or a header cannot be sent to a store. */
+  | "invalid"
   /** There are no credentials to sign with. */
   | "credentials"
   /** The caller aborted the request. */

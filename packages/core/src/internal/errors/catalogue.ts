@@ -9,6 +9,7 @@ import { gatewayServer } from "./catalogue/gatewayServer.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
+import { objectStore } from "./catalogue/objectStore.ts"
 import { validation } from "./catalogue/validation.ts"
 
 /** The entries by name. Ids and names are never reused for another meaning. */
@@ -23,5 +24,6 @@ export const catalogue = {
   ...cache,
   ...audit,
   ...gateway,
-  ...gatewayServer
+  ...gatewayServer,
+  ...objectStore
 } as const satisfies Record<string, CodeInfo>

@@ -31,11 +31,12 @@ export interface StorePlan {
   readonly own: StoreRequest
 }
 
-const failures: Readonly<Record<StoreFailure, Refusal>> = {
-  unreachable: refusals.storeTimeout,
+export const failures: Readonly<Record<StoreFailure, Refusal>> = {
+  unreachable: refusals.storeUnreachable,
   timeout: refusals.storeTimeout,
   incomplete: refusals.storeBroken,
   rejected: refusals.storeUnavailable,
+  invalid: refusals.requestInvalid,
   credentials: refusals.storeUnavailable,
   aborted: refusals.storeBroken
 }

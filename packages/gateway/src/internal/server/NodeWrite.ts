@@ -8,6 +8,7 @@ import type { StoreBody, StoreCall, StoreFailure, StoreHead } from "../../Object
 import { type Refusal, refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import type { ServedBucket } from "./NodeServed.ts"
+import { failures } from "./NodeStoreAnswer.ts"
 import { uploadHeaders } from "./rules.ts"
 
 /** Whether the body is in chunks that each have a signature, which is not what the object consists of. */
@@ -76,7 +77,7 @@ const answer = (x: NodeExchange, result: StoreHead | StoreFailure): void => {
   if (x.isOver) return
   if (typeof result === "string") {
     if (x.bucket !== undefined) x.bucket.counts.failures++
-    return x.refuse(result === "unreachable" || result === "timeout" ? refusals.storeTimeout : refusals.storeUnavailable)
+    return x.refuse(failures[result])
   }
   const { headers, status } = result
   const etag = headers["etag"]

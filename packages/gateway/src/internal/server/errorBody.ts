@@ -39,9 +39,10 @@ export const refusals = {
     "GATEWAY_UPLOAD_UNSUPPORTED",
     "Uploads in the encoding aws-chunked are not supported: send the plain body with its length"
   ),
-  storeBroken: refusal(502, "BadGateway", "GATEWAY_STORE_UNAVAILABLE", "The store gave no valid response"),
+  storeBroken: refusal(502, "BadGateway", "GATEWAY_STORE_FAILED", "The store gave no valid response"),
   storeUnavailable: refusal(503, "ServiceUnavailable", "GATEWAY_STORE_UNAVAILABLE", "The store is unavailable"),
   draining: refusal(503, "ServiceUnavailable", "GATEWAY_STORE_UNAVAILABLE", "The gateway is ending"),
+  storeUnreachable: refusal(504, "GatewayTimeout", "GATEWAY_STORE_UNREACHABLE", "The store could not be reached"),
   storeTimeout: refusal(504, "GatewayTimeout", "GATEWAY_STORE_TIMEOUT", "The store did not respond in time"),
   internal: refusal(500, "InternalError", "INTERNAL_ERROR", "The gateway failed")
 } as const

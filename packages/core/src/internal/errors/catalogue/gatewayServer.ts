@@ -38,28 +38,8 @@ export const gatewayServer = {
       "Check the credentials and the policy of the bucket at the store."
     ]
   },
-  GATEWAY_STORE_UNAVAILABLE: {
-    id: "GWY-023",
-    category: "NETWORK",
-    severity: "ERROR",
-    status: 503,
-    retryable: true,
-    breaker: "failure",
-    description: "The store is unavailable, overloaded, or not asked while its circuit is open.",
-    troubleshooting: ["Check the store and the state of its circuit.", "Configure a second replica of the bucket."]
-  },
-  GATEWAY_STORE_TIMEOUT: {
-    id: "GWY-024",
-    category: "NETWORK",
-    severity: "ERROR",
-    status: 504,
-    retryable: true,
-    breaker: "failure",
-    description: "The store could not be reached, or did not respond in time.",
-    troubleshooting: ["Check the endpoint and the network between gateway and store, and `timeouts` of the replica."]
-  },
   GATEWAY_RELOAD_REFUSED: {
-    id: "GWY-025",
+    id: "GWY-023",
     category: "CONFIGURATION",
     severity: "ERROR",
     status: 409,
