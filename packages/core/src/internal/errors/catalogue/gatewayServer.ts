@@ -4,7 +4,7 @@ import type { CodeInfo } from "../../../ErrorCode.ts"
 export const gatewayServer = {
   GATEWAY_OBJECT_NOT_FOUND: {
     id: "GWY-020",
-    category: "VALIDATION",
+    category: "INTERNAL",
     severity: "INFO",
     status: 404,
     retryable: false,
@@ -14,7 +14,7 @@ export const gatewayServer = {
   },
   GATEWAY_UPLOAD_UNSUPPORTED: {
     id: "GWY-021",
-    category: "VALIDATION",
+    category: "INTERNAL",
     severity: "INFO",
     status: 501,
     retryable: false,
