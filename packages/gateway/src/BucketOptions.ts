@@ -33,9 +33,9 @@ export type ClaimValues = Readonly<Record<string, string | ReadonlyArray<string>
 
 /** Who may reach a bucket, by address. Every one may be left out. */
 export interface AccessOptions {
-  /** Addresses or networks in CIDR notation that may. Without any, all may that are not blocked. At most 10000 of them. Default none. */
+  /** Addresses or networks in CIDR notation that may; all others may not. Without any, all may that `block` does not have. At most 10000 of them. Default none. */
   readonly allow?: ReadonlyArray<string> | undefined
-  /** Addresses or networks that may not, unless `allow` has them. At most 10000 of them. Default none. */
+  /** Addresses or networks that may not. `allow` wins: beside it, `block` has no effect. At most 10000 of them. Default none. */
   readonly block?: ReadonlyArray<string> | undefined
 }
 
