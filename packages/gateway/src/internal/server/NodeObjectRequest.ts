@@ -1,6 +1,7 @@
 /**
  * GET and HEAD of an object, for a caller that may read it: from memory, from a slower tier, or from the store.
  */
+import type { CacheError } from "@keelson/cache/CacheError"
 import type { CacheEntry } from "@keelson/cache/CacheEntry"
 import * as CacheKey from "@keelson/cache/CacheKey"
 import * as DateTime from "effect/DateTime"
@@ -17,7 +18,7 @@ import type { NodeExchange } from "./NodeExchange.ts"
 import { NodeStoreAnswer, type StorePlan } from "./NodeStoreAnswer.ts"
 import { confirmedName } from "./preparedEntry.ts"
 import { forwardedHeaders, passesRequestHeaders, storedHeaders } from "./rules.ts"
-import type { ServedBucket } from "./NodeServed.ts"
+import type { ServedBucket, Shared } from "./NodeServed.ts"
 
 /** How long expired entries are kept, to be confirmed by the store without their body. */
 const keptMillis = 3_600_000
@@ -30,11 +31,25 @@ const stale = { stale: true } as const
 const expiresAt = (entry: CacheEntry): number =>
   entry.expiresAt === undefined ? Number.POSITIVE_INFINITY : DateTime.toEpochMillis(entry.expiresAt)
 
+/** The key of an object in the cache; `undefined` for one that cannot be cached. */
+export const cacheKeyOf = ({ options, variant }: ServedBucket, key: string): CacheKey.CacheKey | undefined =>
+  Result.getOrUndefined(CacheKey.make({ bucket: options.name, key, variant }))
+
+/** Removes an object from all tiers, and keeps running fills from storing what they read before. Returns whether a tier had it. */
+export const forgetObject = (
+  { cache, fills }: Shared,
+  cacheKey: CacheKey.CacheKey
+): Effect.Effect<boolean, CacheError> =>
+  Effect.suspend(() => {
+    fills.discard((id) => id === cacheKey.id || id === `${cacheKey.id}\0HEAD`)
+    return cache.delete(cacheKey)
+  })
+
 /** Answers a GET or HEAD. */
 export const answerObject = (x: NodeExchange, bucket: ServedBucket, key: string): void => {
   const cacheKey = bucket.caching.maxItemSize === 0 || passesRequestHeaders(x.request.headers, bucket)
     ? undefined
-    : Result.getOrUndefined(CacheKey.make({ bucket: bucket.options.name, key }))
+    : cacheKeyOf(bucket, key)
   if (cacheKey === undefined) return answerUncached(x, bucket, key, "bypass")
   const { cache, clock } = x.shared
   const entry = cache.getUnsafe(cacheKey, clock)
@@ -131,7 +146,7 @@ const fillPlan = (
   expired: CacheEntry | undefined,
   isProbe: boolean
 ): FillPlan => {
-  const { cache, clock, run } = x.shared
+  const { cache, clock, fork } = x.shared
   const { caching, counts, store } = bucket
   const etag = expired?.metadata.etag
   const request: StoreRequest = {
@@ -148,10 +163,10 @@ const fillPlan = (
   const onHead = (head: StoreHead): void => {
     if (head.status === 304) {
       const headers = { ...storedHeaders(bucket, head.headers), ...confirmed() }
-      run(Effect.ignore(Effect.flatMap(life(head), (own) => cache.refresh(cacheKey, { ...own, etag, headers }))))
+      fork(Effect.ignore(Effect.flatMap(life(head), (own) => cache.refresh(cacheKey, { ...own, etag, headers }))))
     }
     const isGone = head.status === 404 || head.status === 410 || (isProbe && head.status === 200)
-    if (isGone) run(Effect.ignore(cache.delete(cacheKey)))
+    if (isGone) fork(Effect.ignore(cache.delete(cacheKey)))
   }
   return {
     dispatch: (handler: StoreHandler): StoreCall =>
@@ -185,7 +200,7 @@ const fillPlan = (
           metadata: { contentType: head.headers["content-type"], etag: head.headers["etag"], headers }
         }))
       const counted = Effect.andThen(stored, Effect.sync(() => counts.fills.stored++))
-      run(Effect.ensuring(Effect.ignore(counted), Effect.sync(done)))
+      fork(Effect.ensuring(Effect.ignore(counted), Effect.sync(done)))
     }
   }
 }

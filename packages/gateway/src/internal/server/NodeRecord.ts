@@ -2,12 +2,13 @@
  * What is kept of a request after its answer: the audit entry, logs, and spans if there is a tracer.
  */
 import type { AuditEntry, CacheStatus } from "@keelson/audit/AuditEntry"
+import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import type { Log } from "../../ListenOptions.ts"
 import type { CacheResult } from "./cacheStatus.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
@@ -61,6 +62,24 @@ export const logOf = (x: NodeExchange, log: Log, duration: bigint): Effect.Effec
     isSlow ? Effect.annotateLogs(Effect.logWarning("Slow request"), { ...fields, ...split }) : Effect.void
   )
 }
+
+const makeSpan = (
+  tracer: Tracer.Tracer,
+  name: string,
+  parent: Option.Option<Tracer.AnySpan>,
+  startTime: bigint,
+  kind: Tracer.SpanKind
+): Tracer.Span =>
+  tracer.span({
+    name,
+    parent,
+    startTime,
+    kind,
+    annotations: Context.empty(),
+    links: [],
+    root: Option.isNone(parent),
+    sampled: true
+  })
 
 const isChosen = (x: NodeExchange, { paths, statuses }: Log): boolean =>
   (paths.length === 0 || paths.some((path) => x.path.startsWith(path))) &&

@@ -10,7 +10,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Bucket } from "../../BucketOptions.ts"
-import type { IncomingMessage } from "node:http"
+
 import type { GatewayConfig } from "../../GatewayConfig.ts"
 import type { Routed, Router } from "../../ObjectKey.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
@@ -19,7 +19,7 @@ import type { BucketCounts } from "./counts.ts"
 import type { PreparedEntry } from "./preparedEntry.ts"
 
 /** Authenticates the caller of a request, as `BearerAuthentication` does. */
-export type Authenticate = (request: object) => Effect.Effect<Principal<object>, HttpSecurityError>
+export type Authenticate = (request: IncomingMessage) => Effect.Effect<Principal<object>, HttpSecurityError>
 
 /** How entries of a bucket are stored. */
 export interface BucketCaching {
@@ -50,6 +50,8 @@ export interface BucketLimits {
 export interface ServedBucket {
   readonly options: Bucket
   readonly store: ObjectStore
+  /** What tells entries of this store from those of another one that had the bucket's name before. */
+  readonly variant: string
   /** `undefined` for a public bucket. */
   readonly authenticate: Authenticate | undefined
   /** Whether an address may reach it. */
@@ -86,5 +88,10 @@ export interface Shared {
   readonly clock: Clock.Clock
   /** Counts of requests for no bucket. */
   readonly unrouted: BucketCounts
+  /** Runs the effect of a request. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  /** Runs an effect that a request leaves behind: it ends before the gateway does. */
+  readonly fork: (effect: Effect.Effect<void>) => void
+  /** Returns once nothing that was left behind runs. */
+  readonly settled: Effect.Effect<void>
 }

@@ -14,6 +14,7 @@ import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import * as Scope from "effect/Scope"
+import { createHash } from "node:crypto"
 import type { Bucket } from "../../BucketOptions.ts"
 import type { GatewayConfig } from "../../GatewayConfig.ts"
 import * as ObjectKey from "../../ObjectKey.ts"
@@ -95,6 +96,7 @@ export class Snapshots {
         const { breaker, replicas, rateLimit } = options
         return {
           options,
+          variant: variantOf(options),
           store: yield* part(`store ${name}`, { breaker, replicas }, this.#makers.store(options)),
           limits: yield* part(`limits ${name}`, { rateLimit, store: config.rateLimits }, this.#makers.limits(options)),
           // A bucket that is not public and has no policy, which the configuration refuses, admits nobody.
@@ -161,6 +163,11 @@ export class Lease {
     return this.#requests === 0 ? this.#release : Effect.void
   }
 }
+
+/** Another store under the same name, also after a restart, must not be answered with entries of the one before. */
+const variantOf = ({ replicas }: Bucket): string =>
+  createHash("sha256").update(JSON.stringify(replicas.map(({ bucket, endpoint }) => [endpoint, bucket]))).digest("hex")
+    .slice(0, 16)
 
 const tiersOf = ({ cache }: GatewayConfig) =>
   cache.layers.map((layer) => {

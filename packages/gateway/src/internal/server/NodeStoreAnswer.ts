@@ -16,7 +16,6 @@ import type { ServedBucket } from "./NodeServed.ts"
 /** What to do with the answer of the store. */
 export interface StorePlan {
   readonly bucket: ServedBucket
-  readonly key: string
   /** Why the store is asked. */
   readonly reason: "uri-miss" | "stale" | "bypass" | "method" | "partial" | "request"
   /** The expired entry that the store was asked about. */

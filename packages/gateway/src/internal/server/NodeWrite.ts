@@ -1,14 +1,13 @@
 /**
  * PUT and DELETE of an object, where the bucket allows them. What the cache has of the object is removed.
  */
-import * as CacheKey from "@keelson/cache/CacheKey"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type { StoreBody, StoreCall, StoreFailure, StoreHead } from "../../ObjectStore.ts"
 import { type Refusal, refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import type { ServedBucket } from "./NodeServed.ts"
 import { failures } from "./NodeStoreAnswer.ts"
+import { cacheKeyOf, forgetObject } from "./NodeObjectRequest.ts"
 import { uploadHeaders } from "./rules.ts"
 
 /** Whether the body is in chunks that each have a signature, which is not what the object consists of. */
@@ -36,7 +35,8 @@ export const answerWrite = (x: NodeExchange, bucket: ServedBucket, key: string, 
   x.storeStarted = x.shared.clock.monotonicTimeNanosUnsafe()
   // Clients with `Expect: 100-continue` send the body now (RFC 9110, 10.1.1).
   if (x.awaitsContinue) x.response.writeContinue()
-  const forget = forgetObject(x, bucket, key)
+  const cacheKey = cacheKeyOf(bucket, key)
+  const forget = cacheKey === undefined ? Effect.void : Effect.ignore(forgetObject(x.shared, cacheKey))
   const sent = Effect.callback<StoreHead | StoreFailure>((resume) => {
     let head: StoreHead | undefined
     const call: StoreCall = bucket.store.dispatch({
@@ -59,17 +59,6 @@ export const answerWrite = (x: NodeExchange, bucket: ServedBucket, key: string, 
     Effect.ensuring(Effect.andThen(forget, sent), forget),
     (result) => Effect.sync(() => answer(x, result))
   ))
-}
-
-/** Removes the object from all tiers, and keeps running fills from storing what they read before. */
-const forgetObject = (x: NodeExchange, bucket: ServedBucket, key: string): Effect.Effect<void> => {
-  const cacheKey = Result.getOrUndefined(CacheKey.make({ bucket: bucket.options.name, key }))
-  if (cacheKey === undefined) return Effect.void
-  const { cache, fills } = x.shared
-  return Effect.andThen(
-    Effect.sync(() => fills.discard((id) => id === cacheKey.id || id === `${cacheKey.id}\0HEAD`)),
-    Effect.ignore(cache.delete(cacheKey))
-  )
 }
 
 const answer = (x: NodeExchange, result: StoreHead | StoreFailure): void => {
