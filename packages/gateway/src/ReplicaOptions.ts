@@ -80,6 +80,8 @@ export interface ReplicaOptions {
   readonly timeouts?: StoreTimeoutOptions | undefined
   /** Upper bound of the connections to the store. From 1 to 10000. Default 256. */
   readonly maxConnections?: number | undefined
+  /** A file of certificates in PEM that are trusted in addition to those of Node. From 1 to 4096 characters. Default none. */
+  readonly caFile?: string | undefined
 }
 
 const secret = (maximum: number, label: string) =>
@@ -162,6 +164,7 @@ export const Replica = Schema.Struct({
   addressing: Field.defaulted(Schema.Literals(["path", "virtual"]), "path"),
   credentials: Schema.optionalKey(Credentials),
   timeouts: Schema.optionalKey(StoreTimeouts),
-  maxConnections: Field.defaulted(Field.int(1, 10_000), 256)
+  maxConnections: Field.defaulted(Field.int(1, 10_000), 256),
+  caFile: Schema.optionalKey(Field.text(1, 4096))
 })
 export type Replica = typeof Replica.Type

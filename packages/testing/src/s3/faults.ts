@@ -1,5 +1,4 @@
 /** Faults of the scripted S3, and the bodies that it sends with them. */
-import { once } from "node:events"
 import type { ServerResponse } from "node:http"
 import { bytesOf, type StoredObject } from "./objects.ts"
 
@@ -60,8 +59,15 @@ export class Faults {
 
 export type Sleep = (millis: number) => Promise<void>
 
-const afterDrain = (response: ServerResponse): Promise<unknown> =>
-  Promise.race([once(response, "drain"), once(response, "close")])
+/** Waits until there is room for more, or the client has left. */
+const afterDrain = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const end = (): void => {
+      response.off("drain", end).off("close", end)
+      resolve()
+    }
+    response.on("drain", end).on("close", end)
+  })
 
 /** The bytes of a body, chunk by chunk. */
 const chunksOf = async function*(

@@ -20,7 +20,9 @@ export const objectStore = {
     retryable: true,
     breaker: "failure",
     description: "The object store did not answer in time.",
-    troubleshooting: ["Check how the store performs. Raise `timeouts.head` or `timeouts.idle` of the replica if it is slow."]
+    troubleshooting: [
+      "Check how the store performs. Raise `timeouts.head` or `timeouts.idle` of the replica if it is slow."
+    ]
   },
   GATEWAY_STORE_FAILED: {
     id: "GWY-012",
