@@ -12,7 +12,7 @@ import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { Bucket } from "./BucketOptions.ts"
 import * as GatewayConfig from "./GatewayConfig.ts"
@@ -21,6 +21,7 @@ import { listen } from "./internal/server/NodeListener.ts"
 import { makeServer } from "./internal/server/NodeServer.ts"
 import { Snapshots } from "./internal/server/NodeSnapshot.ts"
 import * as NodeAccessRules from "./NodeAccessRules.ts"
+import * as NodeS3Store from "./NodeS3Store.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 
 /** Where a listener accepts connections. */
@@ -61,3 +62,70 @@ export interface MakeOptions {
 }
 
 const decode = Configuration.decode(GatewayConfig.GatewayConfig)
+
+/** A configuration given in code, or what reads one: a reload reads it again. */
+export type Source = GatewayConfig.Options | Effect.Effect<GatewayConfig.GatewayConfig, ConfigurationError>
+
+const read = (source: Source): Effect.Effect<GatewayConfig.GatewayConfig, ConfigurationError> =>
+  Effect.isEffect(source) ? source : decode(source)
+
+const noAccess = { allow: [], block: [] }
+
+/** Without a tracer, a logger or a clock of its own, the gateway has those of the effect. */
+const services = Layer.mergeAll(NodeEgress.layer(), NodeFileSystem.layer)
+
+/**
+ * Starts a gateway. It ends when the scope closes, after a drain.
+ */
+export const make = Effect.fnUntraced(function*(
+  source: Source,
+  { record, store }: MakeOptions = {}
+): Effect.fn.Return<Gateway, BuildError, Scope.Scope> {
+  const config = yield* read(source)
+  const scope = yield* Effect.scope
+  const environment = yield* Layer.build(services)
+  const cache = yield* NodeCache.make(cacheOptions(config))
+  const snapshots = new Snapshots({
+    store: (bucket) => store === undefined ? makeStore(bucket) : store(bucket),
+    limits: () => Effect.undefined,
+    access: ({ access = noAccess }) => NodeAccessRules.make(access),
+    clientAddress: ({ listen: { proxies } }) => {
+      const client = NodeAccessRules.clientAddress(proxies)
+      return (request) => client(request.socket.remoteAddress, request.headers["x-forwarded-for"])
+    }
+  }, scope)
+  const take = (next: GatewayConfig.GatewayConfig) => Effect.provideContext(snapshots.make(next), environment)
+  const server = yield* makeServer(
+    { cache, record, context: yield* Effect.context() },
+    yield* take(config)
+  )
+  const listener = yield* listen("listen", config.listen, undefined, server.answer)
+  yield* Effect.addFinalizer(() => server.drain(listener))
+  const reload = Effect.gen(function*() {
+    const next = yield* read(source)
+    yield* checkFixed(config, next)
+    yield* server.use(yield* take(next))
+  })
+  const lock = yield* Semaphore.make(1)
+  return {
+    address: { host: listener.host, port: listener.port },
+    adminAddress: undefined,
+    reload: lock.withPermit(reload.pipe(
+      Effect.tap(() => MetricSeries.increment("gatewayReloads", { result: "applied" })),
+      Effect.tapError(() => MetricSeries.increment("gatewayReloads", { result: "refused" }))
+    )),
+    drain: server.drain(listener)
+  }
+})
+
+/** Lifetimes and sizes of buckets are those of the configuration in use, and given with each entry. */
+const cacheOptions = ({ cache: { buckets: _, ...cache } }: GatewayConfig.GatewayConfig) => cache
+
+const makeStore = (bucket: Bucket): Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope> => {
+  const [first] = bucket.replicas
+  return first === undefined ? Effect.die("a bucket without a store") : NodeS3Store.make(first)
+}
+
+/** The gateway as a service of an application. */
+export const layer = (source: Source, options: MakeOptions = {}): Layer.Layer<NodeGateway, BuildError> =>
+  Layer.effect(NodeGateway, make(source, options))

@@ -71,7 +71,7 @@ export const makeAuthentication = Effect.fnUntraced(function*(
   )
   const { authenticate } = yield* Effect.provideContext(BearerAuthentication.make(settings), validator)
   return {
-    authenticate: (request) => authenticate(request),
+    authenticate,
     vary: ["authorization", header?.toLowerCase(), cookie === undefined ? undefined : "cookie"]
       .filter((one) => one !== undefined).join(", "),
     tokenParameter: queryParameter

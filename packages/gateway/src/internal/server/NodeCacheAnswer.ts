@@ -10,14 +10,13 @@ import { type CacheResult, hit } from "./cacheStatus.ts"
 import { refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import { type PreparedEntry, prepareEntry } from "./preparedEntry.ts"
-import { selectHeaders } from "./rules.ts"
 import type { ServedBucket } from "./NodeServed.ts"
 
 /** What is made once for an entry that stays in memory. */
 export const preparedOf = (bucket: ServedBucket, entry: CacheEntry): PreparedEntry => {
   const existing = bucket.prepared.get(entry)
   if (existing !== undefined) return existing
-  const prepared = prepareEntry(entry, (headers) => selectHeaders(bucket, headers, 200), bucket.vary, bucket.options.public)
+  const prepared = prepareEntry(entry, (headers) => bucket.headers.fromStore(200, headers), bucket.vary, bucket.options.public)
   bucket.prepared.set(entry, prepared)
   return prepared
 }

@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Principal } from "@keelson/token/Principal"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { type CacheResult } from "./cacheStatus.ts"
-import { addCors } from "./cors.ts"
+import type { HeaderRecord } from "../../HeaderRules.ts"
+import type { CacheResult } from "./cacheStatus.ts"
 import { errorBody, type Refusal, refusals } from "./errorBody.ts"
 import type { ServedBucket, Shared } from "./NodeServed.ts"
 
@@ -88,9 +88,15 @@ export class NodeExchange {
   head(status: number, headers: Array<string>): void {
     headers.push("x-correlation-id", this.correlationId)
     if (this.cacheStatus !== undefined) headers.push("cache-status", this.cacheStatus)
-    const cors = this.bucket?.options.cors
-    if (cors !== undefined) addCors(headers, cors, this.header("origin"))
+    if (this.bucket?.options.cors !== undefined) addAll(headers, this.bucket.cors.headers(this.header("origin")))
     this.response.writeHead(status, headers)
+  }
+  /** Answers `OPTIONS`. */
+  preflight({ cors }: ServedBucket): void {
+    const headers = ["x-correlation-id", this.correlationId]
+    addAll(headers, cors.preflight(this.request.headers))
+    this.response.writeHead(204, headers)
+    this.response.end()
   }
   /** Sends a whole answer. A HEAD has the length and no body. */
   send(status: number, headers: Array<string>, body: Uint8Array): void {
@@ -122,6 +128,10 @@ export class NodeExchange {
     if (hasBody(this.request)) this.response.shouldKeepAlive = false
     this.send(refusal.status, headers, new TextEncoder().encode(text))
   }
+}
+
+const addAll = (headers: Array<string>, more: HeaderRecord): void => {
+  for (const name in more) headers.push(name, more[name] ?? "")
 }
 
 /** Whether a request announces a body (RFC 9112, 6). */

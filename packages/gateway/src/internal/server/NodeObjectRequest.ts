@@ -17,7 +17,6 @@ import { answerEntry } from "./NodeCacheAnswer.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import { NodeStoreAnswer, type StorePlan } from "./NodeStoreAnswer.ts"
 import { confirmedName } from "./preparedEntry.ts"
-import { forwardedHeaders, passesRequestHeaders, storedHeaders } from "./rules.ts"
 import type { ServedBucket, Shared } from "./NodeServed.ts"
 
 /** How long expired entries are kept, to be confirmed by the store without their body. */
@@ -47,7 +46,7 @@ export const forgetObject = (
 
 /** Answers a GET or HEAD. */
 export const answerObject = (x: NodeExchange, bucket: ServedBucket, key: string): void => {
-  const cacheKey = bucket.caching.maxItemSize === 0 || passesRequestHeaders(x.request.headers, bucket)
+  const cacheKey = bucket.caching.maxItemSize === 0 || bucket.headers.isUncacheable(x.request.headers)
     ? undefined
     : cacheKeyOf(bucket, key)
   if (cacheKey === undefined) return answerUncached(x, bucket, key, "bypass")
@@ -129,8 +128,16 @@ const answerUncached = (
 const ownRequest = (x: NodeExchange, bucket: ServedBucket, key: string): StoreRequest => ({
   method: x.isHead ? "HEAD" : "GET",
   key,
-  headers: forwardedHeaders(x.request.headers, bucket)
+  // A header that cannot be sent on is left out: it is a precondition or a range, without which the whole object is the answer.
+  headers: bucket.headers.toStore("GET", x.request.headers) ?? {}
 })
+
+/** What an entry keeps of a response. */
+const storedHeaders = ({ headers: rules }: ServedBucket, { headers }: StoreHead): Readonly<Record<string, string>> => {
+  const { date } = headers
+  const kept = rules.fromStore(200, headers)
+  return date === undefined ? kept : { ...kept, date }
+}
 
 /** The length that the head announces; `undefined` without a valid one. */
 const lengthOf = ({ headers }: StoreHead): number | undefined => {
@@ -162,7 +169,7 @@ const fillPlan = (
   const confirmed = () => ({ [confirmedName]: String(clock.currentTimeMillisUnsafe()) })
   const onHead = (head: StoreHead): void => {
     if (head.status === 304) {
-      const headers = { ...storedHeaders(bucket, head.headers), ...confirmed() }
+      const headers = { ...storedHeaders(bucket, head), ...confirmed() }
       fork(Effect.ignore(Effect.flatMap(life(head), (own) => cache.refresh(cacheKey, { ...own, etag, headers }))))
     }
     const isGone = head.status === 404 || head.status === 410 || (isProbe && head.status === 200)
@@ -191,7 +198,7 @@ const fillPlan = (
       return isStored ? length : undefined
     },
     commit: (head, bytes, done) => {
-      const headers = { ...storedHeaders(bucket, head.headers), ...confirmed() }
+      const headers = { ...storedHeaders(bucket, head), ...confirmed() }
       const stored = Effect.flatMap(life(head), (own) =>
         cache.set(cacheKey, {
           ...own,

@@ -9,9 +9,12 @@ import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type { IncomingMessage } from "node:http"
 import type { Bucket } from "../../BucketOptions.ts"
 
 import type { GatewayConfig } from "../../GatewayConfig.ts"
+import type { Cors } from "../../Cors.ts"
+import type { HeaderRules } from "../../HeaderRules.ts"
 import type { Routed, Router } from "../../ObjectKey.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Fills } from "../fill/fills.ts"
@@ -50,6 +53,8 @@ export interface BucketLimits {
 export interface ServedBucket {
   readonly options: Bucket
   readonly store: ObjectStore
+  readonly cors: Cors
+  readonly headers: HeaderRules
   /** What tells entries of this store from those of another one that had the bucket's name before. */
   readonly variant: string
   /** `undefined` for a public bucket. */

@@ -17,6 +17,8 @@ import * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import type { Bucket } from "../../BucketOptions.ts"
 import type { GatewayConfig } from "../../GatewayConfig.ts"
+import * as Cors from "../../Cors.ts"
+import * as HeaderRules from "../../HeaderRules.ts"
 import * as ObjectKey from "../../ObjectKey.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import { BucketCounts } from "./counts.ts"
@@ -97,6 +99,8 @@ export class Snapshots {
         return {
           options,
           variant: variantOf(options),
+          cors: Cors.make(options.methods, options.cors),
+          headers: HeaderRules.make(options.headers ?? { request: [], response: [] }),
           store: yield* part(`store ${name}`, { breaker, replicas }, this.#makers.store(options)),
           limits: yield* part(`limits ${name}`, { rateLimit, store: config.rateLimits }, this.#makers.limits(options)),
           // A bucket that is not public and has no policy, which the configuration refuses, admits nobody.

@@ -10,7 +10,6 @@ import { type Refusal, refusals } from "./errorBody.ts"
 import { answerEntry, conditionsOf, notModified } from "./NodeCacheAnswer.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import { objectHeaders } from "./preparedEntry.ts"
-import { selectHeaders } from "./rules.ts"
 import type { ServedBucket } from "./NodeServed.ts"
 
 /** What to do with the answer of the store. */
@@ -169,7 +168,7 @@ export class NodeStoreAnswer implements FillReader {
   #answerObject(head: StoreHead, isStored: boolean): void {
     const x = this.#x
     const { bucket } = this.#plan
-    const headers = objectHeaders(selectHeaders(bucket, head.headers, head.status), bucket.vary, bucket.options.public)
+    const headers = objectHeaders(bucket.headers.fromStore(head.status, head.headers), bucket.vary, bucket.options.public)
     const length = head.headers["content-length"]
     if (!this.#isForwarded && head.status === 200) {
       const { status } = conditionsOf(x, {

@@ -9,7 +9,6 @@ import * as Exit from "effect/Exit"
 import type { Method } from "../../BucketOptions.ts"
 import type { Refused } from "../../ObjectKey.ts"
 import { lackFor } from "./authorize.ts"
-import { optionsHeaders } from "./cors.ts"
 import type { RefusalReason } from "./counts.ts"
 import { type Refusal, refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
@@ -41,7 +40,7 @@ const route = (x: NodeExchange, snapshot: Snapshot): void => {
     case "Found": {
       const { served } = target.bucket
       x.key = target.key
-      if (method === "OPTIONS") return x.sendEmpty(204, optionsHeaders(served.options.cors, served.options.methods, x.request.headers))
+      if (method === "OPTIONS") return x.preflight(served)
       return whenAdmitted(x, served.limits?.request(x.clientAddress), () => authenticate(x, served, target.key))
     }
   }

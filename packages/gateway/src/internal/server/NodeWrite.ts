@@ -8,17 +8,9 @@ import type { NodeExchange } from "./NodeExchange.ts"
 import type { ServedBucket } from "./NodeServed.ts"
 import { failures } from "./NodeStoreAnswer.ts"
 import { cacheKeyOf, forgetObject } from "./NodeObjectRequest.ts"
-import { uploadHeaders } from "./rules.ts"
-
-/** Whether the body is in chunks that each have a signature, which is not what the object consists of. */
-const isChunkSigned = (x: NodeExchange): boolean =>
-  (x.header("content-encoding") ?? "").toLowerCase().split(",").some((coding) => coding.trim() === "aws-chunked") ||
-  (x.header("x-amz-content-sha256") ?? "").toUpperCase().startsWith("STREAMING-") ||
-  x.header("x-amz-decoded-content-length") !== undefined || x.header("x-amz-trailer") !== undefined
 
 /** The body of an upload, or why it is not accepted. */
 const bodyOf = (x: NodeExchange): StoreBody | Refusal => {
-  if (isChunkSigned(x)) return refusals.uploadEncoded
   const length = x.header("content-length")
   if (length === undefined || x.header("transfer-encoding") !== undefined) return refusals.lengthMissing
   return { length: Number(length), chunks: x.request }
@@ -26,6 +18,11 @@ const bodyOf = (x: NodeExchange): StoreBody | Refusal => {
 
 /** Answers a PUT or DELETE. */
 export const answerWrite = (x: NodeExchange, bucket: ServedBucket, key: string, method: "PUT" | "DELETE"): void => {
+  const headers = bucket.headers.toStore(method, x.request.headers)
+  if (headers === undefined) {
+    bucket.counts.refusals.upload++
+    return x.refuse(refusals.uploadEncoded)
+  }
   const body = method === "DELETE" ? undefined : bodyOf(x)
   if (body !== undefined && "status" in body) {
     bucket.counts.refusals.upload++
@@ -42,7 +39,7 @@ export const answerWrite = (x: NodeExchange, bucket: ServedBucket, key: string, 
     const call: StoreCall = bucket.store.dispatch({
       method,
       key,
-      headers: method === "PUT" ? uploadHeaders(x.request.headers, bucket) : {},
+      headers,
       ...(body === undefined ? undefined : { body })
     }, {
       onHead: (received) => {

@@ -29,17 +29,3 @@ export const readCacheControl = (header: string | undefined): StoreControl => {
   const maxAge = seconds(directives.get(name))
   return maxAge === 0 ? unstorable : { isStorable: true, maxAge }
 }
-
-/**
- * The `Cache-Control` for a response that needed authorization: no shared cache may store it (RFC 9111, 3.5). What the store says about
- * the caches of clients stays.
- */
-export const privateControl = (header: string | undefined): string => {
-  if (header === undefined) return "private"
-  const kept = directivesOf(header).flatMap(([name, value]) =>
-    ["public", "private", "s-maxage", "proxy-revalidate"].includes(name)
-      ? []
-      : [value === undefined ? name : `${name}=${value}`]
-  )
-  return ["private", ...kept].join(", ")
-}

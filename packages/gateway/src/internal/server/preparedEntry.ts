@@ -1,6 +1,6 @@
 import type { CacheEntry } from "@keelson/cache/CacheEntry"
 import * as DateTime from "effect/DateTime"
-import { privateControl } from "./cacheControl.ts"
+import * as HeaderRules from "../../HeaderRules.ts"
 
 /** What is made once for an entry in memory: a hit only adds what differs from request to request. */
 export interface PreparedEntry {
@@ -31,7 +31,7 @@ export const objectHeaders = (
     const value = headers[name]
     if (value !== undefined) pairs.push(name, value)
   }
-  const control = isPublic ? headers["cache-control"] : privateControl(headers["cache-control"])
+  const control = HeaderRules.cacheControl(headers["cache-control"], isPublic)
   if (control !== undefined) pairs.push("cache-control", control)
   if (vary !== undefined) pairs.push("vary", vary)
   return pairs
