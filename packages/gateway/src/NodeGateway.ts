@@ -16,6 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { Bucket } from "./BucketOptions.ts"
 import * as GatewayConfig from "./GatewayConfig.ts"
+import { makeAdmin } from "./internal/admin/NodeAdmin.ts"
 import { checkFixed, type ReloadRefused } from "./internal/operation/fixedSections.ts"
 import { listen } from "./internal/server/NodeListener.ts"
 import { makeServer } from "./internal/server/NodeServer.ts"
@@ -99,21 +100,31 @@ export const make = Effect.fnUntraced(function*(
     { cache, record, context: yield* Effect.context() },
     yield* take(config)
   )
-  const listener = yield* listen("listen", config.listen, undefined, server.answer)
-  yield* Effect.addFinalizer(() => server.drain(listener))
-  const reload = Effect.gen(function*() {
+  const lock = yield* Semaphore.make(1)
+  const change = Effect.gen(function*() {
     const next = yield* read(source)
     yield* checkFixed(config, next)
     yield* server.use(yield* take(next))
   })
-  const lock = yield* Semaphore.make(1)
+  const reload = lock.withPermit(change.pipe(
+    Effect.tap(() => MetricSeries.increment("gatewayReloads", { result: "applied" })),
+    Effect.tapError(() => MetricSeries.increment("gatewayReloads", { result: "refused" }))
+  ))
+  const { admin } = config
+  const adminListener = admin.enabled
+    ? yield* listen(
+      "admin",
+      { ...config.listen, host: admin.host, port: admin.port },
+      undefined,
+      makeAdmin({ server, scope: admin.scope, reload, record })
+    )
+    : undefined
+  const listener = yield* listen("listen", config.listen, undefined, server.answer)
+  yield* Effect.addFinalizer(() => server.drain(listener))
   return {
     address: { host: listener.host, port: listener.port },
-    adminAddress: undefined,
-    reload: lock.withPermit(reload.pipe(
-      Effect.tap(() => MetricSeries.increment("gatewayReloads", { result: "applied" })),
-      Effect.tapError(() => MetricSeries.increment("gatewayReloads", { result: "refused" }))
-    )),
+    adminAddress: adminListener === undefined ? undefined : { host: adminListener.host, port: adminListener.port },
+    reload,
     drain: server.drain(listener)
   }
 })

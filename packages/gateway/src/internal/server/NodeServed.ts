@@ -77,6 +77,8 @@ export interface Snapshot {
   readonly config: GatewayConfig
   readonly buckets: ReadonlyArray<ServedBucket>
   readonly route: Router<RoutedBucket>
+  /** Authenticates administrators; `undefined` without a listener for them. */
+  readonly admin: Authenticate | undefined
   /** The address of the client, also behind trusted proxies. */
   readonly clientAddress: (request: IncomingMessage) => string
 }

@@ -113,13 +113,23 @@ export class Snapshots {
           prepared: new WeakMap()
         }
       })
+    const parts = Effect.all([
+      Effect.forEach(config.buckets, bucketOf),
+      config.admin.enabled ? authentication(config.admin.auth) : Effect.undefined
+    ])
     return Effect.map(
-      Effect.onError(Effect.forEach(config.buckets, bucketOf), () => release),
-      (buckets): Lease => {
+      Effect.onError(parts, () => release),
+      ([buckets, admin]): Lease => {
         this.#parts = [...this.#parts.filter((one) => !used.includes(one)), ...used]
         const routed = buckets.map((served): RoutedBucket => ({ ...served.options, served }))
         return new Lease(
-          { config, buckets, route: ObjectKey.router(routed), clientAddress: this.#makers.clientAddress(config) },
+          {
+            config,
+            buckets,
+            route: ObjectKey.router(routed),
+            admin: admin?.authenticate,
+            clientAddress: this.#makers.clientAddress(config)
+          },
           release
         )
       }
