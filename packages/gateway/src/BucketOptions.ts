@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { Network } from "./internal/config/network.ts"
 import { isPrefix } from "./internal/config/prefix.ts"
-import { Rate } from "./internal/config/rate.ts"
+import { maxSlidingLimit, parseRate, Rate } from "./internal/config/rate.ts"
 import { Replica, type ReplicaOptions } from "./ReplicaOptions.ts"
 
 /** A method that a bucket can serve. */
@@ -43,7 +43,8 @@ export interface AccessOptions {
 export interface RateLimitOptions {
   /**
    * How requests are counted: `tokenBucket` admits bursts up to the whole rate, then as much as it says on average;
-   * `slidingWindow` admits never more than the rate in any window. Default tokenBucket.
+   * `slidingWindow` never admits more than the rate in any window, and keeps the time of each request: at most 10000 in a window.
+   * Default tokenBucket.
    */
   readonly algorithm?: "tokenBucket" | "slidingWindow" | undefined
   /** The rate of all requests together. Default none. */
@@ -155,13 +156,21 @@ const networks = () => Field.defaulted(list(Network, 0, 10_000, "addresses or ne
 export const Access = Schema.Struct({ allow: networks(), block: networks() })
 export type Access = typeof Access.Type
 
+const limitNames = ["perBucket", "perUser", "perAddress"] as const
+
+type RateLimits = { readonly algorithm: string } & { readonly [Name in (typeof limitNames)[number]]?: string }
+
 /** Checked rate limits. */
 export const RateLimit = Schema.Struct({
   algorithm: Field.defaulted(Schema.Literals(["tokenBucket", "slidingWindow"]), "tokenBucket"),
   perBucket: Schema.optionalKey(Rate),
   perUser: Schema.optionalKey(Rate),
   perAddress: Schema.optionalKey(Rate)
-})
+}).check(Schema.makeFilter((o: RateLimits) => {
+  const name = limitNames.find((limit) => (parseRate(o[limit] ?? "")?.limit ?? 0) > maxSlidingLimit)
+  return o.algorithm === "tokenBucket" || name === undefined ||
+    { path: [name], issue: `at most ${maxSlidingLimit} requests, since algorithm is slidingWindow` }
+}))
 export type RateLimit = typeof RateLimit.Type
 
 const matching = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeAccessRules from "@keelson/gateway/NodeAccessRules"
+import { forAll } from "@keelson/testing/properties"
 import fc from "fast-check"
-import { forAll } from "../../../testing/src/properties.ts"
 
 const ipv4 = fc.nat(0xffff_ffff)
 const dotted = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join(".")

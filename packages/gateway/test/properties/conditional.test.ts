@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Conditional } from "@keelson/gateway"
+import { forAll } from "@keelson/testing/properties"
 import fc from "fast-check"
-import { forAll } from "../../../testing/src/properties.ts"
 
 /**
  * A reference model over data, not text: conditions are drawn as values, decided by the model, and written as headers for the

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HeaderRules } from "@keelson/gateway"
+import { forAll } from "@keelson/testing/properties"
 import fc from "fast-check"
 import { validateHeaderName, validateHeaderValue } from "node:http"
-import { forAll } from "../../../testing/src/properties.ts"
 
 const name = fc.oneof(
   fc.constantFrom(

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { CacheKey } from "@keelson/cache"
 import { ObjectKey } from "@keelson/gateway"
+import { forAll } from "@keelson/testing/properties"
 import fc from "fast-check"
-import { forAll } from "../../../testing/src/properties.ts"
 
 const methods = ["GET", "HEAD", "PUT", "DELETE"] as const
 const buckets = [

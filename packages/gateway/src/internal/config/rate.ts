@@ -27,6 +27,9 @@ const units: Readonly<Record<string, string>> = {
 
 const longest = 86_400_000
 
+/** Upper bound of the requests in a sliding window, which keeps the time of each. */
+export const maxSlidingLimit = 10_000
+
 /** Reads a rate, as `100 per second` or `5 per 10 seconds`; `undefined` for other text, and for a rate out of its range. */
 export const parseRate = (text: string): ParsedRate | undefined => {
   const [, count, amount = "1", unit = ""] = form.exec(text) ?? []
