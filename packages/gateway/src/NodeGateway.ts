@@ -9,20 +9,26 @@ import type { ConfigurationError } from "@keelson/core/KeelsonError"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import type * as KeySource from "@keelson/jwks/KeySource"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { Bucket } from "./BucketOptions.ts"
 import * as GatewayConfig from "./GatewayConfig.ts"
 import { makeAdmin } from "./internal/admin/NodeAdmin.ts"
+import { readCertificate, renewCertificate } from "./internal/operation/NodeCertificate.ts"
 import { checkFixed, type ReloadRefused } from "./internal/operation/fixedSections.ts"
-import { listen } from "./internal/server/NodeListener.ts"
+import { type Answer, type Limits, listen } from "./internal/server/NodeListener.ts"
 import { makeServer } from "./internal/server/NodeServer.ts"
 import { Snapshots } from "./internal/server/NodeSnapshot.ts"
+import type { Tls } from "./ListenOptions.ts"
 import * as NodeAccessRules from "./NodeAccessRules.ts"
 import * as NodeS3Store from "./NodeS3Store.ts"
+import * as RateLimits from "./RateLimits.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 
 /** Where a listener accepts connections. */
@@ -83,12 +89,13 @@ export const make = Effect.fnUntraced(function*(
   { record, store }: MakeOptions = {}
 ): Effect.fn.Return<Gateway, BuildError, Scope.Scope> {
   const config = yield* read(source)
+  if (config.workers > 1) return yield* InvalidConfig.option("workers", "1: several processes are not supported")
   const scope = yield* Effect.scope
   const environment = yield* Layer.build(services)
   const cache = yield* NodeCache.make(cacheOptions(config))
   const snapshots = new Snapshots({
     store: (bucket) => store === undefined ? makeStore(bucket) : store(bucket),
-    limits: () => Effect.undefined,
+    limits: makeLimits,
     access: ({ access = noAccess }) => NodeAccessRules.make(access),
     clientAddress: ({ listen: { proxies } }) => {
       const client = NodeAccessRules.clientAddress(proxies)
@@ -111,15 +118,17 @@ export const make = Effect.fnUntraced(function*(
     Effect.tapError(() => MetricSeries.increment("gatewayReloads", { result: "refused" }))
   ))
   const { admin } = config
+  const open = (section: "listen" | "admin", limits: Limits, tls: Tls | undefined, answer: Answer) =>
+    Effect.provideContext(openListener(section, limits, tls, answer), Context.add(environment, Scope.Scope, scope))
   const adminListener = admin.enabled
-    ? yield* listen(
+    ? yield* open(
       "admin",
       { ...config.listen, host: admin.host, port: admin.port },
-      undefined,
+      admin.tls,
       makeAdmin({ server, scope: admin.scope, reload, record })
     )
     : undefined
-  const listener = yield* listen("listen", config.listen, undefined, server.answer)
+  const listener = yield* open("listen", config.listen, config.listen.tls, server.answer)
   yield* Effect.addFinalizer(() => server.drain(listener))
   return {
     address: { host: listener.host, port: listener.port },
@@ -128,6 +137,35 @@ export const make = Effect.fnUntraced(function*(
     drain: server.drain(listener)
   }
 })
+
+const openListener = Effect.fnUntraced(function*(
+  section: "listen" | "admin",
+  limits: Limits,
+  tls: Tls | undefined,
+  answer: Answer
+) {
+  const certificate = tls === undefined ? undefined : yield* readCertificate(section, tls)
+  const listener = yield* listen(section, limits, certificate, answer)
+  if (tls !== undefined) yield* renewCertificate(section, tls, listener)
+  return listener
+})
+
+/** Loaded where limits have Redis: others need no client of it. */
+const nodeRedis = Effect.tryPromise({
+  try: () => import("@effect/platform-node/NodeRedis"),
+  catch: (cause) => InvalidConfig.option("rateLimits.redis", "left out, or install redis", { cause })
+})
+
+const makeLimits = ({ rateLimits }: GatewayConfig.GatewayConfig) => {
+  const { redis } = rateLimits
+  if (redis === undefined) return Effect.map(Clock.Clock, (clock) => RateLimits.local(clock, rateLimits))
+  const { database, password, url } = redis
+  return Effect.flatMap(nodeRedis, ({ layer: connect }) =>
+    RateLimits.shared(
+      connect({ url, database, ...(password === undefined ? undefined : { password: Redacted.value(password) }) }),
+      rateLimits
+    ))
+}
 
 /** Lifetimes and sizes of buckets are those of the configuration in use, and given with each entry. */
 const cacheOptions = ({ cache: { buckets: _, ...cache } }: GatewayConfig.GatewayConfig) => cache

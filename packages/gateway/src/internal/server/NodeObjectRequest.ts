@@ -125,12 +125,14 @@ const answerUncached = (
   answer.dispatch()
 }
 
-const ownRequest = (x: NodeExchange, bucket: ServedBucket, key: string): StoreRequest => ({
-  method: x.isHead ? "HEAD" : "GET",
-  key,
+/** The request for one client. A range is one of GET (RFC 9110, 14.2), which some stores answer with HEAD too. */
+const ownRequest = (x: NodeExchange, bucket: ServedBucket, key: string): StoreRequest => {
   // A header that cannot be sent on is left out: it is a precondition or a range, without which the whole object is the answer.
-  headers: bucket.headers.toStore("GET", x.request.headers) ?? {}
-})
+  const headers = bucket.headers.toStore("GET", x.request.headers) ?? {}
+  if (!x.isHead) return { method: "GET", key, headers }
+  const { range: _, "if-range": __, ...others } = headers
+  return { method: "HEAD", key, headers: others }
+}
 
 /** What an entry keeps of a response. */
 const storedHeaders = ({ headers: rules }: ServedBucket, { headers }: StoreHead): Readonly<Record<string, string>> => {

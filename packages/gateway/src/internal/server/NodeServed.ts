@@ -16,6 +16,7 @@ import type { GatewayConfig } from "../../GatewayConfig.ts"
 import type { Cors } from "../../Cors.ts"
 import type { HeaderRules } from "../../HeaderRules.ts"
 import type { Routed, Router } from "../../ObjectKey.ts"
+import type { Rejection } from "../../RateLimits.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import type { Fills } from "../fill/fills.ts"
 import type { BucketCounts } from "./counts.ts"
@@ -36,17 +37,13 @@ export interface BucketCaching {
   readonly staleMillis: number
 }
 
-/**
- * Whether a request is admitted: 0 if it is, else the milliseconds to wait. An effect where a shared store counts.
- */
-export type Admission = number | Effect.Effect<number>
+/** Why a rate limit refuses a request, if it does; an effect where processes count together. */
+export type Admission = Rejection | undefined | Effect.Effect<Rejection | undefined>
 
-/** The rate limits of a bucket. */
-export interface BucketLimits {
-  /** Counts a request before its token is checked. */
-  readonly request: (address: string) => Admission
-  /** Counts a request of a user. */
-  readonly user: (user: string) => Admission
+/** The rate limits of a bucket: `BucketLimits` or `SharedBucketLimits`. */
+export interface Limits {
+  readonly address: ((address: string) => Admission) | undefined
+  readonly caller: ((user: string | undefined) => Admission) | undefined
 }
 
 /** A bucket as it is served under one configuration. */
@@ -61,7 +58,7 @@ export interface ServedBucket {
   readonly authenticate: Authenticate | undefined
   /** Whether an address may reach it. */
   readonly allows: (address: string) => boolean
-  readonly limits: BucketLimits | undefined
+  readonly limits: Limits | undefined
   readonly caching: BucketCaching
   readonly counts: BucketCounts
   /** The names of request headers that answers depend on: those with tokens. */

@@ -15,7 +15,7 @@ import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
 import * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
-import type { Bucket } from "../../BucketOptions.ts"
+import type { Bucket, RateLimit } from "../../BucketOptions.ts"
 import type { GatewayConfig } from "../../GatewayConfig.ts"
 import * as Cors from "../../Cors.ts"
 import * as HeaderRules from "../../HeaderRules.ts"
@@ -23,12 +23,15 @@ import * as ObjectKey from "../../ObjectKey.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
 import { BucketCounts } from "./counts.ts"
 import { type Authentication, makeAuthentication } from "./NodeAuthentication.ts"
-import type { BucketCaching, BucketLimits, RoutedBucket, ServedBucket, Snapshot } from "./NodeServed.ts"
+import type { BucketCaching, Limits, RoutedBucket, ServedBucket, Snapshot } from "./NodeServed.ts"
 
 /** What makes the parts of a configuration. */
 export interface Makers {
   readonly store: (bucket: Bucket) => Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope>
-  readonly limits: (bucket: Bucket) => Effect.Effect<BucketLimits | undefined, ConfigurationError, Scope.Scope>
+  /** Makes the limits of buckets, with the store of a configuration. */
+  readonly limits: (
+    config: GatewayConfig
+  ) => Effect.Effect<(name: string, options: RateLimit) => Limits, ConfigurationError, Scope.Scope>
   readonly access: (bucket: Bucket) => (address: string) => boolean
   readonly clientAddress: (config: GatewayConfig) => Snapshot["clientAddress"]
 }
@@ -94,6 +97,7 @@ export class Snapshots {
     const bucketOf = (options: Bucket) =>
       Effect.gen({ self: this }, function*(): Effect.fn.Return<ServedBucket, SnapshotError, Requirements> {
         const { name } = options
+        const limits = yield* part("limits", config.rateLimits, this.#makers.limits(config))
         const policy = options.public ? undefined : yield* authentication(options.auth)
         const { breaker, replicas, rateLimit } = options
         return {
@@ -102,7 +106,9 @@ export class Snapshots {
           cors: Cors.make(options.methods, options.cors),
           headers: HeaderRules.make(options.headers ?? { request: [], response: [] }),
           store: yield* part(`store ${name}`, { breaker, replicas }, this.#makers.store(options)),
-          limits: yield* part(`limits ${name}`, { rateLimit, store: config.rateLimits }, this.#makers.limits(options)),
+          limits: rateLimit === undefined
+            ? undefined
+            : yield* part(`limits ${name}`, { rateLimit, limits }, Effect.sync(() => limits(name, rateLimit))),
           // A bucket that is not public and has no policy, which the configuration refuses, admits nobody.
           authenticate: options.public ? undefined : policy?.authenticate ?? (() => Effect.die("no policy")),
           allows: this.#makers.access(options),

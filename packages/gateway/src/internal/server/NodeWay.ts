@@ -7,7 +7,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Method } from "../../BucketOptions.ts"
+import * as NodeAccessRules from "../../NodeAccessRules.ts"
 import type { Refused } from "../../ObjectKey.ts"
+import type { Rejection } from "../../RateLimits.ts"
 import { lackFor } from "./authorize.ts"
 import type { RefusalReason } from "./counts.ts"
 import { type Refusal, refusals } from "./errorBody.ts"
@@ -41,7 +43,7 @@ const route = (x: NodeExchange, snapshot: Snapshot): void => {
       const { served } = target.bucket
       x.key = target.key
       if (method === "OPTIONS") return x.preflight(served)
-      return whenAdmitted(x, served.limits?.request(x.clientAddress), () => authenticate(x, served, target.key))
+      return whenAdmitted(x, served.limits?.address?.(NodeAccessRules.rateKey(x.clientAddress)), () => authenticate(x, served, target.key))
     }
   }
 }
@@ -66,17 +68,19 @@ const refuseTarget = (x: NodeExchange, { bucket, code }: Refused<RoutedBucket>):
 }
 
 /** Goes on if a rate limit admits the request. */
-const whenAdmitted = (x: NodeExchange, admission: Admission | undefined, next: () => void): void => {
-  const decide = (wait: number) => {
-    if (wait <= 0) return next()
-    refuse(x, "rate", refusals.rateLimited, ["retry-after", String(Math.max(1, Math.ceil(wait / 1000)))])
+const whenAdmitted = (x: NodeExchange, admission: Admission, next: () => void): void => {
+  const decide = (rejection: Rejection | undefined) => {
+    if (rejection === undefined) return next()
+    refuse(x, "rate", refusals.rateLimited, ["retry-after", String(rejection.retryAfter)])
   }
-  if (admission === undefined || typeof admission === "number") return decide(admission ?? 0)
+  if (!Effect.isEffect(admission)) return decide(admission)
   x.runBody(Effect.map(admission, decide))
 }
 
 const authenticate = (x: NodeExchange, bucket: ServedBucket, key: string): void => {
-  if (bucket.authenticate === undefined) return serve(x, bucket, key)
+  if (bucket.authenticate === undefined) {
+    return whenAdmitted(x, bucket.limits?.caller?.(undefined), () => serve(x, bucket, key))
+  }
   const started = x.shared.clock.monotonicTimeNanosUnsafe()
   const decide = (exit: Exit.Exit<Principal<object>, HttpSecurityError>): void => {
     x.split.auth = x.since(started)
@@ -109,8 +113,8 @@ const authorize = (x: NodeExchange, bucket: ServedBucket, key: string, caller: P
     return refuseCaller(x, "authorization", exit !== undefined && Exit.isFailure(exit) ? exit.cause : Cause.empty)
   }
   const user = caller.subject ?? caller.clientId
-  const admission = user === undefined ? undefined : bucket.limits?.user(`${caller.issuer} ${user}`)
-  whenAdmitted(x, admission, () => serve(x, bucket, key))
+  const name = user === undefined ? undefined : `${caller.issuer} ${user}`
+  whenAdmitted(x, bucket.limits?.caller?.(name), () => serve(x, bucket, key))
 }
 
 const methodOf = (x: NodeExchange): Method => {
