@@ -53,7 +53,7 @@ export const refreshing = Effect.fnUntraced(
     const state: { loaded?: Loaded; failed?: { readonly error: StoreError; readonly until: Instant.Instant } } = {}
 
     const warn = (error: StoreError) =>
-      Effect.logWarning("Could not refresh the credentials of an object store").pipe(
+      Effect.logWarning("Could not load the credentials of an object store").pipe(
         Effect.annotateLogs({ source: name, code: error.code })
       )
     const work = source.pipe(

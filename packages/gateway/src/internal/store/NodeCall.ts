@@ -8,7 +8,7 @@ import type { StoreCall, StoreFailure, StoreHandler, StoreRequest } from "../../
 import { StoreError } from "../../StoreError.ts"
 import type { Keys } from "../credentials/keys.ts"
 import type { KeySource } from "../credentials/keySource.ts"
-import { failureOf, failures, isStaleConnection } from "./failures.ts"
+import { discardable, failureOf, failures, isStaleConnection } from "./failures.ts"
 import type { Signer } from "./NodeSigner.ts"
 import { encodeKey } from "./objectPath.ts"
 import { isFramed, requestHeaders, responseHeaders } from "./storeHeaders.ts"
@@ -43,9 +43,6 @@ const signable = /^[\t\x20-\x7e]*$/
 /** AWS refuses requests that are more than 15 minutes off; a smaller difference is no reason of a 403. */
 const leastSkew = 300_000
 const mostSkew = 86_400_000
-
-/** How much of the body of an error is read, to use the connection again. */
-const discardable = 65_536
 
 const hasBody = (method: string, status: number): boolean => method !== "HEAD" && status !== 204 && status !== 304
 

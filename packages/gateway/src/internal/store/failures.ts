@@ -3,6 +3,9 @@ import * as SharedError from "@keelson/core/unstable/SharedError"
 import type { StoreFailure } from "../../ObjectStore.ts"
 import { StoreError } from "../../StoreError.ts"
 
+/** How much of the body of an error is read, to use the connection again. */
+export const discardable = 65_536
+
 const shared = (reason: StoreFailure, message?: string): StoreError =>
   SharedError.make(() => new StoreError(reason, { message }))
 
