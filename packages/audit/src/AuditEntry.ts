@@ -4,6 +4,9 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 
+/** The level of an entry: an error for a status of 500 and more, a warning for 400 and more. */
+export type Level = "info" | "warning" | "error"
+
 /** How a cache took part in a request: it had the answer, it had not, or it was not asked. */
 export type CacheStatus = "hit" | "miss" | "bypass"
 
@@ -37,4 +40,8 @@ export interface AuditEntry {
   readonly userAgent?: string | undefined
   /** The header `referer`. Default none. */
   readonly referer?: string | undefined
+  /** The level, for an event without a status. Default: by the status. */
+  readonly level?: Level | undefined
+  /** What an event has besides, by name: at most 16 members, which are redacted. A plain request has none. Default none. */
+  readonly details?: Readonly<Record<string, string | number | boolean | undefined>> | undefined
 }

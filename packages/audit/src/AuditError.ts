@@ -11,17 +11,25 @@ export type Reason =
   | { readonly _tag: "Syslog"; readonly operation: string }
   /** The object store did not store a batch (`AUDIT_STORE_FAILED`). */
   | { readonly _tag: "ObjectStore"; readonly operation: string }
+  /** Not all entries were written in time (`AUDIT_NOT_FLUSHED`). */
+  | { readonly _tag: "Log"; readonly operation: string }
 
 const codes = {
   File: "AUDIT_FILE_FAILED",
   Syslog: "AUDIT_SYSLOG_FAILED",
-  ObjectStore: "AUDIT_STORE_FAILED"
+  ObjectStore: "AUDIT_STORE_FAILED",
+  Log: "AUDIT_NOT_FLUSHED"
 } as const satisfies Record<Reason["_tag"], string>
 
 /** A code of an `AuditError`. */
 export type Code = (typeof codes)[Reason["_tag"]]
 
-const names = { File: "The audit file", Syslog: "The syslog server", ObjectStore: "The object store" } as const
+const names = {
+  File: "The audit file",
+  Syslog: "The syslog server",
+  ObjectStore: "The object store",
+  Log: "The audit log"
+} as const
 
 /** A sink did not write entries. `reason` says why. It contains no entry. */
 export class AuditError extends KeelsonError.CodedError<Code> {

@@ -3,5 +3,8 @@
  */
 export * as AuditEntry from "./AuditEntry.ts"
 export * as AuditError from "./AuditError.ts"
+export * as AuditLog from "./AuditLog.ts"
+export * as AuditOptions from "./AuditOptions.ts"
 export * as AuditSink from "./AuditSink.ts"
+export * as CorrelationId from "./CorrelationId.ts"
 export * as ObjectStore from "./ObjectStore.ts"

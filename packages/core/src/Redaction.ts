@@ -12,7 +12,7 @@ import { redactError } from "./internal/redaction/error.ts"
 import { redactHeaders } from "./internal/redaction/headers.ts"
 import { redactValue } from "./internal/redaction/json.ts"
 import { redactCause, redactLogger } from "./internal/redaction/logger.ts"
-import { redactText } from "./internal/redaction/text.ts"
+import { redactName, redactText } from "./internal/redaction/text.ts"
 import { redactUrl } from "./internal/redaction/url.ts"
 
 /**
@@ -31,6 +31,12 @@ import { redactUrl } from "./internal/redaction/url.ts"
  * ```
  */
 export const text = (input: string): string => redactText(input)
+
+/**
+ * Redacts a name, such as the key of an object, a path or a subject: as `text`, but words that only look random stay, since
+ * many names are random. A result above `limit` (2,048 UTF-16 units) is cut and ends in `[TRUNCATED]`.
+ */
+export const name = (input: string, limit = 2_048): string => redactName(input, limit)
 
 /**
  * Redacts a URL. Origin, path and names of parameters stay. The values of parameters and path segments that look like tokens

@@ -4,11 +4,11 @@
  * @see RFC 9449; RFC 8705, 3
  */
 import * as Field from "@keelson/core/unstable/Field"
+import { networkOf } from "@keelson/core/unstable/Networks"
 import * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { normalizeUri } from "./internal/dpop/targetUri.ts"
-import { networkOf } from "./internal/mtls/networks.ts"
 
 /** Whether tokens are bound: never, where the authorization server binds them, or always. */
 export const Mode = Schema.Literals(["off", "allowed", "required"])

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { isWithin, networkOf } from "@keelson/core/unstable/Networks"
 import type { Confirmation } from "../src/Claims.ts"
 import type { BindingOptions } from "../src/index.ts"
 import { HttpSecurityOptions } from "../src/index.ts"
 import { bindingRules } from "../src/internal/dpop/bindingRules.ts"
 import { checkConfirmation } from "../src/internal/dpop/confirmation.ts"
 import { readCertificate } from "../src/internal/mtls/certificateHeader.ts"
-import { isWithin, networkOf } from "../src/internal/mtls/networks.ts"
 
 const none = { jkt: undefined, "x5t#S256": undefined }
 const tokens: Readonly<Record<string, Confirmation | undefined>> = {

@@ -1,3 +1,4 @@
+import { auditDefinitions } from "./auditDefinitions.ts"
 import { cacheDefinitions } from "./cacheDefinitions.ts"
 import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
@@ -74,6 +75,7 @@ export const definitions = {
   },
   ...fleetDefinitions,
   ...cacheDefinitions,
+  ...auditDefinitions,
   ...circuitDefinitions,
   ...callMetrics,
   ...gatewayDefinitions,

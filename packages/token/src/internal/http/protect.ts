@@ -1,8 +1,10 @@
 import type * as KeelsonError from "@keelson/core/KeelsonError"
+import { RequestObserver } from "@keelson/core/unstable/RequestObserver"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Predicate from "effect/Predicate"
 import type { HttpSecurityError } from "../../HttpSecurityError.ts"
 import type { Principal } from "../../Principal.ts"
 import { type Authenticator, makeAuthenticator, type Settings } from "./authenticator.ts"
@@ -19,6 +21,13 @@ export type Protect<P> = <E, R>(
   scopes?: Scopes
 ) => Response<E | HttpSecurityError, Exclude<R, P> | HttpServerRequest.HttpServerRequest>
 
+/** The name of a caller: `sub`, else the `username` of an introspected token. */
+const userOf = (principal: Principal<unknown>): string | undefined => {
+  const { claims, subject } = principal
+  if (subject !== undefined) return subject
+  return Predicate.hasProperty(claims, "username") && typeof claims.username === "string" ? claims.username : undefined
+}
+
 /** Authenticates the request, and calls a function with its principal. */
 const withPrincipal = <C, A, E, R>(
   { authenticate, options, rejector }: Authenticator<C>,
@@ -30,7 +39,10 @@ const withPrincipal = <C, A, E, R>(
     setCacheHeaders(context, request, options, token)
     return Effect.flatMap(
       authenticate(token, request, (nonce) => setNonceHeaders(context, nonce)),
-      (principal) => use(principal, rejector(token))
+      (principal) => {
+        Context.get(context, RequestObserver)?.authenticated(userOf(principal), context)
+        return use(principal, rejector(token))
+      }
     )
   })
 

@@ -1,4 +1,5 @@
 import * as ErrorCode from "@keelson/core/ErrorCode"
+import { RequestObserver } from "@keelson/core/unstable/RequestObserver"
 import * as SharedError from "@keelson/core/unstable/SharedError"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -137,6 +138,7 @@ export class Rejector implements ProtectionSpace {
     const failure = Exit.fail(error)
     return Effect.withFiber((fiber): Rejection<E> => {
       this.#observer?.count(name)
+      fiber.getRef(RequestObserver)?.rejected(code, fiber.context)
       const { minimumLogLevel, span } = fiber.cache
       const { id } = ErrorCode.codeInfo[code]
       if (span?._tag === "Span" && span.status._tag !== "Ended") span.attribute("keelson.error_code", id)

@@ -1,10 +1,10 @@
+import { isWithin, networkOf } from "@keelson/core/unstable/Networks"
 import * as Effect from "effect/Effect"
 import type * as IpNetwork from "effect/net/IpNetwork"
 import type { CertificateHeader } from "../../BindingOptions.ts"
 import type * as TokenError from "../../TokenError.ts"
 import { andThen, type Digest } from "../validation/digest.ts"
 import { readCertificate } from "./certificateHeader.ts"
-import { isWithin, networkOf } from "./networks.ts"
 import { peerCertificateOf } from "./peerCertificate.ts"
 
 /** The parts of a request that may contain a client certificate. */
