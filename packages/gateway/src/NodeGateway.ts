@@ -2,32 +2,40 @@
  * The gateway on Node.js: authenticated, cached and audited access to S3-compatible stores.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import type { AuditEntry } from "@keelson/audit/AuditEntry"
+import { AuditLog } from "@keelson/audit/AuditLog"
 import * as NodeCache from "@keelson/cache/NodeCache"
+import * as BreakerStore from "@keelson/core/BreakerStore"
 import * as Configuration from "@keelson/core/Configuration"
 import type { ConfigurationError } from "@keelson/core/KeelsonError"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import type * as KeySource from "@keelson/jwks/KeySource"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
 import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { readFile } from "node:fs/promises"
 import type { Bucket } from "./BucketOptions.ts"
 import * as GatewayConfig from "./GatewayConfig.ts"
 import { makeAdmin } from "./internal/admin/NodeAdmin.ts"
 import { readCertificate, renewCertificate } from "./internal/operation/NodeCertificate.ts"
 import { checkFixed, type ReloadRefused } from "./internal/operation/fixedSections.ts"
+import { onChange, onSignal } from "./internal/operation/NodeWatch.ts"
 import { type Answer, type Limits, listen } from "./internal/server/NodeListener.ts"
 import { makeServer } from "./internal/server/NodeServer.ts"
 import { Snapshots } from "./internal/server/NodeSnapshot.ts"
 import type { Tls } from "./ListenOptions.ts"
 import * as NodeAccessRules from "./NodeAccessRules.ts"
 import * as NodeS3Store from "./NodeS3Store.ts"
+import * as Replicas from "./Replicas.ts"
 import * as RateLimits from "./RateLimits.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 
@@ -64,8 +72,6 @@ export class NodeGateway extends Context.Service<NodeGateway, Gateway>()("@keels
 export interface MakeOptions {
   /** Makes the store of a bucket, in place of the S3-compatible one that `replicas` describe. Default none. */
   readonly store?: ((bucket: Bucket) => Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope>) | undefined
-  /** Keeps the audit entry of each request. Default none. */
-  readonly record?: ((entry: AuditEntry) => Effect.Effect<void>) | undefined
 }
 
 const decode = Configuration.decode(GatewayConfig.GatewayConfig)
@@ -86,11 +92,13 @@ const services = Layer.mergeAll(NodeEgress.layer(), NodeFileSystem.layer)
  */
 export const make = Effect.fnUntraced(function*(
   source: Source,
-  { record, store }: MakeOptions = {}
+  { store }: MakeOptions = {}
 ): Effect.fn.Return<Gateway, BuildError, Scope.Scope> {
   const config = yield* read(source)
   if (config.workers > 1) return yield* InvalidConfig.option("workers", "1: several processes are not supported")
+  if (config.audit !== undefined) return yield* InvalidConfig.option("audit", "left out: provide an AuditLog to the gateway")
   const scope = yield* Effect.scope
+  const record = Option.getOrUndefined(yield* Effect.serviceOption(AuditLog))?.recordUnsafe
   const environment = yield* Layer.build(services)
   const cache = yield* NodeCache.make(cacheOptions(config))
   const snapshots = new Snapshots({
@@ -170,11 +178,45 @@ const makeLimits = ({ rateLimits }: GatewayConfig.GatewayConfig) => {
 /** Lifetimes and sizes of buckets are those of the configuration in use, and given with each entry. */
 const cacheOptions = ({ cache: { buckets: _, ...cache } }: GatewayConfig.GatewayConfig) => cache
 
-const makeStore = (bucket: Bucket): Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope> => {
-  const [first] = bucket.replicas
-  return first === undefined ? Effect.die("a bucket without a store") : NodeS3Store.make(first)
-}
+const makeStore = ({ breaker, name, replicas }: Bucket): Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope> =>
+  Effect.forEach(replicas, (replica) =>
+    Effect.map(NodeS3Store.make(replica), (store) => ({ name: replica.name, store }))).pipe(
+      Effect.flatMap((stores) => Replicas.make(name, stores, breaker === undefined ? {} : { breaker })),
+      Effect.provide(BreakerStore.layerMemory)
+    )
 
 /** The gateway as a service of an application. */
 export const layer = (source: Source, options: MakeOptions = {}): Layer.Layer<NodeGateway, BuildError> =>
   Layer.effect(NodeGateway, make(source, options))
+
+const fromFile = (path: string): Effect.Effect<GatewayConfig.GatewayConfig, ConfigurationError> =>
+  Effect.flatMap(
+    Effect.tryPromise({
+      try: () => readFile(path, "utf8"),
+      catch: (cause) => InvalidConfig.option("path", "a file that can be read", { cause })
+    }),
+    (text) => Configuration.decodeText(GatewayConfig.GatewayConfig, { format: path.endsWith(".json") ? "json" : "yaml", text })
+  )
+
+/**
+ * A gateway with the configuration in a file, YAML or JSON by its name. It is reloaded when the file changes, also as part of a ConfigMap,
+ * and at `SIGHUP`. A file that is not valid is logged, and changes nothing. Fails as `make` does.
+ */
+export const layerFile = (path: string, options: MakeOptions = {}): Layer.Layer<NodeGateway, BuildError> =>
+  Layer.effect(
+    NodeGateway,
+    Effect.gen(function*() {
+      const gateway = yield* make(fromFile(path), options)
+      const reload = gateway.reload.pipe(
+        Effect.andThen(Effect.logInfo("Configuration reloaded")),
+        Effect.catch((error) => Effect.logError("The configuration was not reloaded; the one before stays", error))
+      )
+      yield* onChange([path], reload)
+      yield* onSignal("SIGHUP", reload)
+      return gateway
+    })
+  )
+
+/** The end of a process that runs a gateway: exit code 0 after `SIGTERM` and `SIGINT`, 1 after a failure. For `NodeRuntime.runMain`. */
+export const teardown: Runtime.Teardown = (exit, onExit) =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)

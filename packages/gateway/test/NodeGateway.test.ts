@@ -3,7 +3,7 @@ import { eventually } from "@keelson/testing/eventually"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
-import { gateway, policy, send, tokenOf } from "./gatewaySuite.ts"
+import { gateway, inTime, policy, send, tokenOf } from "./gatewaySuite.ts"
 
 const all = { concurrency: "unbounded" } as const
 
@@ -109,7 +109,7 @@ describe("NodeGateway, cache", () => {
       yield* TestClock.adjust("61 seconds")
       assert.strictEqual((yield* get("/files/a")).status, 404)
       s3.fault("*", { status: 503 })
-      assert.strictEqual((yield* get("/files/a")).status, 503)
+      assert.strictEqual((yield* inTime(get("/files/a"))).status, 503)
     }))
 
   it.effect("[S4-32] [G-5] a range or HEAD of an expired entry asks with HEAD, and never for the whole object", () =>
@@ -134,13 +134,14 @@ describe("NodeGateway, cache", () => {
       yield* get("/files/a")
       s3.fault("*", { status: 503 })
       yield* TestClock.adjust("5 minutes")
-      const stale = yield* get("/files/a")
-      assert.deepStrictEqual([stale.status, stale.text, stale.headers["age"]], [200, "hello", "300"])
+      const stale = yield* inTime(get("/files/a"))
+      assert.deepStrictEqual([stale.status, stale.text], [200, "hello"])
+      assert.isAtLeast(Number(stale.headers["age"]), 300)
       assert.strictEqual(stale.headers["cache-status"], "keelson; fwd=stale; fwd-status=503")
       yield* s3.stop
-      assert.strictEqual((yield* get("/files/a")).status, 200)
+      assert.strictEqual((yield* inTime(get("/files/a"))).status, 200)
       yield* TestClock.adjust("7 minutes")
-      assert.strictEqual((yield* get("/files/a")).status, 504)
+      assert.strictEqual((yield* inTime(get("/files/a"))).status, 504)
     }))
 
   it.effect("[G-13] errors of the store are not cached, and its bodies do not cross", () =>
@@ -148,7 +149,7 @@ describe("NodeGateway, cache", () => {
       const { get, s3 } = yield* gateway()
       for (const [status, expected] of [[404, 404], [403, 403], [500, 502], [503, 503], [418, 502]] as const) {
         s3.fault("*", { status, code: "SecretDetail" })
-        const answer = yield* get("/files/a")
+        const answer = yield* inTime(get("/files/a"))
         assert.strictEqual(answer.status, expected)
         assert.notInclude(answer.text, "SecretDetail")
         assert.match(answer.text, /<Code>/)

@@ -1,7 +1,8 @@
 /** A gateway before a scripted S3, and a client that sends targets as they are. */
 import { goodClaims, issuer, pairOf, sign } from "@keelson/testing/tokens"
 import { type ScriptedS3, scriptedS3 } from "@keelson/testing/scriptedS3"
-import { Effect, Redacted } from "effect"
+import { Effect, Fiber, Redacted } from "effect"
+import { TestClock } from "effect/testing"
 import * as Http from "node:http"
 import type * as GatewayConfig from "../src/GatewayConfig.ts"
 import * as NodeGateway from "../src/NodeGateway.ts"
@@ -66,6 +67,17 @@ export const replicaOf = (s3: ScriptedS3, bucket: string) => ({
     }
   }
 })
+
+/** Runs an effect while virtual time passes, for pauses between retries. */
+export const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect)
+    while (fiber.pollUnsafe() === undefined) {
+      yield* TestClock.adjust("5 millis")
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    }
+    return yield* Fiber.join(fiber)
+  })
 
 export interface Setup {
   readonly bucket?: Partial<BucketOptions>

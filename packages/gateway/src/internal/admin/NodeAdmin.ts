@@ -1,7 +1,7 @@
 /**
  * The admin API: purges, statistics and reloads, on a listener of its own. Answers are JSON, errors problem details.
  */
-import type { AuditEntry } from "@keelson/audit/AuditEntry"
+import * as CorrelationId from "@keelson/audit/CorrelationId"
 import { type CacheStats, type Counts, ofBucket } from "@keelson/cache/CacheStats"
 import * as Problem from "@keelson/core/Problem"
 import { isHttpSecurityError } from "@keelson/token/HttpSecurityError"
@@ -11,13 +11,12 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { randomUUID } from "node:crypto"
 import type { ErrorCode } from "@keelson/core/ErrorCode"
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import { cacheKeyOf, forgetObject } from "../server/NodeObjectRequest.ts"
 import type { Answer } from "../server/NodeListener.ts"
 import type { ServedBucket } from "../server/NodeServed.ts"
-import type { NodeServer } from "../server/NodeServer.ts"
+import type { NodeServer, RecordEntry } from "../server/NodeServer.ts"
 import { type AdminTarget, adminTarget } from "./adminTarget.ts"
 
 /** What the admin API needs of the gateway. */
@@ -25,7 +24,7 @@ export interface AdminParts {
   readonly server: NodeServer
   readonly scope: string
   readonly reload: Effect.Effect<void, Error>
-  readonly record: ((entry: AuditEntry) => Effect.Effect<void>) | undefined
+  readonly record: RecordEntry | undefined
 }
 
 /** What is answered. */
@@ -138,7 +137,7 @@ export const makeAdmin = ({ record, reload, scope, server }: AdminParts): Answer
   return (request, response) => {
     const started = clock.monotonicTimeNanosUnsafe()
     const wall = clock.currentTimeMillisUnsafe()
-    const id = randomUUID()
+    const id = CorrelationId.make()
     const { method = "", url = "" } = request
     const target = adminTarget(method, url)
     let caller: Principal<object> | undefined
@@ -153,8 +152,8 @@ export const makeAdmin = ({ record, reload, scope, server }: AdminParts): Answer
       }))
     )
     if (record !== undefined) {
-      response.on("close", () =>
-        shared.fork(record({
+      response.on("close", () => {
+        const recorded = record({
           timestamp: DateTime.makeUnsafe(wall),
           correlationId: id,
           clientIp: request.socket.remoteAddress,
@@ -168,7 +167,9 @@ export const makeAdmin = ({ record, reload, scope, server }: AdminParts): Answer
           duration: Duration.nanos(clock.monotonicTimeNanosUnsafe() - started),
           cacheStatus: "bypass",
           userAgent: request.headers["user-agent"]
-        })))
+        })
+        if (recorded !== undefined) shared.fork(recorded)
+      })
     }
     shared.run(answer)
   }

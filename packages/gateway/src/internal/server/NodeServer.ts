@@ -2,6 +2,7 @@
  * A running gateway: its listener, the configuration in use, and its end.
  */
 import type { AuditEntry } from "@keelson/audit/AuditEntry"
+import * as CorrelationId from "@keelson/audit/CorrelationId"
 import type { TieredCache } from "@keelson/cache/TieredCache"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import * as Clock from "effect/Clock"
@@ -12,7 +13,6 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { randomUUID } from "node:crypto"
 import { Fills } from "../fill/fills.ts"
 import { BucketCounts } from "./counts.ts"
 import { NodeExchange } from "./NodeExchange.ts"
@@ -22,19 +22,19 @@ import type { Shared, Snapshot } from "./NodeServed.ts"
 import type { Lease } from "./NodeSnapshot.ts"
 import { answerRequest } from "./NodeWay.ts"
 
+/** Keeps an audit entry. Returns what waits for room, if it has to wait. */
+export type RecordEntry = (entry: AuditEntry) => Effect.Effect<void> | undefined
+
 /** What a server consists of. */
 export interface ServerParts {
   readonly cache: TieredCache
   /** Keeps the audit entry of a request. */
-  readonly record: ((entry: AuditEntry) => Effect.Effect<void>) | undefined
+  readonly record: RecordEntry | undefined
   readonly context: Context.Context<never>
 }
 
 /** Upper bound of the bytes of all bodies that are read for the cache. */
 const fillBudget = 128 * 1024 * 1024
-
-/** A correlation id that a client may choose: it stands in headers, logs and entries. */
-const isCorrelationId = (text: string | undefined): text is string => text !== undefined && /^[\w.:-]{1,128}$/.test(text)
 
 /** The paths of the gateway itself, which no key can be reached by. */
 const health = { live: "/-/live", ready: "/-/ready" } as const
@@ -77,8 +77,8 @@ export class NodeServer {
   readonly answer: Answer = (request, response, awaitsContinue) => {
     if (request.url === health.live || request.url === health.ready) return this.#answerHealth(request, response)
     const lease = this.#lease
-    const given = request.headers["x-correlation-id"]
-    const id = typeof given === "string" && isCorrelationId(given) ? given : randomUUID()
+    const given = request.headers[CorrelationId.header]
+    const id = CorrelationId.fromHeader(typeof given === "string" ? given : undefined)
     const x = new NodeExchange(request, response, this.shared, id, awaitsContinue)
     const wall = this.shared.clock.currentTimeMillisUnsafe()
     this.#active++
@@ -95,7 +95,8 @@ export class NodeServer {
     const duration = x.since(x.started)
     this.#active--
     const { record } = this.#parts
-    if (record !== undefined) this.shared.fork(record(entryOf(x, wall, duration)))
+    const recorded = record?.(entryOf(x, wall, duration))
+    if (recorded !== undefined) this.shared.fork(recorded)
     const logs = logOf(x, lease.snapshot.config.log, duration)
     if (logs !== undefined) this.shared.run(logs)
     if (this.#tracer !== undefined) traceOf(x, this.#tracer, this.shared.clock.currentTimeNanosUnsafe(), duration)
