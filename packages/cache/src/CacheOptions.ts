@@ -110,7 +110,9 @@ const redisUrl = Schema.String.check(
 /** Checked options of the tier in Redis. */
 export const Redis = Schema.Struct({
   url: Schema.optionalKey(redisUrl),
-  password: Schema.optionalKey(Schema.RedactedFromValue(Field.text(1, 4096), { label: "password" })),
+  password: Schema.optionalKey(
+    Schema.RedactedFromValue(Field.text(1, 4096), { label: "password", disallowEncode: true })
+  ),
   database: Field.defaulted(Field.int(0, 65_535), 0),
   prefix: Field.defaulted(Field.text(1, 128), "keelson:cache:"),
   maxItemSize: Field.defaulted(Field.size(1, "512 MiB"), ByteSize.mebibytes(10)),

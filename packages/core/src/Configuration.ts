@@ -19,6 +19,7 @@ import { yamlLine } from "./internal/configuration/yamlLine.ts"
 import { ConfigurationError } from "./KeelsonError.ts"
 import type { DurationInput } from "./unstable/Field.ts"
 import * as InvalidConfig from "./unstable/InvalidConfig.ts"
+import { stringTree } from "./unstable/ParsedDocument.ts"
 
 /** The path of the options, as in `["keelson", "retry"]`. Never empty: options never use the root of the environment. */
 export type Path = readonly [string, ...ReadonlyArray<string>]
@@ -83,15 +84,6 @@ const repeated = (found: Repeated | undefined) => {
     message: `Invalid configuration: ${path} (line ${found?.line}) occurs twice`,
     details: { line: found?.line }
   })
-}
-
-/** Every leaf as text, so that a number from `${VAR}` decodes as a number. */
-const stringTree = (tree: unknown): unknown => {
-  if (Array.isArray(tree)) return tree.map(stringTree)
-  if (typeof tree === "object" && tree !== null) {
-    return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, stringTree(value)]))
-  }
-  return typeof tree === "number" || typeof tree === "boolean" || typeof tree === "bigint" ? String(tree) : tree
 }
 
 const pick = (tree: unknown, section: ReadonlyArray<string>): Effect.Effect<unknown, ConfigurationError> => {

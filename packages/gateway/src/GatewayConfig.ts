@@ -2,11 +2,22 @@
  * The configuration of a gateway: checked, immutable data from YAML or code.
  */
 import * as CacheOptions from "@keelson/cache/CacheOptions"
+import * as Configuration from "@keelson/core/Configuration"
+import * as EnvSubstitution from "@keelson/core/EnvSubstitution"
+import type { ConfigurationError } from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
+import * as ParsedDocument from "@keelson/core/unstable/ParsedDocument"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Auth, type AuthOptions } from "./AuthOptions.ts"
 import { Bucket, type BucketOptions } from "./BucketOptions.ts"
 import { configChecks } from "./internal/config/checks.ts"
+import { current } from "./internal/config/current.ts"
+import { faultOf } from "./internal/config/faults.ts"
+import type { Current } from "./internal/config/olderShape.ts"
+import type { Place } from "./internal/config/places.ts"
+import { readYaml } from "./internal/config/readYaml.ts"
 import {
   Admin,
   type AdminOptions,
@@ -75,3 +86,88 @@ export const GatewayConfig = Schema.Struct({
   log: section(Log, empty(Log))
 }).check(...configChecks)
 export type GatewayConfig = typeof GatewayConfig.Type
+
+const codec = Schema.toCodecStringTree(GatewayConfig)
+
+/** The cache's own options of buckets are those of the buckets. */
+const withCacheBuckets = (config: GatewayConfig): GatewayConfig => {
+  const own = config.buckets.flatMap(({ cache, name }) => cache === undefined ? [] : [[name, cache] as const])
+  return { ...config, cache: { ...config.cache, buckets: { ...config.cache.buckets, ...Object.fromEntries(own) } } }
+}
+
+/** The result of decoding a document, with all its faults. */
+const checked = (
+  result: Effect.Effect<GatewayConfig, ConfigurationError>,
+  document: Current,
+  placeOf: (path: string) => Place | undefined
+): Effect.Effect<GatewayConfig, ConfigurationError> =>
+  Effect.matchEffect(result, {
+    onFailure: (error) => Effect.fail(faultOf(error, document, placeOf) ?? error),
+    onSuccess: (config) => {
+      const fault = faultOf(undefined, document, placeOf)
+      if (fault !== undefined) return Effect.fail(fault)
+      return Effect.as(
+        document.ignored.length === 0
+          ? Effect.void
+          : Effect.logWarning(`These older options have no effect: ${document.ignored.join(", ")}`),
+        withCacheBuckets(config)
+      )
+    }
+  })
+
+/**
+ * Checks options given in code, as `Options`. Fails with `ConfigurationError` (`INVALID_CONFIG`) naming each option and its bound.
+ */
+export const decode = (input: unknown): Effect.Effect<GatewayConfig, ConfigurationError> => {
+  const document = current(input)
+  return checked(Configuration.decode(GatewayConfig)(document.tree), document, () => undefined)
+}
+
+/**
+ * Reads a configuration in YAML, after replacing `${VAR}` in its values; see `EnvSubstitution`. The variables are those of `env`, or else
+ * those of the `ConfigProvider` in context, which has the environment.
+ *
+ * The names of older configurations are accepted, and what no longer has an effect is logged. Fails with `ConfigurationError`:
+ * `CONFIG_VARIABLE_MISSING` with `var_name`; `INVALID_CONFIG` with `path`, `expected`, `line` and `column` of every fault. No value
+ * appears in an error.
+ *
+ * **Example** (A misspelt option)
+ *
+ * ```ts import.meta.vitest
+ * import { GatewayConfig } from "@keelson/gateway"
+ * import { Effect } from "effect"
+ *
+ * const text = `
+ * buckets:
+ *   - name: assets
+ *     path: /assets
+ *     public: true
+ *     replicas: [{ endpoint: "https://s3.eu-west-1.amazonaws.com", bucket: assets, regoin: eu-west-1 }]
+ * `
+ * const error = await Effect.runPromise(Effect.flip(GatewayConfig.parse(text)))
+ * error.message // => "Invalid configuration: buckets.0.replicas.0.regoin (line 6, column 82) is not an option; did you mean region?"
+ * ```
+ */
+export const parse = (
+  text: string,
+  env?: Readonly<Record<string, string | undefined>>
+): Effect.Effect<GatewayConfig, ConfigurationError> =>
+  Effect.gen(function*() {
+    const { placeOf, tree } = yield* readYaml(text)
+    // An alias can refer to a value that has it.
+    if (!ParsedDocument.isBounded(tree)) return yield* ParsedDocument.unbounded([])
+    const substituted = EnvSubstitution.substituteAll(tree)
+    const document = current(
+      yield* env === undefined
+        ? substituted
+        : Effect.provideService(
+          substituted,
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnv({ env: defined(env) })
+        )
+    )
+    return yield* checked(Configuration.decode(codec)(ParsedDocument.stringTree(document.tree)), document, placeOf)
+  })
+
+const defined = (env: Readonly<Record<string, string | undefined>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(env).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]))

@@ -35,7 +35,7 @@ export const Key = Schema.Struct({
   pem: Schema.optionalKey(Schema.RedactedFromValue(text(maxFileBytes), { label: "pem" })),
   jwk: Schema.optionalKey(Schema.RedactedFromValue(Schema.Record(Schema.String, Schema.Unknown), { label: "jwk" })),
   path: Schema.optionalKey(text(4096)),
-  secret: Schema.optionalKey(Schema.RedactedFromValue(text(65_536), { label: "secret" })),
+  secret: Schema.optionalKey(Schema.RedactedFromValue(text(65_536), { label: "secret", disallowEncode: true })),
   encoding: Schema.optionalKey(Schema.Literals(encodings))
 }).check(
   Schema.makeFilter((key) => key.encoding === undefined || key.secret !== undefined, {
