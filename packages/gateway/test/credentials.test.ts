@@ -7,7 +7,7 @@ import { scriptedS3 } from "@keelson/testing/scriptedS3"
 import { ConfigProvider, Effect, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer, type IncomingMessage } from "node:http"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
@@ -57,11 +57,13 @@ const service = (answer: (call: Call) => string) =>
         for await (const chunk of request) body += String(chunk)
         return { method: request.method, url: request.url, body }
       }
+      const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+        const call = await read(request)
+        calls.push(call)
+        response.end(answer(call))
+      }
       const server = createServer((request, response) => {
-        void read(request).then((call) => {
-          calls.push(call)
-          response.end(answer(call))
-        })
+        void respond(request, response)
       })
       server.listen(0, "127.0.0.1", () => {
         const address = server.address()

@@ -125,17 +125,16 @@ export class Call implements StoreCall, Watched, Dispatcher.DispatchHandler {
     if (headers === undefined) return this.#failLater(failures.header)
     const isEmpty = body === undefined || body.length === 0
     if (!isEmpty) headers["content-length"] = String(body.length)
-    // `reset: false` keeps the connection after a HEAD, which undici closes otherwise.
-    pool.dispatch(
-      {
-        path,
-        method,
-        headers,
-        body: isEmpty ? null : this.#chunks(body.chunks),
-        reset: false
-      } as Dispatcher.DispatchOptions,
-      this
-    )
+    const options = {
+      path,
+      method,
+      headers,
+      body: isEmpty ? null : this.#chunks(body.chunks),
+      // Keeps the connection after a HEAD, which undici closes otherwise.
+      reset: false
+    }
+    // oxlint-disable-next-line no-unsafe-type-assertion -- undici takes an async iterable, which its types do not name
+    pool.dispatch(options as Dispatcher.DispatchOptions, this)
   }
 
   #headersFor(path: string, keys: Keys | undefined): Record<string, string> | undefined {
