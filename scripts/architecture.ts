@@ -45,6 +45,11 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     tier: [],
     tiered: ["tier"]
   },
+  audit: {
+    file: [],
+    spool: ["file"],
+    syslog: ["file"]
+  },
   token: {
     adapters: ["http"],
     delegation: ["dpop", "provider", "validation"],

@@ -55,7 +55,10 @@ export interface SyslogOptions {
   readonly appName?: string | undefined
   /** The name of this host in the messages, of printable ASCII. Without it, that of the system. From 1 to 255 characters. Default none. */
   readonly hostname?: string | undefined
-  /** The largest message; a longer entry is shortened. From 480 bytes to 64000 bytes. Default 8 KiB. */
+  /**
+   * The largest message; a longer entry is shortened. Not above the limit of the server, which may split longer messages: that of
+   * rsyslog is 8096 bytes unless configured. From 480 bytes to 64000 bytes. Default 8000 bytes.
+   */
   readonly maxMessageSize?: Field.SizeInput | undefined
   /** A PEM file with the certificate authorities for `tls`. Without it, those of Node. From 1 to 4096 characters. Default none. */
   readonly caFile?: string | undefined
@@ -63,14 +66,8 @@ export interface SyslogOptions {
   readonly timeout?: Configuration.DurationInput | undefined
 }
 
-/** The options of the object store. */
-export interface S3Options {
-  /** The bucket. From 3 to 63 characters. Required. */
-  readonly bucket: string
-  /** The region of the bucket. From 1 to 64 characters. Default us-east-1. */
-  readonly region?: string | undefined
-  /** The URL of the store. Without it, that of AWS in the region. From 1 to 2048 characters. Default none. */
-  readonly endpoint?: string | undefined
+/** The options of batches of entries that are kept on disk until an object store has them. Every one may be left out. */
+export interface BatchOptions {
   /** What the keys of all batches begin with, as `audit/`. From 0 to 512 characters. Default empty. */
   readonly prefix?: string | undefined
   /** How often a batch is stored. From 1 second to 24 hours. Default 1 minute. */
@@ -83,6 +80,16 @@ export interface S3Options {
   readonly maxSpoolSize?: Field.SizeInput | undefined
   /** How long storing one batch may take. From 100 millis to 10 minutes. Default 30 seconds. */
   readonly timeout?: Configuration.DurationInput | undefined
+}
+
+/** The options of the object store. */
+export interface S3Options extends BatchOptions {
+  /** The bucket. From 3 to 63 characters. Required. */
+  readonly bucket: string
+  /** The region of the bucket. From 1 to 64 characters. Default us-east-1. */
+  readonly region?: string | undefined
+  /** The URL of the store. Without it, that of AWS in the region. From 1 to 2048 characters. Default none. */
+  readonly endpoint?: string | undefined
 }
 
 /** The facilities of syslog that applications use (RFC 5424, 6.2.1). */
@@ -140,23 +147,29 @@ export const Syslog = Schema.Struct({
   facility: Field.defaulted(Facility, "local0"),
   appName: Field.defaulted(printable(48), "keelson"),
   hostname: Schema.optionalKey(printable(255)),
-  maxMessageSize: Field.defaulted(Field.size(480, 64_000), ByteSize.kibibytes(8)),
+  maxMessageSize: Field.defaulted(Field.size(480, 64_000), ByteSize.bytes(8000)),
   caFile: Schema.optionalKey(Field.text(1, 4096)),
   timeout: Field.defaulted(Field.duration("10 millis", "1 minute"), Duration.seconds(5))
 })
 export type Syslog = typeof Syslog.Type
 
-/** Checked options of the object store. */
-export const S3 = Schema.Struct({
-  bucket: Field.text(3, 63),
-  region: Field.defaulted(Field.text(1, 64), "us-east-1"),
-  endpoint: Schema.optionalKey(Field.text(1, 2048)),
+/** Checked options of batches. */
+export const Batches = Schema.Struct({
   prefix: Field.defaulted(Field.text(0, 512), ""),
   interval: Field.defaulted(Field.duration("1 second", "24 hours"), Duration.minutes(1)),
   maxBatchSize: Field.defaulted(Field.size("64 KiB", "1 GiB"), ByteSize.mebibytes(16)),
   spoolDir: Field.defaulted(Field.text(1, 4096), "/var/lib/keelson/audit"),
   maxSpoolSize: Field.defaulted(Field.size("1 MiB", "1024 GiB"), ByteSize.gibibytes(1)),
   timeout: Field.defaulted(Field.duration("100 millis", "10 minutes"), Duration.seconds(30))
+})
+export type Batches = typeof Batches.Type
+
+/** Checked options of the object store. */
+export const S3 = Schema.Struct({
+  bucket: Field.text(3, 63),
+  region: Field.defaulted(Field.text(1, 64), "us-east-1"),
+  endpoint: Schema.optionalKey(Field.text(1, 2048)),
+  ...Batches.fields
 })
 export type S3 = typeof S3.Type
 
