@@ -33,6 +33,7 @@ const killed = async (path: string, run: number): Promise<number> => {
   })
   const reported: Array<number> = []
   const lines = createInterface(child.stdout).on("line", (line) => reported.push(Number(line)))
+  // oxlint-disable-next-line no-await-in-loop -- one line after the other
   while (reported.length <= (run * 37) % 100) await once(lines, "line")
   await setTimeout(run % 4)
   child.kill("SIGKILL")

@@ -317,6 +317,7 @@ const killed = async (url: string, spoolDir: string, first: number, run: number)
   })
   const reported: Array<number> = []
   const lines = createInterface(child.stdout).on("line", (line) => reported.push(Number(line)))
+  // oxlint-disable-next-line no-await-in-loop -- one line after the other
   while (reported.length <= (run * 37) % 100) await once(lines, "line")
   await setTimeout(run % 4)
   child.kill("SIGKILL")

@@ -1,6 +1,6 @@
 /** An object store for tests of sinks: a bucket of the scripted S3, without signatures. */
 import { AuditError } from "@keelson/audit/AuditError"
-import { ObjectStore } from "@keelson/audit/ObjectStore"
+import type { ObjectStore } from "@keelson/audit/ObjectStore"
 import * as Effect from "effect/Effect"
 
 export const bucket = "logs"

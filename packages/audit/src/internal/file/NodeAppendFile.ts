@@ -1,3 +1,4 @@
+/* oxlint-disable no-await-in-loop -- files change one step after the other */
 import { constants } from "node:fs"
 import { type FileHandle, lstat, mkdir, open } from "node:fs/promises"
 import { dirname } from "node:path"
@@ -14,6 +15,9 @@ export class Failure {
 
 /** What was thrown, as a `Failure`. */
 export const toFailure = (cause: unknown): Failure => cause instanceof Failure ? cause : new Failure("write", cause)
+
+/** The bytes of a text. */
+export const sizeOf = (text: string): number => Buffer.byteLength(text)
 
 export const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined

@@ -1,6 +1,7 @@
+/* oxlint-disable no-await-in-loop -- files change one step after the other */
 import type { AuditRecord } from "../../AuditSink.ts"
 import { chunksOf, Written } from "./lines.ts"
-import { AppendFile, type Failure, toFailure } from "./NodeAppendFile.ts"
+import { AppendFile, type Failure, sizeOf, toFailure } from "./NodeAppendFile.ts"
 import { Rotation } from "./NodeRotation.ts"
 
 const dayOf = (millis: number): number => Math.floor(millis / 86_400_000)
@@ -50,7 +51,7 @@ export class FileWriter {
     await this.#openToday(now)
     const pending = this.#written.pending(records)
     for (
-      const { isNew, records, text } of chunksOf(pending, this.#file.size, this.#options.maxSize, Buffer.byteLength)
+      const { isNew, records, text } of chunksOf(pending, this.#file.size, this.#options.maxSize, sizeOf)
     ) {
       if (isNew) await this.#rotate(now)
       await this.#file.append(text)

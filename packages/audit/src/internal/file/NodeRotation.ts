@@ -1,3 +1,4 @@
+/* oxlint-disable no-await-in-loop -- files change one step after the other */
 import { readdir, rename, unlink } from "node:fs/promises"
 import { join, parse } from "node:path"
 import { io } from "./NodeAppendFile.ts"

@@ -1,10 +1,11 @@
+/* oxlint-disable no-await-in-loop -- files change one step after the other */
 import { randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import { lstat, open, readdir, unlink } from "node:fs/promises"
 import { join } from "node:path"
 import type { AuditRecord } from "../../AuditSink.ts"
 import { chunksOf, Written } from "../file/lines.ts"
-import { AppendFile, codeOf, Failure, io, makeDirectory } from "../file/NodeAppendFile.ts"
+import { AppendFile, codeOf, Failure, io, makeDirectory, sizeOf } from "../file/NodeAppendFile.ts"
 import { stampOf } from "../file/stamp.ts"
 
 /** A batch of entries in a file that gets no more of them. */
@@ -82,7 +83,7 @@ export class Spool {
   async write(records: ReadonlyArray<AuditRecord>, now: number): Promise<void> {
     const pending = this.#written.pending(records)
     const size = this.#current?.file.size ?? 0
-    for (const chunk of chunksOf(pending, size, this.#maxBatchSize, Buffer.byteLength)) {
+    for (const chunk of chunksOf(pending, size, this.#maxBatchSize, sizeOf)) {
       if (this.#size + chunk.size > this.#maxSize) {
         throw new Failure("spool full", new Error("The kept batches have their largest size"))
       }
