@@ -3,14 +3,15 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { AuditLog } from "@keelson/audit/AuditLog"
+import * as NodeAudit from "@keelson/audit/NodeAudit"
+import { ObjectStore as ObjectStoreTag } from "@keelson/audit/ObjectStore"
 import * as NodeCache from "@keelson/cache/NodeCache"
 import * as BreakerStore from "@keelson/core/BreakerStore"
-import * as Configuration from "@keelson/core/Configuration"
 import type { ConfigurationError } from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as MetricSeries from "@keelson/core/unstable/MetricSeries"
 import type * as KeySource from "@keelson/jwks/KeySource"
 import * as NodeEgress from "@keelson/jwks/NodeEgress"
-import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -23,11 +24,12 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { readFile } from "node:fs/promises"
+import * as AuditObjectStore from "./AuditObjectStore.ts"
 import type { Bucket } from "./BucketOptions.ts"
 import * as GatewayConfig from "./GatewayConfig.ts"
 import { makeAdmin } from "./internal/admin/NodeAdmin.ts"
-import { readCertificate, renewCertificate } from "./internal/operation/NodeCertificate.ts"
 import { checkFixed, type ReloadRefused } from "./internal/operation/fixedSections.ts"
+import { readCertificate, renewCertificate } from "./internal/operation/NodeCertificate.ts"
 import { onChange, onSignal } from "./internal/operation/NodeWatch.ts"
 import { type Answer, type Limits, listen } from "./internal/server/NodeListener.ts"
 import { makeServer } from "./internal/server/NodeServer.ts"
@@ -35,9 +37,9 @@ import { Snapshots } from "./internal/server/NodeSnapshot.ts"
 import type { Tls } from "./ListenOptions.ts"
 import * as NodeAccessRules from "./NodeAccessRules.ts"
 import * as NodeS3Store from "./NodeS3Store.ts"
-import * as Replicas from "./Replicas.ts"
-import * as RateLimits from "./RateLimits.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
+import * as RateLimits from "./RateLimits.ts"
+import * as Replicas from "./Replicas.ts"
 
 /** Where a listener accepts connections. */
 export interface Address {
@@ -74,13 +76,11 @@ export interface MakeOptions {
   readonly store?: ((bucket: Bucket) => Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope>) | undefined
 }
 
-const decode = Configuration.decode(GatewayConfig.GatewayConfig)
-
 /** A configuration given in code, or what reads one: a reload reads it again. */
 export type Source = GatewayConfig.Options | Effect.Effect<GatewayConfig.GatewayConfig, ConfigurationError>
 
 const read = (source: Source): Effect.Effect<GatewayConfig.GatewayConfig, ConfigurationError> =>
-  Effect.isEffect(source) ? source : decode(source)
+  Effect.isEffect(source) ? source : GatewayConfig.decode(source)
 
 const noAccess = { allow: [], block: [] }
 
@@ -96,9 +96,8 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Gateway, BuildError, Scope.Scope> {
   const config = yield* read(source)
   if (config.workers > 1) return yield* InvalidConfig.option("workers", "1: several processes are not supported")
-  if (config.audit !== undefined) return yield* InvalidConfig.option("audit", "left out: provide an AuditLog to the gateway")
   const scope = yield* Effect.scope
-  const record = Option.getOrUndefined(yield* Effect.serviceOption(AuditLog))?.recordUnsafe
+  const record = (yield* auditLog(config))?.recordUnsafe
   const environment = yield* Layer.build(services)
   const cache = yield* NodeCache.make(cacheOptions(config))
   const snapshots = new Snapshots({
@@ -146,6 +145,25 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
+/** The audit log of the configuration, or else the one that is provided, if there is one. */
+const auditLog = (
+  { audit }: GatewayConfig.GatewayConfig
+): Effect.Effect<AuditLog["Service"] | undefined, ConfigurationError, Scope.Scope> => {
+  if (audit?.enabled !== true) return Effect.map(Effect.serviceOption(AuditLog), Option.getOrUndefined)
+  return NodeAudit.make(audit, {
+    objectStore: ({ bucket, endpoint, region }) =>
+      Effect.map(
+        Layer.build(AuditObjectStore.layer(NodeS3Store.make({
+          endpoint: endpoint ?? `https://s3.${region}.amazonaws.com`,
+          region,
+          bucket,
+          credentials: { platform: true }
+        }))),
+        (context) => Context.get(context, ObjectStoreTag)
+      )
+  })
+}
+
 const openListener = Effect.fnUntraced(function*(
   section: "listen" | "admin",
   limits: Limits,
@@ -179,11 +197,13 @@ const makeLimits = ({ rateLimits }: GatewayConfig.GatewayConfig) => {
 const cacheOptions = ({ cache: { buckets: _, ...cache } }: GatewayConfig.GatewayConfig) => cache
 
 const makeStore = ({ breaker, name, replicas }: Bucket): Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope> =>
-  Effect.forEach(replicas, (replica) =>
-    Effect.map(NodeS3Store.make(replica), (store) => ({ name: replica.name, store }))).pipe(
-      Effect.flatMap((stores) => Replicas.make(name, stores, breaker === undefined ? {} : { breaker })),
-      Effect.provide(BreakerStore.layerMemory)
-    )
+  Effect.forEach(
+    replicas,
+    (replica) => Effect.map(NodeS3Store.make(replica), (store) => ({ name: replica.name, store }))
+  ).pipe(
+    Effect.flatMap((stores) => Replicas.make(name, stores, breaker === undefined ? {} : { breaker })),
+    Effect.provide(BreakerStore.layerMemory)
+  )
 
 /** The gateway as a service of an application. */
 export const layer = (source: Source, options: MakeOptions = {}): Layer.Layer<NodeGateway, BuildError> =>
@@ -195,11 +215,11 @@ const fromFile = (path: string): Effect.Effect<GatewayConfig.GatewayConfig, Conf
       try: () => readFile(path, "utf8"),
       catch: (cause) => InvalidConfig.option("path", "a file that can be read", { cause })
     }),
-    (text) => Configuration.decodeText(GatewayConfig.GatewayConfig, { format: path.endsWith(".json") ? "json" : "yaml", text })
+    (text) => GatewayConfig.parse(text)
   )
 
 /**
- * A gateway with the configuration in a file, YAML or JSON by its name. It is reloaded when the file changes, also as part of a ConfigMap,
+ * A gateway with the configuration in a file, in YAML or JSON. It is reloaded when the file changes, also as part of a ConfigMap,
  * and at `SIGHUP`. A file that is not valid is logged, and changes nothing. Fails as `make` does.
  */
 export const layerFile = (path: string, options: MakeOptions = {}): Layer.Layer<NodeGateway, BuildError> =>

@@ -12,9 +12,9 @@ import * as Https from "node:https"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type * as GatewayConfig from "../src/GatewayConfig.ts"
+import * as GatewayConfig from "../src/GatewayConfig.ts"
 import * as NodeGateway from "../src/NodeGateway.ts"
-import { gateway, policy, replicaOf, send, tokenOf } from "./gatewaySuite.ts"
+import { gateway, inTime, policy, replicaOf, send, tokenOf } from "./gatewaySuite.ts"
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "keelson-gateway-"))),
@@ -46,11 +46,8 @@ describe("NodeGateway, reload", () => {
 
   const reloadable = Effect.gen(function*() {
     const s3 = yield* scriptedS3({ buckets: ["files", "other"] })
-    const decode = (yield* Effect.promise(() => import("@keelson/core"))).Configuration.decode(
-      (yield* Effect.promise(() => import("../src/GatewayConfig.ts"))).GatewayConfig
-    )
     const state: { options: unknown } = { options: optionsOf(s3, {}) }
-    const running = yield* NodeGateway.make(Effect.suspend(() => decode(state.options)))
+    const running = yield* NodeGateway.make(Effect.suspend(() => GatewayConfig.decode(state.options)))
     return { s3, state, running, get: (target: string) => send(running.address.port, target) }
   })
 
@@ -182,7 +179,8 @@ describe("NodeGateway, drain", () => {
       s3.fault("*", { stall: true })
       const request = Http.get({ port, path: "/files/a", agent: false })
       const failed = Effect.callback<string>((resume) =>
-        void request.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? ""))))
+        void request.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "")))
+      )
       yield* eventually(() => s3.requests.length === 1)
       const outcome = yield* Effect.forkChild(failed)
       const drain = yield* Effect.forkChild(running.drain)
@@ -289,11 +287,13 @@ describe("NodeGateway, records", () => {
         tracer
       )
       s3.put("files", "a", "x")
-      yield* get("/files/a", { token: yield* tokenOf() })
+      yield* inTime(get("/files/a", { token: yield* tokenOf() }))
       yield* eventually(() => spans.length >= 2)
       const [root, ...parts] = spans
       assert.strictEqual(root?.name, "gateway.request")
-      for (const part of parts) assert.strictEqual(part.parent.pipe((one) => one._tag === "Some" && one.value.spanId), root?.spanId)
+      for (const part of parts) {
+        assert.strictEqual(part.parent.pipe((one) => one._tag === "Some" && one.value.spanId), root?.spanId)
+      }
       for (const span of spans) assert.strictEqual(span.status._tag, "Ended")
     }))
 })
@@ -306,14 +306,20 @@ describe("NodeGateway, TLS", () => {
       const tls = { certFile: fixture("selfSigned.cert.pem"), keyFile: fixture("selfSigned.key.pem") }
       const { port } = yield* gateway({ config: { listen: { port: 0, tls } } })
       const status = yield* Effect.callback<number>((resume) => {
-        const request = Https.get({ port, path: "/-/live", ca: readFileSync(tls.certFile), checkServerIdentity: () => undefined })
+        const request = Https.get({
+          port,
+          path: "/-/live",
+          ca: readFileSync(tls.certFile),
+          checkServerIdentity: () => undefined
+        })
         request.on("response", (response) => resume(Effect.succeed(response.statusCode ?? 0)))
         request.on("error", (error) => resume(Effect.die(error)))
       })
       assert.strictEqual(status, 200)
-      const wrong = yield* Effect.flip(gateway({ config: { listen: { port: 0, tls: { ...tls, keyFile: tls.certFile } } } }))
+      const wrong = yield* Effect.flip(
+        gateway({ config: { listen: { port: 0, tls: { ...tls, keyFile: tls.certFile } } } })
+      )
       assert.strictEqual(wrong.code, "INVALID_CONFIG")
       assert.include(wrong.message, "listen.tls")
     }))
 })
-

@@ -26,7 +26,11 @@ describe("NodeGateway, callers", () => {
         assert.strictEqual(headers["cache-control"], "private, max-age=60")
         assert.match(String(headers["vary"]), /authorization/)
       }
-      for (const options of [{}, { token: "junk" }, { token: `${token}x` }, { method: "HEAD" }] satisfies Array<SendOptions>) {
+      for (
+        const options of [{}, { token: "junk" }, { token: `${token}x` }, { method: "HEAD" }] satisfies Array<
+          SendOptions
+        >
+      ) {
         const refused = yield* get("/files/a", options)
         assert.strictEqual(refused.status, 401)
         assert.match(String(refused.headers["www-authenticate"]), /^Bearer realm="gateway"/)
@@ -88,39 +92,44 @@ describe("NodeGateway, callers", () => {
     }))
 
   it.effect("[G1] a caller reads what its own token allows and nothing else, in any order", (context) =>
-    Effect.promise(() => forAllEffect(context, 12, histories, (history) =>
-      Effect.gen(function*() {
-        const auth = { default: yield* policy }
-        const bucket = (name: string) => ({ name, path: `/${name}`, require: { scopes: [name] } })
-        const { port, s3 } = yield* gateway({
-          bucket: { ...bucket("files"), public: false },
-          config: { auth }
-        })
-        for (const key of keys) s3.put("files", key, `content of ${key}`)
-        const tokens = {
-          reader: yield* tokenOf({ scope: "files" }),
-          stranger: yield* tokenOf({ scope: "other" }),
-          forged: yield* sign(yield* pairOf("ES256", "another"), { ...yield* goodClaims, scope: "files" }),
-          none: undefined
-        }
-        for (const { key, method, range, who } of history) {
-          const token = tokens[who]
-          const answer = yield* send(port, `/files/${key}`, {
-            method,
-            headers: range ? { range: "bytes=0-3" } : {},
-            ...(token === undefined ? undefined : { token })
+    Effect.promise(() =>
+      forAllEffect(context, 12, histories, (history) =>
+        Effect.gen(function*() {
+          const auth = { default: yield* policy }
+          const bucket = (name: string) => ({ name, path: `/${name}`, require: { scopes: [name] } })
+          const { port, s3 } = yield* gateway({
+            bucket: { ...bucket("files"), public: false },
+            config: { auth }
           })
-          const isAllowed = who === "reader"
-          assert.strictEqual(answer.status, isAllowed ? range && method === "GET" ? 206 : 200 : who === "stranger" ? 403 : 401)
-          if (!isAllowed) {
-            assert.notInclude(answer.text, "content of")
-            assert.isUndefined(answer.headers["etag"])
-            assert.isUndefined(answer.headers["age"])
-          } else if (method === "GET") {
-            assert.strictEqual(answer.text, `content of ${key}`.slice(0, range ? 4 : undefined))
+          for (const key of keys) s3.put("files", key, `content of ${key}`)
+          const tokens = {
+            reader: yield* tokenOf({ scope: "files" }),
+            stranger: yield* tokenOf({ scope: "other" }),
+            forged: yield* sign(yield* pairOf("ES256", "another"), { ...yield* goodClaims, scope: "files" }),
+            none: undefined
           }
-        }
-      }))))
+          for (const { key, method, range, who } of history) {
+            const token = tokens[who]
+            const answer = yield* send(port, `/files/${key}`, {
+              method,
+              headers: range ? { range: "bytes=0-3" } : {},
+              ...(token === undefined ? undefined : { token })
+            })
+            const isAllowed = who === "reader"
+            assert.strictEqual(
+              answer.status,
+              isAllowed ? range && method === "GET" ? 206 : 200 : who === "stranger" ? 403 : 401
+            )
+            if (!isAllowed) {
+              assert.notInclude(answer.text, "content of")
+              assert.isUndefined(answer.headers["etag"])
+              assert.isUndefined(answer.headers["age"])
+            } else if (method === "GET") {
+              assert.strictEqual(answer.text, `content of ${key}`.slice(0, range ? 4 : undefined))
+            }
+          }
+        }))
+    ))
 })
 
 const keys = ["a", "b", "c/d"]
@@ -158,15 +167,17 @@ describe("NodeGateway, administrators", () => {
     Effect.gen(function*() {
       const { call, token } = yield* withAdmin
       const noScope = yield* tokenOf({ aud: "admin" })
-      for (const [method, target] of [
-        ["POST", "/admin/cache/purge"],
-        ["POST", "/admin/cache/purge/files"],
-        ["POST", "/admin/cache/purge/files/a"],
-        ["GET", "/admin/cache/stats"],
-        ["GET", "/admin/cache/stats/files"],
-        ["POST", "/admin/reload"],
-        ["GET", "/anything"]
-      ] as const) {
+      for (
+        const [method, target] of [
+          ["POST", "/admin/cache/purge"],
+          ["POST", "/admin/cache/purge/files"],
+          ["POST", "/admin/cache/purge/files/a"],
+          ["GET", "/admin/cache/stats"],
+          ["GET", "/admin/cache/stats/files"],
+          ["POST", "/admin/reload"],
+          ["GET", "/anything"]
+        ] as const
+      ) {
         assert.strictEqual((yield* call(method, target)).status, 401)
         assert.strictEqual((yield* call(method, target, token)).status, 401)
         assert.strictEqual((yield* call(method, target, noScope)).status, 403)
@@ -215,4 +226,3 @@ describe("NodeGateway, administrators", () => {
       assert.strictEqual((yield* get("/admin/cache/stats", { token: admin })).status, 404)
     }))
 })
-

@@ -1,12 +1,12 @@
 /** A gateway before a scripted S3, and a client that sends targets as they are. */
-import { goodClaims, issuer, pairOf, sign } from "@keelson/testing/tokens"
 import { type ScriptedS3, scriptedS3 } from "@keelson/testing/scriptedS3"
+import { goodClaims, issuer, pairOf, sign } from "@keelson/testing/tokens"
 import { Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
+import type { BucketOptions } from "../src/BucketOptions.ts"
 import type * as GatewayConfig from "../src/GatewayConfig.ts"
 import * as NodeGateway from "../src/NodeGateway.ts"
-import type { BucketOptions } from "../src/BucketOptions.ts"
 
 export interface Answer {
   readonly status: number
@@ -113,4 +113,3 @@ export const gateway = Effect.fnUntraced(function*({ bucket, config, make }: Set
   const { port } = running.address
   return { s3, running, port, get: (target: string, options?: SendOptions) => send(port, target, options) }
 })
-

@@ -3,6 +3,8 @@
  */
 import * as CorrelationId from "@keelson/audit/CorrelationId"
 import { type CacheStats, type Counts, ofBucket } from "@keelson/cache/CacheStats"
+import type { ErrorCode } from "@keelson/core/ErrorCode"
+import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Problem from "@keelson/core/Problem"
 import { isHttpSecurityError } from "@keelson/token/HttpSecurityError"
 import type { Principal } from "@keelson/token/Principal"
@@ -11,10 +13,8 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import type { ErrorCode } from "@keelson/core/ErrorCode"
-import * as KeelsonError from "@keelson/core/KeelsonError"
-import { cacheKeyOf, forgetObject } from "../server/NodeObjectRequest.ts"
 import type { Answer } from "../server/NodeListener.ts"
+import { cacheKeyOf, forgetObject } from "../server/NodeObjectRequest.ts"
 import type { ServedBucket } from "../server/NodeServed.ts"
 import type { NodeServer, RecordEntry } from "../server/NodeServer.ts"
 import { type AdminTarget, adminTarget } from "./adminTarget.ts"
@@ -147,9 +147,11 @@ export const makeAdmin = ({ record, reload, scope, server }: AdminParts): Answer
       return act(target)
     }).pipe(
       Effect.catchCause((cause) => Effect.succeed(errorReply(Cause.squash(cause)))),
-      Effect.andThen((reply) => Effect.sync(() => {
-        sent = write(response, id, reply)
-      }))
+      Effect.andThen((reply) =>
+        Effect.sync(() => {
+          sent = write(response, id, reply)
+        })
+      )
     )
     if (record !== undefined) {
       response.on("close", () => {

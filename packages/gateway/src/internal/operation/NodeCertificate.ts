@@ -12,8 +12,11 @@ import type { Certificate, Listener } from "../server/NodeListener.ts"
 import { onChange } from "./NodeWatch.ts"
 
 const readFile = (path: string, option: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (fs) =>
-    Effect.mapError(fs.readFile(path), (cause) => InvalidConfig.option(option, "a file that can be read", { cause })))
+  Effect.flatMap(
+    FileSystem.FileSystem,
+    (fs) =>
+      Effect.mapError(fs.readFile(path), (cause) => InvalidConfig.option(option, "a file that can be read", { cause }))
+  )
 
 /** Reads a certificate and its key, and checks that they belong together. */
 export const readCertificate = (
@@ -21,7 +24,10 @@ export const readCertificate = (
   { certFile, keyFile }: Tls
 ): Effect.Effect<Certificate, ConfigurationError, FileSystem.FileSystem> =>
   Effect.flatMap(
-    Effect.all({ cert: readFile(certFile, `${section}.tls.certFile`), key: readFile(keyFile, `${section}.tls.keyFile`) }),
+    Effect.all({
+      cert: readFile(certFile, `${section}.tls.certFile`),
+      key: readFile(keyFile, `${section}.tls.keyFile`)
+    }),
     (certificate) =>
       Effect.try({
         try: () => {
@@ -45,7 +51,9 @@ export const renewCertificate = (
       readCertificate(section, tls).pipe(
         Effect.tap((certificate) => Effect.sync(() => listener.renew(certificate))),
         Effect.andThen(Effect.logInfo("TLS certificate read again")),
-        Effect.catch((error) => Effect.logWarning("The renewed TLS certificate cannot be used; the one before stays", error)),
+        Effect.catch((error) =>
+          Effect.logWarning("The renewed TLS certificate cannot be used; the one before stays", error)
+        ),
         Effect.provideContext(context)
       )
     ))

@@ -9,14 +9,19 @@ import * as Conditional from "../../Conditional.ts"
 import { type CacheResult, hit } from "./cacheStatus.ts"
 import { refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
-import { type PreparedEntry, prepareEntry } from "./preparedEntry.ts"
 import type { ServedBucket } from "./NodeServed.ts"
+import { type PreparedEntry, prepareEntry } from "./preparedEntry.ts"
 
 /** What is made once for an entry that stays in memory. */
 export const preparedOf = (bucket: ServedBucket, entry: CacheEntry): PreparedEntry => {
   const existing = bucket.prepared.get(entry)
   if (existing !== undefined) return existing
-  const prepared = prepareEntry(entry, (headers) => bucket.headers.fromStore(200, headers), bucket.vary, bucket.options.public)
+  const prepared = prepareEntry(
+    entry,
+    (headers) => bucket.headers.fromStore(200, headers),
+    bucket.vary,
+    bucket.options.public
+  )
   bucket.prepared.set(entry, prepared)
   return prepared
 }
@@ -78,8 +83,11 @@ export const conditionsOf = (x: NodeExchange, object: Conditional.Representation
 const conditionNames = ["if-none-match", "range", "if-modified-since", "if-match", "if-unmodified-since"]
 
 /** The headers that a 304 has (RFC 9110, 15.4.5); those of the body are left out. */
-export const notModified = (headers: ReadonlyArray<string>): Array<string> => pairsWithout(headers, (name) =>
-  !["etag", "cache-control", "vary", "expires", "age", "content-location", "last-modified"].includes(name))
+export const notModified = (headers: ReadonlyArray<string>): Array<string> =>
+  pairsWithout(
+    headers,
+    (name) => !["etag", "cache-control", "vary", "expires", "age", "content-location", "last-modified"].includes(name)
+  )
 
 /** Checksums are those of the whole object. */
 const withoutChecksums = (headers: ReadonlyArray<string>): Array<string> =>

@@ -1,10 +1,10 @@
 /**
  * One request and its answer: what is sent, counted and recorded of it.
  */
+import type { Principal } from "@keelson/token/Principal"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { Principal } from "@keelson/token/Principal"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { HeaderRecord } from "../../HeaderRules.ts"
 import type { CacheResult } from "./cacheStatus.ts"
@@ -42,7 +42,13 @@ export class NodeExchange {
   storeStarted = 0n
   #fiber: Fiber.Fiber<unknown, unknown> | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse, shared: Shared, correlationId: string, awaitsContinue: boolean) {
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    shared: Shared,
+    correlationId: string,
+    awaitsContinue: boolean
+  ) {
     this.request = request
     this.response = response
     this.shared = shared

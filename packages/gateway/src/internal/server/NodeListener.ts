@@ -1,6 +1,8 @@
 /**
  * The HTTP server of a gateway: its limits, its connections, and its end.
  */
+import type { ConfigurationError } from "@keelson/core/KeelsonError"
+import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -8,8 +10,6 @@ import * as Http from "node:http"
 import * as Https from "node:https"
 import type { Socket } from "node:net"
 import type { Listen } from "../../ListenOptions.ts"
-import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
-import type { ConfigurationError } from "@keelson/core/KeelsonError"
 
 /** Answers a request. `awaitsContinue`: the client waits for a 100 before it sends the body. */
 export type Answer = (request: Http.IncomingMessage, response: Http.ServerResponse, awaitsContinue: boolean) => void
@@ -100,7 +100,8 @@ export const listen = Effect.fnUntraced(function*(
   server.setTimeout(Duration.toMillis(limits.sendTimeout), cutStalled)
   yield* Effect.acquireRelease(
     Effect.callback<void, ConfigurationError>((resume) => {
-      const fail = (cause: Error) => resume(Effect.fail(InvalidConfig.option(`${section}.port`, "an address that is free", { cause })))
+      const fail = (cause: Error) =>
+        resume(Effect.fail(InvalidConfig.option(`${section}.port`, "an address that is free", { cause })))
       server.once("error", fail)
       server.listen({ host: limits.host, port: limits.port, backlog: 4096 }, () => {
         server.off("error", fail)
@@ -108,11 +109,12 @@ export const listen = Effect.fnUntraced(function*(
         resume(Effect.void)
       })
     }),
-    () => Effect.callback<void>((resume) => {
-      if (server.listening) server.close(() => resume(Effect.void))
-      else resume(Effect.void)
-      server.closeAllConnections()
-    })
+    () =>
+      Effect.callback<void>((resume) => {
+        if (server.listening) server.close(() => resume(Effect.void))
+        else resume(Effect.void)
+        server.closeAllConnections()
+      })
   )
   const address = server.address()
   return {

@@ -1,8 +1,8 @@
 /**
  * GET and HEAD of an object, for a caller that may read it: from memory, from a slower tier, or from the store.
  */
-import type { CacheError } from "@keelson/cache/CacheError"
 import type { CacheEntry } from "@keelson/cache/CacheEntry"
+import type { CacheError } from "@keelson/cache/CacheError"
 import * as CacheKey from "@keelson/cache/CacheKey"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -15,9 +15,9 @@ import { readCacheControl } from "./cacheControl.ts"
 import { lifetimeOf } from "./lifetime.ts"
 import { answerEntry } from "./NodeCacheAnswer.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
+import type { ServedBucket, Shared } from "./NodeServed.ts"
 import { NodeStoreAnswer, type StorePlan } from "./NodeStoreAnswer.ts"
 import { confirmedName } from "./preparedEntry.ts"
-import type { ServedBucket, Shared } from "./NodeServed.ts"
 
 /** How long expired entries are kept, to be confirmed by the store without their body. */
 const keptMillis = 3_600_000
@@ -79,7 +79,9 @@ const answerMiss = (
 ): void => {
   if (x.isOver) return
   // A range never causes a whole fetch, and HEAD none at all; an expired entry is confirmed by either.
-  if (expired === undefined && x.header("range") !== undefined) return answerUncached(x, bucket, cacheKey.key, "partial")
+  if (expired === undefined && x.header("range") !== undefined) {
+    return answerUncached(x, bucket, cacheKey.key, "partial")
+  }
   if (expired === undefined && x.isHead) return answerUncached(x, bucket, cacheKey.key, "method")
   const now = x.shared.clock.currentTimeMillisUnsafe()
   // Another request may have stored it while a slower tier was asked.

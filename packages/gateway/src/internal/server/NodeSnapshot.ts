@@ -16,8 +16,8 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import type { Bucket, RateLimit } from "../../BucketOptions.ts"
-import type { GatewayConfig } from "../../GatewayConfig.ts"
 import * as Cors from "../../Cors.ts"
+import type { GatewayConfig } from "../../GatewayConfig.ts"
 import * as HeaderRules from "../../HeaderRules.ts"
 import * as ObjectKey from "../../ObjectKey.ts"
 import type { ObjectStore } from "../../ObjectStore.ts"
@@ -70,7 +70,9 @@ export class Snapshots {
       make: Effect.Effect<A, E, R | Scope.Scope>
     ): Effect.Effect<A, E, Exclude<R, Scope.Scope>> =>
       Effect.suspend(() => {
-        const existing = [...used, ...this.#parts].find((one) => one.name === name && Equal.equals(one.options, options))
+        const existing = [...used, ...this.#parts].find((one) =>
+          one.name === name && Equal.equals(one.options, options)
+        )
         if (existing !== undefined) {
           if (!used.includes(existing)) {
             existing.users++

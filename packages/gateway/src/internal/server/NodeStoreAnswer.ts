@@ -9,8 +9,8 @@ import { forwarded } from "./cacheStatus.ts"
 import { type Refusal, refusals } from "./errorBody.ts"
 import { answerEntry, conditionsOf, notModified } from "./NodeCacheAnswer.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
-import { objectHeaders } from "./preparedEntry.ts"
 import type { ServedBucket } from "./NodeServed.ts"
+import { objectHeaders } from "./preparedEntry.ts"
 
 /** What to do with the answer of the store. */
 export interface StorePlan {
@@ -114,7 +114,9 @@ export class NodeStoreAnswer implements FillReader {
     this.#measure()
     const { expired, isProbe } = this.#plan
     const isForwarded = this.#isForwarded
-    if (head.status === 304 && expired !== undefined && !isForwarded) return this.#answerExpired(expired, "revalidated", 304)
+    if (head.status === 304 && expired !== undefined && !isForwarded) {
+      return this.#answerExpired(expired, "revalidated", 304)
+    }
     if (head.status === 200 && isProbe && !isForwarded && !this.#x.isHead) {
       this.#call?.leave()
       return this.dispatch()
@@ -168,7 +170,11 @@ export class NodeStoreAnswer implements FillReader {
   #answerObject(head: StoreHead, isStored: boolean): void {
     const x = this.#x
     const { bucket } = this.#plan
-    const headers = objectHeaders(bucket.headers.fromStore(head.status, head.headers), bucket.vary, bucket.options.public)
+    const headers = objectHeaders(
+      bucket.headers.fromStore(head.status, head.headers),
+      bucket.vary,
+      bucket.options.public
+    )
     const length = head.headers["content-length"]
     if (!this.#isForwarded && head.status === 200) {
       const { status } = conditionsOf(x, {
@@ -199,7 +205,9 @@ export class NodeStoreAnswer implements FillReader {
   #answerOutage(refusal: Refusal, status: number | undefined): void {
     const { bucket, expired, isUsableStale } = this.#plan
     bucket.counts.failures++
-    if (expired !== undefined && isUsableStale && !this.#isForwarded) return this.#answerExpired(expired, "stale", status)
+    if (expired !== undefined && isUsableStale && !this.#isForwarded) {
+      return this.#answerExpired(expired, "stale", status)
+    }
     this.#label(status, false)
     this.#x.refuse(refusal, refusal.status === 503 ? ["retry-after", "1"] : [])
     this.#leave()

@@ -15,8 +15,8 @@ import type { RefusalReason } from "./counts.ts"
 import { type Refusal, refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
 import { answerObject } from "./NodeObjectRequest.ts"
-import { answerWrite } from "./NodeWrite.ts"
 import type { Admission, RoutedBucket, ServedBucket, Snapshot } from "./NodeServed.ts"
+import { answerWrite } from "./NodeWrite.ts"
 
 /** Answers a request. It never throws. */
 export const answerRequest = (x: NodeExchange, snapshot: Snapshot): void => {
@@ -43,7 +43,11 @@ const route = (x: NodeExchange, snapshot: Snapshot): void => {
       const { served } = target.bucket
       x.key = target.key
       if (method === "OPTIONS") return x.preflight(served)
-      return whenAdmitted(x, served.limits?.address?.(NodeAccessRules.rateKey(x.clientAddress)), () => authenticate(x, served, target.key))
+      return whenAdmitted(
+        x,
+        served.limits?.address?.(NodeAccessRules.rateKey(x.clientAddress)),
+        () => authenticate(x, served, target.key)
+      )
     }
   }
 }

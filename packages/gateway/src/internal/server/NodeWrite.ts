@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import type { StoreBody, StoreCall, StoreFailure, StoreHead } from "../../ObjectStore.ts"
 import { type Refusal, refusals } from "./errorBody.ts"
 import type { NodeExchange } from "./NodeExchange.ts"
+import { cacheKeyOf, forgetObject } from "./NodeObjectRequest.ts"
 import type { ServedBucket } from "./NodeServed.ts"
 import { failures } from "./NodeStoreAnswer.ts"
-import { cacheKeyOf, forgetObject } from "./NodeObjectRequest.ts"
 
 /** The body of an upload, or why it is not accepted. */
 const bodyOf = (x: NodeExchange): StoreBody | Refusal => {

@@ -17,7 +17,8 @@ const directivesOf = (header: string): ReadonlyArray<readonly [name: string, val
   })
 
 /** A number of seconds; one that is not valid is stale at once (RFC 9111, 4.2.1). */
-const seconds = (value: string | undefined): number => value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : 0
+const seconds = (value: string | undefined): number =>
+  value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : 0
 
 /** Reads the `Cache-Control` of a store. A response that would be stale at once is not stored. */
 export const readCacheControl = (header: string | undefined): StoreControl => {

@@ -38,7 +38,9 @@ export class BucketCounts {
       ...refusalReasons.map((reason) =>
         MetricSeries.register("gatewayRefusals", { bucket, reason }, () => this.refusals[reason])
       ),
-      ...fillResults.map((result) => MetricSeries.register("gatewayFills", { bucket, result }, () => this.fills[result])),
+      ...fillResults.map((result) =>
+        MetricSeries.register("gatewayFills", { bucket, result }, () => this.fills[result])
+      ),
       MetricSeries.register("gatewayStoreFailures", { bucket }, () => this.failures)
     ], { discard: true })
   }

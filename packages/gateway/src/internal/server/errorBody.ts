@@ -21,7 +21,12 @@ const refusal = (status: number, s3: string, code: ErrorCode.ErrorCode, message:
 
 /** All errors that the gateway itself answers with, but those of tokens. */
 export const refusals = {
-  targetInvalid: refusal(400, "InvalidURI", "GATEWAY_REQUEST_INVALID", "The request target is not a path of this gateway"),
+  targetInvalid: refusal(
+    400,
+    "InvalidURI",
+    "GATEWAY_REQUEST_INVALID",
+    "The request target is not a path of this gateway"
+  ),
   queryUnsupported: refusal(400, "InvalidArgument", "GATEWAY_QUERY_REFUSED", "The query parameter is not supported"),
   requestInvalid: refusal(400, "InvalidRequest", "GATEWAY_REQUEST_INVALID", "The request is malformed"),
   addressDenied: refusal(403, "AccessDenied", "GATEWAY_ADDRESS_REJECTED", "The address of the client is not allowed"),
@@ -47,7 +52,13 @@ export const refusals = {
   internal: refusal(500, "InternalError", "INTERNAL_ERROR", "The gateway failed")
 } as const
 
-const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;", "'": "&apos;" }
+const escapes: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  "\"": "&quot;",
+  "'": "&apos;"
+}
 
 const escaped = (text: string): string => text.replaceAll(/[&<>"']/g, (one) => escapes[one] ?? "")
 

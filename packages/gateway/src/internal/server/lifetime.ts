@@ -20,5 +20,7 @@ export const lifetimeOf = (
   const fromStore = maxAge === undefined ? Number.POSITIVE_INFINITY : maxAge * 1000
   if (own === undefined && most <= fromStore) return undefined
   const millis = Math.min(most, fromStore)
-  return Number.isFinite(millis) ? Duration.millis(Math.max(1, Math.floor(millis * (1 - jitter * random)))) : Duration.zero
+  return Number.isFinite(millis)
+    ? Duration.millis(Math.max(1, Math.floor(millis * (1 - jitter * random))))
+    : Duration.zero
 }

@@ -27,7 +27,9 @@ export const objectHeaders = (
 ): Array<string> => {
   const pairs = ["accept-ranges", "bytes"]
   for (const name in headers) {
-    if (name === confirmedName || name === "content-length" || name === "cache-control" || name === "accept-ranges") continue
+    if (name === confirmedName || name === "content-length" || name === "cache-control" || name === "accept-ranges") {
+      continue
+    }
     const value = headers[name]
     if (value !== undefined) pairs.push(name, value)
   }
