@@ -23,6 +23,7 @@ import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as Struct from "effect/Struct"
 import { readFile } from "node:fs/promises"
 import * as AuditObjectStore from "./AuditObjectStore.ts"
 import type { Bucket } from "./BucketOptions.ts"
@@ -194,7 +195,7 @@ const makeLimits = ({ rateLimits }: GatewayConfig.GatewayConfig) => {
 }
 
 /** Lifetimes and sizes of buckets are those of the configuration in use, and given with each entry. */
-const cacheOptions = ({ cache: { buckets: _, ...cache } }: GatewayConfig.GatewayConfig) => cache
+const cacheOptions = ({ cache }: GatewayConfig.GatewayConfig) => Struct.omit(cache, ["buckets"])
 
 const makeStore = ({ breaker, name, replicas }: Bucket): Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope> =>
   Effect.forEach(

@@ -1,6 +1,7 @@
 import * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Struct from "effect/Struct"
 import type { GatewayConfig } from "../../GatewayConfig.ts"
 
 /** The new configuration changes what takes effect only at a start (`GATEWAY_RELOAD_REFUSED`). */
@@ -16,7 +17,7 @@ export class ReloadRefused extends KeelsonError.CodedError<"GATEWAY_RELOAD_REFUS
   }
 }
 
-const cacheOf = ({ cache: { buckets: _, ...cache } }: GatewayConfig) => cache
+const cacheOf = ({ cache }: GatewayConfig) => Struct.omit(cache, ["buckets"])
 
 /** Fails if a configuration changes a section that a running gateway keeps: listeners, tiers, audit log, processes. */
 export const checkFixed = (current: GatewayConfig, next: GatewayConfig): Effect.Effect<void, ReloadRefused> => {

@@ -29,20 +29,65 @@ import type { BucketCaching, Limits, RoutedBucket, ServedBucket, Snapshot } from
 export interface Makers {
   readonly store: (bucket: Bucket) => Effect.Effect<ObjectStore, ConfigurationError, Scope.Scope>
   /** Makes the limits of buckets, with the store of a configuration. */
-  readonly limits: (
-    config: GatewayConfig
-  ) => Effect.Effect<(name: string, options: RateLimit) => Limits, ConfigurationError, Scope.Scope>
+  readonly limits: (config: GatewayConfig) => Effect.Effect<MakeLimits, ConfigurationError, Scope.Scope>
   readonly access: (bucket: Bucket) => (address: string) => boolean
   readonly clientAddress: (config: GatewayConfig) => Snapshot["clientAddress"]
 }
 
+/** Makes the limits of a bucket. */
+export type MakeLimits = (name: string, options: RateLimit) => Limits
+
 /** A part with the options that it was made of. */
-interface Part {
+interface Part<A> {
   readonly name: string
   readonly options: unknown
-  readonly value: unknown
+  readonly value: A
   readonly scope: Scope.Closeable
   users: number
+}
+
+/** The parts of one kind. */
+class Parts<A> {
+  readonly #scope: Scope.Scope
+  #parts: ReadonlyArray<Part<A>> = []
+
+  constructor(scope: Scope.Scope) {
+    this.#scope = scope
+  }
+  /** The part with these options, or a new one. `used` gets what releases it again. */
+  use<E, R>(
+    used: Array<Effect.Effect<void>>,
+    name: string,
+    options: unknown,
+    make: Effect.Effect<A, E, R | Scope.Scope>
+  ): Effect.Effect<A, E, Exclude<R, Scope.Scope>> {
+    return Effect.suspend(() => {
+      const existing = this.#parts.find((one) => one.name === name && Equal.equals(one.options, options))
+      if (existing !== undefined) {
+        existing.users++
+        used.push(this.#release(existing))
+        return Effect.succeed(existing.value)
+      }
+      return Effect.flatMap(Scope.fork(this.#scope), (scope) =>
+        Effect.map(
+          Effect.onError(Scope.provide(make, scope), () => Scope.close(scope, Exit.void)),
+          (value) => {
+            const part = { name, options, value, scope, users: 1 }
+            this.#parts = [...this.#parts, part]
+            used.push(this.#release(part))
+            return value
+          }
+        ))
+    })
+  }
+  #release(part: Part<A>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      part.users--
+      if (part.users > 0) return Effect.void
+      this.#parts = this.#parts.filter((one) => one !== part)
+      return Scope.close(part.scope, Exit.void)
+    })
+  }
 }
 
 export type SnapshotError = ConfigurationError | KeySource.BuildError
@@ -54,52 +99,33 @@ export class Snapshots {
   readonly #makers: Makers
   readonly #scope: Scope.Scope
   readonly #counts = new Map<string, BucketCounts>()
-  #parts: ReadonlyArray<Part> = []
+  readonly #authentications: Parts<Authentication>
+  readonly #stores: Parts<ObjectStore>
+  readonly #limitStores: Parts<MakeLimits>
+  readonly #limits: Parts<Limits>
 
   constructor(makers: Makers, scope: Scope.Scope) {
     this.#makers = makers
     this.#scope = scope
+    this.#authentications = new Parts(scope)
+    this.#stores = new Parts(scope)
+    this.#limitStores = new Parts(scope)
+    this.#limits = new Parts(scope)
   }
 
   /** Makes the parts of a configuration. Nothing of a configuration that fails stays. */
   make(config: GatewayConfig): Effect.Effect<Lease, SnapshotError, Requirements> {
-    const used: Array<Part> = []
-    const part = <A, E, R>(
-      name: string,
-      options: unknown,
-      make: Effect.Effect<A, E, R | Scope.Scope>
-    ): Effect.Effect<A, E, Exclude<R, Scope.Scope>> =>
-      Effect.suspend(() => {
-        const existing = [...used, ...this.#parts].find((one) =>
-          one.name === name && Equal.equals(one.options, options)
-        )
-        if (existing !== undefined) {
-          if (!used.includes(existing)) {
-            existing.users++
-            used.push(existing)
-          }
-          // The name of a part has one type.
-          return Effect.succeed(existing.value as A)
-        }
-        return Effect.flatMap(Scope.fork(this.#scope), (scope) =>
-          Effect.map(
-            Effect.onError(Scope.provide(make, scope), () => Scope.close(scope, Exit.void)),
-            (value) => {
-              used.push({ name, options, value, scope, users: 1 })
-              return value
-            }
-          ))
-      })
-    const release = Effect.suspend(() => this.#release(used))
+    const used: Array<Effect.Effect<void>> = []
+    const release = Effect.suspend(() => Effect.all(used, { discard: true }))
     const authentication = (name: string) =>
       Effect.suspend((): Effect.Effect<Authentication | undefined, SnapshotError, Requirements> => {
         const auth = Object.hasOwn(config.auth, name) ? config.auth[name] : undefined
-        return auth === undefined ? Effect.undefined : part(`auth ${name}`, auth, makeAuthentication(name, auth))
+        return auth === undefined ? Effect.undefined : this.#authentications.use(used, name, auth, makeAuthentication(name, auth))
       })
     const bucketOf = (options: Bucket) =>
       Effect.gen({ self: this }, function*(): Effect.fn.Return<ServedBucket, SnapshotError, Requirements> {
         const { name } = options
-        const limits = yield* part("limits", config.rateLimits, this.#makers.limits(config))
+        const limits = yield* this.#limitStores.use(used, "", config.rateLimits, this.#makers.limits(config))
         const policy = options.public ? undefined : yield* authentication(options.auth)
         const { breaker, replicas, rateLimit } = options
         return {
@@ -107,10 +133,10 @@ export class Snapshots {
           variant: variantOf(options),
           cors: Cors.make(options.methods, options.cors),
           headers: HeaderRules.make(options.headers ?? { request: [], response: [] }),
-          store: yield* part(`store ${name}`, { breaker, replicas }, this.#makers.store(options)),
+          store: yield* this.#stores.use(used, name, { breaker, replicas }, this.#makers.store(options)),
           limits: rateLimit === undefined
             ? undefined
-            : yield* part(`limits ${name}`, { rateLimit, limits }, Effect.sync(() => limits(name, rateLimit))),
+            : yield* this.#limits.use(used, name, { rateLimit, limits }, Effect.sync(() => limits(name, rateLimit))),
           // A bucket that is not public and has no policy, which the configuration refuses, admits nobody.
           authenticate: options.public ? undefined : policy?.authenticate ?? (() => Effect.die("no policy")),
           allows: this.#makers.access(options),
@@ -128,7 +154,6 @@ export class Snapshots {
     return Effect.map(
       Effect.onError(parts, () => release),
       ([buckets, admin]): Lease => {
-        this.#parts = [...this.#parts.filter((one) => !used.includes(one)), ...used]
         const routed = buckets.map((served): RoutedBucket => ({ ...served.options, served }))
         return new Lease(
           {
@@ -144,11 +169,6 @@ export class Snapshots {
     )
   }
 
-  #release(parts: ReadonlyArray<Part>): Effect.Effect<void> {
-    const unused = parts.filter((part) => --part.users === 0)
-    this.#parts = this.#parts.filter((part) => !unused.includes(part))
-    return Effect.forEach(unused, ({ scope }) => Scope.close(scope, Exit.void), { discard: true })
-  }
   /** Counters must not fall: they stay over reloads. */
   #countsOf(name: string): Effect.Effect<BucketCounts> {
     const existing = this.#counts.get(name)
