@@ -20,6 +20,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -33,6 +34,7 @@ import { checkFixed, type ReloadRefused } from "./internal/operation/fixedSectio
 import { readCertificate, renewCertificate } from "./internal/operation/NodeCertificate.ts"
 import { onChange, onSignal } from "./internal/operation/NodeWatch.ts"
 import { type Answer, type Limits, listen } from "./internal/server/NodeListener.ts"
+import { logLevels } from "./internal/server/NodeRecord.ts"
 import { makeServer } from "./internal/server/NodeServer.ts"
 import { Snapshots } from "./internal/server/NodeSnapshot.ts"
 import type { Tls } from "./ListenOptions.ts"
@@ -112,7 +114,11 @@ export const make = Effect.fnUntraced(function*(
   }, scope)
   const take = (next: GatewayConfig.GatewayConfig) => Effect.provideContext(snapshots.make(next), environment)
   const server = yield* makeServer(
-    { cache, record, context: yield* Effect.context() },
+    {
+      cache,
+      record,
+      context: Context.add(yield* Effect.context(), References.MinimumLogLevel, logLevels[config.log.level])
+    },
     yield* take(config)
   )
   const lock = yield* Semaphore.make(1)

@@ -54,6 +54,22 @@ describe("NodeGateway, callers", () => {
       assert.match(String(expired.headers["www-authenticate"]), /error="invalid_token"/)
     }))
 
+  it.effect("[G-17] an answer to a token in the URL is stored by no cache", () =>
+    Effect.gen(function*() {
+      const { get, s3 } = yield* gateway({
+        bucket: { public: false },
+        config: { auth: { default: { ...yield* policy, queryParameter: "access_token" } } }
+      })
+      s3.put("files", "a", "secret", { "cache-control": "max-age=60" })
+      const token = yield* tokenOf()
+      for (const _ of [1, 2]) {
+        const answer = yield* get(`/files/a?access_token=${token}`)
+        assert.deepStrictEqual([answer.status, answer.headers["cache-control"]], [200, "private, no-store"])
+      }
+      assert.strictEqual((yield* get("/files/a", { token })).headers["cache-control"], "private, max-age=60")
+      assert.notInclude(s3.requests.map(({ url }) => url).join(), "access_token")
+    }))
+
   it.effect("[S4-30] scopes, roles and claims are required, by method", () =>
     Effect.gen(function*() {
       const { get, s3 } = yield* closed({

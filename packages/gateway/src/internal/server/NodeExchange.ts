@@ -95,7 +95,14 @@ export class NodeExchange {
     headers.push("x-correlation-id", this.correlationId)
     if (this.cacheStatus !== undefined) headers.push("cache-status", this.cacheStatus)
     if (this.bucket?.options.cors !== undefined) addAll(headers, this.bucket.cors.headers(this.header("origin")))
-    this.response.writeHead(status, headers)
+    this.response.writeHead(status, this.#hasTokenInTarget ? unstored(headers) : headers)
+  }
+  /** A URL with a token is as secret as the token (RFC 6750, 5.3). */
+  get #hasTokenInTarget(): boolean {
+    const name = this.bucket?.tokenParameter
+    const target = this.request.url ?? ""
+    return name !== undefined && target.length > this.path.length &&
+      new URLSearchParams(target.slice(this.path.length)).has(name)
   }
   /** Answers `OPTIONS`. */
   preflight({ cors }: ServedBucket): void {
@@ -134,6 +141,16 @@ export class NodeExchange {
     if (hasBody(this.request)) this.response.shouldKeepAlive = false
     this.send(refusal.status, headers, new TextEncoder().encode(text))
   }
+}
+
+/** The headers of an answer that no cache may store. */
+const unstored = (headers: ReadonlyArray<string>): Array<string> => {
+  const kept = ["cache-control", "private, no-store"]
+  for (let index = 0; index < headers.length; index += 2) {
+    const [name = "", value = ""] = [headers[index], headers[index + 1]]
+    if (name !== "cache-control") kept.push(name, value)
+  }
+  return kept
 }
 
 const addAll = (headers: Array<string>, more: HeaderRecord): void => {

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as References from "effect/References"
 import type * as Tracer from "effect/Tracer"
 import type { Log } from "../../ListenOptions.ts"
 import type { CacheResult } from "./cacheStatus.ts"
@@ -57,11 +58,15 @@ export const logOf = (x: NodeExchange, log: Log, duration: bigint): Effect.Effec
     duration_ms: millis(duration)
   }
   const split = { auth_ms: millis(auth), cache_ms: millis(cache), store_ms: millis(store) }
-  return Effect.andThen(
+  const logs = Effect.andThen(
     isLogged ? Effect.annotateLogs(Effect.logInfo("Request completed"), fields) : Effect.void,
     isSlow ? Effect.annotateLogs(Effect.logWarning("Slow request"), { ...fields, ...split }) : Effect.void
   )
+  return Effect.provideService(logs, References.MinimumLogLevel, logLevels[log.level])
 }
+
+/** The levels of the configuration, as Effect names them. */
+export const logLevels = { debug: "Debug", info: "Info", warn: "Warn", error: "Error" } as const
 
 const makeSpan = (
   tracer: Tracer.Tracer,

@@ -120,7 +120,9 @@ export class Snapshots {
     const authentication = (name: string) =>
       Effect.suspend((): Effect.Effect<Authentication | undefined, SnapshotError, Requirements> => {
         const auth = Object.hasOwn(config.auth, name) ? config.auth[name] : undefined
-        return auth === undefined ? Effect.undefined : this.#authentications.use(used, name, auth, makeAuthentication(name, auth))
+        return auth === undefined
+          ? Effect.undefined
+          : this.#authentications.use(used, name, auth, makeAuthentication(name, auth))
       })
     const bucketOf = (options: Bucket) =>
       Effect.gen({ self: this }, function*(): Effect.fn.Return<ServedBucket, SnapshotError, Requirements> {
@@ -206,10 +208,12 @@ export class Lease {
   }
 }
 
-/** Another store under the same name, also after a restart, must not be answered with entries of the one before. */
-const variantOf = ({ replicas }: Bucket): string =>
-  createHash("sha256").update(JSON.stringify(replicas.map(({ bucket, endpoint }) => [endpoint, bucket]))).digest("hex")
-    .slice(0, 16)
+/**
+ * Another store under the same name, also after a restart, must not be answered with entries of the one before. The first replica names it:
+ * the others have the same objects.
+ */
+const variantOf = ({ replicas: [first] }: Bucket): string =>
+  createHash("sha256").update(JSON.stringify([first?.endpoint, first?.bucket])).digest("hex").slice(0, 16)
 
 const tiersOf = ({ cache }: GatewayConfig) =>
   cache.layers.map((layer) => {
