@@ -5,7 +5,6 @@ import { authorization } from "./catalogue/authorization.ts"
 import { cache } from "./catalogue/cache.ts"
 import { configuration } from "./catalogue/configuration.ts"
 import { gateway } from "./catalogue/gateway.ts"
-import { gatewayServer } from "./catalogue/gatewayServer.ts"
 import { internal } from "./catalogue/internal.ts"
 import { keys } from "./catalogue/keys.ts"
 import { network } from "./catalogue/network.ts"
@@ -24,6 +23,5 @@ export const catalogue = {
   ...cache,
   ...audit,
   ...gateway,
-  ...gatewayServer,
   ...objectStore
 } as const satisfies Record<string, CodeInfo>
