@@ -229,7 +229,17 @@ describe("ErrorCode", () => {
         "CACHE_IO_FAILED",
         "CACHE_ENTRY_CORRUPT",
         "CACHE_BODY_INCOMPLETE",
-        "CACHE_REDIS_FAILED"
+        "CACHE_REDIS_FAILED",
+        "AUDIT_FILE_FAILED",
+        "AUDIT_SYSLOG_FAILED",
+        "AUDIT_STORE_FAILED",
+        "GATEWAY_RATE_LIMITED",
+        "GATEWAY_STORE_UNREACHABLE",
+        "GATEWAY_STORE_TIMEOUT",
+        "GATEWAY_STORE_FAILED",
+        "GATEWAY_STORE_INCOMPLETE",
+        "GATEWAY_STORE_CREDENTIALS",
+        "GATEWAY_STORE_UNAVAILABLE"
       ])
     })
   })

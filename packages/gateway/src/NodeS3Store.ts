@@ -64,6 +64,7 @@ export const make = Effect.fnUntraced(
     yield* watchdog.run
     const connection: Connection = {
       pool,
+      maxConnections: replica.maxConnections,
       authority: address.authority,
       prefix: address.prefix,
       signer: new Signer(replica.region),

@@ -32,7 +32,7 @@ export type StoreFailure =
   | "timeout"
   /** The body broke off, or has another length than was announced. */
   | "incomplete"
-  /** The circuits of all replicas are open: none was asked. */
+  /** Nothing was sent: the circuits of all replicas are open, or all connections are in use. */
   | "rejected"
   /** The key or a header cannot be sent to a store. */
   | "invalid"

@@ -325,6 +325,37 @@ describe("NodeS3Store", () => {
       }))
   })
 
+  describe("connections", () => {
+    it.effect("a request that finds no free connection is rejected, which is no evidence about the store", () =>
+      Effect.gen(function*() {
+        const { server, store } = yield* made({}, { maxConnections: 1 })
+        server.putSynthetic(bucket, "large", 256 * 1024 ** 2)
+        const slow = start(store, { key: "large" }, true)
+        slow.seen.isFull = true
+        yield* eventually(() => slow.seen.bytes > 0)
+        const waiting = start(store, { key: "a" })
+        yield* TestClock.adjust("5 seconds")
+        const { cause, end } = yield* waiting.outcome
+        assert.strictEqual(end, "rejected")
+        assert.propertyVal(cause, "code", "GATEWAY_STORE_UNAVAILABLE")
+        slow.call.abort()
+        server.put(bucket, "b", "b")
+        assert.strictEqual((yield* send(store, { key: "b" })).body.toString(), "b")
+        assert.strictEqual(server.requests.length, 2)
+      }))
+
+    it.effect("a server that does not complete a connection is a timeout", () =>
+      Effect.gen(function*() {
+        // TLS is never answered by a server without TLS that only reads.
+        const silent = yield* rawServer("")
+        const store = yield* storeOf({ url: silent.url.replace("http:", "https:"), region: "us-east-1" })
+        const running = start(store, { key: "a" })
+        yield* eventually(() => silent.connections() === 1)
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual((yield* running.outcome).end, "timeout")
+      }))
+  })
+
   describe("sending again", () => {
     it.live("[G-12] takes the time of the store once where the clocks differ, for HEAD too", () =>
       Effect.gen(function*() {

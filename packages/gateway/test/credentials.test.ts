@@ -14,7 +14,7 @@ import { inspect } from "node:util"
 import type { Keys } from "../src/internal/credentials/keys.ts"
 import { refreshing } from "../src/internal/credentials/keySource.ts"
 import { StoreError } from "../src/StoreError.ts"
-import { bucket, send, storeOf } from "./support.ts"
+import { bucket, send, start, storeOf } from "./support.ts"
 
 const secret = "keelson-test-secret"
 
@@ -47,8 +47,8 @@ interface Call {
   readonly body: string
 }
 
-/** A platform service that answers each request. */
-const service = (answer: (call: Call) => string) =>
+/** A platform service that answers each request, unless the answer is `undefined`. */
+const service = (answer: (call: Call) => string | undefined) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly url: string; readonly calls: Array<Call>; readonly close: () => void }>((resume) => {
       const calls: Array<Call> = []
@@ -60,7 +60,8 @@ const service = (answer: (call: Call) => string) =>
       const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
         const call = await read(request)
         calls.push(call)
-        response.end(answer(call))
+        const text = answer(call)
+        if (text !== undefined) response.end(text)
       }
       const server = createServer((request, response) => {
         void respond(request, response)
@@ -214,6 +215,19 @@ describe("credentials", () => {
         })
         assert.deepStrictEqual(new Set((yield* all).map(({ status }) => status)), new Set([200]))
         assert.strictEqual(container.calls.length, 1)
+      }))
+
+    it.effect("fails with credentials where a platform never answers", () =>
+      Effect.gen(function*() {
+        const container = yield* service(() => undefined)
+        yield* environment({ AWS_CONTAINER_CREDENTIALS_FULL_URI: `${container.url}/keys` })
+        const { store } = yield* made({ platform: true })
+        const running = start(store, { key: "a" })
+        yield* eventually(() => container.calls.length === 1)
+        yield* TestClock.adjust("20 seconds")
+        const { cause, end } = yield* running.outcome
+        assert.strictEqual(end, "credentials")
+        assert.propertyVal(cause, "code", "GATEWAY_STORE_CREDENTIALS")
       }))
 
     it.live("gets the keys of an instance", () =>

@@ -96,9 +96,16 @@ const library = Effect.tryPromise({
     })
 })
 
+/** How long a source may take: those of the library may wait for ever. */
+const limit = "20 seconds"
+
 const ofProvider = (source: string, provider: () => Promise<AwsKeys>): Source =>
   Effect.map(
-    Effect.tryPromise({ try: provider, catch: (cause) => failed(source, cause) }),
+    Effect.timeoutOrElse(Effect.tryPromise({ try: provider, catch: (cause) => failed(source, cause) }), {
+      duration: limit,
+      orElse: () =>
+        Effect.fail(new StoreError("credentials", { message: `No credentials from ${source} within ${limit}` }))
+    }),
     ({ accessKeyId, expiration, secretAccessKey, sessionToken }) => ({
       accessKeyId,
       secretAccessKey,

@@ -17,6 +17,7 @@ import type { Watchdog, Watched } from "./watchdog.ts"
 /** What the requests to one store have in common. */
 export interface Connection {
   readonly pool: Pool
+  readonly maxConnections: number
   /** The value of `host`. */
   readonly authority: string
   /** What precedes the key in every path. */
@@ -98,8 +99,12 @@ export class Call implements StoreCall, Watched, Dispatcher.DispatchHandler {
   }
 
   onSilence(): void {
-    if (this.#isPaused || this.#isBodyLate) this.since = this.#to.watchdog.tick
-    else this.#fail("timeout", this.#hasHead ? failures.silent : failures.timeout)
+    const { maxConnections, pool, watchdog } = this.#to
+    if (this.#isPaused || this.#isBodyLate) this.since = watchdog.tick
+    // That receivers are slow is no evidence about the store.
+    else if (this.#controller === undefined && pool.stats.connected >= maxConnections) {
+      this.#fail("rejected", failures.busy)
+    } else this.#fail("timeout", this.#hasHead ? failures.silent : failures.timeout)
   }
 
   #sendLater(keys: KeySource): void {

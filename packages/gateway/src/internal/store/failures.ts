@@ -18,7 +18,8 @@ export const failures = {
   key: shared("invalid", "The key is not one that S3 could have: 1 to 1024 bytes of UTF-8 without NUL"),
   header: shared("invalid", "A header has characters that cannot be signed"),
   framed: shared("invalid", "The body is in the framing of aws-chunked, which would become a part of the object"),
-  rejected: shared("rejected")
+  rejected: shared("rejected"),
+  busy: shared("rejected", "All connections to the object store are in use; maxConnections of the replica bounds them")
 } as const
 
 const codeOf = (error: unknown): unknown => error instanceof Error ? Reflect.get(error, "code") : undefined

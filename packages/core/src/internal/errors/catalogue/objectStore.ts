@@ -63,8 +63,10 @@ export const objectStore = {
     status: 503,
     retryable: true,
     breaker: "ignored",
-    description: "The circuits of all replicas of a bucket are open: none was asked.",
-    troubleshooting: ["See which replica failed, and why, in the log and the metrics of its circuit."]
+    description: "No replica of a bucket was asked: all circuits are open, or all connections are in use.",
+    troubleshooting: [
+      "See which replica failed, and why, in the log and the metrics of its circuit. If all connections are in use, raise `maxConnections` of the replica."
+    ]
   },
   GATEWAY_STORE_REQUEST_REFUSED: {
     id: "GWY-016",
