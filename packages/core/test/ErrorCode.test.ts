@@ -233,6 +233,7 @@ describe("ErrorCode", () => {
         "AUDIT_FILE_FAILED",
         "AUDIT_SYSLOG_FAILED",
         "AUDIT_STORE_FAILED",
+        "AUDIT_NOT_FLUSHED",
         "GATEWAY_RATE_LIMITED",
         "GATEWAY_STORE_UNREACHABLE",
         "GATEWAY_STORE_TIMEOUT",
