@@ -53,6 +53,21 @@ export const roomImports: Readonly<Record<string, Readonly<Record<string, Readon
     spool: ["file"],
     syslog: ["file"]
   },
+  gateway: {
+    address: [],
+    admin: ["server", "target"],
+    conditional: [],
+    config: [],
+    credentials: [],
+    fill: [],
+    headers: [],
+    limits: [],
+    operation: ["server"],
+    replicas: ["store"],
+    server: ["fill"],
+    store: ["credentials"],
+    target: []
+  },
   token: {
     adapters: ["http"],
     delegation: ["dpop", "provider", "validation"],

@@ -16,7 +16,12 @@ export class ObjectCache extends Context.Service<ObjectCache, TieredCache.Tiered
 ) {}
 
 /** A cache that stores nothing. */
-export const disabled: TieredCache.TieredCache = { ...none, tierStats: Effect.succeed({}), flush: Effect.void }
+export const disabled: TieredCache.TieredCache = {
+  ...none,
+  tierStats: Effect.succeed({}),
+  getUnsafe: () => undefined,
+  flush: Effect.void
+}
 
 /**
  * The service from any effect that makes it, such as `TieredCache.make` or `NodeCache.make`.

@@ -8,13 +8,16 @@ import * as Configuration from "@keelson/core/Configuration"
 import type * as KeelsonError from "@keelson/core/KeelsonError"
 import * as Field from "@keelson/core/unstable/Field"
 import * as InvalidConfig from "@keelson/core/unstable/InvalidConfig"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { CacheEntry } from "./CacheEntry.ts"
+import type { CacheKey } from "./CacheKey.ts"
 import * as CacheStats from "./CacheStats.ts"
-import type { CacheTier } from "./CacheTier.ts"
+import type { CacheTier, GetOptions } from "./CacheTier.ts"
 import { makeGuarded } from "./internal/tiered/guarded.ts"
 import { makeKeyedLock } from "./internal/tiered/keyedLock.ts"
 import { Tiers } from "./internal/tiered/tiers.ts"
@@ -39,6 +42,13 @@ export interface Options {
 export interface TieredCache extends CacheTier {
   /** The statistics of each tier, by name. `stats` has those of the whole cache: a lookup counts once, in whichever tier it ended. */
   readonly tierStats: Effect.Effect<Readonly<Record<string, CacheStats.CacheStats>>>
+  /**
+   * The entry of a key in the first tier, if that is a `MemoryCache`, for code that is not an effect. It never throws. A lookup that finds
+   * nothing counts nothing: `get` follows it and counts.
+   *
+   * - `clock`: the clock of the fiber, `yield* Clock.Clock`.
+   */
+  readonly getUnsafe: (key: CacheKey, clock: Clock.Clock, options?: GetOptions) => CacheEntry | undefined
   /** Returns once no copy to a faster tier and no write behind is left: for tests, and before a process ends. */
   readonly flush: Effect.Effect<void>
 }
@@ -148,6 +158,7 @@ export const make = Effect.fnUntraced(function*(
     clear: (bucket) => all.clear(bucket),
     stats: Effect.map(tierStats, (stats) => combined(all.lookups, Object.values(stats))),
     tierStats,
+    getUnsafe: (key, clock, options) => all.getUnsafe(key, clock, options),
     flush
   }
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { CacheEntry, CacheError, type CacheTier, MemoryCache, TieredCache } from "@keelson/cache"
 import * as Metrics from "@keelson/core/Metrics"
 import * as PrometheusEndpoint from "@keelson/core/PrometheusEndpoint"
-import { Deferred, Duration, Effect, Exit, Fiber, Logger, Stream, Struct } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Logger, Stream, Struct } from "effect"
 import { TestClock } from "effect/testing"
 import { bytes, cacheSuite, key, reasonOf } from "./CacheSuite.ts"
 
@@ -312,5 +312,27 @@ describe("TieredCache", () => {
         yield* Stream.runFold(CacheEntry.stream(entry!), () => 0, (sum, chunk) => sum + chunk.length),
         3
       )
+    }))
+})
+
+describe("TieredCache.getUnsafe", () => {
+  it.effect("[S4-10] [S4-26] answers from memory alone, and counts each lookup once", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const memory = yield* MemoryCache.make()
+      const cache = yield* TieredCache.make({ tiers: [memory, yield* tier("slow")] })
+      assert.isUndefined(cache.getUnsafe(key("one"), clock))
+      assert.isUndefined(yield* cache.get(key("one")))
+      yield* cache.set(key("one"), { body: bytes(3), ttl: Duration.seconds(1), staleWindow: Duration.seconds(9) })
+      assert.strictEqual(cache.getUnsafe(key("one"), clock)?.length, 3)
+      const { hits, misses } = yield* cache.stats
+      assert.deepStrictEqual([hits, misses], [1, 1])
+      assert.deepStrictEqual([(yield* memory.stats).hits, (yield* memory.stats).misses], [1, 1])
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(cache.getUnsafe(key("one"), clock))
+      assert.strictEqual(cache.getUnsafe(key("one"), clock, { stale: true })?.length, 3)
+      const slow = yield* TieredCache.make({ tiers: [yield* tier("slow")] })
+      yield* slow.set(key("one"), { body: bytes(3) })
+      assert.isUndefined(slow.getUnsafe(key("one"), clock))
     }))
 })

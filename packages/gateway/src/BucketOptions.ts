@@ -100,6 +100,8 @@ export interface BucketOptions {
   readonly methods?: ReadonlyArray<Method> | undefined
   /** The options of its entries in the cache, over those of the tiers. Default none. */
   readonly cache?: CacheOptions.BucketOptions | undefined
+  /** How long an expired entry may be served while no store answers. From 0 millis to 24 hours. Default 0 millis. */
+  readonly staleWindow?: Configuration.DurationInput | undefined
   /** Who may reach it, by address. Default none. */
   readonly access?: AccessOptions | undefined
   /** How many requests it admits. Default none. */
@@ -238,6 +240,7 @@ export const Bucket = Schema.Struct({
     ["GET", "HEAD"]
   ),
   cache: Schema.optionalKey(CacheOptions.Bucket),
+  staleWindow: Field.defaulted(Field.duration("0 millis", "24 hours"), Duration.zero),
   access: Schema.optionalKey(Access),
   rateLimit: Schema.optionalKey(RateLimit),
   cors: Schema.optionalKey(Cors),

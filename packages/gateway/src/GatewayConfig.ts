@@ -1,6 +1,7 @@
 /**
  * The configuration of a gateway: checked, immutable data from YAML or code.
  */
+import * as AuditOptions from "@keelson/audit/AuditOptions"
 import * as CacheOptions from "@keelson/cache/CacheOptions"
 import * as Configuration from "@keelson/core/Configuration"
 import * as EnvSubstitution from "@keelson/core/EnvSubstitution"
@@ -39,7 +40,7 @@ export interface Options {
   /** The cache. Without it, there is none. Default none. */
   readonly cache?: CacheOptions.Options | undefined
   /** The audit log. Without it, there is none. Default none. */
-  readonly audit?: unknown
+  readonly audit?: AuditOptions.Options | undefined
   /** The listener for administrators. Without it, there is none. Default none. */
   readonly admin?: AdminOptions | undefined
   /** The buckets. From 1 to 1000 buckets. Required. */
@@ -74,13 +75,7 @@ export const GatewayConfig = Schema.Struct({
     {}
   ),
   cache: section(CacheOptions.CacheOptions, empty(CacheOptions.CacheOptions)),
-  audit: Schema.optionalKey(
-    Schema.Unknown.check(
-      Schema.makeFilter((section: unknown) => typeof section === "object" && section !== null, {
-        expected: "a section of options of an audit log"
-      })
-    )
-  ),
+  audit: Schema.optionalKey(AuditOptions.WithOlderNames),
   admin: section(Admin, empty(Admin)),
   buckets: Schema.Array(Bucket).check(
     Schema.isMinLength(1, { expected: expectedBuckets }),

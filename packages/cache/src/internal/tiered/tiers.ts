@@ -52,6 +52,14 @@ export class Tiers {
       return Exit.succeed(entry)
     })
   }
+  /** The entry in memory. Only one that is there counts. */
+  getUnsafe(key: CacheKey, clock: Clock.Clock, options: GetOptions | undefined): CacheEntry | undefined {
+    const { memory } = this.#options
+    if (memory?.getUnsafe(key, clock, { ...options, peek: true }) === undefined) return undefined
+    const entry = memory.getUnsafe(key, clock, options)
+    if (entry !== undefined) this.#count(key, true, options)
+    return entry
+  }
   /** Asks the tiers from an index on. */
   #lookUp(
     key: CacheKey,

@@ -4,6 +4,7 @@ import { callMetrics } from "./callMetrics.ts"
 import { circuitDefinitions } from "./circuitDefinitions.ts"
 import { dpopDefinitions } from "./dpopDefinitions.ts"
 import { fleetDefinitions } from "./fleetDefinitions.ts"
+import { gatewayDefinitions } from "./gatewayDefinitions.ts"
 import { introspectionDefinitions } from "./introspectionDefinitions.ts"
 
 /** The definition of a metric. */
@@ -77,6 +78,7 @@ export const definitions = {
   ...auditDefinitions,
   ...circuitDefinitions,
   ...callMetrics,
+  ...gatewayDefinitions,
   jwksRequests: {
     name: "jwks_cache_requests_total",
     kind: "counter",

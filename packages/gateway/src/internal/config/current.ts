@@ -84,6 +84,8 @@ export const current = (document: unknown): Current => {
   const policies: Record<string, unknown> = {}
   if (server !== undefined) tree["listen"] = tree["listen"] ?? reader.listen(server)
   if (auditLog !== undefined && tree["audit"] === undefined) tree["audit"] = auditLog
+  // The options of a log that is off are not checked.
+  if (isSection(tree["audit"]) && !isOn(tree["audit"]["enabled"])) delete tree["audit"]
   reader.origins.set("audit", document["audit"] === undefined ? "audit_log" : "audit")
   if (isSection(logging)) {
     reader.drop(logging, "logging", "format")
