@@ -14,6 +14,8 @@ const context = {
   spanId: "b7ad6b7169203331"
 }
 
+const event = (_tag: string, more: object): AuditEvents.TokenEvent => ({ _tag, ...context, ...more })
+
 const recorded = (...events: ReadonlyArray<AuditEvents.TokenEvent>) =>
   Effect.gen(function*() {
     const memory = makeSink()
@@ -26,12 +28,12 @@ describe("AuditEvents", () => {
   it.effect("[S2-22][S2-23] records every event of a token provider with its attempt, outcome and trace", () =>
     Effect.gen(function*() {
       const { lines, records } = yield* recorded(
-        { _tag: "RefreshStarted", ...context, ...{ cause: "due" } },
-        { _tag: "RefreshRetried", ...context, ...{ attempt: 1, delay: Duration.millis(250), errorKind: "TIMEOUT" } },
-        { _tag: "RefreshFailed", ...context, ...{ attempts: 3, errorKind: "TIMEOUT", consecutiveFailures: 5 } },
-        { _tag: "RefreshEscalated", ...context, ...{ errorKind: "TIMEOUT", consecutiveFailures: 5 } },
-        { _tag: "Refreshed", ...context, ...{ attempts: 1, issuedAt: 0, expiresAt: 3_600_000, discarded: false } },
-        { _tag: "RefreshCompleted", ...context, ...{ success: true, attempts: 1, elapsed: Duration.seconds(1) } }
+        event("RefreshStarted", { cause: "due" }),
+        event("RefreshRetried", { attempt: 1, delay: Duration.millis(250), errorKind: "TIMEOUT" }),
+        event("RefreshFailed", { attempts: 3, errorKind: "TIMEOUT", consecutiveFailures: 5 }),
+        event("RefreshEscalated", { errorKind: "TIMEOUT", consecutiveFailures: 5 }),
+        event("Refreshed", { attempts: 1, issuedAt: 0, expiresAt: 3_600_000, discarded: false }),
+        event("RefreshCompleted", { success: true, attempts: 1, elapsed: Duration.seconds(1) })
       )
       assert.deepStrictEqual(
         lines.map(({ http_method }, index) => [http_method, records[index]?.level]),
@@ -70,11 +72,9 @@ describe("AuditEvents", () => {
   it.effect("[S2-22][A2] holds no token, also if an event did", () =>
     Effect.gen(function*() {
       const secret = "hunter2-4f9a2b7c1d8e"
-      const { records } = yield* recorded({
-        _tag: "Unheard",
-        ...context,
-        ...{ accessToken: secret, problem: `Bearer ${secret}`, nested: { token: secret } }
-      })
+      const { records } = yield* recorded(
+        event("Unheard", { accessToken: secret, problem: `Bearer ${secret}`, nested: { token: secret } })
+      )
       assert.lengthOf(records, 1)
       assert.notInclude(records[0]?.line, secret)
     }))
