@@ -4,6 +4,7 @@ import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/h
 import { TestClock } from "effect/testing"
 import { AdaptiveLimit, Breaker, Deadline, ErrorCode, KeelsonError, Metrics } from "../src/index.ts"
 import { Gate } from "../src/internal/limit/gate.ts"
+import { LatencyWindow } from "../src/internal/limit/latencyWindow.ts"
 import { classify } from "../src/internal/limit/sample.ts"
 import * as Decoders from "../src/unstable/Decoders.ts"
 
@@ -37,6 +38,7 @@ describe("AdaptiveLimit", () => {
       yield* hold(limit)
       const error = yield* Effect.flip(limit.execute(Effect.die("called")))
       assert.instanceOf(error, AdaptiveLimit.LimitExceeded)
+      assert.strictEqual(error.name, "LimitExceeded")
       assert.deepInclude(error, { code: "LIMIT_EXCEEDED", server: "billing", reason: "queue", limit: 1, status: 503 })
       assert.strictEqual(error.message, "Adaptive limit rejected the call: the queue is full")
       assert.deepStrictEqual(error.details, { server: "billing", reason: "queue", limit: 1, retry_after_ms: 3000 })
@@ -182,6 +184,18 @@ describe("AdaptiveLimit", () => {
       }
       assert.deepEqual(yield* metric("adaptive_limit_baseline_seconds"), [[{ server: "billing" }, { value: 0.25 }]])
     }).pipe(Effect.scoped, Effect.provide(Metrics.layerIsolated)))
+
+  it("[K-31] a window measures mean latency with its error, mean calls in flight and the most of them", () => {
+    const window = new LatencyWindow(0)
+    window.start(7)
+    for (const [latency, inFlight] of [[100, 2], [300, 4], [100, 3], [300, 3]] as const) window.add(latency, inFlight)
+    // The deviation is 100 of 200, and its share of a mean of four calls is half of that.
+    assert.deepStrictEqual(window.measurement, { latency: 200, error: 0.25, inFlight: 3, peak: 7 })
+    window.add(200, 9)
+    assert.strictEqual(window.measurement.peak, 9)
+    window.drops = 15
+    assert.strictEqual(window.dropShare, 0.75)
+  })
 
   it("[K-31] a limit that grows admits calls that wait, in their order", () => {
     const gate = new Gate(1, 5)
