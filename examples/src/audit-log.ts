@@ -84,8 +84,7 @@ const main = Effect.gen(function*() {
   const path = join(folder, "audit.jsonl")
   const stats = yield* requests.pipe(
     Effect.andThen(AuditLog.AuditLog.use((log) => Effect.andThen(log.flush, log.stats))),
-    Effect.provide(serverOf(path)),
-    Effect.provide(Logger.layer([]))
+    Effect.provide(Layer.provideMerge(serverOf(path), Logger.layer([])))
   )
   yield* Console.log(readFileSync(path, "utf8").trimEnd())
   const { lost, written } = stats.sinks["file"] ?? { lost: 0, written: 0 }

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { AuditEvents, AuditLog, AuditMiddleware, CorrelationId } from "@keelson/audit"
 import { RequestObserver } from "@keelson/core/unstable/RequestObserver"
 import { eventually } from "@keelson/testing/eventually"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -18,14 +19,17 @@ import { makeSink } from "./memorySink.ts"
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 /** What stands in for `HttpSecurity`: it tells the observer of the request who calls, or why the caller is rejected. */
-const security = (route: string, decide: (observer: RequestObserver, context: never) => void, status: number) =>
+const security = (
+  route: HttpRouter.PathInput,
+  decide: (observer: RequestObserver, context: Context.Context<never>) => void,
+  status: number
+) =>
   HttpRouter.add(
     "GET",
     route,
     Effect.withFiber((fiber) => {
       const observer = fiber.getRef(RequestObserver)
-      // oxlint-disable-next-line no-unsafe-type-assertion -- the context of the fiber
-      if (observer !== undefined) decide(observer, fiber.context as never)
+      if (observer !== undefined) decide(observer, fiber.context)
       return Effect.succeed(HttpServerResponse.text("decided", { status }))
     })
   )

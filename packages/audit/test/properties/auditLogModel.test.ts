@@ -77,7 +77,7 @@ const check = ({ endsUp, overflow, steps }: Run) =>
         case "record":
           for (let index = 0; index < one.count; index++) {
             recorded++
-            const fiber = yield* fork(
+            const fiber: Fiber.Fiber<unknown, unknown> = yield* fork(
               log.record({ httpMethod: "GET", objectKey: `${recorded}/${"x y".repeat(one.length / 3)}` })
             )
             // Without room nobody waits if entries are dropped.
