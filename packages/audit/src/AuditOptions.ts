@@ -51,9 +51,15 @@ export interface SyslogOptions {
   readonly protocol?: "udp" | "tcp" | "tls" | undefined
   /** The facility of the messages (RFC 5424, 6.2.1). Default local0. */
   readonly facility?: Facility | undefined
-  /** The name of the application in the messages, of printable ASCII (RFC 5424, 6.2.5). From 1 to 48 characters. Default keelson. */
+  /**
+   * The name of the application in the messages (RFC 5424, 6.2.5). From 1 to 48 characters of printable ASCII without spaces. Default
+   * keelson.
+   */
   readonly appName?: string | undefined
-  /** The name of this host in the messages, of printable ASCII. Without it, that of the system. From 1 to 255 characters. Default none. */
+  /**
+   * The name of this host in the messages. Without it, that of the system. From 1 to 255 characters of printable ASCII without
+   * spaces. Default none.
+   */
   readonly hostname?: string | undefined
   /**
    * The largest message; a longer entry is shortened. Not above the limit of the server, which may split longer messages: that of
@@ -68,7 +74,7 @@ export interface SyslogOptions {
 
 /** The options of batches of entries that are kept on disk until an object store has them. Every one may be left out. */
 export interface BatchOptions {
-  /** What the keys of all batches begin with, as `audit/`. From 0 to 512 characters. Default empty. */
+  /** What the keys of all batches begin with, as `audit/`. From 1 to 512 characters. Default none. */
   readonly prefix?: string | undefined
   /** How often a batch is stored. From 1 second to 24 hours. Default 1 minute. */
   readonly interval?: Configuration.DurationInput | undefined
@@ -155,7 +161,7 @@ export type Syslog = typeof Syslog.Type
 
 /** Checked options of batches. */
 export const Batches = Schema.Struct({
-  prefix: Field.defaulted(Field.text(0, 512), ""),
+  prefix: Schema.optionalKey(Field.text(1, 512)),
   interval: Field.defaulted(Field.duration("1 second", "24 hours"), Duration.minutes(1)),
   maxBatchSize: Field.defaulted(Field.size("64 KiB", "1 GiB"), ByteSize.mebibytes(16)),
   spoolDir: Field.defaulted(Field.text(1, 4096), "/var/lib/keelson/audit"),
@@ -177,7 +183,7 @@ export type S3 = typeof S3.Type
 export interface Options extends BufferOptions {
   /** Whether there is an audit log at all. Nothing else is checked if not. Default false. */
   readonly enabled?: boolean | undefined
-  /** Where entries are written. From 1 to 3 of file, syslog and s3, each at most once; each needs its section. Default file. */
+  /** Where entries are written; each needs its section. From 1 to 3 of file, syslog and s3, each at most once. Default file. */
   readonly outputs?: ReadonlyArray<"file" | "syslog" | "s3"> | undefined
   /** The options of the file. Default none. */
   readonly file?: FileOptions | undefined

@@ -77,7 +77,7 @@ const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, AuditError> =>
 export const make = Effect.fnUntraced(function*(
   options: AuditOptions.BatchOptions = {}
 ): Effect.fn.Return<AuditSink, KeelsonError.ConfigurationError, Scope.Scope | ObjectStore> {
-  const { interval, maxBatchSize, maxSpoolSize, prefix, spoolDir, timeout } = yield* decode(options)
+  const { interval, maxBatchSize, maxSpoolSize, prefix = "", spoolDir, timeout } = yield* decode(options)
   const store = yield* ObjectStore
   const spool = new Spool(resolve(spoolDir), { maxSize: Number(maxSpoolSize), maxBatchSize: Number(maxBatchSize) })
   yield* Effect.mapError(
