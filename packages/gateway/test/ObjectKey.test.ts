@@ -137,7 +137,7 @@ describe("ObjectKey", () => {
     assert.strictEqual(keyOf("/site/docs"), "docs")
     assert.strictEqual(keyOf("/site//"), "/index.html")
     const redirect = route("GET", "/%73ite?a=b&c=%2F")
-    assert.deepStrictEqual(redirect, { _tag: "Redirect", bucket: buckets[2], location: "/site/?a=b&c=%2F" })
+    assert.deepStrictEqual(redirect, { _tag: "Redirect", bucket: buckets[2]!, location: "/site/?a=b&c=%2F" })
     assert.strictEqual(pathOf("/"), "/ start.html")
     assert.strictEqual(keyOf("/site/docs/", "PUT"), "docs/")
     assert.strictEqual(keyOf("/site/", "DELETE"), "GATEWAY_KEY_MISSING")

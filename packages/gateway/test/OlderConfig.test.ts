@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { GatewayConfig } from "@keelson/gateway"
 import { ByteSize, Duration, Effect, Logger, Redacted } from "effect"
+import { readFileSync } from "node:fs"
+import { olderNames } from "../src/internal/config/olderNames.ts"
 
 const bucket = `
 buckets:
@@ -254,6 +256,20 @@ ${bucket}    ip_filter: { allowlist: [10.0.0.1/8] }
         "buckets.0.s3.sse (line 6, column "
       )
     }))
+
+  it("[S4-52] the guide has every older name beside its name today", () => {
+    const guide = readFileSync(new URL("../../../docs/guides/gateway-configuration.md", import.meta.url), "utf8")
+    const rows = guide.split("\n").filter((line) => line.startsWith("| `"))
+    for (const [older, name] of Object.values(olderNames).flat()) {
+      assert.isTrue(
+        rows.some((row) => {
+          const [, , before = "", now = ""] = row.split("|")
+          return before.includes(older) && now.includes(name)
+        }),
+        `${older} is ${name}`
+      )
+    }
+  })
 
   it.effect("[S4-52] a limit for the whole server has no counterpart, and is not ignored", () =>
     Effect.gen(function*() {

@@ -69,7 +69,7 @@ describe("properties of object keys", () => {
           // "z/" is one level of the key, so that only what climbs out of the whole key is refused.
           continue
         }
-        assert.deepStrictEqual(found, { _tag: "Found", bucket: buckets[0], key: `z/${text}`, query: "" })
+        assert.deepStrictEqual(found, { _tag: "Found", bucket: buckets[0]!, key: `z/${text}`, query: "" })
       }
     })
   })

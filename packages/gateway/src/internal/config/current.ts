@@ -1,5 +1,7 @@
-import { olderNames } from "./olderNames.ts"
+import { inUnit, olderNames } from "./olderNames.ts"
 import { type Current, isOff, isOn, isSection, Reader, type Section, without } from "./olderShape.ts"
+
+const perSecond = inUnit("per second")
 
 /** A bucket in the names of today, and the policy of its own that an older one may have. */
 const bucketOf = (
@@ -31,8 +33,8 @@ const bucketOf = (
     }
     const rate = isSection(s3["rate_limit"]) ? s3["rate_limit"]["requests_per_second"] : undefined
     const limits = {
-      ...(rate === undefined ? undefined : { perBucket: `${String(rate)} per second` }),
-      ...(shared.perAddress === undefined ? undefined : { perAddress: `${String(shared.perAddress)} per second` })
+      ...(rate === undefined ? undefined : { perBucket: perSecond(rate) }),
+      ...(shared.perAddress === undefined ? undefined : { perAddress: perSecond(shared.perAddress) })
     }
     reader.origins.set(`${at}.rateLimit.perBucket`, `${at}.s3.rate_limit.requests_per_second`)
     reader.origins.set(`${at}.rateLimit.perAddress`, "server.rate_limit.per_ip.requests_per_second")

@@ -2,10 +2,10 @@
  * The names of older configurations, as one table: what each was called in its section, its name now, and its unit then.
  */
 
-/** A value with the unit that an older name stated. */
 type Convert = (value: unknown) => unknown
 
-const inUnit = (unit: string): Convert => (value) =>
+/** A number with the unit that an older name stated. Any other value is left as it is, and rejected by decoding. */
+export const inUnit = (unit: string): Convert => (value) =>
   typeof value === "number" || (typeof value === "string" && /^\s*[\d.]+\s*$/.test(value)) ? `${value} ${unit}` : value
 
 const mebibytes = inUnit("MiB")

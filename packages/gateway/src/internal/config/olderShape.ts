@@ -1,5 +1,5 @@
 import * as Predicate from "effect/Predicate"
-import { olderNames, type Row } from "./olderNames.ts"
+import { inUnit, olderNames, type Row } from "./olderNames.ts"
 
 type Section = Readonly<Record<string, unknown>>
 
@@ -31,6 +31,11 @@ const without = (section: Section, ...names: ReadonlyArray<string>): Section =>
 /** Where an AWS bucket is, if no endpoint says it. */
 const awsEndpoint = (region: unknown): string =>
   typeof region === "string" && region !== "" ? `https://s3.${region}.amazonaws.com` : "https://s3.amazonaws.com"
+
+const seconds = inUnit("seconds")
+
+/** The comparisons of rules on claims that `require.claims` makes. */
+const operators: ReadonlySet<unknown> = new Set(["equals", "contains", "in"])
 
 class Reader {
   readonly origins = new Map<string, string>()
@@ -164,7 +169,7 @@ class Reader {
       algorithms,
       ...(url === undefined
         ? undefined
-        : { jwks: { url, ...(ttl === undefined ? undefined : { ttl: `${String(ttl)} seconds` }) } }),
+        : { jwks: { url, ...(ttl === undefined ? undefined : { ttl: seconds(ttl) }) } }),
       ...(url === undefined && keys.length > 0 ? { keys } : undefined),
       ...this.sources(jwt["token_sources"]),
       ...(isSection(rest) ? rest : undefined)
@@ -200,7 +205,7 @@ class Reader {
         fault("", "a section with claim, operator and value")
         continue
       }
-      if (!["equals", "contains", "in"].includes(String(rule["operator"] ?? "equals"))) {
+      if (!operators.has(rule["operator"] ?? "equals")) {
         fault(".operator", "equals, contains or in")
       }
       if (claims.has(rule["claim"])) fault(".claim", "a claim that no other rule has")
@@ -244,7 +249,7 @@ class Reader {
             }
           }
         }),
-      ...(timeout === undefined ? undefined : { timeouts: { head: `${String(timeout)} seconds` } }),
+      ...(timeout === undefined ? undefined : { timeouts: { head: seconds(timeout) } }),
       ...(isSection(renamed) ? renamed : undefined)
     }
   }

@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node } from "yaml"
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type LineCounter, type Node } from "yaml"
 
 /** A place in a text, from 1. */
 export interface Place {
@@ -30,11 +30,10 @@ export const placeOf = (document: Document, lines: LineCounter, path: string): P
       name = rest.split(".", 1)[0] ?? ""
       next = node.items[Number(name)]
       if (next === undefined) break
-      const { range } = next as Node
-      offset = range?.[0]
+      offset = isNode(next) ? next.range?.[0] : undefined
     } else break
     rest = rest.slice(name.length + 1)
-    node = next as Node | null
+    node = isNode(next) ? next : undefined
   }
   if (offset === undefined) return undefined
   const { col, line } = lines.linePos(offset)

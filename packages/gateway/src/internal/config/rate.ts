@@ -1,5 +1,3 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /** A rate: how many requests in which time. */
@@ -11,18 +9,18 @@ export interface ParsedRate {
 const form =
   /^\s*(\d{1,9})\s*(?:per|\/)\s*(?:(\d{1,9})\s*)?(millisecond|milli|second|minute|hour|day|ms|s|m|h|d)s?\s*$/i
 
-const units: Readonly<Record<string, string>> = {
-  millisecond: "millis",
-  milli: "millis",
-  ms: "millis",
-  second: "seconds",
-  s: "seconds",
-  minute: "minutes",
-  m: "minutes",
-  hour: "hours",
-  h: "hours",
-  day: "days",
-  d: "days"
+const millisOf: Readonly<Record<string, number>> = {
+  millisecond: 1,
+  milli: 1,
+  ms: 1,
+  second: 1000,
+  s: 1000,
+  minute: 60_000,
+  m: 60_000,
+  hour: 3_600_000,
+  h: 3_600_000,
+  day: 86_400_000,
+  d: 86_400_000
 }
 
 const longest = 86_400_000
@@ -34,11 +32,7 @@ export const maxSlidingLimit = 10_000
 export const parseRate = (text: string): ParsedRate | undefined => {
   const [, count, amount = "1", unit = ""] = form.exec(text) ?? []
   if (count === undefined) return undefined
-  const millis = Option.map(
-    Duration.fromInput(`${Number(amount)} ${units[unit.toLowerCase()]}` as Duration.Input),
-    Duration.toMillis
-  )
-  const windowMillis = Option.getOrElse(millis, () => 0)
+  const windowMillis = Number(amount) * (millisOf[unit.toLowerCase()] ?? 0)
   const limit = Number(count)
   return limit >= 1 && limit <= 1_000_000 && windowMillis >= 1 && windowMillis <= longest
     ? { limit, windowMillis }

@@ -88,7 +88,7 @@ export const gateway = {
     status: 412,
     retryable: false,
     breaker: "ignored",
-    description: "`If-Match` or `If-Unmodified-Since` does not hold for the object.",
+    description: "A precondition of the request, `If-Match` or `If-Unmodified-Since`, does not hold for the object.",
     troubleshooting: ["Read the object again, and repeat the request with its new ETag."]
   },
   GATEWAY_RANGE_NOT_SATISFIABLE: {
