@@ -123,7 +123,7 @@ const inAll = (pattern: string, problems: (path: string, source: string) => Read
 
 if (import.meta.main) {
   const problems = [
-    ...inAll("packages/{core,jwks,token,cache}/src/**/*.ts", problemsIn),
+    ...inAll("packages/{core,jwks,token,cache,audit,gateway}/src/**/*.ts", problemsIn),
     ...(testsStandAlone
       ? inAll(
         "packages/*/test/**/*.ts",

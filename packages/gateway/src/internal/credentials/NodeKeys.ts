@@ -72,9 +72,11 @@ const decodeFile = Schema.decodeUnknownEffect(KeyFile)
 const rereadAfter = 60_000
 
 const ofFile = (path: string): Source =>
-  Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => cause }).pipe(
-    Effect.flatMap(decodeFile),
-    Effect.mapError((cause) => failed("the file of credentials", cause)),
+  Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: (cause) => failed("the file of credentials", cause)
+  }).pipe(
+    Effect.flatMap((text) => Effect.mapError(decodeFile(text), (cause) => failed("the file of credentials", cause))),
     Effect.flatMap((read) =>
       Effect.map(Clock.currentTimeMillis, (now) => ({
         accessKeyId: read.accessKeyId,
