@@ -174,11 +174,8 @@ buckets:
       assert.deepInclude(closed?.rateLimit, { perBucket: "500 per second", perAddress: "20 per second" })
       assert.deepStrictEqual(closed?.access, { allow: ["10.0.0.0/8"], block: ["10.9.0.1"] })
       assert.deepInclude(closed?.breaker, { failureThreshold: 3, probeSuccesses: 2 })
-      assert.deepStrictEqual(config.audit, {
-        enabled: "true",
-        outputs: ["file"],
-        file: { path: "/var/log/audit.log", max_file_size_mb: "100" }
-      })
+      assert.deepInclude(config.audit, { enabled: true, outputs: ["file"] })
+      assert.deepInclude(config.audit?.file, { path: "/var/log/audit.log", maxSize: ByteSize.mebibytes(100) })
       assert.deepStrictEqual(lines, [
         "These older options have no effect: metrics, server.security_limits.max_uri_length, logging.format, cache.disk.sendfile, jwt.admin_claims, buckets.1.s3.retry"
       ])
