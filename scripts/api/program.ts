@@ -31,7 +31,7 @@ const modulesIn = (packageName: string): ReadonlyArray<string> =>
     .filter((name) => !/(?:^|\/)index$/.test(name))
     .toSorted()
 
-/** All public modules of the three packages, in their files: `fileOf` is given `core` and `RetryPolicy`. */
+/** All public modules of the packages, in their files: `fileOf` is given `core` and `RetryPolicy`. */
 export const modulesAt = (fileOf: (packageName: string, name: string) => string): ReadonlyArray<Module> =>
   packageNames.flatMap((packageName) =>
     modulesIn(packageName).map((name) => ({ name: `@keelson/${packageName}/${name}`, file: fileOf(packageName, name) }))
@@ -74,11 +74,11 @@ export const open = (
   return { service, program, checker: program.getTypeChecker() }
 }
 
+const ownFile = new RegExp(`(?:packages|@keelson)/(${packageNames.join("|")})/(?:src|dist)/(.*?)(?:\\.d)?\\.ts$`)
+
 /** `core/RetryPolicy` for the file of that module among sources or declarations of our packages, else `undefined`. */
 export const ownModule = (file: string): string | undefined => {
-  const [, name, path] = /(?:packages|@keelson)\/(core|jwks|token|cache)\/(?:src|dist)\/(.*?)(?:\.d)?\.ts$/.exec(
-    file.replaceAll("\\", "/")
-  ) ?? []
+  const [, name, path] = ownFile.exec(file.replaceAll("\\", "/")) ?? []
   return name === undefined || path === undefined ? undefined : `${name}/${path}`
 }
 

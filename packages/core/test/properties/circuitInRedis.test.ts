@@ -12,9 +12,12 @@ import { type Admission, Model, type Outcome, policyOf, type Rules, rules, type 
 /** Lengths of a unit of the model: the server's clock cannot be moved, so a unit is far longer than a case takes. */
 const lengths = [6, 5.5, 5, 4.5, 4, 3.5, 3].map((minutes) => minutes * 60_000)
 
-/** The length for which the server is furthest from the end of a bucket of the time window, and how far into it that is. */
+/**
+ * The length for which the server is furthest from the end of a bucket of the time window, and how far into it that is, in whole
+ * 1024ths: sums and differences of the model's times are then exact, and a call of exactly one unit is as slow as it is.
+ */
 const unitAt = (millis: number): { readonly unit: number; readonly phase: number } => {
-  const all = lengths.map((unit) => ({ unit, phase: millis % unit / unit }))
+  const all = lengths.map((unit) => ({ unit, phase: Math.floor(1024 * (millis % unit) / unit) / 1024 }))
   return all.reduce((best, next) => next.phase < best.phase ? next : best)
 }
 

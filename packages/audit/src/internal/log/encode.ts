@@ -35,7 +35,7 @@ const escaped = (text: string): string =>
   )
 
 /** A string of JSON on one line. `JSON.stringify` escapes controls below U+0020, quotes and lone surrogates. */
-export const quote = (text: string): string => {
+const quote = (text: string): string => {
   const quoted = JSON.stringify(text)
   return ascii.test(quoted) ? quoted : quoted.replaceAll(unsafe, escaped)
 }

@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
 /** The CIDR notation of an address or a network; `undefined` if the text is neither, or has host bits. */
-export const cidrOf = (text: string): string | undefined => {
+const cidrOf = (text: string): string | undefined => {
   const cidr = text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
   return Result.isSuccess(IpNetwork.fromString(cidr)) ? cidr : undefined
 }

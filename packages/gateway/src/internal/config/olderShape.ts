@@ -15,7 +15,7 @@ export interface Current {
 }
 
 /** A value of the document that is not accepted, by its path there, and what is. */
-export interface Fault {
+interface Fault {
   readonly path: string
   readonly expected: string
 }

@@ -13,7 +13,7 @@ import type { ServedBucket } from "./NodeServed.ts"
 import { type PreparedEntry, prepareEntry } from "./preparedEntry.ts"
 
 /** What is made once for an entry that stays in memory. */
-export const preparedOf = (bucket: ServedBucket, entry: CacheEntry): PreparedEntry => {
+const preparedOf = (bucket: ServedBucket, entry: CacheEntry): PreparedEntry => {
   const existing = bucket.prepared.get(entry)
   if (existing !== undefined) return existing
   const prepared = prepareEntry(

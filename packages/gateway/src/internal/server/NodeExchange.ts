@@ -158,5 +158,5 @@ const addAll = (headers: Array<string>, more: HeaderRecord): void => {
 }
 
 /** Whether a request announces a body (RFC 9112, 6). */
-export const hasBody = ({ headers }: IncomingMessage): boolean =>
+const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"

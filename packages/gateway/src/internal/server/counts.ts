@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import type { CacheResult } from "./cacheStatus.ts"
 
 /** Why a request was refused, as metrics name it. */
-export const refusalReasons = ["target", "address", "method", "rate", "token", "authorization", "upload"] as const
+const refusalReasons = ["target", "address", "method", "rate", "token", "authorization", "upload"] as const
 export type RefusalReason = (typeof refusalReasons)[number]
 
 const results = ["hit", "miss", "revalidated", "stale", "bypass"] as const satisfies ReadonlyArray<CacheResult>
