@@ -70,6 +70,7 @@ describe("Documentation", () => {
     assert.deepStrictEqual(examples.toSorted(), [
       join("examples", "src", "calling-apis.ts"),
       join("examples", "src", "existing-node-app", "keelson.ts"),
+      join("examples", "src", "gateway.ts"),
       join("examples", "src", "jwks-cache.ts"),
       join("examples", "src", "mcp.ts"),
       join("examples", "src", "mcp", "agent.ts"),
