@@ -1,6 +1,7 @@
 /**
  * Which client a request comes from, and whether its address may reach a bucket, on Node.js.
  */
+import { clientBehind } from "@keelson/core/unstable/Networks"
 import { BlockList, isIPv4 } from "node:net"
 import type { Access } from "./BucketOptions.ts"
 import { network64, networkOf, unmapped } from "./internal/address/NodeAddress.ts"
@@ -78,18 +79,10 @@ export const clientAddress = (
 ): (socketAddress: string | undefined, forwardedFor: string | ReadonlyArray<string> | undefined) => string => {
   const isProxy: Contains = proxies.length === 0 ? () => false : listOf(proxies)
   return (socketAddress, forwardedFor) => {
-    let client = unmapped(socketAddress ?? "") ?? ""
-    if (forwardedFor === undefined || !isProxy(client)) return client
+    const peer = unmapped(socketAddress ?? "") ?? ""
+    if (forwardedFor === undefined || !isProxy(peer)) return peer
     const header = typeof forwardedFor === "string" ? forwardedFor : forwardedFor.join(",")
-    let end = header.length
-    while (end > 0 && isProxy(client)) {
-      const comma = header.lastIndexOf(",", end - 1)
-      const next = addressIn(header.slice(comma + 1, end))
-      if (next === undefined) return client
-      client = next
-      end = comma
-    }
-    return client
+    return clientBehind(peer, header, isProxy, addressIn)
   }
 }
 

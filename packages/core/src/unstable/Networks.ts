@@ -33,27 +33,39 @@ const forwardedAddress = (entry: string): string | undefined => {
 }
 
 /**
- * The address of the client of a request. That is the peer of the connection, unless it is in one of the networks of the
- * proxies: then it is the last address in `X-Forwarded-For` that is not a proxy's. Any client can write the addresses before
- * that one. An entry that is not an address ends the search at the last proxy.
+ * The address of the client of a request. That is the peer of the connection, unless it is a proxy: then it is the last address
+ * in `X-Forwarded-For` that is not a proxy's. Any client can write the addresses before that one. An entry that is not an
+ * address ends the search at the last proxy.
  *
- * - `peer`: the address of the socket; `undefined` where the server does not say.
  * - `forwardedFor`: the values of `X-Forwarded-For` in their order, joined by commas.
+ * - `read` returns the address of an entry; `undefined` if it is none.
  */
+export const clientBehind = (
+  peer: string,
+  forwardedFor: string,
+  isProxy: (address: string) => boolean,
+  read: (entry: string) => string | undefined
+): string => {
+  let address = peer
+  let end = forwardedFor.length
+  for (let hops = 0; hops < maxHops && end >= 0 && isProxy(address); hops++) {
+    const comma = end === 0 ? -1 : forwardedFor.lastIndexOf(",", end - 1)
+    const next = read(forwardedFor.slice(comma + 1, end))
+    if (next === undefined) return address
+    address = next
+    end = comma
+  }
+  return address
+}
+
+/** The same, with a list of networks; `undefined` where the server does not tell the peer. */
 export const clientAddress = (
   peer: string | undefined,
   forwardedFor: string | undefined,
   proxies: ReadonlyArray<IpNetwork.IpNetwork>
 ): string | undefined => {
   if (peer === undefined) return undefined
-  let address = forwardedAddress(peer) ?? peer
+  const address = forwardedAddress(peer) ?? peer
   if (forwardedFor === undefined || proxies.length === 0) return address
-  const entries = forwardedFor.split(",")
-  const last = Math.max(0, entries.length - maxHops)
-  for (let index = entries.length - 1; index >= last && isWithin(address, proxies); index--) {
-    const next = forwardedAddress(entries[index] ?? "")
-    if (next === undefined) return address
-    address = next
-  }
-  return address
+  return clientBehind(address, forwardedFor, (one) => isWithin(one, proxies), forwardedAddress)
 }
