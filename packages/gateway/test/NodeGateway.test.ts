@@ -49,6 +49,19 @@ describe("NodeGateway, cache", () => {
       assert.strictEqual(s3.requests.length, 2)
     }))
 
+  it.effect("[R34] a range of an entry has no checksum, which is that of the whole object", () =>
+    Effect.gen(function*() {
+      const { get, s3 } = yield* gateway()
+      s3.put("files", "a", "0123456789")
+      s3.fault("files/a", { headers: { "x-amz-checksum-crc32": "pmhNsA==" } })
+      const checksumOf = (headers: Http.OutgoingHttpHeaders) =>
+        Effect.map(get("/files/a", { headers }), (answer) => [answer.status, answer.headers["x-amz-checksum-crc32"]])
+      assert.deepStrictEqual(yield* checksumOf({}), [200, "pmhNsA=="])
+      assert.deepStrictEqual(yield* checksumOf({}), [200, "pmhNsA=="])
+      assert.deepStrictEqual(yield* checksumOf({ range: "bytes=0-1" }), [206, undefined])
+      assert.strictEqual(s3.requests.length, 1)
+    }))
+
   it.effect("[S4-32] [G-7] preconditions are answered from what is cached", () =>
     Effect.gen(function*() {
       const { get, s3 } = yield* gateway()
@@ -352,5 +365,21 @@ describe("NodeGateway, writes", () => {
       assert.deepStrictEqual([read.text, read.headers["content-type"]], ["new", "text/plain"])
       assert.strictEqual((yield* get("/files/a", { method: "DELETE" })).status, 204)
       assert.strictEqual((yield* get("/files/a")).status, 404)
+    }))
+
+  it.effect("[S4-32] [G-18] what a running request reads while the object is replaced is not stored", () =>
+    Effect.gen(function*() {
+      const { get, s3 } = yield* writable
+      s3.put("files", "a", "old")
+      const { promise, resolve } = Promise.withResolvers<void>()
+      s3.fault("files/a", { until: promise, times: 1 })
+      const running = yield* Effect.forkChild(get("/files/a"), { startImmediately: true })
+      yield* eventually(() => s3.requests.length === 1)
+      const headers = { "content-length": "3" }
+      assert.strictEqual((yield* get("/files/a", { method: "PUT", body: "new", headers })).status, 200)
+      resolve()
+      assert.strictEqual((yield* Fiber.join(running)).status, 200)
+      assert.match(String((yield* get("/files/a")).headers["cache-status"]), /fwd=uri-miss/)
+      assert.deepStrictEqual(s3.requests.map(({ method }) => method), ["GET", "PUT", "GET"])
     }))
 })

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { eventually } from "@keelson/testing/eventually"
 import { forAllEffect } from "@keelson/testing/properties"
 import { goodClaims, pairOf, sign } from "@keelson/testing/tokens"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { gateway, policy, send, type SendOptions, tokenOf } from "./gatewaySuite.ts"
@@ -221,6 +222,23 @@ describe("NodeGateway, administrators", () => {
       assert.deepStrictEqual(JSON.parse((yield* purge("")).text), { purged: 3 })
       assert.strictEqual((yield* call("GET", "/admin/cache/purge", admin)).headers["allow"], "POST")
     }))
+
+  it.effect.each(["", "/files", "/files/a"])(
+    "[S4-30] what a running request reads during a purge (%s) is not stored",
+    (rest) =>
+      Effect.gen(function*() {
+        const { admin, call, get, s3, token } = yield* withAdmin
+        s3.put("files", "a", "x")
+        const { promise, resolve } = Promise.withResolvers<void>()
+        s3.fault("files/a", { until: promise, times: 1 })
+        const running = yield* Effect.forkChild(get("/files/a", { token }), { startImmediately: true })
+        yield* eventually(() => s3.requests.length === 1)
+        yield* call("POST", `/admin/cache/purge${rest}`, admin)
+        resolve()
+        assert.strictEqual((yield* Fiber.join(running)).status, 200)
+        assert.match(String((yield* get("/files/a", { token })).headers["cache-status"]), /fwd=uri-miss/)
+      })
+  )
 
   it.effect("[S4-31] statistics of all and of a bucket", () =>
     Effect.gen(function*() {
