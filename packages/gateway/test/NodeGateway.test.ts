@@ -3,7 +3,7 @@ import { eventually } from "@keelson/testing/eventually"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
-import { gateway, inTime, policy, send, tokenOf } from "./gatewaySuite.ts"
+import { gateway, inTime, policy, send, type SendOptions, tokenOf } from "./gatewaySuite.ts"
 
 const all = { concurrency: "unbounded" } as const
 
@@ -256,6 +256,20 @@ describe("NodeGateway, requests", () => {
       assert.deepStrictEqual([post.status, post.headers["allow"]], [405, "GET, HEAD, OPTIONS"])
       const options = yield* get("/files/a", { method: "OPTIONS" })
       assert.deepStrictEqual([options.status, options.headers["allow"]], [204, "GET, HEAD, OPTIONS"])
+    }))
+
+  it.effect("[G-22] the connection ends after a refused request whose body was not read", () =>
+    Effect.gen(function*() {
+      const { port } = yield* gateway()
+      const agent = new Http.Agent({ keepAlive: true })
+      const connectionOf = (options: SendOptions) =>
+        Effect.map(
+          send(port, "/files/a", { ...options, agent }),
+          ({ headers, status }) => [status, headers["connection"]]
+        )
+      assert.deepStrictEqual(yield* connectionOf({ method: "POST" }), [405, "keep-alive"])
+      assert.deepStrictEqual(yield* connectionOf({ method: "POST", body: "upload" }), [405, "close"])
+      agent.destroy()
     }))
 
   it.effect("[G-9] every answer of a bucket with origins has Vary: Origin", () =>
