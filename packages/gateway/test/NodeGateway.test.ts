@@ -381,6 +381,21 @@ describe("NodeGateway, writes", () => {
       assert.strictEqual((yield* get("/files/a")).status, 404)
     }))
 
+  it.effect("[S4-32] [G-18] what was stored while an upload ran is removed at its end", () =>
+    Effect.gen(function*() {
+      const { get, s3 } = yield* writable
+      s3.put("files", "a", "old")
+      const { promise, resolve } = Promise.withResolvers<void>()
+      s3.fault("files/a", { until: promise, times: 1 })
+      const put = get("/files/a", { method: "PUT", body: "new", headers: { "content-length": "3" } })
+      const running = yield* Effect.forkChild(put, { startImmediately: true })
+      yield* eventually(() => s3.requests.length === 1)
+      assert.strictEqual((yield* get("/files/a")).text, "old")
+      resolve()
+      assert.strictEqual((yield* Fiber.join(running)).status, 200)
+      assert.strictEqual((yield* get("/files/a")).text, "new")
+    }))
+
   it.effect("[S4-32] [G-18] what a running request reads while the object is replaced is not stored", () =>
     Effect.gen(function*() {
       const { get, s3 } = yield* writable

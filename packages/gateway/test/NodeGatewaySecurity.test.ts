@@ -108,6 +108,20 @@ describe("NodeGateway, callers", () => {
       assert.strictEqual((yield* open.get("/files/a")).status, 429)
     }))
 
+  it.effect("[S4-48] a subject is another user at another issuer", () =>
+    Effect.gen(function*() {
+      const usual = yield* policy
+      const { get, s3 } = yield* gateway({
+        bucket: { public: false, rateLimit: { perUser: "1 per minute" } },
+        config: { auth: { default: { ...usual, issuers: [...usual.issuers, "https://other.example"] } } }
+      })
+      s3.put("files", "a", "x")
+      const one = yield* tokenOf({ sub: "ada" })
+      const other = yield* tokenOf({ sub: "ada", iss: "https://other.example" })
+      const statusOf = (token: string) => Effect.map(get("/files/a", { token }), ({ status }) => status)
+      assert.deepStrictEqual(yield* Effect.forEach([one, other, one, other], statusOf), [200, 200, 429, 429])
+    }))
+
   it.effect("[G1] a caller reads what its own token allows and nothing else, in any order", (context) =>
     Effect.promise(() =>
       forAllEffect(context, 12, histories, (history) =>
