@@ -160,25 +160,3 @@ export const router = <B extends Routed>(buckets: ReadonlyArray<B>): Router<B> =
     return climbsOut(key) || !fits(key) ? entry.invalid : { _tag: "Found", bucket, key, query }
   }
 }
-
-const reserved = /[!'()*]/g
-
-/**
- * A key in the form that requests to S3 and their signatures have: every byte but letters, digits, `-`, `.`, `_`, `~` and `/`
- * percent-encoded in upper case.
- *
- * **Example** (What `encodeURI` would leave)
- *
- * ```ts import.meta.vitest
- * import { ObjectKey } from "@keelson/gateway"
- *
- * ObjectKey.encode("a+b (1)/ü.txt") // => "a%2Bb%20%281%29/%C3%BC.txt"
- * ```
- *
- * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
- */
-export const encode = (key: string): string =>
-  encodeURIComponent(key.toWellFormed()).replaceAll("%2F", "/").replace(
-    reserved,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`
-  )

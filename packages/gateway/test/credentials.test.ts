@@ -298,7 +298,10 @@ describe("credentials", () => {
         for (let n = 0; n < 5; n++) assert.strictEqual(source.current()?.accessKeyId, "one")
         yield* Effect.yieldNow
         assert.strictEqual(loads.length, 2)
-        yield* TestClock.adjust("5 minutes")
+        // A request takes some time: the last 5 seconds are not used.
+        yield* TestClock.adjust("294 seconds")
+        assert.strictEqual(source.current()?.accessKeyId, "one")
+        yield* TestClock.adjust("1 seconds")
         assert.isUndefined(source.current())
         loads[1]?.(Effect.succeed(keysOf("two", 7_200_000)))
         yield* eventually(() => source.current()?.accessKeyId === "two")

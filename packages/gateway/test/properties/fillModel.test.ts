@@ -300,13 +300,15 @@ describe("fills", () => {
   it("[S4-32 G-15 G-16 R33] any history of leaving, slow and late readers, cut and large bodies", (context) =>
     forAll(context, 3000, fc.array(step, { maxLength: 60 }), run))
 
-  it("[S4-32] a body that would pass the budget of all fills is streamed and not buffered", () =>
-    run([
+  it("[S4-32] a body that would pass the budget of all fills is streamed and not buffered", () => {
+    const steps: ReadonlyArray<Step> = [
       { do: "join", id: "a", reads: 1000 },
       { do: "join", id: "b", reads: 1000 },
       { do: "head", request: 0, length: maxItemSize, status: 200 },
       { do: "head", request: 1, length: maxItemSize, status: 200 },
       { do: "rest", request: 0 },
       { do: "rest", request: 1 }
-    ]))
+    ]
+    assert.doesNotThrow(() => run(steps))
+  })
 })

@@ -70,6 +70,22 @@ describe("Signer", () => {
     ))
 })
 
+describe("a Signer with other keys", () => {
+  it("[G-11] signs with the keys that it is given, also on the same day", () => {
+    const one = { accessKeyId: "ONE", secretAccessKey: "first", sessionToken: undefined, expiresAt: undefined }
+    const two = { ...one, secretAccessKey: "second" }
+    const signed = (signer: Signer, keys: typeof one) => {
+      const headers: Record<string, string> = { host: "s3.example", "x-amz-content-sha256": "UNSIGNED-PAYLOAD" }
+      signer.sign({ method: "GET", path: "/bucket/a", headers }, keys, 1_800_000_000_000)
+      return headers["authorization"]
+    }
+    const signer = new Signer("us-east-1")
+    assert.strictEqual(signed(signer, one), signed(new Signer("us-east-1"), one))
+    assert.strictEqual(signed(signer, two), signed(new Signer("us-east-1"), two))
+    assert.notStrictEqual(signed(signer, one), signed(signer, two))
+  })
+})
+
 describe("encodeKey", () => {
   it("[G-2] gives each key a path of its own, which decodes to the key", (context) => {
     const key = fc.oneof(
